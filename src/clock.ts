@@ -1,0 +1,70 @@
+/** Something with a deadline. It is woken once and goes back to sleep itself. */
+export interface Sleeper {
+  /** @internal */
+  _wake(now: number): void
+}
+
+/** The length of a tick in ms. Deadlines are met within two. */
+export const TICK = 100
+
+/**
+ * The one coarse timer of all streams: heartbeats, stall deadlines and lifetimes. It runs while somebody sleeps, and
+ * never keeps the process alive.
+ */
+export class Clock {
+  readonly #beds = new Map<number, Set<Sleeper>>()
+  #timer: NodeJS.Timeout | undefined
+  #tick = 0
+  #now = 0
+
+  /** Milliseconds on a monotonic clock, as of the last tick: cheap enough to read on every write. */
+  get now(): number {
+    return this.#timer ? this.#now : this.#read()
+  }
+
+  /** Sleeps until `deadline`. Returns the tick to give to `forget`. */
+  sleep(sleeper: Sleeper, deadline: number): number {
+    if (!this.#timer) this.#start()
+    const tick = Math.max(Math.ceil(deadline / TICK), this.#tick + 1)
+    const bed = this.#beds.get(tick)
+    if (bed) bed.add(sleeper)
+    else this.#beds.set(tick, new Set([sleeper]))
+    return tick
+  }
+
+  forget(sleeper: Sleeper, tick: number): void {
+    const bed = this.#beds.get(tick)
+    if (bed?.delete(sleeper) && bed.size === 0) this.#beds.delete(tick)
+    if (this.#beds.size === 0) this.#stop()
+  }
+
+  #start(): void {
+    this.#tick = Math.floor(this.#read() / TICK)
+    this.#timer = setInterval(() => this.#advance(), TICK)
+    this.#timer.unref()
+  }
+
+  #stop(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  // A blocked event loop misses ticks: all that fell due since the last one are woken.
+  #advance(): void {
+    const until = Math.floor(this.#read() / TICK)
+    while (this.#tick < until) {
+      this.#tick += 1
+      const bed = this.#beds.get(this.#tick)
+      this.#beds.delete(this.#tick)
+      for (const sleeper of bed ?? []) sleeper._wake(this.#now)
+    }
+    if (this.#beds.size === 0) this.#stop()
+  }
+
+  #read(): number {
+    this.#now = performance.now()
+    return this.#now
+  }
+}
+
+export const clock = new Clock()

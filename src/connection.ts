@@ -1,0 +1,235 @@
+import { Backlog } from './backlog.ts'
+import { clock, type Sleeper } from './clock.ts'
+import type { CloseReason } from './close-reason.ts'
+import { expiry, nextBeat } from './deadlines.ts'
+import { Frame } from './frame.ts'
+import type { Settings } from './options.ts'
+import type { Transport, TransportOwner } from './transports/transport.ts'
+import { type Flushable, flushAfterTurn } from './turn.ts'
+
+/** What a connection tells its stream. */
+export interface ConnectionOwner {
+  /** @internal All that waited has left, after the client had been behind for `lag` ms. */
+  _caughtUp(lag: number): void
+  /** @internal A backlog at its bound dropped so many events, or may drop none: `OVERFLOW`. */
+  _overflowed(dropped: number): void
+  /** @internal The connection has reached its maximum age. */
+  _expired(): void
+  /** @internal Nothing can be written any more. Said once. */
+  _over(reason: CloseReason, error?: unknown): void
+}
+
+// [RULES 11] One line: a comment with a blank line after it is an empty message to some clients.
+const HEARTBEAT = Frame.of(':\n', 0)
+
+// A run of frames is joined up to this size: what one write leaves in Node's own buffer at most, large events apart.
+const MAX_WRITE = 16 * 1024
+
+// A source waits when it is so many bytes ahead of what has left.
+export const AHEAD = MAX_WRITE
+
+/** The way to one client: what waits for it, whether its kernel takes more, and its deadlines. */
+export class Connection implements TransportOwner, Sleeper, Flushable {
+  readonly openedAt = clock.now
+  sentEvents = 0
+  sentBytes = 0
+  readonly #transport: Transport
+  readonly #settings: Settings
+  readonly #owner: ConnectionOwner
+  readonly #phase: number
+  readonly #expiresAt: number
+  #backlog: Backlog
+  #state: 'open' | 'ending' | 'ended' | 'over' = 'open'
+  #isFlushDue = false
+  #isFull = false
+  #isLagging = false
+  #lagSince = 0
+  #lastWrite = this.openedAt
+  #bed = 0
+  #waiters: Array<() => void> | undefined
+
+  constructor(transport: Transport, settings: Settings, owner: ConnectionOwner) {
+    this.#transport = transport
+    this.#settings = settings
+    this.#owner = owner
+    this.#backlog = new Backlog(settings)
+    this.#phase = Math.random() * settings.heartbeat
+    this.#expiresAt = expiry(this.openedAt, settings.maxAge)
+  }
+
+  open(): void {
+    this.#transport.open(this)
+    this.#sleep()
+  }
+
+  get length(): number {
+    return this.#backlog.length
+  }
+
+  get bytes(): number {
+    return this.#backlog.bytes
+  }
+
+  /** Whether the kernel has taken all there was. */
+  get isIdle(): boolean {
+    return this.#backlog.length === 0 && !this.#isFull
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'over'
+  }
+
+  /** Takes a frame, to be written at the end of the turn or when there is room. False: hold back, or it was dropped. */
+  put(frame: Frame): boolean {
+    if (this.#backlog.fits(frame) || !this.#takesMore()) return this.#queue(frame)
+    this.#write(frame)
+    return !this.#isFull
+  }
+
+  /** Goes on with what waited elsewhere, when nothing waits here. */
+  continueWith(backlog: Backlog): void {
+    this.#backlog = backlog
+    this.#flushSoon()
+  }
+
+  /** Waits until a condition holds that emptying, ending or losing the connection can bring about. */
+  async until(isReady: () => boolean): Promise<void> {
+    while (!isReady()) {
+      await new Promise<void>((resolve) => {
+        this.#waiters = [...(this.#waiters ?? []), resolve]
+      })
+    }
+  }
+
+  /** Lets everybody who waits look again. */
+  wake(): void {
+    const waiters = this.#waiters ?? []
+    this.#waiters = undefined
+    for (const resolve of waiters) resolve()
+  }
+
+  /** Ends the body after what waits. */
+  end(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'ending'
+    this._flush()
+  }
+
+  /** Cuts the connection now. */
+  cut(reason: CloseReason, error?: unknown): void {
+    if (this.isOver) return
+    this.#transport.destroy()
+    this.#finish(reason, error)
+  }
+
+  /** @internal */
+  _flush(): void {
+    this.#isFlushDue = false
+    while (!this.#isFull && this.#backlog.length > 0) this.#write(this.#backlog.take(MAX_WRITE) as Frame)
+    if (this.isIdle && !this.isOver) this.#emptied()
+  }
+
+  /** @internal */
+  _room(): void {
+    if (this.#state === 'ended') return
+    this.#isFull = false
+    this._flush()
+  }
+
+  /** @internal */
+  _gone(error?: Error): void {
+    if (error) this.cut('error', error)
+    else this.#finish('client')
+  }
+
+  /** @internal */
+  _wake(now: number): void {
+    this.#bed = 0
+    if (now >= this.#stallsAt()) this.cut('stalled')
+    else if (now >= this.#beatsAt()) this.#write(HEARTBEAT)
+    if (now >= this.#expiresAt && this.#state === 'open') this.#owner._expired()
+    this.#sleep()
+  }
+
+  // A burst over the bound is no lag while the kernel takes it.
+  #takesMore(): boolean {
+    if (!this.#isFull) this._flush()
+    return !this.#isFull
+  }
+
+  #queue(frame: Frame): boolean {
+    const dropped = this.#backlog.offer(frame)
+    if (dropped !== 0) this.#owner._overflowed(dropped)
+    if (!this.#isFull) this.#flushSoon()
+    return dropped === 0 && !this.#isFull
+  }
+
+  #flushSoon(): void {
+    if (this.#isFlushDue) return
+    this.#isFlushDue = true
+    flushAfterTurn(this)
+  }
+
+  #write(frame: Frame): void {
+    if (this.isOver) return
+    this.#lastWrite = clock.now
+    this.sentEvents += frame.events
+    this.sentBytes += frame.size
+    try {
+      if (!this.#transport.write(frame)) this.#holdBack()
+    } catch (error) {
+      // A middleware's own `write` may throw.
+      this.cut('error', error)
+    }
+  }
+
+  #holdBack(): void {
+    if (!this.#isLagging) this.#lagSince = this.#lastWrite
+    this.#isLagging = true
+    this.#isFull = true
+    this.#sleep()
+  }
+
+  #emptied(): void {
+    const wasLagging = this.#isLagging
+    this.#isLagging = false
+    if (wasLagging) this.#owner._caughtUp(clock.now - this.#lagSince)
+    this.wake()
+    if (this.#state === 'ending' && this.isIdle) this.#sendEnd()
+  }
+
+  #sendEnd(): void {
+    this.#state = 'ended'
+    this.#transport.end()
+    // The end waits for room like all else: a client that never reads it stalls.
+    this.#holdBack()
+  }
+
+  #finish(reason: CloseReason, error?: unknown): void {
+    if (this.isOver) return
+    this.#state = 'over'
+    this.#backlog = new Backlog(this.#settings)
+    clock.forget(this, this.#bed)
+    this.#owner._over(reason, error)
+    this.wake()
+  }
+
+  #stallsAt(): number {
+    const { stallTimeout } = this.#settings
+    return this.#isFull && stallTimeout > 0 ? this.#lastWrite + stallTimeout : Number.POSITIVE_INFINITY
+  }
+
+  #beatsAt(): number {
+    return this.#isFull
+      ? Number.POSITIVE_INFINITY
+      : nextBeat(this.#lastWrite, this.#settings.heartbeat, this.#phase)
+  }
+
+  #sleep(): void {
+    clock.forget(this, this.#bed)
+    if (this.isOver) return
+    const expiresAt = this.#state === 'open' ? this.#expiresAt : Number.POSITIVE_INFINITY
+    const deadline = Math.min(this.#stallsAt(), this.#beatsAt(), expiresAt)
+    this.#bed = Number.isFinite(deadline) ? clock.sleep(this, deadline) : 0
+  }
+}

@@ -1,0 +1,50 @@
+import { checkResponse, isGone } from './check-response.ts'
+import { describe, SseError } from './errors.ts'
+import type { AnyEvents, EventMap } from './event.ts'
+import { acceptsEventStream, type NodeRequest, readPosition } from './negotiate.ts'
+import { resolveOptions, type SseStreamOptions } from './options.ts'
+import { SseStream } from './stream.ts'
+import { sendHead, sendNotAcceptable } from './transports/head.ts'
+import { type NodeResponse, nodeTransport } from './transports/node.ts'
+import { noTransport } from './transports/none.ts'
+
+/**
+ * Answers a request of `node:http` or `node:http2` with an event stream. The head and a first byte leave at once.
+ *
+ * A client that cannot be served gets its answer and the caller a stream that is already closed: `not-acceptable`
+ * after a 406, `client` when it left first, `server` for a HEAD request.
+ *
+ * Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEAD_SENT`.
+ */
+export function createSseStream<Events extends EventMap = AnyEvents>(
+  request: NodeRequest,
+  response: NodeResponse,
+  options?: SseStreamOptions<Events>,
+): SseStream<Events> {
+  const settings = resolveOptions(options)
+  checkRequest(request)
+  checkResponse(response)
+  const position = readPosition(request)
+  const refuse = (reason: 'client' | 'server' | 'not-acceptable') =>
+    new SseStream<Events>(noTransport, settings, position)._refuse(reason)
+
+  if (isGone(response)) return refuse('client')
+  if (!acceptsEventStream(request.headers.accept)) {
+    sendNotAcceptable(response)
+    return refuse('not-acceptable')
+  }
+  sendHead(response, settings)
+  if (request.method === 'HEAD') {
+    response.end()
+    return refuse('server')
+  }
+  return new SseStream<Events>(nodeTransport(response), settings, position)._open(position)
+}
+
+function checkRequest(request: NodeRequest): void {
+  if (typeof request?.headers === 'object' && typeof request.method === 'string') return
+  throw new SseError(
+    'ERR_SSE_REQUEST',
+    `Expected the request of node:http or node:http2, not ${describe(request)}.`,
+  )
+}

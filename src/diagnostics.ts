@@ -1,0 +1,12 @@
+import { channel } from 'node:diagnostics_channel'
+
+/*
+ * What can be watched, by `diagnostics_channel.subscribe(name, …)`. A message is put together only when somebody
+ * listens. `docs/metrics.md` says what each carries.
+ */
+export const openChannel = channel('spillway:stream:open')
+export const closeChannel = channel('spillway:stream:close')
+export const overflowChannel = channel('spillway:stream:overflow')
+export const drainChannel = channel('spillway:stream:drain')
+export const replayChannel = channel('spillway:stream:replay')
+export const gapChannel = channel('spillway:stream:gap')

@@ -1,0 +1,34 @@
+/** Every code an `SseError` can carry. Each has a heading in `docs/errors.md`. */
+export type SseErrorCode =
+  | 'ERR_SSE_DATA'
+  | 'ERR_SSE_EVENT'
+  | 'ERR_SSE_EVENT_NAME'
+  | 'ERR_SSE_HEAD_SENT'
+  | 'ERR_SSE_ID'
+  | 'ERR_SSE_OPTION'
+  | 'ERR_SSE_REPLAY_LIMIT'
+  | 'ERR_SSE_REQUEST'
+  | 'ERR_SSE_RESPONSE'
+  | 'ERR_SSE_RETRY'
+  | 'ERR_SSE_SOURCE'
+
+/**
+ * A mistake of the programmer, never of a client. Compare `code`, not `instanceof`: a program that loads both the
+ * ES module and the CommonJS build holds two classes.
+ */
+export class SseError extends Error {
+  override readonly name = 'SseError'
+  readonly code: SseErrorCode
+
+  constructor(code: SseErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** A value for an error message: short, printable, and never throwing itself. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return typeof value === 'function' ? 'a function' : String(value)
+}

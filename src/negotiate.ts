@@ -1,0 +1,51 @@
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import Negotiator from 'negotiator'
+
+/** What Node gives a server to answer. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest
+
+// Some clients name the charset in what they accept.
+const OFFERED = ['text/event-stream', 'text/event-stream;charset=utf-8']
+
+/** Whether the client takes an event stream. No `Accept` is any (RFC 9110 12.5.1). */
+export function acceptsEventStream(accept: string | undefined): boolean {
+  if (!accept || accept === 'text/event-stream' || accept === '*/*') return true
+  return new Negotiator({ headers: { accept } }).mediaTypes(OFFERED).length > 0
+}
+
+/** The longest last event id that is read, in bytes: it is the client's to choose. */
+const MAX_ID_BYTES = 1024
+
+/** Where a client says it stopped: an id, nothing, or something that no event of ours can have had. */
+export type Position = { readonly id: string | undefined; readonly readable: boolean }
+
+/** No position: the client is new. */
+export const START: Position = { id: undefined, readable: true }
+const UNREADABLE: Position = { id: undefined, readable: false }
+
+/** The position from `Last-Event-ID`, or from `?lastEventId=` where a browser cannot set a header. Never throws. */
+export function readPosition(request: NodeRequest): Position {
+  const header = request.headers['last-event-id']
+  if (header) return checkId(decodeHeader(String(header)))
+  const url = request.url ?? ''
+  if (!url.includes('lastEventId=')) return START
+  return checkId(new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('lastEventId') ?? '')
+}
+
+function checkId(id: string | undefined): Position {
+  if (id === '') return START
+  if (id === undefined || Buffer.byteLength(id) > MAX_ID_BYTES || /[\r\n\0]/.test(id)) return UNREADABLE
+  return { id, readable: true }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+// [spec] Clients send the id as UTF-8. Node hands header bytes over as latin1.
+function decodeHeader(value: string): string | undefined {
+  try {
+    return utf8.decode(Buffer.from(value, 'latin1'))
+  } catch {
+    return undefined
+  }
+}

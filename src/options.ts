@@ -1,0 +1,171 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import type { BacklogLimits, Overflow } from './backlog.ts'
+import type { Serialize } from './encode.ts'
+import { describe, SseError } from './errors.ts'
+import type { AnyEvents, EventMap } from './event.ts'
+import type { OnGap, Replay } from './replay.ts'
+
+export type HeaderValue = string | number | readonly string[]
+
+/** Times are milliseconds; 0 turns a time off. */
+export interface SseStreamOptions<Events extends EventMap = AnyEvents> {
+  /** Status of the head. Default 200: an `EventSource` gives up for good on any other. */
+  status?: number | undefined
+  /** Headers to add; they win over the library's own. An array sends a header several times. */
+  headers?: Readonly<Record<string, HeaderValue>> | undefined
+  /**
+   * How long a client waits before it reconnects. Each client is told a time between this and twice this, so that
+   * thousands do not return at the same instant. Default 2 000.
+   */
+  retry?: number | undefined
+  /** A comment is sent when nothing else was for this long. Default 15 000. */
+  heartbeat?: number | undefined
+  /** The bound of what waits for a client that reads slowly. Default 1 MiB. */
+  maxBufferedBytes?: number | undefined
+  /** The same in events. Default 10 000. */
+  maxBufferedEvents?: number | undefined
+  /**
+   * What happens at the bound. `close` (default): the client is cut off, reconnects and resumes. `drop-oldest`,
+   * `drop-newest`: events are lost, and `drop` tells how many. `conflate`: of what waits only the newest event of
+   * each `key` stays, and the stream closes if even these are too many.
+   */
+  overflow?: Overflow | undefined
+  /** A client whose connection has taken nothing for this long, while something waits, is cut off. Default 30 000. */
+  stallTimeout?: number | undefined
+  /** The stream is ended after this time, or up to a tenth of it earlier; the client reconnects. Default 0: never. */
+  maxAge?: number | undefined
+  /** Turns data that is not a string into one. Default `JSON.stringify`. */
+  serialize?: Serialize | undefined
+  /** Yields what a client missed after its last event id, or says that this cannot be told: `'gap'`. */
+  replay?: Replay<Events> | undefined
+  /** At most so many events are replayed on one connection; the client resumes after them. Default 10 000. */
+  maxReplayEvents?: number | undefined
+  /** Called when events were lost for a client. What it returns is sent first, in place of the gap event. */
+  onGap?: OnGap<Events> | undefined
+  /** Name of the event that tells a client of a gap. False sends none. Default `gap`. */
+  gapEvent?: string | false | undefined
+}
+
+/** Options with every default filled in. */
+export interface Settings extends BacklogLimits {
+  readonly status: number
+  readonly headers: Readonly<Record<string, HeaderValue>>
+  readonly retry: number
+  readonly heartbeat: number
+  readonly stallTimeout: number
+  readonly maxAge: number
+  readonly serialize: Serialize
+  readonly replay: Replay | undefined
+  readonly maxReplayEvents: number
+  readonly onGap: OnGap | undefined
+  readonly gapEvent: string | false
+}
+
+const DEFAULTS: Settings = Object.freeze({
+  status: 200,
+  headers: Object.freeze({}),
+  retry: 2_000,
+  heartbeat: 15_000,
+  maxBufferedBytes: 1024 * 1024,
+  maxBufferedEvents: 10_000,
+  overflow: 'close',
+  stallTimeout: 30_000,
+  maxAge: 0,
+  serialize: JSON.stringify,
+  replay: undefined,
+  maxReplayEvents: 10_000,
+  onGap: undefined,
+  gapEvent: 'gap',
+})
+
+// The longest delay a timer of Node holds, and far beyond any use.
+const MAX_TIME = 2 ** 31 - 1
+
+const CHECKS: Record<keyof Settings, (value: unknown) => string | undefined> = {
+  status: checkStatus,
+  headers: checkHeaders,
+  retry: between(0, MAX_TIME),
+  heartbeat: between(0, MAX_TIME),
+  maxBufferedBytes: between(1, Number.MAX_SAFE_INTEGER),
+  maxBufferedEvents: between(1, Number.MAX_SAFE_INTEGER),
+  overflow: oneOf('close', 'drop-oldest', 'drop-newest', 'conflate'),
+  stallTimeout: between(0, MAX_TIME),
+  maxAge: between(0, MAX_TIME),
+  serialize: isFunction,
+  replay: isFunction,
+  maxReplayEvents: between(1, Number.MAX_SAFE_INTEGER),
+  onGap: isFunction,
+  gapEvent: checkGapEvent,
+}
+
+/** Checks options and fills in the defaults. Throws `SseError` `ERR_SSE_OPTION`. */
+export function resolveOptions(options: object | undefined): Settings {
+  if (options === undefined) return DEFAULTS
+  if (typeof options !== 'object' || options === null)
+    refuse(`options must be an object, not ${describe(options)}.`)
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(CHECKS, name)) {
+      refuse(`There is no option ${describe(name)}. There are: ${Object.keys(CHECKS).join(', ')}.`)
+    }
+    const demand = value === undefined ? undefined : CHECKS[name as keyof Settings](value)
+    if (demand) refuse(`Option ${name} must be ${demand}, not ${describe(value)}.`)
+  }
+  return fillIn(options as Partial<Settings>)
+}
+
+function fillIn(options: Partial<Settings>): Settings {
+  const settings = { ...DEFAULTS, ...options }
+  for (const name of Object.keys(DEFAULTS) as Array<keyof Settings>) {
+    if (settings[name] === undefined) Object.assign(settings, { [name]: DEFAULTS[name] })
+  }
+  return settings
+}
+
+function refuse(message: string): never {
+  throw new SseError('ERR_SSE_OPTION', message)
+}
+
+function between(min: number, max: number) {
+  return (value: unknown) =>
+    Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
+      ? undefined
+      : `a whole number from ${min} to ${max}`
+}
+
+// RFC 9110 15.3.5, 15.3.6, 15.4.5: these have no body.
+const BODILESS = [204, 205, 304]
+
+function checkStatus(status: unknown) {
+  return BODILESS.includes(status as number) ? 'a status with a body' : between(200, 599)(status)
+}
+
+function oneOf(...names: string[]) {
+  return (value: unknown) => (names.includes(value as string) ? undefined : `one of ${names.join(', ')}`)
+}
+
+function isFunction(value: unknown) {
+  return typeof value === 'function' ? undefined : 'a function'
+}
+
+function checkGapEvent(value: unknown) {
+  const usable = value === false || (typeof value === 'string' && /^[^\r\n\0]+$/.test(value))
+  return usable ? undefined : 'an event name or false'
+}
+
+// RFC 9113 8.2.2 forbids them on HTTP/2, Node sets them on HTTP/1.1, and a stream has no length.
+const FORBIDDEN_HEADERS = ['connection', 'transfer-encoding', 'content-length']
+
+function checkHeaders(headers: unknown): string | undefined {
+  if (typeof headers !== 'object' || headers === null) return 'an object of header names and values'
+  for (const [name, value] of Object.entries(headers)) {
+    if (FORBIDDEN_HEADERS.includes(name.toLowerCase()))
+      return `without ${name}: Node sets it where it belongs`
+    try {
+      validateHeaderName(name)
+      for (const each of [value].flat()) validateHeaderValue(name, each)
+    } catch (error) {
+      return `valid HTTP headers (${(error as Error).message})`
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,110 @@
+import { Backlog } from './backlog.ts'
+import { clock } from './clock.ts'
+import { AHEAD, type Connection } from './connection.ts'
+import { gapChannel, replayChannel } from './diagnostics.ts'
+import { SseError } from './errors.ts'
+import type { AnyEvents, EventMap } from './event.ts'
+import { eventFrame } from './frame.ts'
+import type { Position } from './negotiate.ts'
+import type { Settings } from './options.ts'
+import { readSource, type Source, type Stops } from './source.ts'
+import type { SseStream } from './stream.ts'
+
+/** Events were lost for a client, or it cannot be told whether any were. */
+export interface Gap {
+  /** Where the client stopped. Undefined when what it sent cannot be an id. A client's input: check it before use. */
+  readonly lastEventId: string | undefined
+  /** `unknown`: the replay does not reach back to the id. `unreadable`: what the client sent is no id. */
+  readonly reason: 'unknown' | 'unreadable'
+}
+
+type MaybePromise<T> = T | Promise<T>
+
+/**
+ * Yields the events strictly after `lastEventId`, or answers `'gap'` when it cannot be told which these are. Nothing
+ * (undefined) means that the client missed none. `lastEventId` is a client's input: check it before use.
+ */
+export type Replay<Events extends EventMap = AnyEvents> = (
+  lastEventId: string,
+  stream: SseStream<Events>,
+) => MaybePromise<Source<Events> | 'gap' | undefined>
+
+/** May return events, a snapshot say, that are sent in place of the gap event, before anything else. */
+export type OnGap<Events extends EventMap = AnyEvents> = (
+  gap: Gap,
+  stream: SseStream<Events>,
+  // biome-ignore lint/suspicious/noConfusingVoidType: a hook that only takes note returns nothing.
+) => MaybePromise<Source<Events> | undefined | void>
+
+/**
+ * What a client missed, on its way. It goes first, at the pace of the client; what is sent live meanwhile waits behind
+ * it. A long replay waits for room, and never trips the policy meant for live events.
+ */
+export class ReplayRun {
+  /** What was sent live meanwhile. */
+  readonly behind: Backlog
+  readonly #stream: SseStream
+  readonly #connection: Connection
+  readonly #settings: Settings
+  readonly #stops: Stops = new Set()
+  #events = 0
+
+  constructor(stream: SseStream, connection: Connection, settings: Settings) {
+    this.#stream = stream
+    this.#connection = connection
+    this.#settings = settings
+    this.behind = new Backlog(settings)
+  }
+
+  /** Resolves when the connection may go live. Rejects when not all of it could be sent. */
+  async run(position: Position): Promise<void> {
+    const startedAt = clock.now
+    let failure: unknown
+    try {
+      await this.#sendMissed(position)
+      await this.#room()
+    } catch (error) {
+      failure = error
+      throw error
+    } finally {
+      const { duration, events } = { duration: clock.now - startedAt, events: this.#events }
+      if (replayChannel.hasSubscribers)
+        replayChannel.publish({ stream: this.#stream, events, duration, error: failure })
+    }
+  }
+
+  stop(): void {
+    for (const stop of this.#stops) stop()
+  }
+
+  async #sendMissed({ id, readable }: Position): Promise<void> {
+    const { replay, maxReplayEvents, onGap, gapEvent } = this.#settings
+    const missed = id === undefined ? 'gap' : await replay?.(id, this.#stream)
+    if (missed === undefined) return
+    if (missed !== 'gap') return this.#sendAll(missed, maxReplayEvents)
+    const gap: Gap = { lastEventId: id, reason: readable ? 'unknown' : 'unreadable' }
+    if (gapChannel.hasSubscribers) gapChannel.publish({ stream: this.#stream, gap })
+    const snapshot = await onGap?.(gap, this.#stream)
+    if (snapshot) return this.#sendAll(snapshot, Number.POSITIVE_INFINITY)
+    if (gapEvent) return this.#sendAll([{ event: gapEvent, data: { reason: gap.reason } }], 1)
+  }
+
+  async #sendAll(source: unknown, limit: number): Promise<void> {
+    await readSource(source, this.#stops, (event) => {
+      if (this.#events === limit) throw tooLong(limit)
+      this.#events += 1
+      const keepsUp = this.#connection.put(eventFrame(event, this.#settings.serialize))
+      return (keepsUp && this.#connection.bytes < AHEAD) || this.#room()
+    })
+  }
+
+  async #room(): Promise<boolean> {
+    await this.#connection.until(() => this.#connection.isIdle || this.#connection.isOver)
+    return !this.#connection.isOver
+  }
+}
+
+function tooLong(limit: number): SseError {
+  const message = `More than ${limit} events to replay (maxReplayEvents); the client resumes after these.`
+  return new SseError('ERR_SSE_REPLAY_LIMIT', message)
+}

@@ -1,0 +1,224 @@
+import { EventEmitter } from 'node:events'
+import { OVERFLOW } from './backlog.ts'
+import { clock } from './clock.ts'
+import type { CloseReason } from './close-reason.ts'
+import { AHEAD, Connection, type ConnectionOwner } from './connection.ts'
+import { closeChannel, drainChannel, openChannel, overflowChannel } from './diagnostics.ts'
+import type { AnyEvents, EventMap, SseEvent } from './event.ts'
+import { commentFrame, eventFrame, type Frame } from './frame.ts'
+import { type Position, START } from './negotiate.ts'
+import type { Settings } from './options.ts'
+import { ReplayRun } from './replay.ts'
+import { readSource, type Source, type Stops } from './source.ts'
+import type { Transport } from './transports/transport.ts'
+
+export interface SseStreamEventMap {
+  /** The client had fallen behind and has caught up: all that waited has left. */
+  drain: []
+  /** So many events were lost to the bound. */
+  drop: [events: number]
+  /** The stream is over and holds nothing any more. Comes once. */
+  close: [reason: CloseReason, error: unknown]
+}
+
+/** One client: what it is sent, what waits for it, and its end. Made by `createSseStream` and the adapters. */
+export class SseStream<Events extends EventMap = AnyEvents>
+  extends EventEmitter<SseStreamEventMap>
+  implements ConnectionOwner
+{
+  /** The id after which the client wants to resume. A client's input: check it before use. */
+  readonly lastEventId: string | undefined
+  readonly #settings: Settings
+  readonly #connection: Connection
+  #replay: ReplayRun | undefined
+  #stops: Stops | undefined
+  #closeReason: CloseReason | undefined
+  #error: unknown
+  #abortController: AbortController | undefined
+
+  /** @internal */
+  constructor(transport: Transport, settings: Settings, position: Position) {
+    super()
+    this.lastEventId = position.id
+    this.#settings = settings
+    this.#connection = new Connection(transport, settings, this)
+    if (openChannel.hasSubscribers) openChannel.publish({ stream: this })
+  }
+
+  /** @internal Begins, when the head has left. */
+  _open(position: Position): this {
+    this.#connection.open()
+    if (this.#settings.replay && position !== START) this.#startReplay(position)
+    return this
+  }
+
+  /** @internal Ends before it began. */
+  _refuse(reason: CloseReason): this {
+    this.#cut(reason)
+    return this
+  }
+
+  /**
+   * Sends an event. True: the client keeps up. False: hold back until `drain` or `drained()`, or the event was
+   * dropped, or the stream is closed. Throws `SseError` when the event cannot be encoded; then nothing was sent.
+   */
+  send(event: SseEvent<Events>): boolean {
+    return !this.closed && this.#put(eventFrame(event as SseEvent, this.#settings.serialize))
+  }
+
+  /** Sends a comment, which no client dispatches. */
+  comment(text: string): boolean {
+    return !this.closed && this.#put(commentFrame(text))
+  }
+
+  /**
+   * Sends what a source yields, at the pace of the client. Resolves with true at its end, with false when the stream
+   * closed first; the source is then closed too. Rejects with what the source throws, or with an `SseError` for an
+   * event that cannot be encoded; the stream stays open.
+   */
+  async sendAll(source: Source<Events>): Promise<boolean> {
+    this.#stops ??= new Set()
+    if (this.closed) queueMicrotask(() => this.#stopReading())
+    return readSource(source, this.#stops, (event) => {
+      const keepsUp = this.send(event as SseEvent<Events>) && this.bufferedBytes < AHEAD
+      return keepsUp || this.drained()
+    })
+  }
+
+  /** Resolves with true when nothing waits any more, with false when the stream is closed. Never rejects. */
+  async drained(): Promise<boolean> {
+    await this.#connection.until(() => this.closed || (this.#connection.isIdle && !this.#replay))
+    return !this.closed
+  }
+
+  /** Ends the stream after what waits. Nothing can be sent any more. */
+  close(): void {
+    this.#end('server')
+  }
+
+  /** Ends the stream at once: what waits is lost to this connection. With an error, the reason is `error`. */
+  destroy(error?: unknown): void {
+    this.#cut(error === undefined ? 'server' : 'error', error)
+  }
+
+  /** True from the moment on when nothing can be sent any more. The `close` event follows. */
+  get closed(): boolean {
+    return this.#closeReason !== undefined
+  }
+
+  /** Why the stream ended; undefined while it has not. */
+  get closeReason(): CloseReason | undefined {
+    return this.#closeReason
+  }
+
+  /** Aborted when the stream closes: for a database cursor, a fetch, a language model. */
+  get signal(): AbortSignal {
+    this.#abortController ??= new AbortController()
+    if (this.closed) this.#abortController.abort()
+    return this.#abortController.signal
+  }
+
+  /** Bytes that wait for the client, without what Node and the kernel hold. */
+  get bufferedBytes(): number {
+    return this.#connection.bytes + (this.#replay?.behind.bytes ?? 0)
+  }
+
+  /** Events and comments that wait for the client. */
+  get bufferedEvents(): number {
+    return this.#connection.length + (this.#replay?.behind.length ?? 0)
+  }
+
+  // --- Sending
+
+  #put(frame: Frame): boolean {
+    if (!this.#replay) return this.#connection.put(frame)
+    const dropped = this.#replay.behind.offer(frame)
+    if (dropped !== 0) this._overflowed(dropped)
+    return dropped === 0
+  }
+
+  async #startReplay(position: Position): Promise<void> {
+    this.#replay = new ReplayRun(this as SseStream, this.#connection, this.#settings)
+    try {
+      await this.#replay.run(position)
+      this.#connection.continueWith(this.#replay.behind)
+    } catch (error) {
+      this.#leave('replay', error)
+    }
+    this.#replay = undefined
+    if (this.closed) this.#connection.end()
+  }
+
+  /** @internal */
+  _overflowed(dropped: number): void {
+    if (overflowChannel.hasSubscribers) {
+      const { overflow: policy } = this.#settings
+      overflowChannel.publish({ stream: this, policy, dropped: dropped === OVERFLOW ? 0 : dropped })
+    }
+    if (dropped === OVERFLOW) this.#cut('overflow')
+    else this.#tell('drop', dropped)
+  }
+
+  /** @internal */
+  _caughtUp(lag: number): void {
+    if (drainChannel.hasSubscribers) drainChannel.publish({ stream: this, lag })
+    this.#tell('drain')
+  }
+
+  // A listener that throws must stop neither a flush nor a broadcast: what it throws is uncaught, as in Node.
+  #tell<Name extends keyof SseStreamEventMap>(name: Name, ...args: SseStreamEventMap[Name]): void {
+    try {
+      this.emit(name, ...(args as never))
+    } catch (error) {
+      process.nextTick(() => {
+        throw error
+      })
+    }
+  }
+
+  // --- Ending
+
+  #end(reason: CloseReason): void {
+    this.#leave(reason)
+    // A replay that still runs is finished first, and what waits behind it.
+    if (!this.#replay) this.#connection.end()
+  }
+
+  #cut(reason: CloseReason, error?: unknown): void {
+    this.#leave(reason, error)
+    this.#connection.cut(reason, error)
+  }
+
+  /** From here on nothing can be sent. The first reason stays. */
+  #leave(reason: CloseReason, error?: unknown): void {
+    if (this.closed) return
+    this.#closeReason = reason
+    this.#error = error
+    this.#abortController?.abort()
+    this.#stopReading()
+    this.#connection.wake()
+  }
+
+  #stopReading(): void {
+    for (const stop of this.#stops ?? []) stop()
+  }
+
+  /** @internal */
+  _expired(): void {
+    this.#end('expired')
+  }
+
+  /** @internal */
+  _over(reason: CloseReason, error?: unknown): void {
+    this.#leave(reason, error)
+    this.#replay?.stop()
+    if (closeChannel.hasSubscribers) closeChannel.publish({ stream: this, ...this.#summary() })
+    const told = this.#closeReason ?? reason
+    process.nextTick(() => this.emit('close', told, this.#error))
+  }
+
+  #summary() {
+    const { openedAt, sentEvents: events, sentBytes: bytes } = this.#connection
+    return { reason: this.#closeReason, error: this.#error, age: clock.now - openedAt, events, bytes }
+  }
+}

@@ -1,0 +1,24 @@
+import type { Frame } from '../frame.ts'
+
+/** What a transport tells its stream. */
+export interface TransportOwner {
+  /** There is room again, after a `write` that returned false. */
+  _room(): void
+  /** The way out is over: finished, lost or broken. Said once, and never from within a call of the transport. */
+  _gone(error?: Error): void
+}
+
+/**
+ * The way out of one stream, whose head and first byte have left. The stream calls nothing after `destroy` and only
+ * `destroy` after `end`.
+ */
+export interface Transport {
+  /** Called once, before anything else. */
+  open(owner: TransportOwner): void
+  /** Takes the frame, whatever the answer. False: the kernel is full, hold back until `_room` or `_gone`. */
+  write(frame: Frame): boolean
+  /** Ends the body after what was written. `_gone` follows. */
+  end(): void
+  /** Cuts the connection, or resets the stream of one that carries several. */
+  destroy(): void
+}
