@@ -200,9 +200,13 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
 
   #sendEnd(): void {
     this.#state = 'ended'
-    this.#transport.end()
     // The end waits for room like all else: a client that never reads it stalls.
     this.#holdBack()
+    try {
+      this.#transport.end()
+    } catch (error) {
+      this.cut('error', error)
+    }
   }
 
   #finish(reason: CloseReason, error?: unknown): void {

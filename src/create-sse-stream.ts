@@ -42,7 +42,9 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
 }
 
 function checkRequest(request: NodeRequest): void {
-  if (typeof request?.headers === 'object' && typeof request.method === 'string') return
+  // A web `Request` has headers and a method too.
+  const isNodes = typeof request?.headers === 'object' && !('get' in request.headers)
+  if (isNodes && typeof request.method === 'string') return
   throw new SseError(
     'ERR_SSE_REQUEST',
     `Expected the request of node:http or node:http2, not ${describe(request)}.`,

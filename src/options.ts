@@ -162,10 +162,16 @@ function checkHeaders(headers: unknown): string | undefined {
       return `without ${name}: Node sets it where it belongs`
     try {
       validateHeaderName(name)
-      for (const each of [value].flat()) validateHeaderValue(name, each)
+      for (const each of [value].flat()) checkHeaderValue(name, each)
     } catch (error) {
       return `valid HTTP headers (${(error as Error).message})`
     }
   }
   return undefined
+}
+
+function checkHeaderValue(name: string, value: unknown): void {
+  if (typeof value !== 'string' && typeof value !== 'number')
+    throw new TypeError(`${name} is ${describe(value)}`)
+  validateHeaderValue(name, String(value))
 }

@@ -17,7 +17,7 @@ export type Refusal =
  * Throws `SseError`: `ERR_SSE_OPTION`, and for the response as `createSseStream` does.
  */
 export function refuseSseStream(response: NodeResponse, refusal: Refusal): void {
-  const { status, retry } = refusal as { status?: number; retry?: number }
+  const { status, retry } = Object(refusal) as { status?: number; retry?: number }
   checkResponse(response)
   if (isWhole(retry, 1, 2 ** 31 - 1)) {
     prepareHead(response, {})

@@ -48,6 +48,7 @@ export class ReplayRun {
   readonly #settings: Settings
   readonly #stops: Stops = new Set()
   #events = 0
+  #isStopped = false
 
   constructor(stream: SseStream, connection: Connection, settings: Settings) {
     this.#stream = stream
@@ -56,24 +57,26 @@ export class ReplayRun {
     this.behind = new Backlog(settings)
   }
 
-  /** Resolves when the connection may go live. Rejects when not all of it could be sent. */
-  async run(position: Position): Promise<void> {
+  /** Resolves when all has left, with false when it was stopped before. Rejects when the source failed or was too long. */
+  async run(position: Position): Promise<boolean> {
     const startedAt = clock.now
     let failure: unknown
     try {
       await this.#sendMissed(position)
-      await this.#room()
+      return (await this.#room()) && !this.#isStopped
     } catch (error) {
       failure = error
       throw error
     } finally {
-      const { duration, events } = { duration: clock.now - startedAt, events: this.#events }
-      if (replayChannel.hasSubscribers)
-        replayChannel.publish({ stream: this.#stream, events, duration, error: failure })
+      if (replayChannel.hasSubscribers) {
+        const duration = clock.now - startedAt
+        replayChannel.publish({ stream: this.#stream, events: this.#events, duration, error: failure })
+      }
     }
   }
 
   stop(): void {
+    this.#isStopped = true
     for (const stop of this.#stops) stop()
   }
 

@@ -45,6 +45,12 @@ export async function readSource(
   }
 }
 
+/** Closes a source that nobody will read. Resolves with false: it was not read to its end. */
+export async function closeSource(source: unknown): Promise<false> {
+  closeQuietly(open(source))
+  return false
+}
+
 interface Reader {
   next(): unknown
   cancel(): unknown

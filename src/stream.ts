@@ -9,7 +9,7 @@ import { commentFrame, eventFrame, type Frame } from './frame.ts'
 import { type Position, START } from './negotiate.ts'
 import type { Settings } from './options.ts'
 import { ReplayRun } from './replay.ts'
-import { readSource, type Source, type Stops } from './source.ts'
+import { closeSource, readSource, type Source, type Stops } from './source.ts'
 import type { Transport } from './transports/transport.ts'
 
 export interface SseStreamEventMap {
@@ -78,7 +78,7 @@ export class SseStream<Events extends EventMap = AnyEvents>
    */
   async sendAll(source: Source<Events>): Promise<boolean> {
     this.#stops ??= new Set()
-    if (this.closed) queueMicrotask(() => this.#stopReading())
+    if (this.closed) return closeSource(source)
     return readSource(source, this.#stops, (event) => {
       const keepsUp = this.send(event as SseEvent<Events>) && this.bufferedBytes < AHEAD
       return keepsUp || this.drained()
@@ -93,7 +93,9 @@ export class SseStream<Events extends EventMap = AnyEvents>
 
   /** Ends the stream after what waits. Nothing can be sent any more. */
   close(): void {
-    this.#end('server')
+    this.#leave('server')
+    // A replay that still runs is finished first, and what waits behind it.
+    if (!this.#replay) this.#connection.end()
   }
 
   /** Ends the stream at once: what waits is lost to this connection. With an error, the reason is `error`. */
@@ -140,8 +142,8 @@ export class SseStream<Events extends EventMap = AnyEvents>
   async #startReplay(position: Position): Promise<void> {
     this.#replay = new ReplayRun(this as SseStream, this.#connection, this.#settings)
     try {
-      await this.#replay.run(position)
-      this.#connection.continueWith(this.#replay.behind)
+      const isWhole = await this.#replay.run(position)
+      if (isWhole) this.#connection.continueWith(this.#replay.behind)
     } catch (error) {
       this.#leave('replay', error)
     }
@@ -162,7 +164,7 @@ export class SseStream<Events extends EventMap = AnyEvents>
   /** @internal */
   _caughtUp(lag: number): void {
     if (drainChannel.hasSubscribers) drainChannel.publish({ stream: this, lag })
-    this.#tell('drain')
+    if (!this.closed) this.#tell('drain')
   }
 
   // A listener that throws must stop neither a flush nor a broadcast: what it throws is uncaught, as in Node.
@@ -177,12 +179,6 @@ export class SseStream<Events extends EventMap = AnyEvents>
   }
 
   // --- Ending
-
-  #end(reason: CloseReason): void {
-    this.#leave(reason)
-    // A replay that still runs is finished first, and what waits behind it.
-    if (!this.#replay) this.#connection.end()
-  }
 
   #cut(reason: CloseReason, error?: unknown): void {
     this.#leave(reason, error)
@@ -205,7 +201,10 @@ export class SseStream<Events extends EventMap = AnyEvents>
 
   /** @internal */
   _expired(): void {
-    this.#end('expired')
+    this.#leave('expired')
+    // What a replay has not sent by now, the client asks for when it is back.
+    this.#replay?.stop()
+    this.#connection.end()
   }
 
   /** @internal */

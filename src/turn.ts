@@ -4,11 +4,14 @@ export interface Flushable {
   _flush(): void
 }
 
+// A turn is not time: fake timers of an application's tests must not hold it.
+const afterTurn = setImmediate
+
 let waiting: Flushable[] = []
 
 /** One immediate for all streams: what was sent within a turn leaves in one write each. */
 export function flushAfterTurn(target: Flushable): void {
-  if (waiting.push(target) === 1) setImmediate(flushAll)
+  if (waiting.push(target) === 1) afterTurn(flushAll)
 }
 
 function flushAll(): void {

@@ -35,8 +35,7 @@ export class ResponseTransport implements Transport {
     const gone = (error?: Error) => owner._gone(error)
     // The response's close: the request's comes as soon as the body of a POST has been read.
     this.response.once('close', gone).once('finish', gone).on('error', gone)
-    // A pipelined response gets its socket when its turn comes. A connection lost before that tells only the request.
-    if (!this.response.socket) this.response.req.socket.once('close', gone)
+    if (!this.response.socket) watchPipelined(this.response, () => owner._gone())
   }
 
   write(frame: Frame): boolean {
@@ -56,6 +55,13 @@ export class ResponseTransport implements Transport {
     if (isHttp2(this.response)) this.response.stream.close(CANCEL)
     else this.response.destroy()
   }
+}
+
+// A pipelined response gets its socket when its turn comes. A connection lost before that tells only the request's.
+function watchPipelined(response: ServerResponse, gone: () => void): void {
+  const socket = response.req?.socket
+  socket?.once('close', gone)
+  response.once('socket', () => socket?.off('close', gone))
 }
 
 /**
@@ -82,7 +88,6 @@ function isBare(response: NodeResponse): boolean {
     response instanceof ServerResponse &&
     response.write === ownWrite &&
     response.chunkedEncoding &&
-    response.writableCorked === 0 &&
     response.socket instanceof Socket
   )
 }

@@ -1,0 +1,101 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { acceptsEventStream, type NodeRequest, readPosition } from '../src/negotiate.ts'
+
+describe('acceptsEventStream (rule 18)', () => {
+  it.each([
+    undefined,
+    '',
+    '*/*',
+    'text/*',
+    'text/event-stream',
+    'TEXT/Event-Stream',
+    'text/event-stream; charset=utf-8',
+    'text/event-stream;q=0.1',
+    'text/html, text/event-stream;q=0.5',
+    'text/html, */*;q=0.1',
+    'text/*;q=0, text/event-stream',
+    'application/json, text/event-stream',
+    // graphql-sse refused this one.
+    'text/event-stream, */*',
+  ])('serves %s', (accept) => {
+    expect(acceptsEventStream(accept)).toBe(true)
+  })
+
+  it.each([
+    'application/json',
+    'text/html',
+    'text/event-stream;q=0',
+    'text/event-stream;q=0, */*',
+    'text/*;q=0, */*',
+    '*/*;q=0',
+    'image/*',
+  ])('refuses %s', (accept) => {
+    expect(acceptsEventStream(accept)).toBe(false)
+  })
+
+  it('never throws, whatever a client sends (rule 24)', () => {
+    fc.assert(fc.property(fc.string(), (accept) => typeof acceptsEventStream(accept) === 'boolean'))
+  })
+})
+
+describe('readPosition', () => {
+  const request = (header: string | undefined, url = '/') =>
+    ({ headers: header === undefined ? {} : { 'last-event-id': header }, url }) as unknown as NodeRequest
+  const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
+
+  it('reads the header', () => {
+    expect(readPosition(request('41'))).toEqual({ id: '41', readable: true })
+  })
+
+  it('decodes the header as UTF-8, which Node hands over as latin1 (rule 22)', () => {
+    expect(readPosition(request(latin1('é🦆\ufeff'))).id).toBe('é🦆\ufeff')
+    expect(readPosition(request(latin1('\ufeffa'))).id).toBe('\ufeffa')
+  })
+
+  it.each([undefined, ''])('takes %j for a new client (rule 22)', (header) => {
+    expect(readPosition(request(header))).toEqual({ id: undefined, readable: true })
+  })
+
+  it('tells id 0 from none (rule 8)', () => {
+    expect(readPosition(request('0')).id).toBe('0')
+  })
+
+  it.each([
+    ['over the cap', 'x'.repeat(1025)],
+    ['not UTF-8', '\xff\xfe'],
+    ['with a NUL', 'a\0b'],
+  ])('takes an id %s for unreadable (rules 22, 25)', (_name, header) => {
+    expect(readPosition(request(header))).toEqual({ id: undefined, readable: false })
+  })
+
+  it('takes an id of the cap itself', () => {
+    expect(readPosition(request('x'.repeat(1024))).id).toHaveLength(1024)
+  })
+
+  it('reads the query where there is no header (rule 23)', () => {
+    expect(readPosition(request(undefined, '/a?b=1&lastEventId=4%201')).id).toBe('4 1')
+    expect(readPosition(request('', '/?lastEventId=41')).id).toBe('41')
+    expect(readPosition(request(undefined, '/?lastEventId=a?b')).id).toBe('a?b')
+    expect(readPosition(request(undefined, '/?lastEventId=')).id).toBeUndefined()
+  })
+
+  it('prefers the header (rule 23)', () => {
+    expect(readPosition(request('2', '/?lastEventId=1')).id).toBe('2')
+    expect(readPosition(request('\xff', '/?lastEventId=1'))).toEqual({ id: undefined, readable: false })
+  })
+
+  it('takes a query that no id can come from for unreadable', () => {
+    expect(readPosition(request(undefined, '/?lastEventId=a%0D%0Ab')).readable).toBe(false)
+    expect(readPosition(request(undefined, `/?lastEventId=${'x'.repeat(2000)}`)).readable).toBe(false)
+  })
+
+  it('never throws, whatever a client sends (rule 24)', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (header, url) => {
+        readPosition(request(latin1(header), url))
+        readPosition(request(undefined, `//[?lastEventId=%${url}`))
+      }),
+    )
+  })
+})

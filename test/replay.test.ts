@@ -1,0 +1,253 @@
+import { describe, expect, it, vi } from 'vitest'
+import type { SseStreamOptions } from '../src/options.ts'
+import { parseEvents } from './support/parse.ts'
+import { closed, fakeStream, nextTurn } from './support/streams.ts'
+
+const log = Array.from({ length: 5 }, (_, i) => ({ id: i + 1, data: `event ${i + 1}` }))
+const after = (id: string) => log.filter((event) => event.id > Number(id))
+const read = (transport: { writes: string[] }) =>
+  parseEvents(transport.writes.join('')).map((event) => `${event.event ?? ''}${event.id ?? ''} ${event.data}`)
+
+async function settled() {
+  for (let i = 0; i < 4; i++) await nextTurn()
+}
+
+describe('replay', () => {
+  it('sends what comes strictly after the last event id, before anything live (rule 25)', async () => {
+    const { stream, transport } = fakeStream({ replay: after }, '3')
+    stream.send({ id: 6, data: 'live' })
+    await settled()
+    expect(read(transport)).toEqual(['4 event 4', '5 event 5', '6 live'])
+  })
+
+  it('does not run for a client that is new', async () => {
+    const replay = vi.fn()
+    fakeStream({ replay })
+    await settled()
+    expect(replay).not.toHaveBeenCalled()
+  })
+
+  it('is given the id and the stream', async () => {
+    const replay = vi.fn()
+    const { stream } = fakeStream({ replay }, '3')
+    expect(replay).toHaveBeenCalledWith('3', stream)
+    await settled()
+  })
+
+  it('lets a client go on that missed nothing', async () => {
+    const { stream, transport } = fakeStream({ replay: async () => undefined }, '5')
+    stream.send({ data: 'live' })
+    await settled()
+    expect(read(transport)).toEqual([' live'])
+  })
+
+  it('keeps what is sent meanwhile, and its order, until an asynchronous replay is through', async () => {
+    const { stream, transport } = fakeStream(
+      {
+        async *replay() {
+          for (const event of after('2')) {
+            await nextTurn()
+            yield event
+          }
+        },
+      },
+      '2',
+    )
+    for (let i = 0; i < 8; i++) {
+      stream.send({ data: `live ${i}` })
+      await nextTurn()
+    }
+    await settled()
+    const live = Array.from({ length: 8 }, (_, i) => ` live ${i}`)
+    expect(read(transport)).toEqual(['3 event 3', '4 event 4', '5 event 5', ...live])
+    expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
+  })
+
+  it('is paced by the client and never trips the bound of live events', async () => {
+    let yielded = 0
+    const { stream, transport } = fakeStream(
+      {
+        maxBufferedEvents: 10,
+        *replay() {
+          for (; yielded < 500; yielded++) yield { id: yielded, data: 'x'.repeat(1000) }
+        },
+      },
+      '0',
+    )
+    transport.isFull = true
+    await settled()
+    const ahead = yielded
+    expect(ahead).toBeLessThan(50)
+    await settled()
+    expect(yielded).toBe(ahead)
+    for (let i = 0; i < 500 && yielded < 500; i++) {
+      transport.drain()
+      transport.isFull = true
+      await nextTurn()
+    }
+    transport.drain()
+    await settled()
+    expect(read(transport)).toHaveLength(500)
+    expect(stream.closed).toBe(false)
+  })
+
+  it('holds what is sent meanwhile to the bound', async () => {
+    const { stream } = fakeStream({ maxBufferedEvents: 3, replay: () => new Promise(() => {}) }, '0')
+    for (let i = 0; i < 4; i++) stream.send({ data: i })
+    expect(stream.closeReason).toBe('overflow')
+  })
+
+  it('counts what waits behind it as buffered', async () => {
+    const { stream } = fakeStream({ replay: () => new Promise(() => {}) }, '0')
+    stream.send({ data: 1 })
+    expect(stream).toMatchObject({ bufferedEvents: 1, bufferedBytes: 9 })
+    const drained = vi.fn()
+    void stream.drained().then(drained)
+    await settled()
+    expect(drained).not.toHaveBeenCalled()
+  })
+
+  it('is capped: the stream ends after so many events, and the client resumes after them', async () => {
+    const { stream, transport } = fakeStream({ replay: after, maxReplayEvents: 2 }, '0')
+    const end = closed(stream)
+    stream.send({ data: 'live' })
+    await settled()
+    expect(read(transport)).toEqual(['1 event 1', '2 event 2'])
+    expect(transport.isEnded).toBe(true)
+    transport.lose()
+    expect(await end).toMatchObject({ reason: 'replay', error: { code: 'ERR_SSE_REPLAY_LIMIT' } })
+  })
+
+  it('is not capped by as many events as the cap', async () => {
+    const { stream, transport } = fakeStream({ replay: after, maxReplayEvents: 5 }, '0')
+    await settled()
+    expect(read(transport)).toHaveLength(5)
+    expect(stream.closed).toBe(false)
+  })
+
+  it.each<[string, SseStreamOptions['replay']]>([
+    [
+      'throws',
+      () => {
+        throw new Error('database')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('database'))],
+    [
+      'fails half way',
+      async function* () {
+        yield { id: 1, data: 'event 1' }
+        throw new Error('database')
+      },
+    ],
+  ])('ends the stream when its source %s: nothing live follows a hole', async (_name, replay) => {
+    const { stream, transport } = fakeStream({ replay }, '0')
+    const end = closed(stream)
+    stream.send({ data: 'live' })
+    await settled()
+    expect(transport.isEnded).toBe(true)
+    expect(transport.writes.join('')).not.toContain('live')
+    transport.lose()
+    expect(await end).toMatchObject({ reason: 'replay', error: { message: 'database' } })
+  })
+
+  it('is finished, and what waits behind it, before a close', async () => {
+    const { stream, transport } = fakeStream({ replay: after }, '3')
+    stream.send({ data: 'live' })
+    stream.close()
+    await settled()
+    expect(read(transport)).toEqual(['4 event 4', '5 event 5', ' live'])
+    expect(transport.isEnded).toBe(true)
+  })
+
+  it('is closed when the client leaves', async () => {
+    let isClosed = false
+    const { transport } = fakeStream(
+      {
+        async *replay() {
+          try {
+            for (;;) {
+              await nextTurn()
+              yield { data: 1 }
+            }
+          } finally {
+            isClosed = true
+          }
+        },
+      },
+      '0',
+    )
+    await settled()
+    transport.lose()
+    await settled()
+    expect(isClosed).toBe(true)
+  })
+
+  it('is stopped at the maximum age, and nothing live follows the hole', async () => {
+    vi.useFakeTimers()
+    try {
+      const { stream, transport } = fakeStream(
+        { maxAge: 1000, heartbeat: 0, replay: () => new Promise(() => {}) },
+        '0',
+      )
+      stream.send({ data: 'live' })
+      vi.advanceTimersByTime(2000)
+      await settled()
+      expect(stream.closeReason).toBe('expired')
+      expect(transport).toMatchObject({ isEnded: true, writes: [] })
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+describe('a gap', () => {
+  it('is told in-band before any live event', async () => {
+    const { stream, transport } = fakeStream({ replay: () => 'gap' }, '9-unknown')
+    stream.send({ data: 'live' })
+    await settled()
+    expect(read(transport)).toEqual(['gap {"reason":"unknown"}', ' live'])
+  })
+
+  it('is what an unreadable id means, without asking the source (rule 22)', async () => {
+    const replay = vi.fn()
+    const { transport } = fakeStream({ replay }, null)
+    await settled()
+    expect(read(transport)).toEqual(['gap {"reason":"unreadable"}'])
+    expect(replay).not.toHaveBeenCalled()
+  })
+
+  it('has a name of its own choice, or none', async () => {
+    const named = fakeStream({ replay: () => 'gap', gapEvent: 'resync' }, '9')
+    const silent = fakeStream({ replay: () => 'gap', gapEvent: false }, '9')
+    await settled()
+    expect(read(named.transport)).toEqual(['resync {"reason":"unknown"}'])
+    expect(silent.transport.writes).toEqual([])
+  })
+
+  it('is told to onGap, whose snapshot goes first, in place of the event', async () => {
+    const onGap = vi.fn(async () => {
+      await nextTurn()
+      return [{ event: 'snapshot', data: 'all' }]
+    })
+    const { stream, transport } = fakeStream({ replay: () => 'gap', onGap }, '9')
+    stream.send({ data: 'live' })
+    await settled()
+    expect(onGap).toHaveBeenCalledWith({ lastEventId: '9', reason: 'unknown' }, stream)
+    expect(read(transport)).toEqual(['snapshot all', ' live'])
+  })
+
+  it('is told in-band too when onGap only takes note of it', async () => {
+    const { transport } = fakeStream({ replay: () => 'gap', onGap: () => {} }, '9')
+    await settled()
+    expect(read(transport)).toEqual(['gap {"reason":"unknown"}'])
+  })
+
+  it('ends the stream when onGap fails', async () => {
+    const onGap = () => Promise.reject(new Error('snapshot'))
+    const { stream, transport } = fakeStream({ replay: () => 'gap', onGap }, '9')
+    await settled()
+    expect(stream.closeReason).toBe('replay')
+    expect(transport.isEnded).toBe(true)
+  })
+})

@@ -1,0 +1,42 @@
+import type { Frame } from '../../src/frame.ts'
+import type { Transport, TransportOwner } from '../../src/transports/transport.ts'
+
+/** A way out whose kernel is full when a test says so. */
+export class FakeTransport implements Transport {
+  readonly writes: string[] = []
+  readonly frames: Frame[] = []
+  /** Whether the next write finds the kernel full. */
+  isFull = false
+  isEnded = false
+  isDestroyed = false
+  #owner: TransportOwner | undefined
+
+  open(owner: TransportOwner): void {
+    this.#owner = owner
+  }
+
+  write(frame: Frame): boolean {
+    this.frames.push(frame)
+    this.writes.push(frame.payload.toString())
+    return !this.isFull
+  }
+
+  end(): void {
+    this.isEnded = true
+  }
+
+  destroy(): void {
+    this.isDestroyed = true
+  }
+
+  /** The kernel has room again. */
+  drain(): void {
+    this.isFull = false
+    this.#owner?._room()
+  }
+
+  /** The connection is over. */
+  lose(error?: Error): void {
+    this.#owner?._gone(error)
+  }
+}

@@ -1,0 +1,64 @@
+import http from 'node:http'
+import http2 from 'node:http2'
+import https from 'node:https'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { generate } from 'selfsigned'
+import { onTestFinished } from 'vitest'
+import type { NodeRequest } from '../../src/negotiate.ts'
+import type { NodeResponse } from '../../src/transports/node.ts'
+
+export type Protocol = 'http' | 'https' | 'h2' | 'h2c'
+// The union of the two would have no callable `write`.
+export type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void
+
+let certificate: Promise<{ key: string; cert: string }> | undefined
+
+async function selfSigned() {
+  certificate ??= generate([{ name: 'commonName', value: 'localhost' }], { keySize: 2048 }).then((pem) => ({
+    key: pem.private,
+    cert: pem.cert,
+  }))
+  return certificate
+}
+
+async function createServer(protocol: Protocol, handler: Handler): Promise<Server> {
+  const any = handler as unknown as (request: NodeRequest, response: NodeResponse) => void
+  switch (protocol) {
+    case 'http':
+      return http.createServer(handler)
+    case 'https':
+      return https.createServer(await selfSigned(), handler)
+    case 'h2c':
+      return http2.createServer(any)
+    case 'h2':
+      return http2.createSecureServer(await selfSigned(), any)
+  }
+}
+
+/** A server on a free port of the loopback, gone when the test is finished. */
+export async function serve(handler: Handler, protocol: Protocol = 'http') {
+  const server = await createServer(protocol, handler)
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  return { server, port, sockets, url: `http://127.0.0.1:${port}` }
+}
+
+/** A promise that is settled from outside. */
+export function deferred<T>() {
+  let resolve!: (value: T) => void
+  let reject!: (error: unknown) => void
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}

@@ -1,0 +1,27 @@
+import { onTestFinished } from 'vitest'
+import { START } from '../../src/negotiate.ts'
+import { resolveOptions, type SseStreamOptions } from '../../src/options.ts'
+import { SseStream } from '../../src/stream.ts'
+import { FakeTransport } from './fake-transport.ts'
+
+/** A stream over a fake transport. With a `lastEventId` it resumes; with null, from an id that cannot be read. */
+export function fakeStream(options: SseStreamOptions = {}, lastEventId?: string | null) {
+  const transport = new FakeTransport()
+  const position =
+    lastEventId === undefined ? START : { id: lastEventId ?? undefined, readable: lastEventId !== null }
+  const stream = new SseStream(transport, resolveOptions(options), position)._open(position)
+  onTestFinished(() => stream.destroy())
+  return { stream, transport }
+}
+
+const setImmediateForReal = setImmediate
+
+/** Resolves when the turn of the event loop, and the flush at its end, are over. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediateForReal(resolve))
+}
+
+/** What a `close` event says. */
+export function closed(stream: SseStream): Promise<{ reason: string; error: unknown }> {
+  return new Promise((resolve) => stream.once('close', (reason, error) => resolve({ reason, error })))
+}

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest'
+import { Frame } from '../../src/frame.ts'
+import { nodeTransport, ResponseTransport, SocketTransport } from '../../src/transports/node.ts'
+import { get, rawClient } from '../support/client.ts'
+import { deferred, type Handler, type Protocol, serve } from '../support/serve.ts'
+import { transportContract } from './contract.ts'
+
+// A middleware that puts itself between, as compression and session middlewares do.
+const wrap: Handler = (_request, response) => {
+  const write = response.write
+  response.write = ((...args: Parameters<typeof write>) => write.apply(response, args)) as typeof write
+}
+
+transportContract({ name: 'HTTP/1.1', protocol: 'http' })
+transportContract({ name: 'HTTP/1.1 over TLS', protocol: 'https' })
+transportContract({ name: 'HTTP/1.1, wrapped response', protocol: 'http', prepare: wrap })
+transportContract({ name: 'HTTP/1.1 over TLS, wrapped response', protocol: 'https', prepare: wrap })
+transportContract({
+  name: 'HTTP/1.0',
+  protocol: 'http',
+  // Without chunks the end of the connection is the end of the body (RFC 9112 6.3).
+  tellsEnd: false,
+  ask: async (port) => rawClient(port, 'GET / HTTP/1.0\r\n\r\n'),
+})
+transportContract({ name: 'HTTP/2', protocol: 'h2c' })
+transportContract({ name: 'HTTP/2 over TLS', protocol: 'h2' })
+
+describe('nodeTransport', () => {
+  async function chosen(protocol: Protocol, prepare: Handler = () => {}, ask = get) {
+    const transport = deferred<ResponseTransport>()
+    const { port } = await serve((request, response) => {
+      prepare(request, response)
+      response.write(':\n')
+      transport.resolve(nodeTransport(response) as ResponseTransport)
+    }, protocol)
+    await ask(protocol, port)
+    return (await transport.promise).constructor
+  }
+  const ask10 = async (_protocol: Protocol, port: number) => rawClient(port, 'GET / HTTP/1.0\r\n\r\n')
+
+  it('takes the fast way on a bare chunked response, over TLS too', async () => {
+    expect(await chosen('http')).toBe(SocketTransport)
+    expect(await chosen('https')).toBe(SocketTransport)
+  })
+
+  it('takes the ordinary way everywhere else', async () => {
+    expect(await chosen('http', wrap)).toBe(ResponseTransport)
+    expect(await chosen('http', () => {}, ask10)).toBe(ResponseTransport)
+    expect(await chosen('h2c')).toBe(ResponseTransport)
+  })
+
+  it('flushes a middleware that holds bytes back', async () => {
+    let flushes = 0
+    const transport = deferred<ResponseTransport>()
+    const { port } = await serve((request, response) => {
+      wrap(request, response)
+      Object.assign(response, { flush: () => flushes++ })
+      response.write(':\n')
+      transport.resolve(nodeTransport(response) as ResponseTransport)
+    })
+    await get('http', port)
+    const way = await transport.promise
+    way.write(Frame.of('data: 1\n\n', 1))
+    expect(flushes).toBe(1)
+  })
+})
