@@ -7,6 +7,7 @@ export default defineConfig({
   dts: true,
   clean: true,
   sourcemap: true,
-  // One copy of `SseStream` for all entries, in CommonJS too.
-  splitting: true,
+  // With splitting, tsup rewrites the CommonJS build to an old JavaScript, on the path of every event too.
+  splitting: false,
+  removeNodeProtocol: false,
 })

@@ -1,4 +1,5 @@
 import { checkResponse, isGone } from './check-response.ts'
+import type { CloseReason } from './close-reason.ts'
 import { describe, SseError } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
 import { acceptsEventStream, type NodeRequest, readPosition } from './negotiate.ts'
@@ -6,7 +7,6 @@ import { resolveOptions, type SseStreamOptions } from './options.ts'
 import { SseStream } from './stream.ts'
 import { sendHead, sendNotAcceptable } from './transports/head.ts'
 import { type NodeResponse, nodeTransport } from './transports/node.ts'
-import { noTransport } from './transports/none.ts'
 
 /**
  * Answers a request of `node:http` or `node:http2` with an event stream. The head and a first byte leave at once.
@@ -25,20 +25,19 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
   checkRequest(request)
   checkResponse(response)
   const position = readPosition(request)
-  const refuse = (reason: 'client' | 'server' | 'not-acceptable') =>
-    new SseStream<Events>(noTransport, settings, position)._refuse(reason)
+  const closed = (reason: CloseReason) => SseStream._closed(reason, settings, position)
 
-  if (isGone(response)) return refuse('client')
+  if (isGone(response)) return closed('client')
   if (!acceptsEventStream(request.headers.accept)) {
     sendNotAcceptable(response)
-    return refuse('not-acceptable')
+    return closed('not-acceptable')
   }
   sendHead(response, settings)
   if (request.method === 'HEAD') {
     response.end()
-    return refuse('server')
+    return closed('server')
   }
-  return new SseStream<Events>(nodeTransport(response), settings, position)._open(position)
+  return SseStream._open(nodeTransport(response), settings, position)
 }
 
 function checkRequest(request: NodeRequest): void {

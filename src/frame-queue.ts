@@ -1,4 +1,5 @@
 import { Frame } from './frame.ts'
+import { Ring } from './ring.ts'
 
 /** Frames that wait, oldest first, held as references to shared frames. */
 export interface FrameQueue {
@@ -12,47 +13,23 @@ export interface FrameQueue {
   peek(): Frame | undefined
 }
 
-const SMALL = 4
-
-/** A ring: it grows by doubling and lets go of its memory when a backlog is gone. */
-export class RingQueue implements FrameQueue {
-  length = 0
+/** Every frame. */
+export class RingQueue extends Ring<Frame> implements FrameQueue {
   bytes = 0
-  #head = 0
-  #slots: Array<Frame | undefined> = new Array(SMALL)
 
-  push(frame: Frame): void {
-    if (this.length === this.#slots.length) this.#resize(this.length * 2)
-    this.#slots[this.#slot(this.length)] = frame
-    this.length += 1
+  override push(frame: Frame): void {
+    super.push(frame)
     this.bytes += frame.size
   }
 
-  shift(): Frame | undefined {
-    const frame = this.peek()
-    if (frame === undefined) return undefined
-    this.#slots[this.#head] = undefined
-    this.#head = this.#slot(1)
-    this.length -= 1
-    this.bytes -= frame.size
-    if (this.length === 0 && this.#slots.length > SMALL * SMALL) this.#resize(SMALL)
+  override shift(): Frame | undefined {
+    const frame = super.shift()
+    if (frame) this.bytes -= frame.size
     return frame
   }
 
   peek(): Frame | undefined {
-    return this.#slots[this.#head]
-  }
-
-  // The number of slots is a power of two, so that a mask wraps around.
-  #slot(place: number): number {
-    return (this.#head + place) & (this.#slots.length - 1)
-  }
-
-  #resize(size: number): void {
-    const slots: Array<Frame | undefined> = new Array(size)
-    for (let place = 0; place < this.length; place++) slots[place] = this.#slots[this.#slot(place)]
-    this.#slots = slots
-    this.#head = 0
+    return this.at(0)
   }
 }
 

@@ -29,7 +29,10 @@ export type Replay<Events extends EventMap = AnyEvents> = (
   stream: SseStream<Events>,
 ) => MaybePromise<Source<Events> | 'gap' | undefined>
 
-/** May return events, a snapshot say, that are sent in place of the gap event, before anything else. */
+/**
+ * May return events, a snapshot say, that are sent in place of the gap event, before anything else. What is sent live
+ * while the snapshot is taken follows it, whether the snapshot holds it or not.
+ */
 export type OnGap<Events extends EventMap = AnyEvents> = (
   gap: Gap,
   stream: SseStream<Events>,
@@ -60,19 +63,21 @@ export class ReplayRun {
   /** Resolves when all has left, with false when it was stopped before. Rejects when the source failed or was too long. */
   async run(position: Position): Promise<boolean> {
     const startedAt = clock.now
-    let failure: unknown
+    let isWhole = false
+    let error: unknown
     try {
       await this.#sendMissed(position)
-      return (await this.#room()) && !this.#isStopped
-    } catch (error) {
-      failure = error
-      throw error
+      isWhole = (await this.#room()) && !this.#isStopped
+    } catch (failure) {
+      error = failure
+      throw failure
     } finally {
       if (replayChannel.hasSubscribers) {
         const duration = clock.now - startedAt
-        replayChannel.publish({ stream: this.#stream, events: this.#events, duration, error: failure })
+        replayChannel.publish({ stream: this.#stream, events: this.#events, duration, isWhole, error })
       }
     }
+    return isWhole
   }
 
   stop(): void {

@@ -8,7 +8,7 @@ export type SourceItem<Events extends EventMap = AnyEvents> = SseEvent<Events> |
 
 /** Anything that yields events one after the other. */
 export type Source<Events extends EventMap = AnyEvents> =
-  | Iterable<SourceItem<Events>>
+  | (Iterable<SourceItem<Events>> & object)
   | AsyncIterable<SourceItem<Events>>
   | Readable
   | ReadableStream<SourceItem<Events>>

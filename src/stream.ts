@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { OVERFLOW } from './backlog.ts'
 import { clock } from './clock.ts'
 import type { CloseReason } from './close-reason.ts'
-import { AHEAD, Connection, type ConnectionOwner } from './connection.ts'
+import { AHEAD, Connection } from './connection.ts'
 import { closeChannel, drainChannel, openChannel, overflowChannel } from './diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 import { commentFrame, eventFrame, type Frame } from './frame.ts'
@@ -10,7 +10,7 @@ import { type Position, START } from './negotiate.ts'
 import type { Settings } from './options.ts'
 import { ReplayRun } from './replay.ts'
 import { closeSource, readSource, type Source, type Stops } from './source.ts'
-import type { Transport } from './transports/transport.ts'
+import { noTransport, type Transport } from './transports/transport.ts'
 
 export interface SseStreamEventMap {
   /** The client had fallen behind and has caught up: all that waited has left. */
@@ -22,10 +22,7 @@ export interface SseStreamEventMap {
 }
 
 /** One client: what it is sent, what waits for it, and its end. Made by `createSseStream` and the adapters. */
-export class SseStream<Events extends EventMap = AnyEvents>
-  extends EventEmitter<SseStreamEventMap>
-  implements ConnectionOwner
-{
+export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter<SseStreamEventMap> {
   /** The id after which the client wants to resume. A client's input: check it before use. */
   readonly lastEventId: string | undefined
   readonly #settings: Settings
@@ -36,8 +33,7 @@ export class SseStream<Events extends EventMap = AnyEvents>
   #error: unknown
   #abortController: AbortController | undefined
 
-  /** @internal */
-  constructor(transport: Transport, settings: Settings, position: Position) {
+  private constructor(transport: Transport, settings: Settings, position: Position) {
     super()
     this.lastEventId = position.id
     this.#settings = settings
@@ -45,17 +41,19 @@ export class SseStream<Events extends EventMap = AnyEvents>
     if (openChannel.hasSubscribers) openChannel.publish({ stream: this })
   }
 
-  /** @internal Begins, when the head has left. */
-  _open(position: Position): this {
-    this.#connection.open()
-    if (this.#settings.replay && position !== START) this.#startReplay(position)
-    return this
+  /** @internal A stream whose head has left. */
+  static _open(transport: Transport, settings: Settings, position: Position): SseStream {
+    const stream = new SseStream(transport, settings, position)
+    stream.#connection.open()
+    if (settings.replay && position !== START) stream.#startReplay(position)
+    return stream
   }
 
-  /** @internal Ends before it began. */
-  _refuse(reason: CloseReason): this {
-    this.#cut(reason)
-    return this
+  /** @internal A stream that is over before it began. */
+  static _closed(reason: CloseReason, settings: Settings, position: Position): SseStream {
+    const stream = new SseStream(noTransport, settings, position)
+    stream.#cut(reason)
+    return stream
   }
 
   /**

@@ -452,7 +452,7 @@ describe('metrics', () => {
     expect(seen).toEqual([
       'open ',
       'gap gap',
-      'replay events,duration,error',
+      'replay events,duration,isWhole,error',
       'overflow policy,dropped',
       'drain lag',
       'close reason,error,age,events,bytes',

@@ -22,3 +22,11 @@ export interface Transport {
   /** Cuts the connection, or resets the stream of one that carries several. */
   destroy(): void
 }
+
+/** The way out of a stream that is over before it began. */
+export const noTransport: Transport = {
+  open() {},
+  write: () => false,
+  end() {},
+  destroy() {},
+}

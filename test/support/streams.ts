@@ -9,7 +9,7 @@ export function fakeStream(options: SseStreamOptions = {}, lastEventId?: string 
   const transport = new FakeTransport()
   const position =
     lastEventId === undefined ? START : { id: lastEventId ?? undefined, readable: lastEventId !== null }
-  const stream = new SseStream(transport, resolveOptions(options), position)._open(position)
+  const stream = SseStream._open(transport, resolveOptions(options), position)
   onTestFinished(() => stream.destroy())
   return { stream, transport }
 }

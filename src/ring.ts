@@ -1,0 +1,42 @@
+const SMALL = 4
+
+/** A queue in a ring: it grows by doubling and lets go of its memory when it has been emptied. */
+export class Ring<T> {
+  length = 0
+  #head = 0
+  #slots: Array<T | undefined> = new Array(SMALL)
+
+  push(item: T): void {
+    if (this.length === this.#slots.length) this.#resize(this.length * 2)
+    this.#slots[this.#slot(this.length)] = item
+    this.length += 1
+  }
+
+  /** Takes the oldest. */
+  shift(): T | undefined {
+    const item = this.at(0)
+    if (item === undefined) return undefined
+    this.#slots[this.#head] = undefined
+    this.#head = this.#slot(1)
+    this.length -= 1
+    if (this.length === 0 && this.#slots.length > SMALL * SMALL) this.#resize(SMALL)
+    return item
+  }
+
+  /** The item at a place counted from the oldest, left where it is. */
+  at(place: number): T | undefined {
+    return place < this.length ? this.#slots[this.#slot(place)] : undefined
+  }
+
+  // The number of slots is a power of two, so that a mask wraps around.
+  #slot(place: number): number {
+    return (this.#head + place) & (this.#slots.length - 1)
+  }
+
+  #resize(size: number): void {
+    const slots: Array<T | undefined> = new Array(size)
+    for (let place = 0; place < this.length; place++) slots[place] = this.at(place)
+    this.#slots = slots
+    this.#head = 0
+  }
+}

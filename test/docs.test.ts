@@ -1,0 +1,331 @@
+import { execFile } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
+import ts from 'typescript'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import * as channels from '../src/diagnostics.ts'
+import { type Position, START } from '../src/negotiate.ts'
+import { resolveOptions, type SseStreamOptions } from '../src/options.ts'
+import { SseStream } from '../src/stream.ts'
+import type { Transport, TransportOwner } from '../src/transports/transport.ts'
+
+const root = join(import.meta.dirname, '..')
+const pages = ['README.md', 'CHANGELOG.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
+  .filter((name) => name.endsWith('.md') && existsSync(join(root, name)))
+  .map((name) => ({ name, text: readFileSync(join(root, name), 'utf8') }))
+
+describe('docs/errors.md', () => {
+  const codes = unionOf('errors.ts', 'SseErrorCode')
+
+  test('has a heading for each code, and for nothing else', () => {
+    expect(sectionsOf('docs/errors.md').map(({ heading }) => heading)).toEqual(codes)
+  })
+
+  test('describes only codes that are used', () => {
+    const source = sourceTexts(({ name }) => name !== 'errors.ts').join('\n')
+    expect(codes.filter((code) => !source.includes(`'${code}'`))).toEqual([])
+  })
+
+  test.each(sectionsOf('docs/errors.md'))(
+    'shows an example that causes $heading',
+    async ({ heading, text }) => {
+      const [example] = blocksOf({ name: heading, text })
+      expect(await outputOf(example?.code ?? '')).toContain(`code: '${heading}'`)
+    },
+  )
+})
+
+describe('docs/metrics.md', () => {
+  const documented = sectionsOf('docs/metrics.md').filter(({ heading }) => heading.startsWith('spillway:'))
+  const names = Object.values(channels).map(({ name }) => String(name))
+
+  test('has a heading for each channel, and for no other', () => {
+    expect(documented.map(({ heading }) => heading)).toEqual(names)
+  })
+
+  test('names the fields of each message, and no other', async () => {
+    const messages = await messagesOfEachChannel(names)
+    const fields = documented.map(({ heading, text }) => [heading, rowsOf(text, 'field').map(nameOf).sort()])
+    expect(fields).toEqual(names.map((name) => [name, Object.keys(messages.get(name) ?? {}).sort()]))
+  })
+
+  test('explains each reason for which a stream ends, and no other', () => {
+    const text = documented.map((section) => section.text).join('\n')
+    expect(rowsOf(text, 'reason').map(nameOf)).toEqual(unionOf('close-reason.ts', 'CloseReason'))
+  })
+})
+
+describe('docs/options.md', () => {
+  const [table = ''] = pageOf('docs/options.md').split('\n## ')
+
+  test('has a row for each option, in the order of the interface, and for no other', () => {
+    expect(rowsOf(table, 'name').map(nameOf)).toEqual(membersOf('options.ts', 'SseStreamOptions'))
+  })
+
+  test('gives the default of each option', () => {
+    const defaults = Object.entries(resolveOptions(undefined))
+    const expected = Object.fromEntries(defaults.map(([name, value]) => [name, inWords(value)]))
+    const given = rowsOf(table, 'name').map(([name = '', , value]) => [bare(name), value])
+    expect(Object.fromEntries(given)).toEqual(expected)
+  })
+
+  test('explains each policy at the bound, and no other', () => {
+    expect(rowsOf(pageOf('docs/options.md'), 'value').map(nameOf)).toEqual(unionOf('backlog.ts', 'Overflow'))
+  })
+})
+
+describe('links', () => {
+  test.each(pages)('of $name lead to pages and headings that exist', ({ name, text }) => {
+    const targets = [...text.matchAll(/\]\((?!\w+:)([^)\s]+)\)/g)].map((match) => match[1] ?? '')
+    expect(targets.filter((target) => !leadsSomewhere(name, target))).toEqual([])
+  })
+})
+
+describe('code blocks', { timeout: 60_000 }, () => {
+  test('type-check against the declarations of the package', () => {
+    expect(problemsIn(pages.flatMap(blocksOf))).toEqual([])
+  })
+
+  test('are checked indeed: a wrong option, a wrong type and an unknown name are found', () => {
+    const text = [
+      ...['```ts', `import { encode } from 'spillway'`, `encode({ data: '', retry: 'soon' })`, '```'],
+      ...['```js', `import { nothing } from 'spillway'`, 'document.title', '```'],
+      ...['<!-- browser -->', '```js', 'document.title', '```'],
+      ...['<!-- fragment -->', '```js', 'this is left out', '```'],
+    ].join('\n')
+    expect(problemsIn(blocksOf({ name: 'docs/sample.md', text })).map((each) => each.split(' ')[0])).toEqual([
+      'docs/sample.md:3',
+      'docs/sample.md:6',
+      'docs/sample.md:7',
+    ])
+  })
+})
+
+// --- Pages
+
+interface Page {
+  readonly name: string
+  readonly text: string
+}
+
+interface Block {
+  readonly page: string
+  /** The line before its first, counted from 1. */
+  readonly line: number
+  readonly language: string
+  /** `fragment`: not checked. `browser`: checked with the globals of a browser. */
+  readonly mark: string | undefined
+  readonly code: string
+}
+
+function pageOf(name: string): string {
+  return pages.find((page) => page.name === name)?.text ?? ''
+}
+
+function sectionsOf(name: string): Array<{ heading: string; text: string }> {
+  const sections = pageOf(name).split(/^## /m).slice(1)
+  return sections.map((text) => ({ heading: text.slice(0, text.indexOf('\n')), text }))
+}
+
+function blocksOf({ name, text }: Page): Block[] {
+  const fences = /(?:^[ \t]*<!-- (\w+) -->\n+)?^([ \t]*)```(js|ts)\b.*\n([\s\S]*?)^\2```$/gm
+  return [...text.matchAll(fences)].map((match) => {
+    const [whole, mark, , language = '', code = ''] = match
+    const before = text.slice(0, match.index) + whole.slice(0, whole.indexOf('```'))
+    return { page: name, line: before.split('\n').length, language, mark, code }
+  })
+}
+
+/** The rows of the tables whose first column has this title, as cells. */
+function rowsOf(text: string, title: string): string[][] {
+  const tables = text.split(/\n\n+/).filter((part) => part.startsWith('|'))
+  const rows = tables.map((table) => table.trim().split('\n').map(cellsOf))
+  return rows.filter(([head]) => head?.[0] === title).flatMap(([, , ...body]) => body)
+}
+
+function cellsOf(row: string): string[] {
+  return row
+    .split('|')
+    .slice(1, -1)
+    .map((cell) => cell.trim())
+}
+
+function nameOf([cell = '']: string[]): string {
+  return bare(cell)
+}
+
+function bare(cell: string): string {
+  return cell.replaceAll('`', '')
+}
+
+function leadsSomewhere(from: string, target: string): boolean {
+  const [path = '', anchor] = target.split('#')
+  const file = path === '' ? join(root, from) : join(root, dirname(from), path)
+  if (!existsSync(file)) return false
+  const headings = file.endsWith('.md') ? readFileSync(file, 'utf8').match(/^#+ .*$/gm) : []
+  return anchor === undefined || (headings ?? []).some((heading) => anchorOf(heading) === anchor)
+}
+
+function anchorOf(heading: string): string {
+  const text = heading.replace(/^#+ /, '').toLowerCase()
+  return text.replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-')
+}
+
+/** A default as the table has it. */
+function inWords(value: unknown): string {
+  if (value === undefined) return 'none'
+  if (value === JSON.stringify) return '`JSON.stringify`'
+  if (typeof value === 'number') return `\`${String(value).replace(/\B(?=(\d{3})+$)/g, ' ')}\``
+  return typeof value === 'string' ? `\`'${value}'\`` : `\`${JSON.stringify(value)}\``
+}
+
+// --- Sources
+
+function sourceTexts(isWanted: (file: { name: string }) => boolean): string[] {
+  const names = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+  const files = names.filter((name) => name.endsWith('.ts') && isWanted({ name }))
+  return files.map((name) => readFileSync(join(root, 'src', name), 'utf8'))
+}
+
+function declarationIn(file: string, name: string): ts.Statement | undefined {
+  const text = readFileSync(join(root, 'src', file), 'utf8')
+  const { statements } = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
+  return statements.find(
+    (each) => (ts.isTypeAliasDeclaration(each) || ts.isInterfaceDeclaration(each)) && each.name.text === name,
+  )
+}
+
+/** The strings of a union type, in their order. */
+function unionOf(file: string, name: string): string[] {
+  const declaration = declarationIn(file, name)
+  if (!declaration || !ts.isTypeAliasDeclaration(declaration) || !ts.isUnionTypeNode(declaration.type)) {
+    throw new Error(`${file} has no union ${name}`)
+  }
+  return declaration.type.types.map((type) => type.getText().slice(1, -1))
+}
+
+/** The members of an interface, in their order. */
+function membersOf(file: string, name: string): string[] {
+  const declaration = declarationIn(file, name)
+  if (!declaration || !ts.isInterfaceDeclaration(declaration))
+    throw new Error(`${file} has no interface ${name}`)
+  return declaration.members.map((member) => member.name?.getText() ?? '')
+}
+
+// --- Examples
+
+/** Runs an example beside package.json, and asks its server once if it has one. Returns what it wrote to stderr. */
+function outputOf(example: string): Promise<string> {
+  const ask = `.listen(0, function () {
+    fetch('http://127.0.0.1:' + this.address().port, { headers: { 'Last-Event-ID': '1' } })
+      .then((response) => response.text(), () => {})
+      .finally(() => this.close().closeAllConnections())
+  })`
+  const args = ['--input-type=module', '--eval', example.replace('.listen(3000)', ask)]
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, { cwd: root, timeout: 10_000 }, (_, __, stderr) => resolve(stderr))
+  })
+}
+
+/** What is published when a client falls behind, catches up and leaves, and when another comes back from nowhere. */
+async function messagesOfEachChannel(names: readonly string[]): Promise<Map<string, object>> {
+  const messages = new Map<string, object>()
+  const take = (message: unknown, name: string | symbol) => void messages.set(String(name), message as object)
+  for (const name of names) subscribe(name, take)
+  onTestFinished(() => {
+    for (const name of names) unsubscribe(name, take)
+  })
+
+  const way = new NarrowWay()
+  const slow = streamThrough(way, { overflow: 'drop-newest', maxBufferedEvents: 1 })
+  slow.send({ data: 'taken, and no more' })
+  await turn()
+  slow.send({ data: 'waits' })
+  slow.send({ data: 'dropped' })
+  way.widen()
+  slow.destroy()
+
+  const back = streamThrough(new NarrowWay(true), { replay: () => 'gap' }, { id: 'lost', readable: true })
+  await back.drained()
+  back.destroy()
+  return messages
+}
+
+/** A way out that is full from the first write on, until it is widened. */
+class NarrowWay implements Transport {
+  #owner: TransportOwner | undefined
+  #isWide: boolean
+
+  constructor(isWide = false) {
+    this.#isWide = isWide
+  }
+
+  open(owner: TransportOwner): void {
+    this.#owner = owner
+  }
+
+  write(): boolean {
+    return this.#isWide
+  }
+
+  widen(): void {
+    this.#isWide = true
+    this.#owner?._room()
+  }
+
+  end(): void {}
+
+  destroy(): void {}
+}
+
+function streamThrough(way: Transport, options: SseStreamOptions, position: Position = START): SseStream {
+  return SseStream._open(way, resolveOptions(options), position)
+}
+
+// --- Type-checking
+
+/** Checks the blocks as files that lie beside their page, so that `spillway` is this package. */
+function problemsIn(blocks: readonly Block[]): string[] {
+  const checked = blocks.filter(({ mark }) => mark !== 'fragment')
+  const inBrowser = checked.filter(({ mark }) => mark === 'browser')
+  const inNode = checked.filter(({ mark }) => mark !== 'browser')
+  const browser = { lib: ['lib.es2023.d.ts', 'lib.dom.d.ts'], types: [] }
+  return [...check(inNode, {}), ...check(inBrowser, browser)]
+}
+
+function check(blocks: readonly Block[], place: ts.CompilerOptions): string[] {
+  if (blocks.length === 0) return []
+  const byFile = new Map(blocks.map((block) => [fileOf(block), block]))
+  const options = { ...strictOptions(), ...place }
+  const host = ts.createCompilerHost(options)
+  const { fileExists, readFile } = host
+  host.fileExists = (file) => byFile.has(file) || fileExists(file)
+  host.readFile = (file) => byFile.get(file)?.code ?? readFile(file)
+  const program = ts.createProgram([...byFile.keys()], options, host)
+  return ts.getPreEmitDiagnostics(program).map((diagnostic) => describeProblem(diagnostic, byFile))
+}
+
+function fileOf({ page, line, language }: Block): string {
+  return `${join(root, page)}.${line}.${language}`
+}
+
+/** The rules of the project, and unused names: an example may define what it does not call. */
+function strictOptions(): ts.CompilerOptions {
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
+  const { options } = ts.parseJsonConfigFileContent(
+    { ...config, include: [], files: ['src/index.ts'] },
+    ts.sys,
+    root,
+  )
+  const moduleDetection = ts.ModuleDetectionKind.Force
+  return { ...options, moduleDetection, noUnusedLocals: false, noUnusedParameters: false }
+}
+
+function describeProblem({ file, start, messageText }: ts.Diagnostic, blocks: Map<string, Block>): string {
+  const message = ts.flattenDiagnosticMessageText(messageText, ' ')
+  const block = file && blocks.get(file.fileName)
+  if (!file || !block) return `${file ? relative(root, file.fileName) : 'options'} ${message}`
+  return `${block.page}:${block.line + file.getLineAndCharacterOfPosition(start ?? 0).line + 1} ${message}`
+}

@@ -1,0 +1,199 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
+import { join } from 'node:path'
+import ts from 'typescript'
+import { beforeAll, describe, expect, test } from 'vitest'
+import * as source from '../src/index.ts'
+
+const root = join(import.meta.dirname, '..')
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const names = Object.keys(source).sort()
+
+describe('the built package', () => {
+  test('exports the same names to import, to require, and in its source', () => {
+    const imported = run('module', `console.log(JSON.stringify(Object.keys(await import('spillway'))))`)
+    const required = run('commonjs', `console.log(JSON.stringify(Object.keys(require('spillway'))))`)
+    expect({ imported: imported.sort(), required: required.sort() }).toEqual({
+      imported: names,
+      required: names,
+    })
+  })
+
+  test.each([
+    ['ES module', '.js'],
+    ['CommonJS', '.cjs'],
+  ])('defines SseStream and SseError once in its %s files', (_, ending) => {
+    const text = filesOfDist(ending).join('\n')
+    expect(definitionsOf('SseStream', text)).toHaveLength(1)
+    expect(definitionsOf('SseError', text)).toHaveLength(1)
+  })
+
+  // From Node 22 on an import of node:http loads node:http2 itself, so that comes first.
+  test.each(['module', 'commonjs'] as const)('loads no HTTP/2 and no threads for a %s', (type) => {
+    const load = type === 'module' ? 'await import' : 'require'
+    const loaded = run(
+      type,
+      `${load}('node:http')
+       const before = new Set(process.moduleLoadList)
+       ${load}('spillway')
+       console.log(JSON.stringify(process.moduleLoadList.filter((each) => !before.has(each))))`,
+    )
+    expect(loaded.filter((each) => /http2|quic|child_process|worker|cluster|inspector/.test(each))).toEqual(
+      [],
+    )
+  })
+
+  test('loads no package but its dependencies and theirs', () => {
+    const files: string[] = run(
+      'commonjs',
+      `require('spillway'); console.log(JSON.stringify(Object.keys(require.cache)))`,
+    )
+    const packages = files.map(
+      (file) => /.*[/\\]node_modules[/\\]((?:@[^/\\]+[/\\])?[^/\\]+)/.exec(file)?.[1],
+    )
+    const strange = packages.filter((name) => name !== undefined && !runtimePackages().has(name))
+    expect(packages).toContain('negotiator')
+    expect(strange).toEqual([])
+  })
+
+  test.each(['.js', '.cjs', '.d.ts', '.d.cts'])(
+    'names only its dependencies and builtins in %s files',
+    (ending) => {
+      const specifiers = filesOfDist(ending).flatMap(
+        (text) => ts.preProcessFile(text, true, true).importedFiles,
+      )
+      const strange = specifiers
+        .map(({ fileName }) => fileName)
+        .filter((name) => !name.startsWith('.') && !isBuiltin(name) && !(name in manifest.dependencies))
+      expect(specifiers.length).toBeGreaterThan(0)
+      expect(strange).toEqual([])
+    },
+  )
+
+  test('has no side effects: it says so, adds no globals and keeps no process alive', () => {
+    const added = run(
+      'module',
+      `const before = Object.getOwnPropertyNames(globalThis)
+       await import('spillway')
+       const after = Object.getOwnPropertyNames(globalThis)
+       console.log(JSON.stringify(after.filter((each) => !before.includes(each))))`,
+    )
+    expect({ added, declared: manifest.sideEffects }).toEqual({ added: [], declared: false })
+  })
+
+  test('declares nothing that is marked @internal', () => {
+    const internal = internalMembers()
+    expect(internal).toContain('_open')
+    const declared = filesOfDist('.d.ts', '.d.cts').flatMap((text) => memberNames(parse(text)))
+    expect(declared).toContain('lastEventId')
+    expect(declared.filter((name) => internal.includes(name) || name.startsWith('_'))).toEqual([])
+  })
+})
+
+describe('package.json', () => {
+  test('names files that exist', () => {
+    const files = [...pathsIn(manifest.exports), manifest.main, manifest.module, manifest.types]
+    expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([])
+  })
+
+  test('gives import and require each their own declarations, before the code', () => {
+    for (const [entry, conditions] of Object.entries(manifest.exports)) {
+      if (typeof conditions === 'string') continue
+      const { import: esm, require: cjs } = conditions as Record<string, Record<string, string>>
+      expect({ entry, esm: Object.keys(esm ?? {}), cjs: Object.keys(cjs ?? {}) }).toEqual({
+        entry,
+        esm: ['types', 'default'],
+        cjs: ['types', 'default'],
+      })
+      expect(
+        [esm?.types, esm?.default, cjs?.types, cjs?.default].map((file) => file?.replace(/.*?\w\./, '.')),
+      ).toEqual(['.d.ts', '.js', '.d.cts', '.cjs'])
+    }
+  })
+})
+
+describe('the published archive', () => {
+  let packed: string[]
+
+  beforeAll(() => {
+    const listing = npm('pack', '--dry-run', '--json', '--ignore-scripts')
+    packed = JSON.parse(listing)[0].files.map(({ path }: { path: string }) => path)
+  })
+
+  test('holds every file that package.json names, the licence and the reference', () => {
+    const named = [...pathsIn(manifest.exports)].map((file) => file.replace('./', ''))
+    const docs = readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)
+    const wanted = [...named, 'LICENSE', 'CHANGELOG.md', ...docs]
+    expect(wanted.filter((file) => !packed.includes(file))).toEqual([])
+  })
+
+  test('holds nothing else', () => {
+    const expected = /^(dist\/[\w.-]+|docs\/[\w-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
+    expect(packed.filter((file) => !expected.test(file))).toEqual([])
+  })
+})
+
+/** Runs a program beside package.json, so that `spillway` is this package; returns what it printed. */
+function run(type: 'module' | 'commonjs', program: string): string[] {
+  const options = { cwd: root, encoding: 'utf8', timeout: 10_000 } as const
+  return JSON.parse(execFileSync(process.execPath, [`--input-type=${type}`, '--eval', program], options))
+}
+
+function npm(...args: string[]): string {
+  const stdio = ['ignore', 'pipe', 'ignore'] as const
+  return execFileSync('npm', args, { cwd: root, encoding: 'utf8', stdio: [...stdio] })
+}
+
+function filesOfDist(...endings: string[]): string[] {
+  const folder = join(root, 'dist')
+  const files = readdirSync(folder).filter((name) => endings.some((ending) => endsIn(name, ending)))
+  return files.map((name) => readFileSync(join(folder, name), 'utf8'))
+}
+
+/** The bundler writes `var SseStream = class` for a class, and for CommonJS `(_class = class` where it has fields. */
+function definitionsOf(name: string, text: string): string[] {
+  return text.match(new RegExp(`\\b${name} = (\\(_class\\w* = )?class\\b|\\bclass ${name}\\b`, 'g')) ?? []
+}
+
+/** The dependencies, and what they depend on. */
+function runtimePackages(names = Object.keys(manifest.dependencies), found = new Set<string>()): Set<string> {
+  for (const name of names.filter((each) => !found.has(each))) {
+    found.add(name)
+    const { dependencies = {} } = JSON.parse(
+      readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'),
+    )
+    runtimePackages(Object.keys(dependencies), found)
+  }
+  return found
+}
+
+function endsIn(name: string, ending: string): boolean {
+  return name.endsWith(ending) && (ending.startsWith('.d.') || !name.includes('.d.'))
+}
+
+function internalMembers(): string[] {
+  const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+  const texts = files
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFileSync(join(root, 'src', name), 'utf8'))
+  const isInternal = (node: ts.Node) => ts.getJSDocTags(node).some((tag) => tag.tagName.text === 'internal')
+  return texts.flatMap((text) => memberNames(parse(text), isInternal))
+}
+
+function parse(text: string): ts.SourceFile {
+  return ts.createSourceFile('source.ts', text, ts.ScriptTarget.Latest, true)
+}
+
+function memberNames(node: ts.Node, isWanted: (member: ts.Node) => boolean = () => true): string[] {
+  const isMember = ts.isClassElement(node) || ts.isTypeElement(node)
+  const found = isMember && node.name && isWanted(node) ? [node.name.getText()] : []
+  ts.forEachChild(node, (child) => {
+    found.push(...memberNames(child, isWanted))
+  })
+  return found
+}
+
+function pathsIn(exports: unknown): string[] {
+  return typeof exports === 'string' ? [exports] : Object.values(exports as object).flatMap(pathsIn)
+}
