@@ -10,7 +10,7 @@ import type { Protocol } from './serve.ts'
 export class Client {
   readonly status: number
   readonly headers: Record<string, string | string[] | undefined>
-  body = ''
+  readonly #pieces: string[] = []
   readonly #source: Readable
   readonly #leave: () => void
   /** `end`: the body ended as it should. `cut`: the connection was cut in the middle of it. */
@@ -24,7 +24,7 @@ export class Client {
     this.#leave = leave
     const decoder = new TextDecoder()
     source.on('data', (chunk: Buffer) => {
-      this.body += decoder.decode(chunk, { stream: true })
+      this.#pieces.push(decoder.decode(chunk, { stream: true }))
       for (const look of this.#watchers) look()
     })
     this.ended = new Promise((resolve) => {
@@ -36,9 +36,14 @@ export class Client {
     onTestFinished(() => this.leave())
   }
 
-  /** Resolves when the body so far satisfies a condition or contains a text. */
+  /** All that was received so far. */
+  get body(): string {
+    return this.#pieces.join('')
+  }
+
+  /** Resolves when the body so far contains a text or satisfies a condition. */
   async until(condition: string | ((body: string) => boolean)): Promise<void> {
-    const isMet = () => (typeof condition === 'string' ? this.body.includes(condition) : condition(this.body))
+    const isMet = typeof condition === 'string' ? this.#finder(condition) : () => condition(this.body)
     await new Promise<void>((resolve) => {
       const look = () => {
         if (!isMet()) return
@@ -48,6 +53,18 @@ export class Client {
       this.#watchers.push(look)
       look()
     })
+  }
+
+  // Searches only what is new: a body of megabytes comes in thousands of pieces.
+  #finder(text: string): () => boolean {
+    let [read, rest] = [0, '']
+    return () => {
+      for (; read < this.#pieces.length; read++) {
+        rest = rest.slice(-text.length) + this.#pieces[read]
+        if (rest.includes(text)) return true
+      }
+      return false
+    }
   }
 
   stopReading(): void {

@@ -14,7 +14,7 @@ export type Handler = (request: http.IncomingMessage, response: http.ServerRespo
 let certificate: Promise<{ key: string; cert: string }> | undefined
 
 async function selfSigned() {
-  certificate ??= generate([{ name: 'commonName', value: 'localhost' }], { keySize: 2048 }).then((pem) => ({
+  certificate ??= generate([{ name: 'commonName', value: 'localhost' }], { keyType: 'ec' }).then((pem) => ({
     key: pem.private,
     cert: pem.cert,
   }))
