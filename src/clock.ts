@@ -61,8 +61,9 @@ export class Clock {
     if (this.#beds.size === 0) this.#stop()
   }
 
+  // Whole numbers: V8 keeps them inside the objects that remember them.
   #read(): number {
-    this.#now = performance.now()
+    this.#now = Math.round(performance.now())
     return this.#now
   }
 }

@@ -53,7 +53,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     this.#settings = settings
     this.#owner = owner
     this.#backlog = new Backlog(settings)
-    this.#phase = Math.random() * settings.heartbeat
+    this.#phase = Math.floor(Math.random() * settings.heartbeat)
     this.#expiresAt = expiry(this.openedAt, settings.maxAge)
   }
 

@@ -5,7 +5,7 @@ import { describe, SseError } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
 import type { OnGap, Replay } from './replay.ts'
 
-export type HeaderValue = string | number | readonly string[]
+export type HeaderValue = string | number | string[]
 
 /** Times are milliseconds; 0 turns a time off. */
 export interface SseStreamOptions<Events extends EventMap = AnyEvents> {

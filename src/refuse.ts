@@ -1,6 +1,7 @@
+import type { ServerResponse } from 'node:http'
 import { checkResponse } from './check-response.ts'
 import { SseError } from './errors.ts'
-import { opening, prepareHead } from './transports/head.ts'
+import { opening, streamHeaders } from './transports/head.ts'
 import type { NodeResponse } from './transports/node.ts'
 
 /** How a client is sent away. */
@@ -20,8 +21,7 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
   const { status, retry } = Object(refusal) as { status?: number; retry?: number }
   checkResponse(response)
   if (isWhole(retry, 1, 2 ** 31 - 1)) {
-    prepareHead(response, {})
-    response.writeHead(200)
+    ;(response as ServerResponse).writeHead(200, streamHeaders(response, {}))
     response.end(opening(retry))
   } else if (isWhole(status, 201, 599)) {
     response.writeHead(status)

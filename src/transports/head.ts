@@ -1,6 +1,6 @@
-import type { ServerResponse } from 'node:http'
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import vary from 'vary'
-import type { HeaderValue, Settings } from '../options.ts'
+import type { Settings } from '../options.ts'
 import type { NodeResponse } from './node.ts'
 
 /**
@@ -8,37 +8,35 @@ import type { NodeResponse } from './node.ts'
  * stream whose head never left becomes a 5xx, which ends a browser's `EventSource` for good.
  */
 export function sendHead(response: NodeResponse, { status, headers, retry }: Settings): void {
-  prepareHead(response, headers)
-  response.writeHead(status)
-  ;(response as ServerResponse).write(opening(retry))
+  // The response of `node:http2` has the same methods.
+  const any = response as ServerResponse
+  any.writeHead(status, streamHeaders(response, headers))
+  any.write(opening(retry))
 }
 
-/** Sets what a stream needs of the proxies on its way, then what the caller wants; headers set before survive. */
-export function prepareHead(response: NodeResponse, headers: Settings['headers']): void {
+/**
+ * The headers of a stream: what it needs of the proxies on its way, then what the caller wants. They are for
+ * `writeHead`: headers that are set one by one stay in memory as long as the response. Those set before survive.
+ */
+export function streamHeaders(response: NodeResponse, wanted: Settings['headers']): OutgoingHttpHeaders {
   // A middleware may have guessed one for another body; a stream has none (RFC 9112 6.1).
   if (response.hasHeader('Content-Length')) response.removeHeader('Content-Length')
-  response.setHeader('Content-Type', 'text/event-stream; charset=utf-8')
-  response.setHeader('Cache-Control', cacheControl(response.getHeader('Cache-Control')))
-  response.setHeader('X-Accel-Buffering', 'no')
-  for (const [name, value] of Object.entries(headers)) setHeader(response, name, value)
-  vary(response as Parameters<typeof vary>[0], 'Accept')
+  const headers: OutgoingHttpHeaders = {
+    'Content-Type': 'text/event-stream; charset=utf-8',
+    'Cache-Control': cacheControl(response.getHeader('Cache-Control')),
+    'X-Accel-Buffering': 'no',
+    Vary: response.getHeader('Vary'),
+  }
+  for (const [name, value] of Object.entries(wanted)) {
+    headers[sameName(name, headers)] = isCookie(name) ? withEarlier(value, response.getHeader(name)) : value
+  }
+  headers.Vary = vary.append(String(headers.Vary ?? ''), 'Accept')
+  return headers
 }
 
 /** The first bytes of a body: a comment, and when to come back, spread between once and twice the time. */
 export function opening(retry: number): string {
   return retry > 0 ? `:\nretry: ${Math.round(retry * (1 + Math.random()))}\n` : ':\n'
-}
-
-// A stricter rule of the application stays. Without no-transform, compression holds every event back.
-function cacheControl(before: unknown): string {
-  const kept = /\bno-(store|cache)\b/i.test(String(before)) ? String(before) : 'no-cache'
-  return /\bno-transform\b/i.test(kept) ? kept : `${kept}, no-transform`
-}
-
-function setHeader(response: NodeResponse, name: string, value: HeaderValue): void {
-  const before = name.toLowerCase() === 'set-cookie' ? response.getHeader(name) : undefined
-  const values = [before ?? [], value].flat().map(String)
-  response.setHeader(name, values.length === 1 ? String(value) : values)
 }
 
 /** Answers a client that does not accept the stream (RFC 9110 15.5.7). */
@@ -47,4 +45,23 @@ export function sendNotAcceptable(response: NodeResponse): void {
   response.setHeader('Content-Type', 'text/plain; charset=utf-8')
   response.writeHead(406)
   response.end('This resource is an event stream: accept text/event-stream.\n')
+}
+
+// A stricter rule of the application stays. Without no-transform, compression holds every event back.
+function cacheControl(before: unknown): string {
+  const kept = /\bno-(store|cache)\b/i.test(String(before)) ? String(before) : 'no-cache'
+  return /\bno-transform\b/i.test(kept) ? kept : `${kept}, no-transform`
+}
+
+/** The name under which a header stands already, however it is written. */
+function sameName(name: string, headers: OutgoingHttpHeaders): string {
+  return Object.keys(headers).find((each) => each.toLowerCase() === name.toLowerCase()) ?? name
+}
+
+function isCookie(name: string): boolean {
+  return name.toLowerCase() === 'set-cookie'
+}
+
+function withEarlier(value: unknown, before: unknown = []): string[] {
+  return [before, value].flat().map(String)
 }

@@ -23,7 +23,7 @@ export function nodeTransport(response: NodeResponse): Transport {
 export class ResponseTransport implements Transport {
   // The response of `node:http2` has the same methods.
   protected readonly response: ServerResponse
-  protected room: () => void = () => {}
+  protected owner: TransportOwner | undefined
 
   constructor(response: NodeResponse) {
     this.response = response as ServerResponse
@@ -31,10 +31,11 @@ export class ResponseTransport implements Transport {
 
   open(owner: TransportOwner): void {
     tune(this.response)
-    this.room = () => owner._room()
+    this.owner = owner
+    // `once` would hold three more objects for each listener. What is said twice is heard once.
     const gone = (error?: Error) => owner._gone(error)
     // The response's close: the request's comes as soon as the body of a POST has been read.
-    this.response.once('close', gone).once('finish', gone).on('error', gone)
+    this.response.on('close', gone).on('finish', gone).on('error', gone)
     if (!this.response.socket) watchPipelined(this.response, () => owner._gone())
   }
 
@@ -43,7 +44,7 @@ export class ResponseTransport implements Transport {
     const hasRoom = response.write(frame.payload)
     // Compression that was asked for all the same holds every event back until it is flushed.
     response.flush?.()
-    if (!hasRoom) response.once('drain', this.room)
+    if (!hasRoom) response.once('drain', () => this.owner?._room())
     return hasRoom
   }
 
@@ -75,7 +76,7 @@ export class SocketTransport extends ResponseTransport {
     if (!socket?.writable) return false
     // Node says false from its high-water mark on, also when the kernel has taken every byte.
     if (socket.write(frame.chunk) || socket.writableLength === 0) return true
-    socket.once('drain', this.room)
+    socket.once('drain', () => this.owner?._room())
     return false
   }
 }
