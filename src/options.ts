@@ -1,7 +1,8 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { BacklogLimits, Overflow } from './backlog.ts'
+import { between, type Check, checkOptions, isFunction, oneOf } from './check-options.ts'
 import type { Serialize } from './encode.ts'
-import { describe, SseError } from './errors.ts'
+import { describe } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
 import type { OnGap, Replay } from './replay.ts'
 
@@ -81,7 +82,7 @@ const DEFAULTS: Settings = Object.freeze({
 // The longest delay a timer of Node holds, and far beyond any use.
 const MAX_TIME = 2 ** 31 - 1
 
-const CHECKS: Record<keyof Settings, (value: unknown) => string | undefined> = {
+const CHECKS: Record<keyof Settings, Check> = {
   status: checkStatus,
   headers: checkHeaders,
   retry: between(0, MAX_TIME),
@@ -101,35 +102,9 @@ const CHECKS: Record<keyof Settings, (value: unknown) => string | undefined> = {
 /** Checks options and fills in the defaults. Throws `SseError` `ERR_SSE_OPTION`. */
 export function resolveOptions(options: object | undefined): Settings {
   if (options === undefined) return DEFAULTS
-  if (typeof options !== 'object' || options === null)
-    refuse(`options must be an object, not ${describe(options)}.`)
-  for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(CHECKS, name)) {
-      refuse(`There is no option ${describe(name)}. There are: ${Object.keys(CHECKS).join(', ')}.`)
-    }
-    const demand = value === undefined ? undefined : CHECKS[name as keyof Settings](value)
-    if (demand) refuse(`Option ${name} must be ${demand}, not ${describe(value)}.`)
-  }
-  return fillIn(options as Partial<Settings>)
-}
-
-function fillIn(options: Partial<Settings>): Settings {
-  const settings = { ...DEFAULTS, ...options }
-  for (const name of Object.keys(DEFAULTS) as Array<keyof Settings>) {
-    if (settings[name] === undefined) Object.assign(settings, { [name]: DEFAULTS[name] })
-  }
-  return settings
-}
-
-function refuse(message: string): never {
-  throw new SseError('ERR_SSE_OPTION', message)
-}
-
-function between(min: number, max: number) {
-  return (value: unknown) =>
-    Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
-      ? undefined
-      : `a whole number from ${min} to ${max}`
+  checkOptions(options, CHECKS)
+  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  return { ...DEFAULTS, ...Object.fromEntries(given) }
 }
 
 // RFC 9110 15.3.5, 15.3.6, 15.4.5: these have no body.
@@ -137,14 +112,6 @@ const BODILESS = [204, 205, 304]
 
 function checkStatus(status: unknown) {
   return BODILESS.includes(status as number) ? 'a status with a body' : between(200, 599)(status)
-}
-
-function oneOf(...names: string[]) {
-  return (value: unknown) => (names.includes(value as string) ? undefined : `one of ${names.join(', ')}`)
-}
-
-function isFunction(value: unknown) {
-  return typeof value === 'function' ? undefined : 'a function'
 }
 
 function checkGapEvent(value: unknown) {

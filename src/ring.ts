@@ -1,13 +1,16 @@
 const SMALL = 4
 
+// Most rings are empty most of the time.
+const NO_SLOTS: never[] = []
+
 /** A queue in a ring: it grows by doubling and lets go of its memory when it has been emptied. */
 export class Ring<T> {
   length = 0
   #head = 0
-  #slots: Array<T | undefined> = new Array(SMALL)
+  #slots: Array<T | undefined> = NO_SLOTS
 
   push(item: T): void {
-    if (this.length === this.#slots.length) this.#resize(this.length * 2)
+    if (this.length === this.#slots.length) this.#resize(this.length * 2 || SMALL)
     this.#slots[this.#slot(this.length)] = item
     this.length += 1
   }

@@ -1,0 +1,80 @@
+import { execFileSync, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const hasTaskset = succeeds('taskset', ['-c', '0', 'true'])
+
+/** Server and client each have a core, where the machine has two and `taskset`. */
+export const SERVER_CORE = 0
+export const CLIENT_CORE = 1
+
+/** Starts a module as a process of its own, on one core. It answers through `answer` below. */
+export function start(url, { core, args = [], nodeFlags = [] }) {
+  const pin = hasTaskset ? { execPath: 'taskset', execArgv: ['-c', String(core), process.execPath] } : {}
+  const process_ = fork(fileURLToPath(url), args, {
+    ...pin,
+    execArgv: [...(pin.execArgv ?? []), ...nodeFlags],
+  })
+  return new Child(process_)
+}
+
+/** Whether this machine has the cores the figures ask for. */
+export function isPinned() {
+  return hasTaskset
+}
+
+class Child {
+  #process
+  #last = 0
+
+  constructor(process_) {
+    this.#process = process_
+    this.#process.setMaxListeners(0)
+  }
+
+  /** Calls one of the functions that the process has passed to `answer`. */
+  async ask(name, argument) {
+    this.#last += 1
+    const id = this.#last
+    const reply = new Promise((resolve, reject) => {
+      const onExit = (code) => reject(new Error(`The process ended (${code}) before it answered ${name}.`))
+      const onMessage = (message) => {
+        if (message.id !== id) return
+        this.#process.off('message', onMessage).off('exit', onExit)
+        if (message.error) reject(new Error(`${name}: ${message.error}`))
+        else resolve(message.value)
+      }
+      this.#process.on('message', onMessage).on('exit', onExit)
+    })
+    this.#process.send({ id, name, argument })
+    return reply
+  }
+
+  async stop() {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
+    const exited = once(this.#process, 'exit')
+    this.#process.kill('SIGKILL')
+    await exited
+  }
+}
+
+/** In the child: answers what the parent asks. It ends when the parent does. */
+export function answer(functions) {
+  process.on('message', async ({ id, name, argument }) => {
+    try {
+      process.send({ id, value: await functions[name](argument) })
+    } catch (error) {
+      process.send({ id, error: error.stack })
+    }
+  })
+  process.on('disconnect', () => process.exit())
+}
+
+function succeeds(command, args) {
+  try {
+    execFileSync(command, args, { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}

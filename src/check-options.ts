@@ -1,0 +1,38 @@
+import { describe, SseError } from './errors.ts'
+
+/** Says what an option must be, when it is not. */
+export type Check = (value: unknown) => string | undefined
+
+/** Throws `SseError` `ERR_SSE_OPTION` for an option that there is not, or that is not what it must be. */
+export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null)
+    refuse(`Options are an object, not ${describe(options)}.`)
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
+    if (!check) refuse(`There is no option ${describe(name)}. There are: ${Object.keys(checks).join(', ')}.`)
+    const demand = value === undefined ? undefined : check(value)
+    if (demand) refuse(`Option ${name} must be ${demand}, not ${describe(value)}.`)
+  }
+}
+
+function refuse(message: string): never {
+  throw new SseError('ERR_SSE_OPTION', message)
+}
+
+export function between(min: number, max: number): Check {
+  return (value) =>
+    isWhole(value) && value >= min && value <= max ? undefined : `a whole number from ${min} to ${max}`
+}
+
+export function oneOf(...names: readonly string[]): Check {
+  return (value) => (names.includes(value as string) ? undefined : `one of ${names.join(', ')}`)
+}
+
+export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
+
+export const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value)
+}
