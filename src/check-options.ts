@@ -6,14 +6,22 @@ export type Check = (value: unknown) => string | undefined
 /** Throws `SseError` `ERR_SSE_OPTION` for an option that there is not, or that is not what it must be. */
 export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>): void {
   if (options === undefined) return
-  if (typeof options !== 'object' || options === null)
+  // A list or a map has no options of its own: it would be ignored in silence.
+  if (typeof options !== 'object' || options === null || Symbol.iterator in options) {
     refuse(`Options are an object, not ${describe(options)}.`)
+  }
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
     if (!check) refuse(`There is no option ${describe(name)}. There are: ${Object.keys(checks).join(', ')}.`)
     const demand = value === undefined ? undefined : check(value)
     if (demand) refuse(`Option ${name} must be ${demand}, not ${describe(value)}.`)
   }
+}
+
+/** Checked options over their defaults; undefined is the default. */
+export function withDefaults<T extends object>(options: object | undefined, defaults: T): T {
+  const given = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
+  return { ...defaults, ...Object.fromEntries(given) }
 }
 
 function refuse(message: string): never {

@@ -23,5 +23,7 @@ export function checkResponse(response: NodeResponse): void {
 
 /** Whether the client left before anything could be sent. */
 export function isGone(response: NodeResponse): boolean {
-  return isHttp2(response) ? response.stream.destroyed || response.stream.closed : response.destroyed
+  if (isHttp2(response)) return response.stream.destroyed || response.stream.closed
+  // A pipelined response has no socket before its turn: only the request knows that the connection is lost.
+  return response.destroyed || response.req?.socket?.destroyed === true
 }

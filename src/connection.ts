@@ -96,7 +96,8 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   async until(isReady: () => boolean): Promise<void> {
     while (!isReady()) {
       await new Promise<void>((resolve) => {
-        this.#waiters = [...(this.#waiters ?? []), resolve]
+        this.#waiters ??= []
+        this.#waiters.push(resolve)
       })
     }
   }
@@ -134,6 +135,8 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     if (this.#state === 'ended') return
     this.#isFull = false
     this._flush()
+    // The bed of a stream that was full is that of its stall deadline.
+    if (!this.#isFull) this.#sleep()
   }
 
   /** @internal */
@@ -201,6 +204,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   #sendEnd(): void {
     this.#state = 'ended'
     // The end waits for room like all else: a client that never reads it stalls.
+    this.#lastWrite = clock.now
     this.#holdBack()
     try {
       this.#transport.end()

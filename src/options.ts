@@ -1,6 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { BacklogLimits, Overflow } from './backlog.ts'
-import { between, type Check, checkOptions, isFunction, oneOf } from './check-options.ts'
+import { between, type Check, checkOptions, isFunction, oneOf, withDefaults } from './check-options.ts'
 import type { Serialize } from './encode.ts'
 import { describe } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
@@ -103,8 +103,7 @@ const CHECKS: Record<keyof Settings, Check> = {
 export function resolveOptions(options: object | undefined): Settings {
   if (options === undefined) return DEFAULTS
   checkOptions(options, CHECKS)
-  const given = Object.entries(options).filter(([, value]) => value !== undefined)
-  return { ...DEFAULTS, ...Object.fromEntries(given) }
+  return withDefaults(options, DEFAULTS)
 }
 
 // RFC 9110 15.3.5, 15.3.6, 15.4.5: these have no body.
@@ -123,7 +122,9 @@ function checkGapEvent(value: unknown) {
 const FORBIDDEN_HEADERS = ['connection', 'transfer-encoding', 'content-length']
 
 function checkHeaders(headers: unknown): string | undefined {
-  if (typeof headers !== 'object' || headers === null) return 'an object of header names and values'
+  // A `Headers` or a `Map` has no properties of its own: it would be ignored in silence.
+  if (typeof headers !== 'object' || headers === null || Symbol.iterator in headers)
+    return 'an object of header names and values'
   for (const [name, value] of Object.entries(headers)) {
     if (FORBIDDEN_HEADERS.includes(name.toLowerCase()))
       return `without ${name}: Node sets it where it belongs`

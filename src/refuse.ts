@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { checkResponse } from './check-response.ts'
 import { SseError } from './errors.ts'
-import { opening, streamHeaders } from './transports/head.ts'
+import { dropLength, endWith, opening, streamHeaders } from './transports/head.ts'
 import type { NodeResponse } from './transports/node.ts'
 
 /** How a client is sent away. */
@@ -22,8 +22,9 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
   checkResponse(response)
   if (isWhole(retry, 1, 2 ** 31 - 1)) {
     ;(response as ServerResponse).writeHead(200, streamHeaders(response, {}))
-    response.end(opening(retry))
+    endWith(response, opening(retry))
   } else if (isWhole(status, 201, 599)) {
+    dropLength(response)
     response.writeHead(status)
     response.end()
   } else {

@@ -7,7 +7,7 @@ import type { AnyEvents, EventMap } from './event.ts'
 import { eventFrame } from './frame.ts'
 import type { Position } from './negotiate.ts'
 import type { Settings } from './options.ts'
-import { readSource, type Source, type Stops } from './source.ts'
+import { closeSource, readSource, type Source, type Stops } from './source.ts'
 import type { SseStream } from './stream.ts'
 
 /** Events were lost for a client, or it cannot be told whether any were. */
@@ -45,7 +45,7 @@ export type OnGap<Events extends EventMap = AnyEvents> = (
  */
 export class ReplayRun {
   /** What was sent live meanwhile. */
-  readonly behind: Backlog
+  behind: Backlog
   readonly #stream: SseStream
   readonly #connection: Connection
   readonly #settings: Settings
@@ -82,13 +82,14 @@ export class ReplayRun {
 
   stop(): void {
     this.#isStopped = true
+    this.behind = new Backlog(this.#settings)
     for (const stop of this.#stops) stop()
   }
 
   async #sendMissed({ id, readable }: Position): Promise<void> {
     const { replay, maxReplayEvents, onGap, gapEvent } = this.#settings
     const missed = id === undefined ? 'gap' : await replay?.(id, this.#stream)
-    if (missed === undefined) return
+    if (missed === undefined || (missed === 'gap' && this.#isStopped)) return
     if (missed !== 'gap') return this.#sendAll(missed, maxReplayEvents)
     const gap: Gap = { lastEventId: id, reason: readable ? 'unknown' : 'unreadable' }
     if (gapChannel.hasSubscribers) gapChannel.publish({ stream: this.#stream, gap })
@@ -98,6 +99,8 @@ export class ReplayRun {
   }
 
   async #sendAll(source: unknown, limit: number): Promise<void> {
+    // The client may have left while the application was asked.
+    if (this.#isStopped) return void (await closeSource(source))
     await readSource(source, this.#stops, (event) => {
       if (this.#events === limit) throw tooLong(limit)
       this.#events += 1

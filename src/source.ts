@@ -84,8 +84,15 @@ function open(source: unknown): Reader {
   }
   const iterator = iterate(source)
   // A generator that waits for something cannot be returned before it has it; a Node stream can be destroyed.
-  const cancel = () => (typeof of.destroy === 'function' ? of.destroy() : iterator.return?.())
+  const cancel = () =>
+    typeof of.destroy === 'function' ? destroyQuietly(of as Readable) : iterator.return?.()
   return { next: () => iterator.next(), cancel }
+}
+
+// A file that is not there says so after it was destroyed; nobody listens any more.
+function destroyQuietly(stream: Readable): void {
+  stream.on?.('error', () => {})
+  stream.destroy()
 }
 
 function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {

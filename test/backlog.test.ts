@@ -68,6 +68,11 @@ describe('Backlog', () => {
     ])
   })
 
+  it('gives up when there are more keys than events may wait', () => {
+    const full = backlog('conflate', 1000, 2)
+    expect(['a', 'b', 'c'].map((text) => full.offer(frame(text, text)))).toEqual([0, 0, OVERFLOW])
+  })
+
   it('never holds more than its bound, whatever the policy', () => {
     for (const overflow of ['close', 'drop-oldest', 'drop-newest'] as const) {
       const full = backlog(overflow, 100, 7)

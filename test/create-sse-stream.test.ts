@@ -1,8 +1,8 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
-import { connect, type Socket } from 'node:net'
-import { describe, expect, it, vi } from 'vitest'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createSseStream } from '../src/create-sse-stream.ts'
 import type { SseStreamOptions } from '../src/options.ts'
 import type { SseStream } from '../src/stream.ts'
@@ -186,6 +186,33 @@ describe('negotiation', () => {
     expect(stream).toMatchObject({ closed: true, closeReason: 'server' })
   })
 
+  it.each(['*/*', 'text/html'])(
+    'answers HEAD that accepts %s on a server that is strict about bodies',
+    async (accept) => {
+      const server = http.createServer({ rejectNonStandardBodyWrites: true }, (req, res) => {
+        createSseStream(req, res)
+      })
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      onTestFinished(() => void server.close())
+      const client = await get('http', (server.address() as AddressInfo).port, {
+        method: 'HEAD',
+        headers: { accept },
+      })
+      expect(client.status).toBe(accept === '*/*' ? 200 : 406)
+      expect(await client.ended).toBe('end')
+    },
+  )
+
+  it('answers 406 whole when a middleware had guessed a length', async () => {
+    const { client } = await open(
+      {},
+      { headers: { accept: 'text/html' } },
+      { prepare: (_request, response) => response.setHeader('Content-Length', '5') },
+    )
+    await client.ended
+    expect(client.body).toContain('accept text/event-stream.\n')
+  })
+
   it('reads where the client stopped', async () => {
     const { stream } = await open({}, { headers: { 'last-event-id': Buffer.from('é1').toString('latin1') } })
     expect(stream.lastEventId).toBe('é1')
@@ -278,6 +305,36 @@ describe('ends', () => {
     await client.until('data: /2\n\n')
     streams[1]?.send({ data: 'more' })
     await client.until('data: more\n\n')
+  })
+
+  it('notices that a client left during an await whose pipelined request still waits (rule 29)', async () => {
+    const second = deferred<SseStream>()
+    const asked = deferred<void>()
+    const { port } = await serve(async (req, res) => {
+      if (req.url === '/1') return void createSseStream(req, res)
+      asked.resolve()
+      await new Promise((resolve) => req.socket.once('close', resolve))
+      second.resolve(createSseStream(req, res))
+    })
+    const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+    const client = rawClient(port, ask('/1') + ask('/2'))
+    await asked.promise
+    client.leave()
+    expect(await second.promise).toMatchObject({ closed: true, closeReason: 'client' })
+  })
+
+  it('lets nobody warn of a client that pipelines many requests', async () => {
+    const warning = vi.fn()
+    process.on('warning', warning)
+    const streams: SseStream[] = []
+    const { port } = await serve((req, res) => streams.push(createSseStream(req, res)))
+    const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(30))
+    await vi.waitUntil(() => streams.length === 30)
+    const ends = streams.map(closed)
+    client.leave()
+    await Promise.all(ends)
+    process.off('warning', warning)
+    expect(warning).not.toHaveBeenCalled()
   })
 
   it('leaves a connection that is kept alive to the next request', async () => {

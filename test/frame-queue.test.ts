@@ -73,6 +73,8 @@ describe('takeRun', () => {
     const [a, b, c] = [frame('a'), frame('b'), frame('c')]
     const first = takeRun(queueOf(a, b, c), 100)
     expect(takeRun(queueOf(a, b, c), 100)).toBe(first)
+    expect(takeRun(queueOf(a, b), 100)?.payload.toString()).toBe('ab')
+    expect(takeRun(queueOf(a, b, c), 100)?.payload.toString()).toBe('abc')
     expect(takeRun(queueOf(a, c), 100)?.payload.toString()).toBe('ac')
     expect(takeRun(queueOf(a, b, c), 100)?.payload.toString()).toBe('abc')
   })

@@ -26,6 +26,9 @@ describe('options', () => {
         { 'X-Split': 'a\r\nb' },
         { 'X-None': undefined },
         { 'X-None': [null] },
+        new Headers({ 'X-Lost': '1' }),
+        new Map([['X-Lost', '1']]),
+        [['X-Lost', '1']],
       ],
     ],
     ['retry', [-1, 1.5, '1', Number.NaN, 2 ** 31]],
@@ -54,7 +57,7 @@ describe('options', () => {
     },
   )
 
-  it.each([null, 'options', 7])('refuse %s in place of options', (options) => {
+  it.each([[null], ['options'], [7], [[]], [new Map()]])('refuse %s in place of options', (options) => {
     expect(() => resolveOptions(options as never)).toThrow(code('ERR_SSE_OPTION'))
   })
 })

@@ -1,6 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
+import type { SseEvent } from '../src/event.ts'
 import type { SseStreamOptions } from '../src/options.ts'
 import { parseEvents } from './support/parse.ts'
+import { deferred } from './support/serve.ts'
 import { closed, fakeStream, nextTurn } from './support/streams.ts'
 
 const log = Array.from({ length: 5 }, (_, i) => ({ id: i + 1, data: `event ${i + 1}` }))
@@ -22,9 +24,10 @@ describe('replay', () => {
 
   it('does not run for a client that is new', async () => {
     const replay = vi.fn()
-    fakeStream({ replay })
+    const { transport } = fakeStream({ replay })
     await settled()
     expect(replay).not.toHaveBeenCalled()
+    expect(transport.writes).toEqual([])
   })
 
   it('is given the id and the stream', async () => {
@@ -183,6 +186,59 @@ describe('replay', () => {
     expect(isClosed).toBe(true)
   })
 
+  it.each(['never yields', 'never stops'])(
+    'is closed when its source, which %s, comes after the client left (rule 34)',
+    async (which) => {
+      let isClosed = false
+      let read = 0
+      const source: AsyncIterable<SseEvent> & AsyncIterator<SseEvent> = {
+        [Symbol.asyncIterator]: () => source,
+        next: () => {
+          read += 1
+          return which === 'never yields'
+            ? new Promise(() => {})
+            : Promise.resolve({ done: false, value: { data: read } })
+        },
+        return: async () => {
+          isClosed = true
+          return { done: true, value: undefined }
+        },
+      }
+      const asked = deferred<typeof source>()
+      const { stream, transport } = fakeStream({ replay: () => asked.promise }, '0')
+      stream.send({ data: 'live' })
+      transport.lose()
+      expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
+      asked.resolve(source)
+      await settled()
+      expect(isClosed).toBe(true)
+      expect(read).toBe(0)
+    },
+  )
+
+  it('tells nobody of a gap when the client has left meanwhile', async () => {
+    const onGap = vi.fn()
+    const { transport } = fakeStream({ replay: async () => 'gap' as const, onGap }, '0')
+    transport.lose()
+    await settled()
+    expect(onGap).not.toHaveBeenCalled()
+  })
+
+  it('drops by the policy what is sent meanwhile over the bound, and tells', async () => {
+    const asked = deferred<undefined>()
+    const { stream, transport } = fakeStream(
+      { maxBufferedEvents: 2, overflow: 'drop-oldest', replay: () => asked.promise },
+      '0',
+    )
+    const drops = vi.fn()
+    stream.on('drop', drops)
+    expect([1, 2, 3].map((data) => stream.send({ data }))).toEqual([true, true, false])
+    expect(drops).toHaveBeenCalledExactlyOnceWith(1)
+    asked.resolve(undefined)
+    await settled()
+    expect(read(transport)).toEqual([' 2', ' 3'])
+  })
+
   it('is stopped at the maximum age, and nothing live follows the hole', async () => {
     vi.useFakeTimers()
     try {
@@ -235,6 +291,16 @@ describe('a gap', () => {
     await settled()
     expect(onGap).toHaveBeenCalledWith({ lastEventId: '9', reason: 'unknown' }, stream)
     expect(read(transport)).toEqual(['snapshot all', ' live'])
+  })
+
+  it('sends a snapshot whole, however many events a replay may have', async () => {
+    const { stream, transport } = fakeStream(
+      { replay: () => 'gap', onGap: () => log, maxReplayEvents: 2 },
+      '9',
+    )
+    await settled()
+    expect(read(transport)).toHaveLength(log.length)
+    expect(stream.closed).toBe(false)
   })
 
   it('is told in-band too when onGap only takes note of it', async () => {

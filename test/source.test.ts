@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
 import { describe, expect, it } from 'vitest'
@@ -202,6 +203,15 @@ describe('sendAll', () => {
     source.destroy(new Error('late'))
     await nextTurn()
     expect(read(transport)).toEqual(['1'])
+  })
+
+  it('survives a Node stream that fails after it was given to a closed stream', async () => {
+    const { stream } = fakeStream()
+    stream.close()
+    const source = createReadStream('/there/is/no/such/file')
+    await expect(stream.sendAll(source)).resolves.toBe(false)
+    // Vitest fails the run for an uncaught error.
+    await new Promise<void>((resolve) => source.once('close', () => resolve()))
   })
 
   it('closes a source that is given to a closed stream, without reading it', async () => {

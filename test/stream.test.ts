@@ -61,6 +61,27 @@ describe('sending', () => {
     expect(stream.send({ data: 4 })).toBe(true)
   })
 
+  it('writes nothing into a full kernel: what waits is in the queue, not in Node (rule 30)', async () => {
+    const { stream, transport } = fakeStream()
+    transport.isFull = true
+    for (let i = 0; i < 10; i++) stream.send({ data: 'x'.repeat(10_000) })
+    await nextTurn()
+    expect(transport.writes).toHaveLength(1)
+    expect(stream.bufferedEvents).toBe(9)
+  })
+
+  it('answers false for the event of a burst that fills the kernel', () => {
+    const { stream, transport } = fakeStream({ maxBufferedEvents: 1 })
+    stream.send({ data: 1 })
+    const write = transport.write.bind(transport)
+    transport.write = (frame) => {
+      transport.isFull = transport.writes.length > 0
+      return write(frame)
+    }
+    expect(stream.send({ data: 2 })).toBe(false)
+    expect(transport.writes).toEqual(['data: 1\n\n', 'data: 2\n\n'])
+  })
+
   it('says drain once a client that had fallen behind has caught up', async () => {
     const { stream, transport } = fakeStream()
     const drained = vi.fn()
@@ -239,6 +260,56 @@ describe('ending', () => {
     expect(transport).toMatchObject({ writes: ['data: 1\n\n', 'data: 2\n\n'], isEnded: true })
   })
 
+  it('takes nothing more for a client that lags when it is closed, and says no drain', async () => {
+    const { stream, transport } = fakeStream()
+    const drained = vi.fn()
+    stream.on('drain', drained)
+    transport.isFull = true
+    stream.send({ data: 1 })
+    await nextTurn()
+    stream.close()
+    stream.send({ data: 'late' })
+    stream.comment('late')
+    transport.drain()
+    expect(transport).toMatchObject({ writes: ['data: 1\n\n'], isEnded: true })
+    expect(drained).not.toHaveBeenCalled()
+  })
+
+  it('ends after what a drain listener sends, also when that fills the kernel again', async () => {
+    const { stream, transport } = fakeStream()
+    transport.isFull = true
+    stream.send({ data: 1 })
+    await nextTurn()
+    stream.once('drain', () => {
+      transport.isFull = true
+      for (let i = 0; i < 3; i++) stream.send({ data: 'x'.repeat(10_000) })
+      stream.close()
+    })
+    transport.drain()
+    expect(transport.isEnded).toBe(false)
+    transport.drain()
+    expect(transport.isEnded).toBe(true)
+    expect(transport.writes).toHaveLength(4)
+  })
+
+  it('ends when the end of the way out throws', async () => {
+    const { stream, transport } = fakeStream()
+    const end = closed(stream)
+    transport.end = () => {
+      throw new Error('wrapped end')
+    }
+    stream.close()
+    expect(await end).toMatchObject({ reason: 'server' })
+    expect(transport.isDestroyed).toBe(true)
+  })
+
+  it('leaves a connection alone that is over: it may serve the next request', () => {
+    const { stream, transport } = fakeStream()
+    transport.lose()
+    stream.destroy()
+    expect(transport.isDestroyed).toBe(false)
+  })
+
   it('cuts the connection with destroy', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
@@ -283,6 +354,8 @@ describe('ending', () => {
     transport.lose()
     stream.destroy(new Error('late'))
     transport.lose(new Error('later'))
+    // A response of Node says both `finish` and `close`.
+    transport.lose()
     stream.close()
     await nextTurn()
     expect(onClose).toHaveBeenCalledTimes(1)
@@ -379,6 +452,45 @@ describe('time', () => {
     expect(transport.isDestroyed).toBe(true)
   })
 
+  it.each([0, 60_000])('beats again after a lag, with a stall time of %i (rule 36)', async (stallTimeout) => {
+    const { stream, transport } = timed({ heartbeat: 10_000, stallTimeout })
+    transport.isFull = true
+    stream.send({ data: 1 })
+    await nextTurn()
+    vi.advanceTimersByTime(1_000)
+    transport.drain()
+    vi.advanceTimersByTime(10_200)
+    expect(transport.writes).toEqual(['data: 1\n\n', ':\n'])
+  })
+
+  it('gives the end the whole stall time, however long nothing was sent before', () => {
+    const { stream, transport } = timed({ heartbeat: 0, stallTimeout: 5_000, maxAge: 1_000_000 })
+    vi.advanceTimersByTime(60_000)
+    stream.close()
+    vi.advanceTimersByTime(4_800)
+    expect(transport.isDestroyed).toBe(false)
+    vi.advanceTimersByTime(500)
+    expect(transport.isDestroyed).toBe(true)
+  })
+
+  it('never cuts a client that lags when the stall time is off', async () => {
+    const { stream, transport } = timed({ stallTimeout: 0 })
+    transport.isFull = true
+    stream.send({ data: 1 })
+    await nextTurn()
+    vi.advanceTimersByTime(1_000_000)
+    expect(stream.closed).toBe(false)
+  })
+
+  it('spreads the beats of streams that were made at the same instant (rule 37)', () => {
+    vi.useFakeTimers()
+    const transports = Array.from({ length: 50 }, () => fakeStream({ heartbeat: 10_000 }).transport)
+    vi.advanceTimersByTime(7_500)
+    const early = transports.filter(({ writes }) => writes.length > 0).length
+    expect(early).toBeGreaterThan(5)
+    expect(early).toBeLessThan(45)
+  })
+
   it('does not take a slow client for a stalled one', async () => {
     const { stream, transport } = timed({ stallTimeout: 5_000 })
     for (let i = 0; i < 10; i++) {
@@ -390,6 +502,14 @@ describe('time', () => {
     }
     vi.advanceTimersByTime(20_000)
     expect(stream.closed).toBe(false)
+  })
+
+  it('does not beat after the end, also when the kernel has room again', () => {
+    const { stream, transport } = timed({ heartbeat: 1_000, stallTimeout: 0 })
+    stream.close()
+    transport.drain()
+    vi.advanceTimersByTime(10_000)
+    expect(transport.writes).toEqual([])
   })
 
   it('cuts off a client that never reads the end', () => {

@@ -11,7 +11,8 @@ export function sendHead(response: NodeResponse, { status, headers, retry }: Set
   // The response of `node:http2` has the same methods.
   const any = response as ServerResponse
   any.writeHead(status, streamHeaders(response, headers))
-  any.write(opening(retry))
+  // A strict server throws for a body here (`rejectNonStandardBodyWrites`).
+  if (any.req.method !== 'HEAD') any.write(opening(retry))
 }
 
 /**
@@ -19,8 +20,7 @@ export function sendHead(response: NodeResponse, { status, headers, retry }: Set
  * `writeHead`: headers that are set one by one stay in memory as long as the response. Those set before survive.
  */
 export function streamHeaders(response: NodeResponse, wanted: Settings['headers']): OutgoingHttpHeaders {
-  // A middleware may have guessed one for another body; a stream has none (RFC 9112 6.1).
-  if (response.hasHeader('Content-Length')) response.removeHeader('Content-Length')
+  dropLength(response)
   const headers: OutgoingHttpHeaders = {
     'Content-Type': 'text/event-stream; charset=utf-8',
     'Cache-Control': cacheControl(response.getHeader('Cache-Control')),
@@ -41,10 +41,23 @@ export function opening(retry: number): string {
 
 /** Answers a client that does not accept the stream (RFC 9110 15.5.7). */
 export function sendNotAcceptable(response: NodeResponse): void {
+  dropLength(response)
   vary(response as Parameters<typeof vary>[0], 'Accept')
   response.setHeader('Content-Type', 'text/plain; charset=utf-8')
   response.writeHead(406)
-  response.end('This resource is an event stream: accept text/event-stream.\n')
+  endWith(response, 'This resource is an event stream: accept text/event-stream.\n')
+}
+
+/** A middleware may have guessed a length for another body; a stream has none (RFC 9112 6.1). */
+export function dropLength(response: NodeResponse): void {
+  // Node takes the removal of a header that is not there for a wish never to set it.
+  if (response.hasHeader('Content-Length')) response.removeHeader('Content-Length')
+}
+
+/** Ends a response with a body, which the answer to a HEAD has none of: a strict server throws for one. */
+export function endWith(response: NodeResponse, body: string): void {
+  if (response.req.method === 'HEAD') response.end()
+  else response.end(body)
 }
 
 // A stricter rule of the application stays. Without no-transform, compression holds every event back.

@@ -11,7 +11,7 @@ export type NodeResponse = ServerResponse | Http2ServerResponse
 const CANCEL = 8
 
 export function isHttp2(response: NodeResponse): response is Http2ServerResponse {
-  return 'stream' in response
+  return typeof (response as Partial<Http2ServerResponse>).stream?.close === 'function'
 }
 
 /** The way out through a response whose head has left. Chosen once, by what the response is. */
@@ -58,11 +58,28 @@ export class ResponseTransport implements Transport {
   }
 }
 
-// A pipelined response gets its socket when its turn comes. A connection lost before that tells only the request's.
+const pipelined = new WeakMap<Socket, Set<() => void>>()
+
+// A pipelined response gets its socket when its turn comes. A connection lost before that tells only the request's:
+// one listener for all that wait, because a client may pipeline as many as it likes.
 function watchPipelined(response: ServerResponse, gone: () => void): void {
   const socket = response.req?.socket
-  socket?.once('close', gone)
-  response.once('socket', () => socket?.off('close', gone))
+  if (!socket) return
+  const waiting = pipelined.get(socket) ?? watchSocket(socket)
+  waiting.add(gone)
+  response.once('socket', () => {
+    waiting.delete(gone)
+    tune(response)
+  })
+}
+
+function watchSocket(socket: Socket): Set<() => void> {
+  const waiting = new Set<() => void>()
+  pipelined.set(socket, waiting)
+  socket.once('close', () => {
+    for (const gone of waiting) gone()
+  })
+  return waiting
 }
 
 /**
@@ -70,15 +87,28 @@ function watchPipelined(response: ServerResponse, gone: () => void): void {
  * buffers, a cork and a tick for each.
  */
 export class SocketTransport extends ResponseTransport {
+  override open(owner: TransportOwner): void {
+    super.open(owner)
+    uncork(this.response)
+  }
+
   override write(frame: Frame): boolean {
     const socket = this.response.socket
-    // A client that has closed its half: `close` follows, or the stall deadline where that never comes.
-    if (!socket?.writable) return false
+    // A client that has closed its half, or somebody else who ended the response: `close` or `finish` follows, or the
+    // stall deadline where neither comes. A chunk after the last one would be read as the next response.
+    if (!socket?.writable || this.response.writableEnded) return false
     // Node says false from its high-water mark on, also when the kernel has taken every byte.
     if (socket.write(frame.chunk) || socket.writableLength === 0) return true
     socket.once('drain', () => this.owner?._room())
     return false
   }
+}
+
+// Node corks the first write of a tick: Node 26 in the response, where a frame would overtake the head, and those before
+// in the socket, where the kernel would seem full.
+function uncork(response: ServerResponse): void {
+  while (response.writableCorked > 0) response.uncork()
+  while (response.socket && response.socket.writableCorked > 0) response.socket.uncork()
 }
 
 const ownWrite = ServerResponse.prototype.write

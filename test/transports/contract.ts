@@ -37,6 +37,22 @@ export function transportContract({ name, protocol, prepare, ask, tellsEnd = tru
       await client.until((body) => /(^|\n):\nretry: (1\d\d\d|2000)\n/.test(body))
     })
 
+    // Node 26 holds the head in the response until the tick is over.
+    it('sends the head first, also when the stream is sent to and closed in the tick that made it', async () => {
+      const { port } = await serve((req, res) => {
+        prepare?.(req, res)
+        const stream = createSseStream(req, res, { retry: 0 })
+        stream.send({ data: 'x'.repeat(300_000) })
+        stream.send({ data: 'last' })
+        stream.close()
+      }, protocol)
+      const client = await (ask ? ask(port) : get(protocol, port))
+      expect(await client.ended).toBe('end')
+      expect(
+        parseEvents(client.body.slice(client.body.indexOf(':\n'))).map(({ data }) => data.length),
+      ).toEqual([300_000, 4])
+    })
+
     it('delivers events in order and whole', async () => {
       const { stream, client } = await open()
       for (let i = 0; i < 100; i++) stream.send({ id: i, event: 'tick', data: { i, text: 'é🦆\n' } })
@@ -69,7 +85,9 @@ export function transportContract({ name, protocol, prepare, ask, tellsEnd = tru
       client.readOn()
       await expect(stream.drained()).resolves.toBe(true)
       expect(stream.send({ data: 'last' })).toBe(true)
-      await client.until('data: last\n\n')
+      // Not `until`: it looks through all 26 MB again for each piece that comes.
+      stream.close()
+      await client.ended
       expect(parseEvents(client.body)).toHaveLength(count + 2)
     })
 

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { createSseStream } from '../../src/create-sse-stream.ts'
 import { Frame } from '../../src/frame.ts'
+import type { SseStream } from '../../src/stream.ts'
 import { nodeTransport, ResponseTransport, SocketTransport } from '../../src/transports/node.ts'
 import { get, rawClient } from '../support/client.ts'
 import { deferred, type Handler, type Protocol, serve } from '../support/serve.ts'
@@ -47,6 +49,39 @@ describe('nodeTransport', () => {
     expect(await chosen('http', wrap)).toBe(ResponseTransport)
     expect(await chosen('http', () => {}, ask10)).toBe(ResponseTransport)
     expect(await chosen('h2c')).toBe(ResponseTransport)
+  })
+
+  it('takes in the tick of the head what the kernel takes: a snapshot over the bound is no lag', async () => {
+    const made = deferred<SseStream>()
+    const { port } = await serve((req, res) => {
+      const stream = createSseStream(req, res)
+      for (let id = 0; id < 100; id++) stream.send({ id, data: 'x'.repeat(20_000) })
+      made.resolve(stream)
+    })
+    const client = await get('http', port)
+    await client.until('id: 99\n')
+    expect((await made.promise).closed).toBe(false)
+  })
+
+  it('writes nothing after the end that another gave the response', async () => {
+    const transport = deferred<ResponseTransport>()
+    const { port } = await serve((_request, response) => {
+      response.write(':\n')
+      const way = nodeTransport(response) as ResponseTransport
+      response.end()
+      expect(way.write(Frame.of('data: late\n\n', 1))).toBe(false)
+      transport.resolve(way)
+    })
+    const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect((await transport.promise).constructor).toBe(SocketTransport)
+    await client.ended
+    expect(client.body).toMatch(/\r\n0\r\n\r\n$/)
+  })
+
+  it('is not misled by a middleware that gives the response a `stream`', async () => {
+    expect(await chosen('http', (_request, response) => Object.assign(response, { stream: () => {} }))).toBe(
+      SocketTransport,
+    )
   })
 
   it('flushes a middleware that holds bytes back', async () => {
