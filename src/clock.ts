@@ -52,13 +52,18 @@ export class Clock {
   // A blocked event loop misses ticks: all that fell due since the last one are woken.
   #advance(): void {
     const until = Math.floor(this.#read() / TICK)
-    while (this.#tick < until) {
-      this.#tick += 1
-      const bed = this.#beds.get(this.#tick)
-      this.#beds.delete(this.#tick)
-      for (const sleeper of bed ?? []) sleeper._wake(this.#now)
-    }
+    while (this.#tick < until) this.#wake(++this.#tick)
     if (this.#beds.size === 0) this.#stop()
+  }
+
+  #wake(tick: number): void {
+    const bed = this.#beds.get(tick)
+    for (const sleeper of bed ?? []) {
+      // One that is woken may have others forgotten.
+      bed?.delete(sleeper)
+      sleeper._wake(this.#now)
+    }
+    this.#beds.delete(tick)
   }
 
   // Whole numbers: V8 keeps them inside the objects that remember them.

@@ -1,25 +1,15 @@
 import { Backlog } from './backlog.ts'
 import { clock, type Sleeper } from './clock.ts'
 import type { CloseReason } from './close-reason.ts'
+import type { ConnectionOwner } from './connection-owner.ts'
 import { expiry, nextBeat } from './deadlines.ts'
 import { Frame } from './frame.ts'
 import type { Settings } from './options.ts'
 import type { Transport, TransportOwner } from './transports/transport.ts'
 import { type Flushable, flushAfterTurn } from './turn.ts'
+import { Waiters } from './waiters.ts'
 
-/** What a connection tells its stream. */
-export interface ConnectionOwner {
-  /** @internal All that waited has left, after the client had been behind for `lag` ms. */
-  _caughtUp(lag: number): void
-  /** @internal A backlog at its bound dropped so many events, or may drop none: `OVERFLOW`. */
-  _overflowed(dropped: number): void
-  /** @internal The connection has reached its maximum age. */
-  _expired(): void
-  /** @internal Nothing can be written any more. Said once. */
-  _over(reason: CloseReason, error?: unknown): void
-}
-
-// [RULES 11] One line: a comment with a blank line after it is an empty message to some clients.
+// One line: a comment with a blank line after it is an empty message to some clients.
 const HEARTBEAT = Frame.of(':\n', 0)
 
 // A run of frames is joined up to this size: what one write leaves in Node's own buffer at most, large events apart.
@@ -46,7 +36,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   #lagSince = 0
   #lastWrite = this.openedAt
   #bed = 0
-  #waiters: Array<() => void> | undefined
+  #waiters: Waiters | undefined
 
   constructor(transport: Transport, settings: Settings, owner: ConnectionOwner) {
     this.#transport = transport
@@ -59,6 +49,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
 
   open(): void {
     this.#transport.open(this)
+    if (this.#settings.heartbeat === 0) this.#transport.probe()
     this.#sleep()
   }
 
@@ -89,24 +80,20 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   /** Goes on with what waited elsewhere, when nothing waits here. */
   continueWith(backlog: Backlog): void {
     this.#backlog = backlog
+    // Who was told to hold back is told when that is over.
+    if (backlog.length > 0) this.#beginLag()
     this.#flushSoon()
   }
 
-  /** Waits until a condition holds that emptying, ending or losing the connection can bring about. */
-  async until(isReady: () => boolean): Promise<void> {
-    while (!isReady()) {
-      await new Promise<void>((resolve) => {
-        this.#waiters ??= []
-        this.#waiters.push(resolve)
-      })
-    }
+  /** Waits for a condition that emptying, ending or losing the connection can bring about. */
+  until(isReady: () => boolean): Promise<void> {
+    this.#waiters ??= new Waiters()
+    return this.#waiters.until(isReady)
   }
 
   /** Lets everybody who waits look again. */
-  wake(): void {
-    const waiters = this.#waiters ?? []
-    this.#waiters = undefined
-    for (const resolve of waiters) resolve()
+  notify(): void {
+    this.#waiters?.notify()
   }
 
   /** Ends the body after what waits. */
@@ -140,6 +127,11 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   /** @internal */
+  _moved(): void {
+    this.#lastWrite = clock.now
+  }
+
+  /** @internal */
   _gone(error?: Error): void {
     if (error) this.cut('error', error)
     else this.#finish('client')
@@ -149,7 +141,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   _wake(now: number): void {
     this.#bed = 0
     if (now >= this.#stallsAt()) this.cut('stalled')
-    else if (now >= this.#beatsAt()) this.#write(HEARTBEAT)
+    else if (now >= this.#beatsAt()) this.#beat()
     if (now >= this.#expiresAt && this.#state === 'open') this.#owner._expired()
     this.#sleep()
   }
@@ -158,6 +150,11 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   #takesMore(): boolean {
     if (!this.#isFull) this._flush()
     return !this.#isFull
+  }
+
+  #beat(): void {
+    this.#transport.probe()
+    this.#write(HEARTBEAT)
   }
 
   #queue(frame: Frame): boolean {
@@ -187,17 +184,21 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   #holdBack(): void {
-    if (!this.#isLagging) this.#lagSince = this.#lastWrite
-    this.#isLagging = true
+    this.#beginLag()
     this.#isFull = true
     this.#sleep()
+  }
+
+  #beginLag(): void {
+    if (!this.#isLagging) this.#lagSince = clock.now
+    this.#isLagging = true
   }
 
   #emptied(): void {
     const wasLagging = this.#isLagging
     this.#isLagging = false
     if (wasLagging) this.#owner._caughtUp(clock.now - this.#lagSince)
-    this.wake()
+    this.notify()
     if (this.#state === 'ending' && this.isIdle) this.#sendEnd()
   }
 
@@ -219,7 +220,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     this.#backlog = new Backlog(this.#settings)
     clock.forget(this, this.#bed)
     this.#owner._over(reason, error)
-    this.wake()
+    this.notify()
   }
 
   #stallsAt(): number {

@@ -32,6 +32,8 @@ export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): 
 
 /** A comment, one line for each line of the text. It leaves an event that follows it untouched. */
 export function encodeComment(text: string): string {
+  if (typeof text !== 'string')
+    throw new SseError('ERR_SSE_EVENT', `A comment is a string, not ${describe(text)}.`)
   return encodeLines(': ', text)
 }
 
@@ -87,7 +89,7 @@ function serialized(data: unknown, serialize: Serialize): string {
   } catch (cause) {
     throw new SseError(
       'ERR_SSE_DATA',
-      `data could not be serialised: ${(cause as Error)?.message ?? cause}`,
+      `data could not be serialised: ${cause instanceof Error ? cause.message : describe(cause)}`,
       { cause },
     )
   }

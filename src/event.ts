@@ -14,11 +14,11 @@ interface Envelope {
   key?: string | undefined
 }
 
-interface LooseEvent extends Envelope {
+interface LooseEvent<Data> extends Envelope {
   /** The event's name. Default: none, which a browser dispatches as `message`. No CR, LF or NUL. */
   event?: string | undefined
   /** A string goes out as it is, anything else through `serialize`. Without data nothing is dispatched. */
-  data?: unknown
+  data?: Data | undefined
 }
 
 interface Checkpoint extends Envelope {
@@ -35,5 +35,5 @@ type NamedEvent<Name extends string, Data> = Envelope &
  * checkpoint: it moves the client's last event id and dispatches nothing.
  */
 export type SseEvent<Events extends EventMap = AnyEvents> = string extends keyof Events
-  ? LooseEvent
+  ? LooseEvent<Events[keyof Events & string]>
   : { [Name in keyof Events & string]: NamedEvent<Name, Events[Name]> }[keyof Events & string] | Checkpoint

@@ -17,26 +17,23 @@ export function acceptsEventStream(accept: string | undefined): boolean {
 /** The longest last event id that is read, in bytes: it is the client's to choose. */
 const MAX_ID_BYTES = 1024
 
-/** Where a client says it stopped: an id, nothing, or something that no event of ours can have had. */
-export type Position = { readonly id: string | undefined; readonly readable: boolean }
-
-/** No position: the client is new. */
-export const START: Position = { id: undefined, readable: true }
-const UNREADABLE: Position = { id: undefined, readable: false }
+/** Where a client says it stopped: at an id, nowhere because it is new, or at what no event of ours can have had. */
+export type Position = { readonly id: string } | 'new' | 'unreadable'
 
 /** The position from `Last-Event-ID`, or from `?lastEventId=` where a browser cannot set a header. Never throws. */
 export function readPosition(request: NodeRequest): Position {
   const header = request.headers['last-event-id']
-  if (header) return checkId(decodeHeader(String(header)))
-  const url = request.url ?? ''
-  if (!url.includes('lastEventId=')) return START
-  return checkId(new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('lastEventId') ?? '')
+  if (header) return toPosition(decodeHeader(String(header)))
+  const [, query] = /\?(.*)/s.exec(request.url ?? '') ?? []
+  return query?.includes('lastEventId=')
+    ? toPosition(new URLSearchParams(query).get('lastEventId') ?? '')
+    : 'new'
 }
 
-function checkId(id: string | undefined): Position {
-  if (id === '') return START
-  if (id === undefined || Buffer.byteLength(id) > MAX_ID_BYTES || /[\r\n\0]/.test(id)) return UNREADABLE
-  return { id, readable: true }
+function toPosition(id: string | undefined): Position {
+  if (id === '') return 'new'
+  if (id === undefined || Buffer.byteLength(id) > MAX_ID_BYTES || /[\r\n\0]/.test(id)) return 'unreadable'
+  return { id }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -86,12 +86,13 @@ export class ReplayRun {
     for (const stop of this.#stops) stop()
   }
 
-  async #sendMissed({ id, readable }: Position): Promise<void> {
+  async #sendMissed(position: Position): Promise<void> {
     const { replay, maxReplayEvents, onGap, gapEvent } = this.#settings
+    const id = typeof position === 'object' ? position.id : undefined
     const missed = id === undefined ? 'gap' : await replay?.(id, this.#stream)
     if (missed === undefined || (missed === 'gap' && this.#isStopped)) return
     if (missed !== 'gap') return this.#sendAll(missed, maxReplayEvents)
-    const gap: Gap = { lastEventId: id, reason: readable ? 'unknown' : 'unreadable' }
+    const gap: Gap = { lastEventId: id, reason: id === undefined ? 'unreadable' : 'unknown' }
     if (gapChannel.hasSubscribers) gapChannel.publish({ stream: this.#stream, gap })
     const snapshot = await onGap?.(gap, this.#stream)
     if (snapshot) return this.#sendAll(snapshot, Number.POSITIVE_INFINITY)

@@ -6,7 +6,7 @@ import { AHEAD, Connection } from './connection.ts'
 import { closeChannel, drainChannel, openChannel, overflowChannel } from './diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 import { commentFrame, eventFrame, type Frame } from './frame.ts'
-import { type Position, START } from './negotiate.ts'
+import type { Position } from './negotiate.ts'
 import type { Settings } from './options.ts'
 import { ReplayRun } from './replay.ts'
 import { closeSource, readSource, type Source, type Stops } from './source.ts'
@@ -35,7 +35,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   private constructor(transport: Transport, settings: Settings, position: Position) {
     super()
-    this.lastEventId = position.id
+    this.lastEventId = typeof position === 'object' ? position.id : undefined
     this.#settings = settings
     this.#connection = new Connection(transport, settings, this)
     if (openChannel.hasSubscribers) openChannel.publish({ stream: this })
@@ -45,7 +45,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   static _open(transport: Transport, settings: Settings, position: Position): SseStream {
     const stream = new SseStream(transport, settings, position)
     stream.#connection.open()
-    if (settings.replay && position !== START) stream.#startReplay(position)
+    if (settings.replay && position !== 'new') stream.#startReplay(position)
     return stream
   }
 
@@ -190,7 +190,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#error = error
     this.#abortController?.abort()
     this.#stopReading()
-    this.#connection.wake()
+    this.#connection.notify()
   }
 
   #stopReading(): void {

@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, '..')
 const LAYERS: ReadonlyArray<readonly [layer: string, files: RegExp]> = [
   [
     'vocabulary',
-    /^(event|errors|check-options|ring|close-reason|diagnostics|clock|deadlines|turn|transports\/transport|logs\/event-log|formats\/format)\.ts$/,
+    /^(event|errors|connection-owner|check-options|ring|waiters|close-reason|diagnostics|clock|deadlines|turn|transports\/transport|logs\/event-log|formats\/format)\.ts$/,
   ],
   ['encoding', /^(encode|frame|frame-queue|backlog|source|options|negotiate)\.ts$/],
   ['stream', /^(connection|replay|stream)\.ts$/],

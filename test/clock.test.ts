@@ -52,6 +52,18 @@ describe('Clock', () => {
     expect(wakes).toHaveLength(3)
   })
 
+  it('does not wake a sleeper that another of the same tick has forgotten', () => {
+    const clock = new Clock()
+    const wakes: number[] = []
+    const second = sleeper(wakes)
+    const bed = clock.now + 1000
+    let tick = 0
+    clock.sleep({ _wake: () => clock.forget(second, tick) }, bed)
+    tick = clock.sleep(second, bed)
+    vi.advanceTimersByTime(3000)
+    expect(wakes).toEqual([])
+  })
+
   it('lets a sleeper go back to sleep from within its wake', () => {
     const clock = new Clock()
     const wakes: number[] = []

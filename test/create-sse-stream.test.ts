@@ -124,26 +124,39 @@ describe('the head', () => {
     expect(client.body).toBe(':\n')
   })
 
-  it('tunes the socket of HTTP/1 (rule 17)', async () => {
+  /** What is asked of the socket of a stream. */
+  async function tuning(options: SseStreamOptions): Promise<unknown[]> {
     const calls: unknown[] = []
-    await open(
-      {},
-      {},
-      {
-        prepare: (_request, response) => {
-          const socket = response.socket as Socket
-          const note =
-            (name: string) =>
-            (...args: unknown[]) => {
-              calls.push(name, ...args)
-              return socket
-            }
-          for (const name of ['setNoDelay', 'setTimeout', 'setKeepAlive'])
-            Object.assign(socket, { [name]: note(name) })
-        },
-      },
-    )
-    expect(calls).toEqual(['setNoDelay', true, 'setTimeout', 0, 'setKeepAlive', true, 15_000])
+    const prepare: Handler = (_request, response) => {
+      const socket = response.socket as Socket
+      for (const name of ['setNoDelay', 'setTimeout', 'setKeepAlive']) {
+        const note = (...args: unknown[]) => {
+          calls.push(name, ...args)
+          return socket
+        }
+        Object.assign(socket, { [name]: note })
+      }
+    }
+    await open(options, {}, { prepare })
+    return calls
+  }
+
+  it('tunes the socket of HTTP/1 (rule 17)', async () => {
+    expect(await tuning({ heartbeat: 0 })).toEqual([
+      'setNoDelay',
+      true,
+      'setTimeout',
+      0,
+      'setKeepAlive',
+      true,
+      15_000,
+    ])
+  })
+
+  it('has a connection probed that falls silent, not one that is short or busy', async () => {
+    const calls = await tuning({ heartbeat: 300 })
+    expect(calls).not.toContain('setKeepAlive')
+    await vi.waitUntil(() => calls.includes('setKeepAlive'))
   })
 
   it('survives a server timeout that is shorter than the silence (rule 17)', async () => {

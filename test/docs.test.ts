@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import * as channels from '../src/diagnostics.ts'
-import { type Position, START } from '../src/negotiate.ts'
+import type { Position } from '../src/negotiate.ts'
 import { resolveOptions, type SseStreamOptions } from '../src/options.ts'
 import { SseStream } from '../src/stream.ts'
 import type { Transport, TransportOwner } from '../src/transports/transport.ts'
@@ -247,7 +247,7 @@ async function messagesOfEachChannel(names: readonly string[]): Promise<Map<stri
   way.widen()
   slow.destroy()
 
-  const back = streamThrough(new NarrowWay(true), { replay: () => 'gap' }, { id: 'lost', readable: true })
+  const back = streamThrough(new NarrowWay(true), { replay: () => 'gap' }, { id: 'lost' })
   await back.drained()
   back.destroy()
   return messages
@@ -275,12 +275,14 @@ class NarrowWay implements Transport {
     this.#owner?._room()
   }
 
+  probe(): void {}
+
   end(): void {}
 
   destroy(): void {}
 }
 
-function streamThrough(way: Transport, options: SseStreamOptions, position: Position = START): SseStream {
+function streamThrough(way: Transport, options: SseStreamOptions, position: Position = 'new'): SseStream {
   return SseStream._open(way, resolveOptions(options), position)
 }
 

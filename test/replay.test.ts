@@ -234,9 +234,23 @@ describe('replay', () => {
     stream.on('drop', drops)
     expect([1, 2, 3].map((data) => stream.send({ data }))).toEqual([true, true, false])
     expect(drops).toHaveBeenCalledExactlyOnceWith(1)
+    const drained = vi.fn()
+    stream.on('drain', drained)
     asked.resolve(undefined)
     await settled()
     expect(read(transport)).toEqual([' 2', ' 3'])
+    expect(drained).toHaveBeenCalledTimes(1)
+  })
+
+  it('lets others run when its source never waits', async () => {
+    let yielded = 0
+    function* endless() {
+      for (;;) yield { id: yielded++, data: '' }
+    }
+    const { stream } = fakeStream({ replay: endless, maxReplayEvents: 10_000_000 }, '0')
+    await settled()
+    stream.destroy()
+    expect(yielded).toBeLessThan(100_000)
   })
 
   it('is stopped at the maximum age, and nothing live follows the hole', async () => {

@@ -74,6 +74,21 @@ describe('a client that does not read', () => {
     expect(await end).toMatchObject({ reason: 'stalled' })
   })
 
+  it('is not cut off while it takes one large event slowly', async () => {
+    const { streams, clients } = await openMany(1, { stallTimeout: 500 })
+    const [stream] = streams as [SseStream]
+    const [client] = clients
+    stream.send({ data: 'x'.repeat(20_000_000) })
+    stream.close()
+    const throttle = setInterval(() => {
+      client?.stopReading()
+      setTimeout(() => client?.readOn(), 45)
+    }, 50)
+    expect(await client?.ended).toBe('end')
+    clearInterval(throttle)
+    expect(client?.body).toMatch(/x\n\n$/)
+  })
+
   // better-sse, @fastify/sse, NestJS, sse-starlette: `server.close()` hung on open streams.
   it('does not keep a server from closing', async () => {
     const { server, streams, clients } = await openMany(3, {

@@ -27,6 +27,11 @@ describe('sending', () => {
     expect(transport.frames[0]?.chunk.toString()).toBe('9\r\ndata: 1\n\n\r\n')
   })
 
+  it('refuses a comment that is none', () => {
+    const { stream } = fakeStream()
+    expect(() => stream.comment(5 as never)).toThrow(code('ERR_SSE_EVENT'))
+  })
+
   it('throws for an event that cannot be encoded, writes nothing of it and goes on', async () => {
     const { stream, transport } = fakeStream()
     stream.send({ data: 1 })
@@ -343,6 +348,7 @@ describe('ending', () => {
     const end = closed(stream)
     transport.lose(error)
     expect(stream).toMatchObject({ closed: true, closeReason: reason })
+    expect(transport.isDestroyed).toBe(error !== undefined)
     expect(await end).toEqual({ reason, error })
   })
 
@@ -510,6 +516,20 @@ describe('time', () => {
     transport.drain()
     vi.advanceTimersByTime(10_000)
     expect(transport.writes).toEqual([])
+  })
+
+  it('does not take a client for stalled that is slow with one large event', async () => {
+    const { stream, transport } = timed({ stallTimeout: 5_000 })
+    transport.isFull = true
+    stream.send({ data: 'x'.repeat(1_000_000) })
+    await nextTurn()
+    for (let i = 0; i < 10; i++) {
+      vi.advanceTimersByTime(3_000)
+      transport.move()
+    }
+    expect(stream.closed).toBe(false)
+    vi.advanceTimersByTime(5_400)
+    expect(stream.closeReason).toBe('stalled')
   })
 
   it('cuts off a client that never reads the end', () => {

@@ -20,13 +20,25 @@ export function sendHead(response: NodeResponse, { status, headers, retry }: Set
  * `writeHead`: headers that are set one by one stay in memory as long as the response. Those set before survive.
  */
 export function streamHeaders(response: NodeResponse, wanted: Settings['headers']): OutgoingHttpHeaders {
+  const isUntouched = response.getHeaderNames().length === 0 && Object.keys(wanted).length === 0
+  return isUntouched ? STREAM_HEADERS : mergedHeaders(response, wanted)
+}
+
+// What nearly every stream sends. Names and values are as a client sees them.
+const STREAM_HEADERS: OutgoingHttpHeaders = Object.freeze({
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-cache, no-transform',
+  'X-Accel-Buffering': 'no',
+  Vary: 'Accept',
+})
+
+function mergedHeaders(response: NodeResponse, wanted: Settings['headers']): OutgoingHttpHeaders {
   dropLength(response)
   const headers: OutgoingHttpHeaders = {
-    'Content-Type': 'text/event-stream; charset=utf-8',
+    ...STREAM_HEADERS,
     'Cache-Control': cacheControl(response.getHeader('Cache-Control')),
-    'X-Accel-Buffering': 'no',
-    Vary: response.getHeader('Vary'),
   }
+  headers.Vary = response.getHeader('Vary')
   for (const [name, value] of Object.entries(wanted)) {
     headers[sameName(name, headers)] = isCookie(name) ? withEarlier(value, response.getHeader(name)) : value
   }

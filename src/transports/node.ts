@@ -14,6 +14,12 @@ export function isHttp2(response: NodeResponse): response is Http2ServerResponse
   return typeof (response as Partial<Http2ServerResponse>).stream?.close === 'function'
 }
 
+// A piece of a large frame, in bytes.
+const PIECE = 64 * 1024
+
+// How long a connection is silent before the kernel probes it, in ms.
+const PROBE_DELAY = 15_000
+
 /** The way out through a response whose head has left. Chosen once, by what the response is. */
 export function nodeTransport(response: NodeResponse): Transport {
   return isBare(response) ? new SocketTransport(response) : new ResponseTransport(response)
@@ -40,12 +46,11 @@ export class ResponseTransport implements Transport {
   }
 
   write(frame: Frame): boolean {
-    const response: ServerResponse & { flush?: () => void } = this.response
-    const hasRoom = response.write(frame.payload)
-    // Compression that was asked for all the same holds every event back until it is flushed.
-    response.flush?.()
-    if (!hasRoom) response.once('drain', () => this.owner?._room())
-    return hasRoom
+    return this.#writeFrom(this.bytesOf(frame), 0)
+  }
+
+  probe(): void {
+    if (!isHttp2(this.response)) this.response.socket?.setKeepAlive?.(true, PROBE_DELAY)
   }
 
   end(): void {
@@ -55,6 +60,38 @@ export class ResponseTransport implements Transport {
   destroy(): void {
     if (isHttp2(this.response)) this.response.stream.close(CANCEL)
     else this.response.destroy()
+  }
+
+  protected bytesOf(frame: Frame): Buffer {
+    return frame.payload
+  }
+
+  /** False: the kernel is full. */
+  protected push(bytes: Buffer): boolean {
+    const response: ServerResponse & { flush?: () => void } = this.response
+    const hasRoom = response.write(bytes)
+    // Compression that was asked for all the same holds every event back until it is flushed.
+    response.flush?.()
+    return hasRoom
+  }
+
+  protected onceDrained(goOn: () => void): void {
+    this.response.once('drain', goOn)
+  }
+
+  // A large frame goes in pieces: otherwise a client that is slow with it could not be told from one that has stalled.
+  #writeFrom(bytes: Buffer, start: number): boolean {
+    for (let at = start; at < bytes.length; at += PIECE) {
+      if (this.push(bytes.length <= PIECE ? bytes : bytes.subarray(at, at + PIECE))) continue
+      this.onceDrained(() => this.#writeOn(bytes, at + PIECE))
+      return false
+    }
+    return true
+  }
+
+  #writeOn(bytes: Buffer, at: number): void {
+    this.owner?._moved()
+    if (this.#writeFrom(bytes, at)) this.owner?._room()
   }
 }
 
@@ -92,15 +129,21 @@ export class SocketTransport extends ResponseTransport {
     uncork(this.response)
   }
 
-  override write(frame: Frame): boolean {
+  protected override bytesOf(frame: Frame): Buffer {
+    return frame.chunk
+  }
+
+  protected override push(bytes: Buffer): boolean {
     const socket = this.response.socket
     // A client that has closed its half, or somebody else who ended the response: `close` or `finish` follows, or the
     // stall deadline where neither comes. A chunk after the last one would be read as the next response.
     if (!socket?.writable || this.response.writableEnded) return false
     // Node says false from its high-water mark on, also when the kernel has taken every byte.
-    if (socket.write(frame.chunk) || socket.writableLength === 0) return true
-    socket.once('drain', () => this.owner?._room())
-    return false
+    return socket.write(bytes) || socket.writableLength === 0
+  }
+
+  protected override onceDrained(goOn: () => void): void {
+    this.response.socket?.once('drain', goOn)
   }
 }
 
@@ -123,13 +166,9 @@ function isBare(response: NodeResponse): boolean {
   )
 }
 
-// How long a connection is silent before the kernel asks whether the other side still lives.
-const KEEP_ALIVE_DELAY = 15_000
-
 // An HTTP/2 connection belongs to more than this stream.
 function tune(response: NodeResponse): void {
   if (isHttp2(response)) return
   response.socket?.setNoDelay?.(true)
   response.socket?.setTimeout?.(0)
-  response.socket?.setKeepAlive?.(true, KEEP_ALIVE_DELAY)
 }

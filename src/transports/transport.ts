@@ -4,6 +4,8 @@ import type { Frame } from '../frame.ts'
 export interface TransportOwner {
   /** There is room again, after a `write` that returned false. */
   _room(): void
+  /** The kernel has taken a part of a large frame: the client is slow, and has not stalled. */
+  _moved(): void
   /** The way out is over: finished, lost or broken. Said once, and never from within a call of the transport. */
   _gone(error?: Error): void
 }
@@ -17,6 +19,8 @@ export interface Transport {
   open(owner: TransportOwner): void
   /** Takes the frame, whatever the answer. False: the kernel is full, hold back until `_room` or `_gone`. */
   write(frame: Frame): boolean
+  /** The connection is silent: asks the kernel to find out whether the other side still lives. May be said again. */
+  probe(): void
   /** Ends the body after what was written. `_gone` follows. */
   end(): void
   /** Cuts the connection, or resets the stream of one that carries several. */
@@ -27,6 +31,7 @@ export interface Transport {
 export const noTransport: Transport = {
   open() {},
   write: () => false,
+  probe() {},
   end() {},
   destroy() {},
 }

@@ -9,13 +9,21 @@ export class FakeTransport implements Transport {
   isFull = false
   isEnded = false
   isDestroyed = false
+  probes = 0
+  /** Writes after the end, which a stream must never make. */
+  lateWrites = 0
   #owner: TransportOwner | undefined
 
   open(owner: TransportOwner): void {
     this.#owner = owner
   }
 
+  probe(): void {
+    this.probes += 1
+  }
+
   write(frame: Frame): boolean {
+    if (this.isEnded || this.isDestroyed) this.lateWrites += 1
     this.frames.push(frame)
     this.writes.push(frame.payload.toString())
     return !this.isFull
@@ -33,6 +41,11 @@ export class FakeTransport implements Transport {
   drain(): void {
     this.isFull = false
     this.#owner?._room()
+  }
+
+  /** The kernel has taken a part. */
+  move(): void {
+    this.#owner?._moved()
   }
 
   /** The connection is over. */

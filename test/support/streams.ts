@@ -1,5 +1,4 @@
-import { onTestFinished } from 'vitest'
-import { START } from '../../src/negotiate.ts'
+import { expect, onTestFinished } from 'vitest'
 import { resolveOptions, type SseStreamOptions } from '../../src/options.ts'
 import { SseStream } from '../../src/stream.ts'
 import { FakeTransport } from './fake-transport.ts'
@@ -8,9 +7,12 @@ import { FakeTransport } from './fake-transport.ts'
 export function fakeStream(options: SseStreamOptions = {}, lastEventId?: string | null) {
   const transport = new FakeTransport()
   const position =
-    lastEventId === undefined ? START : { id: lastEventId ?? undefined, readable: lastEventId !== null }
+    lastEventId === undefined ? 'new' : lastEventId === null ? 'unreadable' : { id: lastEventId }
   const stream = SseStream._open(transport, resolveOptions(options), position)
-  onTestFinished(() => stream.destroy())
+  onTestFinished(() => {
+    stream.destroy()
+    expect(transport.lateWrites).toBe(0)
+  })
   return { stream, transport }
 }
 
