@@ -13,3 +13,8 @@ export function nextBeat(lastWrite: number, period: number, phase: number): numb
 export function expiry(openedAt: number, maxAge: number): number {
   return maxAge === 0 ? Number.POSITIVE_INFINITY : openedAt + maxAge * (1 - Math.random() / 10)
 }
+
+/** A time between once and twice `ms`: clients that were told it together do not come back together. */
+export function spread(ms: number): number {
+  return Math.round(ms * (1 + Math.random()))
+}

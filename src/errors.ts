@@ -1,5 +1,6 @@
 /** Every code an `SseError` can carry. Each has a heading in `docs/errors.md`. */
 export type SseErrorCode =
+  | 'ERR_SSE_CHANNEL'
   | 'ERR_SSE_DATA'
   | 'ERR_SSE_EVENT'
   | 'ERR_SSE_EVENT_NAME'
@@ -10,7 +11,9 @@ export type SseErrorCode =
   | 'ERR_SSE_REQUEST'
   | 'ERR_SSE_RESPONSE'
   | 'ERR_SSE_RETRY'
+  | 'ERR_SSE_SHUT_DOWN'
   | 'ERR_SSE_SOURCE'
+  | 'ERR_SSE_STREAM'
 
 /**
  * A mistake of the programmer, never of a client. Compare `code`, not `instanceof`: a program that loads both the

@@ -16,18 +16,21 @@ export class Frame {
   readonly events: number
   /** What it is the newest value of, when a queue conflates. */
   readonly key: string | undefined
+  /** Whether only the newest frame of its key may wait for a client. */
+  readonly isConflated: boolean
   #payload: Buffer | undefined
 
-  private constructor(chunk: Buffer, size: number, events: number, key?: string) {
+  private constructor(chunk: Buffer, size: number, events: number, key?: string, isConflated = false) {
     this.chunk = chunk
     this.size = size
     this.events = events
     this.key = key
+    this.isConflated = isConflated
   }
 
-  static of(text: string, events: number, key?: string): Frame {
+  static of(text: string, events: number, key?: string, isConflated = false): Frame {
     const size = Buffer.byteLength(text)
-    return new Frame(Buffer.from(`${size.toString(16)}\r\n${text}\r\n`), size, events, key)
+    return new Frame(Buffer.from(`${size.toString(16)}\r\n${text}\r\n`), size, events, key, isConflated)
   }
 
   /** The frames as one: one chunk, one write. */
@@ -50,10 +53,11 @@ export class Frame {
 }
 
 /** Throws `SseError` for an event that cannot be encoded. */
-export function eventFrame(event: SseEvent, serialize: Serialize): Frame {
+export function eventFrame(event: SseEvent, serialize: Serialize, isConflated = false): Frame {
   const text = encode(event, serialize)
   // A checkpoint is the newest value of nothing, unless it says so.
-  return Frame.of(text, 1, event.key ?? (event.data === undefined ? undefined : event.event || 'message'))
+  const key = event.key ?? (event.data === undefined ? undefined : event.event || 'message')
+  return Frame.of(text, 1, key, isConflated)
 }
 
 export function commentFrame(text: string): Frame {

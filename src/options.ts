@@ -113,7 +113,8 @@ function checkStatus(status: unknown) {
   return BODILESS.includes(status as number) ? 'a status with a body' : between(200, 599)(status)
 }
 
-function checkGapEvent(value: unknown) {
+/** For an option that names the event of a gap. */
+export function checkGapEvent(value: unknown) {
   const usable = value === false || (typeof value === 'string' && /^[^\r\n\0]+$/.test(value))
   return usable ? undefined : 'an event name or false'
 }

@@ -25,6 +25,8 @@ export interface SseStreamEventMap {
 export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter<SseStreamEventMap> {
   /** The id after which the client wants to resume. A client's input: check it before use. */
   readonly lastEventId: string | undefined
+  /** @internal Where a hub takes up this client: a stream with a replay of its own has been served from there. */
+  readonly _resumesFrom: Position
   readonly #settings: Settings
   readonly #connection: Connection
   #replay: ReplayRun | undefined
@@ -36,6 +38,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   private constructor(transport: Transport, settings: Settings, position: Position) {
     super()
     this.lastEventId = typeof position === 'object' ? position.id : undefined
+    this._resumesFrom = settings.replay ? 'new' : position
     this.#settings = settings
     this.#connection = new Connection(transport, settings, this)
     if (openChannel.hasSubscribers) openChannel.publish({ stream: this })
@@ -126,6 +129,16 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   /** Events and comments that wait for the client. */
   get bufferedEvents(): number {
     return this.#connection.length + (this.#replay?.behind.length ?? 0)
+  }
+
+  /** @internal Sends a frame that is shared with other streams. */
+  _deliver(frame: Frame): boolean {
+    return !this.closed && this.#put(frame)
+  }
+
+  /** @internal The same for a sender that waits for `drained()` after false. */
+  _deliverPaced(frame: Frame): boolean {
+    return this._deliver(frame) && this.bufferedBytes < AHEAD
   }
 
   // --- Sending

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import vary from 'vary'
+import { spread } from '../deadlines.ts'
 import type { Settings } from '../options.ts'
 import type { NodeResponse } from './node.ts'
 
@@ -46,9 +47,9 @@ function mergedHeaders(response: NodeResponse, wanted: Settings['headers']): Out
   return headers
 }
 
-/** The first bytes of a body: a comment, and when to come back, spread between once and twice the time. */
+/** The first bytes of a body: a comment, and when to come back, at a time of its own. */
 export function opening(retry: number): string {
-  return retry > 0 ? `:\nretry: ${Math.round(retry * (1 + Math.random()))}\n` : ':\n'
+  return retry > 0 ? `:\nretry: ${spread(retry)}\n` : ':\n'
 }
 
 /** Answers a client that does not accept the stream (RFC 9110 15.5.7). */

@@ -1,0 +1,173 @@
+import { gapChannel } from './diagnostics.ts'
+import type { SseEvent } from './event.ts'
+import type { EventLog, LogEntry } from './logs/event-log.ts'
+import type { Gap, OnGap } from './replay.ts'
+import type { SseStream } from './stream.ts'
+
+/** Whether a client may see an event. Runs on what is replayed as on what is live; what throws ends the stream. */
+export type Filter = (event: SseEvent, channel: string) => boolean
+
+export interface SubscribeOptions {
+  /** Called when events were lost for the client. What it returns is sent first, in place of the gap event. */
+  onGap?: OnGap | undefined
+  filter?: Filter | undefined
+}
+
+/** What a subscription needs of its hub. */
+export interface SubscriptionOwner {
+  readonly _log: EventLog
+  readonly _gapEvent: string | false
+  /** Has live entries of a channel delivered. */
+  _attach(channel: string, subscription: Subscription): void
+  _detach(channel: string, subscription: Subscription): void
+  _ended(subscription: Subscription): void
+}
+
+// So many entries are read from the log at a time.
+const PAGE = 500
+
+/**
+ * One stream on the channels of one hub: a single place in the log for all of them. It reads the log from where the
+ * client stopped, at the client's pace, and goes live in the step that finds nothing more to read.
+ */
+export class Subscription {
+  readonly stream: SseStream
+  readonly #owner: SubscriptionOwner
+  readonly #filters = new Map<string, Filter | undefined>()
+  #onGaps: OnGap[] | undefined
+  // Up to where the client has been served, while it is not live.
+  #place: string
+  #hasGap: boolean
+  #late: readonly string[] | undefined
+  #state: 'new' | 'reading' | 'live' | 'ended' = 'new'
+
+  constructor(stream: SseStream, owner: SubscriptionOwner) {
+    this.stream = stream
+    this.#owner = owner
+    const position = stream._resumesFrom
+    this.#place = typeof position === 'object' ? position.id : owner._log.head
+    this.#hasGap = position === 'unreadable'
+    stream.on('close', () => this.end())
+    queueMicrotask(() => this.#catchUp())
+  }
+
+  /** Follows more channels. Those of one turn are resumed together; a later one from now on, with a gap if need be. */
+  add(channels: readonly string[], { filter, onGap }: SubscribeOptions): void {
+    for (const channel of channels) this.#filters.set(channel, filter)
+    if (onGap) this.#onGaps = [...(this.#onGaps ?? []), onGap]
+    if (this.#state === 'new' || this.#state === 'ended') return
+    this.#late = [...(this.#late ?? []), ...channels]
+    if (this.#state === 'live') this.#readAgain()
+  }
+
+  remove(channels: readonly string[]): void {
+    for (const channel of channels) {
+      this.#filters.delete(channel)
+      this.#owner._detach(channel, this)
+    }
+    if (this.#filters.size === 0) this.end()
+  }
+
+  end(): void {
+    if (this.#state === 'ended') return
+    this.#state = 'ended'
+    for (const channel of this.#filters.keys()) this.#owner._detach(channel, this)
+    this.#owner._ended(this)
+  }
+
+  /** Takes a live entry. */
+  deliver(entry: LogEntry): void {
+    if (this.#passes(entry)) this.stream._deliver(entry.frame)
+  }
+
+  #readAgain(): void {
+    for (const channel of this.#filters.keys()) this.#owner._detach(channel, this)
+    this.#place = this.#owner._log.head
+    this.#catchUp()
+  }
+
+  async #catchUp(): Promise<void> {
+    if (this.#state === 'ended') return
+    this.#state = 'reading'
+    try {
+      while (this.#state === 'reading') await this.#step()
+    } catch (error) {
+      this.stream.destroy(error)
+    }
+  }
+
+  async #step(): Promise<void> {
+    if (this.#late) await this.#checkLate()
+    if (this.#hasGap) return this.#tellGap()
+    const answer = this.#owner._log.read([...this.#filters.keys()], this.#place, PAGE)
+    const page = answer instanceof Promise ? await answer : answer
+    if (this.#state !== 'reading') return
+    if (page === 'gap') this.#hasGap = true
+    else if (page.length === 0) this.#goLive()
+    else await this.#send(page)
+  }
+
+  // What was published on them before they were followed is missed by a client that came back.
+  async #checkLate(): Promise<void> {
+    const { _resumesFrom: position } = this.stream
+    const late = this.#late ?? []
+    this.#late = undefined
+    if (typeof position !== 'object') return
+    const missed = await this.#owner._log.read(late, position.id, 1)
+    if (missed === 'gap' || missed.length > 0) this.#hasGap = true
+  }
+
+  #goLive(): void {
+    this.#state = 'live'
+    for (const channel of this.#filters.keys()) this.#owner._attach(channel, this)
+  }
+
+  async #send(page: readonly LogEntry[]): Promise<void> {
+    for (const entry of page) {
+      this.#place = entry.id
+      if (this.#passes(entry) && !this.stream._deliverPaced(entry.frame)) await this.stream.drained()
+      if (this.#state !== 'reading') return
+    }
+  }
+
+  // Whoever jumps over a gap lands at a place of its own time: what is published while it jumps comes after.
+  async #tellGap(): Promise<void> {
+    const { stream } = this
+    const { _log: log, _gapEvent: gapEvent } = this.#owner
+    const id = log.head
+    const { _resumesFrom: position } = stream
+    const gap: Gap =
+      position === 'unreadable'
+        ? { lastEventId: undefined, reason: 'unreadable' }
+        : { lastEventId: stream.lastEventId, reason: 'unknown' }
+    if (gapChannel.hasSubscribers) gapChannel.publish({ stream, gap })
+    const hasSnapshot = await this.#sendSnapshots(gap)
+    if (hasSnapshot) stream.send({ id })
+    else if (gapEvent) stream.send({ event: gapEvent, id, data: { reason: gap.reason } })
+    this.#place = id
+    this.#hasGap = false
+  }
+
+  async #sendSnapshots(gap: Gap): Promise<boolean> {
+    let hasSnapshot = false
+    for (const onGap of this.#onGaps ?? []) {
+      const snapshot = await onGap(gap, this.stream)
+      if (!snapshot) continue
+      await this.stream.sendAll(snapshot)
+      hasSnapshot = true
+    }
+    return hasSnapshot
+  }
+
+  #passes({ event, channel }: LogEntry): boolean {
+    const filter = this.#filters.get(channel)
+    if (!filter) return true
+    try {
+      return filter(event, channel)
+    } catch (error) {
+      // What a filter cannot tell, the client does not see. One client's failure does not stop a broadcast.
+      this.stream.destroy(error)
+      return false
+    }
+  }
+}

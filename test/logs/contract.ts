@@ -1,0 +1,121 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { eventFrame } from '../../src/frame.ts'
+import type { EventLog, LogEntry } from '../../src/logs/event-log.ts'
+
+/** What every log keeps, whatever holds its entries. `open` makes a log that keeps at least 100 small entries. */
+export function logContract(name: string, open: () => EventLog | Promise<EventLog>): void {
+  describe(name, () => {
+    let log: EventLog
+    let told: LogEntry[]
+
+    beforeEach(async () => {
+      told = []
+      log = await open()
+      log.open({
+        entry: (id, channel, event) => {
+          const whole = { ...event, id }
+          return { id, channel, event: whole, frame: eventFrame(whole, JSON.stringify) }
+        },
+        onEntry: (entry) => told.push(entry),
+      })
+    })
+
+    /** Everything of some channels after a place, page by page, as a subscription reads it. */
+    async function readAll(channels: string[], after: string, limit = 3): Promise<unknown[]> {
+      const data: unknown[] = []
+      for (let place = after; ; ) {
+        const answer = log.read(channels, place, limit)
+        const page = await answer
+        if (page === 'gap') return [...data, 'gap']
+        if (page.length === 0) {
+          expect(answer).not.toBeInstanceOf(Promise)
+          return data
+        }
+        expect(page.length).toBeLessThanOrEqual(limit)
+        data.push(...page.map((entry) => entry.event.data))
+        place = (page.at(-1) as LogEntry).id
+      }
+    }
+
+    it('tells of every entry once, in order, with its id', async () => {
+      const ids: string[] = []
+      for (let i = 0; i < 10; i++) ids.push(await log.append('a', { event: 'tick', data: i }))
+      expect(new Set(ids).size).toBe(10)
+      expect(told.map((entry) => entry.id)).toEqual(ids)
+      expect(told.map((entry) => entry.event.data)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+      expect(told[3]?.frame.payload.toString()).toBe(`id: ${ids[3]}\nevent: tick\ndata: 3\n\n`)
+      expect(log.head).toBe(ids.at(-1))
+    })
+
+    it('keeps the order of appends that were not waited for', async () => {
+      await Promise.all(Array.from({ length: 20 }, (_, i) => log.append('a', { data: i })))
+      expect(told.map((entry) => entry.event.data)).toEqual([...Array(20).keys()])
+    })
+
+    it('gives ids that are short and safe in a header (rule 12)', async () => {
+      const id = await log.append('a', { data: 1 })
+      expect(id).toMatch(/^[\w.:-]{1,64}$/)
+      expect(log.head).toMatch(/^[\w.:-]{1,64}$/)
+    })
+
+    it('reads strictly after a place, in pages, in the order of the log (rule 25)', async () => {
+      const start = log.head
+      const ids: string[] = []
+      for (let i = 0; i < 12; i++) ids.push(await log.append(i % 2 ? 'odd' : 'even', { data: i }))
+      expect(await readAll(['even', 'odd'], start)).toEqual([...Array(12).keys()])
+      expect(await readAll(['odd', 'even'], ids[8] as string)).toEqual([9, 10, 11])
+      expect(await readAll(['odd'], ids[4] as string)).toEqual([5, 7, 9, 11])
+      expect(await readAll(['none'], start)).toEqual([])
+      expect(await readAll(['even'], log.head)).toEqual([])
+    })
+
+    it.each([
+      '',
+      '0',
+      '-1',
+      'x'.repeat(1000),
+      '\u0000',
+      '*',
+      '$',
+      '+',
+      '99999999999999999999-0',
+      '1-1-1',
+      'é',
+      "'; --",
+    ])('calls %j a gap, and never throws (rules 24, 25)', async (id) => {
+      await log.append('a', { data: 1 })
+      expect(await log.read(['a'], id, 10)).toBe('gap')
+    })
+
+    it('calls a place of the future and one written otherwise a gap (rule 25)', async () => {
+      const id = await log.append('a', { data: 1 })
+      const next = id.replace(/\d+$/, (digits) => String(Number(digits) + 1))
+      expect(await log.read(['a'], next, 10)).toBe('gap')
+      expect(await log.read(['a'], ` ${id}`, 10)).toBe('gap')
+      expect(await log.read(['a'], id.replace(/(\d+)$/, '0$1'), 10)).toBe('gap')
+    })
+
+    it('appends the same idempotency key once', async () => {
+      const [first, second] = await Promise.all([
+        log.append('a', { data: 1 }, { idempotencyKey: 'k' }),
+        log.append('a', { data: 2 }, { idempotencyKey: 'k' }),
+      ])
+      const third = await log.append('a', { data: 3 }, { idempotencyKey: 'k' })
+      const other = await log.append('a', { data: 4 }, { idempotencyKey: 'other' })
+      expect([second, third]).toEqual([first, first])
+      expect(other).not.toBe(first)
+      expect(told.map((entry) => entry.event.data)).toEqual([1, 4])
+    })
+
+    it('appends nothing that cannot be encoded', async () => {
+      const before = log.head
+      await expect(log.append('a', { data: 1n })).rejects.toMatchObject({ code: 'ERR_SSE_DATA' })
+      await expect(log.append('a', { event: '\n', data: 1 }, { idempotencyKey: 'k' })).rejects.toMatchObject({
+        code: 'ERR_SSE_EVENT_NAME',
+      })
+      expect(log.head).toBe(before)
+      await log.append('a', { data: 2 }, { idempotencyKey: 'k' })
+      expect(told.map((entry) => entry.event.data)).toEqual([2])
+    })
+  })
+}
