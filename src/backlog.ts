@@ -1,5 +1,6 @@
 import type { Frame } from './frame.ts'
-import { ConflatedQueue, type FrameQueue, RingQueue, takeRun } from './frame-queue.ts'
+import { ConflatedQueue, type FrameQueue, type KeyOf, RingQueue, takeRun } from './frame-queue.ts'
+import { type Pace, paceOf, type RateLimit } from './pace.ts'
 
 /** What happens when a backlog is at its bound and another event comes. */
 export type Overflow = 'close' | 'drop-oldest' | 'drop-newest' | 'conflate'
@@ -8,18 +9,31 @@ export interface BacklogLimits {
   readonly maxBufferedBytes: number
   readonly maxBufferedEvents: number
   readonly overflow: Overflow
+  readonly rateLimit?: RateLimit | undefined
 }
+
+/** The newest of each key, of all that has one. */
+const anyKey: KeyOf = (frame) => frame.key ?? frame
+
+/** The newest of each key, in channels that want no more. */
+const conflatedKey: KeyOf = (frame) => (frame.isConflated && frame.key) || frame
 
 /** The answer of a backlog that is full and must not drop anything. */
 export const OVERFLOW = -1
 
-/** The frames that wait for one client: never more than its limits allow. */
+// A run of frames is joined up to this size: what one write leaves in Node's own buffer at most, large events apart.
+const MAX_WRITE = 16 * 1024
+
+/** The frames that wait for one client: never more than its limits allow, and no faster out than its pace. */
 export class Backlog {
   readonly #limits: BacklogLimits
+  readonly #pace: Pace
   #queue: FrameQueue = new RingQueue()
+  #isHeldByPace = false
 
   constructor(limits: BacklogLimits) {
     this.#limits = limits
+    this.#pace = paceOf(limits.rateLimit)
   }
 
   get length(): number {
@@ -36,15 +50,34 @@ export class Backlog {
   }
 
   /** Takes a frame. Returns how many frames were dropped to hold the bound, or `OVERFLOW`. */
-  offer(frame: Frame): number {
+  offer(frame: Frame, isKernelFull: boolean): number {
+    // While others wait, an older one of the same key is not worth waiting.
+    if (this.#isHeldByPace && this.#pace.conflates) return this.#offerNewest(frame, anyKey)
+    if (isKernelFull && frame.isConflated) return this.#offerNewest(frame, conflatedKey)
     return this.fits(frame) ? this.#push(frame) : this.#overflow(frame)
   }
 
-  /** Takes the oldest frames, `maxBytes` of them but at least one, as one frame. */
-  take(maxBytes: number): Frame | undefined {
-    const run = takeRun(this.#queue, maxBytes)
-    if (this.length === 0) this.#stopConflating()
+  /** Takes the oldest frames that may leave now, as one frame to write. */
+  take(now: number): Frame | undefined {
+    const allowed = this.#pace.allowed(now)
+    this.#isHeldByPace = allowed === 0
+    if (allowed === 0) return undefined
+    const before = this.length
+    const run = takeRun(this.#queue, MAX_WRITE, allowed)
+    this.#pace.spend(before - this.length)
+    if (this.length === 0 && this.#queue instanceof ConflatedQueue) this.#queue = new RingQueue()
     return run
+  }
+
+  /** When `take` may have some again, after it had none. */
+  nextAt(): number {
+    return this.#pace.nextAt()
+  }
+
+  #offerNewest(frame: Frame, keyOf: KeyOf): number {
+    this.#conflateBy(keyOf)
+    this.#push(frame)
+    return this.#isOver() ? OVERFLOW : 0
   }
 
   #overflow(frame: Frame): number {
@@ -68,19 +101,22 @@ export class Backlog {
     return dropped
   }
 
-  // Conflating goes on until the client has caught up: each event costs the same however long the backlog is.
   #conflate(frame: Frame): number {
     const before = this.length
-    if (!(this.#queue instanceof ConflatedQueue)) this.#queue = ConflatedQueue.from(this.#queue)
+    this.#conflateBy(anyKey)
     this.#push(frame)
-    const { maxBufferedBytes, maxBufferedEvents } = this.#limits
-    return this.length > maxBufferedEvents || this.bytes > maxBufferedBytes
-      ? OVERFLOW
-      : before + 1 - this.length
+    return this.#isOver() ? OVERFLOW : before + 1 - this.length
   }
 
-  #stopConflating(): void {
-    if (this.#queue instanceof ConflatedQueue) this.#queue = new RingQueue()
+  // It goes on until the client has caught up: each frame costs the same however long the backlog is.
+  #conflateBy(keyOf: KeyOf): void {
+    if (this.#queue instanceof ConflatedQueue && this.#queue.keyOf === keyOf) return
+    this.#queue = ConflatedQueue.from(this.#queue, keyOf)
+  }
+
+  #isOver(): boolean {
+    const { maxBufferedBytes, maxBufferedEvents } = this.#limits
+    return this.length > maxBufferedEvents || this.bytes > maxBufferedBytes
   }
 
   #push(frame: Frame): number {

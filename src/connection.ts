@@ -12,12 +12,6 @@ import { Waiters } from './waiters.ts'
 // One line: a comment with a blank line after it is an empty message to some clients.
 const HEARTBEAT = Frame.of(':\n', 0)
 
-// A run of frames is joined up to this size: what one write leaves in Node's own buffer at most, large events apart.
-const MAX_WRITE = 16 * 1024
-
-// A source waits when it is so many bytes ahead of what has left.
-export const AHEAD = MAX_WRITE
-
 /** The way to one client: what waits for it, whether its kernel takes more, and its deadlines. */
 export class Connection implements TransportOwner, Sleeper, Flushable {
   readonly openedAt = clock.now
@@ -31,6 +25,8 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   #backlog: Backlog
   #state: 'open' | 'ending' | 'ended' | 'over' = 'open'
   #isFlushDue = false
+  // When a flush is due that is not at the end of a turn.
+  #flushesAt = Number.POSITIVE_INFINITY
   #isFull = false
   #isLagging = false
   #lagSince = 0
@@ -53,12 +49,9 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     this.#sleep()
   }
 
-  get length(): number {
-    return this.#backlog.length
-  }
-
-  get bytes(): number {
-    return this.#backlog.bytes
+  /** What waits. */
+  get backlog(): Backlog {
+    return this.#backlog
   }
 
   /** Whether the kernel has taken all there was. */
@@ -113,7 +106,12 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   /** @internal */
   _flush(): void {
     this.#isFlushDue = false
-    while (!this.#isFull && this.#backlog.length > 0) this.#write(this.#backlog.take(MAX_WRITE) as Frame)
+    this.#flushesAt = Number.POSITIVE_INFINITY
+    while (!this.#isFull && this.#backlog.length > 0) {
+      const run = this.#backlog.take(clock.now)
+      if (run) this.#write(run)
+      else return void this.#flushAt(this.#backlog.nextAt())
+    }
     if (this.isIdle && !this.isOver) this.#emptied()
   }
 
@@ -140,8 +138,12 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   /** @internal */
   _wake(now: number): void {
     this.#bed = 0
+    if (now >= this.#flushesAt) this._flush()
     if (now >= this.#stallsAt()) this.cut('stalled')
-    else if (now >= this.#beatsAt()) this.#beat()
+    else if (now >= this.#beatsAt()) {
+      this.#transport.probe()
+      this.#write(HEARTBEAT)
+    }
     if (now >= this.#expiresAt && this.#state === 'open') this.#owner._expired()
     this.#sleep()
   }
@@ -149,16 +151,11 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   // A burst over the bound is no lag while the kernel takes it.
   #takesMore(): boolean {
     if (!this.#isFull) this._flush()
-    return !this.#isFull
-  }
-
-  #beat(): void {
-    this.#transport.probe()
-    this.#write(HEARTBEAT)
+    return this.isIdle
   }
 
   #queue(frame: Frame): boolean {
-    const dropped = this.#backlog.offer(frame)
+    const dropped = this.#backlog.offer(frame, this.#isFull)
     if (dropped !== 0) this.#owner._overflowed(dropped)
     if (!this.#isFull) this.#flushSoon()
     return dropped === 0 && !this.#isFull
@@ -167,7 +164,15 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   #flushSoon(): void {
     if (this.#isFlushDue) return
     this.#isFlushDue = true
-    flushAfterTurn(this)
+    const { flushInterval } = this.#settings
+    if (flushInterval > 0) this.#flushAt(clock.now + flushInterval)
+    else flushAfterTurn(this)
+  }
+
+  #flushAt(time: number): void {
+    this.#isFlushDue = true
+    this.#flushesAt = time
+    this.#sleep()
   }
 
   #write(frame: Frame): void {
@@ -238,7 +243,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     clock.forget(this, this.#bed)
     if (this.isOver) return
     const expiresAt = this.#state === 'open' ? this.#expiresAt : Number.POSITIVE_INFINITY
-    const deadline = Math.min(this.#stallsAt(), this.#beatsAt(), expiresAt)
+    const deadline = Math.min(this.#flushesAt, this.#stallsAt(), this.#beatsAt(), expiresAt)
     this.#bed = Number.isFinite(deadline) ? clock.sleep(this, deadline) : 0
   }
 }

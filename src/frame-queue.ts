@@ -33,15 +33,23 @@ export class RingQueue extends Ring<Frame> implements FrameQueue {
   }
 }
 
-/** Keeps the newest frame of each key; a newer one waits at the end. Frames without a key are all kept. */
+/** What a frame is the newest value of; itself, when it is to be kept whatever comes. */
+export type KeyOf = (frame: Frame) => string | Frame
+
+/** Keeps the newest frame of each key; a newer one waits at the end. */
 export class ConflatedQueue implements FrameQueue {
   bytes = 0
+  readonly keyOf: KeyOf
   // A Map hands out its entries in the order in which their keys were set.
   readonly #newest = new Map<string | Frame, Frame>()
 
-  /** The frames of `backlog`, conflated. */
-  static from(backlog: FrameQueue): ConflatedQueue {
-    const queue = new ConflatedQueue()
+  constructor(keyOf: KeyOf) {
+    this.keyOf = keyOf
+  }
+
+  /** The frames of a backlog, conflated. */
+  static from(backlog: FrameQueue, keyOf: KeyOf): ConflatedQueue {
+    const queue = new ConflatedQueue(keyOf)
     for (let frame = backlog.shift(); frame; frame = backlog.shift()) queue.push(frame)
     return queue
   }
@@ -51,7 +59,7 @@ export class ConflatedQueue implements FrameQueue {
   }
 
   push(frame: Frame): void {
-    const key = frame.key ?? frame
+    const key = this.keyOf(frame)
     this.#remove(key)
     this.#newest.set(key, frame)
     this.bytes += frame.size
@@ -59,7 +67,7 @@ export class ConflatedQueue implements FrameQueue {
 
   shift(): Frame | undefined {
     const frame = this.peek()
-    if (frame) this.#remove(frame.key ?? frame)
+    if (frame) this.#remove(this.keyOf(frame))
     return frame
   }
 
@@ -73,13 +81,17 @@ export class ConflatedQueue implements FrameQueue {
   }
 }
 
-/** Takes the oldest frames, at least one and then as many as `maxBytes` holds, as one frame to write. */
-export function takeRun(queue: FrameQueue, maxBytes: number): Frame | undefined {
+/** Takes the oldest frames, at least one and then as many as the limits hold, as one frame to write. */
+export function takeRun(
+  queue: FrameQueue,
+  maxBytes: number,
+  maxFrames = Number.POSITIVE_INFINITY,
+): Frame | undefined {
   const first = queue.shift()
   if (first === undefined || queue.length === 0) return first
   const run = [first]
   let room = maxBytes - first.size
-  for (let next = queue.peek(); next && next.size <= room; next = queue.peek()) {
+  for (let next = queue.peek(); next && next.size <= room && run.length < maxFrames; next = queue.peek()) {
     room -= next.size
     run.push(next)
     queue.shift()

@@ -4,6 +4,7 @@ import { between, type Check, checkOptions, isFunction, oneOf, withDefaults } fr
 import type { Serialize } from './encode.ts'
 import { describe } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
+import type { RateLimit } from './pace.ts'
 import type { OnGap, Replay } from './replay.ts'
 
 export type HeaderValue = string | number | string[]
@@ -33,6 +34,10 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> {
   overflow?: Overflow | undefined
   /** A client whose connection has taken nothing for this long, while something waits, is cut off. Default 30 000. */
   stallTimeout?: number | undefined
+  /** How fast events may leave, for clients that cannot show them faster. Kept to a tenth of a second. Default: none. */
+  rateLimit?: RateLimit | undefined
+  /** Events are gathered for this long and leave in one write. Kept to a tenth of a second. Default 0: for one turn. */
+  flushInterval?: number | undefined
   /** The stream is ended after this time, or up to a tenth of it earlier; the client reconnects. Default 0: never. */
   maxAge?: number | undefined
   /** Turns data that is not a string into one. Default `JSON.stringify`. */
@@ -54,6 +59,8 @@ export interface Settings extends BacklogLimits {
   readonly retry: number
   readonly heartbeat: number
   readonly stallTimeout: number
+  readonly rateLimit: RateLimit | undefined
+  readonly flushInterval: number
   readonly maxAge: number
   readonly serialize: Serialize
   readonly replay: Replay | undefined
@@ -71,6 +78,8 @@ const DEFAULTS: Settings = Object.freeze({
   maxBufferedEvents: 10_000,
   overflow: 'close',
   stallTimeout: 30_000,
+  rateLimit: undefined,
+  flushInterval: 0,
   maxAge: 0,
   serialize: JSON.stringify,
   replay: undefined,
@@ -91,6 +100,8 @@ const CHECKS: Record<keyof Settings, Check> = {
   maxBufferedEvents: between(1, Number.MAX_SAFE_INTEGER),
   overflow: oneOf('close', 'drop-oldest', 'drop-newest', 'conflate'),
   stallTimeout: between(0, MAX_TIME),
+  rateLimit: checkRateLimit,
+  flushInterval: between(0, MAX_TIME),
   maxAge: between(0, MAX_TIME),
   serialize: isFunction,
   replay: isFunction,
@@ -111,6 +122,17 @@ const BODILESS = [204, 205, 304]
 
 function checkStatus(status: unknown) {
   return BODILESS.includes(status as number) ? 'a status with a body' : between(200, 599)(status)
+}
+
+function checkRateLimit(limit: unknown) {
+  const positive: Check = (value) =>
+    Number(value) > 0 && Number.isFinite(value) ? undefined : 'a number above 0'
+  checkOptions(limit, {
+    eventsPerSecond: positive,
+    burst: between(1, MAX_TIME),
+    excess: oneOf('delay', 'conflate'),
+  })
+  return (limit as RateLimit).eventsPerSecond === undefined ? 'an object with eventsPerSecond' : undefined
 }
 
 /** For an option that names the event of a gap. */

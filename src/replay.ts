@@ -1,13 +1,13 @@
 import { Backlog } from './backlog.ts'
 import { clock } from './clock.ts'
-import { AHEAD, type Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { gapChannel, replayChannel } from './diagnostics.ts'
 import { SseError } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
 import { eventFrame } from './frame.ts'
 import type { Position } from './negotiate.ts'
 import type { Settings } from './options.ts'
-import { closeSource, readSource, type Source, type Stops } from './source.ts'
+import { AHEAD, closeSource, readSource, type Source, type Stops } from './source.ts'
 import type { SseStream } from './stream.ts'
 
 /** Events were lost for a client, or it cannot be told whether any were. */
@@ -106,7 +106,7 @@ export class ReplayRun {
       if (this.#events === limit) throw tooLong(limit)
       this.#events += 1
       const keepsUp = this.#connection.put(eventFrame(event, this.#settings.serialize))
-      return (keepsUp && this.#connection.bytes < AHEAD) || this.#room()
+      return (keepsUp && this.#connection.backlog.bytes < AHEAD) || this.#room()
     })
   }
 

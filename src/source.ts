@@ -13,6 +13,9 @@ export type Source<Events extends EventMap = AnyEvents> =
   | Readable
   | ReadableStream<SourceItem<Events>>
 
+/** A source waits when it is so many bytes ahead of what has left. */
+export const AHEAD = 16 * 1024
+
 /** Stops everything that is being read. */
 export type Stops = Set<() => void>
 

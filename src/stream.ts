@@ -2,14 +2,14 @@ import { EventEmitter } from 'node:events'
 import { OVERFLOW } from './backlog.ts'
 import { clock } from './clock.ts'
 import type { CloseReason } from './close-reason.ts'
-import { AHEAD, Connection } from './connection.ts'
+import { Connection } from './connection.ts'
 import { closeChannel, drainChannel, openChannel, overflowChannel } from './diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 import { commentFrame, eventFrame, type Frame } from './frame.ts'
 import type { Position } from './negotiate.ts'
 import type { Settings } from './options.ts'
 import { ReplayRun } from './replay.ts'
-import { closeSource, readSource, type Source, type Stops } from './source.ts'
+import { AHEAD, closeSource, readSource, type Source, type Stops } from './source.ts'
 import { noTransport, type Transport } from './transports/transport.ts'
 
 export interface SseStreamEventMap {
@@ -123,12 +123,12 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** Bytes that wait for the client, without what Node and the kernel hold. */
   get bufferedBytes(): number {
-    return this.#connection.bytes + (this.#replay?.behind.bytes ?? 0)
+    return this.#connection.backlog.bytes + (this.#replay?.behind.bytes ?? 0)
   }
 
   /** Events and comments that wait for the client. */
   get bufferedEvents(): number {
-    return this.#connection.length + (this.#replay?.behind.length ?? 0)
+    return this.#connection.backlog.length + (this.#replay?.behind.length ?? 0)
   }
 
   /** @internal Sends a frame that is shared with other streams. */
@@ -145,7 +145,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   #put(frame: Frame): boolean {
     if (!this.#replay) return this.#connection.put(frame)
-    const dropped = this.#replay.behind.offer(frame)
+    const dropped = this.#replay.behind.offer(frame, true)
     if (dropped !== 0) this._overflowed(dropped)
     return dropped === 0
   }

@@ -37,7 +37,8 @@ export class Subscription {
   #onGaps: OnGap[] | undefined
   // Up to where the client has been served, while it is not live.
   #place: string
-  #hasGap: boolean
+  // Where it goes on after a gap that the client has not been told of yet.
+  #jumpsTo: string | undefined
   #late: readonly string[] | undefined
   #state: 'new' | 'reading' | 'live' | 'ended' = 'new'
 
@@ -46,7 +47,7 @@ export class Subscription {
     this.#owner = owner
     const position = stream._resumesFrom
     this.#place = typeof position === 'object' ? position.id : owner._log.head
-    this.#hasGap = position === 'unreadable'
+    this.#jumpsTo = position === 'unreadable' ? owner._log.head : undefined
     stream.on('close', () => this.end())
     queueMicrotask(() => this.#catchUp())
   }
@@ -98,11 +99,11 @@ export class Subscription {
 
   async #step(): Promise<void> {
     if (this.#late) await this.#checkLate()
-    if (this.#hasGap) return this.#tellGap()
+    if (this.#jumpsTo !== undefined) return this.#tellGap(this.#jumpsTo)
     const answer = this.#owner._log.read([...this.#filters.keys()], this.#place, PAGE)
     const page = answer instanceof Promise ? await answer : answer
     if (this.#state !== 'reading') return
-    if (page === 'gap') this.#hasGap = true
+    if (page === 'gap') this.#jumpsTo = this.#owner._log.head
     else if (page.length === 0) this.#goLive()
     else await this.#send(page)
   }
@@ -114,7 +115,7 @@ export class Subscription {
     this.#late = undefined
     if (typeof position !== 'object') return
     const missed = await this.#owner._log.read(late, position.id, 1)
-    if (missed === 'gap' || missed.length > 0) this.#hasGap = true
+    if (missed === 'gap' || missed.length > 0) this.#jumpsTo = this.#place
   }
 
   #goLive(): void {
@@ -130,22 +131,19 @@ export class Subscription {
     }
   }
 
-  // Whoever jumps over a gap lands at a place of its own time: what is published while it jumps comes after.
-  async #tellGap(): Promise<void> {
+  async #tellGap(id: string): Promise<void> {
     const { stream } = this
-    const { _log: log, _gapEvent: gapEvent } = this.#owner
-    const id = log.head
-    const { _resumesFrom: position } = stream
-    const gap: Gap =
-      position === 'unreadable'
-        ? { lastEventId: undefined, reason: 'unreadable' }
-        : { lastEventId: stream.lastEventId, reason: 'unknown' }
+    const { _gapEvent: gapEvent } = this.#owner
+    const gap: Gap = {
+      lastEventId: stream.lastEventId,
+      reason: stream._resumesFrom === 'unreadable' ? 'unreadable' : 'unknown',
+    }
     if (gapChannel.hasSubscribers) gapChannel.publish({ stream, gap })
-    const hasSnapshot = await this.#sendSnapshots(gap)
-    if (hasSnapshot) stream.send({ id })
+    // What is published while a snapshot is taken lies after the place to go on from: it follows the snapshot.
+    if (await this.#sendSnapshots(gap)) stream.send({ id })
     else if (gapEvent) stream.send({ event: gapEvent, id, data: { reason: gap.reason } })
     this.#place = id
-    this.#hasGap = false
+    this.#jumpsTo = undefined
   }
 
   async #sendSnapshots(gap: Gap): Promise<boolean> {

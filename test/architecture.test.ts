@@ -15,16 +15,19 @@ const LAYERS: ReadonlyArray<readonly [layer: string, files: RegExp]> = [
     'vocabulary',
     /^(event|errors|connection-owner|check-options|ring|waiters|close-reason|diagnostics|clock|deadlines|turn|transports\/transport|logs\/event-log|formats\/format)\.ts$/,
   ],
-  ['encoding', /^(encode|frame|frame-queue|backlog|source|options|negotiate)\.ts$/],
+  ['encoding', /^(encode|frame|frame-queue|backlog|pace|source|options|negotiate)\.ts$/],
   ['stream', /^(connection|replay|stream)\.ts$/],
-  ['logs and formats', /^(logs|formats)\/[\w-]+\.ts$/],
-  ['channels', /^(channel|hub|handler)\.ts$/],
+  ['logs and formats', /^(logs|formats)\/([\w-]+\/)?[\w-]+\.ts$/],
+  ['channels', /^(channel|hub|subscription|handler)\.ts$/],
   ['ways out', /^transports\/[\w-]+\.ts$/],
   ['ways in', /^(check-response|create-[\w-]+|refuse)\.ts$/],
   ['doors', /^(index|adapters\/[\w-]+|doctor\/[\w-]+|client\/[\w-]+)\.ts$/],
 ]
 
-/** A seam is a folder with its interface; the other files in it are implementations. */
+/**
+ * A seam is a folder with its interface; the other files in it are implementations. One that is large has its parts in
+ * a folder of its own name.
+ */
 const SEAMS: Readonly<Record<string, string>> = {
   transports: 'transports/transport.ts',
   logs: 'logs/event-log.ts',
@@ -57,9 +60,26 @@ test('a file loads only files of its own layer and of those before it', () => {
   expect(offences).toEqual([])
 })
 
-test('an implementation of a seam loads its interface and the vocabulary, and no other implementation', () => {
-  const offences = edges().filter(([from, to]) => isImplementation(from) && layerOf(to) > 0)
+test('an implementation of a seam loads its parts, its interface and the vocabulary, and no other implementation', () => {
+  const isOwn = (from: string, to: string) => implementationOf(from) === implementationOf(to)
+  const offences = edges().filter(
+    ([from, to]) => implementationOf(from) && layerOf(to) > 0 && !isOwn(from, to),
+  )
   expect(offences).toEqual([])
+})
+
+test('the parts of an implementation are loaded by it alone', () => {
+  const isPart = (name: string) => implementationOf(name) === dirname(name)
+  const offences = edges().filter(([from, to]) => isPart(to) && implementationOf(from) !== dirname(to))
+  expect(offences).toEqual([])
+})
+
+test('of the logs a hub loads the default one, and nothing else loads any', () => {
+  const isLog = (name: string) => implementationOf(name)?.startsWith('logs/')
+  const loaders = edges().filter(
+    ([from, to]) => isLog(to) && !isLog(from) && layerOf(from) < layerOf('index.ts'),
+  )
+  expect(loaders).toEqual([['hub.ts', 'logs/memory.ts']])
 })
 
 test('no file loads itself through others', () => {
@@ -147,9 +167,11 @@ function layerOf(name: string): number {
   return LAYERS.findIndex(([, files]) => files.test(name))
 }
 
-function isImplementation(name: string): boolean {
-  const contract = SEAMS[dirname(name)]
-  return contract !== undefined && contract !== name
+/** Without the ending: `logs/memory` is of `logs/memory.ts` and of what lies in `logs/memory`. */
+function implementationOf(name: string): string | undefined {
+  const [seam = '', implementation] = name.replace(/\.ts$/, '').split('/')
+  const contract = SEAMS[seam]
+  return contract === undefined || contract === name ? undefined : `${seam}/${implementation}`
 }
 
 function reachableFrom(name: string, seen = new Set<string>()): Set<string> {

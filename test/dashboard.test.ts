@@ -54,18 +54,25 @@ afterEach(() => dashboard.stop())
 
 describe('the server of the dashboard', () => {
   it('sends exactly what was missed, and calls an id that it does not know a gap', async () => {
-    const seen = await take(events('/events'), 4)
-    const [first, , third] = seen.map((event) => event.id)
+    const [, ...seen] = await take(events('/events'), 5)
+    const [first, , third, fourth] = seen.map((event) => event.id)
 
-    const [resume, ...replayed] = await take(events('/events', first), 4)
-    expect(resume?.event).toBe('resume')
+    const [hello, ...replayed] = await take(events('/events', first), 4)
+    expect(hello).toMatchObject({ event: 'hello', data: JSON.stringify({ latest: fourth }) })
     expect(replayed.map((event) => event.id)).toEqual(seen.slice(1).map((event) => event.id))
 
     const epoch = String(third).split('-')[0]
-    for (const unknown of [`${epoch}-999999`, `${epoch}-0`, `${epoch}-01`, '00000000-1', 'x', 'é']) {
-      const [gap, sample] = await take(events('/events', unknown), 2)
-      expect([gap?.event, sample?.id]).toEqual(['gap', first])
+    for (const unknown of [`${epoch}-999999`, `${epoch}-01`, `${epoch}--1`, '00000000-1', 'x', 'é']) {
+      const [, gap, sample] = await take(events('/events', unknown), 3)
+      expect([gap?.event, sample?.event, sample?.id]).toEqual(['gap', 'sample', first])
     }
+  })
+
+  it('resumes from the middle of the first samples, which are those of the hub', async () => {
+    await take(events('/events'), 4)
+    const [, one, two] = await take(events('/events'), 3)
+    const [, next] = await take(events('/events', one?.id), 2)
+    expect(next).toEqual(two)
   })
 
   it('serves no file but its own', async () => {
@@ -178,6 +185,29 @@ describe.skipIf(!hasChromium)('the dashboard in a browser', () => {
     expect(ids).toEqual(consecutive(ids[0], ids.length))
     expect(await counts(other)).toMatchObject({ resumes: 0, gaps: 0, irregular: 0 })
     expect(await counts(page)).toMatchObject({ resumes: 1, gaps: 0, irregular: 0 })
+    await other.close()
+  })
+
+  it('keeps two tabs in step when one is dropped and then the other', async () => {
+    const other = await browser.newPage()
+    await Promise.all([openPage(page), openPage(other)])
+    for (const each of [page, other]) {
+      await eventsArrive(each)
+      await each.getByRole('button', { name: 'Drop the connection' }).click()
+      await countReaches(each, 'resumes', 1)
+    }
+    await Promise.all([eventsArrive(page), eventsArrive(other)])
+
+    const [ids, otherIds] = await Promise.all([receivedIds(page), receivedIds(other)])
+    const both = Math.min(ids.length, otherIds.length)
+    // Each has what came while it was away, and was asked about within one sample of the other.
+    expect(both).toBeGreaterThan(Math.max(ids.length, otherIds.length) - 3)
+    expect(ids.slice(0, both)).toEqual(otherIds.slice(0, both))
+    expect(ids).toEqual(consecutive(ids[0], ids.length))
+    expect(ids[0]).toMatch(/-1$/)
+    for (const each of [page, other]) {
+      expect(await counts(each)).toMatchObject({ resumes: 1, gaps: 0, irregular: 0 })
+    }
     await other.close()
   })
 

@@ -40,7 +40,7 @@ describe('ConflatedQueue', () => {
     for (const [text, key] of ['a1:a', 'b1:b', 'x:', 'a2:a', 'y:'].map((each) => each.split(':'))) {
       backlog.push(frame(text as string, key || undefined))
     }
-    const queue = ConflatedQueue.from(backlog)
+    const queue = ConflatedQueue.from(backlog, (each) => each.key ?? each)
     expect(queue).toMatchObject({ length: 4, bytes: 6 })
     queue.push(frame('b2', 'b'))
     expect(queue).toMatchObject({ length: 4, bytes: 6 })

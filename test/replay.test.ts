@@ -3,16 +3,12 @@ import type { SseEvent } from '../src/event.ts'
 import type { SseStreamOptions } from '../src/options.ts'
 import { parseEvents } from './support/parse.ts'
 import { deferred } from './support/serve.ts'
-import { closed, fakeStream, nextTurn } from './support/streams.ts'
+import { closed, fakeStream, nextTurn, settled } from './support/streams.ts'
 
 const log = Array.from({ length: 5 }, (_, i) => ({ id: i + 1, data: `event ${i + 1}` }))
 const after = (id: string) => log.filter((event) => event.id > Number(id))
 const read = (transport: { writes: string[] }) =>
   parseEvents(transport.writes.join('')).map((event) => `${event.event ?? ''}${event.id ?? ''} ${event.data}`)
-
-async function settled() {
-  for (let i = 0; i < 4; i++) await nextTurn()
-}
 
 describe('replay', () => {
   it('sends what comes strictly after the last event id, before anything live (rule 25)', async () => {

@@ -23,6 +23,11 @@ export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediateForReal(resolve))
 }
 
+/** Resolves when what this turn began has come to rest: what a microtask sends is flushed after the next turn. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 4; turn++) await nextTurn()
+}
+
 /** What a `close` event says. */
 export function closed(stream: SseStream): Promise<{ reason: string; error: unknown }> {
   return new Promise((resolve) => stream.once('close', (reason, error) => resolve({ reason, error })))
