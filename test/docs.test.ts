@@ -6,10 +6,14 @@ import { setImmediate as turn } from 'node:timers/promises'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import * as channels from '../src/diagnostics.ts'
+import { Hub } from '../src/hub.ts'
+import type { EventLog } from '../src/logs/event-log.ts'
+import { MemoryLog } from '../src/logs/memory.ts'
 import type { Position } from '../src/negotiate.ts'
 import { resolveOptions, type SseStreamOptions } from '../src/options.ts'
 import { SseStream } from '../src/stream.ts'
 import type { Transport, TransportOwner } from '../src/transports/transport.ts'
+import { logContract } from './logs/contract.ts'
 
 const root = join(import.meta.dirname, '..')
 const pages = ['README.md', 'CHANGELOG.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
@@ -74,6 +78,64 @@ describe('docs/options.md', () => {
   test('explains each policy at the bound, and no other', () => {
     expect(rowsOf(pageOf('docs/options.md'), 'value').map(nameOf)).toEqual(unionOf('backlog.ts', 'Overflow'))
   })
+
+  test('has a row for each field of a rate limit, and for no other', async () => {
+    const fields = rowsOf(pageOf('docs/options.md'), 'field').map(nameOf)
+    expect(fields).toEqual(membersOf('pace.ts', 'RateLimit'))
+    expect(fields).toEqual(await namesThatAreChecked(() => resolveOptions({ rateLimit: UNKNOWN })))
+  })
+})
+
+describe('docs/hub.md', () => {
+  const stream = streamThrough(new NarrowWay(true), {})
+  const tables: Array<[heading: string, file: string, type: string, take?: () => unknown]> = [
+    ['Hub', 'hub.ts', 'HubOptions', () => new Hub(UNKNOWN)],
+    ['Channel', 'channel.ts', 'ChannelOptions', () => new Hub().channel('a', UNKNOWN)],
+    ['Publishing', 'channel.ts', 'PublishOptions'],
+    ['Following', 'subscription.ts', 'SubscribeOptions', () => new Hub().subscribe(stream, ['a'], UNKNOWN)],
+    ['The memory log', 'logs/memory.ts', 'MemoryLogOptions', () => new MemoryLog(UNKNOWN)],
+    ['Shutdown', 'hub.ts', 'ShutdownOptions', () => new Hub().shutdown(UNKNOWN)],
+  ]
+  const tableOf = (heading: string) =>
+    rowsOf(sectionsOf('docs/hub.md').find((section) => section.heading === heading)?.text ?? '', 'name')
+
+  test.each(tables)(
+    'has a row under %s for each option, and for no other',
+    async (heading, file, type, take) => {
+      const documented = tableOf(heading).map(nameOf)
+      expect(documented).toEqual(membersOf(file, type))
+      if (take) expect(documented).toEqual(await namesThatAreChecked(take))
+    },
+  )
+
+  test.each(tables.filter(([, file, type]) => defaultsIn(file, type).size > 0))(
+    'gives under %s the defaults that the comments in the code give',
+    (heading, file, type) => {
+      const given = tableOf(heading).map(([name = '', , value = '']) => [
+        bare(name),
+        bare(value).replaceAll("'", ''),
+      ])
+      const inCode = defaultsIn(file, type)
+      expect(given.filter(([name = '']) => inCode.has(name))).toEqual([...inCode])
+    },
+  )
+
+  test('gives the bounds of the memory log', async () => {
+    const bounds = Object.fromEntries(
+      tableOf('The memory log').map(([name = '', , value = '']) => [
+        bare(name),
+        Number(value.replace(/\D/g, '')),
+      ]),
+    )
+    const { maxEvents = 0, maxBytes = 0 } = bounds
+    expect(await keptOf(maxEvents + 1, 1)).toBe(maxEvents)
+    expect(await keptOf(maxBytes / 2 ** 20 + 1, 2 ** 20 - 100)).toBe(maxBytes / 2 ** 20)
+  })
+
+  const [example] = blocksOf({ name: 'docs/hub.md', text: pageOf('docs/hub.md') }).filter(
+    ({ mark }) => mark === 'log',
+  )
+  logContract('the log of docs/hub.md', () => openLogOf(example?.code ?? ''))
 })
 
 describe('links', () => {
@@ -115,7 +177,7 @@ interface Block {
   /** The line before its first, counted from 1. */
   readonly line: number
   readonly language: string
-  /** `fragment`: not checked. `browser`: checked with the globals of a browser. */
+  /** `fragment`: not checked. `browser`: checked with the globals of a browser. `log`: an `EventLog`. */
   readonly mark: string | undefined
   readonly code: string
 }
@@ -206,12 +268,37 @@ function unionOf(file: string, name: string): string[] {
   return declaration.type.types.map((type) => type.getText().slice(1, -1))
 }
 
-/** The members of an interface, in their order. */
+/** The members of an interface, in their order, those that it inherits first. */
 function membersOf(file: string, name: string): string[] {
+  const { members, heritageClauses = [] } = interfaceIn(file, name)
+  const bases = heritageClauses.flatMap(({ types }) => types.map((type) => type.expression.getText()))
+  const inherited = bases.flatMap((base) => membersOf(file, base))
+  return [...inherited, ...members.map((member) => member.name?.getText() ?? '')]
+}
+
+/** What the comments on the members of an interface end in, when it is `Default ….` */
+function defaultsIn(file: string, name: string): Map<string, string> {
+  const defaults = new Map<string, string>()
+  for (const member of interfaceIn(file, name).members) {
+    const [, value] =
+      /Default:? (.+)\.\s*\*\/$/.exec(member.getFullText().split('*/')[0]?.concat('*/') ?? '') ?? []
+    if (value) defaults.set(member.name?.getText() ?? '', bare(value).replaceAll("'", ''))
+  }
+  return defaults
+}
+
+function interfaceIn(file: string, name: string): ts.InterfaceDeclaration {
   const declaration = declarationIn(file, name)
-  if (!declaration || !ts.isInterfaceDeclaration(declaration))
-    throw new Error(`${file} has no interface ${name}`)
-  return declaration.members.map((member) => member.name?.getText() ?? '')
+  if (declaration && ts.isInterfaceDeclaration(declaration)) return declaration
+  throw new Error(`${file} has no interface ${name}`)
+}
+
+const UNKNOWN = { nonsense: 1 } as object
+
+/** The names that an error for an option which there is not tells of. */
+async function namesThatAreChecked(take: () => unknown): Promise<string[]> {
+  const message = await Promise.resolve().then(take).then(String, String)
+  return /There are: (.*)\.$/.exec(message)?.[1]?.split(', ') ?? []
 }
 
 // --- Examples
@@ -227,6 +314,30 @@ function outputOf(example: string): Promise<string> {
   return new Promise((resolve) => {
     execFile(process.execPath, args, { cwd: root, timeout: 10_000 }, (_, __, stderr) => resolve(stderr))
   })
+}
+
+/** How many of some events the memory log keeps. */
+async function keptOf(count: number, size: number): Promise<number> {
+  const log = new MemoryLog()
+  const hub = new Hub({ log })
+  const data = 'x'.repeat(size)
+  const ids: string[] = [log.head]
+  for (let i = 0; i < count; i++) ids.push(await hub.channel('a').publish({ data }))
+  const oldest = ids.findIndex((id) => log.read(['a'], id, 1) !== 'gap')
+  return count - oldest
+}
+
+/** The log that an example exports. */
+async function openLogOf(example: string): Promise<EventLog> {
+  const { outputText } = ts.transpileModule(example, {
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
+  })
+  const module: Record<string, new () => EventLog> = await import(
+    `data:text/javascript,${encodeURIComponent(outputText)}`
+  )
+  const [Log] = Object.values(module)
+  if (!Log) throw new Error('The example exports no log.')
+  return new Log()
 }
 
 /** What is published when a client falls behind, catches up and leaves, and when another comes back from nowhere. */

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
@@ -13,48 +12,6 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
  * @property {number} delay How late the event loop typically was since the sample before (median), in ms.
  * @property {number} longestDelay How late it was at worst, in ms.
  */
-
-/** @typedef {{ event: 'sample', id: string, data: Sample }} SampleEvent */
-
-/** The most recent samples as events, and what of them a client has missed. */
-export class SampleWindow {
-  /** @type {SampleEvent[]} */
-  recent = []
-  #size
-  // A restart begins to count anew: with an epoch in each id, no id of before is taken for one of now.
-  #epoch = randomBytes(4).toString('hex')
-  #sequence = 0
-
-  /** @param {number} size How many samples are kept. */
-  constructor(size) {
-    this.#size = size
-  }
-
-  /**
-   * @param {Sample} data
-   * @returns {SampleEvent}
-   */
-  add(data) {
-    this.#sequence += 1
-    /** @type {SampleEvent} */
-    const event = { event: 'sample', id: `${this.#epoch}-${this.#sequence}`, data }
-    this.recent.push(event)
-    if (this.recent.length > this.#size) this.recent.shift()
-    return event
-  }
-
-  /**
-   * The events after an id, or `'gap'` when these cannot be told.
-   *
-   * @param {string | undefined} id A client's input: only what `add` could have made is read.
-   */
-  after(id) {
-    const [, epoch, sequence] = /^([0-9a-f]{8})-([1-9]\d{0,14})$/.exec(id ?? '') ?? []
-    const missed = this.#sequence - Number(sequence)
-    const isKnown = epoch === this.#epoch && missed >= 0 && missed <= this.recent.length
-    return isKnown ? this.recent.slice(this.recent.length - missed) : 'gap'
-  }
-}
 
 // Node measures from one tick of this timer to the next, so the resolution is part of every value.
 const RESOLUTION = 10

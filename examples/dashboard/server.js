@@ -3,27 +3,41 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
-import { createSseStream } from 'spillway'
-import { SampleWindow, takeSample } from './samples.js'
+import { createSseStream, Hub, MemoryLog } from 'spillway'
+import { takeSample } from './samples.js'
 
 /** @typedef {import('./samples.js').Sample} Sample */
-/** @typedef {{ sample: Sample, resume: { missed: number } }} Events */
 
 const SAMPLE_EVERY = 250
 const WINDOW = 60_000
-const samples = new SampleWindow(WINDOW / SAMPLE_EVERY)
+const KEPT = WINDOW / SAMPLE_EVERY
+
+const hub = new Hub({ log: new MemoryLog({ maxEvents: KEPT }) })
+
+/** @type {import('spillway').Channel<{ sample: Sample }>} */
+const channel = hub.channel('samples')
+
+/**
+ * The last minute, for who comes without a place to go on from. With the ids of the hub, so that whoever is cut off
+ * in the middle of it resumes from there.
+ *
+ * @type {Array<{ event: 'sample', id: string, data: Sample }>}
+ */
+const recent = []
 
 /**
  * Every open stream, with the id that its page chose for itself.
  *
- * @type {Map<import('spillway').SseStream<Events>, string | null>}
+ * @type {Map<import('spillway').SseStream, string | null>}
  */
 const streams = new Map()
 
-// One timer for all: a sample is taken once, however many clients watch.
-const sampling = setInterval(() => {
-  const event = samples.add(takeSample())
-  for (const stream of streams.keys()) stream.send(event)
+// A sample is taken and published once, however many clients watch.
+const sampling = setInterval(async () => {
+  const data = takeSample()
+  const id = await channel.publish({ event: 'sample', data })
+  recent.push({ event: 'sample', id, data })
+  if (recent.length > KEPT) recent.shift()
 }, SAMPLE_EVERY)
 
 const server = createServer((request, response) => {
@@ -40,19 +54,24 @@ const server = createServer((request, response) => {
  * @param {string | null} client
  */
 function openStream(request, response, client) {
-  const stream = createSseStream(request, response, { replay })
-  // Who is new, or has to start over after a gap, gets the recent samples: charts are never empty.
-  if (samples.after(stream.lastEventId) === 'gap') {
-    for (const event of samples.recent) stream.send(event)
-  }
+  const stream = createSseStream(request, response)
   streams.set(stream, client)
   stream.once('close', () => streams.delete(stream))
+  // What was missed or is missing ends here, and all after it is live: the page tells one from the other.
+  stream.send({ event: 'hello', data: { latest: recent.at(-1)?.id } })
+  // Charts are never empty. Who comes back has its samples, and gets from the hub what it missed.
+  const isNew = !request.headers['last-event-id']
+  if (isNew) for (const event of recent) stream.send(event)
+  channel.subscribe(stream, { onGap })
 }
 
-/** @type {import('spillway').Replay<Events>} */
-function replay(lastEventId) {
-  const missed = samples.after(lastEventId)
-  return missed === 'gap' ? 'gap' : [{ event: 'resume', data: { missed: missed.length } }, ...missed]
+/**
+ * Who has to start over gets what a new client gets.
+ *
+ * @type {import('spillway').OnGap}
+ */
+function onGap({ reason }) {
+  return [{ event: 'gap', data: { reason } }, ...recent]
 }
 
 /**
@@ -120,10 +139,10 @@ server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
 
 process.once('SIGINT', shutDown).once('SIGTERM', shutDown)
 
-function shutDown() {
+async function shutDown() {
   clearInterval(sampling)
   server.close()
-  for (const stream of streams.keys()) stream.close()
+  await hub.shutdown({ graceMs: 500 })
   // A browser keeps its connections for later requests, and the process would wait for them.
   setTimeout(() => server.closeAllConnections(), 200).unref()
 }

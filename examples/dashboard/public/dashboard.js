@@ -14,7 +14,10 @@ const charts = new Charts()
 const ids = []
 const MAX_IDS = 2_000
 const counts = { events: 0, resumes: 0, gaps: 0, irregular: 0 }
-let leftToReplay = 0
+// Set from a reconnection to the first sample after it.
+let isBack = false
+// What the hub replays on this connection ends here.
+let replayedUpTo = 0
 let lastSequence
 let lostAt
 
@@ -25,27 +28,36 @@ source.onerror = () => {
   setState(source.readyState === EventSource.CLOSED ? 'closed' : 'reconnecting')
 }
 
-source.addEventListener('sample', ({ data, lastEventId }) => {
-  count('events')
-  checkOrder(lastEventId)
-  charts.add(JSON.parse(data), leftToReplay > 0)
-  if (leftToReplay > 0) leftToReplay -= 1
-})
-
-source.addEventListener('resume', ({ data }) => {
-  count('resumes')
-  leftToReplay = JSON.parse(data).missed
-  show('replayed', leftToReplay)
-  tell(`Resumed after ${secondsAway()} s: ${leftToReplay} missed events were replayed, shaded in the charts.`)
+// Comes first on every connection, and says where what is live begins.
+source.addEventListener('hello', ({ data }) => {
+  isBack = lastSequence !== undefined
+  replayedUpTo = isBack ? sequenceOf(JSON.parse(data).latest) : 0
 })
 
 source.addEventListener('gap', () => {
   count('gaps')
-  leftToReplay = 0
+  isBack = false
+  replayedUpTo = 0
   lastSequence = undefined
   charts.breakLines()
   tell(`Back after ${secondsAway()} s with a gap: the server does not know the last event id any more.`)
 })
+
+source.addEventListener('sample', ({ data, lastEventId }) => {
+  // A gap would have been told before.
+  if (isBack) resumed()
+  count('events')
+  checkOrder(lastEventId)
+  charts.add(JSON.parse(data), lastSequence <= replayedUpTo)
+})
+
+function resumed() {
+  isBack = false
+  const missed = replayedUpTo - lastSequence
+  count('resumes')
+  show('replayed', missed)
+  tell(`Resumed after ${secondsAway()} s: ${missed} missed events were replayed, shaded in the charts.`)
+}
 
 element('drop').onclick = async () => {
   tell('Connection dropped. The browser reconnects by itself and says which event it received last.')
@@ -53,9 +65,13 @@ element('drop').onclick = async () => {
   if (!answer?.ok) tell('The server could not drop this connection: it does not know it.')
 }
 
-// Ids are an epoch and a sequence. Within an epoch each sequence follows the one before.
+// An id is an epoch and a sequence. Within an epoch each sequence follows the one before: the hub has one channel.
+function sequenceOf(id) {
+  return Number(id?.split('-').at(-1) ?? 0)
+}
+
 function checkOrder(id) {
-  const sequence = Number(id.split('-').at(-1))
+  const sequence = sequenceOf(id)
   if (lastSequence !== undefined && sequence !== lastSequence + 1) count('irregular')
   lastSequence = sequence
   ids.push(id)
