@@ -39,6 +39,8 @@ export function oneOf(...names: readonly string[]): Check {
 
 export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
 
+export const isString: Check = (value) => (typeof value === 'string' ? undefined : 'a string')
+
 export const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 
 function isWhole(value: unknown): value is number {

@@ -1,5 +1,13 @@
-import { Channel, type ChannelOptions } from './channel.ts'
-import { between, type Check, checkOptions, isBoolean, isFunction, withDefaults } from './check-options.ts'
+import { Channel, type ChannelOptions, type PublishOptions } from './channel.ts'
+import {
+  between,
+  type Check,
+  checkOptions,
+  isBoolean,
+  isFunction,
+  isString,
+  withDefaults,
+} from './check-options.ts'
 import { spread } from './deadlines.ts'
 import type { Serialize } from './encode.ts'
 import { describe, SseError } from './errors.ts'
@@ -36,6 +44,7 @@ const CHECKS = {
 }
 const CHANNEL_CHECKS = { conflate: isBoolean }
 const SUBSCRIBE_CHECKS = { onGap: isFunction, filter: isFunction }
+const PUBLISH_CHECKS = { idempotencyKey: isString }
 const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
 
 /** One ordered log of events, the channels named in it, and the streams that follow them. */
@@ -47,7 +56,9 @@ export class Hub implements LogFollower, SubscriptionOwner {
   readonly #serialize: Serialize
   readonly #live = new Map<string, Set<Subscription>>()
   readonly #subscriptions = new Map<SseStream, Subscription>()
+  readonly #resumed = new WeakSet<SseStream>()
   #isShutDown = false
+  #retry = DEFAULT_RETRY
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: HubOptions = {}) {
@@ -68,7 +79,7 @@ export class Hub implements LogFollower, SubscriptionOwner {
   /**
    * Has a stream follow channels: what it missed since its last event id comes first, in the order of the log; what is
    * published after that follows without a hole and without a repeat, until the stream closes or the returned function
-   * is called. All that a stream follows from one turn of the event loop on is resumed together.
+   * is called. All that it follows before the first `await` is resumed together.
    *
    * Throws `SseError`: `ERR_SSE_STREAM`, `ERR_SSE_CHANNEL`, `ERR_SSE_OPTION`.
    */
@@ -79,12 +90,23 @@ export class Hub implements LogFollower, SubscriptionOwner {
     }
     checkNames(channels)
     checkOptions(options, SUBSCRIBE_CHECKS)
-    if (this.#isShutDown) sendAway(stream, DEFAULT_RETRY)
+    if (this.#isShutDown) sendAway(stream, this.#retry)
     if (stream.closed) return () => {}
-    const subscription = this.#subscriptions.get(stream) ?? new Subscription(stream, this)
-    this.#subscriptions.set(stream, subscription)
+    const subscription = this.#subscriptions.get(stream) ?? this.#begin(stream)
     subscription.add(channels, options)
     return () => subscription.remove(channels)
+  }
+
+  // A stream resumes once. One that followed nothing for a while begins with what comes now.
+  #begin(stream: SseStream): Subscription {
+    const subscription = new Subscription(
+      stream,
+      this,
+      this.#resumed.has(stream) ? 'new' : stream._resumesFrom,
+    )
+    this.#resumed.add(stream)
+    this.#subscriptions.set(stream, subscription)
+    return subscription
   }
 
   /** How many streams follow a channel of the hub. */
@@ -100,6 +122,7 @@ export class Hub implements LogFollower, SubscriptionOwner {
     checkOptions(options, SHUTDOWN_CHECKS)
     const { graceMs, retry } = withDefaults(options, { graceMs: 5_000, retry: DEFAULT_RETRY })
     this.#isShutDown = true
+    this.#retry = retry
     const streams = [...this.#subscriptions.keys()]
     const over = streams.map((stream) => new Promise((resolve) => stream.once('close', resolve)))
     for (const stream of streams) sendAway(stream, retry)
@@ -112,11 +135,17 @@ export class Hub implements LogFollower, SubscriptionOwner {
   }
 
   /** @internal */
-  async _publish(channel: string, event: SseEvent, options: AppendOptions): Promise<string> {
+  async _publish(
+    channel: string,
+    event: SseEvent,
+    options: PublishOptions | undefined,
+    conflate: boolean,
+  ): Promise<string> {
+    checkOptions(options, PUBLISH_CHECKS)
     checkPublished(event)
     if (this.#isShutDown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: nothing more is published.')
-    return this._log.append(channel, event, options)
+    return this._log.append(channel, event, { ...options, conflate })
   }
 
   /** @internal */

@@ -11,6 +11,7 @@ export type { AppendOptions, EventLog, LogEntry, LogFollower, Page } from './log
 export { type LogLimits, MemoryLog, type MemoryLogOptions } from './logs/memory.ts'
 export type { NodeRequest } from './negotiate.ts'
 export type { SseStreamOptions } from './options.ts'
+export type { RateLimit } from './pace.ts'
 export { type Refusal, refuseSseStream } from './refuse.ts'
 export type { Gap, OnGap, Replay } from './replay.ts'
 export type { Source, SourceItem } from './source.ts'

@@ -1,6 +1,8 @@
 import { gapChannel } from './diagnostics.ts'
+import { describe, SseError } from './errors.ts'
 import type { SseEvent } from './event.ts'
 import type { EventLog, LogEntry } from './logs/event-log.ts'
+import type { Position } from './negotiate.ts'
 import type { Gap, OnGap } from './replay.ts'
 import type { SseStream } from './stream.ts'
 
@@ -33,6 +35,7 @@ const PAGE = 500
 export class Subscription {
   readonly stream: SseStream
   readonly #owner: SubscriptionOwner
+  readonly #position: Position
   readonly #filters = new Map<string, Filter | undefined>()
   #onGaps: OnGap[] | undefined
   // Up to where the client has been served, while it is not live.
@@ -42,10 +45,10 @@ export class Subscription {
   #late: readonly string[] | undefined
   #state: 'new' | 'reading' | 'live' | 'ended' = 'new'
 
-  constructor(stream: SseStream, owner: SubscriptionOwner) {
+  constructor(stream: SseStream, owner: SubscriptionOwner, position: Position) {
     this.stream = stream
     this.#owner = owner
-    const position = stream._resumesFrom
+    this.#position = position
     this.#place = typeof position === 'object' ? position.id : owner._log.head
     this.#jumpsTo = position === 'unreadable' ? owner._log.head : undefined
     stream.on('close', () => this.end())
@@ -54,10 +57,11 @@ export class Subscription {
 
   /** Follows more channels. Those of one turn are resumed together; a later one from now on, with a gap if need be. */
   add(channels: readonly string[], { filter, onGap }: SubscribeOptions): void {
+    const added = channels.filter((channel) => !this.#filters.has(channel))
     for (const channel of channels) this.#filters.set(channel, filter)
     if (onGap) this.#onGaps = [...(this.#onGaps ?? []), onGap]
-    if (this.#state === 'new' || this.#state === 'ended') return
-    this.#late = [...(this.#late ?? []), ...channels]
+    if (this.#state === 'new' || this.#state === 'ended' || added.length === 0) return
+    this.#late = [...(this.#late ?? []), ...added]
     if (this.#state === 'live') this.#readAgain()
   }
 
@@ -91,7 +95,7 @@ export class Subscription {
     if (this.#state === 'ended') return
     this.#state = 'reading'
     try {
-      while (this.#state === 'reading') await this.#step()
+      while (this.#isReading()) await this.#step()
     } catch (error) {
       this.stream.destroy(error)
     }
@@ -102,19 +106,22 @@ export class Subscription {
     if (this.#jumpsTo !== undefined) return this.#tellGap(this.#jumpsTo)
     const answer = this.#owner._log.read([...this.#filters.keys()], this.#place, PAGE)
     const page = answer instanceof Promise ? await answer : answer
-    if (this.#state !== 'reading') return
+    if (!this.#isReading()) return
     if (page === 'gap') this.#jumpsTo = this.#owner._log.head
     else if (page.length === 0) this.#goLive()
     else await this.#send(page)
   }
 
+  #isReading(): boolean {
+    return this.#state === 'reading' && !this.stream.closed
+  }
+
   // What was published on them before they were followed is missed by a client that came back.
   async #checkLate(): Promise<void> {
-    const { _resumesFrom: position } = this.stream
     const late = this.#late ?? []
     this.#late = undefined
-    if (typeof position !== 'object') return
-    const missed = await this.#owner._log.read(late, position.id, 1)
+    if (typeof this.#position !== 'object') return
+    const missed = await this.#owner._log.read(late, this.#position.id, 1)
     if (missed === 'gap' || missed.length > 0) this.#jumpsTo = this.#place
   }
 
@@ -127,7 +134,7 @@ export class Subscription {
     for (const entry of page) {
       this.#place = entry.id
       if (this.#passes(entry) && !this.stream._deliverPaced(entry.frame)) await this.stream.drained()
-      if (this.#state !== 'reading') return
+      if (!this.#isReading()) return
     }
   }
 
@@ -136,7 +143,7 @@ export class Subscription {
     const { _gapEvent: gapEvent } = this.#owner
     const gap: Gap = {
       lastEventId: stream.lastEventId,
-      reason: stream._resumesFrom === 'unreadable' ? 'unreadable' : 'unknown',
+      reason: this.#position === 'unreadable' ? 'unreadable' : 'unknown',
     }
     if (gapChannel.hasSubscribers) gapChannel.publish({ stream, gap })
     // What is published while a snapshot is taken lies after the place to go on from: it follows the snapshot.
@@ -161,7 +168,13 @@ export class Subscription {
     const filter = this.#filters.get(channel)
     if (!filter) return true
     try {
-      return filter(event, channel)
+      const answer = filter(event, channel)
+      if (typeof answer === 'boolean') return answer
+      // A promise would count as yes.
+      throw new SseError(
+        'ERR_SSE_OPTION',
+        `A filter answers true or false, at once, not ${describe(answer)}.`,
+      )
     } catch (error) {
       // What a filter cannot tell, the client does not see. One client's failure does not stop a broadcast.
       this.stream.destroy(error)

@@ -57,6 +57,8 @@ describe('publishing', () => {
     const hub = new Hub()
     const { transport } = await follow(hub, ['a'])
     await expect(hub.channel('a').publish(event as never)).rejects.toThrow(code(expected))
+    const typo = { idempotencykey: 'order-7' } as never
+    await expect(hub.channel('a').publish({ data: 1 }, typo)).rejects.toThrow(code('ERR_SSE_OPTION'))
     await settled()
     expect(transport.writes).toEqual([])
   })
@@ -182,6 +184,21 @@ describe('subscribing', () => {
     expect(read(transport)).toEqual(['message again'])
   })
 
+  it('does not resume a second time: ids never go backwards', async () => {
+    const hub = new Hub()
+    const start = await hub.channel('a').publish({ data: 0 })
+    for (let i = 1; i < 4; i++) await hub.channel('a').publish({ data: i })
+    const { stream, transport, unsubscribe } = await follow(hub, ['a'], {}, start)
+    unsubscribe()
+    hub.subscribe(stream, ['a'])
+    await settled()
+    hub.subscribe(stream, ['a'])
+    await settled()
+    await hub.channel('a').publish({ data: 4 })
+    await settled()
+    expect(read(transport)).toEqual([1, 2, 3, 4].map((i) => `message ${i}`))
+  })
+
   it('leaves nothing behind when streams close, at any moment of it (rule 33)', async () => {
     const hub = new Hub()
     const before = fakeStream()
@@ -231,6 +248,9 @@ describe('subscribing', () => {
     expect(() => hub.subscribe(...args)).toThrow(code(expected))
     expect(() => hub.channel('')).toThrow(code('ERR_SSE_CHANNEL'))
     expect(() => new Hub({ logs: 1 } as never)).toThrow(code('ERR_SSE_OPTION'))
+    const log = new MemoryLog()
+    new Hub({ log })
+    expect(() => new Hub({ log })).toThrow(code('ERR_SSE_OPTION'))
   })
 })
 

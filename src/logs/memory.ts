@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { between, type Check, checkOptions, withDefaults } from '../check-options.ts'
 import { clock } from '../clock.ts'
+import { SseError } from '../errors.ts'
 import type { SseEvent } from '../event.ts'
 import { Ring } from '../ring.ts'
 import type { AppendOptions, EventLog, LogFollower, Page } from './event-log.ts'
@@ -53,6 +54,7 @@ export class MemoryLog implements EventLog {
   #events = 0
   #bytes = 0
   #follower: LogFollower | undefined
+  #isClosed = false
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: MemoryLogOptions = {}) {
@@ -67,6 +69,8 @@ export class MemoryLog implements EventLog {
   }
 
   open(follower: LogFollower): void {
+    if (this.#follower)
+      throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: make another for this one.')
     this.#follower = follower
   }
 
@@ -87,7 +91,7 @@ export class MemoryLog implements EventLog {
 
   read(channels: readonly string[], after: string, limit: number): Page {
     this.#evictOverdue(channels)
-    const sequence = this.#sequenceOf(after)
+    const sequence = this.#isClosed ? undefined : this.#sequenceOf(after)
     if (sequence === undefined || channels.some((channel) => this.#evictions.upTo(channel) > sequence))
       return 'gap'
     const found = channels.flatMap((channel) => this.#histories.get(channel)?.after(sequence, limit) ?? [])
@@ -96,7 +100,7 @@ export class MemoryLog implements EventLog {
   }
 
   async close(): Promise<void> {
-    this.#histories.clear()
+    this.#isClosed = true
   }
 
   #id(sequence: number): string {
@@ -106,7 +110,8 @@ export class MemoryLog implements EventLog {
   /** The place that an id names, if the id is one of this log's. */
   #sequenceOf(id: string): number | undefined {
     const sequence = Number(id.slice(this.#epoch.length + 1))
-    return sequence <= this.#sequence && this.#id(sequence) === id ? sequence : undefined
+    const isOurs = Number.isSafeInteger(sequence) && sequence <= this.#sequence && this.#id(sequence) === id
+    return isOurs ? sequence : undefined
   }
 
   #keep(entry: MemoryEntry, conflate: boolean): void {

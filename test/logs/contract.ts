@@ -92,6 +92,9 @@ export function logContract(name: string, open: () => EventLog | Promise<EventLo
       const next = id.replace(/\d+$/, (digits) => String(Number(digits) + 1))
       expect(await log.read(['a'], next, 10)).toBe('gap')
       expect(await log.read(['a'], ` ${id}`, 10)).toBe('gap')
+      expect(await log.read(['a'], `${id}.5`, 10)).toBe('gap')
+      expect(await log.read(['a'], id.replace(/\d+$/, '0.5'), 10)).toBe('gap')
+      expect(await log.read(['a'], id.replace(/\d+$/, '1e-7'), 10)).toBe('gap')
       expect(await log.read(['a'], id.replace(/(\d+)$/, '0$1'), 10)).toBe('gap')
     })
 
