@@ -44,9 +44,12 @@ export class Backlog {
     return this.#queue.bytes
   }
 
-  fits(frame: Frame): boolean {
+  /** Whether there is room for a frame, in place of an older one if need be. */
+  fits(frame: Frame, replaced?: Frame): boolean {
     const { maxBufferedBytes, maxBufferedEvents } = this.#limits
-    return this.length < maxBufferedEvents && this.bytes + frame.size <= maxBufferedBytes
+    const length = replaced ? this.length - 1 : this.length
+    const bytes = this.bytes - (replaced?.size ?? 0)
+    return length < maxBufferedEvents && bytes + frame.size <= maxBufferedBytes
   }
 
   /** Takes a frame. Returns how many frames were dropped to hold the bound, or `OVERFLOW`. */
@@ -61,7 +64,10 @@ export class Backlog {
   take(now: number): Frame | undefined {
     const allowed = this.#pace.allowed(now)
     this.#isHeldByPace = allowed === 0
-    if (allowed === 0) return undefined
+    if (allowed === 0) {
+      if (this.#pace.conflates) this.#conflateBy(anyKey)
+      return undefined
+    }
     const before = this.length
     const run = takeRun(this.#queue, MAX_WRITE, allowed)
     this.#pace.spend(before - this.length)
@@ -76,8 +82,9 @@ export class Backlog {
 
   #offerNewest(frame: Frame, keyOf: KeyOf): number {
     this.#conflateBy(keyOf)
+    if (!this.fits(frame, this.#queue.replacedBy(frame))) return this.#overflow(frame)
     this.#push(frame)
-    return this.#isOver() ? OVERFLOW : 0
+    return 0
   }
 
   #overflow(frame: Frame): number {
@@ -110,7 +117,9 @@ export class Backlog {
 
   // It goes on until the client has caught up: each frame costs the same however long the backlog is.
   #conflateBy(keyOf: KeyOf): void {
-    if (this.#queue instanceof ConflatedQueue && this.#queue.keyOf === keyOf) return
+    // The newest of any key holds no more than the newest in some channels.
+    const { keyOf: present } = this.#queue as Partial<ConflatedQueue>
+    if (present === keyOf || present === anyKey) return
     this.#queue = ConflatedQueue.from(this.#queue, keyOf)
   }
 

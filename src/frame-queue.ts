@@ -7,6 +7,8 @@ export interface FrameQueue {
   /** Bytes of all payloads in it. */
   readonly bytes: number
   push(frame: Frame): void
+  /** What would not be kept beside it. */
+  replacedBy(frame: Frame): Frame | undefined
   /** Takes the oldest. */
   shift(): Frame | undefined
   /** The oldest, left where it is. */
@@ -27,6 +29,8 @@ export class RingQueue extends Ring<Frame> implements FrameQueue {
     if (frame) this.bytes -= frame.size
     return frame
   }
+
+  replacedBy(): undefined {}
 
   peek(): Frame | undefined {
     return this.at(0)
@@ -63,6 +67,10 @@ export class ConflatedQueue implements FrameQueue {
     this.#remove(key)
     this.#newest.set(key, frame)
     this.bytes += frame.size
+  }
+
+  replacedBy(frame: Frame): Frame | undefined {
+    return this.#newest.get(this.keyOf(frame))
   }
 
   shift(): Frame | undefined {

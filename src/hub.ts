@@ -1,23 +1,16 @@
-import { Channel, type ChannelOptions, type PublishOptions } from './channel.ts'
-import {
-  between,
-  type Check,
-  checkOptions,
-  isBoolean,
-  isFunction,
-  isString,
-  withDefaults,
-} from './check-options.ts'
+import { Channel, type ChannelOptions } from './channel.ts'
+import { between, type Check, checkOptions, isBoolean, isFunction, withDefaults } from './check-options.ts'
 import { spread } from './deadlines.ts'
 import type { Serialize } from './encode.ts'
 import { describe, SseError } from './errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 import { eventFrame } from './frame.ts'
-import type { AppendOptions, EventLog, LogEntry, LogFollower } from './logs/event-log.ts'
+import type { AppendOptions, EventLog, LogEntry } from './logs/event-log.ts'
 import { MemoryLog } from './logs/memory.ts'
+import type { Position } from './negotiate.ts'
 import { checkGapEvent } from './options.ts'
 import type { SseStream } from './stream.ts'
-import { type SubscribeOptions, Subscription, type SubscriptionOwner } from './subscription.ts'
+import { type SubscribeOptions, Subscription } from './subscription.ts'
 
 export interface HubOptions {
   /** Where events get their id and can be read again. Default: `new MemoryLog()`. */
@@ -43,12 +36,17 @@ const CHECKS = {
   gapEvent: checkGapEvent,
 }
 const CHANNEL_CHECKS = { conflate: isBoolean }
+const PUBLISH_CHECKS = {
+  idempotencyKey: ((key) => (typeof key === 'string' ? undefined : 'a string')) as Check,
+  conflate: isBoolean,
+}
 const SUBSCRIBE_CHECKS = { onGap: isFunction, filter: isFunction }
-const PUBLISH_CHECKS = { idempotencyKey: isString }
 const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
 
+const DEFAULT_RETRY = 2_000
+
 /** One ordered log of events, the channels named in it, and the streams that follow them. */
-export class Hub implements LogFollower, SubscriptionOwner {
+export class Hub {
   /** @internal */
   readonly _log: EventLog
   /** @internal */
@@ -56,9 +54,14 @@ export class Hub implements LogFollower, SubscriptionOwner {
   readonly #serialize: Serialize
   readonly #live = new Map<string, Set<Subscription>>()
   readonly #subscriptions = new Map<SseStream, Subscription>()
-  readonly #resumed = new WeakSet<SseStream>()
-  #isShutDown = false
+  // Where streams go on that left the hub and are still open.
+  readonly #goesOnFrom = new WeakMap<SseStream, Position>()
   #retry = DEFAULT_RETRY
+  #isShutDown = false
+  #graceMs = 0
+  #closed: Promise<void> | undefined
+  // While an entry is told: what is to be done when everybody has it.
+  #afterTelling: Array<() => void> | undefined
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: HubOptions = {}) {
@@ -66,7 +69,10 @@ export class Hub implements LogFollower, SubscriptionOwner {
     this._log = options.log ?? new MemoryLog()
     this._gapEvent = options.gapEvent ?? 'gap'
     this.#serialize = options.serialize ?? JSON.stringify
-    this._log.open(this)
+    this._log.open({
+      entry: (id, channel, event, options) => this.#entry(id, channel, event, options),
+      onEntry: (entry) => this.#tell(entry),
+    })
   }
 
   /** A channel by its name, with the types of its events: `hub.channel<{ price: Quote }>('prices')`. */
@@ -90,23 +96,18 @@ export class Hub implements LogFollower, SubscriptionOwner {
     }
     checkNames(channels)
     checkOptions(options, SUBSCRIBE_CHECKS)
-    if (this.#isShutDown) sendAway(stream, this.#retry)
+    if (this.#isShutDown) this.#refuse(stream)
     if (stream.closed) return () => {}
-    const subscription = this.#subscriptions.get(stream) ?? this.#begin(stream)
-    subscription.add(channels, options)
-    return () => subscription.remove(channels)
-  }
-
-  // A stream resumes once. One that followed nothing for a while begins with what comes now.
-  #begin(stream: SseStream): Subscription {
-    const subscription = new Subscription(
-      stream,
-      this,
-      this.#resumed.has(stream) ? 'new' : stream._resumesFrom,
-    )
-    this.#resumed.add(stream)
+    const subscription =
+      this.#subscriptions.get(stream) ?? new Subscription(stream, this, this.#position(stream))
     this.#subscriptions.set(stream, subscription)
-    return subscription
+    // A copy: it stands for this call, and only this call is undone.
+    const own = { ...options }
+    const names = [...channels]
+    // A stream that has not been told of the entry yet would go on behind it.
+    if (this.#afterTelling) this.#afterTelling.push(() => subscription.add(names, own))
+    else subscription.add(names, own)
+    return () => subscription.remove(names, own)
   }
 
   /** How many streams follow a channel of the hub. */
@@ -123,6 +124,7 @@ export class Hub implements LogFollower, SubscriptionOwner {
     const { graceMs, retry } = withDefaults(options, { graceMs: 5_000, retry: DEFAULT_RETRY })
     this.#isShutDown = true
     this.#retry = retry
+    this.#graceMs = graceMs
     const streams = [...this.#subscriptions.keys()]
     const over = streams.map((stream) => new Promise((resolve) => stream.once('close', resolve)))
     for (const stream of streams) sendAway(stream, retry)
@@ -131,33 +133,36 @@ export class Hub implements LogFollower, SubscriptionOwner {
     }, graceMs)
     await Promise.all(over)
     clearTimeout(cut)
-    await this._log.close()
+    this.#closed ??= this._log.close()
+    await this.#closed
   }
 
   /** @internal */
-  async _publish(
-    channel: string,
-    event: SseEvent,
-    options: PublishOptions | undefined,
-    conflate: boolean,
-  ): Promise<string> {
-    checkOptions(options, PUBLISH_CHECKS)
+  async _publish(channel: string, event: SseEvent, options: AppendOptions): Promise<string> {
     checkPublished(event)
+    checkOptions(options, PUBLISH_CHECKS)
     if (this.#isShutDown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: nothing more is published.')
-    return this._log.append(channel, event, { ...options, conflate })
+    // What is published while an entry is told, by a filter say, comes after it for everybody.
+    while (this.#afterTelling) await null
+    return this._log.append(channel, event, options)
   }
 
-  /** @internal */
-  entry(id: string, channel: string, published: SseEvent, { conflate = false }: AppendOptions): LogEntry {
+  #entry(id: string, channel: string, published: SseEvent, { conflate = false }: AppendOptions): LogEntry {
     const key = `${channel}\n${published.key ?? (published.event || 'message')}`
     const event = { ...published, id }
     return { id, channel, event, frame: eventFrame({ ...event, key }, this.#serialize, conflate) }
   }
 
-  /** @internal */
-  onEntry(entry: LogEntry): void {
-    for (const subscription of this.#live.get(entry.channel) ?? []) subscription.deliver(entry)
+  #tell(entry: LogEntry): void {
+    const after: Array<() => void> = []
+    this.#afterTelling = after
+    try {
+      for (const subscription of this.#live.get(entry.channel) ?? []) subscription.deliver(entry)
+    } finally {
+      this.#afterTelling = undefined
+      for (const follow of after) follow()
+    }
   }
 
   /** @internal */
@@ -174,12 +179,22 @@ export class Hub implements LogFollower, SubscriptionOwner {
   }
 
   /** @internal */
-  _ended(subscription: Subscription): void {
-    this.#subscriptions.delete(subscription.stream)
+  _ended({ stream }: Subscription, goesOnFrom: Position): void {
+    this.#subscriptions.delete(stream)
+    if (!stream.closed) this.#goesOnFrom.set(stream, goesOnFrom)
+  }
+
+  #position(stream: SseStream): Position {
+    return this.#goesOnFrom.get(stream) ?? stream._resumesFrom
+  }
+
+  // Who comes during the grace or after it has the same time.
+  #refuse(stream: SseStream): void {
+    sendAway(stream, this.#retry)
+    const cut = setTimeout(() => stream.destroy(), this.#graceMs)
+    stream.once('close', () => clearTimeout(cut))
   }
 }
-
-const DEFAULT_RETRY = 2_000
 
 function sendAway(stream: SseStream, retry: number): void {
   if (retry > 0) stream.send({ retry: spread(retry) })

@@ -136,9 +136,11 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return !this.closed && this.#put(frame)
   }
 
-  /** @internal The same for a sender that waits for `drained()` after false. */
-  _deliverPaced(frame: Frame): boolean {
-    return this._deliver(frame) && this.bufferedBytes < AHEAD
+  /** @internal Whether a sender that can wait should send this now, and not after `drained()`. */
+  _hasRoomFor(frame: Frame): boolean {
+    if (this.closed || this.#replay) return false
+    const { isIdle, backlog } = this.#connection
+    return isIdle || (backlog.length > 0 && backlog.bytes < AHEAD && backlog.fits(frame))
   }
 
   // --- Sending

@@ -4,6 +4,7 @@ import type { SseEvent } from './event.ts'
 import type { EventLog, LogEntry } from './logs/event-log.ts'
 import type { Position } from './negotiate.ts'
 import type { Gap, OnGap } from './replay.ts'
+import { closeSource } from './source.ts'
 import type { SseStream } from './stream.ts'
 
 /** Whether a client may see an event. Runs on what is replayed as on what is live; what throws ends the stream. */
@@ -22,7 +23,8 @@ export interface SubscriptionOwner {
   /** Has live entries of a channel delivered. */
   _attach(channel: string, subscription: Subscription): void
   _detach(channel: string, subscription: Subscription): void
-  _ended(subscription: Subscription): void
+  /** Is told where another subscription of the stream goes on. */
+  _ended(subscription: Subscription, goesOnFrom: Position): void
 }
 
 // So many entries are read from the log at a time.
@@ -35,106 +37,138 @@ const PAGE = 500
 export class Subscription {
   readonly stream: SseStream
   readonly #owner: SubscriptionOwner
-  readonly #position: Position
-  readonly #filters = new Map<string, Filter | undefined>()
-  #onGaps: OnGap[] | undefined
+  readonly #from: Position
+  readonly #followed = new Map<string, SubscribeOptions>()
   // Up to where the client has been served, while it is not live.
   #place: string
   // Where it goes on after a gap that the client has not been told of yet.
   #jumpsTo: string | undefined
+  // Channels that were added since the last page was asked for.
   #late: readonly string[] | undefined
+  // Channels that were left by a client that had all of them: nobody misses anything when they are followed again.
+  #left: Set<string> | undefined
   #state: 'new' | 'reading' | 'live' | 'ended' = 'new'
+  #isCatchingUp = false
 
-  constructor(stream: SseStream, owner: SubscriptionOwner, position: Position) {
+  constructor(stream: SseStream, owner: SubscriptionOwner, from: Position) {
     this.stream = stream
     this.#owner = owner
-    this.#position = position
-    this.#place = typeof position === 'object' ? position.id : owner._log.head
-    this.#jumpsTo = position === 'unreadable' ? owner._log.head : undefined
-    stream.on('close', () => this.end())
+    this.#from = from
+    this.#place = typeof from === 'object' ? from.id : owner._log.head
+    this.#jumpsTo = from === 'unreadable' ? owner._log.head : undefined
+    stream.on('close', this.end)
     queueMicrotask(() => this.#catchUp())
   }
 
   /** Follows more channels. Those of one turn are resumed together; a later one from now on, with a gap if need be. */
-  add(channels: readonly string[], { filter, onGap }: SubscribeOptions): void {
-    const added = channels.filter((channel) => !this.#filters.has(channel))
-    for (const channel of channels) this.#filters.set(channel, filter)
-    if (onGap) this.#onGaps = [...(this.#onGaps ?? []), onGap]
+  add(channels: readonly string[], options: SubscribeOptions): void {
+    const added = channels.filter((channel) => !this.#followed.has(channel))
+    for (const channel of channels) this.#followed.set(channel, options)
     if (this.#state === 'new' || this.#state === 'ended' || added.length === 0) return
-    this.#late = [...(this.#late ?? []), ...added]
+    const late = added.filter((channel) => !this.#left?.has(channel))
+    this.#late = [...(this.#late ?? []), ...late]
     if (this.#state === 'live') this.#readAgain()
   }
 
-  remove(channels: readonly string[]): void {
-    for (const channel of channels) {
-      this.#filters.delete(channel)
-      this.#owner._detach(channel, this)
-    }
-    if (this.#filters.size === 0) this.end()
+  /** Leaves channels, as far as they are still followed as `options` said. */
+  remove(channels: readonly string[], options: SubscribeOptions): void {
+    for (const channel of channels) if (this.#followed.get(channel) === options) this.#leave(channel)
+    if (this.#followed.size === 0) this.end()
   }
 
-  end(): void {
+  readonly end = (): void => {
     if (this.#state === 'ended') return
+    const goesOnFrom = this.#goesOnFrom
     this.#state = 'ended'
-    for (const channel of this.#filters.keys()) this.#owner._detach(channel, this)
-    this.#owner._ended(this)
+    this.stream.off('close', this.end)
+    for (const channel of this.#followed.keys()) this.#owner._detach(channel, this)
+    this.#owner._ended(this, goesOnFrom)
   }
 
-  /** Takes a live entry. */
+  /** Takes an entry, live or read. */
   deliver(entry: LogEntry): void {
     if (this.#passes(entry)) this.stream._deliver(entry.frame)
   }
 
+  get #goesOnFrom(): Position {
+    if (this.#state === 'live') return 'new'
+    const isUntold = this.#state === 'new' || (this.#from === 'unreadable' && this.#jumpsTo !== undefined)
+    return isUntold ? this.#from : { id: this.#place }
+  }
+
+  // A stream that is closed takes nothing more, long before its last bytes have left.
+  get #isReading(): boolean {
+    return this.#state === 'reading' && !this.stream.closed
+  }
+
+  #leave(channel: string): void {
+    this.#followed.delete(channel)
+    this.#owner._detach(channel, this)
+    if (this.#state !== 'live' || typeof this.#from !== 'object') return
+    this.#left ??= new Set()
+    this.#left.add(channel)
+  }
+
   #readAgain(): void {
-    for (const channel of this.#filters.keys()) this.#owner._detach(channel, this)
+    for (const channel of this.#followed.keys()) this.#owner._detach(channel, this)
     this.#place = this.#owner._log.head
-    this.#catchUp()
+    this.#state = 'reading'
+    // The loop that has just gone live may not have seen it yet: then it goes on.
+    if (!this.#isCatchingUp) this.#catchUp()
   }
 
   async #catchUp(): Promise<void> {
     if (this.#state === 'ended') return
     this.#state = 'reading'
+    this.#isCatchingUp = true
     try {
-      while (this.#isReading()) await this.#step()
+      while (this.#isReading) await this.#step()
     } catch (error) {
-      this.stream.destroy(error)
+      this.#fail(error)
     }
+    this.#isCatchingUp = false
+  }
+
+  // What fails after it was left concerns nobody.
+  #fail(error: unknown): void {
+    if (this.#state !== 'ended') this.stream.destroy(error)
   }
 
   async #step(): Promise<void> {
-    if (this.#late) await this.#checkLate()
+    if (this.#late) await this.#checkLate(this.#late)
+    if (!this.#isReading) return
     if (this.#jumpsTo !== undefined) return this.#tellGap(this.#jumpsTo)
-    const answer = this.#owner._log.read([...this.#filters.keys()], this.#place, PAGE)
+    const answer = this.#owner._log.read([...this.#followed.keys()], this.#place, PAGE)
     const page = answer instanceof Promise ? await answer : answer
-    if (!this.#isReading()) return
+    // A page that lacks a channel is read again with it.
+    if (!this.#isReading || this.#late) return
     if (page === 'gap') this.#jumpsTo = this.#owner._log.head
     else if (page.length === 0) this.#goLive()
     else await this.#send(page)
   }
 
-  #isReading(): boolean {
-    return this.#state === 'reading' && !this.stream.closed
-  }
-
-  // What was published on them before they were followed is missed by a client that came back.
-  async #checkLate(): Promise<void> {
-    const late = this.#late ?? []
+  // What was published on them between where the client stopped and the place is missed by a client that came back.
+  async #checkLate(late: readonly string[]): Promise<void> {
     this.#late = undefined
-    if (typeof this.#position !== 'object') return
-    const missed = await this.#owner._log.read(late, this.#position.id, 1)
-    if (missed === 'gap' || missed.length > 0) this.#jumpsTo = this.#place
+    if (typeof this.#from !== 'object' || late.length === 0) return
+    const missed = await this.#owner._log.read(late, this.#from.id, 1)
+    if (missed.length === 0) return
+    const ahead = await this.#owner._log.read(late, this.#place, 1)
+    if (ahead === 'gap' || !late.some((channel) => this.#followed.has(channel))) return
+    if (missed === 'gap' || missed[0]?.id !== ahead[0]?.id) this.#jumpsTo = this.#place
   }
 
   #goLive(): void {
     this.#state = 'live'
-    for (const channel of this.#filters.keys()) this.#owner._attach(channel, this)
+    for (const channel of this.#followed.keys()) this.#owner._attach(channel, this)
   }
 
   async #send(page: readonly LogEntry[]): Promise<void> {
     for (const entry of page) {
+      if (!this.stream._hasRoomFor(entry.frame)) await this.stream.drained()
+      if (!this.#isReading || this.#late) return
       this.#place = entry.id
-      if (this.#passes(entry) && !this.stream._deliverPaced(entry.frame)) await this.stream.drained()
-      if (!this.#isReading()) return
+      this.deliver(entry)
     }
   }
 
@@ -143,11 +177,13 @@ export class Subscription {
     const { _gapEvent: gapEvent } = this.#owner
     const gap: Gap = {
       lastEventId: stream.lastEventId,
-      reason: this.#position === 'unreadable' ? 'unreadable' : 'unknown',
+      reason: this.#from === 'unreadable' ? 'unreadable' : 'unknown',
     }
     if (gapChannel.hasSubscribers) gapChannel.publish({ stream, gap })
     // What is published while a snapshot is taken lies after the place to go on from: it follows the snapshot.
-    if (await this.#sendSnapshots(gap)) stream.send({ id })
+    const hasSnapshot = await this.#sendSnapshots(gap)
+    if (!this.#isReading) return
+    if (hasSnapshot) stream.send({ id })
     else if (gapEvent) stream.send({ event: gapEvent, id, data: { reason: gap.reason } })
     this.#place = id
     this.#jumpsTo = undefined
@@ -155,9 +191,10 @@ export class Subscription {
 
   async #sendSnapshots(gap: Gap): Promise<boolean> {
     let hasSnapshot = false
-    for (const onGap of this.#onGaps ?? []) {
-      const snapshot = await onGap(gap, this.stream)
+    for (const onGap of new Set([...this.#followed.values()].map((options) => options.onGap))) {
+      const snapshot = await onGap?.(gap, this.stream)
       if (!snapshot) continue
+      if (!this.#isReading) return closeSource(snapshot)
       await this.stream.sendAll(snapshot)
       hasSnapshot = true
     }
@@ -165,10 +202,11 @@ export class Subscription {
   }
 
   #passes({ event, channel }: LogEntry): boolean {
-    const filter = this.#filters.get(channel)
-    if (!filter) return true
+    const options = this.#followed.get(channel)
+    // It may have been left since the page was read.
+    if (!options?.filter) return options !== undefined
     try {
-      const answer = filter(event, channel)
+      const answer = options.filter(event, channel)
       if (typeof answer === 'boolean') return answer
       // A promise would count as yes.
       throw new SseError(

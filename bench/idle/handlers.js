@@ -3,7 +3,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import { createSession } from 'better-sse'
 import { Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
-import { createSseStream } from 'spillway'
+import { createSseStream, Hub } from 'spillway'
 
 // The least that each can do: answer, and keep the stream open. Nothing of the benchmark is held for a stream.
 
@@ -22,6 +22,8 @@ app.get('/', (context) =>
   }),
 )
 
+const channel = new Hub().channel('prices')
+
 export const servers = {
   // The same head and the same first bytes as Spillway.
   bare: () =>
@@ -30,6 +32,8 @@ export const servers = {
       response.write(':\nretry: 3000\n')
     }),
   spillway: () => createServer((request, response) => createSseStream(request, response)),
+  'spillway hub': () =>
+    createServer((request, response) => channel.subscribe(createSseStream(request, response))),
   'better-sse': () => createServer((request, response) => createSession(request, response)),
   hono: () => createAdaptorServer({ fetch: app.fetch }),
 }

@@ -2,7 +2,7 @@ import { interleave, medians, ratio, startClients, startServer } from '../lib/be
 import { buildSpillway } from '../lib/build.js'
 import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
 
-const CONTENDERS = ['bare', 'spillway', 'better-sse', 'hono']
+const CONTENDERS = ['bare', 'spillway', 'spillway hub', 'better-sse', 'hono']
 const STREAMS = 5_000
 const WARM_UP = 1_000
 const ROUNDS = 5
@@ -20,6 +20,12 @@ const rows = CONTENDERS.map((contender) => {
 })
 printTable(['', 'heap B', '- bare', 'external B', 'RSS B', 'accept and answer, CPU µs', '/ bare'], rows)
 printTarget('heap over bare', of('spillway').heap - bare.heap, 1024, ' B')
+printTarget(
+  'heap of a stream that follows a channel, over bare',
+  of('spillway hub').heap - bare.heap,
+  1536,
+  ' B',
+)
 printTarget('CPU to accept and answer / bare', ratioOf('spillway'), 1.2)
 
 // Fresh processes each time: a heap keeps the shape of what was in it before.

@@ -1,43 +1,55 @@
 // The clients' process: raw sockets that count, on a core of their own, so that reading costs the server nothing.
-import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { answer } from './child.js'
 
-const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n'
-
 // The end of a line of JSON data: comments, ids and heads have none.
+const START = '{'
 const END = '}\n'
 const TIME = /"at":"(\d+)"$/
 const TIME_LENGTH = 32
+// Events that are numbered end in `"n":1000000,"at":"0000000000000000"}`, so that a number is where it is expected.
+const NUMBER_LENGTH = 7
+const NUMBER_BEFORE_END = '1000000,"at":"0000000000000000"'.length
+const KEPT = 64
+const NOTHING = Buffer.alloc(0)
+
+// All sockets read into the same memory, one after the other: a stream and a buffer for each read would cost more than
+// what is measured.
+const memory = Buffer.alloc(64 * 1024)
 
 class Client {
   events = 0
+  /** The number of the newest event. */
+  newest = 0
   #socket
   #isTimed
-  #tail = Buffer.alloc(0)
+  #isNumbered
+  #head = ''
+  #tail = NOTHING
+  #onOpen
 
-  constructor(port, { isTimed = false }) {
+  constructor(port, { isTimed = false, isNumbered = false, lastEventId }) {
     this.#isTimed = isTimed
-    this.#socket = connect({ port, host: '127.0.0.1' }, () => this.#socket.write(REQUEST))
+    this.#isNumbered = isNumbered
+    const onread = { buffer: memory, callback: (size) => this.#take(memory.subarray(0, size)) }
+    this.#socket = connect({ port, host: '127.0.0.1', onread }, () =>
+      this.#socket.write(requestFrom(lastEventId)),
+    )
     // A server that cuts a slow client is part of what is measured.
     this.#socket.on('error', () => {})
   }
 
   /** Resolves when the head and the first byte of the body are here. */
-  async opened() {
-    let head = ''
-    while (!/\r\n\r\n./s.test(head)) {
-      const [chunk] = await once(this.#socket, 'data')
-      head += chunk.toString('latin1')
-    }
-    if (!head.startsWith('HTTP/1.1 200')) throw new Error(`Refused: ${head.slice(0, 80)}`)
-    this.#socket.on('data', (chunk) => this.#read(chunk))
+  opened() {
+    return new Promise((resolve, reject) => {
+      this.#onOpen = resolve
+      this.#socket.once('close', () => reject(new Error(`Refused: ${this.#head.slice(0, 80)}`)))
+    })
   }
 
   /** From now on the kernel's buffers fill, and then the server's. */
   stopReading() {
-    this.#socket.removeAllListeners('data')
     this.#socket.pause()
   }
 
@@ -45,24 +57,59 @@ class Client {
     this.#socket.destroy()
   }
 
+  #take(chunk) {
+    if (this.#onOpen) this.#readHead(chunk)
+    else this.#read(chunk)
+    return true
+  }
+
+  #readHead(chunk) {
+    this.#head += chunk.toString('latin1')
+    const end = this.#head.indexOf('\r\n\r\n')
+    if (end < 0 || this.#head.length === end + 4) return
+    if (!this.#head.startsWith('HTTP/1.1 200')) return this.close()
+    const body = this.#head.slice(end + 4)
+    this.#head = ''
+    this.#onOpen()
+    this.#onOpen = undefined
+    this.#read(Buffer.from(body, 'latin1'))
+  }
+
   // What may be cut at the end of a chunk is kept, in front of the next one.
   #read(chunk) {
-    const text = this.#tail.length === 0 ? chunk : Buffer.concat([this.#tail, chunk])
+    const hasTail = this.#tail.length > 0
+    const text = hasTail ? Buffer.concat([this.#tail, chunk]) : chunk
     let from = 0
     for (let at = text.indexOf(END); at >= 0; at = text.indexOf(END, from)) {
       this.events += 1
       total += 1
+      if (this.#isNumbered) this.#checkNumber(text, at)
       if (this.#isTimed) recordLatency(text.latin1Slice(Math.max(0, at - TIME_LENGTH), at))
       from = at + END.length
     }
-    this.#tail = text.subarray(Math.max(from, text.length - (this.#isTimed ? TIME_LENGTH : 1)))
+    const isWithin = (from === 0 && hasTail) || text.indexOf(START, from) >= 0
+    this.#tail = isWithin ? Buffer.from(text.subarray(Math.max(from, text.length - KEPT))) : NOTHING
+  }
+
+  #checkNumber(text, end) {
+    const start = end - NUMBER_BEFORE_END
+    let number = 0
+    for (let i = start; i < start + NUMBER_LENGTH; i++) number = number * 10 + text[i] - 48
+    if (this.newest !== 0 && number !== this.newest + 1) disorder += 1
+    this.newest = number
   }
 }
 
 let total = 0
+let disorder = 0
 let clients = []
 let stalled = []
 let latencies = []
+
+function requestFrom(lastEventId) {
+  const resume = lastEventId === undefined ? '' : `Last-Event-ID: ${lastEventId}\r\n`
+  return `GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${resume}\r\n`
+}
 
 // The monotonic clock is one for all processes of a machine.
 function recordLatency(text) {
@@ -70,13 +117,10 @@ function recordLatency(text) {
   if (sentAt) latencies.push(Number(process.hrtime.bigint() - BigInt(sentAt)) / 1e6)
 }
 
-async function open({ port, count, concurrency = 50, isTimed = false }) {
+async function open({ port, count, concurrency = 50, ...options }) {
   const opened = []
   for (let i = 0; i < count; i += concurrency) {
-    const batch = Array.from(
-      { length: Math.min(concurrency, count - i) },
-      () => new Client(port, { isTimed }),
-    )
+    const batch = Array.from({ length: Math.min(concurrency, count - i) }, () => new Client(port, options))
     await Promise.all(batch.map((client) => client.opened()))
     opened.push(...batch)
   }
@@ -92,15 +136,22 @@ function stall({ every }) {
   return stalled.length
 }
 
-/** Waits until so many events are here, and fails when there are fewer or more: a figure counts only if all arrived. */
-async function receive({ events, eachOf = clients.length, timeout = 30_000 }) {
+/**
+ * Waits until so many events are here, and fails when there are fewer or more: a figure counts only if all arrived.
+ * Numbered ones must have come in order, to each client, without a hole, up to `newest`.
+ */
+async function receive({ events, newest, eachOf = clients.length, timeout = 30_000 }) {
   const expected = events * eachOf
   const deadline = performance.now() + timeout
   while (total < expected && performance.now() < deadline) await sleep(2)
   await sleep(20)
   const uneven = clients.filter((client) => client.events !== events).length
-  if (total === expected && uneven === 0) return forget()
-  throw new Error(`${total} of ${expected} events arrived, ${uneven} clients have not ${events} each.`)
+  const behind = newest === undefined ? 0 : clients.filter((client) => client.newest !== newest).length
+  if (total === expected && uneven + behind + disorder === 0) return forget()
+  throw new Error(
+    `${total} of ${expected} events arrived, ${uneven} clients have not ${events} each, ` +
+      `${behind} have not the newest, ${disorder} events are out of order.`,
+  )
 }
 
 function forget() {
@@ -118,6 +169,18 @@ function takeLatencies() {
   return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) }
 }
 
+let mark
+
+function startMeasuring() {
+  mark = { cpu: process.cpuUsage(), time: performance.now() }
+}
+
+/** The share of its core that this process has used since: near 1 it measures itself. */
+function busy() {
+  const { user, system } = process.cpuUsage(mark.cpu)
+  return (user + system) / 1000 / (performance.now() - mark.time)
+}
+
 function close() {
   for (const client of [...clients, ...stalled]) client.close()
   clients = []
@@ -125,4 +188,4 @@ function close() {
   total = 0
 }
 
-answer({ open, stall, receive, takeLatencies, close })
+answer({ open, stall, receive, takeLatencies, startMeasuring, busy, close })

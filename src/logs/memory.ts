@@ -6,7 +6,13 @@ import type { SseEvent } from '../event.ts'
 import { Ring } from '../ring.ts'
 import type { AppendOptions, EventLog, LogFollower, Page } from './event-log.ts'
 import { Evictions } from './memory/evictions.ts'
-import { ConflatedHistory, FullHistory, type History, type MemoryEntry } from './memory/history.ts'
+import {
+  ConflatedHistory,
+  FullHistory,
+  type History,
+  type MemoryEntry,
+  type Place,
+} from './memory/history.ts'
 
 /** How much is kept to be read again; the limit that is reached first counts. */
 export interface LogLimits {
@@ -47,7 +53,7 @@ export class MemoryLog implements EventLog {
   readonly #perChannel: Limits
   readonly #histories = new Map<string, History>()
   // The entries of all channels; those that are gone are passed over.
-  readonly #order = new Ring<MemoryEntry>()
+  readonly #order = new Ring<Place>()
   readonly #evictions = new Evictions()
   readonly #published = new Map<string, { id: string; sequence: number }>()
   #sequence = 0
@@ -69,8 +75,7 @@ export class MemoryLog implements EventLog {
   }
 
   open(follower: LogFollower): void {
-    if (this.#follower)
-      throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: make another for this one.')
+    if (this.#follower) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
     this.#follower = follower
   }
 
@@ -84,7 +89,8 @@ export class MemoryLog implements EventLog {
     const entry = follower.entry(this.#id(sequence), channel, event, options)
     this.#sequence = sequence
     if (idempotencyKey !== undefined) this.#published.set(idempotencyKey, { id: entry.id, sequence })
-    this.#keep({ ...entry, sequence, time: clock.now, isGone: false }, conflate)
+    const place = { channel, time: clock.now, isGone: false }
+    this.#keep({ ...entry, sequence, place, key: conflate ? entry.frame.key : undefined }, conflate)
     follower.onEntry(entry)
     return entry.id
   }
@@ -120,7 +126,7 @@ export class MemoryLog implements EventLog {
     this.#histories.set(entry.channel, history)
     const replaced = history.push(entry)
     if (replaced) this.#letGo(replaced)
-    this.#order.push(entry)
+    this.#order.push(entry.place)
     this.#events += 1
     this.#bytes += entry.frame.size
     this.#evictOverdue([entry.channel])
@@ -131,7 +137,7 @@ export class MemoryLog implements EventLog {
   #evictOverdue(channels: readonly string[]): void {
     for (const channel of channels) {
       const history = this.#histories.get(channel)
-      while (history && isOver(this.#perChannel, history.length, history.bytes, history.oldest()))
+      while (history && isOver(this.#perChannel, history.length, history.bytes, history.oldest()?.place))
         this.#evict(channel)
     }
     for (
@@ -139,7 +145,7 @@ export class MemoryLog implements EventLog {
       isOver(this.#limits, this.#events, this.#bytes, oldest);
       oldest = this.#oldest()
     ) {
-      this.#evict((oldest as MemoryEntry).channel)
+      this.#evict((oldest as Place).channel)
     }
   }
 
@@ -153,22 +159,22 @@ export class MemoryLog implements EventLog {
   }
 
   #letGo(entry: MemoryEntry): void {
-    entry.isGone = true
+    entry.place.isGone = true
     this.#events -= 1
     this.#bytes -= entry.frame.size
     // What is gone in the middle of the order is cleared away when it outweighs what is there.
     if (this.#order.length > 2 * this.#events + 100) this.#clearOrder()
   }
 
-  #oldest(): MemoryEntry | undefined {
+  #oldest(): Place | undefined {
     while (this.#order.at(0)?.isGone) this.#order.shift()
     return this.#order.at(0)
   }
 
   #clearOrder(): void {
     for (let left = this.#order.length; left > 0; left--) {
-      const entry = this.#order.shift() as MemoryEntry
-      if (!entry.isGone) this.#order.push(entry)
+      const place = this.#order.shift() as Place
+      if (!place.isGone) this.#order.push(place)
     }
   }
 
@@ -180,7 +186,7 @@ export class MemoryLog implements EventLog {
   }
 }
 
-function isOver(limits: Limits, events: number, bytes: number, oldest: MemoryEntry | undefined): boolean {
+function isOver(limits: Limits, events: number, bytes: number, oldest: Place | undefined): boolean {
   if (!oldest) return false
   return events > limits.maxEvents || bytes > limits.maxBytes || clock.now - oldest.time > limits.maxAge
 }

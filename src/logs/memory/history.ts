@@ -4,6 +4,14 @@ import type { LogEntry } from '../event-log.ts'
 /** An entry in memory. */
 export interface MemoryEntry extends LogEntry {
   readonly sequence: number
+  readonly place: Place
+  /** What a newer entry replaces. Undefined: nothing does. */
+  readonly key: string | undefined
+}
+
+/** What the order of all channels holds of an entry: not the entry, which may go long before its place. */
+export interface Place {
+  readonly channel: string
   /** When it was appended, on the clock of the streams. */
   readonly time: number
   /** No longer in the history of its channel: evicted, or replaced by a newer one. */
@@ -72,15 +80,15 @@ export class FullHistory implements History {
 export class ConflatedHistory implements History {
   bytes = 0
   // A Map hands out its entries in the order in which their keys were set.
-  readonly #newest = new Map<string | undefined, MemoryEntry>()
+  readonly #newest = new Map<string | MemoryEntry, MemoryEntry>()
 
   get length(): number {
     return this.#newest.size
   }
 
   push(entry: MemoryEntry): MemoryEntry | undefined {
-    const replaced = this.#remove(this.#newest.get(entry.frame.key))
-    this.#newest.set(entry.frame.key, entry)
+    const replaced = this.#remove(this.#newest.get(entry.key ?? entry))
+    this.#newest.set(entry.key ?? entry, entry)
     this.bytes += entry.frame.size
     return replaced
   }
@@ -99,7 +107,7 @@ export class ConflatedHistory implements History {
 
   #remove(entry: MemoryEntry | undefined): MemoryEntry | undefined {
     if (!entry) return undefined
-    this.#newest.delete(entry.frame.key)
+    this.#newest.delete(entry.key ?? entry)
     this.bytes -= entry.frame.size
     return entry
   }

@@ -1,0 +1,42 @@
+import { interleave, median, medians, ratio } from '../lib/bench.js'
+import { buildSpillway } from '../lib/build.js'
+import { startCrowd } from '../lib/fan-out.js'
+import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
+
+const SIZES = [500, 2_000, 5_000, 10_000]
+const CONTENDERS = ['socket', 'spillway']
+const ROUNDS = 8
+// The same number of deliveries, and of deliveries a second, whatever the number of clients.
+const EVENTS_OF_ONE = 20_000
+const MS_OF_ONE = 0.03
+
+buildSpillway()
+printSetting("flat: the server's CPU time for each event that each client is sent, µs, one event at a time")
+// All are open at the same time: rounds go over the sizes too.
+const runs = SIZES.flatMap((size) => CONTENDERS.map((name) => ({ name, size })))
+for (const run of runs) run.crowd = await startCrowd(run.name, run.size)
+const measure = ({ crowd, size }) =>
+  crowd.measure({ count: EVENTS_OF_ONE / size, interval: MS_OF_ONE * size })
+await interleave(runs, 1, measure)
+const measured = await interleave(runs, ROUNDS, measure)
+for (const { crowd } of runs) await crowd.stop()
+
+const of = (name, size) => measured.get(runs.find((run) => run.name === name && run.size === size))
+const toSocket = (size) => ratio(of('spillway', size), of('socket', size), 'cpu')
+const toSmallest = (name, size) => ratio(of(name, size), of(name, SIZES[0]), 'cpu')
+/** How ours has grown since the smallest size, in relation to how the socket's own cost has. */
+const growth = (size) => {
+  const relative = (round, at) => of('spillway', at)[round].cpu / of('socket', at)[round].cpu
+  return median(
+    Array.from({ length: ROUNDS }, (_, round) => relative(round, size) / relative(round, SIZES[0])),
+  )
+}
+const rows = SIZES.map((size) => {
+  const [socket, spillway] = CONTENDERS.map((name) => medians(of(name, size)).cpu)
+  const curves = CONTENDERS.map((name) => toSmallest(name, size))
+  return [size, ...[socket, curves[0], spillway, curves[1], toSocket(size), growth(size)].map(fixed(2))]
+})
+const first = `/ at ${SIZES[0]}`
+printTable(['clients', 'socket', first, 'spillway', first, 'spillway / socket', first], rows)
+for (const size of SIZES.slice(1))
+  printTarget(`${size} clients, CPU / socket / at ${SIZES[0]}`, growth(size), 1.1)

@@ -1,0 +1,50 @@
+import { startClients, startServer } from './bench.js'
+
+const SERVER = new URL('../fan-out/server.js', import.meta.url)
+
+/** A server of `fan-out/` with its clients. They are one process for each server, and stay connected. */
+export async function startCrowd(contender, count, options = {}) {
+  const [server, clients] = await Promise.all([startServer(SERVER, contender), startClients()])
+  const crowd = new Crowd(server, clients)
+  await crowd.open(count, options)
+  return crowd
+}
+
+class Crowd {
+  #count = 0
+
+  constructor(server, clients) {
+    this.server = server
+    this.clients = clients
+  }
+
+  async open(count, options = {}) {
+    await this.clients.ask('open', { port: this.server.port, count, isNumbered: true, ...options })
+    this.#count = count
+    await this.server.hasStreams(count)
+  }
+
+  async close() {
+    await this.clients.ask('close')
+    await this.server.hasStreams(0)
+  }
+
+  /** Publishes, and waits until all clients have all of it. Returns the newest event's number. */
+  async publish(publishing) {
+    const newest = await this.server.run('publish', publishing)
+    await this.clients.ask('receive', { events: publishing.count, newest })
+    return newest
+  }
+
+  /** The server's CPU time for each event that a client is sent, in µs, and how busy the clients' core is. */
+  async measure(publishing) {
+    await this.clients.ask('startMeasuring')
+    const { cpu, user } = await this.server.measure(() => this.publish(publishing))
+    const deliveries = publishing.count * this.#count
+    return { cpu: cpu / deliveries, user: user / deliveries, busy: await this.clients.ask('busy') }
+  }
+
+  async stop() {
+    await Promise.all([this.server.stop(), this.clients.stop()])
+  }
+}
