@@ -30,34 +30,34 @@ describe.concurrent('examples/channels', () => {
   })
 
   it('shows a user the shared events and his own, up to his level, and nobody else’s', async () => {
-    const [ada, bob] = await Promise.all([take('ada', 6), take('bob', 3)])
-    expect(ada).toEqual(visibleTo('ada', ada))
-    expect(bob).toEqual(visibleTo('bob', bob))
-    expect(new Set(ada.map((event) => event.for))).toEqual(new Set(['news', 'user:ada']))
-    expect(new Set(bob.map((event) => event.for))).toEqual(new Set(['news', 'user:bob']))
+    const [editor, reader] = await Promise.all([take('editor', 6), take('reader', 3)])
+    expect(editor).toEqual(visibleTo('editor', editor))
+    expect(reader).toEqual(visibleTo('reader', reader))
+    expect(new Set(editor.map((event) => event.for))).toEqual(new Set(['news', 'user:editor']))
+    expect(new Set(reader.map((event) => event.for))).toEqual(new Set(['news', 'user:reader']))
   })
 
   it('replays the same to who comes back, and goes on live (rule 26)', async () => {
-    const [first] = await take('bob', 1)
+    const [first] = await take('reader', 1)
     // Meanwhile much happens that he may not see.
-    const adas = await take('ada', 6)
-    const back = await take('bob', 4, first?.id)
+    const editors = await take('editor', 6)
+    const back = await take('reader', 4, first?.id)
     const seen = [...(first ? [first] : []), ...back]
-    expect(seen).toEqual(visibleTo('bob', seen))
-    const left = adas.at(-1)?.count ?? 0
+    expect(seen).toEqual(visibleTo('reader', seen))
+    const left = editors.at(-1)?.count ?? 0
     expect(back[0]?.count).toBeLessThan(left)
     expect(back.at(-1)?.count).toBeGreaterThan(left)
   })
 
   it('replays nothing more to who comes back with the place of somebody else (rule 26)', async () => {
-    const adas = await take('ada', 6)
-    const back = await take('bob', 3, adas[0]?.id)
-    expect(back[0]?.count).toBeLessThan(adas.at(-1)?.count ?? 0)
-    expect(back).toEqual(visibleTo('bob', back))
+    const editors = await take('editor', 6)
+    const back = await take('reader', 3, editors[0]?.id)
+    expect(back[0]?.count).toBeLessThan(editors.at(-1)?.count ?? 0)
+    expect(back).toEqual(visibleTo('reader', back))
   })
 
   it('turns strangers away', async () => {
-    for (const query of ['', '?user=', '?user=eve', '?user=__proto__']) {
+    for (const query of ['', '?user=', '?user=stranger', '?user=__proto__']) {
       expect((await fetch(`${example.url}/events${query}`)).status).toBe(403)
     }
   })
@@ -94,15 +94,15 @@ describe.concurrent('examples/channels', () => {
   }
 
   /** All that a user may see from the first of these events to the last one: no event more, none less. */
-  function visibleTo(user: 'ada' | 'bob', seen: readonly Seen[]): Seen[] {
+  function visibleTo(user: 'editor' | 'reader', seen: readonly Seen[]): Seen[] {
     const [first, last] = [seen[0]?.count ?? 0, seen.at(-1)?.count ?? 0]
     const epoch = seen[0]?.id.split('-')[0]
     const published = Array.from({ length: last - first + 1 }, (_, index) => {
       const count = first + index
-      const name = ['user:bob', 'news', 'user:ada', 'news'][count % 4] ?? ''
+      const name = ['user:reader', 'news', 'user:editor', 'news'][count % 4] ?? ''
       return { id: `${epoch}-${count}`, count, level: 1 + ((count - 1) % 3), for: name }
     })
-    const level = { ada: 3, bob: 1 }[user]
+    const level = { editor: 3, reader: 1 }[user]
     return published.filter((event) => ['news', `user:${user}`].includes(event.for) && event.level <= level)
   }
 })

@@ -9,8 +9,8 @@ const page = readFileSync(new URL('index.html', import.meta.url))
 
 // In earnest, who asks is read from a session, never from the URL.
 const users = new Map([
-  ['ada', { level: 3 }],
-  ['bob', { level: 1 }],
+  ['editor', { level: 3 }],
+  ['reader', { level: 1 }],
 ])
 
 const server = createServer((request, response) => {
@@ -29,7 +29,7 @@ const server = createServer((request, response) => {
 })
 
 // Four times a second something happens, to everybody or to one user, of level 1, 2 or 3.
-const channels = ['news', 'user:ada', 'news', 'user:bob']
+const channels = ['news', 'user:editor', 'news', 'user:reader']
 let count = 0
 setInterval(() => {
   const name = channels[count % 4] ?? ''
@@ -40,5 +40,5 @@ setInterval(() => {
 
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  console.log(`Ada and Bob, side by side, are at http://localhost:${port}`)
+  console.log(`An editor and a reader, side by side, are at http://localhost:${port}`)
 })
