@@ -1,5 +1,8 @@
 import { describe, SseError } from './errors.ts'
 
+/** The longest delay a timer of Node holds, in ms, and far beyond any use. */
+export const MAX_TIME = 2 ** 31 - 1
+
 /** Says what an option must be, when it is not. */
 export type Check = (value: unknown) => string | undefined
 
@@ -29,8 +32,7 @@ function refuse(message: string): never {
 }
 
 export function between(min: number, max: number): Check {
-  return (value) =>
-    isWhole(value) && value >= min && value <= max ? undefined : `a whole number from ${min} to ${max}`
+  return (value) => (isWhole(value, min, max) ? undefined : `a whole number from ${min} to ${max}`)
 }
 
 export function oneOf(...names: readonly string[]): Check {
@@ -43,6 +45,7 @@ export const isString: Check = (value) => (typeof value === 'string' ? undefined
 
 export const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 
-function isWhole(value: unknown): value is number {
-  return Number.isSafeInteger(value)
+/** Whether a value is a whole number within bounds. */
+export function isWhole(value: unknown, min: number, max: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
 }

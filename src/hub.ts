@@ -1,5 +1,13 @@
 import { Channel, type ChannelOptions } from './channel.ts'
-import { between, type Check, checkOptions, isBoolean, isFunction, withDefaults } from './check-options.ts'
+import {
+  between,
+  type Check,
+  checkOptions,
+  isBoolean,
+  isFunction,
+  MAX_TIME,
+  withDefaults,
+} from './check-options.ts'
 import { spread } from './deadlines.ts'
 import type { Serialize } from './encode.ts'
 import { describe, SseError } from './errors.ts'
@@ -27,8 +35,6 @@ export interface ShutdownOptions {
   /** When they come back: between this and twice this, in ms. Default 2 000. */
   retry?: number | undefined
 }
-
-const MAX_TIME = 2 ** 31 - 1
 
 const CHECKS = {
   log: ((log) => (typeof Object(log).append === 'function' ? undefined : 'an event log')) as Check,

@@ -1,6 +1,14 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { BacklogLimits, Overflow } from './backlog.ts'
-import { between, type Check, checkOptions, isFunction, oneOf, withDefaults } from './check-options.ts'
+import {
+  between,
+  type Check,
+  checkOptions,
+  isFunction,
+  MAX_TIME,
+  oneOf,
+  withDefaults,
+} from './check-options.ts'
 import type { Serialize } from './encode.ts'
 import { describe } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
@@ -87,9 +95,6 @@ const DEFAULTS: Settings = Object.freeze({
   onGap: undefined,
   gapEvent: 'gap',
 })
-
-// The longest delay a timer of Node holds, and far beyond any use.
-const MAX_TIME = 2 ** 31 - 1
 
 const CHECKS: Record<keyof Settings, Check> = {
   status: checkStatus,

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { isWhole, MAX_TIME } from './check-options.ts'
 import { checkResponse } from './check-response.ts'
 import { SseError } from './errors.ts'
 import { dropLength, endWith, opening, streamHeaders } from './transports/head.ts'
@@ -20,7 +21,7 @@ export type Refusal =
 export function refuseSseStream(response: NodeResponse, refusal: Refusal): void {
   const { status, retry } = Object(refusal) as { status?: number; retry?: number }
   checkResponse(response)
-  if (isWhole(retry, 1, 2 ** 31 - 1)) {
+  if (isWhole(retry, 1, MAX_TIME)) {
     ;(response as ServerResponse).writeHead(200, streamHeaders(response, {}))
     endWith(response, opening(retry))
   } else if (isWhole(status, 201, 599)) {
@@ -33,8 +34,4 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
       'A refusal is { status } from 201 to 599, or { retry } in milliseconds.',
     )
   }
-}
-
-function isWhole(value: unknown, min: number, max: number): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
 }
