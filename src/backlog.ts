@@ -22,7 +22,7 @@ const conflatedKey: KeyOf = (frame) => (frame.isConflated && frame.key) || frame
 export const OVERFLOW = -1
 
 // A run of frames is joined up to this size: what one write leaves in Node's own buffer at most, large events apart.
-const MAX_WRITE = 16 * 1024
+export const MAX_WRITE = 16 * 1024
 
 /** The frames that wait for one client: never more than its limits allow, and no faster out than its pace. */
 export class Backlog {
@@ -57,7 +57,14 @@ export class Backlog {
     // While others wait, an older one of the same key is not worth waiting.
     if (this.#isHeldByPace && this.#pace.conflates) return this.#offerNewest(frame, anyKey)
     if (isKernelFull && frame.isConflated) return this.#offerNewest(frame, conflatedKey)
-    return this.fits(frame) ? this.#push(frame) : this.#overflow(frame)
+    // One that is larger than the bound goes alone.
+    if (this.fits(frame) || (this.length === 0 && !isKernelFull)) return this.#push(frame)
+    return this.#overflow(frame)
+  }
+
+  /** Takes a stream's last frame, over the bound if need be. */
+  close(frame: Frame): void {
+    this.#queue.push(frame)
   }
 
   /** Takes the oldest frames that may leave now, as one frame to write. */

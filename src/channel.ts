@@ -1,4 +1,4 @@
-import type { AnyEvents, EventMap, SseEvent } from './event.ts'
+import type { AnyEvents, DataEvent, EventMap, SseEvent } from './event.ts'
 import type { Hub } from './hub.ts'
 import type { SseStream } from './stream.ts'
 import type { SubscribeOptions } from './subscription.ts'
@@ -6,7 +6,7 @@ import type { SubscribeOptions } from './subscription.ts'
 type WithoutId<Event> = Event extends unknown ? Omit<Event, 'id'> & { id?: undefined } : never
 
 /** What is published: an event whose id the log gives. */
-export type PublishedEvent<Events extends EventMap = AnyEvents> = WithoutId<SseEvent<Events>>
+export type PublishedEvent<Events extends EventMap = AnyEvents> = WithoutId<DataEvent<Events>>
 
 export interface PublishOptions {
   /**
@@ -43,7 +43,7 @@ export class Channel<Events extends EventMap = AnyEvents> {
   }
 
   /** Sends the stream what it missed of the channel and then what is published, until the returned function is called. */
-  subscribe(stream: SseStream<Events>, options?: SubscribeOptions): () => void {
+  subscribe(stream: SseStream<Events>, options?: SubscribeOptions<Events>): () => void {
     return this.#hub.subscribe(stream, [this.name], options)
   }
 }

@@ -22,6 +22,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   readonly #owner: ConnectionOwner
   readonly #phase: number
   readonly #expiresAt: number
+  readonly #isImmediate: boolean
   #backlog: Backlog
   #state: 'open' | 'ending' | 'ended' | 'over' = 'open'
   #isFlushDue = false
@@ -41,6 +42,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     this.#backlog = new Backlog(settings)
     this.#phase = Math.floor(Math.random() * settings.heartbeat)
     this.#expiresAt = expiry(this.openedAt, settings.maxAge)
+    this.#isImmediate = settings.flushInterval === 0 && !settings.rateLimit
   }
 
   open(): void {
@@ -65,9 +67,17 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
 
   /** Takes a frame, to be written at the end of the turn or when there is room. False: hold back, or it was dropped. */
   put(frame: Frame): boolean {
-    if (this.#backlog.fits(frame) || !this.#takesMore()) return this.#queue(frame)
-    this.#write(frame)
-    return !this.#isFull
+    // A burst over the bound is no lag while the kernel takes it.
+    if (!this.#isFull && !this.#backlog.fits(frame)) this._flush()
+    const dropped = this.#backlog.offer(frame, this.#isFull)
+    if (dropped !== 0) this.#owner._overflowed(dropped)
+    if (!this.#isFull) this.#flushSoon()
+    return dropped === 0 && !this.#isFull
+  }
+
+  /** Whether a frame may be written past the queue: nothing waits, and nothing is to be waited for. */
+  get takesNow(): boolean {
+    return this.#isImmediate && !this.#isFlushDue && !this.#isFull && this.#state === 'open'
   }
 
   /** Goes on with what waited elsewhere, when nothing waits here. */
@@ -109,7 +119,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     this.#flushesAt = Number.POSITIVE_INFINITY
     while (!this.#isFull && this.#backlog.length > 0) {
       const run = this.#backlog.take(clock.now)
-      if (run) this.#write(run)
+      if (run) this.write(run)
       else return void this.#flushAt(this.#backlog.nextAt())
     }
     if (this.isIdle && !this.isOver) this.#emptied()
@@ -142,23 +152,10 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     if (now >= this.#stallsAt()) this.cut('stalled')
     else if (now >= this.#beatsAt()) {
       this.#transport.probe()
-      this.#write(HEARTBEAT)
+      this.write(HEARTBEAT)
     }
     if (now >= this.#expiresAt && this.#state === 'open') this.#owner._expired()
     this.#sleep()
-  }
-
-  // A burst over the bound is no lag while the kernel takes it.
-  #takesMore(): boolean {
-    if (!this.#isFull) this._flush()
-    return this.isIdle
-  }
-
-  #queue(frame: Frame): boolean {
-    const dropped = this.#backlog.offer(frame, this.#isFull)
-    if (dropped !== 0) this.#owner._overflowed(dropped)
-    if (!this.#isFull) this.#flushSoon()
-    return dropped === 0 && !this.#isFull
   }
 
   #flushSoon(): void {
@@ -175,7 +172,8 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     this.#sleep()
   }
 
-  #write(frame: Frame): void {
+  /** Writes a frame, when it `takesNow`. */
+  write(frame: Frame): void {
     if (this.isOver) return
     this.#lastWrite = clock.now
     this.sentEvents += frame.events

@@ -15,12 +15,7 @@ const UNSAFE = /[\r\n\0]/
  * Throws `SseError`: `ERR_SSE_EVENT`, `ERR_SSE_EVENT_NAME`, `ERR_SSE_ID`, `ERR_SSE_RETRY`, `ERR_SSE_DATA`.
  */
 export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): string {
-  if (typeof event !== 'object' || event === null) {
-    throw new SseError(
-      'ERR_SSE_EVENT',
-      `An event is an object such as { data: 'text' }, not ${describe(event)}.`,
-    )
-  }
+  checkEvent(event)
   const { event: name, data, id, retry } = event
   let text = ''
   if (retry !== undefined) text = `retry: ${checkedRetry(retry)}\n`
@@ -28,6 +23,15 @@ export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): 
   if (id !== undefined) text += `id: ${checkedId(id)}\n`
   if (name !== undefined && name !== '') text += `event: ${checkedName(name)}\n`
   return `${text}${encodeLines('data: ', typeof data === 'string' ? data : serialized(data, serialize))}\n`
+}
+
+/** Throws `SseError` `ERR_SSE_EVENT` for what is no object. */
+export function checkEvent(event: unknown): void {
+  if (typeof event === 'object' && event !== null) return
+  throw new SseError(
+    'ERR_SSE_EVENT',
+    `An event is an object such as { data: 'text' }, not ${describe(event)}.`,
+  )
 }
 
 /** A comment, one line for each line of the text. It leaves an event that follows it untouched. */

@@ -30,10 +30,15 @@ interface Checkpoint extends Envelope {
 type NamedEvent<Name extends string, Data> = Envelope &
   (Name extends 'message' ? { event?: Name | undefined } : { event: Name }) & { data: Data }
 
+/** An event that a client dispatches: name and data as a pair of the `EventMap`. */
+export type DataEvent<Events extends EventMap = AnyEvents> = string extends keyof Events
+  ? LooseEvent<Events[keyof Events & string]>
+  : { [Name in keyof Events & string]: NamedEvent<Name, Events[Name]> }[keyof Events & string]
+
 /**
  * What the application says. With an `EventMap`, name and data are checked as a pair. An event without data is a
  * checkpoint: it moves the client's last event id and dispatches nothing.
  */
-export type SseEvent<Events extends EventMap = AnyEvents> = string extends keyof Events
-  ? LooseEvent<Events[keyof Events & string]>
-  : { [Name in keyof Events & string]: NamedEvent<Name, Events[Name]> }[keyof Events & string] | Checkpoint
+export type SseEvent<Events extends EventMap = AnyEvents> =
+  | DataEvent<Events>
+  | (string extends keyof Events ? never : Checkpoint)

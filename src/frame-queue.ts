@@ -97,24 +97,28 @@ export function takeRun(
 ): Frame | undefined {
   const first = queue.shift()
   if (first === undefined || queue.length === 0) return first
-  const run = [first]
+  const run: [Frame, ...Frame[]] = [first]
   let room = maxBytes - first.size
   for (let next = queue.peek(); next && next.size <= room && run.length < maxFrames; next = queue.peek()) {
     room -= next.size
     run.push(next)
     queue.shift()
   }
-  return run.length === 1 ? first : joined(run)
+  return joined(run)
 }
 
 let lastRun: readonly Frame[] = []
 let lastJoined: Frame | undefined
 
-// Streams of one channel hold the same run when they are flushed one after the other: they share its bytes.
-function joined(run: readonly Frame[]): Frame {
-  if (lastJoined && run.length === lastRun.length && run.every((frame, i) => frame === lastRun[i]))
-    return lastJoined
+/** A run as one frame to write. Streams that hold the same run one after the other share its bytes. */
+export function joined(run: readonly [Frame, ...Frame[]]): Frame {
+  if (run.length === 1) return run[0]
+  if (lastJoined && isSame(run, lastRun)) return lastJoined
   lastRun = run
   lastJoined = Frame.join(run)
   return lastJoined
+}
+
+function isSame(run: readonly Frame[], other: readonly Frame[]): boolean {
+  return run === other || (run.length === other.length && run.every((frame, i) => frame === other[i]))
 }

@@ -1,3 +1,4 @@
+import { Audience } from './audience.ts'
 import { Channel, type ChannelOptions } from './channel.ts'
 import {
   between,
@@ -9,7 +10,7 @@ import {
   withDefaults,
 } from './check-options.ts'
 import { spread } from './deadlines.ts'
-import type { Serialize } from './encode.ts'
+import { checkEvent, type Serialize } from './encode.ts'
 import { describe, SseError } from './errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 import { eventFrame } from './frame.ts'
@@ -57,8 +58,9 @@ export class Hub {
   readonly _log: EventLog
   /** @internal */
   readonly _gapEvent: string | false
+  /** @internal */
+  readonly _audience = new Audience()
   readonly #serialize: Serialize
-  readonly #live = new Map<string, Set<Subscription>>()
   readonly #subscriptions = new Map<SseStream, Subscription>()
   // Where streams go on that left the hub and are still open.
   readonly #goesOnFrom = new WeakMap<SseStream, Position>()
@@ -66,8 +68,6 @@ export class Hub {
   #isShutDown = false
   #graceMs = 0
   #closed: Promise<void> | undefined
-  // While an entry is told: what is to be done when everybody has it.
-  #afterTelling: Array<() => void> | undefined
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: HubOptions = {}) {
@@ -77,7 +77,7 @@ export class Hub {
     this.#serialize = options.serialize ?? JSON.stringify
     this._log.open({
       entry: (id, channel, event, options) => this.#entry(id, channel, event, options),
-      onEntry: (entry) => this.#tell(entry),
+      onEntry: (entry) => this._audience.tell(entry),
     })
   }
 
@@ -110,9 +110,8 @@ export class Hub {
     // A copy: it stands for this call, and only this call is undone.
     const own = { ...options }
     const names = [...channels]
-    // A stream that has not been told of the entry yet would go on behind it.
-    if (this.#afterTelling) this.#afterTelling.push(() => subscription.add(names, own))
-    else subscription.add(names, own)
+    // A stream that has not been told of an entry yet would go on behind it.
+    this._audience.inTurn(() => subscription.add(names, own))
     return () => subscription.remove(names, own)
   }
 
@@ -150,38 +149,15 @@ export class Hub {
     if (this.#isShutDown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: nothing more is published.')
     // What is published while an entry is told, by a filter say, comes after it for everybody.
-    while (this.#afterTelling) await null
+    while (this._audience.isDisturbed) await null
     return this._log.append(channel, event, options)
   }
 
   #entry(id: string, channel: string, published: SseEvent, { conflate = false }: AppendOptions): LogEntry {
     const key = `${channel}\n${published.key ?? (published.event || 'message')}`
     const event = { ...published, id }
-    return { id, channel, event, frame: eventFrame({ ...event, key }, this.#serialize, conflate) }
-  }
-
-  #tell(entry: LogEntry): void {
-    const after: Array<() => void> = []
-    this.#afterTelling = after
-    try {
-      for (const subscription of this.#live.get(entry.channel) ?? []) subscription.deliver(entry)
-    } finally {
-      this.#afterTelling = undefined
-      for (const follow of after) follow()
-    }
-  }
-
-  /** @internal */
-  _attach(channel: string, subscription: Subscription): void {
-    const live = this.#live.get(channel)
-    if (live) live.add(subscription)
-    else this.#live.set(channel, new Set([subscription]))
-  }
-
-  /** @internal */
-  _detach(channel: string, subscription: Subscription): void {
-    const live = this.#live.get(channel)
-    if (live?.delete(subscription) && live.size === 0) this.#live.delete(channel)
+    const frame = this._audience.undisturbed(() => eventFrame({ ...event, key }, this.#serialize, conflate))
+    return { id, channel, event, frame }
   }
 
   /** @internal */
@@ -203,8 +179,7 @@ export class Hub {
 }
 
 function sendAway(stream: SseStream, retry: number): void {
-  if (retry > 0) stream.send({ retry: spread(retry) })
-  stream.close()
+  stream.close({ retry: retry > 0 ? spread(retry) : undefined })
 }
 
 function checkNames(names: readonly string[]): void {
@@ -215,12 +190,7 @@ function checkNames(names: readonly string[]): void {
 }
 
 function checkPublished(event: SseEvent): void {
-  if (typeof event !== 'object' || event === null) {
-    throw new SseError(
-      'ERR_SSE_EVENT',
-      `An event is an object such as { data: 'text' }, not ${describe(event)}.`,
-    )
-  }
+  checkEvent(event)
   if (event.id !== undefined)
     throw new SseError('ERR_SSE_ID', 'The log gives the id: publish the event without one.')
   if (event.data === undefined)

@@ -12,8 +12,9 @@ import {
 import type { Serialize } from './encode.ts'
 import { describe } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
+import type { OnGap } from './gap.ts'
 import type { RateLimit } from './pace.ts'
-import type { OnGap, Replay } from './replay.ts'
+import type { Replay } from './replay.ts'
 
 export type HeaderValue = string | number | string[]
 

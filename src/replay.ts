@@ -1,24 +1,15 @@
 import { Backlog } from './backlog.ts'
 import { clock } from './clock.ts'
 import type { Connection } from './connection.ts'
-import { gapChannel, replayChannel } from './diagnostics.ts'
+import { replayChannel } from './diagnostics.ts'
 import { SseError } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
 import { eventFrame } from './frame.ts'
+import { type Gap, sendSnapshots } from './gap.ts'
 import type { Position } from './negotiate.ts'
 import type { Settings } from './options.ts'
-import { AHEAD, closeSource, readSource, type Source, type Stops } from './source.ts'
+import { AHEAD, closeSource, type MaybePromise, readSource, type Source, type Stops } from './source.ts'
 import type { SseStream } from './stream.ts'
-
-/** Events were lost for a client, or it cannot be told whether any were. */
-export interface Gap {
-  /** Where the client stopped. Undefined when what it sent cannot be an id. A client's input: check it before use. */
-  readonly lastEventId: string | undefined
-  /** `unknown`: the replay does not reach back to the id. `unreadable`: what the client sent is no id. */
-  readonly reason: 'unknown' | 'unreadable'
-}
-
-type MaybePromise<T> = T | Promise<T>
 
 /**
  * Yields the events strictly after `lastEventId`, or answers `'gap'` when it cannot be told which these are. Nothing
@@ -28,16 +19,6 @@ export type Replay<Events extends EventMap = AnyEvents> = (
   lastEventId: string,
   stream: SseStream<Events>,
 ) => MaybePromise<Source<Events> | 'gap' | undefined>
-
-/**
- * May return events, a snapshot say, that are sent in place of the gap event, before anything else. What is sent live
- * while the snapshot is taken follows it, whether the snapshot holds it or not.
- */
-export type OnGap<Events extends EventMap = AnyEvents> = (
-  gap: Gap,
-  stream: SseStream<Events>,
-  // biome-ignore lint/suspicious/noConfusingVoidType: a hook that only takes note returns nothing.
-) => MaybePromise<Source<Events> | undefined | void>
 
 /**
  * What a client missed, on its way. It goes first, at the pace of the client; what is sent live meanwhile waits behind
@@ -91,18 +72,18 @@ export class ReplayRun {
     const id = typeof position === 'object' ? position.id : undefined
     const missed = id === undefined ? 'gap' : await replay?.(id, this.#stream)
     if (missed === undefined || (missed === 'gap' && this.#isStopped)) return
-    if (missed !== 'gap') return this.#sendAll(missed, maxReplayEvents)
+    if (missed !== 'gap') return void (await this.#sendAll(missed, maxReplayEvents))
     const gap: Gap = { lastEventId: id, reason: id === undefined ? 'unreadable' : 'unknown' }
-    if (gapChannel.hasSubscribers) gapChannel.publish({ stream: this.#stream, gap })
-    const snapshot = await onGap?.(gap, this.#stream)
-    if (snapshot) return this.#sendAll(snapshot, Number.POSITIVE_INFINITY)
-    if (gapEvent) return this.#sendAll([{ event: gapEvent, data: { reason: gap.reason } }], 1)
+    const hasSnapshot = await sendSnapshots(gap, this.#stream, [onGap], (snapshot) =>
+      this.#sendAll(snapshot, Number.POSITIVE_INFINITY),
+    )
+    if (!hasSnapshot && gapEvent) await this.#sendAll([{ event: gapEvent, data: { reason: gap.reason } }], 1)
   }
 
-  async #sendAll(source: unknown, limit: number): Promise<void> {
+  async #sendAll(source: unknown, limit: number): Promise<boolean> {
     // The client may have left while the application was asked.
-    if (this.#isStopped) return void (await closeSource(source))
-    await readSource(source, this.#stops, (event) => {
+    if (this.#isStopped) return closeSource(source)
+    return readSource(source, this.#stops, (event) => {
       if (this.#events === limit) throw tooLong(limit)
       this.#events += 1
       const keepsUp = this.#connection.put(eventFrame(event, this.#settings.serialize))

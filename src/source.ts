@@ -6,6 +6,8 @@ import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 /** What a source may yield: an event, or a piece of text, which becomes the data of one. */
 export type SourceItem<Events extends EventMap = AnyEvents> = SseEvent<Events> | string | Uint8Array
 
+export type MaybePromise<T> = T | Promise<T>
+
 /** Anything that yields events one after the other. */
 export type Source<Events extends EventMap = AnyEvents> =
   | (Iterable<SourceItem<Events>> & object)

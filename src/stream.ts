@@ -6,11 +6,13 @@ import { Connection } from './connection.ts'
 import { closeChannel, drainChannel, openChannel, overflowChannel } from './diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 import { commentFrame, eventFrame, type Frame } from './frame.ts'
+import { joined } from './frame-queue.ts'
 import type { Position } from './negotiate.ts'
 import type { Settings } from './options.ts'
 import { ReplayRun } from './replay.ts'
 import { AHEAD, closeSource, readSource, type Source, type Stops } from './source.ts'
 import { noTransport, type Transport } from './transports/transport.ts'
+import { settleTurn } from './turn.ts'
 
 export interface SseStreamEventMap {
   /** The client had fallen behind and has caught up: all that waited has left. */
@@ -88,12 +90,20 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** Resolves with true when nothing waits any more, with false when the stream is closed. Never rejects. */
   async drained(): Promise<boolean> {
+    settleTurn()
     await this.#connection.until(() => this.closed || (this.#connection.isIdle && !this.#replay))
     return !this.closed
   }
 
-  /** Ends the stream after what waits. Nothing can be sent any more. */
-  close(): void {
+  /**
+   * Ends the stream after what waits. Nothing can be sent any more. `retry` is when the client comes back, in ms; by
+   * default it is what it was told before. Throws `SseError` `ERR_SSE_RETRY`.
+   */
+  close({ retry }: { retry?: number | undefined } = {}): void {
+    settleTurn()
+    if (this.closed) return
+    const waiting = this.#replay?.behind ?? this.#connection.backlog
+    if (retry !== undefined) waiting.close(eventFrame({ retry }, JSON.stringify))
     this.#leave('server')
     // A replay that still runs is finished first, and what waits behind it.
     if (!this.#replay) this.#connection.end()
@@ -123,17 +133,20 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** Bytes that wait for the client, without what Node and the kernel hold. */
   get bufferedBytes(): number {
+    settleTurn()
     return this.#connection.backlog.bytes + (this.#replay?.behind.bytes ?? 0)
   }
 
   /** Events and comments that wait for the client. */
   get bufferedEvents(): number {
+    settleTurn()
     return this.#connection.backlog.length + (this.#replay?.behind.length ?? 0)
   }
 
-  /** @internal Sends a frame that is shared with other streams. */
-  _deliver(frame: Frame): boolean {
-    return !this.closed && this.#put(frame)
+  /** @internal Sends frames that are shared with other streams. Once the turn is over, they are one write. */
+  _deliver(run: readonly [Frame, ...Frame[]], isTurnOver: boolean): void {
+    if (isTurnOver && !this.#replay && this.#connection.takesNow) this.#connection.write(joined(run))
+    else for (const frame of run) this.#put(frame)
   }
 
   /** @internal Whether a sender that can wait should send this now, and not after `drained()`. */
@@ -143,9 +156,9 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return isIdle || (backlog.length > 0 && backlog.bytes < AHEAD && backlog.fits(frame))
   }
 
-  // --- Sending
-
   #put(frame: Frame): boolean {
+    settleTurn()
+    if (this.closed) return false
     if (!this.#replay) return this.#connection.put(frame)
     const dropped = this.#replay.behind.offer(frame, true)
     if (dropped !== 0) this._overflowed(dropped)
@@ -190,8 +203,6 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
       })
     }
   }
-
-  // --- Ending
 
   #cut(reason: CloseReason, error?: unknown): void {
     this.#leave(reason, error)

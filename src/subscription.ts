@@ -1,28 +1,31 @@
-import { gapChannel } from './diagnostics.ts'
+import type { Audience, Listener, Run } from './audience.ts'
+import { clock } from './clock.ts'
+import { replayChannel } from './diagnostics.ts'
 import { describe, SseError } from './errors.ts'
-import type { SseEvent } from './event.ts'
+import type { AnyEvents, DataEvent, EventMap } from './event.ts'
+import { type Gap, type OnGap, sendSnapshots } from './gap.ts'
 import type { EventLog, LogEntry } from './logs/event-log.ts'
 import type { Position } from './negotiate.ts'
-import type { Gap, OnGap } from './replay.ts'
-import { closeSource } from './source.ts'
+import { closeSource, type Source } from './source.ts'
 import type { SseStream } from './stream.ts'
 
 /** Whether a client may see an event. Runs on what is replayed as on what is live; what throws ends the stream. */
-export type Filter = (event: SseEvent, channel: string) => boolean
+export type Filter<Events extends EventMap = AnyEvents> = (
+  event: DataEvent<Events>,
+  channel: string,
+) => boolean
 
-export interface SubscribeOptions {
+export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
   /** Called when events were lost for the client. What it returns is sent first, in place of the gap event. */
-  onGap?: OnGap | undefined
-  filter?: Filter | undefined
+  onGap?: OnGap<Events> | undefined
+  filter?: Filter<Events> | undefined
 }
 
 /** What a subscription needs of its hub. */
 export interface SubscriptionOwner {
   readonly _log: EventLog
   readonly _gapEvent: string | false
-  /** Has live entries of a channel delivered. */
-  _attach(channel: string, subscription: Subscription): void
-  _detach(channel: string, subscription: Subscription): void
+  readonly _audience: Audience
   /** Is told where another subscription of the stream goes on. */
   _ended(subscription: Subscription, goesOnFrom: Position): void
 }
@@ -34,7 +37,7 @@ const PAGE = 500
  * One stream on the channels of one hub: a single place in the log for all of them. It reads the log from where the
  * client stopped, at the client's pace, and goes live in the step that finds nothing more to read.
  */
-export class Subscription {
+export class Subscription implements Listener {
   readonly stream: SseStream
   readonly #owner: SubscriptionOwner
   readonly #from: Position
@@ -49,6 +52,9 @@ export class Subscription {
   #left: Set<string> | undefined
   #state: 'new' | 'reading' | 'live' | 'ended' = 'new'
   #isCatchingUp = false
+  // A stream that never had a filter is not asked for one.
+  #hasFilter = false
+  #replayed = 0
 
   constructor(stream: SseStream, owner: SubscriptionOwner, from: Position) {
     this.stream = stream
@@ -64,6 +70,7 @@ export class Subscription {
   add(channels: readonly string[], options: SubscribeOptions): void {
     const added = channels.filter((channel) => !this.#followed.has(channel))
     for (const channel of channels) this.#followed.set(channel, options)
+    this.#hasFilter ||= options.filter !== undefined
     if (this.#state === 'new' || this.#state === 'ended' || added.length === 0) return
     const late = added.filter((channel) => !this.#left?.has(channel))
     this.#late = [...(this.#late ?? []), ...late]
@@ -81,13 +88,14 @@ export class Subscription {
     const goesOnFrom = this.#goesOnFrom
     this.#state = 'ended'
     this.stream.off('close', this.end)
-    for (const channel of this.#followed.keys()) this.#owner._detach(channel, this)
+    for (const channel of this.#followed.keys()) this.#owner._audience.remove(channel, this)
     this.#owner._ended(this, goesOnFrom)
   }
 
-  /** Takes an entry, live or read. */
-  deliver(entry: LogEntry): void {
-    if (this.#passes(entry)) this.stream._deliver(entry.frame)
+  /** Takes what was published on a channel. */
+  deliver({ entries, frames }: Run, isTurnOver: boolean): void {
+    if (!this.#hasFilter) this.stream._deliver(frames, isTurnOver)
+    else for (const entry of entries) if (this.#passes(entry)) this.stream._deliver([entry.frame], false)
   }
 
   get #goesOnFrom(): Position {
@@ -103,14 +111,14 @@ export class Subscription {
 
   #leave(channel: string): void {
     this.#followed.delete(channel)
-    this.#owner._detach(channel, this)
+    this.#owner._audience.remove(channel, this)
     if (this.#state !== 'live' || typeof this.#from !== 'object') return
     this.#left ??= new Set()
     this.#left.add(channel)
   }
 
   #readAgain(): void {
-    for (const channel of this.#followed.keys()) this.#owner._detach(channel, this)
+    for (const channel of this.#followed.keys()) this.#owner._audience.remove(channel, this)
     this.#place = this.#owner._log.head
     this.#state = 'reading'
     // The loop that has just gone live may not have seen it yet: then it goes on.
@@ -119,14 +127,26 @@ export class Subscription {
 
   async #catchUp(): Promise<void> {
     if (this.#state === 'ended') return
+    const isResuming = this.#state === 'new' && this.#from !== 'new'
+    const startedAt = clock.now
+    let error: unknown
     this.#state = 'reading'
     this.#isCatchingUp = true
     try {
       while (this.#isReading) await this.#step()
-    } catch (error) {
-      this.#fail(error)
+    } catch (failure) {
+      error = failure
+      this.#fail(failure)
     }
     this.#isCatchingUp = false
+    if (isResuming) this.#report(startedAt, error)
+  }
+
+  #report(startedAt: number, error: unknown): void {
+    if (!replayChannel.hasSubscribers) return
+    const { stream } = this
+    const isWhole = this.#state === 'live'
+    replayChannel.publish({ stream, events: this.#replayed, duration: clock.now - startedAt, isWhole, error })
   }
 
   // What fails after it was left concerns nobody.
@@ -139,7 +159,8 @@ export class Subscription {
     if (!this.#isReading) return
     if (this.#jumpsTo !== undefined) return this.#tellGap(this.#jumpsTo)
     const answer = this.#owner._log.read([...this.#followed.keys()], this.#place, PAGE)
-    const page = answer instanceof Promise ? await answer : answer
+    // What is there at once is not waited for: nothing may come between an empty page and going live.
+    const page = answer === 'gap' || Array.isArray(answer) ? answer : await answer
     // A page that lacks a channel is read again with it.
     if (!this.#isReading || this.#late) return
     if (page === 'gap') this.#jumpsTo = this.#owner._log.head
@@ -160,7 +181,7 @@ export class Subscription {
 
   #goLive(): void {
     this.#state = 'live'
-    for (const channel of this.#followed.keys()) this.#owner._attach(channel, this)
+    for (const channel of this.#followed.keys()) this.#owner._audience.add(channel, this)
   }
 
   async #send(page: readonly LogEntry[]): Promise<void> {
@@ -168,37 +189,31 @@ export class Subscription {
       if (!this.stream._hasRoomFor(entry.frame)) await this.stream.drained()
       if (!this.#isReading || this.#late) return
       this.#place = entry.id
-      this.deliver(entry)
+      if (!this.#passes(entry)) continue
+      this.stream._deliver([entry.frame], false)
+      this.#replayed += 1
     }
   }
 
   async #tellGap(id: string): Promise<void> {
     const { stream } = this
     const { _gapEvent: gapEvent } = this.#owner
-    const gap: Gap = {
-      lastEventId: stream.lastEventId,
-      reason: this.#from === 'unreadable' ? 'unreadable' : 'unknown',
-    }
-    if (gapChannel.hasSubscribers) gapChannel.publish({ stream, gap })
+    const reason = this.#from === 'unreadable' ? 'unreadable' : 'unknown'
+    const gap: Gap = { lastEventId: stream.lastEventId, reason }
+    const hooks = new Set([...this.#followed.values()].map(({ onGap }) => onGap))
     // What is published while a snapshot is taken lies after the place to go on from: it follows the snapshot.
-    const hasSnapshot = await this.#sendSnapshots(gap)
+    const hasSnapshot = await sendSnapshots(gap, stream, hooks, (snapshot) => this.#sendSnapshot(snapshot))
+    // No policy drops it then.
+    await stream.drained()
     if (!this.#isReading) return
     if (hasSnapshot) stream.send({ id })
-    else if (gapEvent) stream.send({ event: gapEvent, id, data: { reason: gap.reason } })
+    else if (gapEvent) stream.send({ event: gapEvent, id, data: { reason } })
     this.#place = id
     this.#jumpsTo = undefined
   }
 
-  async #sendSnapshots(gap: Gap): Promise<boolean> {
-    let hasSnapshot = false
-    for (const onGap of new Set([...this.#followed.values()].map((options) => options.onGap))) {
-      const snapshot = await onGap?.(gap, this.stream)
-      if (!snapshot) continue
-      if (!this.#isReading) return closeSource(snapshot)
-      await this.stream.sendAll(snapshot)
-      hasSnapshot = true
-    }
-    return hasSnapshot
+  #sendSnapshot(snapshot: Source): Promise<boolean> {
+    return this.#isReading ? this.stream.sendAll(snapshot) : closeSource(snapshot)
   }
 
   #passes({ event, channel }: LogEntry): boolean {

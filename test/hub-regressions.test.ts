@@ -1,4 +1,5 @@
-import { expect, it, vi } from 'vitest'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { Backlog, OVERFLOW } from '../src/backlog.ts'
 import { Frame } from '../src/frame.ts'
 import { ConflatedQueue } from '../src/frame-queue.ts'
@@ -400,6 +401,7 @@ it('keeps the same key apart in two channels that conflate', async () => {
   for (const c of ['p', 'q']) await hub.channel(c, { conflate: true }).publish({ event: 'named', data: c })
   for (const c of ['p', 'q'])
     await hub.channel(c, { conflate: true }).publish({ event: 'named', data: `${c}2` })
+  await nextTurn()
   transport.drain()
   expect(read(transport)).toEqual(['message fill', 'message p', 'message q', 'named p2', 'named q2'])
 })
@@ -450,4 +452,125 @@ it('asks no filter for a stream that has closed', async () => {
   await settled()
   await hub.channel('a').publish({ data: 1 })
   expect(filter).not.toHaveBeenCalled()
+})
+
+it('gives what a serialiser publishes a place of its own, after the event it was asked for', async () => {
+  const hub = new Hub()
+  const { stream, transport } = fakeStream()
+  hub.subscribe(stream, ['a'])
+  await settled()
+  let nested: Promise<string> | undefined
+  const data = {
+    toJSON() {
+      nested ??= hub.channel('a').publish({ data: 'nested' })
+      return 'outer'
+    },
+  }
+  const id = await hub.channel('a').publish({ data })
+  expect(await nested).not.toBe(id)
+  await settled()
+  expect(read(transport)).toEqual(['message "outer"', 'message nested'])
+})
+it('follows a channel that a serialiser has a stream follow, from the event it was asked for', async () => {
+  const hub = new Hub()
+  const { stream, transport } = fakeStream()
+  hub.subscribe(stream, ['b'])
+  await settled()
+  await hub.channel('a').publish({
+    data: {
+      toJSON() {
+        hub.subscribe(stream, ['a'])
+        return 1
+      },
+    },
+  })
+  await hub.channel('a').publish({ data: 2 })
+  await settled()
+  expect(read(transport)).toEqual(['message 1', 'message 2'])
+})
+it.each(['drop-oldest', 'drop-newest', 'close'] as const)(
+  'tells a gap to a client whose queue is full, with overflow %s, when there is room for it',
+  async (overflow) => {
+    const hub = new Hub({ log: new MemoryLog({ maxEvents: 1 }) })
+    const start = await fill(hub, 3)
+    const { stream, transport } = fakeStream({ overflow, maxBufferedEvents: 2 }, start)
+    transport.isFull = true
+    stream.send({ data: 'own' })
+    await nextTurn()
+    stream.send({ data: 'own' })
+    stream.send({ data: 'own' })
+    hub.subscribe(stream, ['a'])
+    await settled()
+    transport.drain()
+    await settled()
+    await hub.channel('a').publish({ data: 'live' })
+    await settled()
+    expect(read(transport).slice(-2)).toEqual(['gap {"reason":"unknown"}', 'message live'])
+  },
+)
+it('sends a stream whose queue is full all of it and when to come back, at a shutdown', async () => {
+  const hub = new Hub()
+  const { stream, transport } = fakeStream({ maxBufferedEvents: 2 })
+  hub.subscribe(stream, ['a'])
+  await settled()
+  transport.isFull = true
+  for (let i = 0; i < 3; i++) {
+    await hub.channel('a').publish({ data: i })
+    await settled()
+  }
+  const down = hub.shutdown()
+  transport.drain()
+  transport.lose()
+  await down
+  expect(stream.closeReason).toBe('server')
+  expect(transport.writes.join('')).toMatch(/data: 2\n\nretry: \d+\n$/)
+})
+it.each([
+  ['all that it missed', 4, true],
+  ['a part of it, and left', 1, false],
+])('says in the metrics when a client was replayed %s', async (_what, room, isWhole) => {
+  const hub = new Hub()
+  const start = await fill(hub, 4, 'a', 20_000)
+  const replayed = vi.fn()
+  subscribe('spillway:stream:replay', replayed)
+  onTestFinished(() => void unsubscribe('spillway:stream:replay', replayed))
+  const { stream, transport } = fakeStream({}, start)
+  transport.isFull = !isWhole
+  hub.subscribe(stream, ['a'], { filter: ({ data }) => !String(data).startsWith('2') || !isWhole })
+  await settled()
+  if (!isWhole) transport.lose()
+  await settled()
+  await hub.channel('a').publish({ data: 'live' })
+  const message = {
+    stream,
+    events: isWhole ? 3 : room,
+    duration: expect.any(Number),
+    isWhole,
+    error: undefined,
+  }
+  expect(replayed).toHaveBeenCalledExactlyOnceWith(message, 'spillway:stream:replay')
+})
+it('says nothing of a replay in the metrics for a new client', async () => {
+  const hub = new Hub()
+  const replayed = vi.fn()
+  subscribe('spillway:stream:replay', replayed)
+  onTestFinished(() => void unsubscribe('spillway:stream:replay', replayed))
+  const { stream } = fakeStream()
+  hub.subscribe(stream, ['a'])
+  await settled()
+  hub.subscribe(stream, ['b'])
+  await settled()
+  expect(replayed).not.toHaveBeenCalled()
+})
+it('counts an event that is larger than the bound against the rate', async () => {
+  const { stream, transport } = fakeStream({
+    maxBufferedBytes: 100,
+    rateLimit: { eventsPerSecond: 1, burst: 1 },
+  })
+  stream.send({ data: 'x'.repeat(200) })
+  await nextTurn()
+  stream.send({ data: 'next' })
+  await nextTurn()
+  expect(transport.writes).toHaveLength(1)
+  expect(stream.bufferedEvents).toBe(1)
 })

@@ -269,6 +269,18 @@ describe('a filter', () => {
     expect(read(transport)).toEqual(['message 2', 'message 4', 'message 6', 'message 8'])
   })
 
+  it('goes on when the stream follows another channel without one', async () => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+    hub.channel('a').subscribe(stream, { filter: onlyEven })
+    hub.channel('b').subscribe(stream)
+    await settled()
+    for (let i = 0; i < 4; i++)
+      for (const channel of ['a', 'b']) await hub.channel(channel).publish({ data: i })
+    await settled()
+    expect(read(transport)).toEqual(['0', '0', '1', '2', '2', '3'].map((i) => `message ${i}`))
+  })
+
   it('sees the event with its id, and the channel', async () => {
     const hub = new Hub()
     const filter = vi.fn(() => true)
@@ -276,6 +288,7 @@ describe('a filter', () => {
     hub.subscribe(stream, ['a'], { filter })
     await settled()
     const id = await hub.channel('a').publish({ event: 'tick', data: { n: 1 } })
+    await settled()
     expect(filter).toHaveBeenCalledWith({ event: 'tick', data: { n: 1 }, id }, 'a')
   })
 
@@ -438,6 +451,13 @@ describe('types', () => {
       prices.publish({ event: 'halt', data: { value: 1 } })
       // @ts-expect-error the log gives the id
       prices.publish({ event: 'halt', data: 'x', id: '1' })
+      // @ts-expect-error an event has data
+      prices.publish({})
+      prices.subscribe({} as SseStream, {
+        filter: (event) => event.event === 'halt' || event.data.value > 1,
+        // @ts-expect-error no event of the channel
+        onGap: () => [{ event: 'board', data: 1 }],
+      })
     }
     expect(publish).toBeTypeOf('function')
     expectTypeOf(prices.subscribe)
