@@ -41,7 +41,7 @@ export class Clock {
   #start(): void {
     this.#tick = Math.floor(this.#read() / TICK)
     this.#timer = setInterval(() => this.#advance(), TICK)
-    this.#timer.unref()
+    this.#timer.unref?.()
   }
 
   #stop(): void {

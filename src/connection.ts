@@ -2,9 +2,10 @@ import { Backlog } from './backlog.ts'
 import { clock, type Sleeper } from './clock.ts'
 import type { CloseReason } from './close-reason.ts'
 import type { ConnectionOwner } from './connection-owner.ts'
-import { expiry, nextBeat } from './deadlines.ts'
+import { expiry, NEVER, nextBeat } from './deadlines.ts'
 import { Frame } from './frame.ts'
 import type { Settings } from './options.ts'
+import { AHEAD } from './source.ts'
 import type { Transport, TransportOwner } from './transports/transport.ts'
 import { type Flushable, flushAfterTurn } from './turn.ts'
 import { Waiters } from './waiters.ts'
@@ -27,10 +28,9 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   #state: 'open' | 'ending' | 'ended' | 'over' = 'open'
   #isFlushDue = false
   // When a flush is due that is not at the end of a turn.
-  #flushesAt = Number.POSITIVE_INFINITY
+  #flushesAt = NEVER
   #isFull = false
-  #isLagging = false
-  #lagSince = 0
+  #lagSince: number | undefined
   #lastWrite = this.openedAt
   #bed = 0
   #waiters: Waiters | undefined
@@ -80,6 +80,12 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     return this.#isImmediate && !this.#isFlushDue && !this.#isFull && this.#state === 'open'
   }
 
+  /** Whether a sender that can wait should send this now, and not when all has left. */
+  hasRoomFor(frame: Frame): boolean {
+    const { length, bytes } = this.#backlog
+    return this.isIdle || (length > 0 && bytes < AHEAD && this.#backlog.fits(frame))
+  }
+
   /** Goes on with what waited elsewhere, when nothing waits here. */
   continueWith(backlog: Backlog): void {
     this.#backlog = backlog
@@ -116,7 +122,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   /** @internal */
   _flush(): void {
     this.#isFlushDue = false
-    this.#flushesAt = Number.POSITIVE_INFINITY
+    this.#flushesAt = NEVER
     while (!this.#isFull && this.#backlog.length > 0) {
       const run = this.#backlog.take(clock.now)
       if (run) this.write(run)
@@ -193,14 +199,13 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   #beginLag(): void {
-    if (!this.#isLagging) this.#lagSince = clock.now
-    this.#isLagging = true
+    this.#lagSince ??= clock.now
   }
 
   #emptied(): void {
-    const wasLagging = this.#isLagging
-    this.#isLagging = false
-    if (wasLagging) this.#owner._caughtUp(clock.now - this.#lagSince)
+    const since = this.#lagSince
+    this.#lagSince = undefined
+    if (since !== undefined) this.#owner._caughtUp(clock.now - since)
     this.notify()
     if (this.#state === 'ending' && this.isIdle) this.#sendEnd()
   }
@@ -228,19 +233,17 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
 
   #stallsAt(): number {
     const { stallTimeout } = this.#settings
-    return this.#isFull && stallTimeout > 0 ? this.#lastWrite + stallTimeout : Number.POSITIVE_INFINITY
+    return this.#isFull && stallTimeout > 0 ? this.#lastWrite + stallTimeout : NEVER
   }
 
   #beatsAt(): number {
-    return this.#isFull
-      ? Number.POSITIVE_INFINITY
-      : nextBeat(this.#lastWrite, this.#settings.heartbeat, this.#phase)
+    return this.#isFull ? NEVER : nextBeat(this.#lastWrite, this.#settings.heartbeat, this.#phase)
   }
 
   #sleep(): void {
     clock.forget(this, this.#bed)
     if (this.isOver) return
-    const expiresAt = this.#state === 'open' ? this.#expiresAt : Number.POSITIVE_INFINITY
+    const expiresAt = this.#state === 'open' ? this.#expiresAt : NEVER
     const deadline = Math.min(this.#flushesAt, this.#stallsAt(), this.#beatsAt(), expiresAt)
     this.#bed = Number.isFinite(deadline) ? clock.sleep(this, deadline) : 0
   }

@@ -1,4 +1,13 @@
-import { channel } from 'node:diagnostics_channel'
+import type { Channel, channel as channelOf } from 'node:diagnostics_channel'
+
+// Not imported: edge runtimes have no such module, and refuse a program that names it.
+const diagnostics = globalThis.process?.getBuiltinModule?.('node:diagnostics_channel') as
+  | { readonly channel: typeof channelOf }
+  | undefined
+
+function channel(name: string): Pick<Channel, 'name' | 'hasSubscribers' | 'publish'> {
+  return diagnostics?.channel(name) ?? { name, hasSubscribers: false, publish() {} }
+}
 
 /*
  * What can be watched, by `diagnostics_channel.subscribe(name, …)`. A message is put together only when somebody

@@ -8,7 +8,7 @@ import { eventFrame } from './frame.ts'
 import { type Gap, sendSnapshots } from './gap.ts'
 import type { Position } from './negotiate.ts'
 import type { Settings } from './options.ts'
-import { AHEAD, closeSource, type MaybePromise, readSource, type Source, type Stops } from './source.ts'
+import { closeSource, type MaybePromise, readSource, type Source, type Stops } from './source.ts'
 import type { SseStream } from './stream.ts'
 
 /**
@@ -83,11 +83,13 @@ export class ReplayRun {
   async #sendAll(source: unknown, limit: number): Promise<boolean> {
     // The client may have left while the application was asked.
     if (this.#isStopped) return closeSource(source)
-    return readSource(source, this.#stops, (event) => {
+    return readSource(source, this.#stops, async (event) => {
       if (this.#events === limit) throw tooLong(limit)
+      const frame = eventFrame(event, this.#settings.serialize)
+      if (!this.#connection.hasRoomFor(frame)) await this.#room()
       this.#events += 1
-      const keepsUp = this.#connection.put(eventFrame(event, this.#settings.serialize))
-      return (keepsUp && this.#connection.backlog.bytes < AHEAD) || this.#room()
+      this.#connection.put(frame)
+      return !this.#connection.isOver
     })
   }
 

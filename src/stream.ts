@@ -10,7 +10,7 @@ import { joined } from './frame-queue.ts'
 import type { Position } from './negotiate.ts'
 import type { Settings } from './options.ts'
 import { ReplayRun } from './replay.ts'
-import { AHEAD, closeSource, readSource, type Source, type Stops } from './source.ts'
+import { closeSource, readSource, type Source, type Stops } from './source.ts'
 import { noTransport, type Transport } from './transports/transport.ts'
 import { settleTurn } from './turn.ts'
 
@@ -82,9 +82,11 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   async sendAll(source: Source<Events>): Promise<boolean> {
     this.#stops ??= new Set()
     if (this.closed) return closeSource(source)
-    return readSource(source, this.#stops, (event) => {
-      const keepsUp = this.send(event as SseEvent<Events>) && this.bufferedBytes < AHEAD
-      return keepsUp || this.drained()
+    return readSource(source, this.#stops, async (event) => {
+      const frame = eventFrame(event, this.#settings.serialize)
+      if (!this._hasRoomFor(frame)) await this.drained()
+      this.#put(frame)
+      return !this.closed
     })
   }
 
@@ -151,9 +153,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal Whether a sender that can wait should send this now, and not after `drained()`. */
   _hasRoomFor(frame: Frame): boolean {
-    if (this.closed || this.#replay) return false
-    const { isIdle, backlog } = this.#connection
-    return isIdle || (backlog.length > 0 && backlog.bytes < AHEAD && backlog.fits(frame))
+    return !this.closed && !this.#replay && this.#connection.hasRoomFor(frame)
   }
 
   #put(frame: Frame): boolean {
@@ -198,7 +198,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     try {
       this.emit(name, ...(args as never))
     } catch (error) {
-      process.nextTick(() => {
+      queueMicrotask(() => {
         throw error
       })
     }
@@ -237,7 +237,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#replay?.stop()
     if (closeChannel.hasSubscribers) closeChannel.publish({ stream: this, ...this.#summary() })
     const told = this.#closeReason ?? reason
-    process.nextTick(() => this.emit('close', told, this.#error))
+    queueMicrotask(() => this.emit('close', told, this.#error))
   }
 
   #summary() {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Clock, TICK } from '../src/clock.ts'
 import { expiry, nextBeat } from '../src/deadlines.ts'
 
@@ -47,9 +47,61 @@ describe('Clock', () => {
     const clock = new Clock()
     const wakes: number[] = []
     for (const delay of [500, 1500, 2500]) clock.sleep(sleeper(wakes), clock.now + delay)
-    vi.setSystemTime(vi.getMockedSystemTime()?.valueOf() ?? 0)
-    vi.advanceTimersByTime(3000)
-    expect(wakes).toHaveLength(3)
+    const blocked = vi.spyOn(performance, 'now').mockReturnValue(clock.now + 2000)
+    onTestFinished(() => blocked.mockRestore())
+    vi.advanceTimersByTime(TICK)
+    expect(wakes).toHaveLength(2)
+  })
+
+  it('wakes nobody before the deadline, wherever in a tick it lies', () => {
+    const clock = new Clock()
+    const start = clock.now
+    const early: number[] = []
+    for (let delay = 1000; delay < 1000 + 2 * TICK; delay += 7) {
+      clock.sleep({ _wake: (now) => now < start + delay && early.push(delay) }, start + delay)
+    }
+    vi.advanceTimersByTime(1000 + 4 * TICK)
+    expect(early).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('wakes the others of a tick that one of them was forgotten from', () => {
+    const clock = new Clock()
+    const wakes: number[] = []
+    const forgotten = sleeper([])
+    const tick = clock.sleep(forgotten, clock.now + 1000)
+    clock.sleep(sleeper(wakes), clock.now + 1000)
+    clock.forget(forgotten, tick)
+    vi.advanceTimersByTime(1000 + 2 * TICK)
+    expect(wakes).toHaveLength(1)
+  })
+
+  it('tells the time of the last tick while somebody sleeps, and the exact time while nobody does', () => {
+    const clock = new Clock()
+    const start = clock.now
+    vi.advanceTimersByTime(30)
+    expect(clock.now).toBe(start + 30)
+    const bed = sleeper([])
+    const tick = clock.sleep(bed, clock.now + 1000)
+    vi.advanceTimersByTime(TICK - 1)
+    expect(clock.now).toBe(start + 30)
+    vi.advanceTimersByTime(1)
+    expect(clock.now).toBe(start + 30 + TICK)
+    clock.forget(bed, tick)
+    vi.advanceTimersByTime(30)
+    expect(clock.now).toBe(start + 60 + TICK)
+  })
+
+  it('does not keep the process alive (rule 33)', () => {
+    vi.useRealTimers()
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+    const before = timers()
+    const clock = new Clock()
+    const bed = sleeper([])
+    const tick = clock.sleep(bed, clock.now + 60_000)
+    const during = timers()
+    clock.forget(bed, tick)
+    expect(during).toBe(before)
   })
 
   it('does not wake a sleeper that another of the same tick has forgotten', () => {

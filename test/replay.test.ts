@@ -1,5 +1,7 @@
-import { describe, expect, it, vi } from 'vitest'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { SseEvent } from '../src/event.ts'
+import { Hub } from '../src/hub.ts'
 import type { SseStreamOptions } from '../src/options.ts'
 import { parseEvents } from './support/parse.ts'
 import { deferred } from './support/serve.ts'
@@ -159,6 +161,29 @@ describe('replay', () => {
     expect(transport.isEnded).toBe(true)
   })
 
+  it('is finished before a close that says when to come back', async () => {
+    const { stream, transport } = fakeStream({ replay: after }, '4')
+    stream.send({ data: 'live' })
+    stream.close({ retry: 5_000 })
+    await settled()
+    expect(transport.writes.join('')).toMatch(/^id: 5\ndata: event 5\n\ndata: live\n\nretry: 5000\n$/)
+  })
+
+  it('conflates what is sent meanwhile in a channel that conflates', async () => {
+    const hub = new Hub()
+    const prices = hub.channel('prices', { conflate: true })
+    const asked = deferred<undefined>()
+    const { stream, transport } = fakeStream({ replay: () => asked.promise }, '0')
+    prices.subscribe(stream)
+    await settled()
+    for (let i = 0; i < 5; i++) await prices.publish({ key: 'BTC', data: `BTC ${i}` })
+    await settled()
+    expect(stream.bufferedEvents).toBe(1)
+    asked.resolve(undefined)
+    await settled()
+    expect(parseEvents(transport.writes.join('')).map(({ data }) => data)).toEqual(['BTC 4'])
+  })
+
   it('is closed when the client leaves', async () => {
     let isClosed = false
     const { transport } = fakeStream(
@@ -238,6 +263,46 @@ describe('replay', () => {
     expect(drained).toHaveBeenCalledTimes(1)
   })
 
+  it('says no drain when nothing waited behind it', async () => {
+    const { stream, transport } = fakeStream({ replay: after }, '3')
+    const drained = vi.fn()
+    stream.on('drain', drained)
+    await settled()
+    expect(read(transport)).toHaveLength(2)
+    expect(drained).not.toHaveBeenCalled()
+  })
+
+  it('is over for those who watch when the client leaves a stream that was closed behind it', async () => {
+    const messages: unknown[] = []
+    const hear = (message: unknown) => messages.push(message)
+    subscribe('spillway:stream:replay', hear)
+    onTestFinished(() => void unsubscribe('spillway:stream:replay', hear))
+    const { stream, transport } = fakeStream({ replay: after }, '3')
+    transport.isFull = true
+    await settled()
+    stream.close()
+    await settled()
+    expect(messages).toEqual([])
+    transport.lose()
+    await settled()
+    expect(messages).toMatchObject([{ stream, isWhole: false, error: undefined }])
+  })
+
+  it('leaves nothing of what was missed to a hub: a stream has one replay', async () => {
+    const hub = new Hub()
+    const channel = hub.channel('prices')
+    const { stream, transport } = fakeStream({ replay: after }, '4')
+    channel.subscribe(stream)
+    await settled()
+    await channel.publish({ data: 'live' })
+    await settled()
+    const events = parseEvents(transport.writes.join(''))
+    expect(events.map(({ event, data }) => [event, data])).toEqual([
+      [undefined, 'event 5'],
+      [undefined, 'live'],
+    ])
+  })
+
   it('lets others run when its source never waits', async () => {
     let yielded = 0
     function* endless() {
@@ -261,6 +326,45 @@ describe('replay', () => {
       await settled()
       expect(stream.closeReason).toBe('expired')
       expect(transport).toMatchObject({ isEnded: true, writes: [] })
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('is closed at the maximum age, also when its source has not yielded yet (rule 34)', async () => {
+    vi.useFakeTimers()
+    try {
+      const asked = deferred<void>()
+      let isClosed = false
+      const { stream, transport } = fakeStream(
+        {
+          maxAge: 1000,
+          heartbeat: 0,
+          async *replay() {
+            try {
+              await asked.promise
+              yield { data: 'late' }
+              yield { data: 'later' }
+            } finally {
+              isClosed = true
+            }
+          },
+        },
+        '0',
+      )
+      const end = closed(stream)
+      await settled()
+      vi.advanceTimersByTime(2000)
+      expect(stream.closeReason).toBe('expired')
+      asked.resolve()
+      await settled()
+      expect(isClosed).toBe(true)
+      expect(transport).toMatchObject({ isEnded: true, writes: [] })
+      const ended = vi.spyOn(transport, 'end')
+      transport.drain()
+      expect(ended).not.toHaveBeenCalled()
+      transport.lose()
+      expect(await end).toEqual({ reason: 'expired', error: undefined })
     } finally {
       vi.useRealTimers()
     }

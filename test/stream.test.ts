@@ -1,7 +1,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { TICK } from '../src/clock.ts'
 import type { SseStream } from '../src/stream.ts'
-import { closed, fakeStream, nextTurn } from './support/streams.ts'
+import { parseEvents } from './support/parse.ts'
+import { closed, fakeStream, nextTurn, settled } from './support/streams.ts'
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 
@@ -75,15 +77,13 @@ describe('sending', () => {
     expect(stream.bufferedEvents).toBe(9)
   })
 
-  it('answers false for the event of a burst that fills the kernel', () => {
+  it('answers false for the event of a burst before which the kernel was filled', () => {
     const { stream, transport } = fakeStream({ maxBufferedEvents: 1 })
-    stream.send({ data: 1 })
-    const write = transport.write.bind(transport)
-    transport.write = (frame) => {
-      transport.isFull = transport.writes.length > 0
-      return write(frame)
-    }
+    transport.isFull = true
+    expect(stream.send({ data: 1 })).toBe(true)
     expect(stream.send({ data: 2 })).toBe(false)
+    expect(transport.writes).toEqual(['data: 1\n\n'])
+    transport.drain()
     expect(transport.writes).toEqual(['data: 1\n\n', 'data: 2\n\n'])
   })
 
@@ -152,19 +152,14 @@ describe('overflow', () => {
     expect(drops).toEqual([])
   })
 
-  it('drops the oldest and tells how many', async () => {
-    const { stream, transport, drops } = await lagging({ maxBufferedEvents: 2, overflow: 'drop-oldest' })
+  it.each([
+    ['drop-oldest', ['first', '3', '4']],
+    ['drop-newest', ['first', '1', '2']],
+  ] as const)('holds its bound with %s and tells how many were lost', async (overflow, kept) => {
+    const { stream, transport, drops } = await lagging({ maxBufferedEvents: 2, overflow })
     for (const data of [1, 2, 3, 4]) stream.send({ data })
     transport.drain()
-    expect(sent(transport)).toEqual(['first', '3', '4'])
-    expect(drops).toEqual([1, 1])
-  })
-
-  it('drops the newest and tells how many', async () => {
-    const { stream, transport, drops } = await lagging({ maxBufferedEvents: 2, overflow: 'drop-newest' })
-    for (const data of [1, 2, 3, 4]) stream.send({ data })
-    transport.drain()
-    expect(sent(transport)).toEqual(['first', '1', '2'])
+    expect(sent(transport)).toEqual(kept)
     expect(drops).toEqual([1, 1])
   })
 
@@ -205,6 +200,58 @@ function nextUncaught(): Promise<Error> {
     })
   })
 }
+
+describe('sendAll', () => {
+  it('keeps a line end at the end of a piece, whatever follows it (rule 35)', async () => {
+    const { stream, transport } = fakeStream()
+    await stream.sendAll(['a\r', 'b', 'c\r', '\nd', 'e\r'])
+    await nextTurn()
+    expect(parseEvents(transport.writes.join('')).map(({ data }) => data)).toEqual([
+      'a',
+      '\nb',
+      'c',
+      '\nd',
+      'e',
+      '\n',
+    ])
+  })
+
+  it('keeps a byte order mark inside of what a source yields: it is not the start of the stream', async () => {
+    const { stream, transport } = fakeStream()
+    await stream.sendAll([Buffer.from('\uFEFFa')])
+    await nextTurn()
+    expect(transport.writes).toEqual(['data: \uFEFFa\n\n'])
+  })
+
+  it('hears nothing of a source that fails when it is closed', async () => {
+    const uncaught = vi.fn()
+    const listeners = process.listeners('unhandledRejection')
+    process.removeAllListeners('unhandledRejection').on('unhandledRejection', uncaught)
+    onTestFinished(() => {
+      process.removeAllListeners('unhandledRejection')
+      for (const listener of listeners) process.on('unhandledRejection', listener)
+    })
+    const { stream, transport } = fakeStream()
+    const whole = stream.sendAll(
+      (async function* () {
+        try {
+          for (;;) {
+            await nextTurn()
+            yield { data: 1 }
+          }
+        } finally {
+          // biome-ignore lint/correctness/noUnsafeFinally: what a careless source does.
+          throw new Error('cursor')
+        }
+      })(),
+    )
+    await settled()
+    transport.lose()
+    expect(await whole).toBe(false)
+    await settled()
+    expect(uncaught).not.toHaveBeenCalled()
+  })
+})
 
 describe('drained', () => {
   it('resolves at once when nothing waits', async () => {
@@ -263,6 +310,27 @@ describe('ending', () => {
     expect(transport.isEnded).toBe(false)
     transport.drain()
     expect(transport).toMatchObject({ writes: ['data: 1\n\n', 'data: 2\n\n'], isEnded: true })
+  })
+
+  it('says last when to come back, also over the bound', async () => {
+    const { stream, transport } = fakeStream({ maxBufferedEvents: 1 })
+    transport.isFull = true
+    stream.send({ data: 1 })
+    await nextTurn()
+    stream.send({ data: 2 })
+    stream.close({ retry: 5_000 })
+    stream.close({ retry: 6_000 })
+    expect(stream.closeReason).toBe('server')
+    transport.drain()
+    expect(transport.writes.join('')).toBe('data: 1\n\ndata: 2\n\nretry: 5000\n')
+    expect(transport.isEnded).toBe(true)
+  })
+
+  it('refuses a time to come back that is none, and stays open', () => {
+    const { stream, transport } = fakeStream()
+    expect(() => stream.close({ retry: -1 })).toThrow(code('ERR_SSE_RETRY'))
+    expect(stream.closed).toBe(false)
+    expect(transport.isEnded).toBe(false)
   })
 
   it('takes nothing more for a client that lags when it is closed, and says no drain', async () => {
@@ -551,6 +619,14 @@ describe('time', () => {
     expect(transport.writes.join('')).toContain('data: last\n\n')
   })
 
+  it('needs no timer after its maximum age, however long the client takes to read the end', () => {
+    const { transport } = timed({ maxAge: 1_000, heartbeat: 0, stallTimeout: 0 })
+    expect(vi.getTimerCount()).toBe(1)
+    vi.advanceTimersByTime(2_000)
+    expect(transport.isEnded).toBe(true)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
   it('leaves no timer behind (rule 33)', () => {
     const { stream, transport } = timed({ heartbeat: 1_000, maxAge: 5_000 })
     expect(vi.getTimerCount()).toBe(1)
@@ -561,6 +637,14 @@ describe('time', () => {
 })
 
 describe('metrics', () => {
+  function watch(name: string): unknown[] {
+    const messages: unknown[] = []
+    const hear = (message: unknown) => messages.push(message)
+    subscribe(`spillway:stream:${name}`, hear)
+    onTestFinished(() => void unsubscribe(`spillway:stream:${name}`, hear))
+    return messages
+  }
+
   it('tells of each stage on its channel', async () => {
     const seen: string[] = []
     const watched: SseStream[] = []
@@ -601,17 +685,82 @@ describe('metrics', () => {
   })
 
   it('counts what was sent', async () => {
-    const messages: unknown[] = []
-    const watch = (message: unknown) => messages.push(message)
-    subscribe('spillway:stream:close', watch)
+    const messages = watch('close')
     const { stream, transport } = fakeStream()
     stream.send({ data: 1 })
     stream.send({ data: 2 })
     stream.comment('x')
     await nextTurn()
+    stream.send({ data: 'never leaves' })
     transport.lose()
-    unsubscribe('spillway:stream:close', watch)
-    expect(messages).toMatchObject([{ stream, reason: 'client', events: 2, bytes: 22 }])
+    expect(messages).toMatchObject([{ stream, reason: 'client', error: undefined, events: 2, bytes: 22 }])
+  })
+
+  it('tells how long the stream lasted and counts its heartbeats', () => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
+    const messages = watch('close')
+    vi.advanceTimersByTime(50_000)
+    const { stream, transport } = fakeStream({ heartbeat: 10_000 })
+    vi.advanceTimersByTime(12_300)
+    const error = new Error('reset')
+    transport.lose(error)
+    expect(messages).toMatchObject([{ stream, reason: 'error', error, events: 0, bytes: 2 }])
+    const { age } = messages[0] as { age: number }
+    expect(age).toBeGreaterThan(12_300 - 2 * TICK)
+    expect(age).toBeLessThanOrEqual(12_300)
+  })
+
+  it('tells how long a client was behind, from the first time that its kernel was full', async () => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
+    const messages = watch('drain')
+    const { stream, transport } = fakeStream()
+    vi.advanceTimersByTime(1_000)
+    transport.isFull = true
+    stream.send({ data: 'x'.repeat(20_000) })
+    await nextTurn()
+    for (let i = 0; i < 2; i++) stream.send({ data: 'x'.repeat(20_000) })
+    let room = 2
+    const write = transport.write.bind(transport)
+    transport.write = (frame) => {
+      transport.isFull = room-- > 0
+      return write(frame)
+    }
+    for (let i = 0; i < 3; i++) {
+      vi.advanceTimersByTime(2_000)
+      transport.drain()
+    }
+    const [message] = messages as [{ lag: number }]
+    expect(messages).toHaveLength(1)
+    expect(Math.abs(message.lag - 6_000)).toBeLessThanOrEqual(2 * TICK)
+  })
+
+  it('tells nobody of a drain of a client that was lost before the flush', async () => {
+    const messages = watch('drain')
+    const { stream, transport } = fakeStream({ replay: () => undefined }, '1')
+    stream.send({ data: 'behind' })
+    for (let tick = 0; tick < 20; tick++) await Promise.resolve()
+    transport.lose()
+    await nextTurn()
+    expect(messages).toEqual([])
+    expect(transport.writes).toEqual([])
+  })
+
+  it.each([
+    ['close', [0]],
+    ['drop-oldest', [1, 2]],
+    ['drop-newest', [1, 1]],
+    ['conflate', [2, 1]],
+  ] as const)('tells how many an overflow lost with %s', async (overflow, lost) => {
+    const messages = watch('overflow')
+    const { stream, transport } = fakeStream({ maxBufferedBytes: 20, overflow })
+    transport.isFull = true
+    stream.send({ data: 'first' })
+    await nextTurn()
+    for (const data of [1, 2, 3]) stream.send({ data })
+    stream.send({ data: '12345678' })
+    expect(messages).toEqual(lost.map((dropped) => ({ stream, policy: overflow, dropped })))
   })
 })
 

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import type { Socket } from 'node:net'
+import { describe, expect, it, vi } from 'vitest'
 import { createSseStream } from '../../src/create-sse-stream.ts'
 import { Frame } from '../../src/frame.ts'
 import type { SseStream } from '../../src/stream.ts'
@@ -79,9 +80,33 @@ describe('nodeTransport', () => {
   })
 
   it('is not misled by a middleware that gives the response a `stream`', async () => {
-    expect(await chosen('http', (_request, response) => Object.assign(response, { stream: () => {} }))).toBe(
-      SocketTransport,
-    )
+    const made = deferred<SseStream>()
+    const { port, sockets } = await serve((req, res) => {
+      Object.assign(res, { stream: () => {} })
+      made.resolve(createSseStream(req, res))
+    })
+    const client = await get('http', port)
+    const stream = await made.promise
+    expect([...sockets].map((socket) => socket.timeout)).toEqual([0])
+    stream.destroy()
+    expect(await client.ended).toBe('cut')
+  })
+
+  it.each<[Protocol, number]>([
+    ['http', 1],
+    ['h2c', 0],
+  ])('tunes and probes the connection of %s only where it is its own (rule 17)', async (protocol, times) => {
+    const made = deferred<number[]>()
+    const { port, sockets } = await serve((req, res) => {
+      const [socket] = sockets as Set<Socket>
+      const calls = (['setKeepAlive', 'setNoDelay', 'setTimeout'] as const).map((name) =>
+        vi.spyOn(socket as Socket, name),
+      )
+      createSseStream(req, res, { heartbeat: 0 })
+      made.resolve(calls.map((call) => call.mock.calls.length))
+    }, protocol)
+    await get(protocol, port)
+    expect(await made.promise).toEqual([times, times, times])
   })
 
   it('flushes a middleware that holds bytes back', async () => {
