@@ -23,10 +23,13 @@ export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
 
 /** What a subscription needs of its hub. */
 export interface SubscriptionOwner {
+  /** @internal */
   readonly _log: EventLog
+  /** @internal */
   readonly _gapEvent: string | false
+  /** @internal */
   readonly _audience: Audience
-  /** Is told where another subscription of the stream goes on. */
+  /** @internal Is told where another subscription of the stream goes on. */
   _ended(subscription: Subscription, goesOnFrom: Position): void
 }
 

@@ -20,14 +20,14 @@ describe('the built package', () => {
     })
   })
 
-  test.each([
-    ['ES module', '.js'],
-    ['CommonJS', '.cjs'],
-  ])('defines SseStream and SseError once in its %s files', (_, ending) => {
-    const text = filesOfDist(ending).join('\n')
-    expect(definitionsOf('SseStream', text)).toHaveLength(1)
-    expect(definitionsOf('SseError', text)).toHaveLength(1)
-  })
+  test.each(['esm', 'cjs'])(
+    'defines SseStream and SseError once in %s, whatever entries are loaded',
+    (format) => {
+      const text = filesOfDist(format, '.js').join('\n')
+      expect(text.match(/\bclass SseStream\b/g)).toHaveLength(1)
+      expect(text.match(/\bclass SseError\b/g)).toHaveLength(1)
+    },
+  )
 
   // From Node 22 on an import of node:http loads node:http2 itself, so that comes first.
   test.each(['module', 'commonjs'] as const)('loads no HTTP/2 and no threads for a %s', (type) => {
@@ -57,19 +57,23 @@ describe('the built package', () => {
     expect(strange).toEqual([])
   })
 
-  test.each(['.js', '.cjs', '.d.ts', '.d.cts'])(
-    'names only its dependencies and builtins in %s files',
-    (ending) => {
-      const specifiers = filesOfDist(ending).flatMap(
-        (text) => ts.preProcessFile(text, true, true).importedFiles,
-      )
-      const strange = specifiers
-        .map(({ fileName }) => fileName)
-        .filter((name) => !name.startsWith('.') && !isBuiltin(name) && !(name in manifest.dependencies))
-      expect(specifiers.length).toBeGreaterThan(0)
-      expect(strange).toEqual([])
-    },
-  )
+  test.each([
+    ['esm', '.js'],
+    ['cjs', '.js'],
+    ['esm', '.d.ts'],
+    ['cjs', '.d.ts'],
+  ])('names only its dependencies, optional peers and builtins in %s %s files', (format, ending) => {
+    const { dependencies, peerDependencies = {} } = manifest
+    const specifiers = filesOfDist(format, ending).flatMap(
+      (text) => ts.preProcessFile(text, true, true).importedFiles,
+    )
+    const strange = specifiers
+      .map(({ fileName }) => fileName)
+      .filter((name) => !name.startsWith('.') && !isBuiltin(name))
+      .filter((name) => !(packageOf(name) in { ...dependencies, ...peerDependencies }))
+    expect(specifiers.length).toBeGreaterThan(0)
+    expect(strange).toEqual([])
+  })
 
   test('has no side effects: it says so, adds no globals and keeps no process alive', () => {
     const added = run(
@@ -85,7 +89,7 @@ describe('the built package', () => {
   test('declares nothing that is marked @internal', () => {
     const internal = internalMembers()
     expect(internal).toContain('_open')
-    const declared = filesOfDist('.d.ts', '.d.cts').flatMap((text) => memberNames(parse(text)))
+    const declared = filesOfDist('esm', '.d.ts').flatMap((text) => memberNames(parse(text)))
     expect(declared).toContain('lastEventId')
     expect(declared.filter((name) => internal.includes(name) || name.startsWith('_'))).toEqual([])
   })
@@ -106,9 +110,13 @@ describe('package.json', () => {
         esm: ['types', 'default'],
         cjs: ['types', 'default'],
       })
-      expect(
-        [esm?.types, esm?.default, cjs?.types, cjs?.default].map((file) => file?.replace(/.*?\w\./, '.')),
-      ).toEqual(['.d.ts', '.js', '.d.cts', '.cjs'])
+      const [name = ''] = /[\w/-]+(?=\.js$)/.exec(esm?.default?.replace('./dist/esm/', '') ?? '') ?? []
+      expect([esm?.types, esm?.default, cjs?.types, cjs?.default]).toEqual([
+        `./dist/esm/${name}.d.ts`,
+        `./dist/esm/${name}.js`,
+        `./dist/cjs/${name}.d.ts`,
+        `./dist/cjs/${name}.js`,
+      ])
     }
   })
 })
@@ -129,7 +137,8 @@ describe('the published archive', () => {
   })
 
   test('holds nothing else', () => {
-    const expected = /^(dist\/[\w.-]+|docs\/[\w-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
+    const expected =
+      /^(dist\/(esm|cjs)\/[\w./-]+|docs\/[\w-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
     expect(packed.filter((file) => !expected.test(file))).toEqual([])
   })
 })
@@ -145,15 +154,14 @@ function npm(...args: string[]): string {
   return execFileSync('npm', args, { cwd: root, encoding: 'utf8', stdio: [...stdio] })
 }
 
-function filesOfDist(...endings: string[]): string[] {
-  const folder = join(root, 'dist')
-  const files = readdirSync(folder).filter((name) => endings.some((ending) => endsIn(name, ending)))
-  return files.map((name) => readFileSync(join(folder, name), 'utf8'))
+function filesOfDist(format: string, ending: string): string[] {
+  const folder = join(root, 'dist', format)
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  return names.filter((name) => name.endsWith(ending)).map((name) => readFileSync(join(folder, name), 'utf8'))
 }
 
-/** The bundler writes `var SseStream = class` for a class, and for CommonJS `(_class = class` where it has fields. */
-function definitionsOf(name: string, text: string): string[] {
-  return text.match(new RegExp(`\\b${name} = (\\(_class\\w* = )?class\\b|\\bclass ${name}\\b`, 'g')) ?? []
+function packageOf(specifier: string): string {
+  return /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier
 }
 
 /** The dependencies, and what they depend on. */
@@ -166,10 +174,6 @@ function runtimePackages(names = Object.keys(manifest.dependencies), found = new
     runtimePackages(Object.keys(dependencies), found)
   }
   return found
-}
-
-function endsIn(name: string, ending: string): boolean {
-  return name.endsWith(ending) && (ending.startsWith('.d.') || !name.includes('.d.'))
 }
 
 function internalMembers(): string[] {

@@ -12,17 +12,7 @@ const installed = fileURLToPath(new URL('../node_modules/spillway', import.meta.
 export function buildSpillway() {
   mkdirSync(installed, { recursive: true })
   copyFileSync(`${root}/package.json`, `${installed}/package.json`)
-  const options = [
-    '--silent',
-    '--no-dts',
-    '--no-sourcemap',
-    '--format',
-    'esm',
-    '--out-dir',
-    `${installed}/dist`,
-  ]
-  execFileSync(`${root}/node_modules/.bin/tsup`, options, {
-    cwd: root,
+  execFileSync(process.execPath, [`${root}/scripts/build.js`, `${installed}/dist`], {
     stdio: ['ignore', 2, 'inherit'],
   })
 }

@@ -2,11 +2,11 @@ import type { Frame } from '../frame.ts'
 
 /** What a transport tells its stream. */
 export interface TransportOwner {
-  /** There is room again, after a `write` that returned false. */
+  /** @internal There is room again, after a `write` that returned false. */
   _room(): void
-  /** The kernel has taken a part of a large frame: the client is slow, and has not stalled. */
+  /** @internal The kernel has taken a part of a large frame: the client is slow, and has not stalled. */
   _moved(): void
-  /** The way out is over: finished, lost or broken. Said once, and never from within a call of the transport. */
+  /** @internal The way out is over: finished, lost or broken. Said once, and never from within a call of the transport. */
   _gone(error?: Error): void
 }
 
