@@ -1,8 +1,8 @@
+import { checkRequest } from './check-request.ts'
 import { checkResponse, isGone } from './check-response.ts'
 import type { CloseReason } from './close-reason.ts'
-import { describe, SseError } from './errors.ts'
 import type { AnyEvents, EventMap } from './event.ts'
-import { acceptsEventStream, type NodeRequest, readPosition } from './negotiate.ts'
+import { acceptsEventStream, type NodeRequest, positionOf } from './negotiate.ts'
 import { resolveOptions, type SseStreamOptions } from './options.ts'
 import { SseStream } from './stream.ts'
 import { sendHead, sendNotAcceptable } from './transports/head.ts'
@@ -24,7 +24,7 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
   const settings = resolveOptions(options)
   checkRequest(request)
   checkResponse(response)
-  const position = readPosition(request)
+  const position = positionOf(request)
   const closed = (reason: CloseReason) => SseStream._closed(reason, settings, position)
 
   if (isGone(response)) return closed('client')
@@ -38,14 +38,4 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
     return closed('server')
   }
   return SseStream._open(nodeTransport(response), settings, position)
-}
-
-function checkRequest(request: NodeRequest): void {
-  // A web `Request` has headers and a method too.
-  const isNodes = typeof request?.headers === 'object' && !('get' in request.headers)
-  if (isNodes && typeof request.method === 'string') return
-  throw new SseError(
-    'ERR_SSE_REQUEST',
-    `Expected the request of node:http or node:http2, not ${describe(request)}.`,
-  )
 }

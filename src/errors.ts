@@ -4,6 +4,7 @@ export type SseErrorCode =
   | 'ERR_SSE_DATA'
   | 'ERR_SSE_EVENT'
   | 'ERR_SSE_EVENT_NAME'
+  | 'ERR_SSE_HANDLER'
   | 'ERR_SSE_HEAD_SENT'
   | 'ERR_SSE_ID'
   | 'ERR_SSE_OPTION'

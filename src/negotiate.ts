@@ -20,11 +20,21 @@ const MAX_ID_BYTES = 1024
 /** Where a client says it stopped: at an id, nowhere because it is new, or at what no event of ours can have had. */
 export type Position = { readonly id: string } | 'new' | 'unreadable'
 
-/** The position from `Last-Event-ID`, or from `?lastEventId=` where a browser cannot set a header. Never throws. */
-export function readPosition(request: NodeRequest): Position {
-  const header = request.headers['last-event-id']
-  if (header) return toPosition(decodeHeader(String(header)))
-  const [, query] = /\?(.*)/s.exec(request.url ?? '') ?? []
+/** The position that a request of Node asks for. Never throws. */
+export function positionOf({ headers, url }: NodeRequest): Position {
+  const id = headers['last-event-id']
+  return readPosition(id && String(id), url)
+}
+
+/** The position that a web `Request` asks for. Never throws. */
+export function webPositionOf({ headers, url }: Request): Position {
+  return readPosition(headers.get('last-event-id'), url)
+}
+
+// `Last-Event-ID`, or `?lastEventId=` where a browser cannot set a header.
+function readPosition(header: string | null | undefined, url = ''): Position {
+  if (header) return toPosition(decodeHeader(header))
+  const [, query] = /\?([^#]*)/.exec(url) ?? []
   return query?.includes('lastEventId=')
     ? toPosition(new URLSearchParams(query).get('lastEventId') ?? '')
     : 'new'
@@ -38,7 +48,7 @@ function toPosition(id: string | undefined): Position {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-// [spec] Clients send the id as UTF-8. Node hands header bytes over as latin1.
+// [spec] Clients send the id as UTF-8. Node and `Headers` hand header bytes over as latin1.
 function decodeHeader(value: string): string | undefined {
   try {
     return utf8.decode(Buffer.from(value, 'latin1'))

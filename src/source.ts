@@ -15,6 +15,13 @@ export type Source<Events extends EventMap = AnyEvents> =
   | Readable
   | ReadableStream<SourceItem<Events>>
 
+/** Whether something can be read as a source; a string cannot. */
+export function isSource(value: unknown): value is Source {
+  const of = Object(value) as Partial<AsyncIterable<unknown> & Iterable<unknown> & ReadableStream>
+  const yields = of[Symbol.asyncIterator] ?? of[Symbol.iterator] ?? of.getReader
+  return typeof value === 'object' && !ArrayBuffer.isView(value) && typeof yields === 'function'
+}
+
 /** A source waits when it is so many bytes ahead of what has left. */
 export const AHEAD = 16 * 1024
 

@@ -17,7 +17,7 @@ export type Filter<Events extends EventMap = AnyEvents> = (
 
 export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
   /** Called when events were lost for the client. What it returns is sent first, in place of the gap event. */
-  onGap?: OnGap<Events> | undefined
+  onGap?: OnGap | undefined
   filter?: Filter<Events> | undefined
 }
 

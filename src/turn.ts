@@ -37,6 +37,11 @@ export function settleTurn(isTurnOver = false): void {
   settled?._handOut(isTurnOver)
 }
 
+/** Resolves at the end of the turn. */
+export function turnEnd(): Promise<void> {
+  return new Promise((resolve) => flushAfterTurn({ _flush: resolve }))
+}
+
 function beDue(): void {
   if (!isDue) afterTurn(flushAll)
   isDue = true

@@ -20,8 +20,8 @@ const LAYERS: ReadonlyArray<readonly [layer: string, files: RegExp]> = [
   ['logs and formats', /^(logs|formats)\/([\w-]+\/)?[\w-]+\.ts$/],
   ['channels', /^(audience|channel|hub|subscription|handler)\.ts$/],
   ['ways out', /^transports\/[\w-]+\.ts$/],
-  ['ways in', /^(check-response|create-[\w-]+|refuse)\.ts$/],
-  ['doors', /^(index|adapters\/[\w-]+|doctor\/[\w-]+|client\/[\w-]+)\.ts$/],
+  ['ways in', /^(answer-request|check-re\w+|create-[\w-]+|refuse)\.ts$/],
+  ['doors', /^(index|adapters\/[\w-]+|doctor\/[\w-]+|client\/[\w-]+|testing\/[\w-]+)\.ts$/],
 ]
 
 /**

@@ -455,8 +455,7 @@ describe('types', () => {
       prices.publish({})
       prices.subscribe({} as SseStream, {
         filter: (event) => event.event === 'halt' || event.data.value > 1,
-        // @ts-expect-error no event of the channel
-        onGap: () => [{ event: 'board', data: 1 }],
+        onGap: () => [{ event: 'board', data: 'of all channels' }],
       })
     }
     expect(publish).toBeTypeOf('function')

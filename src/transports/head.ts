@@ -47,10 +47,24 @@ function mergedHeaders(response: NodeResponse, wanted: Settings['headers']): Out
   return headers
 }
 
+/** The same for a web `Response`. */
+export function webHeaders(wanted: Settings['headers']): Headers {
+  const headers = new Headers(STREAM_HEADERS as Record<string, string>)
+  for (const [name, value] of Object.entries(wanted)) {
+    headers.delete(name)
+    for (const each of [value].flat()) headers.append(name, String(each))
+  }
+  headers.set('Vary', vary.append(headers.get('Vary') ?? '', 'Accept'))
+  return headers
+}
+
 /** The first bytes of a body: a comment, and when to come back, at a time of its own. */
 export function opening(retry: number): string {
   return retry > 0 ? `:\nretry: ${spread(retry)}\n` : ':\n'
 }
+
+/** What a client is told that does not accept the stream. */
+export const NOT_ACCEPTABLE = 'This resource is an event stream: accept text/event-stream.\n'
 
 /** Answers a client that does not accept the stream (RFC 9110 15.5.7). */
 export function sendNotAcceptable(response: NodeResponse): void {
@@ -58,7 +72,7 @@ export function sendNotAcceptable(response: NodeResponse): void {
   vary(response as Parameters<typeof vary>[0], 'Accept')
   response.setHeader('Content-Type', 'text/plain; charset=utf-8')
   response.writeHead(406)
-  endWith(response, 'This resource is an event stream: accept text/event-stream.\n')
+  endWith(response, NOT_ACCEPTABLE)
 }
 
 /** A middleware may have guessed a length for another body; a stream has none (RFC 9112 6.1). */

@@ -52,6 +52,12 @@ export async function serve(handler: Handler, protocol: Protocol = 'http') {
   return { server, port, sockets, url: `http://127.0.0.1:${port}` }
 }
 
+/** What a framework makes of its routes, on a free port of the loopback. */
+export async function listen(handler: http.RequestListener) {
+  const { server, port } = await serve(handler)
+  return { port, close: () => new Promise<void>((resolve) => server.close(() => resolve())) }
+}
+
 /** A promise that is settled from outside. */
 export function deferred<T>() {
   let resolve!: (value: T) => void

@@ -1,0 +1,38 @@
+import type { Request, RequestHandler, Response } from 'express'
+import { answerRequest } from '../answer-request.ts'
+import type { AnyEvents, EventMap } from '../event.ts'
+import { checkHandler, type SseHandler } from '../handler.ts'
+import { resolveOptions, type SseStreamOptions } from '../options.ts'
+
+/**
+ * A handler of Express 4 or 5 that answers with an event stream:
+ *
+ * ```js
+ * import express from 'express'
+ * import { sse } from 'spillway/express'
+ *
+ * express()
+ *   .get('/time', sse((stream) => setInterval(() => stream.send({ data: new Date() }), 1000)))
+ *   .listen(3000)
+ * ```
+ *
+ * A request that does not accept a stream goes on to the next handler, so that one path can serve JSON too. What the
+ * handler fails with goes to `next(error)`; once the head has left, the stream is destroyed before.
+ *
+ * Throws `SseError`: `ERR_SSE_HANDLER`, `ERR_SSE_OPTION`.
+ */
+export function sse<Events extends EventMap = AnyEvents>(
+  handler: SseHandler<readonly [request: Request, response: Response], Events>,
+  options?: SseStreamOptions<Events>,
+): RequestHandler {
+  checkHandler(handler)
+  const settings = resolveOptions(options)
+  return async (request, response, next) => {
+    try {
+      const isAnswered = await answerRequest(request, response, settings, handler, [request, response])
+      if (!isAnswered) next()
+    } catch (error) {
+      next(error)
+    }
+  }
+}

@@ -1,0 +1,289 @@
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { Hub } from '../../src/hub.ts'
+import type { SseStreamOptions } from '../../src/options.ts'
+import type { SseStream } from '../../src/stream.ts'
+import { type Client, type Get, get } from '../support/client.ts'
+import { parseEvents } from '../support/parse.ts'
+import { deferred } from '../support/serve.ts'
+import { closed } from '../support/streams.ts'
+
+/** What a handler of the contract may know of its request, however the framework says it. */
+export interface Ask {
+  /** The body of a POST, as text. */
+  readonly body: () => string | Promise<string>
+}
+
+// The contract tries what types forbid.
+export type AnyHandler = (stream: SseStream, ask: Ask) => unknown
+
+/** A server of the framework that has a handler on `/stream`. */
+export interface Mounted {
+  readonly port: number
+  /** What reached the error handling of the framework, oldest first. */
+  readonly errors: readonly unknown[]
+  /** Closes the server as the framework does it; resolves when it is closed. */
+  close(): Promise<void>
+}
+
+export interface AdapterUnderTest {
+  readonly name: string
+  /** Serves GET, HEAD and POST, and sets the cookie `earlier=1` before the handler where a framework can. */
+  serve(handler: AnyHandler, options?: SseStreamOptions): Promise<Mounted>
+  /** The adapter's `sse`, for what it refuses. */
+  readonly sse: (handler: never, options?: never) => unknown
+  /** Whether a request that accepts no stream goes on to what answers it with JSON. Otherwise it is a 406. */
+  readonly passesOn: boolean
+  /** Whether headers that were set before the handler are on the response too. */
+  readonly keepsEarlierHeaders: boolean
+  /** Whether the body of a stream that is cut off is cut off too, and does not come to a proper end. */
+  readonly cutsBody: boolean
+}
+
+const PATH = '/stream'
+
+/** What every adapter keeps, against a real server of its framework. */
+export function adapterContract(adapter: AdapterUnderTest): void {
+  async function open(handler: AnyHandler, ask: Get = {}, options: SseStreamOptions = {}) {
+    const mounted = await mount(adapter, handler, options)
+    return { ...mounted, mounted, client: await ask_(mounted, ask) }
+  }
+
+  /** A handler that hands out its stream. */
+  function holding() {
+    const made = deferred<SseStream>()
+    return { made: made.promise, handler: (stream: SseStream) => made.resolve(stream) }
+  }
+
+  describe(adapter.name, () => {
+    it('sends the head and a first byte at once, whatever the handler does (rules 13, 16)', async () => {
+      const { client } = await open(() => new Promise(() => {}), {}, { retry: 1000 })
+      expect(client.status).toBe(200)
+      expect(client.headers['content-type']).toMatch(/^text\/event-stream; ?charset=utf-8$/)
+      expect(client.headers['cache-control']).toBe('no-cache, no-transform')
+      expect(client.headers['x-accel-buffering']).toBe('no')
+      expect(client.headers.vary).toMatch(/\bAccept\b/)
+      expect(client.headers['content-length']).toBeUndefined()
+      await client.until((body) => /^:\nretry: (1\d\d\d|2000)\n/.test(body))
+    })
+
+    it.each(['text/event-stream', '*/*', 'text/*;q=0.5', 'application/json, text/event-stream'])(
+      'serves who accepts %s (rule 18)',
+      async (accept) => {
+        const { client } = await open((stream) => stream.send({ data: 'hello' }), { headers: { accept } })
+        expect(client.status).toBe(200)
+        await client.until('data: hello\n\n')
+      },
+    )
+
+    it('lets who accepts no stream go on, or refuses it (rule 18)', async () => {
+      const { client } = await open(() => {}, { headers: { accept: 'application/json' } })
+      await client.ended
+      if (adapter.passesOn) expect([client.status, JSON.parse(client.body)]).toEqual([200, { json: true }])
+      else expect([client.status, client.headers.vary]).toEqual([406, expect.stringMatching(/\bAccept\b/)])
+    })
+
+    it('answers HEAD with the head alone (rule 19)', async () => {
+      const { client } = await open(() => {}, { method: 'HEAD' })
+      expect(client.headers['content-type']).toContain('text/event-stream')
+      expect(await client.ended).toBe('end')
+      expect(client.body).toBe('')
+    })
+
+    it('sends what a handler sends, and leaves the stream open after it', async () => {
+      const { made, handler } = holding()
+      const { client } = await open((stream) => {
+        handler(stream)
+        return stream.send({ event: 'tick', id: 7, data: { n: 1 } })
+      })
+      await client.until('event: tick\ndata: {"n":1}\n\n')
+      const stream = await made
+      stream.send({ data: 'later' })
+      await client.until('data: later\n\n')
+      stream.close()
+      expect(await client.ended).toBe('end')
+    })
+
+    it('sends what a generator yields, and ends the stream after it', async () => {
+      const { client } = await open(async function* () {
+        for (const word of ['to', 'be', 'or not']) yield { data: word }
+      })
+      expect(await client.ended).toBe('end')
+      expect(dataOf(client)).toEqual(['to', 'be', 'or not'])
+    })
+
+    it('sends what a promise of an iterable yields', async () => {
+      const { client } = await open(async () => [{ data: 1 }, 'text'])
+      expect(await client.ended).toBe('end')
+      expect(dataOf(client)).toEqual(['1', 'text'])
+    })
+
+    it('answers a POST with a body, and is not closed by the end of that (rule 28)', async () => {
+      const { client } = await open(
+        async function* (_stream, ask) {
+          const { prompt } = JSON.parse(await ask.body())
+          for (const token of prompt.split(' ')) yield { event: 'token', data: { token } }
+        },
+        { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"prompt":"what is é"}' },
+      )
+      expect(await client.ended).toBe('end')
+      expect(dataOf(client)).toEqual(['{"token":"what"}', '{"token":"is"}', '{"token":"é"}'])
+    })
+
+    it('reads the last event id from the header and from the query (rules 22, 23)', async () => {
+      const { client, port } = await open((stream) => stream.send({ data: stream.lastEventId }), {
+        headers: { 'last-event-id': Buffer.from('é-7').toString('latin1') },
+      })
+      await client.until('data: é-7\n\n')
+      const second = await get('http', port, { path: `${PATH}?lastEventId=a%20b` })
+      await second.until('data: a b\n\n')
+    })
+
+    it('sends several cookies, and what was set before (rule 13)', async () => {
+      const { client } = await open(
+        () => {},
+        {},
+        { headers: { 'Set-Cookie': ['a=1', 'b=2'], 'X-Own': 'yes' } },
+      )
+      const earlier = adapter.keepsEarlierHeaders ? ['earlier=1'] : []
+      const cookies = [client.headers['set-cookie'] ?? []].flat().map((each) => each.split(';')[0])
+      expect(cookies.sort()).toEqual(['a=1', 'b=2', ...earlier])
+      expect(client.headers['x-own']).toBe('yes')
+    })
+
+    it.each<[string, AnyHandler]>([
+      ['a handler', () => fail()],
+      ['an asynchronous handler', async () => fail()],
+      [
+        'a generator',
+        // biome-ignore lint/correctness/useYield: it fails before it comes to one.
+        async function* () {
+          fail()
+        },
+      ],
+    ])('has the framework answer what %s fails with before anything was sent', async (_what, handler) => {
+      const { client, errors } = await open(handler)
+      await client.ended
+      expect(client.status).toBe(500)
+      expect(client.headers['content-type'] ?? '').not.toContain('event-stream')
+      expect(errors).toEqual([expect.objectContaining({ message: 'secret of the handler' })])
+    })
+
+    it('ends the stream when a handler fails later, and tells the framework but not the client', async () => {
+      const ready = deferred<void>()
+      const { made, handler } = holding()
+      const { client, errors } = await open(async function* (stream) {
+        handler(stream)
+        yield { data: 'first' }
+        await ready.promise
+        fail()
+      })
+      await client.until('data: first\n\n')
+      const end = closed(await made)
+      ready.resolve()
+      expect(await end).toMatchObject({ reason: 'error', error: { message: 'secret of the handler' } })
+      expect(await client.ended).toBe(adapter.cutsBody ? 'cut' : 'end')
+      expect(client.body).not.toContain('secret')
+      expect(errors).toEqual([expect.objectContaining({ message: 'secret of the handler' })])
+    })
+
+    it('closes the stream and its source when the client leaves, which is no error (rule 34)', async () => {
+      const { made, handler } = holding()
+      const returned = deferred<void>()
+      const { client, errors } = await open(async function* (stream) {
+        handler(stream)
+        try {
+          for (let n = 0; ; n++) {
+            yield { data: n }
+            await new Promise((resolve) => setTimeout(resolve, 5))
+            stream.signal.throwIfAborted()
+          }
+        } finally {
+          returned.resolve()
+        }
+      })
+      await client.until('data: 2\n\n')
+      const stream = await made
+      const end = closed(stream)
+      client.leave()
+      expect(await end).toEqual({ reason: 'client', error: undefined })
+      await returned.promise
+      expect(stream.signal.aborted).toBe(true)
+      expect(errors).toEqual([])
+    })
+
+    it('holds back for a client that does not read, and is bounded (rule 30)', async () => {
+      const { made, handler } = holding()
+      const { client } = await open(handler, {}, { maxBufferedBytes: 200_000, stallTimeout: 0 })
+      const stream = await made
+      const end = closed(stream)
+      client.stopReading()
+      let most = 0
+      for (let n = 0; n < 1_000 && !stream.closed; n++) {
+        stream.send({ id: n, data: 'x'.repeat(50_000) })
+        most = Math.max(most, stream.bufferedBytes)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      expect(await end).toMatchObject({ reason: 'overflow' })
+      expect(most).toBeGreaterThan(100_000)
+      expect(most).toBeLessThanOrEqual(200_000)
+    })
+
+    it('resumes what a hub published, exactly', async () => {
+      const hub = new Hub()
+      const news = hub.channel('news')
+      const subscribed = [deferred<void>(), deferred<void>()]
+      const { client, mounted } = await open((stream) => {
+        const unsubscribe = news.subscribe(stream)
+        subscribed.shift()?.resolve()
+        return unsubscribe
+      })
+      await client.until(':\n')
+      await news.publish({ data: 1 })
+      await client.until('data: 1\n\n')
+      const lastEventId = parseEvents(client.body).at(-1)?.id ?? ''
+      client.leave()
+      await news.publish({ data: 2 })
+      const back = await ask_(mounted, { headers: { 'last-event-id': lastEventId } })
+      await news.publish({ data: 3 })
+      await back.until('data: 3\n\n')
+      expect(dataOf(back)).toEqual(['2', '3'])
+    })
+
+    it('lets the server close once its streams are over', async () => {
+      const hub = new Hub()
+      const { client, mounted } = await open((stream) => hub.subscribe(stream, ['news']))
+      await client.until(':\n')
+      await expect.poll(() => hub.size).toBe(1)
+      const down = mounted.close()
+      await hub.shutdown({ graceMs: 5_000 })
+      expect(await client.ended).toBe('end')
+      await down
+    })
+
+    it('refuses what is no handler and options that there are not', () => {
+      const sse = adapter.sse as (handler: unknown, options?: unknown) => unknown
+      expect(() => sse({})).toThrow(expect.objectContaining({ code: 'ERR_SSE_HANDLER' }))
+      expect(() => sse(() => {}, { heartbeats: 1 })).toThrow(
+        expect.objectContaining({ code: 'ERR_SSE_OPTION' }),
+      )
+    })
+  })
+}
+
+async function mount(adapter: AdapterUnderTest, handler: AnyHandler, options: SseStreamOptions) {
+  const mounted = await adapter.serve(handler, options)
+  onTestFinished(() => void mounted.close())
+  return mounted
+}
+
+function ask_({ port }: Mounted, ask: Get): Promise<Client> {
+  return get('http', port, { path: PATH, ...ask })
+}
+
+function dataOf(client: Client): string[] {
+  return parseEvents(client.body).map(({ data }) => data)
+}
+
+function fail(): never {
+  throw new Error('secret of the handler')
+}
