@@ -13,7 +13,10 @@ export interface LogEntry {
 }
 
 export interface AppendOptions {
-  /** The same key within the log's window appends once: the second call resolves with the first one's id. */
+  /**
+   * The same key on the same channel within the log's window appends once: the second call resolves with the first
+   * one's id.
+   */
   readonly idempotencyKey?: string | undefined
   /** Only the newest entry of each key is worth keeping. */
   readonly conflate?: boolean | undefined

@@ -3,16 +3,10 @@ import { between, type Check, checkOptions, withDefaults } from '../check-option
 import { clock } from '../clock.ts'
 import { SseError } from '../errors.ts'
 import type { SseEvent } from '../event.ts'
-import { Ring } from '../ring.ts'
-import type { AppendOptions, EventLog, LogFollower, Page } from './event-log.ts'
-import { Evictions } from './memory/evictions.ts'
-import {
-  ConflatedHistory,
-  FullHistory,
-  type History,
-  type MemoryEntry,
-  type Place,
-} from './memory/history.ts'
+import type { AppendOptions, EventLog, LogEntry, LogFollower, Page } from './event-log.ts'
+import { IdempotencyKeys } from './memory/idempotency-keys.ts'
+import { keyIn, type Limits, type Place } from './memory/places.ts'
+import { Window } from './memory/window.ts'
 
 /** How much is kept to be read again; the limit that is reached first counts. */
 export interface LogLimits {
@@ -29,10 +23,13 @@ export interface MemoryLogOptions extends LogLimits {
   perChannel?: LogLimits | undefined
 }
 
-interface Limits {
-  readonly maxEvents: number
-  readonly maxBytes: number
-  readonly maxAge: number
+interface MemoryEntry extends Place {
+  /** Undefined when it is gone: the bytes go at once. */
+  entry: LogEntry | undefined
+  /** Undefined: none was given. */
+  readonly idempotencyKey: string | undefined
+  /** What a newer entry replaces. Undefined: nothing does. */
+  readonly key: string | undefined
 }
 
 const MAX = Number.MAX_SAFE_INTEGER
@@ -49,16 +46,10 @@ const checkPerChannel: Check = (limits) => {
 /** The log of a single process. An id is `epoch-sequence`: a restart begins an epoch of its own. */
 export class MemoryLog implements EventLog {
   readonly #epoch = randomBytes(6).toString('hex')
-  readonly #limits: Limits
-  readonly #perChannel: Limits
-  readonly #histories = new Map<string, History>()
-  // The entries of all channels; those that are gone are passed over.
-  readonly #order = new Ring<Place>()
-  readonly #evictions = new Evictions()
-  readonly #published = new Map<string, { id: string; sequence: number }>()
+  readonly #window: Window<MemoryEntry>
+  readonly #newest = new Map<string, MemoryEntry>()
+  readonly #idempotencyKeys: IdempotencyKeys
   #sequence = 0
-  #events = 0
-  #bytes = 0
   #follower: LogFollower | undefined
   #isClosed = false
 
@@ -66,8 +57,10 @@ export class MemoryLog implements EventLog {
   constructor(options: MemoryLogOptions = {}) {
     checkOptions(options, { ...CHECKS, perChannel: checkPerChannel })
     const { perChannel, ...limits } = options
-    this.#limits = withDefaults(limits, DEFAULTS)
-    this.#perChannel = withDefaults(perChannel, NO_LIMITS)
+    const all = withDefaults(limits, DEFAULTS)
+    const each = withDefaults(perChannel, NO_LIMITS)
+    this.#window = new Window(all, each, (evicted) => this.#letGo(evicted))
+    this.#idempotencyKeys = new IdempotencyKeys(all, each)
   }
 
   get head(): string {
@@ -81,28 +74,28 @@ export class MemoryLog implements EventLog {
 
   // All of it in one step: only the answer is asynchronous.
   async append(channel: string, event: SseEvent, options: AppendOptions = {}): Promise<string> {
-    const { idempotencyKey, conflate = false } = options
-    const published = idempotencyKey === undefined ? undefined : this.#published.get(idempotencyKey)
-    if (published) return published.id
+    const key = options.idempotencyKey === undefined ? undefined : keyIn(channel, options.idempotencyKey)
+    // What is overdue is lost before anything can replace it.
+    this.#window.trim([channel])
+    const published = key === undefined ? undefined : this.#idempotencyKeys.idOf(channel, key)
+    if (published !== undefined) return published
     const follower = this.#follower as LogFollower
     const sequence = this.#sequence + 1
     const entry = follower.entry(this.#id(sequence), channel, event, options)
     this.#sequence = sequence
-    if (idempotencyKey !== undefined) this.#published.set(idempotencyKey, { id: entry.id, sequence })
-    const place = { channel, time: clock.now, isGone: false }
-    this.#keep({ ...entry, sequence, place, key: conflate ? entry.frame.key : undefined }, conflate)
+    this.#keep(entry, sequence, options.conflate, key)
     follower.onEntry(entry)
     return entry.id
   }
 
   read(channels: readonly string[], after: string, limit: number): Page {
-    this.#evictOverdue(channels)
+    this.#window.trim(channels)
     const sequence = this.#isClosed ? undefined : this.#sequenceOf(after)
-    if (sequence === undefined || channels.some((channel) => this.#evictions.upTo(channel) > sequence))
+    if (sequence === undefined || channels.some((channel) => this.#window.evictedUpTo(channel) > sequence))
       return 'gap'
-    const found = channels.flatMap((channel) => this.#histories.get(channel)?.after(sequence, limit) ?? [])
+    const found = [...new Set(channels)].flatMap((channel) => this.#window.after(channel, sequence, limit))
     if (channels.length > 1) found.sort((a, b) => a.sequence - b.sequence)
-    return found.slice(0, limit)
+    return found.slice(0, limit).map(({ entry }) => entry as LogEntry)
   }
 
   async close(): Promise<void> {
@@ -120,73 +113,30 @@ export class MemoryLog implements EventLog {
     return isOurs ? sequence : undefined
   }
 
-  #keep(entry: MemoryEntry, conflate: boolean): void {
-    const history =
-      this.#histories.get(entry.channel) ?? (conflate ? new ConflatedHistory() : new FullHistory())
-    this.#histories.set(entry.channel, history)
-    const replaced = history.push(entry)
-    if (replaced) this.#letGo(replaced)
-    this.#order.push(entry.place)
-    this.#events += 1
-    this.#bytes += entry.frame.size
-    this.#evictOverdue([entry.channel])
-    this.#forgetKeys()
+  #keep(entry: LogEntry, sequence: number, conflate = false, idempotencyKey?: string): void {
+    const { channel, frame } = entry
+    const key = conflate && frame.key !== undefined ? keyIn(channel, frame.key) : undefined
+    const { size } = frame
+    const kept = { channel, sequence, time: clock.now, size, isGone: false, entry, idempotencyKey, key }
+    this.#idempotencyKeys.add(kept, entry.id)
+    this.#window.push(kept)
+    if (key !== undefined) this.#replace(key, kept)
+    this.#window.trim([channel])
   }
 
-  /** Evicts what some channels hold over their own limits, then what the log holds over all. */
-  #evictOverdue(channels: readonly string[]): void {
-    for (const channel of channels) {
-      const history = this.#histories.get(channel)
-      while (history && isOver(this.#perChannel, history.length, history.bytes, history.oldest()?.place))
-        this.#evict(channel)
+  /** An entry that a newer one has replaced is missed by nobody: it is not evicted. */
+  #replace(key: string, kept: MemoryEntry): void {
+    const replaced = this.#newest.get(key)
+    if (replaced) {
+      this.#window.remove(replaced)
+      this.#letGo(replaced)
     }
-    for (
-      let oldest = this.#oldest();
-      isOver(this.#limits, this.#events, this.#bytes, oldest);
-      oldest = this.#oldest()
-    ) {
-      this.#evict((oldest as Place).channel)
-    }
+    this.#newest.set(key, kept)
   }
 
-  #evict(channel: string): void {
-    const history = this.#histories.get(channel)
-    const entry = history?.shift()
-    if (!history || !entry) return
-    this.#letGo(entry)
-    this.#evictions.add(channel, entry.sequence)
-    if (history.length === 0) this.#histories.delete(channel)
+  #letGo(gone: MemoryEntry): void {
+    gone.entry = undefined
+    if (gone.key !== undefined) this.#newest.delete(gone.key)
+    this.#idempotencyKeys.letGo(gone)
   }
-
-  #letGo(entry: MemoryEntry): void {
-    entry.place.isGone = true
-    this.#events -= 1
-    this.#bytes -= entry.frame.size
-    // What is gone in the middle of the order is cleared away when it outweighs what is there.
-    if (this.#order.length > 2 * this.#events + 100) this.#clearOrder()
-  }
-
-  #oldest(): Place | undefined {
-    while (this.#order.at(0)?.isGone) this.#order.shift()
-    return this.#order.at(0)
-  }
-
-  #clearOrder(): void {
-    for (let left = this.#order.length; left > 0; left--) {
-      const place = this.#order.shift() as Place
-      if (!place.isGone) this.#order.push(place)
-    }
-  }
-
-  #forgetKeys(): void {
-    for (const [key, { sequence }] of this.#published) {
-      if (sequence > this.#sequence - this.#limits.maxEvents) return
-      this.#published.delete(key)
-    }
-  }
-}
-
-function isOver(limits: Limits, events: number, bytes: number, oldest: Place | undefined): boolean {
-  if (!oldest) return false
-  return events > limits.maxEvents || bytes > limits.maxBytes || clock.now - oldest.time > limits.maxAge
 }

@@ -52,6 +52,12 @@ export function logContract(name: string, open: () => EventLog | Promise<EventLo
       expect(told.map((entry) => entry.event.data)).toEqual([...Array(20).keys()])
     })
 
+    it('reads a channel once that is named twice', async () => {
+      const start = log.head
+      for (let i = 0; i < 4; i++) await log.append('a', { data: i })
+      expect(await readAll(['a', 'b', 'a'], start)).toEqual([0, 1, 2, 3])
+    })
+
     it('gives ids that are short and safe in a header (rule 12)', async () => {
       const id = await log.append('a', { data: 1 })
       expect(id).toMatch(/^[\w.:-]{1,64}$/)
@@ -96,6 +102,9 @@ export function logContract(name: string, open: () => EventLog | Promise<EventLo
       expect(await log.read(['a'], id.replace(/\d+$/, '0.5'), 10)).toBe('gap')
       expect(await log.read(['a'], id.replace(/\d+$/, '1e-7'), 10)).toBe('gap')
       expect(await log.read(['a'], id.replace(/(\d+)$/, '0$1'), 10)).toBe('gap')
+      for (const digits of ['-1', '-0', '', '1e0', '0x1', '9'.repeat(17), '9'.repeat(400)]) {
+        expect(await log.read(['a'], id.replace(/\d+$/, digits), 10)).toBe('gap')
+      }
     })
 
     it('appends the same idempotency key once', async () => {
@@ -108,6 +117,15 @@ export function logContract(name: string, open: () => EventLog | Promise<EventLo
       expect([second, third]).toEqual([first, first])
       expect(other).not.toBe(first)
       expect(told.map((entry) => entry.event.data)).toEqual([1, 4])
+    })
+
+    it('takes the same idempotency key on two channels for two', async () => {
+      const first = await log.append('a', { data: 1 }, { idempotencyKey: 'k' })
+      const other = await log.append('b', { data: 2 }, { idempotencyKey: 'k' })
+      expect(other).not.toBe(first)
+      expect(told.map((entry) => entry.event.data)).toEqual([1, 2])
+      expect(await log.append('b', { data: 3 }, { idempotencyKey: 'k' })).toBe(other)
+      expect(await log.append('a', { data: 3 }, { idempotencyKey: 'k' })).toBe(first)
     })
 
     it('appends nothing that cannot be encoded', async () => {

@@ -1,7 +1,10 @@
 // A channel that is no longer remembered counts as evicted up to where any forgotten one was.
 const MAX_REMEMBERED = 10_000
 
-/** Up to where each channel was evicted: whether a position has lost anything is known, not guessed. */
+/**
+ * Up to where channels were evicted that hold nothing any more: whether a position has lost anything is known, not
+ * guessed.
+ */
 export class Evictions {
   // Of a Map, the key that was set longest ago comes first.
   readonly #upTo = new Map<string, number>()
