@@ -10,8 +10,8 @@ export type PublishedEvent<Events extends EventMap = AnyEvents> = WithoutId<Data
 
 export interface PublishOptions {
   /**
-   * What the event is known by to its publisher, so that a publish can be tried again: the same key within the log's
-   * window is delivered once, and the second call resolves with the first one's id.
+   * What the event is known by to its publisher, so that a publish can be tried again: the same key on the same
+   * channel within the log's window is delivered once, and the second call resolves with the first one's id.
    */
   idempotencyKey?: string | undefined
 }

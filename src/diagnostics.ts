@@ -1,7 +1,9 @@
 import type { Channel, channel as channelOf } from 'node:diagnostics_channel'
 
-// Not imported: edge runtimes have no such module, and refuse a program that names it.
-const diagnostics = globalThis.process?.getBuiltinModule?.('node:diagnostics_channel') as
+// Not imported: edge runtimes have no such module, and refuse a program that names it. Next's has a process without
+// versions, whose functions throw.
+const runtime = globalThis.process?.versions?.node === undefined ? undefined : globalThis.process
+const diagnostics = runtime?.getBuiltinModule?.('node:diagnostics_channel') as
   | { readonly channel: typeof channelOf }
   | undefined
 
@@ -19,3 +21,5 @@ export const overflowChannel = channel('spillway:stream:overflow')
 export const drainChannel = channel('spillway:stream:drain')
 export const replayChannel = channel('spillway:stream:replay')
 export const gapChannel = channel('spillway:stream:gap')
+export const logStateChannel = channel('spillway:log:state')
+export const logSkipChannel = channel('spillway:log:skip')

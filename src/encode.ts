@@ -22,7 +22,7 @@ export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): 
   if (data === undefined) return text + encodeCheckpoint(name, id, text !== '')
   if (id !== undefined) text += `id: ${checkedId(id)}\n`
   if (name !== undefined && name !== '') text += `event: ${checkedName(name)}\n`
-  return `${text}${encodeLines('data: ', typeof data === 'string' ? data : serialized(data, serialize))}\n`
+  return `${text}${encodeLines('data: ', serialized(data, serialize))}\n`
 }
 
 /** Throws `SseError` `ERR_SSE_EVENT` for what is no object. */
@@ -86,7 +86,9 @@ function checkedRetry(retry: unknown): number {
   )
 }
 
-function serialized(data: unknown, serialize: Serialize): string {
+/** Data as text. Throws `SseError` `ERR_SSE_DATA`. */
+export function serialized(data: unknown, serialize: Serialize): string {
+  if (typeof data === 'string') return data
   let text: string | undefined
   try {
     text = serialize(data)

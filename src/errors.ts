@@ -7,6 +7,7 @@ export type SseErrorCode =
   | 'ERR_SSE_HANDLER'
   | 'ERR_SSE_HEAD_SENT'
   | 'ERR_SSE_ID'
+  | 'ERR_SSE_LOG'
   | 'ERR_SSE_OPTION'
   | 'ERR_SSE_REPLAY_LIMIT'
   | 'ERR_SSE_REQUEST'

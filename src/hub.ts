@@ -10,11 +10,11 @@ import {
   withDefaults,
 } from './check-options.ts'
 import { spread } from './deadlines.ts'
-import { checkEvent, type Serialize } from './encode.ts'
+import { checkEvent, type Serialize, serialized } from './encode.ts'
 import { describe, SseError } from './errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 import { eventFrame } from './frame.ts'
-import type { AppendOptions, EventLog, LogEntry } from './logs/event-log.ts'
+import type { AppendOptions, EventLog, LogEntry, LogState } from './logs/event-log.ts'
 import { MemoryLog } from './logs/memory.ts'
 import type { Position } from './negotiate.ts'
 import { checkGapEvent } from './options.ts'
@@ -77,7 +77,9 @@ export class Hub {
     this.#serialize = options.serialize ?? JSON.stringify
     this._log.open({
       entry: (id, channel, event, options) => this.#entry(id, channel, event, options),
+      serialize: (data) => serialized(data, this.#serialize),
       onEntry: (entry) => this._audience.tell(entry),
+      onLoss: () => this.#lose(),
     })
   }
 
@@ -113,6 +115,11 @@ export class Hub {
     // A stream that has not been told of an entry yet would go on behind it.
     this._audience.inTurn(() => subscription.add(names, own))
     return () => subscription.remove(names, own)
+  }
+
+  /** Whether the log can be reached. `ready`, or `connecting`, `reconnecting`, `closed`. */
+  get state(): LogState {
+    return this._log.state ?? 'ready'
   }
 
   /** How many streams follow a channel of the hub. */
@@ -158,6 +165,10 @@ export class Hub {
     const event = { ...published, id }
     const frame = this._audience.undisturbed(() => eventFrame({ ...event, key }, this.#serialize, conflate))
     return { id, channel, event, frame }
+  }
+
+  #lose(): void {
+    for (const subscription of [...this.#subscriptions.values()]) subscription.lose()
   }
 
   /** @internal */

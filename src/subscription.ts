@@ -4,7 +4,7 @@ import { replayChannel } from './diagnostics.ts'
 import { describe, SseError } from './errors.ts'
 import type { AnyEvents, DataEvent, EventMap } from './event.ts'
 import { type Gap, type OnGap, sendSnapshots } from './gap.ts'
-import type { EventLog, LogEntry } from './logs/event-log.ts'
+import type { EventLog, LogEntry, Page } from './logs/event-log.ts'
 import type { Position } from './negotiate.ts'
 import { closeSource, type Source } from './source.ts'
 import type { SseStream } from './stream.ts'
@@ -95,6 +95,13 @@ export class Subscription implements Listener {
     this.#owner._ended(this, goesOnFrom)
   }
 
+  /** Events may be lost to it: it is told of a gap, and goes on from where the log does. */
+  lose(): void {
+    if (this.#state !== 'live') return
+    this.#readAgain()
+    this.#jumpsTo = this.#place
+  }
+
   /** Takes what was published on a channel. */
   deliver({ entries, frames }: Run, isTurnOver: boolean): void {
     if (!this.#hasFilter) this.stream._deliver(frames, isTurnOver)
@@ -136,6 +143,7 @@ export class Subscription implements Listener {
     this.#state = 'reading'
     this.#isCatchingUp = true
     try {
+      if (this.#owner._log.ready) await this.#awaitLog()
       while (this.#isReading) await this.#step()
     } catch (failure) {
       error = failure
@@ -143,6 +151,14 @@ export class Subscription implements Listener {
     }
     this.#isCatchingUp = false
     if (isResuming) this.#report(startedAt, error)
+  }
+
+  // Before it is ready, a log has no place to begin at.
+  async #awaitLog(): Promise<void> {
+    await this.#owner._log.ready
+    const { head } = this.#owner._log
+    if (this.#from === 'new') this.#place = head
+    if (this.#from === 'unreadable') this.#jumpsTo = head
   }
 
   #report(startedAt: number, error: unknown): void {
@@ -163,11 +179,12 @@ export class Subscription implements Listener {
     if (this.#jumpsTo !== undefined) return this.#tellGap(this.#jumpsTo)
     const answer = this.#owner._log.read([...this.#followed.keys()], this.#place, PAGE)
     // What is there at once is not waited for: nothing may come between an empty page and going live.
-    const page = answer === 'gap' || Array.isArray(answer) ? answer : await answer
+    const isLater = typeof (answer as PromiseLike<Page>).then === 'function'
+    const page = isLater ? await answer : (answer as Page)
     // A page that lacks a channel is read again with it.
     if (!this.#isReading || this.#late) return
     if (page === 'gap') this.#jumpsTo = this.#owner._log.head
-    else if (page.length === 0) this.#goLive()
+    else if (page.entries.length === 0 && !isLater) this.#goLive()
     else await this.#send(page)
   }
 
@@ -176,10 +193,9 @@ export class Subscription implements Listener {
     this.#late = undefined
     if (typeof this.#from !== 'object' || late.length === 0) return
     const missed = await this.#owner._log.read(late, this.#from.id, 1)
-    if (missed.length === 0) return
     const ahead = await this.#owner._log.read(late, this.#place, 1)
     if (ahead === 'gap' || !late.some((channel) => this.#followed.has(channel))) return
-    if (missed === 'gap' || missed[0]?.id !== ahead[0]?.id) this.#jumpsTo = this.#place
+    if (missed === 'gap' || missed.entries[0]?.id !== ahead.entries[0]?.id) this.#jumpsTo = this.#place
   }
 
   #goLive(): void {
@@ -187,8 +203,8 @@ export class Subscription implements Listener {
     for (const channel of this.#followed.keys()) this.#owner._audience.add(channel, this)
   }
 
-  async #send(page: readonly LogEntry[]): Promise<void> {
-    for (const entry of page) {
+  async #send({ entries, upTo }: Exclude<Page, 'gap'>): Promise<void> {
+    for (const entry of entries) {
       if (!this.stream._hasRoomFor(entry.frame)) await this.stream.drained()
       if (!this.#isReading || this.#late) return
       this.#place = entry.id
@@ -196,6 +212,7 @@ export class Subscription implements Listener {
       this.stream._deliver([entry.frame], false)
       this.#replayed += 1
     }
+    this.#place = upTo
   }
 
   async #tellGap(id: string): Promise<void> {

@@ -17,11 +17,12 @@ const LAYERS: ReadonlyArray<readonly [layer: string, files: RegExp]> = [
   ],
   ['encoding', /^(encode|frame|frame-queue|backlog|pace|source|options|negotiate)\.ts$/],
   ['stream', /^(connection|gap|replay|stream)\.ts$/],
+  ['remote logs', /^remote\/([\w-]+\/)?[\w-]+\.ts$/],
   ['logs and formats', /^(logs|formats)\/([\w-]+\/)?[\w-]+\.ts$/],
   ['channels', /^(audience|channel|hub|subscription|handler)\.ts$/],
   ['ways out', /^transports\/[\w-]+\.ts$/],
   ['ways in', /^(answer-request|check-re\w+|create-[\w-]+|refuse)\.ts$/],
-  ['doors', /^(index|adapters\/[\w-]+|doctor\/[\w-]+|client\/[\w-]+|testing\/[\w-]+)\.ts$/],
+  ['doors', /^(index|redis|nats|adapters\/[\w-]+|doctor\/[\w-]+|client\/[\w-]+|testing\/[\w-]+)\.ts$/],
 ]
 
 /**

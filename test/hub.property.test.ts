@@ -26,7 +26,7 @@ class SlowLog implements EventLog {
   }
   read(...args: Parameters<EventLog['read']>): Page | Promise<Page> {
     const page = this.#log.read(...args)
-    return page.length === 0 ? page : nextTurn().then(() => page)
+    return page !== 'gap' && page.entries.length === 0 ? page : nextTurn().then(() => page)
   }
   close() {
     return this.#log.close()

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { between, type Check, checkOptions, withDefaults } from '../check-options.ts'
 import { clock } from '../clock.ts'
 import { SseError } from '../errors.ts'
@@ -45,7 +44,7 @@ const checkPerChannel: Check = (limits) => {
 
 /** The log of a single process. An id is `epoch-sequence`: a restart begins an epoch of its own. */
 export class MemoryLog implements EventLog {
-  readonly #epoch = randomBytes(6).toString('hex')
+  readonly #epoch = newEpoch()
   readonly #window: Window<MemoryEntry>
   readonly #newest = new Map<string, MemoryEntry>()
   readonly #idempotencyKeys: IdempotencyKeys
@@ -95,7 +94,8 @@ export class MemoryLog implements EventLog {
       return 'gap'
     const found = [...new Set(channels)].flatMap((channel) => this.#window.after(channel, sequence, limit))
     if (channels.length > 1) found.sort((a, b) => a.sequence - b.sequence)
-    return found.slice(0, limit).map(({ entry }) => entry as LogEntry)
+    const entries = found.slice(0, limit).map(({ entry }) => entry as LogEntry)
+    return { entries, upTo: entries.length < limit ? this.head : (entries.at(-1) as LogEntry).id }
   }
 
   async close(): Promise<void> {
@@ -139,4 +139,9 @@ export class MemoryLog implements EventLog {
     if (gone.key !== undefined) this.#newest.delete(gone.key)
     this.#idempotencyKeys.letGo(gone)
   }
+}
+
+// Twelve digits of a random UUID: `node:crypto` is not everywhere.
+function newEpoch(): string {
+  return crypto.randomUUID().slice(-12)
 }

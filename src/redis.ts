@@ -1,0 +1,61 @@
+import { between, type Check, checkOptions, MAX_TIME, withDefaults } from './check-options.ts'
+import type { EventLog } from './logs/event-log.ts'
+import { RedisStreams, type StreamSettings } from './logs/redis-streams.ts'
+import { checkClient, type RedisClient } from './remote/redis/connection.ts'
+import { type RecentLimits, RemoteLog } from './remote/remote-log.ts'
+
+export type { IoRedisClient, NodeRedisClient, RedisClient } from './remote/redis/connection.ts'
+
+/** Times are milliseconds. */
+export interface RedisLogOptions {
+  /** The key of the stream: one for each hub, the same in all processes. Default `spillway`. */
+  key?: string | undefined
+  /** How many entries Redis keeps, about. Default 100 000. */
+  maxEntries?: number | undefined
+  /** How long Redis keeps an entry, about. Default: as long as `maxEntries` lets it. */
+  maxAge?: number | undefined
+  /** How many of the newest entries this process keeps too, to replay them without asking Redis. Default 10 000. */
+  recentEvents?: number | undefined
+  /** The same in bytes on the wire. Default 16 MiB. */
+  recentBytes?: number | undefined
+  /** How long a publish waits for Redis. Default 5 000. */
+  publishTimeout?: number | undefined
+  /** How long an idempotency key counts. Default 600 000, ten minutes. */
+  idempotencyWindow?: number | undefined
+}
+
+const MAX = Number.MAX_SAFE_INTEGER
+const DEFAULTS: StreamSettings & RecentLimits = {
+  key: 'spillway',
+  maxEntries: 100_000,
+  maxAge: 0,
+  recentEvents: 10_000,
+  recentBytes: 16 * 1024 * 1024,
+  publishTimeout: 5_000,
+  idempotencyWindow: 600_000,
+}
+
+const isKey: Check = (key) => (typeof key === 'string' && key !== '' ? undefined : 'a text that is not empty')
+
+const CHECKS: Record<keyof RedisLogOptions, Check> = {
+  key: isKey,
+  maxEntries: between(1, MAX),
+  maxAge: between(1_000, MAX),
+  recentEvents: between(1, MAX),
+  recentBytes: between(1, MAX),
+  publishTimeout: between(1, MAX_TIME),
+  idempotencyWindow: between(1_000, MAX),
+}
+
+/**
+ * A log in a stream of Redis 6.2 or later, or of Valkey, for many processes with one hub each. `client` is one of the
+ * packages `redis` or `ioredis`: two connections are opened with its settings, and it is left as it is.
+ *
+ * Throws `SseError` `ERR_SSE_OPTION`. What cannot work, wrong credentials say, is said at the first use.
+ */
+export function redisLog(client: RedisClient, options: RedisLogOptions = {}): EventLog {
+  checkClient(client)
+  checkOptions(options, CHECKS)
+  const settings = withDefaults(options, DEFAULTS)
+  return new RemoteLog(new RedisStreams(client, settings), settings)
+}

@@ -1,0 +1,59 @@
+import type { LogEntry } from '../logs/event-log.ts'
+import { Ring } from '../ring.ts'
+
+/** The entries of a broker's log that this process was told last, in their order. */
+export class Recent {
+  readonly #maxEvents: number
+  readonly #maxBytes: number
+  readonly #entries = new Ring<LogEntry>()
+  // Counted from the first entry that was ever told.
+  readonly #numbers = new Map<string, number>()
+  #told = 0
+  #bytes = 0
+
+  constructor(maxEvents: number, maxBytes: number) {
+    this.#maxEvents = maxEvents
+    this.#maxBytes = maxBytes
+  }
+
+  /** The place after which everything is here. */
+  start: string | undefined
+
+  push(entry: LogEntry): void {
+    this.#numbers.set(entry.id, this.#told)
+    this.#told += 1
+    this.#entries.push(entry)
+    this.#bytes += entry.frame.size
+    while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
+  }
+
+  /** Forgets everything: what comes now follows `start`. */
+  restart(start: string): void {
+    while (this.#entries.length > 0) this.#evict()
+    this.start = start
+  }
+
+  /** Whether a place is `start` or that of an entry which is here. */
+  has(id: string): boolean {
+    return id === this.start || this.#numbers.has(id)
+  }
+
+  /** At most `limit` entries of some channels after a place that it has. */
+  after(id: string, channels: ReadonlySet<string>, limit: number): LogEntry[] {
+    const oldest = this.#told - this.#entries.length
+    const found: LogEntry[] = []
+    for (let at = (this.#numbers.get(id) ?? oldest - 1) + 1 - oldest; found.length < limit; at++) {
+      const entry = this.#entries.at(at)
+      if (!entry) break
+      if (channels.has(entry.channel)) found.push(entry)
+    }
+    return found
+  }
+
+  #evict(): void {
+    const entry = this.#entries.shift() as LogEntry
+    this.#bytes -= entry.frame.size
+    this.#numbers.delete(entry.id)
+    this.start = entry.id
+  }
+}

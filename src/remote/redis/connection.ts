@@ -1,0 +1,107 @@
+import { describe, SseError } from '../../errors.ts'
+
+/** A client of the `redis` package, of any version from 4 on. */
+export interface NodeRedisClient {
+  duplicate(options?: object): NodeRedisClient
+  connect(): Promise<unknown>
+  sendCommand(args: string[]): Promise<unknown>
+  on(event: string, listener: (...args: never[]) => void): unknown
+  destroy?(): unknown
+  disconnect?(): unknown
+  readonly isReady: boolean
+  readonly isOpen: boolean
+}
+
+/** A client of the `ioredis` package. */
+export interface IoRedisClient {
+  duplicate(options?: object): IoRedisClient
+  connect(): Promise<unknown>
+  call(command: string, ...args: string[]): Promise<unknown>
+  on(event: string, listener: (...args: never[]) => void): unknown
+  disconnect(reconnect?: boolean): void
+  readonly status: string
+}
+
+export type RedisClient = NodeRedisClient | IoRedisClient
+
+/** A connection of our own, which comes back by itself. A command fails at once while it is lost. */
+export interface RedisConnection {
+  readonly isReady: boolean
+  command(...args: string[]): Promise<unknown>
+  /** Has a listener told of every message of a channel. */
+  close(): void
+}
+
+export interface ConnectionListener {
+  onReady(): void
+  onLost(): void
+  /** What no second try can mend, wrong credentials say. */
+  onError(error: Error): void
+}
+
+/** Throws `SseError` `ERR_SSE_OPTION` for what is no client of the two packages. */
+export function checkClient(client: RedisClient): void {
+  const of = Object(client) as Partial<NodeRedisClient & IoRedisClient>
+  const sends = typeof of.call === 'function' || typeof of.sendCommand === 'function'
+  if (sends && typeof of.duplicate === 'function') return
+  throw new SseError('ERR_SSE_OPTION', `Expected a client of redis or ioredis, not ${describe(client)}.`)
+}
+
+/** Opens a connection with the settings of the user's client, and leaves that one alone. */
+export function openConnection(client: RedisClient, listener: ConnectionListener): RedisConnection {
+  return 'call' in client ? openIoRedis(client, listener) : openNodeRedis(client, listener)
+}
+
+// Pauses between attempts to reconnect, in ms.
+const backoff = (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 6), 2_000)
+
+function openNodeRedis(
+  client: NodeRedisClient,
+  { onReady, onLost, onError }: ConnectionListener,
+): RedisConnection {
+  const { options } = client as { options?: { socket?: object } }
+  const own = client.duplicate({
+    // What is not sent at once is tried again by who knows whether that is safe.
+    disableOfflineQueue: true,
+    socket: { ...options?.socket, reconnectStrategy: backoff },
+  })
+  own.on('ready', onReady)
+  own.on('error', ((error: Error) => {
+    onError(error)
+    onLost()
+  }) as never)
+  own.on('reconnecting', onLost)
+  own.connect().catch(onError)
+  return {
+    get isReady() {
+      return own.isReady
+    },
+    command: (...args) => own.sendCommand(args),
+    close: () => void (own.destroy ? own.destroy() : own.disconnect?.()),
+  }
+}
+
+function openIoRedis(
+  client: IoRedisClient,
+  { onReady, onLost, onError }: ConnectionListener,
+): RedisConnection {
+  const own = client.duplicate({
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    // A command that was sent may have been done: sent again, it would be done twice.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: null,
+    retryStrategy: backoff,
+  })
+  own.on('ready', onReady)
+  own.on('close', onLost)
+  own.on('error', onError as never)
+  own.connect().catch(onError)
+  return {
+    get isReady() {
+      return own.status === 'ready'
+    },
+    command: (command, ...args) => own.call(command as string, ...args),
+    close: () => own.disconnect(),
+  }
+}

@@ -1,0 +1,22 @@
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { beforeAll, describe } from 'vitest'
+import { type RedisClient, redisLog } from '../../src/redis.ts'
+import { type Broker, startRedis } from '../support/brokers.ts'
+import { logContract } from './contract.ts'
+
+let broker: Broker
+let keys = 0
+
+beforeAll(async () => {
+  broker = await startRedis()
+})
+
+const CLIENTS: Array<[name: string, open: () => RedisClient]> = [
+  ['redis', () => createClient({ url: `redis://127.0.0.1:${broker.port}` }) as unknown as RedisClient],
+  ['ioredis', () => new Redis({ port: broker.port, lazyConnect: true }) as unknown as RedisClient],
+]
+
+describe.each(CLIENTS)('with a client of %s', (name, open) => {
+  logContract(`Redis Streams, ${name}`, () => redisLog(open(), { key: `log-${++keys}` }))
+})
