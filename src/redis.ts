@@ -1,5 +1,7 @@
 import { between, type Check, checkOptions, MAX_TIME, withDefaults } from './check-options.ts'
 import type { EventLog } from './logs/event-log.ts'
+import { MemoryLog } from './logs/memory.ts'
+import { RedisPubSubLog } from './logs/redis-pubsub.ts'
 import { RedisStreams, type StreamSettings } from './logs/redis-streams.ts'
 import { checkClient, type RedisClient } from './remote/redis/connection.ts'
 import { type RecentLimits, RemoteLog } from './remote/remote-log.ts'
@@ -22,6 +24,18 @@ export interface RedisLogOptions {
   publishTimeout?: number | undefined
   /** How long an idempotency key counts. Default 600 000, ten minutes. */
   idempotencyWindow?: number | undefined
+}
+
+/** Times are milliseconds. */
+export interface RedisPubSubLogOptions {
+  /** The channel of Redis: one for each hub, the same in all processes. Default `spillway`. */
+  channel?: string | undefined
+  /** How many of the newest events this process keeps, for clients who come back to it. Default 10 000. */
+  recentEvents?: number | undefined
+  /** The same in bytes on the wire. Default 16 MiB. */
+  recentBytes?: number | undefined
+  /** How long a publish waits for Redis. Default 5 000. */
+  publishTimeout?: number | undefined
 }
 
 const MAX = Number.MAX_SAFE_INTEGER
@@ -58,4 +72,34 @@ export function redisLog(client: RedisClient, options: RedisLogOptions = {}): Ev
   checkOptions(options, CHECKS)
   const settings = withDefaults(options, DEFAULTS)
   return new RemoteLog(new RedisStreams(client, settings), settings)
+}
+
+const PUBSUB_DEFAULTS = {
+  channel: 'spillway',
+  recentEvents: 10_000,
+  recentBytes: 16 * 1024 * 1024,
+  publishTimeout: 5_000,
+}
+
+const { recentEvents, recentBytes, publishTimeout } = CHECKS
+const PUBSUB_CHECKS: Record<keyof RedisPubSubLogOptions, Check> = {
+  channel: isKey,
+  recentEvents,
+  recentBytes,
+  publishTimeout,
+}
+
+/**
+ * Fan-out over many processes by Redis Pub/Sub, **without history**: Redis keeps nothing. A client that comes back to the
+ * process it left gets what that one saw meanwhile; one that comes to another process, or after the connection to Redis
+ * was lost, is told of a gap. Use `redisLog` where that is not enough.
+ *
+ * Throws `SseError` `ERR_SSE_OPTION`.
+ */
+export function redisPubSubLog(client: RedisClient, options: RedisPubSubLogOptions = {}): EventLog {
+  checkClient(client)
+  checkOptions(options, PUBSUB_CHECKS)
+  const settings = withDefaults(options, PUBSUB_DEFAULTS)
+  const limits = { maxEvents: settings.recentEvents, maxBytes: settings.recentBytes }
+  return new RedisPubSubLog(client, settings, () => new MemoryLog(limits))
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { SseError } from '../errors.ts'
 import type { Engine, EngineOwner, StoredEntry } from '../remote/engine.ts'
-import { attempt, isRefusal, within } from '../remote/redis/commands.ts'
+import { attempt, isRefusal, unusable, within } from '../remote/redis/commands.ts'
 import { openConnection, type RedisClient, type RedisConnection } from '../remote/redis/connection.ts'
 import { compareIds, isId } from '../remote/redis/ids.ts'
 import { CHANNEL, ofOneStream, RECORD, toEntries, toRecord } from '../remote/redis/replies.ts'
@@ -18,6 +18,8 @@ export interface StreamSettings {
 // How long a read waits for an entry, in ms. After it, the place is looked after.
 const BLOCK = 5_000
 const PAGE = 1_000
+// How often entries that are too old are looked for, in ms.
+const TRIM_EVERY = 60_000
 
 // What a log begins with that is empty: every place that a client can have is one of an entry.
 const BEGINNING = ['XADD', '*', CHANNEL, '', RECORD, '']
@@ -42,6 +44,7 @@ export class RedisStreams implements Engine {
   #owner: EngineOwner | undefined
   // Up to where it was read. Taken once, and kept over empty reads: `$` would pass over what comes between two.
   #last = ''
+  #trimsAt = 0
   #failure: Error | undefined
   #isClosed = false
 
@@ -134,6 +137,15 @@ export class RedisStreams implements Engine {
     this.#last =
       newest[0]?.id ?? String(await this.#command(BEGINNING[0] as string, key, ...BEGINNING.slice(1)))
     owner._entries(newest.reverse())
+    await this.#trim()
+  }
+
+  /** Lets go of what is too old. A write does not: it trims by number. */
+  async #trim(): Promise<void> {
+    const { key, maxAge } = this.#settings
+    if (maxAge === 0 || Date.now() < this.#trimsAt) return
+    this.#trimsAt = Date.now() + Math.min(maxAge, TRIM_EVERY)
+    await this.#command('XTRIM', key, 'MINID', String(Date.now() - maxAge))
   }
 
   async #follow(owner: EngineOwner): Promise<void> {
@@ -143,6 +155,7 @@ export class RedisStreams implements Engine {
         if (!isChecked) await this.#check(owner)
         owner._state('ready')
         isChecked = await this.#read(owner)
+        await this.#trim()
       } catch {
         isChecked = false
         await this.#backOn()
@@ -199,8 +212,4 @@ export class RedisStreams implements Engine {
 function guardOf(key: string, channel: string, idempotencyKey: string): string {
   const tagged = /\{[^}]+\}/.test(key) ? key : `{${key}}`
   return `${tagged}:idempotency:${channel.length}:${channel}:${idempotencyKey}`
-}
-
-function unusable(cause: Error): SseError {
-  return new SseError('ERR_SSE_LOG', `The broker cannot be used: ${cause.message}`, { cause })
 }

@@ -1,10 +1,21 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { serialized } from '../../src/encode.ts'
 import { eventFrame } from '../../src/frame.ts'
-import type { EventLog, LogEntry } from '../../src/logs/event-log.ts'
+import type { EventLog, LogEntry, LogFollower } from '../../src/logs/event-log.ts'
+
+export interface LogTraits {
+  /** Whether another process that appends to the same can read on from a place of this one. */
+  readonly sharesPlaces: boolean
+  /** A log of another process on what the last one was opened on. Without one, there is none. */
+  readonly openAnother?: () => EventLog
+}
 
 /** What every log keeps, whatever holds its entries. `open` makes a log that keeps at least 100 small entries. */
-export function logContract(name: string, open: () => EventLog | Promise<EventLog>): void {
+export function logContract(
+  name: string,
+  open: () => EventLog | Promise<EventLog>,
+  { sharesPlaces, openAnother }: LogTraits = { sharesPlaces: false },
+): void {
   describe(name, () => {
     let log: EventLog
     let told: LogEntry[]
@@ -12,15 +23,7 @@ export function logContract(name: string, open: () => EventLog | Promise<EventLo
     beforeEach(async () => {
       told = []
       log = await open()
-      log.open({
-        entry: (id, channel, event) => {
-          const whole = { ...event, id }
-          return { id, channel, event: whole, frame: eventFrame(whole, JSON.stringify) }
-        },
-        serialize: (data) => serialized(data, JSON.stringify),
-        onEntry: (entry) => told.push(entry),
-        onLoss: () => {},
-      })
+      log.open(follower((entry) => told.push(entry)))
       await log.ready
     })
 
@@ -31,10 +34,10 @@ export function logContract(name: string, open: () => EventLog | Promise<EventLo
     }
 
     /** Everything of some channels after a place, page by page, as a subscription reads it. */
-    async function readAll(channels: string[], after: string, limit = 3): Promise<unknown[]> {
+    async function readAll(channels: string[], after: string, limit = 3, from = log): Promise<unknown[]> {
       const data: unknown[] = []
       for (let place = after; ; ) {
-        const answer = log.read(channels, place, limit)
+        const answer = from.read(channels, place, limit)
         const page = await answer
         if (page === 'gap') return [...data, 'gap']
         const { entries, upTo } = page
@@ -66,6 +69,19 @@ export function logContract(name: string, open: () => EventLog | Promise<EventLo
       await toldOf(4)
       expect(await readAll(['a', 'b', 'a'], start)).toEqual([0, 1, 2, 3])
     })
+
+    if (openAnother) {
+      it(`has places that mean ${sharesPlaces ? 'the same' : 'nothing'} to another process`, async () => {
+        const other = openAnother()
+        other.open(follower())
+        await other.ready
+        const id = await log.append('a', { data: 1 })
+        await log.append('a', { data: 2 })
+        await toldOf(2)
+        expect(await readAll(['a'], id, 3, other)).toEqual(sharesPlaces ? [2] : ['gap'])
+        await other.close()
+      })
+    }
 
     it('gives ids that are short and safe in a header (rule 12)', async () => {
       const id = await log.append('a', { data: 1 })
@@ -149,4 +165,16 @@ export function logContract(name: string, open: () => EventLog | Promise<EventLo
       expect(await toldOf(1)).toEqual([2])
     })
   })
+}
+
+function follower(onEntry: (entry: LogEntry) => void = () => {}): LogFollower {
+  return {
+    entry: (id, channel, event) => {
+      const whole = { ...event, id }
+      return { id, channel, event: whole, frame: eventFrame(whole, JSON.stringify) }
+    },
+    serialize: (data) => serialized(data, JSON.stringify),
+    onEntry,
+    onLoss: () => {},
+  }
 }

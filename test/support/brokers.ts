@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -45,6 +45,12 @@ export class Broker {
     const exit = once(child, 'exit')
     child.kill(signal)
     await exit
+  }
+
+  /** Loses what it kept. */
+  async loseDisk(): Promise<void> {
+    rmSync(this.folder, { recursive: true, force: true })
+    mkdirSync(this.folder)
   }
 
   async end(): Promise<void> {

@@ -65,3 +65,8 @@ function failed(cause: Error): SseError {
   const certainty = isRefusal(cause) ? 'refused it' : 'was lost, and may have it or not'
   return new SseError('ERR_SSE_LOG', `The broker ${certainty}: ${cause.message}`, { cause })
 }
+
+/** What no second try can mend. */
+export function unusable(cause: Error): SseError {
+  return new SseError('ERR_SSE_LOG', `The broker cannot be used: ${cause.message}`, { cause })
+}

@@ -5,6 +5,8 @@ export interface NodeRedisClient {
   duplicate(options?: object): NodeRedisClient
   connect(): Promise<unknown>
   sendCommand(args: string[]): Promise<unknown>
+  subscribe(channel: string, listener: (text: string) => void): Promise<unknown>
+  ping(): Promise<unknown>
   on(event: string, listener: (...args: never[]) => void): unknown
   destroy?(): unknown
   disconnect?(): unknown
@@ -17,6 +19,7 @@ export interface IoRedisClient {
   duplicate(options?: object): IoRedisClient
   connect(): Promise<unknown>
   call(command: string, ...args: string[]): Promise<unknown>
+  subscribe(channel: string): Promise<unknown>
   on(event: string, listener: (...args: never[]) => void): unknown
   disconnect(reconnect?: boolean): void
   readonly status: string
@@ -28,7 +31,8 @@ export type RedisClient = NodeRedisClient | IoRedisClient
 export interface RedisConnection {
   readonly isReady: boolean
   command(...args: string[]): Promise<unknown>
-  /** Has a listener told of every message of a channel. */
+  /** Resolves when every message of a channel is heard from here on. May be called again after the connection was lost. */
+  listen(channel: string, listener: (text: string) => void): Promise<void>
   close(): void
 }
 
@@ -72,11 +76,18 @@ function openNodeRedis(
   }) as never)
   own.on('reconnecting', onLost)
   own.connect().catch(onError)
+  let isListening = false
   return {
     get isReady() {
       return own.isReady
     },
     command: (...args) => own.sendCommand(args),
+    async listen(channel, listener) {
+      if (!isListening) await own.subscribe(channel, listener)
+      isListening = true
+      // It subscribes again by itself, and before this.
+      await own.ping()
+    },
     close: () => void (own.destroy ? own.destroy() : own.disconnect?.()),
   }
 }
@@ -97,11 +108,17 @@ function openIoRedis(
   own.on('close', onLost)
   own.on('error', onError as never)
   own.connect().catch(onError)
+  let isListening = false
   return {
     get isReady() {
       return own.status === 'ready'
     },
     command: (command, ...args) => own.call(command as string, ...args),
+    async listen(channel, listener) {
+      if (!isListening) own.on('message', ((_channel: string, text: string) => listener(text)) as never)
+      isListening = true
+      await own.subscribe(channel)
+    },
     close: () => own.disconnect(),
   }
 }

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { beforeAll, describe } from 'vitest'
-import { type RedisClient, redisLog } from '../../src/redis.ts'
+import { type RedisClient, redisLog, redisPubSubLog } from '../../src/redis.ts'
 import { type Broker, startRedis } from '../support/brokers.ts'
 import { logContract } from './contract.ts'
 
@@ -18,5 +18,13 @@ const CLIENTS: Array<[name: string, open: () => RedisClient]> = [
 ]
 
 describe.each(CLIENTS)('with a client of %s', (name, open) => {
-  logContract(`Redis Streams, ${name}`, () => redisLog(open(), { key: `log-${++keys}` }))
+  logContract(`Redis Streams, ${name}`, () => redisLog(open(), { key: `log-${++keys}` }), {
+    sharesPlaces: true,
+    openAnother: () => redisLog(open(), { key: `log-${keys}` }),
+  })
+
+  logContract(`Redis Pub/Sub, ${name}`, () => redisPubSubLog(open(), { channel: `log-${++keys}` }), {
+    sharesPlaces: false,
+    openAnother: () => redisPubSubLog(open(), { channel: `log-${keys}` }),
+  })
 })
