@@ -98,8 +98,8 @@ export class Subscription implements Listener {
   /** Events may be lost to it: it is told of a gap, and goes on from where the log does. */
   lose(): void {
     if (this.#state !== 'live') return
+    this.#jumpsTo = this.#owner._log.head
     this.#readAgain()
-    this.#jumpsTo = this.#place
   }
 
   /** Takes what was published on a channel. */
