@@ -15,6 +15,7 @@ let keys = 0
 
 beforeAll(async () => {
   broker = await startRedis()
+  return () => broker.end()
 })
 
 beforeEach(async () => {
@@ -24,16 +25,15 @@ beforeEach(async () => {
 })
 
 /** A hub as a process has it: with a client and a log of its own. */
-function openHub(options: RedisLogOptions = {}, client = nodeRedis()) {
+function openHub(options: RedisLogOptions = {}, client: RedisClient = nodeRedis()) {
   const log = redisLog(client, { key, ...options })
   const hub = new Hub({ log })
   onTestFinished(() => void log.close())
   return hub
 }
 
-const nodeRedis = (url = `redis://127.0.0.1:${broker.port}`) =>
-  createClient({ url }).on('error', () => {}) as unknown as RedisClient
-const ioRedis = () => new Redis({ port: broker.port, lazyConnect: true }) as unknown as RedisClient
+const nodeRedis = (url = `redis://127.0.0.1:${broker.port}`) => createClient({ url }).on('error', () => {})
+const ioRedis = () => new Redis({ port: broker.port, lazyConnect: true })
 
 /** A client that follows channels of a hub; resolves when it is live. */
 async function follow(hub: Hub, channels = ['a'], client = new HubClient(hub, channels)) {
@@ -295,7 +295,7 @@ describe('what cannot work', () => {
       'ioredis',
       () => {
         const options = { port: broker.port, username: 'user', password: 'wrong', lazyConnect: true }
-        return new Redis(options).on('error', () => {}) as unknown as RedisClient
+        return new Redis(options).on('error', () => {})
       },
     ],
   ])('is said at the first use: wrong credentials, with %s', async (_name, client) => {

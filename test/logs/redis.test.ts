@@ -10,11 +10,12 @@ let keys = 0
 
 beforeAll(async () => {
   broker = await startRedis()
+  return () => broker.end()
 })
 
 const CLIENTS: Array<[name: string, open: () => RedisClient]> = [
-  ['redis', () => createClient({ url: `redis://127.0.0.1:${broker.port}` }) as unknown as RedisClient],
-  ['ioredis', () => new Redis({ port: broker.port, lazyConnect: true }) as unknown as RedisClient],
+  ['redis', () => createClient({ url: `redis://127.0.0.1:${broker.port}` })],
+  ['ioredis', () => new Redis({ port: broker.port, lazyConnect: true })],
 ]
 
 describe.each(CLIENTS)('with a client of %s', (name, open) => {

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from 'vitest'
+import { onTestFinished } from 'vitest'
 
 type CommandOf = (broker: Broker) => [program: string, ...args: string[]]
 
@@ -24,7 +24,7 @@ export class Broker {
   static async start(command: CommandOf): Promise<Broker> {
     const broker = new Broker(await freePort(), command)
     await broker.start()
-    afterAll(() => broker.end())
+    endWithTest(broker)
     return broker
   }
 
@@ -59,6 +59,15 @@ export class Broker {
   }
 }
 
+// One that a hook starts is ended by what the hook returns.
+function endWithTest(broker: Broker): void {
+  try {
+    onTestFinished(() => broker.end())
+  } catch {
+    process.once('exit', () => void broker.end())
+  }
+}
+
 /** A Redis that writes each command to disk before it answers. */
 export function startRedis(...args: string[]): Promise<Broker> {
   return Broker.start(({ port, folder }) => [
@@ -66,6 +75,16 @@ export function startRedis(...args: string[]): Promise<Broker> {
     ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
     ...['--appendonly', 'yes', '--appendfsync', 'always', ...args],
   ])
+}
+
+/** A NATS server with JetStream, or with what a configuration says. */
+export function startNats(configuration = 'jetstream: {}'): Promise<Broker> {
+  return Broker.start(({ port, folder }) => {
+    const file = join(folder, 'nats.conf')
+    const stored = configuration.replace('jetstream: {', `jetstream: { store_dir: ${JSON.stringify(folder)},`)
+    writeFileSync(file, `listen: "127.0.0.1:${port}"\n${stored}\n`)
+    return ['nats-server', '--config', file]
+  })
 }
 
 async function freePort(): Promise<number> {

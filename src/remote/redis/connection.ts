@@ -1,31 +1,42 @@
 import { describe, SseError } from '../../errors.ts'
 
-/** A client of the `redis` package, of any version from 4 on. */
+/** A client of the `redis` package, from version 4 on. */
 export interface NodeRedisClient {
-  duplicate(options?: object): NodeRedisClient
-  connect(): Promise<unknown>
-  sendCommand(args: string[]): Promise<unknown>
-  subscribe(channel: string, listener: (text: string) => void): Promise<unknown>
-  ping(): Promise<unknown>
-  on(event: string, listener: (...args: never[]) => void): unknown
-  destroy?(): unknown
-  disconnect?(): unknown
+  // What its own types demand is its own affair.
+  duplicate(options?: never): unknown
+  sendCommand(args: never): Promise<unknown>
   readonly isReady: boolean
-  readonly isOpen: boolean
 }
 
 /** A client of the `ioredis` package. */
 export interface IoRedisClient {
-  duplicate(options?: object): IoRedisClient
-  connect(): Promise<unknown>
-  call(command: string, ...args: string[]): Promise<unknown>
-  subscribe(channel: string): Promise<unknown>
-  on(event: string, listener: (...args: never[]) => void): unknown
-  disconnect(reconnect?: boolean): void
+  duplicate(options?: never): unknown
+  call(command: never, ...args: never[]): Promise<unknown>
   readonly status: string
 }
 
 export type RedisClient = NodeRedisClient | IoRedisClient
+
+interface OwnClient {
+  connect(): Promise<unknown>
+  on(event: string, listener: (...args: never[]) => void): unknown
+}
+
+interface OwnNodeRedis extends OwnClient {
+  sendCommand(args: readonly string[]): Promise<unknown>
+  subscribe(channel: string, listener: (text: string) => void): Promise<unknown>
+  ping(): Promise<unknown>
+  destroy?(): unknown
+  disconnect(): unknown
+  readonly isReady: boolean
+}
+
+interface OwnIoRedis extends OwnClient {
+  call(command: string, ...args: string[]): Promise<unknown>
+  subscribe(channel: string): Promise<unknown>
+  disconnect(): void
+  readonly status: string
+}
 
 /** A connection of our own, which comes back by itself. A command fails at once while it is lost. */
 export interface RedisConnection {
@@ -64,11 +75,12 @@ function openNodeRedis(
   { onReady, onLost, onError }: ConnectionListener,
 ): RedisConnection {
   const { options } = client as { options?: { socket?: object } }
-  const own = client.duplicate({
+  const overrides = {
     // What is not sent at once is tried again by who knows whether that is safe.
     disableOfflineQueue: true,
     socket: { ...options?.socket, reconnectStrategy: backoff },
-  })
+  }
+  const own = client.duplicate(overrides as never) as OwnNodeRedis
   own.on('ready', onReady)
   own.on('error', ((error: Error) => {
     onError(error)
@@ -88,7 +100,7 @@ function openNodeRedis(
       // It subscribes again by itself, and before this.
       await own.ping()
     },
-    close: () => void (own.destroy ? own.destroy() : own.disconnect?.()),
+    close: () => void (own.destroy ? own.destroy() : own.disconnect()),
   }
 }
 
@@ -96,14 +108,15 @@ function openIoRedis(
   client: IoRedisClient,
   { onReady, onLost, onError }: ConnectionListener,
 ): RedisConnection {
-  const own = client.duplicate({
+  const overrides = {
     lazyConnect: true,
     enableOfflineQueue: false,
     // A command that was sent may have been done: sent again, it would be done twice.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: null,
     retryStrategy: backoff,
-  })
+  }
+  const own = client.duplicate(overrides as never) as OwnIoRedis
   own.on('ready', onReady)
   own.on('close', onLost)
   own.on('error', onError as never)

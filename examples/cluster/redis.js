@@ -1,0 +1,40 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** The Redis that `REDIS_URL` names, or one of our own that keeps what it is told. */
+export async function createRedis() {
+  const { REDIS_URL } = process.env
+  if (REDIS_URL) return { url: REDIS_URL, restart() {}, stop() {} }
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), 'spillway-cluster-'))
+  const durable = ['--appendonly', 'yes', '--appendfsync', 'always', '--save', '', '--dir', folder]
+  const start = () =>
+    spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', ...durable], { stdio: 'ignore' })
+  let server = start()
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    async restart() {
+      server.kill('SIGKILL')
+      await once(server, 'exit')
+      setTimeout(() => {
+        server = start()
+      }, 1000)
+    },
+    stop() {
+      server.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+      server.kill()
+    },
+  }
+}
+
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  return typeof address === 'object' ? address?.port : undefined
+}

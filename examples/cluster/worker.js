@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { createClient } from 'redis'
+import { createSseStream, Hub } from 'spillway'
+import { redisLog } from 'spillway/redis'
+
+const { PORT, REDIS_URL = 'redis://localhost' } = process.env
+const client = createClient({ url: REDIS_URL })
+const hub = new Hub({ log: redisLog(client, { key: 'cluster', publishTimeout: 30_000 }) })
+const counts = hub.channel('counts')
+const page = new URL('index.html', import.meta.url)
+
+const server = createServer(async (request, response) => {
+  const [path] = (request.url ?? '/').split('?', 1)
+  if (path === '/events') return openStream(request, response)
+  if (request.method === 'POST' && path === '/kill') process.exit(1)
+  if (request.method === 'POST' && path === '/kill-redis') process.send?.('kill redis')
+  response.setHeader('Content-Type', 'text/html; charset=utf-8')
+  response.end(await readFile(page))
+})
+
+/**
+ * @param {import('node:http').IncomingMessage} request
+ * @param {import('node:http').ServerResponse} response
+ */
+function openStream(request, response) {
+  const stream = createSseStream(request, response, { retry: 200 })
+  // Without an id: it is no place in the log.
+  stream.send({ event: 'served', data: { by: process.pid } })
+  counts.subscribe(stream)
+}
+
+// Each process counts for itself: a page sees whether any count of any process is missing.
+let n = 0
+async function count() {
+  n += 1
+  const idempotencyKey = `${process.pid} ${n}`
+  await counts.publish({ event: 'count', data: { by: process.pid, n } }, { idempotencyKey }).catch(() => {})
+  setTimeout(count, 500)
+}
+
+server.listen(Number(PORT), count)
+process.once('SIGTERM', async () => {
+  server.close()
+  await hub.shutdown({ graceMs: 1000, retry: 200 })
+  process.exit()
+})
