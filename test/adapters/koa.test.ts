@@ -1,0 +1,344 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import Koa, { type Context, type Middleware } from 'koa'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { sse } from '../../src/adapters/koa.ts'
+import type { SseStream } from '../../src/stream.ts'
+import { type Get, get } from '../support/client.ts'
+import { parseEvents } from '../support/parse.ts'
+import { deferred, type Handler, type Protocol, serve } from '../support/serve.ts'
+import { closed, nextTurn } from '../support/streams.ts'
+import { adapterContract } from './contract.ts'
+
+/** A Koa of these middlewares, on a free port of the loopback. */
+async function serveKoa(middlewares: readonly Middleware[], protocol: Protocol = 'http') {
+  const errors: unknown[] = []
+  const app = new Koa()
+  for (const middleware of middlewares) app.use(middleware)
+  app.on('error', (error) => errors.push(error))
+  const { server, port } = await serve(app.callback() as Handler, protocol)
+  return { app, errors, port, close: () => new Promise<void>((resolve) => server.close(() => resolve())) }
+}
+
+adapterContract({
+  name: 'Koa 3',
+  sse,
+  passesOn: true,
+  keepsEarlierHeaders: true,
+  cutsBody: true,
+  serve: (handler, options) =>
+    serveKoa([
+      (context, next) => {
+        context.cookies.set('earlier', '1')
+        return next()
+      },
+      sse((stream, context) => handler(stream, { body: () => text(context.req) }) as never, options),
+      (context) => {
+        context.body = { json: true }
+      },
+    ]),
+})
+
+describe('the Koa adapter', () => {
+  async function open(middlewares: readonly Middleware[], ask: Get = {}, protocol: Protocol = 'http') {
+    const served = await serveKoa(middlewares, protocol)
+    return { ...served, client: await get(protocol, served.port, ask) }
+  }
+
+  it('gives the handler its stream and the context, with what came before in its state', async () => {
+    const { client } = await open([
+      (context, next) => {
+        context.state.user = 'editor'
+        return next()
+      },
+      sse((stream, context) => stream.send({ data: `${context.state.user} on ${context.path}` })),
+    ])
+    await client.until('data: editor on /\n\n')
+  })
+
+  it('keeps the headers of a middleware before, also those it sets when the handler has returned', async () => {
+    const { client } = await open([
+      async (context, next) => {
+        context.set('X-Before', 'kept')
+        context.vary('Origin')
+        context.type = 'json'
+        context.length = 7
+        await next()
+        context.set('X-After', 'kept too')
+      },
+      sse((stream) => void stream),
+    ])
+    await client.until(':\n')
+    expect(client.headers).toMatchObject({
+      'x-before': 'kept',
+      'x-after': 'kept too',
+      vary: 'Origin, Accept',
+      'content-type': 'text/event-stream; charset=utf-8',
+    })
+    expect(client.headers).not.toHaveProperty('content-length')
+  })
+
+  it.each<[string, Get, Middleware, number]>([
+    ['a stream that stays open', {}, sse(() => {}), 200],
+    ['a stream that has sent something', {}, sse((stream) => stream.send({ data: 1 })), 200],
+    ['a stream with a status of its own', {}, sse(() => {}, { status: 299 }), 299],
+    ['a stream that is over', {}, sse(() => [{ data: 1 }]), 200],
+    ['HEAD', { method: 'HEAD' }, sse(() => {}), 200],
+    ['a handler that answers alone', {}, sse((_, { res }) => void res.writeHead(204).end()), 204],
+    ['nobody', { headers: { accept: 'text/html' } }, sse(() => {}), 404],
+  ])('shows a logger the status of %s', async (_whose, ask, middleware, status) => {
+    const seen: number[] = []
+    const { client } = await open(
+      [
+        async (context, next) => {
+          await next()
+          seen.push(context.status)
+        },
+        middleware,
+      ],
+      ask,
+    )
+    expect(client.status).toBe(status)
+    if (ask.method !== 'HEAD' && status < 300 && status !== 204) await client.until(':\n')
+    expect(seen).toEqual([status])
+  })
+
+  it('answers with the stream, whatever a handler sets on the context', async () => {
+    const { client } = await open([
+      sse((_stream, context) => {
+        context.status = 401
+        context.body = 'not for you'
+      }),
+    ])
+    await client.until(':\n')
+    expect(client.status).toBe(200)
+    expect(client.headers).toMatchObject({ 'content-type': 'text/event-stream; charset=utf-8' })
+    expect(client.body).not.toContain('not for you')
+  })
+
+  it('has Koa answer what a handler throws as it says, with an error that is told once', async () => {
+    const { client, errors } = await open([sse((_stream, context) => context.throw(403, 'not for you'))])
+    expect(client.status).toBe(403)
+    await client.ended
+    expect(client.body).toBe('not for you')
+    expect(errors).toEqual([expect.objectContaining({ status: 403 })])
+  })
+
+  it('lets a middleware before answer what a handler throws', async () => {
+    const { client, errors } = await open([answerErrors(() => {}), sse(() => fail())])
+    expect(client.status).toBe(418)
+    await client.ended
+    expect(client.body).toBe('sorry')
+    expect(errors).toEqual([])
+  })
+
+  it('has Koa answer what a middleware before throws when the head leaves', async () => {
+    const { client, errors } = await open([
+      (context, next) => {
+        const { writeHead } = context.res
+        context.res.writeHead = () => {
+          context.res.writeHead = writeHead
+          fail()
+        }
+        return next()
+      },
+      sse(() => {}),
+    ])
+    expect(client.status).toBe(500)
+    expect(await client.ended).toBe('end')
+    expect(client.body).toBe('Internal Server Error')
+    expect(errors).toEqual([expect.objectContaining({ message: 'secret of the application' })])
+  })
+
+  it.each<Protocol>(['http', 'h2c'])(
+    'writes nothing of Koa into a stream whose handler fails over %s, whoever catches the error',
+    async (protocol) => {
+      const caught = deferred<Caught>()
+      const ready = deferred<void>()
+      const middlewares = [
+        answerErrors(caught.resolve),
+        sse(async function* () {
+          yield { data: 'first' }
+          await ready.promise
+          fail()
+        }),
+      ]
+      const { client, errors } = await open(middlewares, {}, protocol)
+      await client.until('data: first\n\n')
+      ready.resolve()
+      expect(await caught.promise).toEqual({
+        error: expect.objectContaining({ message: 'secret of the application' }),
+        respond: false,
+      })
+      expect(await client.ended).toBe('cut')
+      expect(client.body).toMatch(/^:\nretry: \d+\ndata: first\n\n$/)
+      expect(errors).toEqual([])
+    },
+  )
+
+  it('writes nothing of Koa into a stream that a middleware before does not wait for', async () => {
+    const impatient = deferred<void>()
+    const answered = deferred<void>()
+    const goOn = deferred<void>()
+    const { client, errors } = await open([
+      async (context, next) => {
+        await Promise.race([next(), impatient.promise])
+        context.status = 504
+        context.body = 'too late'
+        // Koa has answered, or not, once this turn is over.
+        setImmediate(answered.resolve)
+      },
+      sse(async function* () {
+        yield { data: 1 }
+        await goOn.promise
+        yield { data: 2 }
+      }),
+    ])
+    await client.until('data: 1\n\n')
+    impatient.resolve()
+    await answered.promise
+    goOn.resolve()
+    expect(await client.ended).toBe('end')
+    expect(client.body).toMatch(/^:\nretry: \d+\ndata: 1\n\ndata: 2\n\n$/)
+    expect(errors).toEqual([])
+  })
+
+  it('leaves what comes after to Koa when the client accepts no stream', async () => {
+    const contexts: Context[] = []
+    const { client, errors } = await open(
+      [
+        sse(() => {}),
+        (context) => {
+          contexts.push(context)
+          context.respond = false
+          fail()
+        },
+      ],
+      { headers: { accept: 'text/html' } },
+    )
+    expect(client.status).toBe(500)
+    expect(contexts[0]?.respond).toBe(false)
+    expect(errors).toHaveLength(1)
+  })
+
+  it.each<Protocol>(['http', 'h2c'])(
+    'tells the application nothing of a connection that breaks over %s (rule 34)',
+    async (protocol) => {
+      const made = deferred<SseStream>()
+      const broken = deferred<unknown>()
+      const { errors, port } = await serveKoa(
+        [
+          sse((stream, context) => {
+            context.req.socket.on('error', broken.resolve).on('close', () => broken.resolve(undefined))
+            made.resolve(stream)
+            return stream.send({ data: 1 })
+          }),
+        ],
+        protocol,
+      )
+      if (protocol === 'http') await reset(port)
+      else {
+        const client = await get(protocol, port)
+        await client.until('data: 1\n\n')
+        client.leave()
+      }
+      const stream = await made.promise
+      if (!stream.closed) await closed(stream)
+      const error = await broken.promise
+      if (protocol === 'http') expect(error).toMatchObject({ code: 'ECONNRESET' })
+      expect(stream.closeReason).toBe('client')
+      await nextTurn()
+      expect(errors).toEqual([])
+    },
+  )
+
+  it('tells the application of what a handler fails with after the client has left', async () => {
+    const { app, errors, client } = await open([
+      sse(async (stream) => {
+        stream.send({ data: 1 })
+        await closed(stream)
+        fail()
+      }),
+    ])
+    await client.until('data: 1\n\n')
+    const told = once(app, 'error')
+    client.leave()
+    await told
+    expect(errors).toEqual([expect.objectContaining({ message: 'secret of the application' })])
+  })
+
+  it('answers over HTTP/2', async () => {
+    const { client, errors } = await open([sse(() => [{ data: 1 }, { data: 2 }])], {}, 'h2c')
+    expect(await client.ended).toBe('end')
+    expect(parseEvents(client.body).map(({ data }) => data)).toEqual(['1', '2'])
+    expect(errors).toEqual([])
+  })
+})
+
+describe('examples/koa.js', () => {
+  it('tells of the visits that it takes, and resumes', async () => {
+    const { port, child } = await start()
+    const visit = async () => {
+      const json = await get('http', port, { path: '/shop', headers: { accept: 'application/json' } })
+      await json.ended
+      return JSON.parse(json.body)
+    }
+    const client = await get('http', port, { headers: { accept: 'text/event-stream' } })
+    await client.until(':\n')
+    expect(await visit()).toEqual({ count: 1 })
+    await client.until('data: {"count":1,"path":"/shop"}\n\n')
+    client.leave()
+    expect(await visit()).toEqual({ count: 2 })
+    const lastEventId = parseEvents(client.body).at(-1)?.id ?? ''
+    const back = await get('http', port, { headers: { 'last-event-id': lastEventId } })
+    await back.until('data: {"count":2,"path":"/shop"}\n\n')
+    child.kill('SIGTERM')
+    expect(await back.ended).toBe('end')
+    expect(await once(child, 'exit')).toEqual([0, null])
+    expect(back.body).toMatch(/\n\nretry: \d+\n$/)
+  })
+
+  async function start() {
+    const script = join(import.meta.dirname, '../../examples/koa.js')
+    const env = { ...process.env, PORT: '0' }
+    const child = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+    return { child, port: Number(new URL(line.slice(line.indexOf('http'))).port) }
+  }
+})
+
+interface Caught {
+  readonly error: unknown
+  readonly respond: boolean | undefined
+}
+
+/** A middleware that answers what those behind it throw. */
+function answerErrors(tell: (caught: Caught) => void): Middleware {
+  return async (context, next) => {
+    try {
+      await next()
+    } catch (error) {
+      context.status = 418
+      context.body = 'sorry'
+      // Koa has answered, or not, once this turn is over.
+      setImmediate(() => tell({ error, respond: context.respond }))
+    }
+  }
+}
+
+/** Asks for a stream, waits for its first event, and resets the connection. */
+async function reset(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'))
+  let received = ''
+  while (!received.includes('data: 1')) received += (await once(socket, 'data'))[0]
+  socket.resetAndDestroy()
+}
+
+function fail(): never {
+  throw new Error('secret of the application')
+}

@@ -1,0 +1,160 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import ts from 'typescript'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type Client, type Get, get } from '../support/client.ts'
+import { parseEvents } from '../support/parse.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+describe('examples/nest.js', () => {
+  it('tells the time, resumes, and ends its streams when it is told to stop', async () => {
+    const example = await start([join(root, 'examples/nest.js')])
+    expect(example.before).toEqual([])
+    const client = await example.ask()
+    await client.until((body) => parseEvents(body).length >= 2)
+    client.leave()
+    const [first] = parseEvents(client.body)
+    const back = await example.ask({ headers: { 'last-event-id': first?.id ?? '' } })
+    await back.until((body) => parseEvents(body).length >= 2)
+    expect(parseEvents(back.body)[0]).toEqual(parseEvents(client.body)[1])
+    await expectEnd(example.child, back)
+  })
+})
+
+describe('docs/frameworks/nestjs.md', () => {
+  const blocks = [...readPage().matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code = '']) => code)
+  const blockWith = (text: string) => blocks.find((code) => code.includes(text)) ?? ''
+  const EXPRESS = `import { ExpressAdapter as Adapter } from '@nestjs/platform-express'`
+  const FASTIFY = `import { FastifyAdapter as Adapter } from '@nestjs/platform-fastify'`
+
+  it('has blocks that type-check, with the decorators of TypeScript', { timeout: 60_000 }, () => {
+    expect(blocks.length).toBeGreaterThan(3)
+    const wrong = `${blocks[0]}\ncreateSseStream('no request')\n`
+    expect(problemsIn([...blocks, wrong])).toEqual([expect.stringMatching(/Expected 2-3 arguments/)])
+  })
+
+  it('has a hub that resumes and ends with the application', async () => {
+    const program = await startTypeScript(
+      `${blockWith('NestFactory').replace('listen(3000)', `listen(0, '127.0.0.1')`)}
+      const news = app.get(NewsHub).channel('news')
+      for (const data of [1, 2, 3]) await news.publish({ data })
+      console.log(await news.publish({ data: 4 }), await app.getUrl())`,
+    )
+    const [last = ''] = program.line.split(' ')
+    const lastEventId = last.replace(/4$/, '2')
+    const client = await program.ask({ path: '/news', headers: { 'last-event-id': lastEventId } })
+    await client.until('data: 4\n\n')
+    expect(dataOf(client)).toEqual(['3', '4'])
+    await expectEnd(program.child, client)
+  })
+
+  it.each([
+    ['on Express', EXPRESS, blockWith('response: Response) {\n    createSseStream')],
+    ['on Fastify', FASTIFY, blockWith('reply.raw')],
+  ])('has a controller that streams %s', async (_where, platform, code) => {
+    const program = await startTypeScript(serving('HelloController', platform, code))
+    const client = await program.ask({ path: '/hello' })
+    await client.until('data: hello\n\n')
+  })
+
+  it('has a generator that answers, and an exception of it that Nest does', async () => {
+    const program = await startTypeScript(serving('ChatController', EXPRESS, blockWith('@Post')))
+    const chat = async (body: string) => {
+      const headers = { 'content-type': 'application/json' }
+      const client = await program.ask({ path: '/chat', method: 'POST', headers, body })
+      await client.ended
+      return client
+    }
+    expect(dataOf(await chat('{"prompt":"to be"}'))).toEqual(['{"word":"to"}', '{"word":"be"}'])
+    const refused = await chat('{}')
+    expect([refused.status, JSON.parse(refused.body).message]).toEqual([400, 'Ask something.'])
+  })
+})
+
+function readPage(): string {
+  return readFileSync(join(root, 'docs/frameworks/nestjs.md'), 'utf8')
+}
+
+/** A program that serves one controller. */
+function serving(controller: string, platform: string, code: string): string {
+  return `import 'reflect-metadata'
+    import { Module } from '@nestjs/common'
+    import { NestFactory } from '@nestjs/core'
+    ${platform}
+    ${code}
+    @Module({ controllers: [${controller}] })
+    class AppModule {}
+    const app = await NestFactory.create(AppModule, new Adapter())
+    await app.listen(0, '127.0.0.1')
+    console.log(await app.getUrl())`
+}
+
+/** Starts a program beside package.json, so that `spillway` is this package. */
+function startTypeScript(code: string) {
+  const compilerOptions = { ...nestOptions(), module: ts.ModuleKind.ESNext }
+  const { outputText } = ts.transpileModule(code, { compilerOptions })
+  return start(['--input-type=module', '--eval', outputText])
+}
+
+/** Starts a program that prints where it listens. */
+async function start(args: string[]) {
+  const env = { ...process.env, PORT: '0', NO_COLOR: '1' }
+  const child = spawn(process.execPath, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const before: string[] = []
+  for await (const line of createInterface(child.stdout)) {
+    const [url] = /http:\/\/\S+$/.exec(line) ?? []
+    if (!url) {
+      before.push(line)
+      continue
+    }
+    const port = Number(new URL(url).port)
+    return { child, before, line, ask: (options: Get = {}) => get('http', port, options) }
+  }
+  throw new Error(`It ended before it listened: ${before.join('\n')}`)
+}
+
+/** Has the program stop as a supervisor does: its stream ends well, and it does. */
+async function expectEnd(child: ChildProcess, client: Client): Promise<void> {
+  child.kill('SIGTERM')
+  expect(await client.ended).toBe('end')
+  expect(client.body).toMatch(/\n\nretry: \d+\n$/)
+  expect(await once(child, 'exit')).toEqual([null, 'SIGTERM'])
+}
+
+/** The problems of blocks as files that lie beside their page. */
+function problemsIn(blocks: readonly string[]): string[] {
+  const byFile = new Map(
+    blocks.map((code, index) => [join(root, `docs/frameworks/nestjs.${index}.ts`), code]),
+  )
+  const options = nestOptions()
+  const host = ts.createCompilerHost(options)
+  const { fileExists, readFile } = host
+  host.fileExists = (file) => byFile.has(file) || fileExists(file)
+  host.readFile = (file) => byFile.get(file) ?? readFile(file)
+  const program = ts.createProgram([...byFile.keys()], options, host)
+  const diagnostics = ts.getPreEmitDiagnostics(program)
+  return diagnostics.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))
+}
+
+/** The rules of this project, but for the decorators that Nest is written with. */
+function nestOptions(): ts.CompilerOptions {
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
+  const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, root)
+  return {
+    ...options,
+    moduleDetection: ts.ModuleDetectionKind.Force,
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    erasableSyntaxOnly: false,
+    noUnusedParameters: false,
+  }
+}
+
+function dataOf(client: Client): string[] {
+  return parseEvents(client.body).map(({ data }) => data)
+}

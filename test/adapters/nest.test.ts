@@ -1,0 +1,336 @@
+import 'reflect-metadata'
+import {
+  Body,
+  type CanActivate,
+  Controller,
+  type ExecutionContext,
+  Get,
+  Header,
+  Inject,
+  type LoggerService,
+  Module,
+  Next,
+  NotFoundException,
+  type OnModuleDestroy,
+  Post,
+  Req,
+  Res,
+  type Type,
+  UseGuards,
+} from '@nestjs/common'
+import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core'
+import { ExpressAdapter } from '@nestjs/platform-express'
+import { FastifyAdapter } from '@nestjs/platform-fastify'
+import type { NextFunction, Request, Response } from 'express'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { sse as expressSse } from '../../src/adapters/express.ts'
+import { sse as fastifySse } from '../../src/adapters/fastify.ts'
+import { createSseStream } from '../../src/create-sse-stream.ts'
+import type { SseHandler } from '../../src/handler.ts'
+import { Hub } from '../../src/hub.ts'
+import type { SseStream } from '../../src/stream.ts'
+import { type Get as Ask, type Client, get, rawClient } from '../support/client.ts'
+import { parseEvents } from '../support/parse.ts'
+import { deferred } from '../support/serve.ts'
+import { closed } from '../support/streams.ts'
+
+interface Platform {
+  readonly name: string
+  adapter(tell: (error: string) => void): AbstractHttpAdapter
+  /** What a controller writes to make a stream out of what `@Req()` and `@Res()` give it. */
+  stream(request: unknown, response: unknown): SseStream
+  /** What it writes to have a handler answer. */
+  answer(handler: SseHandler): (request: unknown, response: unknown, next: unknown) => void
+}
+
+const platforms: Platform[] = [
+  {
+    name: 'Express',
+    adapter: () => new ExpressAdapter(),
+    stream: (request, response) => createSseStream(request as Request, response as Response),
+    answer(handler) {
+      const answer = expressSse(handler)
+      return (request, response, next) =>
+        void answer(request as Request, response as Response, next as NextFunction)
+    },
+  },
+  {
+    name: 'Fastify',
+    adapter: (tell) => new FastifyAdapter({ logger: { level: 'error', stream: { write: tell } } }),
+    stream: (request, reply) => createSseStream((request as FastifyRequest).raw, (reply as FastifyReply).raw),
+    answer(handler) {
+      const answer = fastifySse(handler)
+      return (request, reply) => void answer(request as FastifyRequest, reply as FastifyReply)
+    },
+  },
+]
+
+// The server waits for open streams when it closes, so they end before: in this hook or in `beforeApplicationShutdown`.
+class NewsHub extends Hub implements OnModuleDestroy {
+  onModuleDestroy(): Promise<void> {
+    return this.shutdown()
+  }
+}
+
+class NotBanned implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    return context.switchToHttp().getRequest().headers.authorization !== 'banned'
+  }
+}
+
+/** A Nest application on a free port of the loopback. `generate` answers `POST /chat`. */
+async function serveNest(platform: Platform, generate: SseHandler = () => {}, providers: Type[] = []) {
+  const streams: SseStream[] = []
+
+  class NewsController {
+    readonly #hub: NewsHub
+    readonly #answer = platform.answer(generate)
+
+    constructor(hub: NewsHub) {
+      this.#hub = hub
+    }
+
+    follow(request: unknown, response: unknown): void {
+      const stream = platform.stream(request, response)
+      streams.push(stream)
+      this.#hub.subscribe(stream, ['news'])
+    }
+
+    async followRoom(request: unknown, response: unknown): Promise<void> {
+      await Promise.reject(new NotFoundException('There is no such room.'))
+      platform.stream(request, response)
+    }
+
+    chat(body: { prompt?: string }, request: unknown, response: unknown, next: unknown): void {
+      Object.assign(request as object, { prompt: body.prompt })
+      this.#answer(request, response, next)
+    }
+  }
+  decorate(NewsController, [Controller()], [Inject(NewsHub)])
+  decorateMethod(NewsController, 'follow', [Get('news'), UseGuards(NotBanned)], [Req(), Res()])
+  decorateMethod(NewsController, 'followRoom', [Get('room')], [Req(), Res()])
+  decorateMethod(
+    NewsController,
+    'chat',
+    [Post('chat'), Header('X-Own', 'yes')],
+    [Body(), Req(), Res(), Next()],
+  )
+
+  class HubModule {}
+  decorate(HubModule, [Module({ providers: [NewsHub], exports: [NewsHub] })])
+  class AppModule {}
+  decorate(AppModule, [Module({ imports: [HubModule], controllers: [NewsController], providers })])
+
+  const errors: string[] = []
+  const logger: LoggerService = {
+    log() {},
+    warn() {},
+    error: (error) => errors.push(String(error)),
+  }
+  const adapter = platform.adapter((error) => errors.push(error))
+  const app = await NestFactory.create(AppModule, adapter, { logger })
+  app.enableCors()
+  await app.listen(0, '127.0.0.1')
+  onTestFinished(() => app.close())
+  const port = Number(new URL(await app.getUrl()).port)
+  const ask = (path: string, options: Ask = {}) => get('http', port, { path, ...options })
+  return { app, hub: app.get(NewsHub), streams, errors, port, ask }
+}
+
+describe.each(platforms)('Nest on $name', (platform) => {
+  it('streams what a hub publishes, behind a guard and with the headers of CORS', async () => {
+    const { hub, ask } = await serveNest(platform)
+    const client = await ask('/news', { headers: { origin: 'http://elsewhere.test' } })
+    expect(client.status).toBe(200)
+    expect(client.headers).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'access-control-allow-origin': '*',
+    })
+    await client.until(':\n')
+    await hub.channel('news').publish({ event: 'headline', data: { text: 'first' } })
+    await client.until('event: headline\ndata: {"text":"first"}\n\n')
+  })
+
+  it('answers what a guard refuses as Nest does, and makes no stream', async () => {
+    const { ask, streams } = await serveNest(platform)
+    const client = await ask('/news', { headers: { authorization: 'banned' } })
+    await client.ended
+    expect([client.status, JSON.parse(client.body)]).toEqual([
+      403,
+      { statusCode: 403, error: 'Forbidden', message: 'Forbidden resource' },
+    ])
+    expect(streams).toEqual([])
+  })
+
+  it('answers what a controller throws before it makes its stream as Nest does', async () => {
+    const { ask } = await serveNest(platform)
+    const client = await ask('/room')
+    await client.ended
+    expect([client.status, JSON.parse(client.body)]).toMatchObject([
+      404,
+      { message: 'There is no such room.' },
+    ])
+  })
+
+  it('answers 406 to who accepts no stream (rule 18)', async () => {
+    const { ask, hub, errors } = await serveNest(platform)
+    const client = await ask('/news', { headers: { accept: 'application/json' } })
+    expect(await client.ended).toBe('end')
+    expect(client.status).toBe(406)
+    expect(hub.size).toBe(0)
+    expect(errors).toEqual([])
+  })
+
+  it('resumes, exactly', async () => {
+    const { hub, ask } = await serveNest(platform)
+    const news = hub.channel('news')
+    const client = await ask('/news')
+    await client.until(':\n')
+    await news.publish({ data: 1 })
+    await client.until('data: 1\n\n')
+    client.leave()
+    await news.publish({ data: 2 })
+    const back = await ask('/news', { headers: { 'last-event-id': lastIdOf(client) } })
+    await back.until('data: 2\n\n')
+    await news.publish({ data: 3 })
+    await back.until('data: 3\n\n')
+    expect(dataOf(back)).toEqual(['2', '3'])
+  })
+
+  it('lets go of a client that has left, which is no error (rule 34)', async () => {
+    const { hub, ask, streams, errors } = await serveNest(platform)
+    const client = await ask('/news')
+    await client.until(':\n')
+    const [stream] = streams
+    const end = closed(stream as SseStream)
+    client.leave()
+    expect(await end).toEqual({ reason: 'client', error: undefined })
+    expect(hub.size).toBe(0)
+    expect(errors).toEqual([])
+  })
+
+  it('closes with open streams, each of which is told when to come back', async () => {
+    const { app, hub, ask, port } = await serveNest(platform)
+    const clients = await Promise.all([ask('/news'), ask('/news')])
+    // A connection that is kept for later requests.
+    clients.push(rawClient(port, 'GET /news HTTP/1.1\r\nHost: a\r\n\r\n'))
+    await Promise.all(clients.map((client) => client.until(':\n')))
+    expect(hub.size).toBe(3)
+    await app.close()
+    expect(await Promise.all(clients.map(({ ended }) => ended))).toEqual(['end', 'end', 'end'])
+    for (const { body } of clients) expect(body.match(/retry: \d+\n/g)).toHaveLength(2)
+  })
+
+  it('sends to open streams what the modules that import the hub publish when they are destroyed', async () => {
+    class Farewell implements OnModuleDestroy {
+      readonly #hub: NewsHub
+
+      constructor(hub: NewsHub) {
+        this.#hub = hub
+      }
+
+      async onModuleDestroy(): Promise<void> {
+        await this.#hub.channel('news').publish({ data: 'goodbye' })
+      }
+    }
+    decorate(Farewell, [], [Inject(NewsHub)])
+    const { app, ask } = await serveNest(platform, undefined, [Farewell])
+    const client = await ask('/news')
+    await client.until(':\n')
+    await app.close()
+    expect(await client.ended).toBe('end')
+    expect(dataOf(client)).toEqual(['goodbye'])
+  })
+
+  it('sends away who comes while it closes, and does not wait for him', async () => {
+    const late = deferred<Client>()
+    class Latecomer {
+      async beforeApplicationShutdown(): Promise<void> {
+        late.resolve(await served.ask('/news'))
+      }
+    }
+    const served = await serveNest(platform, undefined, [Latecomer])
+    await served.app.close()
+    const client = await late.promise
+    expect(client.status).toBe(200)
+    expect(await client.ended).toBe('end')
+    expect(client.body.match(/retry: \d+\n/g)).toHaveLength(2)
+  })
+
+  it('has a generator answer, with the headers that decorators set', async () => {
+    const { ask } = await serveNest(platform, async function* (_stream, request) {
+      for (const word of promptOf(request).split(' ')) yield { event: 'token', data: { word } }
+    })
+    const client = await ask('/chat', chat('to be'))
+    expect(await client.ended).toBe('end')
+    expect([client.status, client.headers['x-own']]).toEqual([200, 'yes'])
+    expect(dataOf(client)).toEqual(['{"word":"to"}', '{"word":"be"}'])
+  })
+
+  it('answers what a generator fails with at first as Nest does', async () => {
+    // biome-ignore lint/correctness/useYield: it fails before it comes to one.
+    const { ask } = await serveNest(platform, async function* () {
+      throw new NotFoundException('There is no such model.')
+    })
+    const client = await ask('/chat', chat('anything'))
+    await client.ended
+    expect([client.status, JSON.parse(client.body)]).toMatchObject([
+      404,
+      { message: 'There is no such model.' },
+    ])
+  })
+
+  it('cuts a stream whose generator fails later, and tells the log but not the client', async () => {
+    const ready = deferred<void>()
+    const { ask, errors } = await serveNest(platform, async function* () {
+      yield { data: 'first' }
+      await ready.promise
+      throw new Error('secret of the generator')
+    })
+    const client = await ask('/chat', chat('anything'))
+    await client.until('data: first\n\n')
+    ready.resolve()
+    expect(await client.ended).toBe('cut')
+    expect(client.body).not.toContain('secret')
+    await expect.poll(() => errors).toEqual([expect.stringContaining('secret of the generator')])
+  })
+})
+
+/** What `@Each() class Target { constructor(@Param() …) }` is compiled to: TypeScript cannot just erase decorators. */
+function decorate(target: Type, decorators: ClassDecorator[], params: ParameterDecorator[] = []): void {
+  for (const [index, param] of params.entries()) param(target, undefined, index)
+  for (const each of decorators) each(target)
+}
+
+/** What `@Each() name(@Param() …)` is compiled to. */
+function decorateMethod<T extends object>(
+  { prototype }: { prototype: T; name: string },
+  name: keyof T & string,
+  decorators: MethodDecorator[],
+  params: ParameterDecorator[],
+): void {
+  for (const [index, param] of params.entries()) param(prototype, name, index)
+  const descriptor = Object.getOwnPropertyDescriptor(prototype, name) ?? {}
+  for (const each of decorators) each(prototype, name, descriptor)
+}
+
+function promptOf(request: unknown): string {
+  return (request as { prompt: string }).prompt
+}
+
+function chat(prompt: string): Ask {
+  return {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ prompt }),
+  }
+}
+
+function dataOf(client: Client): string[] {
+  return parseEvents(client.body).map(({ data }) => data)
+}
+
+function lastIdOf(client: Client): string {
+  return parseEvents(client.body).at(-1)?.id ?? ''
+}
