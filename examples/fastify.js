@@ -1,0 +1,33 @@
+// Rooms: who follows one gets what is said in it, and on a reconnect what was said meanwhile. `node examples/fastify.js`
+//
+//   curl -N http://localhost:3000/rooms/lobby
+//   curl -H 'Content-Type: text/plain' -d 'hello' http://localhost:3000/rooms/lobby
+
+import Fastify from 'fastify'
+import { Hub } from 'spillway'
+import { spillwayPlugin, sse } from 'spillway/fastify'
+
+const hub = new Hub()
+const fastify = Fastify()
+
+// Without it, `fastify.close()` would wait for all who follow.
+await fastify.register(spillwayPlugin, { graceMs: 3_000 })
+
+fastify.get(
+  '/rooms/:room',
+  sse((stream, request) => {
+    const { room } = /** @type {{ room: string }} */ (request.params)
+    return hub.subscribe(stream, [room])
+  }),
+)
+
+fastify.post('/rooms/:room', async (request, reply) => {
+  const { room } = /** @type {{ room: string }} */ (request.params)
+  const id = await hub.channel(room).publish({ event: 'said', data: request.body })
+  return reply.code(202).send({ id })
+})
+
+process.once('SIGTERM', () => fastify.close())
+
+const url = await fastify.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3000) })
+console.log(`The lobby is at ${url}/rooms/lobby`)

@@ -1,0 +1,726 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createInterface } from 'node:readline'
+import { PassThrough, type Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { setImmediate as turn } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import compress from '@fastify/compress'
+import cookie from '@fastify/cookie'
+import cors from '@fastify/cors'
+import helmet from '@fastify/helmet'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
+import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
+import { spillwayPlugin, sse } from '../../src/adapters/fastify.ts'
+import type { SseStreamOptions } from '../../src/options.ts'
+import { refuseSseStream } from '../../src/refuse.ts'
+import type { SseStream } from '../../src/stream.ts'
+import { type Client, type Get, get, rawClient } from '../support/client.ts'
+import { parseEvents } from '../support/parse.ts'
+import { deferred } from '../support/serve.ts'
+import { closed } from '../support/streams.ts'
+import { type AdapterUnderTest, type AnyHandler, adapterContract } from './contract.ts'
+
+function adapter(name: string, prepare: (fastify: FastifyInstance) => unknown): AdapterUnderTest {
+  return {
+    name,
+    sse,
+    passesOn: false,
+    keepsEarlierHeaders: true,
+    cutsBody: true,
+    async serve(handler, options) {
+      const { fastify, log } = logging()
+      await prepare(fastify)
+      fastify.setErrorHandler((error, _request, reply) => {
+        log.error.push(error)
+        reply.code(statusOf(error)).send({ error: 'sorry' })
+      })
+      fastify.removeAllContentTypeParsers()
+      fastify.addContentTypeParser(
+        '*',
+        { parseAs: 'string' },
+        async (_request: unknown, body: unknown) => body,
+      )
+      fastify.route({ method: ['GET', 'POST'], url: '/stream', handler: handlerOf(handler, options) })
+      return { port: await listen(fastify), errors: log.error, close: () => fastify.close() }
+    },
+  }
+}
+
+const handlerOf = (handler: AnyHandler, options: SseStreamOptions | undefined) =>
+  sse((stream, request) => handler(stream, { body: () => request.body as string }) as never, options)
+
+adapterContract(
+  adapter('Fastify 5', (fastify) => {
+    fastify.addHook('onRequest', async (_request, reply) => void reply.header('Set-Cookie', 'earlier=1'))
+  }),
+)
+
+adapterContract(
+  adapter('Fastify 5 with its plugins', async (fastify) => {
+    await addPlugins(fastify)
+    fastify.addHook('onRequest', async (_request, reply) => void reply.setCookie('earlier', '1'))
+  }),
+)
+
+describe('the head', () => {
+  it('has what the hooks of plugins put on the reply, beside what the stream needs (rule 13)', async () => {
+    const { fastify } = logging()
+    await addPlugins(fastify)
+    fastify.addHook(
+      'preHandler',
+      async (_request, reply) => void reply.setCookie('a', '1').setCookie('b', '2'),
+    )
+    fastify.addHook('onSend', async (_request, reply) => {
+      await turn()
+      reply.header('X-Late', 'yes')
+    })
+    fastify.get(
+      '/stream',
+      sse((stream) => stream.send({ data: 1 }), { headers: { 'Set-Cookie': 'd=4' } }),
+    )
+    const origin = 'https://example.org'
+    const client = await ask(await listen(fastify), { headers: { origin, 'accept-encoding': 'gzip, br' } })
+    await client.until('data: 1\n\n')
+    expect(cookiesOf(client)).toEqual(['a=1', 'b=2', 'd=4'])
+    expect(client.headers).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      'access-control-allow-origin': origin,
+      'x-frame-options': 'SAMEORIGIN',
+      'x-late': 'yes',
+      vary: 'Origin, Accept',
+    })
+    expect(client.headers['content-encoding']).toBeUndefined()
+  })
+
+  it('has what the handler sets on the reply before it leaves', async () => {
+    const { fastify } = logging()
+    await addPlugins(fastify)
+    fastify.addHook(
+      'onRequest',
+      async (_request, reply) => void reply.setCookie('a', '1').header('X-Own', 'hook'),
+    )
+    fastify.get(
+      '/stream',
+      sse(async function* (_stream, _request, reply) {
+        reply.setCookie('b', '2').header('X-Own', 'handler').removeHeader('X-Frame-Options')
+        yield { data: 1 }
+      }),
+    )
+    const client = await ask(await listen(fastify))
+    expect(cookiesOf(client)).toEqual(['a=1', 'b=2'])
+    expect(client.headers['x-own']).toBe('handler')
+    expect(client.headers['x-frame-options']).toBeUndefined()
+  })
+
+  it('keeps a stricter Cache-Control of a hook', async () => {
+    const { fastify } = logging()
+    fastify.addHook('onRequest', async (_request, reply) => void reply.header('Cache-Control', 'no-store'))
+    fastify.get(
+      '/stream',
+      sse(() => {}),
+    )
+    const client = await ask(await listen(fastify))
+    expect(client.headers['cache-control']).toBe('no-store, no-transform')
+  })
+
+  it.each([
+    ['a GET', 'GET', true],
+    ['a HEAD, whose route Fastify makes', 'HEAD', true],
+    ['a HEAD with a route of its own', 'HEAD', false],
+  ])('is the same for %s (rule 19)', async (_what, method, exposed) => {
+    const { fastify } = logging()
+    await addPlugins(fastify)
+    fastify.addHook('onRequest', async (_request, reply) => {
+      reply.setCookie('a', '1').header('Set-Cookie', 'c=3')
+    })
+    const handler = sse(() => {}, { status: 201, headers: { 'Set-Cookie': 'b=2', 'X-Own': 'yes' } })
+    fastify.get('/stream', { exposeHeadRoute: exposed }, handler)
+    if (!exposed) fastify.head('/stream', handler)
+    const client = await ask(await listen(fastify), { method })
+    expect(client.status).toBe(201)
+    expect(cookiesOf(client)).toEqual(['a=1', 'b=2', 'c=3'])
+    expect(client.headers).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      'x-own': 'yes',
+      'x-frame-options': 'SAMEORIGIN',
+      vary: 'Origin, Accept',
+    })
+    expect(client.headers['content-length']).toBeUndefined()
+    if (method === 'HEAD') expect(await client.ended).toBe('end')
+  })
+})
+
+describe('what goes wrong before the head has left', () => {
+  it('is answered by the error handler of the scope, and logged as it sees fit', async () => {
+    const { fastify, log } = logging()
+    const seen: string[] = []
+    fastify.addHook('onError', async (_request, _reply, error) => void seen.push(error.message))
+    fastify.register(async (scope) => {
+      scope.setErrorHandler((error, _request, reply) =>
+        reply.code(418).send({ said: (error as Error).message }),
+      )
+      scope.get(
+        '/stream',
+        sse(() => Promise.reject(new Error('no'))),
+      )
+    })
+    const client = await ask(await listen(fastify))
+    await client.ended
+    expect([client.status, client.body]).toEqual([418, '{"said":"no"}'])
+    expect(client.headers['content-type']).toMatch('application/json')
+    expect([seen, log.warn, log.error]).toEqual([['no'], [], []])
+  })
+
+  it.each([undefined, null, 0, 'a text'])('is a 500 also when %s is thrown', async (thrown) => {
+    const { fastify } = logging()
+    fastify.get(
+      '/stream',
+      sse(() => Promise.reject(thrown)),
+    )
+    expect((await ask(await listen(fastify))).status).toBe(500)
+  })
+
+  it('may be a header that cannot be sent', async () => {
+    const { fastify, log } = logging()
+    const { made, handler } = holding()
+    fastify.get(
+      '/stream',
+      sse((stream, _request, reply) => {
+        handler(stream)
+        reply.header('X-Own', 'two\r\nlines')
+      }),
+    )
+    fastify.setErrorHandler((error, _request, reply) => {
+      log.error.push(error)
+      reply.removeHeader('X-Own').code(500).send({ error: 'sorry' })
+    })
+    const client = await ask(await listen(fastify))
+    expect(client.status).toBe(500)
+    expect(log.error).toEqual([expect.objectContaining({ code: 'ERR_INVALID_CHAR' })])
+    expect((await made).closeReason).toBe('error')
+  })
+
+  it('may be a hook: the handler is not called then', async () => {
+    const { fastify, log } = logging()
+    let calls = 0
+    fastify.addHook('onSend', async (_request, _reply, payload) => {
+      if (typeof payload !== 'string') throw new Error('the store is down')
+    })
+    fastify.get(
+      '/stream',
+      sse(() => void calls++),
+    )
+    const client = await ask(await listen(fastify))
+    expect([client.status, calls]).toEqual([500, 0])
+    expect(log.error).toEqual([expect.objectContaining({ message: 'the store is down' })])
+  })
+
+  it.each<[string, (fastify: FastifyInstance) => unknown]>([
+    [
+      'compression that does not leave event streams out',
+      (fastify) => fastify.register(compress, { customTypes: /./ }),
+    ],
+    [
+      'a hook that pipes the body',
+      (fastify) =>
+        fastify.addHook('onSend', async (_request, _reply, payload) =>
+          isStream(payload) ? payload.pipe(new PassThrough()) : payload,
+        ),
+    ],
+    [
+      'a hook that reads the body',
+      (fastify) =>
+        fastify.addHook('onSend', async (_request, _reply, payload) =>
+          isStream(payload) ? text(payload) : payload,
+        ),
+    ],
+  ])('may be %s, and is said in words', async (what, prepare) => {
+    const { fastify, log } = logging()
+    await prepare(fastify)
+    fastify.get(
+      '/stream',
+      sse((stream) => stream.send({ data: 1 })),
+    )
+    const client = await ask(await listen(fastify), { headers: { 'accept-encoding': 'gzip' } })
+    await client.ended
+    expect([what, client.status]).toEqual([what, 500])
+    expect(log.error).toContainEqual(expect.objectContaining({ code: 'ERR_SSE_RESPONSE' }))
+  })
+
+  it('may be none: a hook that puts another body in its place has the word', async () => {
+    const { fastify, log } = logging()
+    fastify.addHook('onSend', async (_request, reply, payload) => {
+      ;(payload as Readable).resume()
+      reply.type('text/plain')
+      return 'closed for today'
+    })
+    fastify.get(
+      '/stream',
+      sse((stream) => stream.send({ data: 1 })),
+    )
+    const client = await ask(await listen(fastify))
+    await client.ended
+    expect([client.status, client.body]).toEqual([200, 'closed for today'])
+    expect([log.warn, log.error]).toEqual([[], []])
+  })
+})
+
+describe('a client that gets no stream', () => {
+  it('is told by the error handler that it is not acceptable, with all that the answer varies on (rule 18)', async () => {
+    const { fastify, log } = logging()
+    await addPlugins(fastify)
+    fastify.get(
+      '/stream',
+      sse(() => {}),
+    )
+    const client = await ask(await listen(fastify), { headers: { accept: 'application/json' } })
+    await client.ended
+    expect(client.status).toBe(406)
+    expect(client.headers.vary).toBe('Origin, Accept')
+    expect(JSON.parse(client.body)).toEqual({
+      statusCode: 406,
+      error: 'Not Acceptable',
+      message: 'This resource is an event stream: accept text/event-stream.',
+    })
+    expect(log.error).toEqual([])
+  })
+
+  it.each<[string, number, (reply: FastifyReply) => unknown]>([
+    ['reply.send', 403, (reply) => void reply.code(403).send({ error: 'not for you' })],
+    ['refuseSseStream', 204, (reply) => refuseSseStream(reply.raw, { status: 204 })],
+  ])('is answered by the handler itself, with %s', async (_with, status, refuse) => {
+    const { fastify, log } = logging()
+    await addPlugins(fastify)
+    const { made, handler } = holding()
+    fastify.get(
+      '/stream',
+      sse((stream, _request, reply) => {
+        handler(stream)
+        refuse(reply)
+      }),
+    )
+    const client = await ask(await listen(fastify), { headers: { origin: 'https://example.org' } })
+    expect(await client.ended).toBe('end')
+    expect(client.status).toBe(status)
+    expect(client.headers['access-control-allow-origin']).toBe('https://example.org')
+    expect(client.headers['content-type'] ?? 'application/json').toMatch('application/json')
+    const stream = await made
+    await expect.poll(() => stream.closeReason).toBe('server')
+    expect([log.warn, log.error]).toEqual([[], []])
+  })
+
+  it('is answered with the status of what the handler throws, whatever hooks take their time', async () => {
+    const { fastify, log } = logging()
+    fastify.addHook('onSend', async () => void (await turn()))
+    fastify.get(
+      '/stream',
+      sse(() => {
+        throw Object.assign(new Error('not for you'), { statusCode: 403 })
+      }),
+    )
+    const client = await ask(await listen(fastify))
+    await client.ended
+    expect([client.status, JSON.parse(client.body).message]).toEqual([403, 'not for you'])
+    expect([log.warn, log.error]).toEqual([[], []])
+  })
+
+  it('is gone before the hooks are done: the handler is not called', async () => {
+    const { fastify, log } = logging()
+    const [asked, gone, sent] = [deferred<() => void>(), deferred<void>(), deferred<void>()]
+    let calls = 0
+    fastify.addHook('onSend', async (request) => {
+      request.raw.socket.once('close', gone.resolve)
+      asked.resolve(() => request.raw.socket.destroy())
+      await gone.promise
+      await turn()
+      setImmediate(sent.resolve)
+    })
+    fastify.get(
+      '/stream',
+      sse(() => void calls++),
+    )
+    const port = await listen(fastify)
+    const answer = ask(port)
+    const cut = await asked.promise
+    cut()
+    await expect(answer).rejects.toThrow('socket hang up')
+    await sent.promise
+    expect(calls).toBe(0)
+    expect([log.warn, log.error]).toEqual([[], []])
+  })
+})
+
+describe('the life of a request', () => {
+  it('is completed when the stream ends: onResponse runs once and the log says so', async () => {
+    const { fastify, log } = logging()
+    const statuses: number[] = []
+    fastify.addHook('onResponse', async (_request, reply) => void statuses.push(reply.statusCode))
+    fastify.get(
+      '/stream',
+      sse(() => [{ data: 1 }]),
+    )
+    const client = await ask(await listen(fastify))
+    expect(await client.ended).toBe('end')
+    await expect.poll(() => statuses).toEqual([200])
+    expect(log.info.filter((each) => /^(incoming|request|stream)/.test(String(each)))).toEqual([
+      'incoming request',
+      'request completed',
+    ])
+    expect([log.warn, log.error]).toEqual([[], []])
+  })
+
+  it('is aborted when the client leaves: onRequestAbort runs and the log says so, which is no error (rule 34)', async () => {
+    const { fastify, log } = logging()
+    const { made, handler } = holding()
+    let aborted = 0
+    fastify.addHook('onRequestAbort', async (_request) => void aborted++)
+    fastify.get('/stream', sse(handler))
+    const client = await ask(await listen(fastify))
+    await client.until(':\n')
+    const end = closed(await made)
+    client.leave()
+    expect(await end).toEqual({ reason: 'client', error: undefined })
+    await expect.poll(() => aborted).toBe(1)
+    expect(log.info).toContain('stream closed prematurely')
+    expect([log.warn, log.error]).toEqual([[], []])
+  })
+
+  it('keeps the connection for the next one', async () => {
+    const { fastify } = logging()
+    fastify.get(
+      '/stream',
+      sse(() => [{ data: 'over' }]),
+    )
+    const request = 'GET /stream HTTP/1.1\r\nHost: localhost\r\n'
+    const client = rawClient(await listen(fastify), `${request}\r\n${request}Connection: close\r\n\r\n`)
+    expect(await client.ended).toBe('end')
+    expect(client.body.match(/data: over\n\n/g)).toHaveLength(2)
+  })
+
+  it('is not bound by the time that Fastify gives a handler', async () => {
+    const { fastify } = logging({ handlerTimeout: 40 })
+    const { made, handler } = holding()
+    fastify.get('/stream', sse(handler))
+    fastify.get('/slow', () => new Promise(() => {}))
+    const port = await listen(fastify)
+    const client = await ask(port)
+    // This one came later: when its time is over, that of the stream is too.
+    expect((await ask(port, { path: '/slow' })).status).toBe(503)
+    const stream = await made
+    stream.send({ data: 'still here' })
+    await client.until('data: still here\n\n')
+  })
+
+  it('logs once what a handler fails with later, and Fastify answers nothing more', async () => {
+    const { fastify, log } = logging()
+    let handled = 0
+    fastify.setErrorHandler(() => void handled++)
+    const go = deferred<void>()
+    fastify.get(
+      '/stream',
+      sse(async (stream) => {
+        stream.send({ data: 1 })
+        await go.promise
+        throw new Error('too late')
+      }),
+    )
+    const client = await ask(await listen(fastify))
+    await client.until('data: 1\n\n')
+    go.resolve()
+    expect(await client.ended).toBe('cut')
+    expect(log.error).toEqual([expect.objectContaining({ message: 'too late' })])
+    expect([handled, log.warn]).toEqual([0, []])
+  })
+})
+
+describe('spillwayPlugin', () => {
+  it('ends open streams when Fastify closes, and spreads the clients over time', async () => {
+    const { fastify } = logging()
+    await fastify.register(spillwayPlugin, { retry: 50_000 })
+    const reasons: string[] = []
+    fastify.register(async (scope) => {
+      scope.get(
+        '/stream',
+        sse((stream) => void stream.on('close', (reason) => reasons.push(reason))),
+      )
+    })
+    const port = await listen(fastify)
+    const clients = await Promise.all(Array.from({ length: 5 }, () => ask(port)))
+    const keptAlive = await fetch(`http://127.0.0.1:${port}/stream`)
+    await fastify.close()
+    expect(await keptAlive.text()).toMatch(/\n$/)
+    expect(await Promise.all(clients.map(({ ended }) => ended))).toEqual(Array(5).fill('end'))
+    const retries = clients.map(({ body }) => Number(/retry: (\d+)\n$/.exec(body)?.[1]))
+    expect(Math.min(...retries)).toBeGreaterThanOrEqual(50_000)
+    expect(Math.max(...retries)).toBeLessThanOrEqual(100_000)
+    expect(new Set(retries).size).toBeGreaterThan(1)
+    expect(reasons).toEqual(Array(6).fill('server'))
+  })
+
+  it('tells nobody when to come back with a retry of 0', async () => {
+    const { fastify } = logging()
+    await fastify.register(spillwayPlugin, { retry: 0 })
+    fastify.get(
+      '/stream',
+      sse(() => {}, { retry: 0 }),
+    )
+    const client = await ask(await listen(fastify))
+    await fastify.close()
+    await client.ended
+    expect(client.body).toBe(':\n')
+  })
+
+  it('sends what waits, and cuts who does not take it within the grace', async () => {
+    const { fastify } = logging()
+    await fastify.register(spillwayPlugin, { graceMs: 500 })
+    const streams: SseStream[] = []
+    fastify.get(
+      '/stream',
+      sse((stream) => void streams.push(stream), { maxBufferedBytes: 100_000_000, stallTimeout: 0 }),
+    )
+    const port = await listen(fastify)
+    const [reading, stalled] = [await ask(port), await ask(port)]
+    stalled.stopReading()
+    const ends = Promise.all(streams.map(closed))
+    streams[0]?.send({ data: 'the last' })
+    for (let n = 0; n < 10; n++) streams[1]?.send({ data: 'x'.repeat(4_000_000) })
+    await fastify.close()
+    expect(await reading.ended).toBe('end')
+    expect(reading.body).toMatch(/data: the last\n\nretry: \d{4}\n$/)
+    expect(await ends).toEqual(Array(2).fill({ reason: 'server', error: undefined }))
+    stalled.readOn()
+    expect(await stalled.ended).toBe('cut')
+  })
+
+  it('sends away who comes while Fastify closes', async () => {
+    const { fastify } = logging({ return503OnClosing: false })
+    await fastify.register(spillwayPlugin, { retry: 50_000 })
+    fastify.get(
+      '/stream',
+      sse((stream) => stream.send({ data: 'too late' })),
+    )
+    const port = await listen(fastify, async () => {
+      const client = await ask(port)
+      expect(await client.ended).toBe('end')
+      expect(client.body).toMatch(/^:\nretry: \d{4}\nretry: \d{5,6}\n$/)
+    })
+    await fastify.close()
+    expect.assertions(2)
+  })
+
+  it('leaves alone the streams of other scopes', async () => {
+    const { fastify } = logging()
+    const { made, handler } = holding()
+    fastify.get('/other', sse(handler))
+    fastify.register(async (scope) => {
+      await scope.register(spillwayPlugin)
+      scope.get(
+        '/stream',
+        sse(() => {}),
+      )
+    })
+    const port = await listen(fastify)
+    const [client, other] = [await ask(port), await ask(port, { path: '/other' })]
+    const down = fastify.close()
+    expect(await client.ended).toBe('end')
+    const stream = await made
+    expect(stream.closed).toBe(false)
+    stream.close()
+    await down
+    expect(await other.ended).toBe('end')
+  })
+
+  it('refuses options that there are not', async () => {
+    const { fastify } = logging()
+    const options = { grace: 1 } as object
+    await expect(async () => fastify.register(spillwayPlugin, options)).rejects.toMatchObject({
+      code: 'ERR_SSE_OPTION',
+    })
+  })
+})
+
+it('answers fastify.inject: at the end of the stream, or at once when that is asked for', async () => {
+  const { fastify } = logging()
+  await addPlugins(fastify)
+  const goOn = deferred<void>()
+  fastify.get(
+    '/stream',
+    sse(async function* () {
+      yield { data: 1 }
+      await goOn.promise
+      yield { data: 2 }
+    }),
+  )
+  const url = '/stream'
+  const atOnce = await fastify.inject({ url, payloadAsStream: true })
+  const [first] = await once(atOnce.stream(), 'data')
+  expect(String(first)).toMatch(/^:\nretry: \d+\n/)
+  goOn.resolve()
+  const whole = await fastify.inject({ url, headers: { 'accept-encoding': 'gzip' } })
+  expect(whole.headers['content-type']).toBe('text/event-stream; charset=utf-8')
+  expect(parseEvents(whole.body).map(({ data }) => data)).toEqual(['1', '2'])
+  expect((await fastify.inject({ url, method: 'HEAD' })).statusCode).toBe(200)
+  expect((await fastify.inject({ url, headers: { accept: 'text/html' } })).statusCode).toBe(406)
+})
+
+it('streams over HTTP/2', async () => {
+  const fastify = Fastify({ http2: true, forceCloseConnections: true })
+  onTestFinished(() => fastify.close())
+  await fastify.register(spillwayPlugin)
+  fastify.addHook('onRequest', async (_request, reply) => void reply.header('X-Own', 'yes'))
+  const made = deferred<SseStream>()
+  fastify.get(
+    '/stream',
+    sse((stream) => made.resolve(stream)),
+  )
+  await fastify.listen({ port: 0, host: '127.0.0.1' })
+  const client = await get('h2c', (fastify.server.address() as AddressInfo).port, { path: '/stream' })
+  expect(client.headers).toMatchObject({ 'content-type': 'text/event-stream; charset=utf-8', 'x-own': 'yes' })
+  ;(await made.promise).send({ data: 1 })
+  await client.until('data: 1\n\n')
+  await fastify.close()
+  expect(await client.ended).toBe('end')
+})
+
+it('has the types of the events and of the route', () => {
+  interface Prices {
+    price: { value: number }
+  }
+  interface Route {
+    Params: { id: string }
+  }
+  const fastify = Fastify()
+  fastify.get<Route>(
+    '/:id',
+    sse((stream, request, reply) => {
+      expectTypeOf(request.params).toEqualTypeOf<{ id: string }>()
+      expectTypeOf(reply).toExtend<FastifyReply>()
+      stream.send({ event: 'anything', data: request.params.id })
+    }),
+  )
+  fastify.get<Route>(
+    '/:id/priced',
+    sse((stream: SseStream<Prices>, request) => {
+      expectTypeOf(request.params.id).toBeString()
+      stream.send({ event: 'price', data: { value: 1 } })
+      // @ts-expect-error: there is no such event.
+      stream.send({ event: 'prise', data: { value: 1 } })
+    }),
+  )
+  fastify.get(
+    '/plain',
+    sse<Prices>((stream, request) => {
+      expectTypeOf(request).toEqualTypeOf<FastifyRequest>()
+      // @ts-expect-error: a price is an object.
+      stream.send({ event: 'price', data: 1 })
+    }),
+  )
+  fastify.get(
+    '/annotated/:id',
+    sse((_stream, request: FastifyRequest<Route>) => [{ data: request.params.id }]),
+  )
+})
+
+describe('examples/fastify.js', () => {
+  it('sends what is said in a room, live and to who comes back, and ends when it is told to', async () => {
+    const { url, child } = await start('fastify.js')
+    const say = async (body: string) => {
+      const { id } = (await (await fetch(url, { method: 'POST', body })).json()) as { id: string }
+      return id
+    }
+    const { port, pathname: path } = new URL(url)
+    const client = await ask(Number(port), { path })
+    await client.until(':\n')
+    const id = await say('hello')
+    await client.until('data: hello\n\n')
+    client.leave()
+    await say('is anybody there?')
+    const back = await ask(Number(port), { path, headers: { 'last-event-id': id } })
+    await back.until('event: said\ndata: is anybody there?\n\n')
+    child.kill()
+    expect(await back.ended).toBe('end')
+    expect(parseEvents(back.body)).toHaveLength(1)
+    expect(await once(child, 'exit')).toEqual([0, null])
+  })
+})
+
+/** The plugins that most servers have. */
+async function addPlugins(fastify: FastifyInstance): Promise<void> {
+  await fastify.register(cors, { origin: ['https://example.org'] })
+  await fastify.register(helmet)
+  await fastify.register(cookie)
+  await fastify.register(compress, { threshold: 0 })
+  await fastify.register(spillwayPlugin)
+}
+
+/** A Fastify, and what it logs: errors as they are, all else by its message. */
+function logging(options: { return503OnClosing?: boolean; handlerTimeout?: number } = {}) {
+  const log = { error: [] as unknown[], warn: [] as unknown[], info: [] as unknown[] }
+  const ignore = () => {}
+  const logger: FastifyBaseLogger = {
+    level: 'info',
+    fatal: ignore,
+    error: (entry: { err?: unknown }, message?: string) => void log.error.push(entry.err ?? message),
+    warn: (entry: { err?: unknown }, message?: string) => void log.warn.push(entry.err ?? message),
+    info: (_entry: unknown, message?: string) => void log.info.push(message),
+    debug: ignore,
+    trace: ignore,
+    silent: ignore,
+    child: () => logger,
+  }
+  const fastify: FastifyInstance = Fastify({ ...options, loggerInstance: logger })
+  onTestFinished(() => fastify.close())
+  return { fastify, log }
+}
+
+/** Resolves with the port. */
+async function listen(fastify: FastifyInstance, preClose?: () => Promise<void>): Promise<number> {
+  if (preClose) fastify.addHook('preClose', preClose)
+  await fastify.listen({ port: 0, host: '127.0.0.1' })
+  return (fastify.server.address() as AddressInfo).port
+}
+
+function ask(port: number, options: Get = {}): Promise<Client> {
+  return get('http', port, { path: '/stream', ...options })
+}
+
+/** A handler that hands out its stream. */
+function holding() {
+  const made = deferred<SseStream>()
+  return { made: made.promise, handler: (stream: SseStream) => made.resolve(stream) }
+}
+
+function cookiesOf({ headers }: Client): string[] {
+  const cookies = [headers['set-cookie'] ?? []].flat()
+  return cookies.map((each) => each.split(';')[0] ?? '').sort()
+}
+
+function isStream(payload: unknown): payload is Readable {
+  return typeof (payload as Readable).pipe === 'function'
+}
+
+function statusOf(error: unknown): number {
+  return (error as { statusCode?: number }).statusCode ?? 500
+}
+
+/** An example as a process of its own, as a reader starts it. Answers where it listens. */
+async function start(example: string): Promise<{ url: string; child: ChildProcess }> {
+  const script = fileURLToPath(new URL(`../../examples/${example}`, import.meta.url))
+  const child = spawn(process.execPath, [script], {
+    env: { ...process.env, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  for await (const line of createInterface(child.stdout)) {
+    return { url: line.slice(line.indexOf('http')), child }
+  }
+  throw new Error(`${example} ended before it listened.`)
+}
