@@ -22,7 +22,10 @@ const LAYERS: ReadonlyArray<readonly [layer: string, files: RegExp]> = [
   ['channels', /^(audience|channel|hub|subscription|handler)\.ts$/],
   ['ways out', /^transports\/[\w-]+\.ts$/],
   ['ways in', /^(answer-request|check-re\w+|create-[\w-]+|refuse)\.ts$/],
-  ['doors', /^(index|redis|nats|adapters\/[\w-]+|doctor\/[\w-]+|client\/[\w-]+|testing\/[\w-]+)\.ts$/],
+  [
+    'doors',
+    /^(index|redis|nats|adapters\/([\w-]+\/)?[\w-]+|doctor\/[\w-]+|client\/[\w-]+|testing\/[\w-]+)\.ts$/,
+  ],
 ]
 
 /**

@@ -9,11 +9,12 @@ import { resolveOptions, type SseStreamOptions } from '../options.ts'
  *
  * ```js
  * import express from 'express'
+ * import { Hub } from 'spillway'
  * import { sse } from 'spillway/express'
  *
- * express()
- *   .get('/time', sse((stream) => setInterval(() => stream.send({ data: new Date() }), 1000)))
- *   .listen(3000)
+ * const time = new Hub().channel('time')
+ * setInterval(() => time.publish({ data: new Date() }), 1000)
+ * express().get('/time', sse((stream) => time.subscribe(stream))).listen(3000)
  * ```
  *
  * A request that does not accept a stream goes on to the next handler, so that one path can serve JSON too. What the
@@ -29,7 +30,7 @@ export function sse<Events extends EventMap = AnyEvents>(
   const settings = resolveOptions(options)
   return async (request, response, next) => {
     try {
-      const isAnswered = await answerRequest(request, response, settings, handler, [request, response])
+      const isAnswered = await answerRequest(request, response, settings, handler, [request, response], next)
       if (!isAnswered) next()
     } catch (error) {
       next(error)

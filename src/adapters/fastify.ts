@@ -1,9 +1,7 @@
-import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import type {
   ContextConfigDefault,
   FastifyBaseLogger,
-  FastifyPluginAsync,
   FastifyReply,
   FastifyRequest,
   FastifySchema,
@@ -17,16 +15,16 @@ import type {
 } from 'fastify'
 import vary from 'vary'
 import { answerRequest } from '../answer-request.ts'
-import { between, checkOptions, MAX_TIME, withDefaults } from '../check-options.ts'
-import { spread } from '../deadlines.ts'
-import { SseError } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event.ts'
 import { checkHandler, type SseHandler } from '../handler.ts'
-import type { ShutdownOptions } from '../hub.ts'
 import { acceptsEventStream } from '../negotiate.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from '../options.ts'
 import type { SseStream } from '../stream.ts'
 import { NOT_ACCEPTABLE, streamHeaders } from '../transports/head.ts'
+import { streamsOf } from './fastify/plugin.ts'
+import { StreamBody } from './fastify/stream-body.ts'
+
+export { spillwayPlugin } from './fastify/plugin.ts'
 
 /**
  * A route handler of Fastify 5 that answers with an event stream:
@@ -105,47 +103,6 @@ function sendBody(reply: AnyReply, body: Readable): void {
   reply.type('text/event-stream').send(body)
 }
 
-/**
- * What Fastify is given to send: so its `onSend` hooks run, which serialise cookies, save sessions and count. When it
- * pipes the body into the response, the response is taken over.
- */
-class StreamBody extends Readable {
-  readonly #response: unknown
-  readonly #takeOver: () => void
-
-  constructor(response: unknown, takeOver: () => void) {
-    super()
-    this.#response = response
-    this.#takeOver = takeOver
-    this.on('error', () => {}) // a hook may have put another body in its place
-  }
-
-  override pipe<T extends NodeJS.WritableStream>(destination: T): T {
-    if (destination !== this.#response) throw isRead()
-    this.#takeOver()
-    return destination
-  }
-
-  override _read(): void {
-    this.fail(isRead())
-  }
-
-  /** Has Fastify answer with an error. */
-  fail(error: unknown): void {
-    super.destroy(error as Error)
-  }
-
-  /** Asked for by Fastify when the response is over, which the stream sees for itself. It would count as a failure. */
-  override destroy(): this {
-    return this
-  }
-}
-
-function isRead(): SseError {
-  const message = 'An onSend hook reads the body of an event stream: have it leave text/event-stream alone.'
-  return new SseError('ERR_SSE_RESPONSE', message)
-}
-
 /** The options of one answer. Its headers are read when the head leaves: until then the handler may add to the reply's. */
 function withHeadersOf(reply: AnyReply, settings: Settings): Settings {
   return {
@@ -172,75 +129,8 @@ function sendHeadOf(reply: AnyReply, settings: Settings): void {
   reply.code(settings.status).send(Readable.from([]))
 }
 
-// RFC 9110 15.5.7.
+// RFC 9110 15.5.7. `status` and `expose` are how Nest knows an error of HTTP.
 function notAcceptable(reply: AnyReply): Error {
   reply.header('Vary', vary.append(String(reply.getHeader('Vary') ?? ''), 'Accept'))
-  return Object.assign(new Error(NOT_ACCEPTABLE.trim()), { statusCode: 406 })
-}
-
-const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
-const SHUTDOWN_DEFAULTS = { graceMs: 5_000, retry: 2_000 }
-
-/**
- * Ends the streams of `sse` when Fastify closes, which would wait for them otherwise: those of the instance that it is
- * registered on, and of all within. Each client is told when to come back; what has not left within the grace is cut.
- *
- * Rejects with `SseError` `ERR_SSE_OPTION`.
- */
-export const spillwayPlugin: FastifyPluginAsync<ShutdownOptions, RawServerBase> = async (
-  fastify,
-  options,
-) => {
-  checkOptions(options, SHUTDOWN_CHECKS)
-  const streams = new OpenStreams(withDefaults(options, SHUTDOWN_DEFAULTS))
-  fastify.decorate(STREAMS, streams)
-  // Not `onClose`: that comes when the server has no connection any more.
-  fastify.addHook('preClose', () => streams.shutdown())
-}
-
-// What `fastify-plugin` would set: the instance itself is meant, and not a scope within it.
-Object.assign(spillwayPlugin, {
-  [Symbol.for('skip-override')]: true,
-  [Symbol.for('fastify.display-name')]: 'spillway',
-  [Symbol.for('plugin-meta')]: { name: 'spillway', fastify: '5.x' },
-})
-
-// Of the registry: the ES module and the CommonJS build may both be loaded.
-const STREAMS = Symbol.for('spillway.streams')
-
-const UNTRACKED: Pick<OpenStreams, 'add'> = { add() {} }
-
-function streamsOf(instance: object): Pick<OpenStreams, 'add'> {
-  return (instance as { [STREAMS]?: OpenStreams })[STREAMS] ?? UNTRACKED
-}
-
-class OpenStreams {
-  readonly #options: typeof SHUTDOWN_DEFAULTS
-  readonly #streams = new Set<SseStream>()
-  #isShutDown = false
-
-  constructor(options: typeof SHUTDOWN_DEFAULTS) {
-    this.#options = options
-  }
-
-  add(stream: SseStream): void {
-    this.#streams.add(stream)
-    stream.once('close', () => this.#streams.delete(stream))
-    // Fastify may be set to take requests while it closes.
-    if (this.#isShutDown) this.#end(stream)
-  }
-
-  async shutdown(): Promise<void> {
-    this.#isShutDown = true
-    await Promise.all([...this.#streams].map((stream) => this.#end(stream)))
-  }
-
-  async #end(stream: SseStream): Promise<void> {
-    const { graceMs, retry } = this.#options
-    const over = once(stream, 'close')
-    stream.close({ retry: retry > 0 ? spread(retry) : undefined })
-    const cut = setTimeout(() => stream.destroy(), graceMs)
-    await over
-    clearTimeout(cut)
-  }
+  return Object.assign(new Error(NOT_ACCEPTABLE.trim()), { statusCode: 406, status: 406, expose: true })
 }

@@ -1,3 +1,4 @@
+import { checkOptions, isFunction } from '../check-options.ts'
 import { openResponse } from '../create-sse-response.ts'
 import type { AnyEvents, EventMap } from '../event.ts'
 import { checkHandler, runHandler, type SseHandler } from '../handler.ts'
@@ -5,7 +6,7 @@ import { resolveOptions, type SseStreamOptions } from '../options.ts'
 import { turnEnd } from '../turn.ts'
 
 export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStreamOptions<Events> {
-  /** Told what a handler fails with after its head has left. Default: `console.error`. */
+  /** Told what a handler fails with after its head has left. Default `console.error`. */
   onError?: ((error: unknown) => void) | undefined
 }
 
@@ -14,31 +15,41 @@ export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStre
  * workers.
  *
  * ```js
+ * import { Hub } from 'spillway'
  * import { sse } from 'spillway/web'
  *
- * Deno.serve(sse((stream) => setInterval(() => stream.send({ data: new Date() }), 1000)))
+ * const time = new Hub().channel('time')
+ * setInterval(() => time.publish({ data: new Date() }), 1000)
+ * export default { fetch: sse((stream) => time.subscribe(stream)) }
  * ```
  *
  * What the handler fails with before the head has left rejects: the server answers. After that the stream is destroyed.
  *
- * Throws `SseError`: `ERR_SSE_HANDLER`, `ERR_SSE_OPTION`.
+ * Throws `SseError`: `ERR_SSE_HANDLER`, `ERR_SSE_OPTION`. The answer rejects with `ERR_SSE_REQUEST`.
  */
 export function sse<
   Arguments extends readonly unknown[] = readonly unknown[],
   Events extends EventMap = AnyEvents,
 >(
   handler: SseHandler<readonly [request: Request, ...Arguments], Events>,
-  options: WebOptions<Events> = {},
+  options?: WebOptions<Events>,
 ): (request: Request, ...args: Arguments) => Promise<Response> {
   checkHandler(handler)
-  const { onError = console.error, ...rest } = options
-  const settings = resolveOptions(rest)
+  const { onError, settings } = settle(options)
   return async (request, ...args) => {
     const { response, stream } = openResponse(request, settings)
     if (!stream) return response
     const over = runHandler(stream, handler, [request, ...args])
     await Promise.race([over, turnEnd()])
-    over.catch(onError)
+    over.catch(onError ?? console.error)
     return response
   }
+}
+
+function settle(options: WebOptions | undefined) {
+  // Anything else is not taken apart: the check of all options says what is wrong with it.
+  if (!Object.hasOwn(Object(options), 'onError')) return { settings: resolveOptions(options) }
+  const { onError, ...others } = options as WebOptions
+  checkOptions({ onError }, { onError: isFunction })
+  return { onError, settings: resolveOptions(others) }
 }
