@@ -1,19 +1,13 @@
 import type { Audience, Listener, Run } from './audience.ts'
 import { clock } from './clock.ts'
 import { replayChannel } from './diagnostics.ts'
-import { describe, SseError } from './errors.ts'
-import type { AnyEvents, DataEvent, EventMap } from './event.ts'
+import type { AnyEvents, EventMap } from './event.ts'
+import { ask, type Filter } from './filter.ts'
 import { type Gap, type OnGap, sendSnapshots } from './gap.ts'
 import type { EventLog, LogEntry, Page } from './logs/event-log.ts'
 import type { Position } from './negotiate.ts'
 import { closeSource, type Source } from './source.ts'
 import type { SseStream } from './stream.ts'
-
-/** Whether a client may see an event. Runs on what is replayed as on what is live; what throws ends the stream. */
-export type Filter<Events extends EventMap = AnyEvents> = (
-  event: DataEvent<Events>,
-  channel: string,
-) => boolean
 
 export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
   /** Called when events were lost for the client. What it returns is sent first, in place of the gap event. */
@@ -241,13 +235,7 @@ export class Subscription implements Listener {
     // It may have been left since the page was read.
     if (!options?.filter) return options !== undefined
     try {
-      const answer = options.filter(event, channel)
-      if (typeof answer === 'boolean') return answer
-      // A promise would count as yes.
-      throw new SseError(
-        'ERR_SSE_OPTION',
-        `A filter answers true or false, at once, not ${describe(answer)}.`,
-      )
+      return ask(options.filter, event, channel)
     } catch (error) {
       // What a filter cannot tell, the client does not see. One client's failure does not stop a broadcast.
       this.stream.destroy(error)
