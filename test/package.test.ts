@@ -131,14 +131,16 @@ describe('the published archive', () => {
 
   test('holds every file that package.json names, the licence and the reference', () => {
     const named = [...pathsIn(manifest.exports)].map((file) => file.replace('./', ''))
-    const docs = readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)
+    const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`)
     const wanted = [...named, 'LICENSE', 'CHANGELOG.md', ...docs]
     expect(wanted.filter((file) => !packed.includes(file))).toEqual([])
   })
 
   test('holds nothing else', () => {
     const expected =
-      /^(dist\/(esm|cjs)\/[\w./-]+|docs\/[\w-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
+      /^(dist\/(esm|cjs)\/[\w./-]+|docs\/[\w/-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
     expect(packed.filter((file) => !expected.test(file))).toEqual([])
   })
 })
