@@ -10,8 +10,12 @@ export interface Holder {
   _handOut(isTurnOver: boolean): void
 }
 
-// A turn is not time: fake timers of an application's tests must not hold it. Edge runtimes know no other end of a turn.
-const afterTurn: (work: () => void) => unknown = globalThis.setImmediate ?? ((work) => setTimeout(work, 0))
+// A turn is not time: fake timers of an application's tests must not hold it. Edge runtimes know no other end of a turn;
+// Next's has a `setImmediate` that throws.
+const isNode = globalThis.process?.versions?.node !== undefined
+const afterTurn: (work: () => void) => unknown = isNode
+  ? globalThis.setImmediate
+  : (work) => setTimeout(work, 0)
 
 let waiting: Flushable[] = []
 let holder: Holder | undefined

@@ -1,0 +1,17 @@
+import { Completion } from './completion'
+import { Latest } from './latest'
+
+export default function Page() {
+  return (
+    <main>
+      <h1>Streams on Next</h1>
+      <dl>
+        <Latest url="/events" event="price" />
+        <Latest url="/rooms/lobby" event="said" />
+        <Latest url="/time" />
+        <Latest url="/api/uptime" />
+      </dl>
+      <Completion />
+    </main>
+  )
+}

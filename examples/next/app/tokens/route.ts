@@ -1,0 +1,19 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { sse } from 'spillway/next'
+
+export const POST = sse(async function* (stream, request) {
+  const { prompt } = await request.json()
+  for await (const token of complete(String(prompt), stream.signal)) {
+    yield { event: 'token', data: { token } }
+  }
+  yield { event: 'done', data: '' }
+})
+
+// Stands for a language model. Like their clients it takes a signal, and nobody pays for what no client reads.
+async function* complete(prompt: string, signal: AbortSignal) {
+  signal.addEventListener('abort', () => console.log('The model is stopped.'))
+  for (const word of prompt.split(/(?= )/)) {
+    await pause(100, undefined, { signal })
+    yield word
+  }
+}
