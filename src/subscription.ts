@@ -3,6 +3,7 @@ import { clock } from './clock.ts'
 import { replayChannel } from './diagnostics.ts'
 import type { AnyEvents, EventMap } from './event.ts'
 import { ask, type Filter } from './filter.ts'
+import { firstAfter } from './first-after.ts'
 import { type Gap, type OnGap, sendSnapshots } from './gap.ts'
 import type { EventLog, LogEntry, Page } from './logs/event-log.ts'
 import type { Position } from './negotiate.ts'
@@ -70,6 +71,7 @@ export class Subscription implements Listener {
     this.#hasFilter ||= options.filter !== undefined
     if (this.#state === 'new' || this.#state === 'ended' || added.length === 0) return
     const late = added.filter((channel) => !this.#left?.has(channel))
+    for (const channel of added) this.#left?.delete(channel)
     this.#late = [...(this.#late ?? []), ...late]
     if (this.#state === 'live') this.#readAgain()
   }
@@ -96,7 +98,6 @@ export class Subscription implements Listener {
     this.#readAgain()
   }
 
-  /** Takes what was published on a channel. */
   deliver({ entries, frames }: Run, isTurnOver: boolean): void {
     if (!this.#hasFilter) this.stream._deliver(frames, isTurnOver)
     else for (const entry of entries) if (this.#passes(entry)) this.stream._deliver([entry.frame], false)
@@ -114,8 +115,9 @@ export class Subscription implements Listener {
   }
 
   #leave(channel: string): void {
-    this.#followed.delete(channel)
+    // What is held back still comes, and is still filtered.
     this.#owner._audience.remove(channel, this)
+    this.#followed.delete(channel)
     if (this.#state !== 'live' || typeof this.#from !== 'object') return
     this.#left ??= new Set()
     this.#left.add(channel)
@@ -186,10 +188,13 @@ export class Subscription implements Listener {
   async #checkLate(late: readonly string[]): Promise<void> {
     this.#late = undefined
     if (typeof this.#from !== 'object' || late.length === 0) return
-    const missed = await this.#owner._log.read(late, this.#from.id, 1)
-    const ahead = await this.#owner._log.read(late, this.#place, 1)
-    if (ahead === 'gap' || !late.some((channel) => this.#followed.has(channel))) return
-    if (missed === 'gap' || missed.entries[0]?.id !== ahead.entries[0]?.id) this.#jumpsTo = this.#place
+    const missed = await firstAfter(this.#owner._log, this.#from.id, late)
+    if (missed === undefined) return
+    const ahead = await firstAfter(this.#owner._log, this.#place, late)
+    const followed = late.filter((channel) => this.#followed.has(channel))
+    // What only a channel lacks that was left meanwhile is missed by nobody.
+    if (followed.length < late.length) this.#late = [...followed, ...(this.#late ?? [])]
+    else if (ahead !== 'gap' && missed !== ahead) this.#jumpsTo = this.#place
   }
 
   #goLive(): void {

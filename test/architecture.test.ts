@@ -19,7 +19,7 @@ const LAYERS: ReadonlyArray<readonly [layer: string, files: RegExp]> = [
   ['stream', /^(connection|gap|replay|stream)\.ts$/],
   ['remote logs', /^remote\/([\w-]+\/)?[\w-]+\.ts$/],
   ['logs and formats', /^(logs|formats)\/([\w-]+\/)?[\w-]+\.ts$/],
-  ['channels', /^(audience|channel|filter|hub|subscription|handler)\.ts$/],
+  ['channels', /^(audience|channel|filter|first-after|hub|subscription|handler)\.ts$/],
   ['ways out', /^transports\/[\w-]+\.ts$/],
   ['ways in', /^(answer-request|check-re\w+|create-[\w-]+|refuse)\.ts$/],
   [

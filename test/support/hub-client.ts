@@ -12,7 +12,7 @@ export interface Seen {
 
 /**
  * A client as the HTML standard has it, over a transport that a test cuts at any byte. It remembers the last event id of
- * what it has read whole, and comes back with it.
+ * what it has read whole, and comes back with it, to the channels that it follows by then.
  */
 export class HubClient {
   readonly seen: Seen[] = []
@@ -20,30 +20,51 @@ export class HubClient {
   transport = new FakeTransport()
   lastEventId = ''
   readonly #hub: Hub
-  readonly #channels: readonly string[]
   readonly #options: SubscribeOptions
+  // What it follows, and how it leaves.
+  readonly #leave = new Map<string, () => void>()
 
   constructor(hub: Hub, channels: readonly string[], options: SubscribeOptions = {}) {
     this.#hub = hub
-    this.#channels = channels
     this.#options = options
+    for (const channel of channels) this.#leave.set(channel, () => {})
+  }
+
+  /** What it follows. */
+  get channels(): string[] {
+    return [...this.#leave.keys()]
   }
 
   connect(options: SseStreamOptions = {}): SseStream {
     this.transport = new FakeTransport()
     const position = this.lastEventId === '' ? 'new' : { id: this.lastEventId }
     this.stream = SseStream._open(this.transport, resolveOptions({ heartbeat: 0, ...options }), position)
-    this.#hub.subscribe(this.stream, this.#channels, this.#options)
+    for (const channel of this.channels) this.#subscribe(this.stream, channel)
     return this.stream
   }
 
-  /** Reads what was sent on this connection up to a share of its bytes, and loses the connection. */
-  cut(share = 1): void {
-    if (!this.stream) return
+  /** Follows a channel on the stream that it has. */
+  follow(channel: string): void {
+    const leaveBefore = this.#leave.get(channel)
+    if (this.stream) this.#subscribe(this.stream, channel)
+    // What was followed anew is not left any more by what undoes the first time.
+    leaveBefore?.()
+  }
+
+  leave(channel: string): void {
+    this.#leave.get(channel)?.()
+    this.#leave.delete(channel)
+  }
+
+  /** Reads what was sent on this connection up to a share of its bytes, and loses the connection. Returns what it read. */
+  cut(share = 1): Seen[] {
+    if (!this.stream) return []
     const sent = this.transport.writes.join('')
-    this.#read(sent.slice(0, Math.floor(sent.length * share)))
+    const seen = this.#read(sent.slice(0, Math.floor(sent.length * share)))
+    this.seen.push(...seen)
     this.stream = undefined
     this.transport.lose()
+    return seen
   }
 
   /** What was seen since the last connection began is read at `cut`; the data of all that was seen. */
@@ -51,8 +72,13 @@ export class HubClient {
     return this.seen.map((each) => each.data)
   }
 
+  #subscribe(stream: SseStream, channel: string): void {
+    this.#leave.set(channel, this.#hub.subscribe(stream, [channel], { ...this.#options }))
+  }
+
   // [spec] A block counts when its blank line has come; its id stays for the next connection.
-  #read(body: string): void {
+  #read(body: string): Seen[] {
+    const seen: Seen[] = []
     for (const block of body.split('\n\n').slice(0, -1)) {
       const fields = Object.fromEntries(
         block
@@ -61,7 +87,8 @@ export class HubClient {
       ) as Record<string, string>
       if (fields.id !== undefined) this.lastEventId = fields.id
       const event = fields.data === undefined ? 'checkpoint' : (fields.event ?? 'message')
-      this.seen.push({ event, data: fields.data ?? '', id: this.lastEventId })
+      seen.push({ event, data: fields.data ?? '', id: this.lastEventId })
     }
+    return seen
   }
 }

@@ -1,0 +1,83 @@
+import type { EventLog, LogEntry, LogFollower, Page } from '../../src/logs/event-log.ts'
+import type { MemoryLog } from '../../src/logs/memory.ts'
+import { nextTurn } from './streams.ts'
+
+/**
+ * The memory log as one on a broker is: an answer takes some turns, and tells of a few entries in a row, of which none
+ * may be asked for. With no turns it is the memory log as it is.
+ */
+export class SlowLog implements EventLog {
+  /** All that there ever was in it. */
+  readonly entries: LogEntry[] = []
+  /** Called when there is one more, before the hub is told. */
+  onEntry: () => void = () => {}
+  readonly #log: MemoryLog
+  readonly #turns: number
+  readonly #inRow: number
+  #answers = 0
+
+  constructor(log: MemoryLog, turns: number, inRow: number) {
+    this.#log = log
+    this.#turns = turns
+    this.#inRow = inRow
+  }
+
+  /** The place of an entry by its id: 1, 2, 3, … */
+  static placeOf(id: string): number {
+    return Number(id.split('-')[1])
+  }
+
+  get head(): string {
+    return this.#log.head
+  }
+
+  /** Whether an answer is under way. */
+  get isBusy(): boolean {
+    return this.#answers > 0
+  }
+
+  open(follower: LogFollower): void {
+    this.#log.open({
+      entry: (...args) => follower.entry(...args),
+      serialize: (data) => follower.serialize(data),
+      onEntry: (entry) => {
+        this.entries.push(entry)
+        this.onEntry()
+        follower.onEntry(entry)
+      },
+      onLoss: () => follower.onLoss(),
+    })
+  }
+
+  // Each takes as many turns as the one before it: their order stays.
+  async append(...args: Parameters<EventLog['append']>): Promise<string> {
+    await this.#wait()
+    return this.#log.append(...args)
+  }
+
+  read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
+    const page = this.#log.read(channels, after, limit)
+    const isEnd = page !== 'gap' && page.entries.length === 0
+    if (this.#turns === 0 || isEnd) return page
+    const answer = page === 'gap' ? page : this.#row(channels, after, limit)
+    return this.#wait().then(() => answer)
+  }
+
+  close(): Promise<void> {
+    return this.#log.close()
+  }
+
+  #row(channels: readonly string[], after: string, limit: number): Page {
+    const start = SlowLog.placeOf(after)
+    const row = this.entries.slice(start, start + this.#inRow)
+    const entries = row.filter(({ channel }) => channels.includes(channel)).slice(0, limit)
+    const last = entries.length === limit ? entries.at(-1) : row.at(-1)
+    return { entries, upTo: (last as LogEntry).id }
+  }
+
+  async #wait(): Promise<void> {
+    this.#answers += 1
+    for (let turn = 0; turn < this.#turns; turn++) await nextTurn()
+    this.#answers -= 1
+  }
+}
