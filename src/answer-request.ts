@@ -1,3 +1,4 @@
+import vary from 'vary'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isGone } from './check-response.ts'
 import { runHandler, type SseHandler } from './handler.ts'
@@ -12,7 +13,8 @@ import { flushAfterTurn } from './turn.ts'
 /**
  * Answers a request of Node with the stream of a handler. Resolves with false, and nothing was sent, when the client
  * does not accept a stream; with true when the handler has come to its end. Rejects with what the handler fails with:
- * when the head has not left, the response is still to be answered.
+ * when the head has not left, the response is still to be answered. So it is when a middleware's own `writeHead` throws,
+ * which is said to `onHeadError`, because the handler may have come to its end; by default the connection is cut.
  *
  * Throws `SseError`: `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEAD_SENT`.
  */
@@ -22,13 +24,21 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   settings: Settings,
   handler: SseHandler<Arguments>,
   args: Arguments,
+  onHeadError: (error: unknown) => void = () => nodeTransport(response).destroy(),
 ): Promise<boolean> {
   checkRequest(request)
   checkResponse(response)
   if (isGone(response)) return true
-  if (!acceptsEventStream(request.headers.accept)) return false
+  if (!acceptsEventStream(request.headers.accept)) return passOn(response)
   if (request.method === 'HEAD') return answerHead(response, settings)
-  const transport = new LateTransport(() => open(response, settings))
+  const transport = new LateTransport(() => {
+    try {
+      return open(response, settings, () => stream.destroy())
+    } catch (error) {
+      queueMicrotask(() => onHeadError(error))
+      throw error
+    }
+  })
   const stream = SseStream._open(transport, settings, positionOf(request))
   flushAfterTurn({ _flush: () => transport.begin() })
   try {
@@ -40,14 +50,21 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   return true
 }
 
+// Whoever answers now: a cache must not take that for what another client accepts (RFC 9110 12.5.5).
+function passOn(response: NodeResponse): false {
+  vary(response as Parameters<typeof vary>[0], 'Accept')
+  return false
+}
+
 function answerHead(response: NodeResponse, settings: Settings): true {
   sendHead(response, settings)
   response.end()
   return true
 }
 
-// The handler may have answered by itself.
-function open(response: NodeResponse, settings: Settings) {
+function open(response: NodeResponse, settings: Settings, answeredItself: () => void) {
+  // Otherwise the stream would say that its client has left.
+  if (response.headersSent) queueMicrotask(answeredItself)
   if (response.headersSent || isGone(response)) return undefined
   sendHead(response, settings)
   return nodeTransport(response)

@@ -9,9 +9,10 @@ export class LateTransport implements Transport {
   readonly #sendHead: () => Transport | undefined
   #transport: Transport | undefined
   #owner: TransportOwner | undefined
+  #isProbed = false
   #isDestroyed = false
 
-  /** `sendHead` answers undefined when there is nobody to send it to. */
+  /** `sendHead` answers undefined when there is nobody to send it to. What it throws ends the stream. */
   constructor(sendHead: () => Transport | undefined) {
     this.#sendHead = sendHead
   }
@@ -20,13 +21,17 @@ export class LateTransport implements Transport {
     this.#owner = owner
   }
 
+  /** Sends the head, once. Never throws. */
   begin(): void {
     if (this.#transport) return
-    const transport = this.#sendHead()
-    this.#transport = transport ?? noTransport
-    if (!transport) queueMicrotask(() => this.#owner?._gone())
-    else if (this.#isDestroyed) transport.destroy()
-    else transport.open(this.#owner as TransportOwner)
+    this.#transport = noTransport
+    try {
+      const transport = this.#sendHead()
+      if (transport) this.#goOnThrough(transport)
+      else this.#gone()
+    } catch (error) {
+      this.#gone(error as Error)
+    }
   }
 
   /** The response is somebody else's from here on. */
@@ -40,6 +45,7 @@ export class LateTransport implements Transport {
   }
 
   probe(): void {
+    this.#isProbed = true
     this.#transport?.probe()
   }
 
@@ -51,5 +57,19 @@ export class LateTransport implements Transport {
   destroy(): void {
     this.#isDestroyed = true
     this.#transport?.destroy()
+  }
+
+  #goOnThrough(transport: Transport): void {
+    this.#transport = transport
+    if (this.#isDestroyed) {
+      transport.destroy()
+    } else {
+      transport.open(this.#owner as TransportOwner)
+      if (this.#isProbed) transport.probe()
+    }
+  }
+
+  #gone(error?: Error): void {
+    queueMicrotask(() => this.#owner?._gone(error))
   }
 }

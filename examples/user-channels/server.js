@@ -1,4 +1,7 @@
-// Who sees what: a channel for each user, and a filter within the channels. `node examples/channels/server.js`
+// Who sees what: a channel for each user, and a filter within the channels. `node examples/user-channels/server.js`
+//
+// Both decide on what is replayed as on what is live: who comes back with the last event id of somebody else gets what
+// was published since, of what he may see himself.
 
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'

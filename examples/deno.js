@@ -1,0 +1,19 @@
+// The time, published once for all who follow it, on Deno. `deno run --allow-net --allow-env examples/deno.js`
+
+import { Hub } from 'spillway'
+import { sse } from 'spillway/web'
+
+const time = new Hub().channel('time')
+setInterval(() => time.publish({ event: 'second', data: new Date() }), 1000)
+
+const options = {
+  port: Number(process.env.PORT ?? 3000),
+  hostname: '127.0.0.1',
+  onListen: (/** @type {{ port: number }} */ { port }) => console.log(`curl -N http://localhost:${port}`),
+}
+
+// @ts-expect-error The types are those of Node.
+Deno.serve(
+  options,
+  sse((stream) => time.subscribe(stream)),
+)

@@ -1,0 +1,41 @@
+// Notes on one URL of Express: who accepts events follows it, who asks for JSON gets what there is, a POST adds to it.
+// `node examples/express.js`, then with what it prints as <url>:
+//
+//   curl -N <url>
+//   curl -H 'Accept: application/json' <url>
+//   curl -H 'Content-Type: application/json' -d '{"text":"hello"}' <url>
+
+import express from 'express'
+import { Hub } from 'spillway'
+import { sse } from 'spillway/express'
+
+const hub = new Hub()
+const channel = hub.channel('notes')
+/** @type {string[]} */
+const notes = []
+
+const app = express()
+
+app.get(
+  '/notes',
+  sse((stream) => channel.subscribe(stream)),
+  (_request, response) => void response.json(notes),
+)
+
+app.post('/notes', express.json(), async (request, response) => {
+  const text = String(request.body?.text)
+  notes.push(text)
+  const id = await channel.publish({ event: 'note', data: { text } })
+  response.status(201).json({ id })
+})
+
+const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+  console.log(`The notes are at http://localhost:${port}/notes`)
+})
+
+process.once('SIGTERM', async () => {
+  server.close()
+  await hub.shutdown()
+  server.closeAllConnections()
+})
