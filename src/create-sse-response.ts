@@ -37,19 +37,22 @@ export interface WebAnswer {
 export function openResponse(request: Request, settings: Settings): WebAnswer {
   checkWebRequest(request)
   const { status } = settings
-  if (!acceptsEventStream(request.headers.get('accept') ?? undefined)) return { response: notAcceptable() }
+  if (!acceptsEventStream(request.headers.get('accept') ?? undefined))
+    return { response: notAcceptable(request) }
   const head = { status, headers: webHeaders(settings.headers) }
   if (request.method === 'HEAD') return { response: new Response(null, head) }
   const transport = new WebTransport(opening(settings.retry))
+  // First what may throw: a stream that is open is held by the clock.
+  const response = new Response(transport.body, head)
   const stream = SseStream._open(transport, settings, webPositionOf(request))
   leaveWith(request.signal, transport, stream)
-  return { response: new Response(transport.body, head), stream }
+  return { response, stream }
 }
 
-// RFC 9110 15.5.7.
-function notAcceptable(): Response {
+// RFC 9110 15.5.7, 9.3.2.
+function notAcceptable({ method }: Request): Response {
   const headers = { 'Content-Type': 'text/plain; charset=utf-8', Vary: 'Accept' }
-  return new Response(NOT_ACCEPTABLE, { status: 406, headers })
+  return new Response(method === 'HEAD' ? null : NOT_ACCEPTABLE, { status: 406, headers })
 }
 
 function leaveWith(signal: AbortSignal | undefined, transport: WebTransport, stream: SseStream): void {

@@ -5,12 +5,22 @@ import type { Transport, TransportOwner } from './transport.ts'
 // What waits in the body before it counts as full, in bytes. The server that reads it has a buffer of its own.
 const HIGH_WATER_MARK = 16 * 1024
 
+// What a chunk counts at least, in bytes: it costs more than it holds, and a body that nobody reads is to fill up.
+const MIN_SIZE = 1024
+
+// A piece of a large frame, in bytes.
+const PIECE = 64 * 1024
+
+const NOTHING = new Uint8Array()
+
 /** The way out through the body of a web `Response`. */
 export class WebTransport implements Transport {
   /** What the response is made with. It begins with `opening`. */
   readonly body: ReadableStream<Uint8Array>
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined
   #owner: TransportOwner | undefined
+  // Of a large frame, what the body has had no room for.
+  #rest: Uint8Array = NOTHING
   #isFull = false
   #isEnding = false
 
@@ -24,7 +34,7 @@ export class WebTransport implements Transport {
       cancel: () => this.#over(),
     }
     // [spec] The default strategy counts chunks, whatever their size.
-    const inBytes = { highWaterMark: HIGH_WATER_MARK, size: (chunk?: Uint8Array) => chunk?.byteLength ?? 0 }
+    const inBytes = { highWaterMark: HIGH_WATER_MARK, size: sizeOf }
     this.body = new ReadableStream<Uint8Array>(source, inBytes)
   }
 
@@ -33,9 +43,8 @@ export class WebTransport implements Transport {
   }
 
   write(frame: Frame): boolean {
-    this.#controller?.enqueue(frame.payload)
-    this.#isFull = this.#room <= 0
-    return !this.#isFull
+    this.#rest = frame.payload
+    return this.#writeOn()
   }
 
   // The server that reads the body has the connection.
@@ -49,15 +58,17 @@ export class WebTransport implements Transport {
   destroy(): void {
     // A name that servers know: nobody is to be told that a client was cut off.
     this.#controller?.error(new DOMException('The stream was cut off.', 'AbortError'))
-    this.#controller = undefined
+    this.#letGo()
   }
 
   /** The client has left. */
   leave(): void {
-    this.destroy()
+    // Not an error: nobody is there to be told, and a server that cancels a broken body gets a rejection for it.
+    this.#controller?.close()
     this.#over()
   }
 
+  // The whole of it once all was read, whatever the size of the chunks.
   get #room(): number {
     return this.#controller?.desiredSize ?? 0
   }
@@ -65,23 +76,47 @@ export class WebTransport implements Transport {
   // [spec] Called from within `enqueue` too, and for as long as there is room.
   #pull(): void {
     if (this.#isEnding) this.#endWhenRead()
-    else if (this.#isFull) {
-      this.#isFull = false
-      this.#owner?._room()
+    else if (this.#isFull) this.#refill()
+  }
+
+  #refill(): void {
+    this.#owner?._moved()
+    if (this.#writeOn()) this.#owner?._room()
+  }
+
+  // In pieces: a client that is slow with a large frame could not be told from one that has stalled. And as copies: who
+  // transfers or alters a chunk, a byte stream for one, would take it away from all who share the frame.
+  #writeOn(): boolean {
+    while (this.#rest.length > 0 && this.#room > 0) {
+      const piece = new Uint8Array(this.#rest.subarray(0, PIECE))
+      this.#rest = this.#rest.subarray(PIECE)
+      this.#controller?.enqueue(piece)
     }
+    this.#isFull = this.#room <= 0
+    return !this.#isFull
   }
 
   // A body that is closed says nothing any more of what still waits in it.
   #endWhenRead(): void {
+    this.#owner?._moved()
     if (this.#room < HIGH_WATER_MARK) return
     this.#controller?.close()
     this.#over()
   }
 
   #over(): void {
-    this.#controller = undefined
     const owner = this.#owner
-    this.#owner = undefined
+    this.#letGo()
     owner?._gone()
   }
+
+  #letGo(): void {
+    this.#controller = undefined
+    this.#owner = undefined
+    this.#rest = NOTHING
+  }
+}
+
+function sizeOf(chunk?: Uint8Array): number {
+  return Math.max(chunk?.byteLength ?? 0, MIN_SIZE)
 }

@@ -1,8 +1,19 @@
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
+import { compress } from 'hono/compress'
+import { cors } from 'hono/cors'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { sse } from '../../src/adapters/web.ts'
-import { listen } from '../support/serve.ts'
+import type { SseStream } from '../../src/stream.ts'
+import { get } from '../support/client.ts'
+import { deferred, listen } from '../support/serve.ts'
+import { closed } from '../support/streams.ts'
 import { adapterContract } from './contract.ts'
+
+const logged = vi.spyOn(console, 'error').mockImplementation(() => {})
+afterEach(() => {
+  logged.mockClear()
+})
 
 adapterContract({
   name: 'web, Hono on @hono/node-server',
@@ -28,4 +39,48 @@ adapterContract({
     })
     return { ...(await listen(getRequestListener(app.fetch))), errors }
   },
+})
+
+describe('web, Hono', () => {
+  /** An app with some middlewares before a stream, and that stream. */
+  async function open(...middlewares: Parameters<Hono['use']>[1][]) {
+    const made = deferred<SseStream>()
+    const app = new Hono()
+    for (const each of middlewares) app.use(each)
+    const answer = sse((stream) => made.resolve(stream as SseStream))
+    app.get('/stream', (context) => answer(context.req.raw))
+    const { port } = await listen(getRequestListener(app.fetch))
+    const headers = { 'accept-encoding': 'gzip', origin: 'https://app.example.com' }
+    const client = await get('http', port, { path: '/stream', headers })
+    return { client, stream: await made.promise }
+  }
+
+  it('says nothing in the log when a client leaves', async () => {
+    const { client, stream } = await open()
+    await client.until(':\n')
+    const end = closed(stream)
+    client.leave()
+    expect(await end).toEqual({ reason: 'client', error: undefined })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(logged).not.toHaveBeenCalled()
+  })
+
+  it('is left alone by compression', async () => {
+    const { client, stream } = await open(compress())
+    expect(client.headers['content-encoding']).toBeUndefined()
+    stream.send({ data: 'at once' })
+    await client.until('data: at once\n\n')
+  })
+
+  it('keeps the headers that middlewares set after it', async () => {
+    const { client } = await open(cors(), async (context, next) => {
+      await next()
+      context.header('X-After', 'yes')
+    })
+    expect(client.headers).toMatchObject({
+      'access-control-allow-origin': '*',
+      'x-after': 'yes',
+      'cache-control': 'no-cache, no-transform',
+    })
+  })
 })

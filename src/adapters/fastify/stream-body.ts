@@ -22,6 +22,7 @@ export class StreamBody extends Readable {
     return destination
   }
 
+  /** @internal */
   override _read(): void {
     this.fail(isRead())
   }

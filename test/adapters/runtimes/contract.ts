@@ -1,0 +1,281 @@
+import { once } from 'node:events'
+import net from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { type Client, type Get, get } from '../../support/client.ts'
+import { parseEvents } from '../../support/parse.ts'
+import { Running } from './runtime.ts'
+
+export interface RuntimeUnderTest {
+  readonly name: string
+  /** What runs a script. Undefined: it is not installed. */
+  readonly command: readonly string[] | undefined
+  /**
+   * Whether the connection of a client that has stalled is cut when its stream is. Otherwise the server does not look at
+   * the body again before its last write was taken: the connection stays until the client reads on, or the kernel or
+   * the server's own idle timeout gives it up.
+   */
+  readonly cutsStalled: boolean
+  /** Whether the server's own error handler is told of a body that was broken off, besides its log. */
+  readonly tellsOfCut: boolean
+}
+
+const SCRIPT = join(import.meta.dirname, 'server.js')
+
+/** What `../contract.ts` asks of every adapter, of `spillway/web` on a runtime whose server is a process of its own. */
+export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: RuntimeUnderTest): void {
+  describe.skipIf(!command)(name, () => {
+    let server: Running
+    let reportsBefore = 0
+    let clients = 0
+
+    beforeAll(async () => {
+      server = await Running.start(command ?? [], SCRIPT)
+    })
+
+    afterAll(async () => {
+      await server?.stop()
+      // Over all that was tried here.
+      expect(server.reports.filter((each) => 'unhandled' in each || 'uncaught' in each)).toEqual([])
+    })
+
+    beforeEach(() => {
+      reportsBefore = server.reports.length
+    })
+
+    /** Asks a handler of the server, by its name in there. */
+    async function open(handler: string, { path = '', ...ask }: Get = {}, on = server) {
+      const key = `${++clients}`
+      const client = await get('http', on.port, { path: `/stream/${handler}?key=${key}${path}`, ...ask })
+      return { client, key, closed: () => on.report({ closed: key }) }
+    }
+
+    async function order(what: string, { key = '', text = '', on = server } = {}): Promise<unknown> {
+      const path = `/order/${what}?key=${key}&text=${text}`
+      const client = await get('http', on.port, { path })
+      await client.ended
+      return JSON.parse(client.body)
+    }
+
+    /** What went wrong in this test, as the server has it: what `onError` was told, and the server's own handler. */
+    async function failures() {
+      const mark = `${++clients}`
+      await order('mark', { key: mark })
+      await server.report({ mark })
+      const reports = server.reports.slice(reportsBefore)
+      return reports.filter((each) => 'onError' in each || 'rejected' in each)
+    }
+
+    it('sends the head and a first byte at once, whatever the handler does (rules 13, 16)', async () => {
+      const { client } = await open('silent')
+      expect(client.status).toBe(200)
+      expect(client.headers).toMatchObject({
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-cache, no-transform',
+        'x-accel-buffering': 'no',
+        vary: 'Accept',
+      })
+      expect(client.headers['content-length']).toBeUndefined()
+      await client.until((body) => /^:\nretry: (1\d\d\d|2000)\n$/.test(body))
+    })
+
+    it.each(['text/event-stream', '*/*', 'text/*;q=0.5', 'application/json, text/event-stream'])(
+      'serves who accepts %s (rule 18)',
+      async (accept) => {
+        const { client } = await open('hello', { headers: { accept } })
+        expect(client.status).toBe(200)
+        await client.until('data: hello\n\n')
+      },
+    )
+
+    it('refuses who accepts no stream (rule 18)', async () => {
+      const { client } = await open('hello', { headers: { accept: 'application/json' } })
+      await client.ended
+      expect([client.status, client.headers.vary]).toEqual([406, 'Accept'])
+    })
+
+    it('answers HEAD with the head alone (rule 19)', async () => {
+      const { client } = await open('hello', { method: 'HEAD' })
+      expect(client.headers['content-type']).toContain('text/event-stream')
+      expect(await client.ended).toBe('end')
+      expect(client.body).toBe('')
+    })
+
+    it('sends what a handler sends, and leaves the stream open after it', async () => {
+      const { client, key, closed } = await open('typed')
+      await client.until('id: 7\nevent: tick\ndata: {"n":1}\n\n')
+      await order('send', { key, text: 'later' })
+      await client.until('data: later\n\n')
+      await order('close', { key })
+      expect(await client.ended).toBe('end')
+      expect(await closed()).toEqual({ closed: key, reason: 'server' })
+    })
+
+    it.each([
+      ['what a generator yields', 'generator', ['to', 'be', 'or not']],
+      ['what a promise of an iterable yields', 'iterable', ['1', 'text']],
+    ])('sends %s, and ends the stream after it', async (_what, handler, data) => {
+      const { client } = await open(handler)
+      expect(await client.ended).toBe('end')
+      expect(dataOf(client)).toEqual(data)
+    })
+
+    it('sends large events whole and in order', async () => {
+      const { client } = await open('large')
+      expect(await client.ended).toBe('end')
+      expect(dataOf(client)).toEqual([0, 1, 2, 3, 4].map((id) => `${id} é🦆 ${'x'.repeat(100_000)}`))
+    })
+
+    it('answers a POST with a body, and is not closed by the end of that (rule 28)', async () => {
+      const { client } = await open('prompt', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{"prompt":"what is é"}',
+      })
+      expect(await client.ended).toBe('end')
+      expect(dataOf(client)).toEqual(['{"token":"what"}', '{"token":"is"}', '{"token":"é"}'])
+    })
+
+    it('reads the last event id from the header and from the query (rules 22, 23)', async () => {
+      const header = Buffer.from('é-7').toString('latin1')
+      const inHeader = await open('position', { headers: { 'last-event-id': header } })
+      await inHeader.client.until('data: é-7\n\n')
+      const inQuery = await open('position', { path: '&lastEventId=a%20b' })
+      await inQuery.client.until('data: a b\n\n')
+    })
+
+    it('sends several cookies, and what is set on the response after it (rule 13)', async () => {
+      const { client } = await open('cookies')
+      expect(client.headers['set-cookie']).toEqual(['a=1; Path=/', 'b=2', 'earlier=1'])
+      expect(client.headers['x-own']).toBe('yes')
+    })
+
+    it('beats while it is idle', async () => {
+      const { client } = await open('idle')
+      await client.until(':\n:\n:\n')
+    })
+
+    it.each(['throws', 'rejects', 'generator-fails'])(
+      'has the server answer what a handler fails with before anything was sent: one that %s',
+      async (handler) => {
+        const { client, key, closed } = await open(handler)
+        await client.ended
+        expect([client.status, client.body]).toEqual([500, 'sorry'])
+        expect(await failures()).toEqual([{ rejected: 'Error: secret of the handler' }])
+        expect(await closed()).toMatchObject({ closed: key, reason: 'error' })
+      },
+    )
+
+    it('ends the stream when a handler fails later, and tells onError but not the client', async () => {
+      const { client, key, closed } = await open('fails-later')
+      await client.until('data: first\n\n')
+      await order('fail', { key })
+      expect(await closed()).toMatchObject({ reason: 'error', error: 'Error: secret of the handler' })
+      expect(await client.ended).toBe('cut')
+      expect(client.body).not.toContain('secret')
+      const told = await failures()
+      expect(told).toContainEqual({ onError: 'Error: secret of the handler' })
+      const cut = { rejected: 'AbortError: The stream was cut off.' }
+      expect(told.filter((each) => 'rejected' in each)).toEqual(tellsOfCut ? [cut] : [])
+    })
+
+    it('cuts the connection when it is destroyed, so that the client comes back', async () => {
+      const { client, key, closed } = await open('hello')
+      await client.until('data: hello\n\n')
+      await order('destroy', { key })
+      expect(await client.ended).toBe('cut')
+      expect(await closed()).toEqual({ closed: key, reason: 'server' })
+    })
+
+    it('closes the stream and its source when the client leaves, which is no error (rule 34)', async () => {
+      const { client, key, closed } = await open('endless')
+      await client.until('data: 2\n\n')
+      client.leave()
+      expect(await closed()).toEqual({ closed: key, reason: 'client' })
+      await server.report({ returned: key })
+      expect(await failures()).toEqual([])
+    })
+
+    it('notices that a client has left a silent stream, before anything is sent to it', async () => {
+      const { client, key, closed } = await open('silent')
+      await client.until(':\n')
+      client.leave()
+      expect(await closed()).toEqual({ closed: key, reason: 'client' })
+    })
+
+    it('holds back for a client that does not read, and is bounded (rule 30)', async () => {
+      const { client, key, closed } = await open('flood')
+      client.stopReading()
+      expect(await closed()).toEqual({ closed: key, reason: 'overflow' })
+      const { most } = await server.report({ key })
+      expect(most).toBeGreaterThan(100_000)
+      expect(most).toBeLessThanOrEqual(200_000)
+    })
+
+    it('loses nothing of what waited when its client reads on (rules 27, 30)', async () => {
+      const { client, key } = await open('patient')
+      client.stopReading()
+      expect((await server.report({ filled: key })).bufferedEvents).toBeGreaterThan(50)
+      client.readOn()
+      await order('close', { key })
+      expect(await client.ended).toBe('end')
+      expect(parseEvents(client.body).map(({ id }) => Number(id))).toEqual(
+        Array.from({ length: 400 }, (_, id) => id),
+      )
+    })
+
+    it('sees a client that does not read leave (rule 27)', async () => {
+      const { client, key, closed } = await open('patient')
+      client.stopReading()
+      await server.report({ filled: key })
+      client.leave()
+      expect(await closed()).toEqual({ closed: key, reason: 'client' })
+    })
+
+    it('ends the stream of a client that has stalled, and its connection where the server lets it', async () => {
+      const socket = net.connect(server.port, '127.0.0.1')
+      onTestFinished(() => void socket.destroy())
+      const over = once(socket, 'close').catch(() => {})
+      socket.pause().write('GET /stream/stalled?key=stalled HTTP/1.1\r\nHost: a\r\n\r\n')
+      expect(await server.report({ closed: 'stalled' })).toMatchObject({ reason: 'stalled' })
+      if (cutsStalled) {
+        // What is said to a connection that is no more breaks it here too.
+        await expect.poll(() => socket.destroyed || void socket.write('\r\n')).toBe(true)
+      } else {
+        socket.resume()
+      }
+      await over
+    })
+
+    it('resumes what a hub published, exactly', async () => {
+      const { client } = await open('news')
+      await client.until(':\n')
+      await order('publish', { text: '1' })
+      await client.until('data: 1\n\n')
+      const lastEventId = parseEvents(client.body).at(-1)?.id ?? ''
+      client.leave()
+      await order('publish', { text: '2' })
+      const back = await open('news', { headers: { 'last-event-id': lastEventId } })
+      await order('publish', { text: '3' })
+      await back.client.until('data: 3\n\n')
+      expect(dataOf(back.client)).toEqual(['2', '3'])
+    })
+
+    it('lets the server close once its streams are over, and then the process ends', async () => {
+      const own = await Running.start(command ?? [], SCRIPT)
+      onTestFinished(() => own.stop())
+      const { client, closed } = await open('news', {}, own)
+      await client.until(':\n')
+      await expect.poll(() => order('size', { on: own })).toBe(1)
+      await order('shut-down', { on: own })
+      expect(await client.ended).toBe('end')
+      expect(await closed()).toMatchObject({ reason: 'server' })
+      await own.report({ down: true })
+      expect(await own.exited).toBe(0)
+    })
+  })
+}
+
+function dataOf(client: Client): string[] {
+  return parseEvents(client.body).map(({ data }) => data)
+}

@@ -1,0 +1,27 @@
+import { runtimeContract } from './runtimes/contract.ts'
+import { findRuntime } from './runtimes/runtime.ts'
+
+const bun = findRuntime('bun')
+const deno = findRuntime('deno')
+
+runtimeContract({
+  // That what is asked of the others here is the same as what `contract.ts` asks.
+  name: 'web, @hono/node-server in a process of its own',
+  command: [process.execPath],
+  cutsStalled: true,
+  tellsOfCut: false,
+})
+
+runtimeContract({
+  name: 'web, Bun.serve',
+  command: bun ? [bun] : undefined,
+  cutsStalled: false,
+  tellsOfCut: false,
+})
+
+runtimeContract({
+  name: 'web, Deno.serve',
+  command: deno ? [deno, 'run', '--no-prompt', '--allow-net=127.0.0.1'] : undefined,
+  cutsStalled: false,
+  tellsOfCut: true,
+})
