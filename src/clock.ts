@@ -16,6 +16,9 @@ export class Clock {
   #timer: NodeJS.Timeout | undefined
   #tick = 0
   #now = 0
+  #isHeld = false
+  // How far it was advanced.
+  #ahead = 0
 
   /** Milliseconds on a monotonic clock, as of the last tick: cheap enough to read on every write. */
   get now(): number {
@@ -38,8 +41,40 @@ export class Clock {
     if (this.#beds.size === 0) this.#stop()
   }
 
+  /** @internal Time stands still, at the end of a tick, until it is advanced. For tests. */
+  _hold(): void {
+    this.#read()
+    this.#stop()
+    this.#isHeld = true
+    this._advance(0)
+  }
+
+  /** @internal Moves time that is held on by whole ticks, and wakes all that fall due, each in its tick. */
+  _advance(ms: number): void {
+    const until = Math.ceil((this.#now + ms) / TICK)
+    while (this.#tick < until) {
+      this.#now = ++this.#tick * TICK
+      this.#wake(this.#tick)
+    }
+    // Fake timers may have left it ahead. It never goes back.
+    this.#now = this.#tick * TICK
+  }
+
+  /** @internal Time goes by itself again, from where it was advanced to. */
+  _release(): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    const heldAt = this.#now
+    this.#ahead += heldAt - this.#read()
+    if (this.#beds.size > 0) this.#run()
+  }
+
   #start(): void {
     this.#tick = Math.floor(this.#read() / TICK)
+    if (!this.#isHeld) this.#run()
+  }
+
+  #run(): void {
     this.#timer = setInterval(() => this.#advance(), TICK)
     this.#timer.unref?.()
   }
@@ -68,7 +103,7 @@ export class Clock {
 
   // Whole numbers: V8 keeps them inside the objects that remember them.
   #read(): number {
-    this.#now = Math.round(performance.now())
+    if (!this.#isHeld) this.#now = Math.round(performance.now()) + this.#ahead
     return this.#now
   }
 }

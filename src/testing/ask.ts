@@ -1,0 +1,60 @@
+import { request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { type Answer, headersOf } from './answer.ts'
+
+/** What is asked for, where the kit asks itself: of a URL, a server or an app. */
+export interface RequestOptions {
+  /** Path and query. Default `/`, or what the URL has. */
+  path?: string | undefined
+  /** Default `GET`. */
+  method?: string | undefined
+  /** By default it accepts an event stream, as an `EventSource` does. */
+  headers?: ConstructorParameters<typeof Headers>[0] | undefined
+  body?: string | Uint8Array | undefined
+}
+
+export interface Ask extends RequestOptions {
+  readonly lastEventId: string
+  readonly signal: AbortSignal
+  /** For a server that the test has started itself: its certificate is its own. */
+  readonly trusts?: boolean
+}
+
+/**
+ * Asks over a connection of its own, which is closed with the client. Not with `fetch`: it would ask for compression,
+ * keep the connection, and may be replaced in tests.
+ */
+export async function ask(
+  url: URL,
+  { method = 'GET', body, signal, trusts = false, ...rest }: Ask,
+): Promise<Answer> {
+  const request = url.protocol === 'https:' ? requestHttps : requestHttp
+  const headers = headersToSend(rest)
+  const options = { method, headers, agent: false as const, signal, rejectUnauthorized: !trusts }
+  return new Promise((resolve, reject) => {
+    const asked = request(url, options, (response) => {
+      const leave = async () => void asked.destroy()
+      resolve({
+        status: response.statusCode ?? 0,
+        headers: headersOf(response.headersDistinct),
+        body: response,
+        leave,
+      })
+    })
+    // Once there is a head, the body tells.
+    asked.on('error', reject)
+    // Text would go with the head in one string, and the head in its encoding.
+    asked.end(body === undefined ? undefined : Buffer.from(body))
+  })
+}
+
+function headersToSend({
+  headers,
+  lastEventId,
+}: Pick<Ask, 'headers' | 'lastEventId'>): Record<string, string> {
+  const sent = new Headers(headers)
+  if (!sent.has('accept')) sent.set('Accept', 'text/event-stream')
+  // [spec] As UTF-8, which a header of Node's takes byte by byte.
+  if (lastEventId) sent.set('Last-Event-ID', Buffer.from(lastEventId).toString('latin1'))
+  return Object.fromEntries(sent)
+}

@@ -1,0 +1,8 @@
+export type { RequestOptions } from './ask.ts'
+export type { ReceivedEvent } from './event-parser.ts'
+export type { BodyEnd, EventsClient, WaitOptions, Wanted } from './events-client.ts'
+export { type HeldClock, holdClock } from './hold-clock.ts'
+export type { InjectResponse } from './inject.ts'
+export { type Answering, type OpenOptions, openEvents, type Target } from './open-events.ts'
+export type { SuperagentRequest } from './superagent.ts'
+export { WaitError } from './wait-error.ts'

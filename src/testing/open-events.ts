@@ -1,0 +1,134 @@
+import type { RequestListener, Server } from 'node:http'
+import { between, type Check, checkOptions, isBoolean, isString, MAX_TIME } from '../check-options.ts'
+import { describe } from '../errors.ts'
+import type { Answer } from './answer.ts'
+import { type Ask, ask, type RequestOptions } from './ask.ts'
+import { EventsClient } from './events-client.ts'
+import { type InjectResponse, injectAnswer } from './inject.ts'
+import { responseAnswer } from './response.ts'
+import { askServer } from './serve.ts'
+import { type SuperagentRequest, superagentAnswer } from './superagent.ts'
+import { limitTime } from './time-limit.ts'
+import { WaitError } from './wait-error.ts'
+
+/** What is asked: a URL, a server, or what answers the requests of one, such as an app of Express. */
+export type Target = string | URL | Server | RequestListener
+
+/** What was asked already, or will be in its own way: see `docs/testing.md`. */
+export type Answering = Response | InjectResponse | PromiseLike<Response | InjectResponse> | SuperagentRequest
+
+type Source = Target | Answering
+
+export interface OpenOptions {
+  /** How long each wait of the client is at most, in ms, and that for the head. Default 2 000. */
+  timeout?: number | undefined
+  /** The client reads nothing until `resume()`. */
+  paused?: boolean | undefined
+  /** The client's last event id until it gets another. Of a target it is asked for what came after it. */
+  lastEventId?: string | undefined
+}
+
+const isAnything: Check = () => undefined
+
+const CHECKS: Record<keyof OpenOptions, Check> = {
+  timeout: between(1, MAX_TIME),
+  paused: isBoolean,
+  lastEventId: isString,
+}
+
+const REQUEST_CHECKS: Record<keyof RequestOptions, Check> = {
+  path: isString,
+  method: isString,
+  headers: isAnything,
+  body: isAnything,
+}
+
+/**
+ * Opens a client of an event stream. Resolves when the head is there, whatever its status. Rejects with a `WaitError`
+ * when it does not come in time, and with the error of a connection that fails before.
+ *
+ * Throws `SseError` `ERR_SSE_OPTION`, and `TypeError` for what is no source of events.
+ */
+export async function openEvents(
+  target: Target,
+  options?: OpenOptions & RequestOptions,
+): Promise<EventsClient>
+export function openEvents(answering: Answering, options?: OpenOptions): Promise<EventsClient>
+export async function openEvents(
+  source: Source,
+  { timeout = 2_000, paused = false, lastEventId = '', ...request }: OpenOptions & RequestOptions = {},
+): Promise<EventsClient> {
+  const checks = isTarget(source) ? { ...CHECKS, ...REQUEST_CHECKS } : CHECKS
+  checkOptions({ timeout, paused, lastEventId, ...request }, checks)
+  const answer = await inTime(timeout, source, (signal) =>
+    answerOf(source, { ...request, lastEventId, signal }),
+  )
+  const client = new EventsClient(answer, lastEventId, timeout)
+  if (!paused) client.resume()
+  return client
+}
+
+async function inTime(
+  timeout: number,
+  source: Source,
+  ask: (signal: AbortSignal) => Promise<Answer>,
+): Promise<Answer> {
+  const controller = new AbortController()
+  const answer = ask(controller.signal)
+  let release = () => {}
+  const late = new Promise<never>((_, reject) => {
+    release = limitTime(timeout, () =>
+      reject(new WaitError(`No head within ${timeout} ms.${hintFor(source)}`)),
+    )
+  })
+  try {
+    return await Promise.race([answer, late])
+  } catch (error) {
+    controller.abort()
+    answer.then(({ leave }) => leave()).catch(() => {})
+    throw error
+  } finally {
+    release()
+  }
+}
+
+async function answerOf(source: Source, options: Ask): Promise<Answer> {
+  if (isServing(source)) return askServer(source, options)
+  if (isTarget(source)) return ask(new URL(options.path ?? '', source), options)
+  // Before it is awaited: that would send it, and wait for the end of the body.
+  if (isSuperagent(source)) return superagentAnswer(source, options.signal)
+  const answered: unknown = await source
+  if (isResponse(answered)) return responseAnswer(answered)
+  if (isInjected(answered)) return injectAnswer(answered)
+  throw new TypeError(`No source of events: ${describe(answered)}.`)
+}
+
+function has(source: unknown, ...names: string[]): boolean {
+  return typeof source === 'object' && source !== null && names.every((name) => name in source)
+}
+
+function isServing(source: unknown): source is Server | RequestListener {
+  return typeof source === 'function' || has(source, 'listen', 'listening')
+}
+
+function isTarget(source: unknown): source is Target {
+  return typeof source === 'string' || source instanceof URL || isServing(source)
+}
+
+function isSuperagent(source: unknown): source is SuperagentRequest {
+  return has(source, 'buffer', 'parse', 'end', 'abort')
+}
+
+// Of whichever implementation.
+function isResponse(source: unknown): source is Response {
+  return has(source, 'status', 'headers', 'body', 'clone')
+}
+
+function isInjected(source: unknown): source is InjectResponse {
+  return has(source, 'statusCode', 'headers', 'stream', 'raw')
+}
+
+function hintFor(source: Source): string {
+  const isAwaited = has(source, 'then') && !isSuperagent(source)
+  return isAwaited ? ' Give `inject` the option payloadAsStream, or it waits for the end.' : ''
+}

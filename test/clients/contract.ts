@@ -1,0 +1,253 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { createSseStream } from '../../src/create-sse-stream.ts'
+import type { SseEvent } from '../../src/event.ts'
+import { Hub } from '../../src/hub.ts'
+import { refuseSseStream } from '../../src/refuse.ts'
+import type { SseStream } from '../../src/stream.ts'
+import { holdClock } from '../../src/testing/hold-clock.ts'
+import { deferred, type Protocol, serve } from '../support/serve.ts'
+import { closed, nextTurn } from '../support/streams.ts'
+
+/** What a client tells its program of an event. */
+export interface Received {
+  type: string
+  data: string
+  lastEventId: string
+}
+
+export interface Listener {
+  onEvent(event: Received): void
+  /** It will not come back. */
+  onGivenUp(): void
+}
+
+/** A client of event streams that programs use. */
+export interface ClientUnderTest {
+  readonly name: string
+  readonly protocol?: Protocol
+  /** Connects, and listens to events of these names. Resolves with how to close it. */
+  connect(url: string, names: readonly string[], listener: Listener): Promise<() => unknown>
+  /** What it makes of an event that it does not read as the standard says. */
+  misreads?(event: Received): Received
+  /** Whether it has no word for an answer that ends it. */
+  readonly ignoresStatus?: boolean
+  /** Whether it sends back an id as UTF-8, as the standard says, and not only one of ASCII. */
+  readonly sendsAnyId?: boolean
+}
+
+const NAMES = ['message', 'tick', 'gap']
+
+const awkward: SseEvent[] = [
+  { event: 'tick', id: 1, data: { text: 'é🦆' } },
+  { id: 2, data: '' },
+  { event: 'tick', id: 'três', data: 'line 1\nline 2\r\nline 3\rline 4' },
+  { event: 'tick', id: 3, data: ' leading space' },
+  { event: 'tick', id: 4, data: '\n' },
+  { event: 'tick', id: 5, data: 'x'.repeat(100_000), retry: 20 },
+]
+
+const asReceived: Received[] = [
+  { type: 'tick', data: '{"text":"é🦆"}', lastEventId: '1' },
+  { type: 'message', data: '', lastEventId: '2' },
+  { type: 'tick', data: 'line 1\nline 2\nline 3\nline 4', lastEventId: 'três' },
+  { type: 'tick', data: ' leading space', lastEventId: '3' },
+  { type: 'tick', data: '\n', lastEventId: '4' },
+  { type: 'tick', data: 'x'.repeat(100_000), lastEventId: '5' },
+]
+
+/** What every client that comes back by itself has to make of what Spillway sends. */
+export function clientContract(client: ClientUnderTest): void {
+  describe(client.name, () => {
+    it('reads what was sent, and no comment for an event', async () => {
+      const url = await serveStreams(client, (request, response) => {
+        const stream = createSseStream(request, response)
+        for (const event of awkward) {
+          stream.send(event)
+          stream.comment('between')
+        }
+      })
+      const { receive } = await connect(client, url)
+      expect(await receive(awkward.length)).toEqual(asReceived.map(client.misreads ?? ((event) => event)))
+    })
+
+    it('takes heartbeats for no events', async () => {
+      const clock = holdClock()
+      onTestFinished(() => clock.release())
+      const opened = deferred<{ stream: SseStream; written: () => number }>()
+      const url = await serveStreams(client, (request, response) => {
+        const { socket } = request
+        opened.resolve({ stream: createSseStream(request, response), written: () => socket.bytesWritten })
+      })
+      const { receive, received } = await connect(client, url)
+      const { stream, written } = await opened.promise
+      await stream.drained()
+      for (let beat = 0; beat < 3; beat++) {
+        const before = written()
+        clock.advance(15_000)
+        // HTTP/2 writes a little later.
+        while (written() === before) await nextTurn()
+      }
+      stream.comment('')
+      stream.send({ data: 'after' })
+      await receive(1)
+      expect(received).toEqual([{ type: 'message', data: 'after', lastEventId: '' }])
+    })
+
+    it('resumes by itself: each event once and in order, whatever cuts the connection', async () => {
+      const total = 60
+      let connections = 0
+      const url = await serveStreams(client, (request, response) => {
+        connections += 1
+        const stream = createSseStream(request, response, { retry: 1, replay: (id) => from(Number(id) + 1) })
+        if (stream.lastEventId === undefined) void stream.sendAll(from(0))
+        cutSomewhere(stream)
+      })
+      function* from(first: number): Generator<SseEvent> {
+        for (let id = first; id < total; id++) yield { event: 'tick', id, data: `event ${id}` }
+      }
+      // A new place each time, sometimes with what waits and sometimes without.
+      function cutSomewhere(stream: SseStream) {
+        if (connections > 8) return
+        if (connections % 2 === 0) stream.close()
+        else setImmediate(() => stream.destroy())
+      }
+      const { receive } = await connect(client, url)
+      const data = (await receive(total)).map((event) => event.data)
+      expect(data).toEqual(Array.from({ length: total }, (_, id) => `event ${id}`))
+    })
+
+    it('follows a hub over its reconnects without a hole', async () => {
+      const hub = new Hub()
+      const opened: Array<(stream: SseStream) => void> = []
+      const next = () => new Promise<SseStream>((resolve) => opened.push(resolve))
+      const url = await serveStreams(client, (request, response) => {
+        const stream = createSseStream(request, response, { retry: 1 })
+        hub.subscribe(stream, ['ticks'])
+        opened.shift()?.(stream)
+      })
+      const [first, second] = [next(), next()]
+      const { receive } = await connect(client, url)
+      const publish = (data: string) => hub.channel('ticks').publish({ event: 'tick', data })
+      const one = await first
+      await publish('live')
+      await one.drained()
+      await receive(1)
+      one.destroy()
+      await publish('missed')
+      await second
+      await publish('live again')
+      expect((await receive(3)).map(({ data }) => data)).toEqual(['live', 'missed', 'live again'])
+    })
+
+    it.runIf(client.sendsAnyId)('resumes from an id of any characters', async () => {
+      const url = await serveStreams(client, (request, response) => {
+        const stream = createSseStream(request, response, { retry: 1 })
+        stream.send({ id: 'três 🦆', data: String(stream.lastEventId) })
+        if (stream.lastEventId === undefined) stream.close()
+      })
+      const { receive } = await connect(client, url)
+      expect((await receive(2)).map(({ data }) => data)).toEqual(['undefined', 'três 🦆'])
+    })
+
+    it('is told of a gap before anything else', async () => {
+      const url = await serveStreams(client, (request, response) => {
+        const stream = createSseStream(request, response, { retry: 1, replay: () => 'gap' })
+        stream.send({ event: 'tick', id: stream.lastEventId === undefined ? 'old' : 'new', data: '' })
+        if (stream.lastEventId === undefined) stream.close()
+      })
+      const { receive } = await connect(client, url)
+      const [, gap, tick] = await receive(3)
+      expect([gap?.type, gap?.data]).toEqual(['gap', '{"reason":"unknown"}'])
+      expect([tick?.type, tick?.lastEventId]).toEqual(['tick', 'new'])
+    })
+
+    // Between what clients do unasked: one second, and three.
+    it('comes back at the time it was told', async () => {
+      const told = 1_300
+      const times: number[] = []
+      const back = deferred<void>()
+      const url = await serveStreams(client, (request, response) => {
+        const stream = createSseStream(request, response, { retry: 0 })
+        times.push(performance.now())
+        stream.send({ id: 1, data: 'first', retry: told })
+        if (times.length > 1) back.resolve()
+        else stream.close()
+      })
+      await connect(client, url)
+      await back.promise
+      const [first = 0, second = 0] = times
+      expect(second - first).toBeGreaterThan(told - 20)
+      expect(second - first).toBeLessThan(2_900)
+    })
+
+    it('comes back when it was refused for a while', async () => {
+      let requests = 0
+      const url = await serveStreams(client, (request, response) => {
+        requests += 1
+        if (requests < 3) refuseSseStream(response, { retry: 1 })
+        else createSseStream(request, response).send({ data: 'welcome' })
+      })
+      const { receive } = await connect(client, url)
+      expect(await receive(1)).toEqual([{ type: 'message', data: 'welcome', lastEventId: '' }])
+      expect(requests).toBe(3)
+    })
+
+    it.skipIf(client.ignoresStatus).each([204, 403])('stops for good at %i', async (status) => {
+      let requests = 0
+      const url = await serveStreams(client, (request, response) => {
+        requests += 1
+        if (requests > 1) return refuseSseStream(response, { status })
+        const stream = createSseStream(request, response, { retry: 1 })
+        stream.send({ data: 'first' })
+        stream.close()
+      })
+      const { givenUp, received } = await connect(client, url)
+      await givenUp
+      expect({ requests, data: received.map(({ data }) => data) }).toEqual({ requests: 2, data: ['first'] })
+    })
+
+    it('is gone when it is closed', async () => {
+      const opened = deferred<SseStream>()
+      const url = await serveStreams(client, (request, response) =>
+        opened.resolve(createSseStream(request, response)),
+      )
+      const { close } = await connect(client, url)
+      const end = closed(await opened.promise)
+      await close()
+      expect(await end).toMatchObject({ reason: 'client' })
+    })
+  })
+}
+
+/** A server of event streams, and of a page for browsers, which ask only their own origin. */
+async function serveStreams(
+  { protocol = 'http' }: ClientUnderTest,
+  onRequest: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<string> {
+  const { port } = await serve((request, response) => {
+    if (request.url === '/events') return onRequest(request, response)
+    response.writeHead(request.url === '/' ? 200 : 404, { 'Content-Type': 'text/html' })
+    response.end()
+  }, protocol)
+  return `${protocol === 'h2' ? 'https' : 'http'}://127.0.0.1:${port}/events`
+}
+
+async function connect(client: ClientUnderTest, url: string) {
+  const received: Received[] = []
+  const givenUp = deferred<void>()
+  let look = () => {}
+  const onEvent = (event: Received) => {
+    received.push(event)
+    look()
+  }
+  const close = await client.connect(url, NAMES, { onEvent, onGivenUp: () => givenUp.resolve() })
+  onTestFinished(async () => void (await close()))
+  /** All that was received, once it is so many. */
+  const receive = (count: number) =>
+    new Promise<Received[]>((resolve) => {
+      look = () => received.length >= count && resolve([...received])
+      look()
+    })
+  return { received, receive, close, givenUp: givenUp.promise }
+}

@@ -1,0 +1,451 @@
+import { once } from 'node:events'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import express from 'express'
+import fastify from 'fastify'
+import inject from 'light-my-request'
+import { generate } from 'selfsigned'
+import type { get } from 'superagent'
+import supertest from 'supertest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { sse } from '../../src/adapters/web.ts'
+import { createSseResponse } from '../../src/create-sse-response.ts'
+import { createSseStream } from '../../src/create-sse-stream.ts'
+import type { SseStreamOptions } from '../../src/options.ts'
+import type { SseStream } from '../../src/stream.ts'
+import type { EventsClient } from '../../src/testing/events-client.ts'
+import { type OpenOptions, openEvents } from '../../src/testing/open-events.ts'
+import { WaitError } from '../../src/testing/wait-error.ts'
+import { deferred, serve } from '../support/serve.ts'
+import { closed, nextTurn } from '../support/streams.ts'
+
+// It is installed with supertest, and not on its own.
+const superagent: { get: typeof get } = createRequire(createRequire(import.meta.url).resolve('supertest'))(
+  'superagent',
+)
+
+type OnStream = (stream: SseStream) => unknown
+
+interface SourceUnderTest {
+  readonly name: string
+  open(onStream: OnStream, streamOptions?: SseStreamOptions, options?: OpenOptions): Promise<EventsClient>
+}
+
+function answering(onStream: OnStream, options?: SseStreamOptions): RequestListener {
+  return (request, response) => void onStream(createSseStream(request, response, options))
+}
+
+/** A server that listens on a port of its own, as a URL. */
+async function urlOf(listener: RequestListener): Promise<string> {
+  return (await serve(listener)).url
+}
+
+function appOf(listener: RequestListener) {
+  return express().get('/events', listener)
+}
+
+async function fastifyOf(listener: RequestListener) {
+  const app = fastify()
+  app.get('/events', (request, reply) => {
+    reply.hijack()
+    listener(request.raw, reply.raw)
+  })
+  onTestFinished(() => app.close())
+  return app
+}
+
+const sources: SourceUnderTest[] = [
+  {
+    name: 'a URL',
+    open: async (onStream, settings, options) =>
+      openEvents(await urlOf(answering(onStream, settings)), options),
+  },
+  {
+    name: 'a URL object',
+    open: async (onStream, settings, options) =>
+      openEvents(new URL(await urlOf(answering(onStream, settings))), options),
+  },
+  {
+    name: 'a server that listens',
+    open: async (onStream, settings, options) =>
+      openEvents(
+        (await serve(answering(onStream, settings))).server as ReturnType<typeof createServer>,
+        options,
+      ),
+  },
+  {
+    name: 'a server that does not listen',
+    open: (onStream, settings, options) => openEvents(createServer(answering(onStream, settings)), options),
+  },
+  {
+    name: 'a server of TLS',
+    async open(onStream, settings, options) {
+      const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+        keyType: 'ec',
+      })
+      return openEvents(createSecureServer({ key, cert }, answering(onStream, settings)), options)
+    },
+  },
+  {
+    name: 'an app of Express',
+    open: (onStream, settings, options) =>
+      openEvents(appOf(answering(onStream, settings)), { ...options, path: '/events' }),
+  },
+  {
+    name: 'the server of an app of Fastify',
+    async open(onStream, settings, options) {
+      const app = await fastifyOf(answering(onStream, settings))
+      await app.ready()
+      return openEvents(app.server, { ...options, path: '/events' })
+    },
+  },
+  {
+    name: 'inject of Fastify',
+    async open(onStream, settings, options) {
+      const app = await fastifyOf(answering(onStream, settings))
+      return openEvents(app.inject({ url: '/events', payloadAsStream: true }), options)
+    },
+  },
+  {
+    name: 'light-my-request',
+    open: (onStream, settings, options) =>
+      openEvents(inject(answering(onStream, settings), { url: '/', payloadAsStream: true }), options),
+  },
+  {
+    name: 'a web Response',
+    async open(onStream, settings, options) {
+      const request = new Request('http://localhost/')
+      return openEvents(
+        createSseResponse(request, (stream) => void onStream(stream), settings),
+        options,
+      )
+    },
+  },
+  {
+    name: 'supertest of an app',
+    open: (onStream, settings, options) =>
+      openEvents(
+        supertest(appOf(answering(onStream, settings)))
+          .get('/events')
+          .expect(200),
+        options,
+      ),
+  },
+  {
+    name: 'supertest of a server that listens',
+    open: async (onStream, settings, options) =>
+      openEvents(supertest(await urlOf(answering(onStream, settings))).get('/'), options),
+  },
+  {
+    name: 'superagent',
+    open: async (onStream, settings, options) =>
+      openEvents(superagent.get(await urlOf(answering(onStream, settings))), options),
+  },
+]
+
+describe.each(sources)('openEvents of $name', ({ open }) => {
+  it('hands out events with the defaults of the standard, and the head', async () => {
+    await using client = await open((stream) => {
+      stream.send({ event: 'price', id: 'é', data: { value: '🦆' } })
+      stream.comment('between')
+      stream.send({ data: 'a\nb', retry: 30 })
+    })
+    expect(await client.take(2)).toEqual([
+      { event: 'price', data: '{"value":"🦆"}', id: 'é' },
+      { event: 'message', data: 'a\nb', id: 'é' },
+    ])
+    const { status, lastEventId, retry, comments } = client
+    expect({ status, lastEventId, retry, comments }).toEqual({
+      status: 200,
+      lastEventId: 'é',
+      retry: 30,
+      comments: ['between'],
+    })
+    expect(client.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
+  })
+
+  it('hands out what comes later', async () => {
+    let stream: SseStream | undefined
+    await using client = await open((opened) => {
+      stream = opened
+    })
+    const next = client.next('late')
+    stream?.send({ data: 'early' })
+    await nextTurn()
+    stream?.send({ event: 'late', data: '' })
+    expect(await next).toMatchObject({ event: 'late' })
+  })
+
+  it('tells an end from a cut', async () => {
+    await using ending = await open((stream) => {
+      stream.send({ data: 'last' })
+      stream.close()
+    })
+    expect(await ending.ended()).toBe('end')
+    expect(ending.events).toHaveLength(1)
+    await using cutting = await open((stream) => {
+      stream.send({ data: 'last' })
+      stream.drained().then(() => setImmediate(() => stream.destroy()))
+    })
+    expect(await cutting.ended()).toBe('cut')
+  })
+
+  it('leaves like a client when it is closed', async () => {
+    const streams: SseStream[] = []
+    const client = await open((stream) => streams.push(stream))
+    const end = closed(streams[0] as SseStream)
+    await client.close()
+    expect(await end).toMatchObject({ reason: 'client' })
+    expect(await client.ended()).toBe('closed')
+  })
+
+  it('is a reader that stalls when it is paused, and reads on', async () => {
+    const streams: SseStream[] = []
+    const settings = { overflow: 'drop-newest', maxBufferedBytes: 1_000_000 } as const
+    await using client = await open((stream) => streams.push(stream), settings, { paused: true })
+    const [stream] = streams as [SseStream]
+    const isFull = once(stream, 'drop')
+    // The kernel hides megabytes on a real connection.
+    for (let i = 0; i < 500 && stream.send({ id: i, data: 'x'.repeat(64 * 1024) }); i++) await nextTurn()
+    for (let i = 0; i < 50; i++) stream.send({ data: 'x'.repeat(64 * 1024) })
+    await isFull
+    expect(client.events).toEqual([])
+    client.resume()
+    await stream.drained()
+    stream.send({ event: 'last', data: '' })
+    await client.next('last', { timeout: 10_000 })
+  })
+
+  it('stops reading when it is paused later', async () => {
+    const streams: SseStream[] = []
+    await using client = await open((stream) => streams.push(stream))
+    streams[0]?.send({ data: 1 })
+    await client.next()
+    client.pause()
+    streams[0]?.send({ data: 2 })
+    await streams[0]?.drained()
+    await nextTurn()
+    await expect(client.next(undefined, { timeout: 30 })).rejects.toThrow(/The client is paused/)
+    client.resume()
+    expect(await client.next()).toMatchObject({ data: '2' })
+  })
+})
+
+describe('openEvents', () => {
+  it('sends what it is told to: path, method, headers, body and last event id', async () => {
+    await using client = await openEvents(
+      async (request: IncomingMessage, response: ServerResponse) => {
+        const stream = createSseStream(request, response)
+        const { method, url, headers } = request
+        const { accept, 'x-name': name, 'content-type': type } = headers
+        const body = await text(request)
+        stream.send({ data: { method, url, accept, name, type, body, id: stream.lastEventId } })
+      },
+      {
+        path: '/a?b=c',
+        method: 'POST',
+        headers: { 'X-Name': 'value', 'Content-Type': 'application/json' },
+        body: '{"é":1}',
+        lastEventId: 'три',
+      },
+    )
+    expect(JSON.parse((await client.next()).data)).toEqual({
+      method: 'POST',
+      url: '/a?b=c',
+      accept: 'text/event-stream',
+      name: 'value',
+      type: 'application/json',
+      body: '{"é":1}',
+      id: 'три',
+    })
+    expect(client.lastEventId).toBe('три')
+  })
+
+  it('keeps the path of a URL, and another Accept', async () => {
+    const { url } = await serve((request, response) => {
+      createSseStream(request, response).send({ data: `${request.url} ${request.headers.accept}` })
+    })
+    await using client = await openEvents(`${url}/events?a=1`, { headers: new Headers({ accept: '*/*' }) })
+    expect(await client.next()).toMatchObject({ data: '/events?a=1 */*' })
+  })
+
+  it('asks for nothing that changes the bytes, over a connection of its own', async () => {
+    const asked: IncomingMessage[] = []
+    const { url } = await serve((request, response) => {
+      asked.push(request)
+      createSseStream(request, response)
+    })
+    await using _one = await openEvents(url)
+    await using _other = await openEvents(url)
+    expect(asked.map(({ headers }) => headers['accept-encoding'])).toEqual([undefined, undefined])
+    expect(asked.map(({ headers }) => headers.connection)).toEqual(['close', 'close'])
+    expect(new Set(asked.map(({ socket }) => socket)).size).toBe(2)
+  })
+
+  it.each<[string, (listener: RequestListener) => Promise<EventsClient>]>([
+    ['an app', (listener) => openEvents(express().use(listener))],
+    ['supertest', (listener) => openEvents(supertest(listener).get('/'))],
+    ['a plain superagent', async (listener) => openEvents(superagent.get(await urlOf(listener)))],
+    ['inject', (listener) => openEvents(inject(listener, { url: '/', payloadAsStream: true }))],
+  ])('opens whatever the status, and shows what came instead of events: %s', async (_, open) => {
+    const client = await open((_request, response) => {
+      response.writeHead(503, { 'Content-Type': 'text/plain', 'Set-Cookie': ['a=1', 'b=2'] })
+      response.end('Come back\nlater')
+    })
+    expect(client.status).toBe(503)
+    expect(client.headers.getSetCookie()).toEqual(['a=1', 'b=2'])
+    await expect(client.next()).rejects.toThrow(
+      'No event before the stream ended: status 503, text/plain. 0 events and 0 comments came. ' +
+        'The body began: "Come back\\nlater"',
+    )
+    await client.close()
+  })
+
+  it('takes an answer without a body for one that has ended', async () => {
+    const refused = () => openEvents(new Response(null, { status: 204 }))
+    expect(await (await refused()).ended()).toBe('end')
+    const onlyHead = supertest(answering(() => {})).head('/')
+    await using client = await openEvents(onlyHead)
+    expect([client.status, await client.ended()]).toEqual([200, 'end'])
+  })
+
+  it('takes what a handler of web requests answers later', async () => {
+    const handler = sse(async function* () {
+      yield { data: 'one' }
+    })
+    await using client = await openEvents(handler(new Request('http://localhost/')))
+    expect(await client.next()).toMatchObject({ data: 'one' })
+  })
+
+  it('closes a server that did not listen with its last client, and no other', async () => {
+    const server = createServer(answering((stream) => stream.send({ data: 'here' })))
+    const one = await openEvents(server)
+    const other = await openEvents(server)
+    await one.close()
+    expect(server.listening).toBe(true)
+    expect(await other.next()).toMatchObject({ data: 'here' })
+    expect(await other.ended({ timeout: 20 }).catch(String)).toMatch(/^WaitError: No end within 20 ms/)
+    await other.close()
+    await other.close()
+    expect(server.listening).toBe(false)
+    await using again = await openEvents(server)
+    expect(await again.next()).toMatchObject({ data: 'here' })
+
+    const { server: mine } = await serve(answering(() => {}))
+    await (await openEvents(mine as Server)).close()
+    expect(mine.listening).toBe(true)
+  })
+
+  it('closes a server that others still use', async () => {
+    const server = createServer(answering(() => {}))
+    const client = await openEvents(server)
+    const { port } = server.address() as AddressInfo
+    const other = await openEvents(`http://127.0.0.1:${port}`)
+    await client.close()
+    expect(await other.ended()).toBe('cut')
+  })
+
+  it('leaves no timer behind', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+    const before = timers()
+    await openEvents(new Response(''))
+    expect(timers()).toBe(before)
+  })
+
+  it('sends a request of superagent without a warning', async () => {
+    const warn = vi.spyOn(console, 'warn')
+    onTestFinished(() => warn.mockRestore())
+    const url = await urlOf(answering((stream) => stream.close()))
+    await using client = await openEvents(superagent.get(url))
+    await client.ended()
+    expect(warn).not.toHaveBeenCalled()
+  })
+
+  it('finds a server that listens on one kind of address', async () => {
+    for (const host of ['0.0.0.0', '::', '::1', '127.0.0.1']) {
+      const server = createServer(answering((stream) => stream.send({ data: host })))
+      await once(server.listen(0, host), 'listening')
+      const client = await openEvents(server)
+      expect(await client.next()).toMatchObject({ data: host })
+      await client.close()
+      server.close()
+    }
+  })
+
+  it('says what supertest expected, when it is closed', async () => {
+    const request = supertest(answering(() => {}))
+      .get('/')
+      .expect(418)
+    const client = await openEvents(request)
+    await expect(client.close()).rejects.toThrow('expected 418')
+  })
+
+  it('closes a client of supertest that was paused at the end of its stream', async () => {
+    const client = await openEvents(supertest(answering((stream) => stream.close())).get('/'), {
+      paused: true,
+    })
+    await client.close()
+  })
+
+  it('waits for the head no longer than the limit, and lets go of what it waited for', async () => {
+    const left: Array<Promise<unknown>> = []
+    const server = createServer((_request, response) => void left.push(once(response, 'close')))
+    await expect(openEvents(server, { timeout: 50 })).rejects.toThrow(/^No head within 50 ms\.$/)
+    await Promise.all(left)
+    expect(left).toHaveLength(1)
+    expect(server.listening).toBe(false)
+  })
+
+  it('names the option that an inject needs which is not answered before its end', async () => {
+    const buffered = openEvents(
+      inject(
+        answering(() => {}),
+        '/',
+      ),
+      { timeout: 50 },
+    )
+    await expect(buffered).rejects.toThrow(/payloadAsStream/)
+    await expect(buffered).rejects.toMatchObject({ code: 'ERR_SSE_WAIT', name: 'WaitError', events: [] })
+  })
+
+  it('leaves a client that was answered too late', async () => {
+    const late = deferred<Response>()
+    await expect(openEvents(late.promise, { timeout: 20 })).rejects.toThrow(WaitError)
+    const streams: SseStream[] = []
+    late.resolve(createSseResponse(new Request('http://localhost/'), (stream) => void streams.push(stream)))
+    expect(await closed(streams[0] as SseStream)).toMatchObject({ reason: 'client' })
+  })
+
+  it.each<[string, (port: number) => Promise<unknown>]>([
+    ['a URL', (port) => openEvents(`http://127.0.0.1:${port}`)],
+    ['supertest', (port) => openEvents(supertest(`http://127.0.0.1:${port}`).get('/'))],
+  ])('fails with the error of a connection that is refused: %s', async (_, open) => {
+    const server = createServer().listen(0)
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    await new Promise((resolve) => server.close(resolve))
+    await expect(open(port)).rejects.toThrow(/ECONNREFUSED/)
+  })
+
+  it('refuses what is no source, and options that there are not', async () => {
+    await expect(openEvents({} as Response)).rejects.toThrow(TypeError)
+    await expect(openEvents(undefined as never)).rejects.toThrow('No source of events: undefined.')
+    await expect(openEvents('http://localhost/', { timeOut: 5 } as object)).rejects.toThrow(
+      /no option "timeOut"/,
+    )
+    await expect(openEvents('http://localhost/', { timeout: -1 })).rejects.toMatchObject({
+      code: 'ERR_SSE_OPTION',
+    })
+    // @ts-expect-error: what was asked already takes no method.
+    await expect(openEvents(new Response(), { method: 'POST' })).rejects.toThrow(/no option "method"/)
+  })
+})
