@@ -28,7 +28,7 @@ export interface Engine {
   open(owner: EngineOwner, recent: number): Promise<string>
   /**
    * Appends. Resolves with the id once the broker has it. Rejects with `SseError` `ERR_SSE_LOG` within a bound of time.
-   * With an idempotency key it tries again by itself; without one, never after the broker may have got it.
+   * With an idempotency key it tries again by itself; without one, never where that could append it twice.
    */
   append(channel: string, record: string, idempotencyKey?: string): Promise<string>
   /** At most `limit` entries after a place that `isId`. `'gap'`: the place is no longer, or never was, in the log. */

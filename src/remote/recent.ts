@@ -27,6 +27,11 @@ export class Recent {
     while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
   }
 
+  /** With nothing evicted, everything is here after its oldest entry; with no entry, after the newest place there is. */
+  begin(newest: string): void {
+    this.start ??= this.#entries.at(0)?.id ?? newest
+  }
+
   /** Forgets everything: what comes now follows `start`. */
   restart(start: string): void {
     while (this.#entries.length > 0) this.#evict()

@@ -95,8 +95,10 @@ export class RemoteLog implements EventLog, EngineOwner {
   }
 
   async #begin(): Promise<void> {
-    this.head = await this.#engine.open(this, this.#recentEvents)
-    this.#recent.start ??= this.head
+    const newest = await this.#engine.open(this, this.#recentEvents)
+    // Where what another program wrote lies behind all events, nothing here is at the newest place.
+    if (this.head === '') this.head = newest
+    this.#recent.begin(newest)
     this.ready = undefined
   }
 
@@ -150,7 +152,7 @@ export class RemoteLog implements EventLog, EngineOwner {
     const older = stored.filter(({ id }) => this.#engine.compare(id, start) <= 0)
     const found = older.filter(({ channel }) => channels.has(channel)).slice(0, limit)
     const last = found.length === limit ? found.at(-1) : older.at(-1)
-    const isAll = found.length < limit && older.length < stored.length
+    const isAll = found.length < limit && (older.length < stored.length || stored.length === 0)
     const upTo = isAll ? start : (last?.id ?? after)
     return { entries: found.flatMap((each) => this.#decode(each) ?? []), upTo }
   }

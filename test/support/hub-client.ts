@@ -21,18 +21,18 @@ export class HubClient {
   lastEventId = ''
   readonly #hub: Hub
   readonly #options: SubscribeOptions
-  // What it follows, and how it leaves.
-  readonly #leave = new Map<string, () => void>()
+  // The channels that it follows, and how it leaves them.
+  readonly #leaves = new Map<string, () => void>()
 
   constructor(hub: Hub, channels: readonly string[], options: SubscribeOptions = {}) {
     this.#hub = hub
     this.#options = options
-    for (const channel of channels) this.#leave.set(channel, () => {})
+    for (const channel of channels) this.#leaves.set(channel, () => {})
   }
 
   /** What it follows. */
   get channels(): string[] {
-    return [...this.#leave.keys()]
+    return [...this.#leaves.keys()]
   }
 
   connect(options: SseStreamOptions = {}): SseStream {
@@ -43,17 +43,18 @@ export class HubClient {
     return this.stream
   }
 
-  /** Follows a channel on the stream that it has. */
+  /** Follows a channel on the stream that it has, or from the next one on. */
   follow(channel: string): void {
-    const leaveBefore = this.#leave.get(channel)
+    const leaveBefore = this.#leaves.get(channel)
+    this.#leaves.set(channel, () => {})
     if (this.stream) this.#subscribe(this.stream, channel)
-    // What was followed anew is not left any more by what undoes the first time.
+    // What is followed anew is not left by what undoes the first time.
     leaveBefore?.()
   }
 
   leave(channel: string): void {
-    this.#leave.get(channel)?.()
-    this.#leave.delete(channel)
+    this.#leaves.get(channel)?.()
+    this.#leaves.delete(channel)
   }
 
   /** Reads what was sent on this connection up to a share of its bytes, and loses the connection. Returns what it read. */
@@ -73,7 +74,7 @@ export class HubClient {
   }
 
   #subscribe(stream: SseStream, channel: string): void {
-    this.#leave.set(channel, this.#hub.subscribe(stream, [channel], { ...this.#options }))
+    this.#leaves.set(channel, this.#hub.subscribe(stream, [channel], this.#options))
   }
 
   // [spec] A block counts when its blank line has come; its id stays for the next connection.

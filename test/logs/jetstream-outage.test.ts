@@ -1,0 +1,268 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect as connectTo, createServer, type Socket } from 'node:net'
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { Hub } from '../../src/hub.ts'
+import { type JetStreamLogOptions, jetstreamLog, type NatsConnection } from '../../src/nats.ts'
+import { type Broker, startNats } from '../support/brokers.ts'
+import { fakeStream, settled } from '../support/streams.ts'
+
+let broker: Broker
+let manager: JetStreamManager
+let streams = 0
+let stream = ''
+
+beforeAll(async () => {
+  broker = await startNats()
+  const connection = await join()
+  manager = await jetstreamManager(connection)
+  return () => connection.close()
+})
+
+beforeEach(() => {
+  stream = `outage-${++streams}`
+})
+
+test('each event arrives once and in order when the broker is killed in the middle', async () => {
+  const [a, b] = [await openHub(await opened()), await openHub(await opened())]
+  const clients = [await follow(a), await follow(b)]
+  const published: Array<Promise<string>> = []
+  for (let i = 0; i < 600; i++) {
+    published.push(a.channel('a').publish({ data: i }, { idempotencyKey: `k${i}` }))
+    if (i === 300) void broker.stop('SIGKILL').then(() => broker.start())
+    if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  const ids = await Promise.all(published)
+  expect(new Set(ids).size).toBe(600)
+  for (const client of clients) await eventually(() => client.seen.length).toBe(600)
+  for (const client of clients) expect(client.seen).toEqual(numbers(0, 599))
+  expect(clients[1]?.ids).toEqual(ids)
+  const again = a.channel('a').publish({ data: 'again' }, { idempotencyKey: 'k299' })
+  expect(await again).toBe(ids[299])
+  const resumed = await follow(await openHub(await opened(), { recentEvents: 10 }), ids[250])
+  await eventually(() => resumed.seen).toEqual(numbers(251, 599))
+})
+
+test('what is published while nobody answers waits, and is published once', async () => {
+  const hub = await openHub(await opened())
+  const live = await follow(hub)
+  await broker.stop()
+  await eventually(() => hub.state).toBe('reconnecting')
+  const published = numbers(0, 49).map((data) => hub.channel('a').publish({ data }))
+  await broker.start()
+  await Promise.all(published)
+  await eventually(() => live.seen).toEqual(numbers(0, 49))
+  expect(hub.state).toBe('ready')
+})
+
+test('a publish waits no longer than it may, and is not made later', async () => {
+  const hub = await openHub(await opened(), { publishTimeout: 200 })
+  const other = await openHub(await opened())
+  const live = await follow(hub)
+  await broker.stop()
+  await eventually(() => hub.state).toBe('reconnecting')
+  const startedAt = Date.now()
+  const late = hub.channel('a').publish({ data: 'late' })
+  await expect(late).rejects.toMatchObject({ code: 'ERR_SSE_LOG', message: expect.stringMatching('in time') })
+  expect(Date.now() - startedAt).toBeLessThan(2_000)
+  await broker.start()
+  await eventually(() => hub.state).toBe('ready')
+  await other.channel('a').publish({ data: 'next' })
+  await eventually(() => live.seen).toEqual(['next'])
+})
+
+test('a hub that begins during an outage begins after it', async () => {
+  const connection = await opened()
+  await broker.stop()
+  const hub = new Hub({ log: jetstreamLog(connection, { stream }) })
+  onTestFinished(() => hub.shutdown({ graceMs: 0 }))
+  const published = hub.channel('a').publish({ data: 1 })
+  expect(hub.state).toBe('connecting')
+  await broker.start()
+  await expect(published).resolves.toMatch(/-1$/)
+  expect(hub.state).toBe('ready')
+})
+
+test('a process that was cut off gets what it missed', async () => {
+  const way = await wayTo(broker)
+  const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
+  const live = await follow(b)
+  const [first] = await publish(a, [1])
+  await eventually(() => live.seen).toEqual([1])
+  way.cut()
+  await eventually(() => b.state).toBe('reconnecting')
+  await publish(a, numbers(2, 9))
+  const waiting = await follow(b, first)
+  way.mend()
+  await eventually(() => live.seen).toEqual(numbers(1, 9))
+  await eventually(() => waiting.seen).toEqual(numbers(2, 9))
+})
+
+test('a process that was cut off for too long tells of a gap, and goes on with what is left', async () => {
+  const way = await wayTo(broker)
+  const [a, b] = [await openHub(await opened(), { maxEvents: 5 }), await openHub(await opened(way.port))]
+  const live = await follow(b)
+  await publish(a, [1])
+  await eventually(() => live.seen).toEqual([1])
+  way.cut()
+  await publish(a, numbers(2, 9))
+  way.mend()
+  await eventually(() => live.seen).toEqual([1, 'gap', 5, 6, 7, 8, 9])
+})
+
+test('a process that was cut off while the stream was purged tells of a gap, though nothing comes', async () => {
+  const way = await wayTo(broker)
+  const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
+  const live = await follow(b)
+  way.cut()
+  const ids = await publish(a, [1, 2])
+  await manager.streams.purge(stream)
+  way.mend()
+  await eventually(() => live.seen).toEqual(['gap'])
+  expect(b._log.head).toBe(ids[1])
+})
+
+test('a process that was cut off while nothing happened tells of none', async () => {
+  const way = await wayTo(broker)
+  const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
+  const live = await follow(b)
+  await publish(a, [1])
+  await eventually(() => live.seen).toEqual([1])
+  way.cut()
+  await eventually(() => b.state).toBe('reconnecting')
+  way.mend()
+  await eventually(() => b.state).toBe('ready')
+  await publish(a, [2])
+  await eventually(() => live.seen).toEqual([1, 2])
+})
+
+test('a client that comes back during an outage is served after it, from memory at once', async () => {
+  const way = await wayTo(broker)
+  const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port), { recentEvents: 2 })]
+  const live = await follow(b)
+  const ids = await publish(a, numbers(1, 6))
+  await eventually(() => live.seen.length).toBe(6)
+  way.cut()
+  await eventually(() => b.state).toBe('reconnecting')
+  expect((await follow(b, ids[4])).seen).toEqual([6])
+  const older = await follow(b, ids[1])
+  expect(older.seen).toEqual([])
+  way.mend()
+  await eventually(() => older.seen).toEqual([3, 4, 5, 6])
+})
+
+test('a connection that its owner closes ends the log, and what waits is told at once', async () => {
+  const connection = await opened()
+  const hub = await openHub(connection)
+  const startedAt = Date.now()
+  const [first] = await publish(hub, [1])
+  await connection.close()
+  await expect(hub.channel('a').publish({ data: 2 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+  expect(hub.state).toBe('closed')
+  expect(hub._log.read(['a'], first as string, 10)).toBe('gap')
+  await hub.shutdown({ graceMs: 0 })
+  const next = new Hub({ log: jetstreamLog(connection, { stream }) })
+  await expect(next.channel('a').publish({ data: 3 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+  expect(Date.now() - startedAt).toBeLessThan(3_000)
+})
+
+test('a shutdown during an outage does not wait for its end', async () => {
+  const hub = await openHub(await opened())
+  await broker.stop()
+  const waiting = hub.channel('a').publish({ data: 1 })
+  waiting.catch(() => {})
+  const startedAt = Date.now()
+  await hub.shutdown({ graceMs: 0 })
+  await expect(waiting).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+  expect(Date.now() - startedAt).toBeLessThan(2_000)
+  await broker.start()
+})
+
+/** A connection that a test closes itself, and that comes back at once. */
+function join(port = broker.port): Promise<NatsConnection> {
+  return connect({ port, maxReconnectAttempts: -1, reconnectTimeWait: 20, reconnectJitter: 0 })
+}
+
+async function opened(port = broker.port): Promise<NatsConnection> {
+  const connection = await join(port)
+  onTestFinished(() => connection.close())
+  return connection
+}
+
+async function openHub(connection: NatsConnection, options: JetStreamLogOptions = {}): Promise<Hub> {
+  const hub = new Hub({ log: jetstreamLog(connection, { stream, ...options }) })
+  onTestFinished(() => hub.shutdown({ graceMs: 0 }))
+  await hub._log.ready
+  return hub
+}
+
+/** Resolves when the hub has been told of it too, which may be a moment later. */
+async function publish(hub: Hub, data: readonly unknown[]): Promise<string[]> {
+  const ids = await Promise.all(data.map((each) => hub.channel('a').publish({ data: each })))
+  const sequence = (place = '') => Number(place.split('-')[1])
+  await eventually(() => sequence(hub._log.head)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
+  return ids
+}
+
+async function follow(hub: Hub, lastEventId?: string) {
+  const client = fakeStream({ heartbeat: 0 }, lastEventId)
+  hub.subscribe(client.stream, ['a'])
+  await settled()
+  const blocks = () => client.transport.writes.join('').split('\n\n').slice(0, -1)
+  return {
+    get seen(): unknown[] {
+      return blocks().flatMap((block): unknown[] => {
+        if (block.includes('event: gap')) return ['gap']
+        const data = /^data: (.*)$/m.exec(block)?.[1]
+        if (data === undefined) return []
+        return [/^\d+$/.test(data) ? Number(data) : data]
+      })
+    },
+    get ids(): Array<string | undefined> {
+      return blocks().flatMap((block) => (/^data: /m.test(block) ? [/^id: (.*)$/m.exec(block)?.[1]] : []))
+    },
+  }
+}
+
+function numbers(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i)
+}
+
+/** A way to the broker that can be cut for one process alone. */
+async function wayTo({ port: target }: Broker) {
+  const sockets = new Set<Socket>()
+  let isCut = false
+  const server = createServer((near) => {
+    if (isCut) return void near.destroy()
+    const far = connectTo(target, '127.0.0.1')
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from)
+      from.on('error', () => {}).on('close', () => to.destroy())
+      from.pipe(to)
+    }
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const cut = () => {
+    isCut = true
+    for (const socket of sockets) socket.destroy()
+    sockets.clear()
+  }
+  onTestFinished(() => {
+    cut()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  const mend = () => {
+    isCut = false
+  }
+  return { port, cut, mend }
+}
+
+/** What becomes true, on a busy machine in seconds. */
+function eventually<T>(what: () => T) {
+  return expect.poll(what, { timeout: 10_000, interval: 10 })
+}
