@@ -140,6 +140,7 @@ class AuditedClient extends HubClient {
   }
 
   override cut(share?: number, isAll = false) {
+    if (this.stream?.closeReason === 'error') this.wrong.push('it ended with an error')
     const seen = super.cut(share)
     this.wrong.push(...(this.ledger?.check(seen, isAll) ?? []))
     this.ledger = undefined

@@ -1,34 +1,4 @@
-import { contender, serve } from '../lib/server.js'
+import { serveFanOut } from '../lib/serve-fan-out.js'
 import { contenders } from './contenders.js'
 
-const { createServer, publish } = contenders[contender]()
-
-// Numbers and times are of even length: clients find them at the end of the data.
-let newest = 1_000_000
-const ids = new Map()
-
-/** About 120 bytes of JSON. */
-function nextEvent() {
-  newest += 1
-  const at = process.hrtime.bigint().toString().padStart(16, '0')
-  return { symbol: 'SPLW', bid: 101.25, ask: 101.5, size: 1_200, venue: 'XNAS', halted: false, n: newest, at }
-}
-
-await serve(
-  {
-    /** Publishes `perTurn` events at once, every `interval` ms. Returns the number of the newest event. */
-    async publish(_streams, { count, perTurn = 1, interval }) {
-      const published = []
-      for (let i = 0; i < count; i += perTurn) {
-        await new Promise((resolve) => setTimeout(resolve, interval))
-        for (let j = 0; j < perTurn; j++) published.push([publish(nextEvent()), newest])
-      }
-      for (const [id, number] of published) ids.set(number, await id)
-      return newest
-    },
-
-    /** The id of the event that so many others have followed. */
-    idOf: (_streams, { back }) => ids.get(newest - back),
-  },
-  createServer,
-)
+await serveFanOut(contenders)

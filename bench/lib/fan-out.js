@@ -1,10 +1,10 @@
 import { startClients, startServer } from './bench.js'
 
-const SERVER = new URL('../fan-out/server.js', import.meta.url)
+const FAN_OUT = new URL('../fan-out/server.js', import.meta.url)
 
 /** A server of `fan-out/` with its clients. They are one process for each server, and stay connected. */
-export async function startCrowd(contender, count, options = {}) {
-  const [server, clients] = await Promise.all([startServer(SERVER, contender), startClients()])
+export async function startCrowd(contender, count, { server: url = FAN_OUT, ...options } = {}) {
+  const [server, clients] = await Promise.all([startServer(url, contender), startClients()])
   const crowd = new Crowd(server, clients)
   await crowd.open(count, options)
   return crowd
