@@ -209,7 +209,9 @@ describe('a gap', () => {
     '\u0000',
   ])('is what the id %j means, and no such id reaches a command but a place of the past', async (id) => {
     const hub = openHub()
+    const reader = await follow(hub)
     await publish(hub, 0, 2)
+    await seen(reader, 2)
     const client = new HubClient(hub, ['a'])
     client.lastEventId = id
     client.connect()

@@ -17,7 +17,10 @@ beforeAll(async () => {
   broker = await startNats()
   const connection = await join()
   manager = await jetstreamManager(connection)
-  return () => connection.close()
+  return async () => {
+    await connection.close()
+    await broker.end()
+  }
 })
 
 beforeEach(() => {

@@ -20,7 +20,10 @@ beforeAll(async () => {
   broker = await startNats()
   connection = await connect({ port: broker.port, maxReconnectAttempts: -1, reconnectTimeWait: 20 })
   manager = await jetstreamManager(connection)
-  return () => connection.close()
+  return async () => {
+    await connection.close()
+    await broker.end()
+  }
 })
 
 beforeEach(() => {
@@ -323,6 +326,7 @@ describe('a broker that cannot be used', () => {
         without: { users: [{ user: nobody, password: p }] }
       }`)
     bare = await startNats('')
+    return () => Promise.all([guarded.end(), bare.end()])
   })
 
   test.each([

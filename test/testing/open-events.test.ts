@@ -390,20 +390,44 @@ describe('openEvents', () => {
   })
 
   it('closes a client of supertest that was paused at the end of its stream', async () => {
-    const client = await openEvents(supertest(answering((stream) => stream.close())).get('/'), {
-      paused: true,
-    })
+    const streams: SseStream[] = []
+    const request = supertest(answering((stream) => streams.push(stream))).get('/')
+    const client = await openEvents(request, { paused: true })
+    const end = closed(streams[0] as SseStream)
+    streams[0]?.close()
+    await end
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
     await client.close()
   })
 
-  it('waits for the head no longer than the limit, and lets go of what it waited for', async () => {
-    const left: Array<Promise<unknown>> = []
-    const server = createServer((_request, response) => void left.push(once(response, 'close')))
-    await expect(openEvents(server, { timeout: 50 })).rejects.toThrow(/^No head within 50 ms\.$/)
-    await Promise.all(left)
-    expect(left).toHaveLength(1)
-    expect(server.listening).toBe(false)
+  it('reads nothing ahead of a web Response that is paused', async () => {
+    const streams: SseStream[] = []
+    const request = new Request('http://localhost/')
+    await using client = await openEvents(createSseResponse(request, (stream) => void streams.push(stream)))
+    streams[0]?.send({ data: 'first' })
+    await client.next()
+    client.pause()
+    for (let i = 0; i < 6; i++) {
+      streams[0]?.send({ data: 'x'.repeat(10_000) })
+      await nextTurn()
+    }
+    expect(streams[0]?.bufferedEvents).toBeGreaterThan(0)
   })
+
+  it.each<[string, (server: Server) => Promise<EventsClient>]>([
+    ['a server', (server) => openEvents(server, { timeout: 50 })],
+    ['supertest', (server) => openEvents(supertest(server).get('/'), { timeout: 50 })],
+  ])(
+    'waits for the head no longer than the limit, and lets go of what it waited for: %s',
+    async (_, open) => {
+      const left: Array<Promise<unknown>> = []
+      const server = createServer((_request, response) => void left.push(once(response, 'close')))
+      await expect(open(server)).rejects.toThrow(/^No head within 50 ms\.$/)
+      await Promise.all(left)
+      expect(left).toHaveLength(1)
+      if (server.listening) await once(server, 'close')
+    },
+  )
 
   it('names the option that an inject needs which is not answered before its end', async () => {
     const buffered = openEvents(
