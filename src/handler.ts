@@ -18,7 +18,13 @@ export type SseHandler<
 
 // What `subscribe`, `send` and a framework's own answers return.
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler may return nothing.
-type Ignored = void | undefined | null | boolean | ((...args: never) => unknown)
+type Ignored =
+  | void
+  | undefined
+  | null
+  | boolean
+  | { readonly headersSent: boolean }
+  | ((...args: never) => unknown)
 
 /** Throws `SseError` `ERR_SSE_HANDLER` for what is no function. */
 export function checkHandler(handler: unknown): void {

@@ -6,6 +6,7 @@ import { ConflatedQueue } from '../src/frame-queue.ts'
 import { Hub } from '../src/hub.ts'
 import { MemoryLog } from '../src/logs/memory.ts'
 import { parseEvents } from './support/parse.ts'
+import { SlowLog } from './support/slow-log.ts'
 import { fakeStream, nextTurn, settled } from './support/streams.ts'
 
 const read = (t: { writes: string[] }) =>
@@ -584,4 +585,70 @@ it('still filters what was published before a stream left the channel in the sam
   leave()
   await settled()
   expect(read(transport)).toEqual(['message seen'])
+})
+const GAP = 'gap {"reason":"unknown"}'
+it('tells a gap on a late channel, whatever was evicted on another one that was left meanwhile', async () => {
+  const hub = new Hub({ log: new MemoryLog({ perChannel: { maxEvents: 1 } }) })
+  const start = await hub.channel('c').publish({ data: 'c1' })
+  await hub.channel('a').publish({ data: 'missed' })
+  const { stream, transport } = fakeStream({}, start)
+  hub.subscribe(stream, ['c'])
+  await settled()
+  hub.subscribe(stream, ['quiet'])
+  const leaveB = hub.subscribe(stream, ['b'])
+  hub.subscribe(stream, ['a'])
+  leaveB()
+  void hub.channel('b').publish({ data: 1 })
+  void hub.channel('b').publish({ data: 2 })
+  await settled()
+  expect(read(transport)).toEqual([GAP])
+})
+it('owes a channel that is left a second time what it did not send of it', async () => {
+  const hub = new Hub()
+  const start = await hub.channel('a').publish({ data: 0 })
+  await hub.channel('b').publish({ data: 'missed' })
+  const { stream, transport } = fakeStream({}, start)
+  hub.subscribe(stream, ['a'])
+  const leave = hub.subscribe(stream, ['c'])
+  await settled()
+  leave()
+  const leaveAgain = hub.subscribe(stream, ['c'])
+  await settled()
+  let resolve: (nothing: undefined) => void = () => {}
+  const promise = new Promise<undefined>((r) => {
+    resolve = r
+  })
+  hub.subscribe(stream, ['b'], { onGap: () => promise })
+  await settled()
+  await hub.channel('c').publish({ data: 'c' })
+  leaveAgain()
+  resolve(undefined)
+  await settled()
+  expect(read(transport)).toEqual([GAP])
+  hub.subscribe(stream, ['c'])
+  await settled()
+  expect(read(transport)).toEqual([GAP, GAP])
+})
+it('tells no gap for what is published in the tick in which a channel is followed late', async () => {
+  const hub = new Hub()
+  const start = await hub.channel('a').publish({ data: 0 })
+  const { stream, transport } = fakeStream({}, start)
+  hub.subscribe(stream, ['a'])
+  await settled()
+  hub.subscribe(stream, ['b'])
+  void hub.channel('b').publish({ data: 'live' })
+  await settled()
+  expect(read(transport)).toEqual(['message live'])
+})
+it('looks through all pages of a log for what was missed on a late channel', async () => {
+  const hub = new Hub({ log: new SlowLog(new MemoryLog(), 1, 2) })
+  const start = await hub.channel('a').publish({ data: 0 })
+  for (let i = 0; i < 2; i++) await hub.channel('a').publish({ data: i })
+  await hub.channel('b').publish({ data: 'missed' })
+  const { stream, transport } = fakeStream({}, start)
+  hub.subscribe(stream, ['a'])
+  for (let i = 0; i < 10; i++) await settled()
+  hub.subscribe(stream, ['b'])
+  for (let i = 0; i < 10; i++) await settled()
+  expect(read(transport)).toEqual(['message 0', 'message 1', GAP])
 })

@@ -10,10 +10,13 @@ import type { NodeResponse } from './node.ts'
  */
 export function sendHead(response: NodeResponse, { status, headers, retry }: Settings): void {
   // The response of `node:http2` has the same methods.
-  const any = response as ServerResponse
+  const any = response as ServerResponse & { flush?: () => void }
   any.writeHead(status, streamHeaders(response, headers))
   // A strict server throws for a body here (`rejectNonStandardBodyWrites`).
-  if (any.req.method !== 'HEAD') any.write(opening(retry))
+  if (any.req.method === 'HEAD') return
+  any.write(opening(retry))
+  // Compression that was asked for all the same would hold it back.
+  any.flush?.()
 }
 
 /**

@@ -353,3 +353,18 @@ function permutations<T>(of: readonly T[]): T[][] {
 function fail(): never {
   throw new Error('of the handler')
 }
+
+it('sends the first byte at once, also under compression that was asked for all the same', async () => {
+  const app = express().use(compression({ threshold: 0 }))
+  app.get(
+    '/',
+    sse(() => {}, { headers: { 'Cache-Control': 'no-cache' }, retry: 0 }),
+  )
+  const { port } = await serve(app)
+  const request = http.get({ port, headers: { 'Accept-Encoding': 'gzip' }, agent: false })
+  onTestFinished(() => void request.destroy())
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  expect(response.headers['content-encoding']).toBe('gzip')
+  const [opening] = await once(response.pipe(createGunzip()), 'data')
+  expect(String(opening)).toBe(':\n')
+})
