@@ -407,7 +407,7 @@ describe('openEvents', () => {
     streams[0]?.send({ data: 'first' })
     await client.next()
     client.pause()
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < 4; i++) {
       streams[0]?.send({ data: 'x'.repeat(10_000) })
       await nextTurn()
     }
