@@ -22,8 +22,9 @@ export class EventParser {
   /** [spec] Stays until it is set again. */
   lastEventId: string
   readonly #listener: ParserListener
-  // [spec] It takes one BOM away.
-  readonly #decoder = new TextDecoder()
+  // Node 24 takes two BOMs away when they come in pieces: it is left to us.
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  #isBeginning = true
   #id: string
   #event = ''
   #data: string[] = []
@@ -37,7 +38,7 @@ export class EventParser {
   }
 
   feed(bytes: Uint8Array): void {
-    const text = this.#decoder.decode(bytes, { stream: true })
+    const text = this.#withoutBom(this.#decoder.decode(bytes, { stream: true }))
     if (text === '') return
     // A CR ends its line at once; the LF of a CRLF may come in the next piece.
     const isSplit = this.#isAfterCR && text.startsWith('\n')
@@ -49,6 +50,13 @@ export class EventParser {
       if (line === '') this.#dispatch()
       else this.#take(line)
     }
+  }
+
+  // [spec] One BOM at the beginning is no part of the stream.
+  #withoutBom(text: string): string {
+    if (text === '' || !this.#isBeginning) return text
+    this.#isBeginning = false
+    return text.startsWith('\uFEFF') ? text.slice(1) : text
   }
 
   #take(line: string): void {
