@@ -1,4 +1,4 @@
-import { interleave, median, medians, ratio } from '../lib/bench.js'
+import { FRESH_PROCESSES, gather, interleave, median, medians, ratio } from '../lib/bench.js'
 import { buildSpillway } from '../lib/build.js'
 import { startCrowd } from '../lib/fan-out.js'
 import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
@@ -12,14 +12,9 @@ const MS_OF_ONE = 0.03
 
 buildSpillway()
 printSetting("flat: the server's CPU time for each event that each client is sent, µs, one event at a time")
-// All are open at the same time: rounds go over the sizes too.
 const runs = SIZES.flatMap((size) => CONTENDERS.map((name) => ({ name, size })))
-for (const run of runs) run.crowd = await startCrowd(run.name, run.size)
-const measure = ({ crowd, size }) =>
-  crowd.measure({ count: EVENTS_OF_ONE / size, interval: MS_OF_ONE * size })
-await interleave(runs, 1, measure)
-const measured = await interleave(runs, ROUNDS, measure)
-for (const { crowd } of runs) await crowd.stop()
+const measured = new Map()
+for (let i = 0; i < FRESH_PROCESSES; i++) gather(measured, await measureAll())
 
 const of = (name, size) => measured.get(runs.find((run) => run.name === name && run.size === size))
 const toSocket = (size) => ratio(of('spillway', size), of('socket', size), 'cpu')
@@ -27,9 +22,7 @@ const toSmallest = (name, size) => ratio(of(name, size), of(name, SIZES[0]), 'cp
 /** How ours has grown since the smallest size, in relation to how the socket's own cost has. */
 const growth = (size) => {
   const relative = (round, at) => of('spillway', at)[round].cpu / of('socket', at)[round].cpu
-  return median(
-    Array.from({ length: ROUNDS }, (_, round) => relative(round, size) / relative(round, SIZES[0])),
-  )
+  return median(of('socket', size).map((_, round) => relative(round, size) / relative(round, SIZES[0])))
 }
 const rows = SIZES.map((size) => {
   const [socket, spillway] = CONTENDERS.map((name) => medians(of(name, size)).cpu)
@@ -40,3 +33,15 @@ const first = `/ at ${SIZES[0]}`
 printTable(['clients', 'socket', first, 'spillway', first, 'spillway / socket', first], rows)
 for (const size of SIZES.slice(1))
   printTarget(`${size} clients, CPU / socket / at ${SIZES[0]}`, growth(size), 1.1)
+
+/** All sizes are open at the same time: rounds go over them too. */
+async function measureAll() {
+  const crowds = new Map()
+  for (const run of runs) crowds.set(run, await startCrowd(run.name, run.size))
+  const measure = (run) =>
+    crowds.get(run).measure({ count: EVENTS_OF_ONE / run.size, interval: MS_OF_ONE * run.size })
+  await interleave(runs, 1, measure)
+  const fresh = await interleave(runs, ROUNDS, measure)
+  for (const crowd of crowds.values()) await crowd.stop()
+  return fresh
+}

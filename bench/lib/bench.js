@@ -63,6 +63,15 @@ export async function interleave(contenders, rounds, measure) {
   return measurements
 }
 
+/** The layout of its memory makes a process a tenth cheaper or dearer for as long as it runs: so many of each. */
+export const FRESH_PROCESSES = 3
+
+/** Adds the measurements of fresh processes to those of others. */
+export function gather(all, fresh) {
+  for (const [contender, measurements] of fresh)
+    all.set(contender, [...(all.get(contender) ?? []), ...measurements])
+}
+
 function inOrder(contenders, round) {
   const first = (round >> 1) % contenders.length
   const rotated = [...contenders.slice(first), ...contenders.slice(0, first)]
