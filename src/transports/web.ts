@@ -21,8 +21,12 @@ export class WebTransport implements Transport {
   #owner: TransportOwner | undefined
   // Of a large frame, what the body has had no room for.
   #rest: Uint8Array = NOTHING
+  // What the body has room for at least. Asked for when that is used up: to ask costs as much as to write.
+  #room = 0
   #isFull = false
   #isEnding = false
+  // Has the body ask for more again.
+  #askAgain = () => {}
 
   constructor(opening: string) {
     const source = {
@@ -52,6 +56,7 @@ export class WebTransport implements Transport {
 
   end(): void {
     this.#isEnding = true
+    this.#askAgain()
     queueMicrotask(() => this.#endWhenRead())
   }
 
@@ -69,14 +74,19 @@ export class WebTransport implements Transport {
   }
 
   // The whole of it once all was read, whatever the size of the chunks.
-  get #room(): number {
+  get #roomNow(): number {
     return this.#controller?.desiredSize ?? 0
   }
 
-  // [spec] Called from within `enqueue` too, and for as long as there is room.
-  #pull(): void {
+  // [spec] Called from within `enqueue` too, and for as long as there is room; but not before its promise is resolved.
+  // It is only then that somebody waits for room: to be asked at each write and each read would cost more than these.
+  #pull(): Promise<void> | undefined {
     if (this.#isEnding) this.#endWhenRead()
     else if (this.#isFull) this.#refill()
+    if (this.#isEnding || this.#isFull) return undefined
+    return new Promise((resolve) => {
+      this.#askAgain = resolve
+    })
   }
 
   #refill(): void {
@@ -87,19 +97,24 @@ export class WebTransport implements Transport {
   // In pieces: a client that is slow with a large frame could not be told from one that has stalled. And as copies: who
   // transfers or alters a chunk, a byte stream for one, would take it away from all who share the frame.
   #writeOn(): boolean {
-    while (this.#rest.length > 0 && this.#room > 0) {
-      const piece = new Uint8Array(this.#rest.subarray(0, PIECE))
-      this.#rest = this.#rest.subarray(PIECE)
-      this.#controller?.enqueue(piece)
+    this.#isFull = false
+    while (this.#rest.length > 0 && !this.#isFull) {
+      const isLast = this.#rest.length <= PIECE
+      const piece = isLast ? this.#rest : this.#rest.subarray(0, PIECE)
+      this.#rest = isLast ? NOTHING : this.#rest.subarray(PIECE)
+      this.#controller?.enqueue(new Uint8Array(piece))
+      this.#room -= sizeOf(piece)
+      if (this.#room <= 0) this.#room = this.#roomNow
+      this.#isFull = this.#room <= 0
     }
-    this.#isFull = this.#room <= 0
+    if (this.#isFull) this.#askAgain()
     return !this.#isFull
   }
 
   // A body that is closed says nothing any more of what still waits in it.
   #endWhenRead(): void {
     this.#owner?._moved()
-    if (this.#room < HIGH_WATER_MARK) return
+    if (this.#roomNow < HIGH_WATER_MARK) return
     this.#controller?.close()
     this.#over()
   }
@@ -114,6 +129,7 @@ export class WebTransport implements Transport {
     this.#controller = undefined
     this.#owner = undefined
     this.#rest = NOTHING
+    this.#room = 0
   }
 }
 

@@ -167,6 +167,7 @@ describe('a large frame in a web transport', () => {
   it('goes in pieces of 64 KiB, whole and in order, the next when the one before was taken', async () => {
     const { transport, owner, reader } = await read()
     expect(transport.write(Frame.of(large, 1))).toBe(false)
+    await nextTurn()
     const pieces: string[] = []
     for (const moves of [1, 2, 3]) {
       pieces.push(text((await reader.read()).value))
@@ -180,6 +181,7 @@ describe('a large frame in a web transport', () => {
   it('is let go of when the client leaves in the middle of it', async () => {
     const { transport, owner, reader } = await read()
     transport.write(Frame.of(large, 1))
+    await nextTurn()
     await reader.read()
     transport.leave()
     expect(owner._gone).toHaveBeenCalledTimes(1)
@@ -214,6 +216,7 @@ describe('a large frame in a web transport', () => {
     await reader.read()
     stream.send({ data: 'x'.repeat(2.5 * PIECE) })
     stream.close()
+    await nextTurn()
     for (let piece = 1; piece <= 3; piece++) {
       vi.advanceTimersByTime(4_000)
       expect((await reader.read()).value).toBeDefined()
