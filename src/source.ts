@@ -76,7 +76,9 @@ async function forEach(
   for (;;) {
     const { done, value } = (await reader.next()) as IteratorResult<unknown, unknown>
     const event = done ? text.rest() : text.toEvent(value)
-    if (event && !(await send(event))) return false
+    const goesOn = event ? send(event) : true
+    // What is answered at once is not waited for: a promise for each event costs, most of all where they are traced.
+    if (!(typeof goesOn === 'boolean' ? goesOn : await goesOn)) return false
     if (done) return true
   }
 }

@@ -82,11 +82,9 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   async sendAll(source: Source<Events>): Promise<boolean> {
     this.#stops ??= new Set()
     if (this.closed) return closeSource(source)
-    return readSource(source, this.#stops, async (event) => {
+    return readSource(source, this.#stops, (event) => {
       const frame = eventFrame(event, this.#settings.serialize)
-      if (!this._hasRoomFor(frame)) await this.drained()
-      this.#put(frame)
-      return !this.closed
+      return this._hasRoomFor(frame) ? this.#putNext(frame) : this.drained().then(() => this.#putNext(frame))
     })
   }
 
@@ -165,6 +163,12 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return dropped === 0
   }
 
+  /** Says whether there is anybody to go on for. */
+  #putNext(frame: Frame): boolean {
+    this.#put(frame)
+    return !this.closed
+  }
+
   async #startReplay(position: Position): Promise<void> {
     this.#replay = new ReplayRun(this as SseStream, this.#connection, this.#settings)
     try {
@@ -215,12 +219,8 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#closeReason = reason
     this.#error = error
     this.#abortController?.abort()
-    this.#stopReading()
-    this.#connection.notify()
-  }
-
-  #stopReading(): void {
     for (const stop of this.#stops ?? []) stop()
+    this.#connection.notify()
   }
 
   /** @internal */
