@@ -1,15 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Hub } from 'spillway'
-import { openLog } from './broker.js'
+import { freePort } from '../test/support/broker.js'
+import { brokers } from './brokers.js'
 import { Client } from './client.js'
-import { freePort, RedisServer, Server } from './processes.js'
+import { ServerProcess } from './server-process.js'
 
 // Three server processes, one publisher, 300 clients, and everything is killed at random, many times. At the end each
 // client has each event exactly once and in order, or was told of a gap first. Ends with 1 when it is not so.
 
 const { values } = parseArgs({
   options: {
+    broker: { type: 'string', default: 'redis' },
     events: { type: 'string', default: '4000' },
     clients: { type: 'string', default: '300' },
     interval: { type: 'string', default: '10' },
@@ -21,10 +23,14 @@ const SERVERS = 3
 // How long the clients may take to come to the end, in ms.
 const GRACE = 60_000
 
-const broker = new RedisServer(await freePort())
-await broker.start()
+const kind = brokers[values.broker]
+if (!kind) throw new Error(`--broker is one of ${Object.keys(brokers).join(', ')}.`)
+const broker = await kind.launch()
 const servers = await Promise.all(
-  Array.from({ length: SERVERS }, async () => new Server(await freePort(), broker.port)),
+  Array.from(
+    { length: SERVERS },
+    async () => new ServerProcess(await freePort(), values.broker, broker.port),
+  ),
 )
 await Promise.all(servers.map((server) => server.start()))
 
@@ -32,9 +38,10 @@ const ports = servers.map(({ port }) => port)
 const clients = Array.from({ length: Number(values.clients) }, (_, i) => new Client(channelsOf(i), ports))
 await Promise.all(clients.map((client) => client.connected()))
 
-const hub = new Hub({ log: await openLog(broker.port) })
+const hub = new Hub({ log: await kind.openLog(broker.port) })
 const newest = new Map()
 let isOver = false
+const kills = { servers: 0, broker: 0 }
 let cuts = 0
 const progress = setInterval(() => {
   const deliveries = clients.reduce((total, client) => total + client.deliveries, 0)
@@ -55,7 +62,7 @@ await Promise.all(chaos)
 await finish()
 const report = account()
 for (const client of clients) client.end()
-await Promise.all(servers.map((server) => server.kill()))
+await Promise.all(servers.map((server) => server.stop()))
 await hub.shutdown({ graceMs: 0 })
 await broker.end()
 
@@ -102,15 +109,23 @@ async function publish(channel, n) {
 async function killServers() {
   while (!isOver) {
     await pause(500 + Math.random() * 2_000)
-    await servers[Math.floor(Math.random() * SERVERS)].restart(Math.random() * 500)
+    await restart(servers[Math.floor(Math.random() * SERVERS)], Math.random() * 500)
+    kills.servers += 1
   }
 }
 
 async function killBroker() {
   while (!isOver) {
     await pause(2_000 + Math.random() * 6_000)
-    await broker.restart(Math.random() * 1_000)
+    await restart(broker, Math.random() * 1_000)
+    kills.broker += 1
   }
+}
+
+async function restart(victim, downtime) {
+  await victim.stop()
+  await pause(downtime)
+  await victim.start()
 }
 
 async function cutConnections() {
@@ -132,8 +147,8 @@ function account() {
     publishes: [...newest.values()].reduce((total, n) => total + n, 0),
     seconds: Math.round(publishedFor / 1000),
     deliveries: sum('deliveries'),
-    'kills of servers': servers.reduce((total, server) => total + server.kills, 0),
-    'kills of the broker': broker.kills,
+    'kills of servers': kills.servers,
+    'kills of the broker': kills.broker,
     'cut connections': cuts,
     disconnects: sum('disconnects'),
     gaps: sum('gaps'),

@@ -1,12 +1,13 @@
 import { createServer } from 'node:http'
 import { createSseStream, Hub } from 'spillway'
-import { openLog } from './broker.js'
+import { brokers } from './brokers.js'
 
 // One of the server processes: it follows the log, and dies without a word when it is killed.
 
-const hub = new Hub({ log: await openLog() })
+const { BROKER, BROKER_PORT, PORT } = process.env
+const hub = new Hub({ log: await brokers[BROKER].openLog(BROKER_PORT) })
 
 createServer((request, response) => {
   const channels = new URL(request.url ?? '/', 'http://localhost').searchParams.getAll('channel')
   hub.subscribe(createSseStream(request, response, { retry: 0 }), channels)
-}).listen(Number(process.env.PORT), '127.0.0.1', () => process.send?.('listening'))
+}).listen(Number(PORT), '127.0.0.1', () => process.send?.('listening'))

@@ -1,0 +1,33 @@
+import { connect } from '@nats-io/transport-node'
+import { createClient } from 'redis'
+import { jetstreamLog } from 'spillway/nats'
+import { redisLog } from 'spillway/redis'
+import { launchNats, launchRedis } from '../test/support/broker.js'
+
+// What lies between the processes: how it is started, and the log of a process on it.
+
+const publishTimeout = 30_000
+
+export const brokers = {
+  redis: {
+    launch: launchRedis,
+    openLog(port) {
+      const client = createClient({ url: `redis://127.0.0.1:${port}` })
+      client.on('error', () => {})
+      return redisLog(client, { key: 'chaos', publishTimeout, maxEntries: 1_000_000 })
+    },
+  },
+
+  jetstream: {
+    launch: launchNats,
+    async openLog(port) {
+      const connection = await connect({
+        servers: `127.0.0.1:${port}`,
+        waitOnFirstConnect: true,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 100,
+      })
+      return jetstreamLog(connection, { stream: 'chaos', publishTimeout, maxEvents: 1_000_000 })
+    },
+  },
+}

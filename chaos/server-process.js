@@ -1,0 +1,33 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const module = fileURLToPath(new URL('server.js', import.meta.url))
+
+/** One of the server processes, to be killed and started again. */
+export class ServerProcess {
+  #environment
+  #process
+
+  constructor(port, brokerName, brokerPort) {
+    this.port = port
+    this.#environment = { PORT: String(port), BROKER: brokerName, BROKER_PORT: String(brokerPort) }
+  }
+
+  /** Resolves when it listens. */
+  async start() {
+    const env = { ...process.env, ...this.#environment }
+    const child = fork(module, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    this.#process = child
+    const [message] = await Promise.race([once(child, 'message'), once(child, 'exit')])
+    if (message !== 'listening') throw new Error(`A server ended before it listened: ${message}.`)
+  }
+
+  async stop() {
+    const child = this.#process
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill('SIGKILL')
+    await exit
+  }
+}

@@ -1,0 +1,119 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+// Plain JavaScript: the chaos run and the benchmarks start their brokers with it too, on any Node.
+
+/** @typedef {(broker: Broker) => [program: string, ...args: string[]]} CommandOf */
+
+/** A broker of one's own: a process that can be killed and started again with what it keeps on disk. */
+export class Broker {
+  folder = mkdtempSync(join(tmpdir(), 'spillway-broker-'))
+  /** @type {CommandOf} */
+  #command
+  /** @type {import('node:child_process').ChildProcess | undefined} */
+  #process
+
+  /**
+   * @param {number} port
+   * @param {CommandOf} command
+   */
+  constructor(port, command) {
+    this.port = port
+    this.#command = command
+  }
+
+  get pid() {
+    return this.#process?.pid
+  }
+
+  /** Resolves when it can be connected to. */
+  async start() {
+    const [program, ...args] = this.#command(this)
+    const child = spawn(program, args, { stdio: 'ignore' })
+    this.#process = child
+    const failed = once(child, 'error').then(([error]) => Promise.reject(error))
+    await Promise.race([failed, listening(this.port)])
+  }
+
+  /**
+   * Resolves when it is gone. `SIGKILL` leaves it no time to write.
+   *
+   * @param {NodeJS.Signals} [signal]
+   */
+  async stop(signal = 'SIGKILL') {
+    const child = this.#process
+    this.#process = undefined
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill(signal)
+    await exit
+  }
+
+  /** Loses what it kept. */
+  async loseDisk() {
+    rmSync(this.folder, { recursive: true, force: true })
+    mkdirSync(this.folder)
+  }
+
+  async end() {
+    await this.stop()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * A Redis that writes each command to disk before it answers.
+ *
+ * @param {string[]} args
+ */
+export function launchRedis(...args) {
+  return launch(({ port, folder }) => [
+    'redis-server',
+    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
+    ...['--appendonly', 'yes', '--appendfsync', 'always', ...args],
+  ])
+}
+
+/** A NATS server with JetStream, or with what a configuration says. */
+export function launchNats(configuration = 'jetstream: {}') {
+  return launch(({ port, folder }) => {
+    const file = join(folder, 'nats.conf')
+    const stored = configuration.replace('jetstream: {', `jetstream: { store_dir: ${JSON.stringify(folder)},`)
+    writeFileSync(file, `listen: "127.0.0.1:${port}"\n${stored}\n`)
+    return ['nats-server', '--config', file]
+  })
+}
+
+/** @returns {Promise<number>} */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** @param {CommandOf} command */
+async function launch(command) {
+  const broker = new Broker(await freePort(), command)
+  await broker.start()
+  return broker
+}
+
+/** @param {number} port */
+async function listening(port) {
+  for (;;) {
+    const socket = connect(port, '127.0.0.1')
+    const isOpen = await new Promise((resolve) => {
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    })
+    socket.destroy()
+    if (isOpen) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
