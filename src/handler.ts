@@ -17,14 +17,9 @@ export type SseHandler<
 > = (stream: SseStream<Events>, ...args: Arguments) => MaybePromise<Source<Events> | Ignored>
 
 // What `subscribe`, `send` and a framework's own answers return.
-// biome-ignore lint/suspicious/noConfusingVoidType: a handler may return nothing.
 type Ignored =
-  | void
-  | undefined
-  | null
-  | boolean
-  | { readonly headersSent: boolean }
-  | ((...args: never) => unknown)
+  // biome-ignore lint/suspicious/noConfusingVoidType: a handler may return nothing.
+  void | undefined | null | boolean | { readonly headersSent: boolean } | ((...args: never) => unknown)
 
 /** Throws `SseError` `ERR_SSE_HANDLER` for what is no function. */
 export function checkHandler(handler: unknown): void {
