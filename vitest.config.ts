@@ -3,9 +3,9 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: [],
+    // Mostly they wait for servers and browsers: there is work for every core.
+    maxWorkers: '100%',
     // Real servers and browsers: a hang must be named, not waited for.
     testTimeout: 20_000,
-    typecheck: { enabled: false },
   },
 })
