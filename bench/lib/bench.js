@@ -1,9 +1,9 @@
 import { CLIENT_CORE, SERVER_CORE, start } from './child.js'
 
 /** Starts a server of one contender: a benchmark's `server.js`, which calls `serve`. */
-export async function startServer(url, contender, { options = {}, nodeFlags = [] } = {}) {
+export async function startServer(url, contender, { options = {}, nodeFlags = [], core = SERVER_CORE } = {}) {
   const args = [contender, JSON.stringify(options)]
-  const child = start(url, { core: SERVER_CORE, args, nodeFlags })
+  const child = start(url, { core, args, nodeFlags })
   return new Server(child, await child.ask('port'))
 }
 

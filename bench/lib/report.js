@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { isPinned } from './child.js'
 
-const PEERS = ['better-sse', 'eventsource-encoder', 'hono', '@hono/node-server']
+const PEERS = [
+  'better-sse',
+  'eventsource-encoder',
+  'hono',
+  '@hono/node-server',
+  'fastify',
+  '@fastify/sse',
+  'express',
+]
 
 /** Prints what the figures were taken with. */
 export function printSetting(title) {

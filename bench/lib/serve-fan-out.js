@@ -13,7 +13,7 @@ function nextEvent() {
 
 /** Serves the contender that the parent has named: all its clients follow one topic. */
 export async function serveFanOut(contenders) {
-  const { createServer, publish } = contenders[contender]()
+  const { createServer, publish } = await contenders[contender]()
   await serve(
     {
       /** Publishes `perTurn` events at once, every `interval` ms. Returns the number of the newest event. */
@@ -24,6 +24,16 @@ export async function serveFanOut(contenders) {
           for (let j = 0; j < perTurn; j++) published.push([publish(nextEvent()), newest])
         }
         for (const [id, number] of published) ids.set(number, await id)
+        return newest
+      },
+
+      /** Publishes as fast as `window` that are on their way allow. Returns the same. */
+      async flood(_streams, { count, window }) {
+        let left = count
+        const publishOn = async () => {
+          while (left-- > 0) await publish(nextEvent())
+        }
+        await Promise.all(Array.from({ length: window }, publishOn))
         return newest
       },
 

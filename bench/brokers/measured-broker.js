@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs'
+import { createClient } from 'redis'
+import { freePort, launchNats, launchRedis } from '../../test/support/broker.js'
+
+// Ticks of the kernel's clock in a second: 100 on every Linux of today.
+const TICKS = 100
+
+/** A Redis and a NATS server for a run, which count what they are asked. Their addresses are told to all processes. */
+export async function launchBrokers() {
+  const monitor = await freePort()
+  const [redis, nats] = await Promise.all([
+    launchRedis(),
+    launchNats(`http: "127.0.0.1:${monitor}"\njetstream: {}`),
+  ])
+  process.env.REDIS_URL = `redis://127.0.0.1:${redis.port}`
+  process.env.NATS_URL = `127.0.0.1:${nats.port}`
+  const client = createClient({ url: process.env.REDIS_URL })
+  await client.connect()
+  return {
+    Redis: { cpu: () => cpuOf(redis.pid), counts: () => commandsOf(client) },
+    JetStream: { cpu: () => cpuOf(nats.pid), counts: () => messagesOf(monitor) },
+    async end() {
+      client.destroy()
+      await Promise.all([redis.end(), nats.end()])
+    },
+  }
+}
+
+/** CPU time of a process, in µs: user and system. */
+function cpuOf(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ')
+  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS
+}
+
+/** How often each command was called, but the question itself. */
+async function commandsOf(client) {
+  const stats = await client.info('commandstats')
+  const counts = [...stats.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)].map(([, name, calls]) => [
+    name,
+    Number(calls),
+  ])
+  return Object.fromEntries(counts.filter(([name]) => name !== 'info'))
+}
+
+/** Messages to the server and from it; what it says of itself once a second is among these. */
+async function messagesOf(monitor) {
+  const response = await fetch(`http://127.0.0.1:${monitor}/varz`)
+  const { in_msgs, out_msgs } = await response.json()
+  return { in: in_msgs, out: out_msgs }
+}
