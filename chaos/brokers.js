@@ -1,4 +1,5 @@
 import { connect } from '@nats-io/transport-node'
+import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { jetstreamLog } from 'spillway/nats'
 import { redisLog } from 'spillway/redis'
@@ -7,6 +8,7 @@ import { launchNats, launchRedis } from '../test/support/broker.js'
 // What lies between the processes: how it is started, and the log of a process on it.
 
 const publishTimeout = 30_000
+const redisOptions = { key: 'chaos', publishTimeout, maxEntries: 1_000_000 }
 
 export const brokers = {
   redis: {
@@ -14,8 +16,13 @@ export const brokers = {
     openLog(port) {
       const client = createClient({ url: `redis://127.0.0.1:${port}` })
       client.on('error', () => {})
-      return redisLog(client, { key: 'chaos', publishTimeout, maxEntries: 1_000_000 })
+      return redisLog(client, redisOptions)
     },
+  },
+
+  ioredis: {
+    launch: launchRedis,
+    openLog: (port) => redisLog(new Redis({ port: Number(port), lazyConnect: true }), redisOptions),
   },
 
   jetstream: {

@@ -113,7 +113,8 @@ function openIoRedis(
     enableOfflineQueue: false,
     // A command that was sent may have been done: sent again, it would be done twice.
     autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: null,
+    // What waits for an answer fails when the connection is lost, and not only when the time for it is over.
+    maxRetriesPerRequest: 0,
     retryStrategy: backoff,
   }
   const own = client.duplicate(overrides as never) as OwnIoRedis
