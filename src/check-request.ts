@@ -3,8 +3,8 @@ import type { NodeRequest } from './negotiate.ts'
 
 /** Throws `SseError` `ERR_SSE_REQUEST` for what is no request of Node. */
 export function checkRequest(request: NodeRequest): void {
-  // A web `Request` has headers and a method too.
-  const isNodes = typeof request?.headers === 'object' && !('get' in request.headers)
+  // A web `Request` has headers and a method too. A client may send a header that is named `get`.
+  const isNodes = typeof request?.headers === 'object' && typeof request.headers.get !== 'function'
   if (isNodes && typeof request.method === 'string') return
   refuse(request, 'the request of node:http or node:http2')
 }

@@ -226,6 +226,15 @@ describe('negotiation', () => {
     expect(client.body).toContain('accept text/event-stream.\n')
   })
 
+  it.each<Protocol>(['http', 'h2c'])(
+    'serves a client that sends a header named get over %s',
+    async (protocol) => {
+      const { client, stream } = await open({}, { headers: { get: '1' } }, { protocol })
+      expect(stream.closed).toBe(false)
+      await client.until(':\n')
+    },
+  )
+
   it('reads where the client stopped', async () => {
     const { stream } = await open({}, { headers: { 'last-event-id': Buffer.from('é1').toString('latin1') } })
     expect(stream.lastEventId).toBe('é1')

@@ -75,6 +75,12 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       },
     )
 
+    it('serves a client that sends a header named get', async () => {
+      const { client } = await open((stream) => stream.send({ data: 'hello' }), { headers: { get: '1' } })
+      expect(client.status).toBe(200)
+      await client.until('data: hello\n\n')
+    })
+
     it('lets who accepts no stream go on, or refuses it (rule 18)', async () => {
       const { client } = await open(() => {}, { headers: { accept: 'application/json' } })
       await client.ended
