@@ -10,9 +10,10 @@ export function checkResponse(response: NodeResponse): void {
     const message = `Expected the response of node:http or node:http2, not ${describe(response)}.`
     throw new SseError('ERR_SSE_RESPONSE', message)
   }
-  if (isGone(response)) return
+  // Before all else: once it has finished, what has ended is gone too.
   if (response.writableEnded)
     throw new SseError('ERR_SSE_RESPONSE', 'The response has ended: another handler answered.')
+  if (isGone(response)) return
   if (response.headersSent) {
     throw new SseError(
       'ERR_SSE_HEAD_SENT',

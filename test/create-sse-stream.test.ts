@@ -298,6 +298,19 @@ describe('ends', () => {
     },
   )
 
+  it.each<Protocol>(['http', 'h2c'])(
+    'takes a response over %s that was cut, and not ended, for a client that left first (rule 29)',
+    async (protocol) => {
+      const made = deferred<SseStream>()
+      const { port } = await serve((req, res) => {
+        res.once('close', () => made.resolve(createSseStream(req, res)))
+        res.destroy()
+      }, protocol)
+      connectOnly(protocol, port)
+      expect(await made.promise).toMatchObject({ closed: true, closeReason: 'client' })
+    },
+  )
+
   it('notices that a client left whose pipelined request still waits', async () => {
     const second = deferred<SseStream>()
     const { port } = await serve((req, res) => {
@@ -438,6 +451,22 @@ describe('bad input', () => {
       createSseStream(req, res)
     })
     expect(client).toEqual(code('ERR_SSE_RESPONSE'))
+  })
+
+  it.each<Protocol>(['http', 'h2c'])('refuses it over %s also once it has finished', async (protocol) => {
+    const thrown = deferred<unknown>()
+    const { port } = await serve((req, res) => {
+      res.once('close', () => {
+        try {
+          thrown.resolve(createSseStream(req, res))
+        } catch (error) {
+          thrown.resolve(error)
+        }
+      })
+      res.end('done')
+    }, protocol)
+    await get(protocol, port)
+    expect(await thrown.promise).toEqual(code('ERR_SSE_RESPONSE'))
   })
 
   it('refuses options before anything is sent', async () => {
