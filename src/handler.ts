@@ -29,7 +29,7 @@ export function checkHandler(handler: unknown): void {
 
 /**
  * Calls a handler and sends what it returns. Resolves when it has come to its end. Throws and rejects with what it
- * fails with; the stream is destroyed then.
+ * fails with, or an error where that is nothing; the stream is destroyed then.
  */
 export function runHandler<Arguments extends readonly unknown[]>(
   stream: SseStream,
@@ -39,8 +39,7 @@ export function runHandler<Arguments extends readonly unknown[]>(
   try {
     return sendReturned(stream, handler(stream, ...args))
   } catch (error) {
-    stream.destroy(error)
-    throw error
+    throw failed(stream, error)
   }
 }
 
@@ -53,7 +52,13 @@ async function sendReturned(stream: SseStream, returned: unknown): Promise<void>
   } catch (error) {
     // A lost client is not an error, and neither is what its signal has stopped.
     if (stream.closed && (error as Error | undefined)?.name === 'AbortError') return
-    stream.destroy(error)
-    throw error
+    throw failed(stream, error)
   }
+}
+
+// What is thrown may be nothing, which frameworks take for no failure at all.
+function failed(stream: SseStream, failure: unknown): unknown {
+  const error = failure || new Error(`The handler of an event stream failed with ${describe(failure)}.`)
+  stream.destroy(error)
+  return error
 }

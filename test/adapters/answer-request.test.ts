@@ -385,12 +385,16 @@ describe('a client that leaves', () => {
     expect(await failAfterLeaving(fail)).toEqual({ resolved: true, isHeadSent: true })
   })
 
-  it.each([named('Error'), named('TimeoutError'), undefined, null, 'a text'])(
+  it.each([named('Error'), named('TimeoutError'), 'a text'])(
     'hides no failure that is no abort: %s',
     async (failure) => {
       expect(await failAfterLeaving(() => failure)).toEqual({ rejected: failure, isHeadSent: true })
     },
   )
+
+  it.each([undefined, null, 0, ''])('makes an error of a failure with %j', async (failure) => {
+    expect(await failAfterLeaving(() => failure)).toEqual({ rejected: expect.any(Error), isHeadSent: true })
+  })
 
   it('has the source closed that a handler returns too late', async () => {
     const made = deferred<SseStream>()

@@ -174,6 +174,13 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       expect(errors).toEqual([expect.objectContaining({ message: 'secret of the handler' })])
     })
 
+    it.each([undefined, null, 0, ''])('has the framework answer a failure with %j too', async (failure) => {
+      const { client, errors } = await open(() => Promise.reject(failure))
+      await client.ended
+      expect(client.status).toBe(500)
+      expect(errors).toEqual([expect.any(Error)])
+    })
+
     it('ends the stream when a handler fails later, and tells the framework but not the client', async () => {
       const ready = deferred<void>()
       const { made, handler } = holding()
