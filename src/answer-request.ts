@@ -10,11 +10,23 @@ import { LateTransport } from './transports/late.ts'
 import { type NodeResponse, nodeTransport } from './transports/node.ts'
 import { flushAfterTurn } from './turn.ts'
 
+/** What a framework has to do with an answer whose head leaves later than its handler is called. */
+export interface AnswerHooks {
+  /** Whether the handler has answered by itself, though nothing has left yet. */
+  isAnswered?(): boolean
+  /** Called when the head has left. */
+  onHead?(): void
+  /**
+   * Told what a middleware's own `writeHead` throws: the response is still to be answered, and the handler may have come
+   * to its end.
+   */
+  onHeadError(error: unknown): void
+}
+
 /**
  * Answers a request of Node with the stream of a handler. Resolves with false, and nothing was sent, when the client
  * does not accept a stream; with true when the handler has come to its end. Rejects with what the handler fails with:
- * when the head has not left, the response is still to be answered. So it is when a middleware's own `writeHead` throws,
- * which is said to `onHeadError`, because the handler may have come to its end; by default the connection is cut.
+ * when the head has not left, the response is still to be answered. Without hooks, one whose head fails is cut.
  *
  * Throws `SseError`: `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEAD_SENT`.
  */
@@ -24,7 +36,7 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   settings: Settings,
   handler: SseHandler<Arguments>,
   args: Arguments,
-  onHeadError: (error: unknown) => void = () => nodeTransport(response).destroy(),
+  hooks: AnswerHooks = { onHeadError: () => nodeTransport(response).destroy() },
 ): Promise<boolean> {
   checkRequest(request)
   checkResponse(response)
@@ -33,9 +45,9 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   if (request.method === 'HEAD') return answerHead(response, settings)
   const transport = new LateTransport(() => {
     try {
-      return open(response, settings, () => stream.destroy())
+      return open(response, settings, hooks, () => stream.destroy())
     } catch (error) {
-      queueMicrotask(() => onHeadError(error))
+      queueMicrotask(() => hooks.onHeadError(error))
       throw error
     }
   })
@@ -62,10 +74,12 @@ function answerHead(response: NodeResponse, settings: Settings): true {
   return true
 }
 
-function open(response: NodeResponse, settings: Settings, answeredItself: () => void) {
+function open(response: NodeResponse, settings: Settings, hooks: AnswerHooks, answeredItself: () => void) {
+  const isAnswered = response.headersSent || hooks.isAnswered?.()
   // Otherwise the stream would say that its client has left.
-  if (response.headersSent) queueMicrotask(answeredItself)
-  if (response.headersSent || isGone(response)) return undefined
+  if (isAnswered) queueMicrotask(answeredItself)
+  if (isAnswered || isGone(response)) return undefined
   sendHead(response, settings)
+  hooks.onHead?.()
   return nodeTransport(response)
 }

@@ -29,8 +29,9 @@ export function sse<Events extends EventMap = AnyEvents>(
   checkHandler(handler)
   const settings = resolveOptions(options)
   return async (request, response, next) => {
+    const hooks = { onHeadError: next }
     try {
-      const isAnswered = await answerRequest(request, response, settings, handler, [request, response], next)
+      const isAnswered = await answerRequest(request, response, settings, handler, [request, response], hooks)
       if (!isAnswered) next()
     } catch (error) {
       next(error)

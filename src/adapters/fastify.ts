@@ -22,7 +22,7 @@ import { resolveOptions, type Settings, type SseStreamOptions } from '../options
 import type { SseStream } from '../stream.ts'
 import { NOT_ACCEPTABLE, streamHeaders } from '../transports/head.ts'
 import { streamsOf } from './fastify/plugin.ts'
-import { StreamBody } from './fastify/stream-body.ts'
+import { type AnyReply, StreamBody } from './fastify/stream-body.ts'
 
 export { spillwayPlugin } from './fastify/plugin.ts'
 
@@ -43,7 +43,7 @@ export { spillwayPlugin } from './fastify/plugin.ts'
  *
  * Hooks run as for any answer, `onSend` before the handler. A request that does not accept a stream is a 406 of
  * Fastify's error handler. So is what the handler fails with; once the head has left, the stream is destroyed and the
- * error goes to `request.log.error`.
+ * error goes to `request.log.error`. An async route that calls it returns what it returns.
  *
  * Throws `SseError`: `ERR_SSE_HANDLER`, `ERR_SSE_OPTION`.
  */
@@ -69,16 +69,12 @@ export function sse<
   return (request, reply) => {
     if (!acceptsEventStream(request.headers.accept)) throw notAcceptable(reply)
     if (request.method === 'HEAD') return sendHeadOf(reply, settings)
-    const body: StreamBody = new StreamBody(reply.raw, () => {
+    const body = new StreamBody(reply, (hooks) => {
       reply.removeHeader('Content-Type') // the answer to an error has another
       const late = withHeadersOf(reply, settings)
-      answerRequest(request.raw, reply.raw, late, opened, [request, reply], fail).catch(fail)
+      return answerRequest(request.raw, reply.raw, late, opened, [request, reply], hooks)
     })
-    const fail = (error: unknown) => {
-      if (reply.raw.headersSent) request.log.error({ err: error }, 'An event stream was ended by an error.')
-      else body.fail(error)
-    }
-    sendBody(reply, body)
+    return sendBody(reply, body)
   }
 }
 
@@ -96,11 +92,10 @@ type RouteArguments<
   reply: FastifyReply<Route, Server, RawRequest, RawReply, Config, Schema, Types>,
 ]
 
-type AnyReply = FastifyReply<RouteGenericInterface, RawServerBase>
-
-function sendBody(reply: AnyReply, body: Readable): void {
+// An async route returns the reply: what returns nothing has Fastify send nothing.
+function sendBody(reply: AnyReply, body: Readable): AnyReply {
   // Compression goes by the type.
-  reply.type('text/event-stream').send(body)
+  return reply.type('text/event-stream').send(body)
 }
 
 /** The options of one answer. Its headers are read when the head leaves: until then the handler may add to the reply's. */
@@ -109,7 +104,6 @@ function withHeadersOf(reply: AnyReply, settings: Settings): Settings {
     ...settings,
     get headers() {
       copyHeaders(reply)
-      reply.hijack()
       return settings.headers
     },
   }
@@ -121,12 +115,12 @@ function copyHeaders(reply: AnyReply): void {
   }
 }
 
-function sendHeadOf(reply: AnyReply, settings: Settings): void {
+function sendHeadOf(reply: AnyReply, settings: Settings): AnyReply {
   copyHeaders(reply)
   for (const [name, value] of Object.entries(streamHeaders(reply.raw, settings.headers))) {
     reply.removeHeader(name).header(name, value)
   }
-  reply.code(settings.status).send(Readable.from([]))
+  return reply.code(settings.status).send(Readable.from([]))
 }
 
 // RFC 9110 15.5.7. `status` and `expose` are how Nest knows an error of HTTP.

@@ -36,9 +36,9 @@ export function sse<Events extends EventMap = AnyEvents>(
   }
   return async (context, next) => {
     const { req, res } = context
-    const onHeadError = (error: unknown) => context.onerror(error as Error)
+    const hooks = { onHeadError: (error: unknown) => context.onerror(error as Error) }
     try {
-      const isAnswered = await answerRequest(req, res, settings, takeOver, [context], onHeadError)
+      const isAnswered = await answerRequest(req, res, settings, takeOver, [context], hooks)
       if (!isAnswered) return next() // without await: what that fails with is not ours
       if (!context.headerSent) res.statusCode = settings.status // a logger may read it before the head leaves
     } catch (error) {

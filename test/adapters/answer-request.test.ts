@@ -35,11 +35,11 @@ async function serveHandler(handler: AnyHandler, { options, protocol, prepare, o
   const outcome = deferred<Outcome>()
   const served = await serve(async (request, response) => {
     await prepare?.(request, response)
-    const onError = onHeadError && ((error: unknown) => onHeadError(error, response))
+    const hooks = onHeadError && { onHeadError: (error: unknown) => onHeadError(error, response) }
     const settings = resolveOptions(options)
     const args = [request, response] as const
     try {
-      const resolved = await answerRequest(request, response, settings, handler as never, args, onError)
+      const resolved = await answerRequest(request, response, settings, handler as never, args, hooks)
       outcome.resolve({ resolved, isHeadSent: response.headersSent })
       if (!resolved) response.end('something else')
     } catch (rejected) {

@@ -256,6 +256,39 @@ describe('what goes wrong before the head has left', () => {
     expect(log.error).toContainEqual(expect.objectContaining({ code: 'ERR_SSE_RESPONSE' }))
   })
 
+  it('may be a head that something of the application does not let pass', async () => {
+    const { fastify, log } = logging()
+    const failure = new Error('no cookie can be made of it')
+    fastify.addHook('onRequest', async (_request, { raw }) => {
+      const { writeHead } = raw
+      raw.writeHead = () => {
+        raw.writeHead = writeHead
+        throw failure
+      }
+    })
+    fastify.get(
+      '/stream',
+      sse(() => {}),
+    )
+    const client = await ask(await listen(fastify))
+    await client.ended
+    expect([client.status, JSON.parse(client.body).message]).toEqual([500, failure.message])
+    expect([log.warn, log.error]).toEqual([[], [failure]])
+  })
+
+  it('may be a head that a hook has sent: Fastify cuts it off', async () => {
+    const { fastify, log } = logging()
+    fastify.addHook('onRequest', async (_request, reply) => void reply.raw.write('too early'))
+    fastify.get(
+      '/stream',
+      sse(() => expect.unreachable()),
+    )
+    const client = await ask(await listen(fastify))
+    expect(await client.ended).toBe('cut')
+    expect(client.body).toBe('too early')
+    expect(log.warn).toContainEqual(expect.objectContaining({ code: 'ERR_SSE_HEAD_SENT' }))
+  })
+
   it('may be none: a hook that puts another body in its place has the word', async () => {
     const { fastify, log } = logging()
     fastify.addHook('onSend', async (_request, reply, payload) => {
@@ -318,6 +351,35 @@ describe('a client that gets no stream', () => {
     expect([log.warn, log.error]).toEqual([[], []])
   })
 
+  it.each<[string, () => unknown, unknown[]]>([
+    ['', () => {}, []],
+    [
+      ', and what the handler fails with then is logged',
+      fail,
+      [expect.objectContaining({ message: 'late' })],
+    ],
+  ])('is answered by the handler itself, however long hooks take%s', async (_and, goOn, errors) => {
+    const { fastify, log } = logging()
+    const { made, handler } = holding()
+    fastify.addHook('onSend', async () => {
+      for (let turns = 0; turns < 3; turns++) await turn()
+    })
+    fastify.get(
+      '/stream',
+      sse(async (stream, _request, reply) => {
+        handler(stream)
+        await undefined
+        reply.code(403).send({ error: 'not for you' })
+        goOn()
+      }),
+    )
+    const client = await ask(await listen(fastify))
+    expect(await client.ended).toBe('end')
+    expect([client.status, client.body]).toEqual([403, '{"error":"not for you"}'])
+    expect((await made).closed).toBe(true)
+    expect([log.warn, log.error]).toEqual([[], errors])
+  })
+
   it('is answered with the status of what the handler throws, whatever hooks take their time', async () => {
     const { fastify, log } = logging()
     fastify.addHook('onSend', async () => void (await turn()))
@@ -355,6 +417,30 @@ describe('a client that gets no stream', () => {
     await expect(answer).rejects.toThrow('socket hang up')
     await sent.promise
     expect(calls).toBe(0)
+    expect([log.warn, log.error]).toEqual([[], []])
+  })
+})
+
+describe('an async route that returns what the handler returns', () => {
+  async function open(handler: Parameters<typeof sse>[0]) {
+    const { fastify, log } = logging()
+    const answer = sse(handler)
+    fastify.get('/stream', async (request, reply) => answer(request, reply))
+    return { log, client: await ask(await listen(fastify), {}) }
+  }
+
+  it('answers with the stream', async () => {
+    const { client, log } = await open(() => ['to', 'be'])
+    expect(await client.ended).toBe('end')
+    expect(parseEvents(client.body).map(({ data }) => data)).toEqual(['to', 'be'])
+    expect([log.warn, log.error]).toEqual([[], []])
+  })
+
+  it('answers what the handler throws with its status', async () => {
+    const { client, log } = await open(() => {
+      throw Object.assign(new Error('not for you'), { statusCode: 403 })
+    })
+    expect(client.status).toBe(403)
     expect([log.warn, log.error]).toEqual([[], []])
   })
 })
@@ -702,6 +788,10 @@ function holding() {
 function cookiesOf({ headers }: Client): string[] {
   const cookies = [headers['set-cookie'] ?? []].flat()
   return cookies.map((each) => each.split(';')[0] ?? '').sort()
+}
+
+function fail(): never {
+  throw new Error('late')
 }
 
 function isStream(payload: unknown): payload is Readable {
