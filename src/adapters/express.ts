@@ -29,12 +29,19 @@ export function sse<Events extends EventMap = AnyEvents>(
   checkHandler(handler)
   const settings = resolveOptions(options)
   return async (request, response, next) => {
-    const hooks = { onHeadError: next }
+    let isTold = false
+    // Once: a handler may fail because its head has.
+    const fail = (error: unknown) => {
+      if (isTold) return
+      isTold = true
+      next(error)
+    }
+    const hooks = { onHeadError: fail }
     try {
       const isAnswered = await answerRequest(request, response, settings, handler, [request, response], hooks)
       if (!isAnswered) next()
     } catch (error) {
-      next(error)
+      fail(error)
     }
   }
 }

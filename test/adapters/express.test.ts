@@ -294,6 +294,24 @@ describe.each(frameworks)('%s', (_name, framework) => {
       expect(seen).toEqual([failure])
     })
 
+    it('go to next once, also when a handler fails because its head has', async () => {
+      const seen: unknown[] = []
+      const failure = new Error('of the head')
+      const { port } = await serve(async (request, response) => {
+        response.writeHead = () => {
+          throw failure
+        }
+        const handler = sse(async (stream) => {
+          await once(stream, 'close')
+          throw new Error('of the handler')
+        })
+        await handler(request as express.Request, response as express.Response, (error) => seen.push(error))
+        response.destroy()
+      })
+      await expect(get('http', port)).rejects.toThrow('socket hang up')
+      expect(seen).toEqual([failure])
+    })
+
     it('without an error handler are a 500 before the head, and a cut body after it', async () => {
       const app = framework()
       app.set('env', 'test')
