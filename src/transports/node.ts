@@ -30,6 +30,8 @@ export class ResponseTransport implements Transport {
   // The response of `node:http2` has the same methods.
   protected readonly response: ServerResponse
   protected owner: TransportOwner | undefined
+  // What goes on when there is room. Undefined: nobody listens for that yet.
+  #goOn: (() => void) | undefined
 
   constructor(response: NodeResponse) {
     this.response = response as ServerResponse
@@ -75,8 +77,16 @@ export class ResponseTransport implements Transport {
     return hasRoom
   }
 
+  // One listener for all waits: compression puts it on a stream of its own, from where it cannot be taken away again.
   protected onceDrained(goOn: () => void): void {
-    this.response.once('drain', goOn)
+    if (!this.#goOn) this.response.on('drain', () => this.#drained())
+    this.#goOn = goOn
+  }
+
+  #drained(): void {
+    const goOn = this.#goOn
+    this.#goOn = nothingWaits // what waited holds a frame
+    goOn?.()
   }
 
   // A large frame goes in pieces: otherwise a client that is slow with it could not be told from one that has stalled.
@@ -94,6 +104,8 @@ export class ResponseTransport implements Transport {
     if (this.#writeFrom(bytes, at)) this.owner?._room()
   }
 }
+
+function nothingWaits(): void {}
 
 const pipelined = new WeakMap<Socket, Set<() => void>>()
 

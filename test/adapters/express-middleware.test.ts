@@ -11,14 +11,14 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import session from 'express-session'
 import helmet from 'helmet'
 import morgan from 'morgan'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { sse } from '../../src/adapters/express.ts'
 import type { SseHandler } from '../../src/handler.ts'
 import type { SseStream } from '../../src/stream.ts'
 import { type Client, get } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred, serve } from '../support/serve.ts'
-import { closed } from '../support/streams.ts'
+import { closed, nextTurn } from '../support/streams.ts'
 
 const frameworks: ReadonlyArray<readonly [name: string, framework: typeof express]> = [
   ['Express 5', express],
@@ -108,6 +108,18 @@ describe('compression that is asked for all the same', () => {
     const events = parseEvents(await text(body))
     expect(events.map(({ id }) => Number(id))).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
     expect(new Set(events.map((event) => event.data))).toEqual(new Set([data]))
+  })
+
+  it('keeps no listener for each time that it was full', async () => {
+    const warning = vi.fn()
+    process.on('warning', warning)
+    onTestFinished(() => void process.off('warning', warning))
+    const body = await serveCompressed(function* () {
+      for (let id = 1; id <= 100; id++) yield { id, data: 'x'.repeat(50_000) }
+    })
+    expect(parseEvents(await text(body))).toHaveLength(100)
+    await nextTurn()
+    expect(warning).not.toHaveBeenCalled()
   })
 })
 
