@@ -51,6 +51,8 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     body.once('end', () => this.#over('end'))
     body.once('error', () => this.#over('cut'))
     body.once('close', () => this.#over('cut'))
+    // That of an answer without one may have ended before.
+    if (body.readableEnded) this.#over('end')
   }
 
   /** All events so far, taken or not. */

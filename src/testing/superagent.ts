@@ -4,6 +4,8 @@ import { type Answer, headersOf } from './answer.ts'
 
 /** A request of superagent or supertest that was not sent yet. */
 export interface SuperagentRequest {
+  get(header: string): unknown
+  set(header: string, value: string): unknown
   buffer(isBuffered: boolean): unknown
   parse(parser: (response: never, done: (error: Error | null, body: unknown) => void) => void): unknown
   end(callback: (error: unknown, response: SuperagentResponse | undefined) => void): unknown
@@ -26,6 +28,8 @@ export function superagentAnswer(request: SuperagentRequest, signal: AbortSignal
   return new Promise((resolve, reject) => {
     const over = new Promise<unknown>((end) => {
       request.buffer(true)
+      // Or it asks for compression, and what it unpacks has lost its connection before it ends.
+      if (!request.get('Accept-Encoding')) request.set('Accept-Encoding', 'identity')
       request.parse((response: IncomingMessage, done) => {
         response.once('end', () => done(null, ''))
         // It would flow before anybody listens, because the request counts its bytes.

@@ -10,6 +10,7 @@ import { createServer as createSecureServer } from 'node:https'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import compression from 'compression'
 import express from 'express'
 import fastify from 'fastify'
 import inject from 'light-my-request'
@@ -316,6 +317,28 @@ describe('openEvents', () => {
     const onlyHead = supertest(answering(() => {})).head('/')
     await using client = await openEvents(onlyHead)
     expect([client.status, await client.ended()]).toEqual([200, 'end'])
+  })
+
+  it.each([200, 204, 304])('sees the end of a %d without a body by supertest', async (status) => {
+    const request = supertest((_: IncomingMessage, response: ServerResponse) => {
+      response.writeHead(status).end()
+    }).get('/')
+    await using client = await openEvents(request)
+    expect([client.status, await client.ended()]).toEqual([status, 'end'])
+  })
+
+  it('tells an end from a cut where supertest would have asked for compression', async () => {
+    const app = express().use(compression())
+    app.get('/', (request, response) => {
+      const stream = createSseStream(request, response, { headers: { 'Cache-Control': 'no-cache' } })
+      stream.send({ data: request.headers['accept-encoding'] })
+      stream.close()
+    })
+    await using client = await openEvents(supertest(app).get('/'))
+    expect(await client.next()).toMatchObject({ data: 'identity' })
+    expect(await client.ended()).toBe('end')
+    await using own = await openEvents(supertest(app).get('/').set('Accept-Encoding', 'gzip'))
+    expect(await own.next()).toMatchObject({ data: 'gzip' })
   })
 
   it('takes what a handler of web requests answers later', async () => {
