@@ -1,12 +1,18 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect as connectTo, createServer, type Socket } from 'node:net'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { Hub } from '../../src/hub.ts'
 import { type JetStreamLogOptions, jetstreamLog, type NatsConnection } from '../../src/nats.ts'
 import { type Broker, startNats } from '../support/brokers.ts'
-import { fakeStream, settled } from '../support/streams.ts'
+import {
+  eventually,
+  follow,
+  join,
+  numbers,
+  openConnection,
+  openHub as openHubOn,
+  publish,
+  wayTo,
+} from '../support/nats-hub.ts'
 
 let broker: Broker
 let manager: JetStreamManager
@@ -15,7 +21,7 @@ let stream = ''
 
 beforeAll(async () => {
   broker = await startNats()
-  const connection = await join()
+  const connection = await join(broker.port)
   manager = await jetstreamManager(connection)
   return async () => {
     await connection.close()
@@ -88,7 +94,7 @@ test('a hub that begins during an outage begins after it', async () => {
 })
 
 test('a process that was cut off gets what it missed', async () => {
-  const way = await wayTo(broker)
+  const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
   const live = await follow(b)
   const [first] = await publish(a, [1])
@@ -103,7 +109,7 @@ test('a process that was cut off gets what it missed', async () => {
 })
 
 test('a process that was cut off for too long tells of a gap, and goes on with what is left', async () => {
-  const way = await wayTo(broker)
+  const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened(), { maxEvents: 5 }), await openHub(await opened(way.port))]
   const live = await follow(b)
   await publish(a, [1])
@@ -115,7 +121,7 @@ test('a process that was cut off for too long tells of a gap, and goes on with w
 })
 
 test('a process that was cut off while the stream was purged tells of a gap, though nothing comes', async () => {
-  const way = await wayTo(broker)
+  const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
   const live = await follow(b)
   way.cut()
@@ -127,7 +133,7 @@ test('a process that was cut off while the stream was purged tells of a gap, tho
 })
 
 test('a process that was cut off while nothing happened tells of none', async () => {
-  const way = await wayTo(broker)
+  const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
   const live = await follow(b)
   await publish(a, [1])
@@ -141,7 +147,7 @@ test('a process that was cut off while nothing happened tells of none', async ()
 })
 
 test('a client that comes back during an outage is served after it, from memory at once', async () => {
-  const way = await wayTo(broker)
+  const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port), { recentEvents: 2 })]
   const live = await follow(b)
   const ids = await publish(a, numbers(1, 6))
@@ -182,90 +188,10 @@ test('a shutdown during an outage does not wait for its end', async () => {
   await broker.start()
 })
 
-/** A connection that a test closes itself, and that comes back at once. */
-function join(port = broker.port): Promise<NatsConnection> {
-  return connect({ port, maxReconnectAttempts: -1, reconnectTimeWait: 20, reconnectJitter: 0 })
+function opened(port = broker.port): Promise<NatsConnection> {
+  return openConnection(port)
 }
 
-async function opened(port = broker.port): Promise<NatsConnection> {
-  const connection = await join(port)
-  onTestFinished(() => connection.close())
-  return connection
-}
-
-async function openHub(connection: NatsConnection, options: JetStreamLogOptions = {}): Promise<Hub> {
-  const hub = new Hub({ log: jetstreamLog(connection, { stream, ...options }) })
-  onTestFinished(() => hub.shutdown({ graceMs: 0 }))
-  await hub._log.ready
-  return hub
-}
-
-/** Resolves when the hub has been told of it too, which may be a moment later. */
-async function publish(hub: Hub, data: readonly unknown[]): Promise<string[]> {
-  const ids = await Promise.all(data.map((each) => hub.channel('a').publish({ data: each })))
-  const sequence = (place = '') => Number(place.split('-')[1])
-  await eventually(() => sequence(hub._log.head)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
-  return ids
-}
-
-async function follow(hub: Hub, lastEventId?: string) {
-  const client = fakeStream({ heartbeat: 0 }, lastEventId)
-  hub.subscribe(client.stream, ['a'])
-  await settled()
-  const blocks = () => client.transport.writes.join('').split('\n\n').slice(0, -1)
-  return {
-    get seen(): unknown[] {
-      return blocks().flatMap((block): unknown[] => {
-        if (block.includes('event: gap')) return ['gap']
-        const data = /^data: (.*)$/m.exec(block)?.[1]
-        if (data === undefined) return []
-        return [/^\d+$/.test(data) ? Number(data) : data]
-      })
-    },
-    get ids(): Array<string | undefined> {
-      return blocks().flatMap((block) => (/^data: /m.test(block) ? [/^id: (.*)$/m.exec(block)?.[1]] : []))
-    },
-  }
-}
-
-function numbers(from: number, to: number): number[] {
-  return Array.from({ length: to - from + 1 }, (_, i) => from + i)
-}
-
-/** A way to the broker that can be cut for one process alone. */
-async function wayTo({ port: target }: Broker) {
-  const sockets = new Set<Socket>()
-  let isCut = false
-  const server = createServer((near) => {
-    if (isCut) return void near.destroy()
-    const far = connectTo(target, '127.0.0.1')
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(from)
-      from.on('error', () => {}).on('close', () => to.destroy())
-      from.pipe(to)
-    }
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const cut = () => {
-    isCut = true
-    for (const socket of sockets) socket.destroy()
-    sockets.clear()
-  }
-  onTestFinished(() => {
-    cut()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
-  const mend = () => {
-    isCut = false
-  }
-  return { port, cut, mend }
-}
-
-/** What becomes true, on a busy machine in seconds. */
-function eventually<T>(what: () => T) {
-  return expect.poll(what, { timeout: 10_000, interval: 10 })
+function openHub(connection: NatsConnection, options: JetStreamLogOptions = {}): Promise<Hub> {
+  return openHubOn(connection, { stream, ...options })
 }
