@@ -179,7 +179,9 @@ export class Subscription implements Listener {
     const page = isLater ? await answer : (answer as Page)
     // A page that lacks a channel is read again with it.
     if (!this.#isReading || this.#late) return
-    if (page === 'gap') this.#jumpsTo = this.#owner._log.head
+    // Behind its head, a log has nothing to read; one that is closed says so by a gap.
+    if (page === 'gap' && !isLater && this.#place === this.#owner._log.head) this.#goLive()
+    else if (page === 'gap') this.#jumpsTo = this.#owner._log.head
     else if (page.entries.length === 0 && !isLater) this.#goLive()
     else await this.#send(page)
   }
@@ -221,7 +223,8 @@ export class Subscription implements Listener {
     const gap: Gap = { lastEventId: stream.lastEventId, reason }
     const hooks = new Set([...this.#followed.values()].map(({ onGap }) => onGap))
     // What is published while a snapshot is taken lies after the place to go on from: it follows the snapshot.
-    const hasSnapshot = await sendSnapshots(gap, stream, hooks, (snapshot) => this.#sendSnapshot(snapshot))
+    const send = (snapshot: Source) => (this.#isReading ? stream.sendAll(snapshot) : closeSource(snapshot))
+    const hasSnapshot = await sendSnapshots(gap, stream, hooks, send)
     // No policy drops it then.
     await stream.drained()
     if (!this.#isReading) return
@@ -229,10 +232,6 @@ export class Subscription implements Listener {
     else if (gapEvent) stream.send({ event: gapEvent, id, data: { reason } })
     this.#place = id
     this.#jumpsTo = undefined
-  }
-
-  #sendSnapshot(snapshot: Source): Promise<boolean> {
-    return this.#isReading ? this.stream.sendAll(snapshot) : closeSource(snapshot)
   }
 
   #passes({ event, channel }: LogEntry): boolean {

@@ -6,7 +6,7 @@ import { Hub } from '../src/hub.ts'
 import { type RedisClient, type RedisLogOptions, redisLog, redisPubSubLog } from '../src/redis.ts'
 import { type Broker, startRedis } from './support/brokers.ts'
 import { HubClient } from './support/hub-client.ts'
-import { fakeStream } from './support/streams.ts'
+import { fakeStream, settled } from './support/streams.ts'
 
 let broker: Broker
 let admin: Redis
@@ -216,6 +216,21 @@ describe('a gap', () => {
     client.lastEventId = id
     client.connect()
     expect(await seen(client, 1)).toEqual(['gap'])
+  })
+})
+
+describe('a log that is closed', () => {
+  it('is one gap for a client that comes back, which stays connected', async () => {
+    const hub = openHub()
+    const [start] = [await hub.channel('a').publish({ data: 0 }), await hub.channel('a').publish({ data: 1 })]
+    await hub._log.close()
+    const { stream, transport } = fakeStream({ heartbeat: 0 }, start)
+    let gaps = 0
+    // So that it ends, if it is told again and again.
+    hub.subscribe(stream, ['a'], { onGap: () => void (++gaps === 10 && stream.destroy()) })
+    await settled()
+    expect([gaps, stream.closed]).toEqual([1, false])
+    expect(transport.writes.join('')).toContain('event: gap')
   })
 })
 

@@ -13,6 +13,7 @@ import {
   publish,
   wayTo,
 } from '../support/nats-hub.ts'
+import { fakeStream, settled } from '../support/streams.ts'
 
 let broker: Broker
 let manager: JetStreamManager
@@ -174,6 +175,22 @@ test('a connection that its owner closes ends the log, and what waits is told at
   const next = new Hub({ log: jetstreamLog(connection, { stream }) })
   await expect(next.channel('a').publish({ data: 3 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
   expect(Date.now() - startedAt).toBeLessThan(3_000)
+})
+
+test('a client that comes to a log that is closed is told of one gap, and stays connected', async () => {
+  const connection = await opened()
+  const hub = await openHub(connection)
+  const [first] = await publish(hub, [1, 2])
+  await connection.close()
+  const { stream: client, transport } = fakeStream({ heartbeat: 0 }, first)
+  let gaps = 0
+  // So that it ends, if it is told again and again.
+  const onGap = () => void (++gaps === 10 && client.destroy())
+  hub.subscribe(client, ['a'], { onGap })
+  await settled()
+  expect([gaps, client.closed]).toEqual([1, false])
+  expect(transport.writes.join('')).toContain('event: gap')
+  expect((await follow(hub)).seen).toEqual([])
 })
 
 test('a shutdown during an outage does not wait for its end', async () => {
