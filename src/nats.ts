@@ -4,7 +4,7 @@ import { describe, SseError } from './errors.ts'
 import type { EventLog } from './logs/event-log.ts'
 import { JetStream } from './logs/jetstream.ts'
 import type { NatsConnection } from './remote/nats/client.ts'
-import { type RecentLimits, RemoteLog } from './remote/remote-log.ts'
+import { RemoteLog, type RemoteLogSettings } from './remote/remote-log.ts'
 
 export type { NatsConnection } from './remote/nats/client.ts'
 
@@ -81,7 +81,7 @@ const CHECKS: Record<keyof JetStreamLogOptions, Check> = {
 export function jetstreamLog(connection: NatsConnection, options: JetStreamLogOptions = {}): EventLog {
   checkConnection(connection)
   checkOptions(options, CHECKS)
-  const settings: JetStreamLogOptions & typeof DEFAULTS & RecentLimits = withDefaults(options, DEFAULTS)
+  const settings: JetStreamLogOptions & typeof DEFAULTS & RemoteLogSettings = withDefaults(options, DEFAULTS)
   const { stream, subjectPrefix = stream, publishTimeout, maxAge = MAX_AGE } = settings
   const duplicateWindow = Math.min(settings.duplicateWindow, maxAge)
   if (publishTimeout > duplicateWindow) {

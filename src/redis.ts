@@ -4,7 +4,7 @@ import { MemoryLog } from './logs/memory.ts'
 import { RedisPubSubLog } from './logs/redis-pubsub.ts'
 import { RedisStreams, type StreamSettings } from './logs/redis-streams.ts'
 import { checkClient, type RedisClient } from './remote/redis/connection.ts'
-import { type RecentLimits, RemoteLog } from './remote/remote-log.ts'
+import { RemoteLog, type RemoteLogSettings } from './remote/remote-log.ts'
 
 export type { IoRedisClient, NodeRedisClient, RedisClient } from './remote/redis/connection.ts'
 
@@ -39,7 +39,7 @@ export interface RedisPubSubLogOptions {
 }
 
 const MAX = Number.MAX_SAFE_INTEGER
-const DEFAULTS: StreamSettings & RecentLimits = {
+const DEFAULTS: StreamSettings & RemoteLogSettings = {
   key: 'spillway',
   maxEntries: 100_000,
   maxAge: 0,

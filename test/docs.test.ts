@@ -424,7 +424,7 @@ async function messagesOfEachChannel(names: readonly string[]): Promise<Map<stri
   await back.drained()
   back.destroy()
 
-  const log = new RemoteLog(new StrangeBroker(), { recentEvents: 1, recentBytes: 1 })
+  const log = new RemoteLog(new StrangeBroker(), { recentEvents: 1, recentBytes: 1, publishTimeout: 1 })
   new Hub({ log })
   await log.close()
   return messages

@@ -298,6 +298,18 @@ describe('an outage', () => {
     expect(reader.stream?.closed).toBe(false)
     reader.cut()
   })
+
+  it('from the beginning on is told to a publisher within its bound of time too', async () => {
+    const own = await startRedis()
+    await own.stop()
+    const hub = openHub({ publishTimeout: 100 }, nodeRedis(`redis://127.0.0.1:${own.port}`))
+    const failed = hub.channel('a').publish({ data: 1 })
+    await expect(failed).rejects.toMatchObject({
+      code: 'ERR_SSE_LOG',
+      message: expect.stringMatching('in time'),
+    })
+    expect(hub.state).toBe('connecting')
+  })
 })
 
 describe('what cannot work', () => {

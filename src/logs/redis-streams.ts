@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { SseError } from '../errors.ts'
 import type { Engine, EngineOwner, StoredEntry } from '../remote/engine.ts'
-import { attempt, isRefusal, unusable, within } from '../remote/redis/commands.ts'
+import { attempt, isRefusal, unusable } from '../remote/redis/commands.ts'
 import { openConnection, type RedisClient, type RedisConnection } from '../remote/redis/connection.ts'
 import { compareIds, isId } from '../remote/redis/ids.ts'
 import { CHANNEL, ofOneStream, RECORD, toEntries, toRecord } from '../remote/redis/replies.ts'
+import { within } from '../remote/within.ts'
 import { Waiters } from '../waiters.ts'
 
 export interface StreamSettings {

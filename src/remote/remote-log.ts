@@ -7,11 +7,14 @@ import type { Engine, EngineOwner, StoredEntry } from './engine.ts'
 import { Recent } from './recent.ts'
 import { decodeRecord, type EventRecord, encodeRecord, toEvent } from './record.ts'
 import { SharedReads } from './shared-reads.ts'
+import { within } from './within.ts'
 
-/** How much of the log a process keeps to itself, so that clients who come back cost the broker nothing. */
-export interface RecentLimits {
+export interface RemoteLogSettings {
+  /** How much of the log a process keeps to itself, so that clients who come back cost the broker nothing. */
   readonly recentEvents: number
   readonly recentBytes: number
+  /** How long a publish waits for the log to begin, in ms. */
+  readonly publishTimeout: number
 }
 
 // A range of the broker's is read in pages of so many entries.
@@ -23,16 +26,16 @@ export class RemoteLog implements EventLog, EngineOwner {
   ready: Promise<void> | undefined
   state: LogState = 'connecting'
   readonly #engine: Engine
-  readonly #recentEvents: number
+  readonly #settings: RemoteLogSettings
   readonly #recent: Recent
   readonly #reads: SharedReads
   readonly #told = new Waiters()
   #follower: LogFollower | undefined
 
-  constructor(engine: Engine, { recentEvents, recentBytes }: RecentLimits) {
+  constructor(engine: Engine, settings: RemoteLogSettings) {
     this.#engine = engine
-    this.#recentEvents = recentEvents
-    this.#recent = new Recent(recentEvents, recentBytes)
+    this.#settings = settings
+    this.#recent = new Recent(settings.recentEvents, settings.recentBytes)
     this.#reads = new SharedReads((after) => engine.range(after, RANGE))
   }
 
@@ -48,7 +51,7 @@ export class RemoteLog implements EventLog, EngineOwner {
     // What cannot be sent is not kept for others either.
     this.#follower?.entry('', channel, event, options)
     const record = encodeRecord(this.#record(event, options))
-    if (this.ready) await this.ready
+    if (this.ready) await within(Date.now() + this.#settings.publishTimeout, this.ready)
     return this.#engine.append(channel, record, options.idempotencyKey)
   }
 
@@ -95,7 +98,7 @@ export class RemoteLog implements EventLog, EngineOwner {
   }
 
   async #begin(): Promise<void> {
-    const newest = await this.#engine.open(this, this.#recentEvents)
+    const newest = await this.#engine.open(this, this.#settings.recentEvents)
     // Where what another program wrote lies behind all events, nothing here is at the newest place.
     if (this.head === '') this.head = newest
     this.#recent.begin(newest)

@@ -193,6 +193,20 @@ test('a client that comes to a log that is closed is told of one gap, and stays 
   expect((await follow(hub)).seen).toEqual([])
 })
 
+test('a publish before the broker was ever reached waits no longer than it may', async () => {
+  const way = await wayTo(broker.port)
+  const connection = await opened(way.port)
+  way.cut()
+  const hub = new Hub({ log: jetstreamLog(connection, { stream, publishTimeout: 200 }) })
+  onTestFinished(() => hub.shutdown({ graceMs: 0 }))
+  const late = hub.channel('a').publish({ data: 'late' })
+  await expect(late).rejects.toMatchObject({ code: 'ERR_SSE_LOG', message: expect.stringMatching('in time') })
+  expect(hub.state).toBe('connecting')
+  way.mend()
+  await hub._log.ready
+  expect(await publish(hub, [1])).toEqual([expect.stringMatching(/-1$/)])
+})
+
 test('a shutdown during an outage does not wait for its end', async () => {
   const hub = await openHub(await opened())
   await broker.stop()

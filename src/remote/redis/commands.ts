@@ -1,5 +1,6 @@
 import { SseError } from '../../errors.ts'
 import type { Waiters } from '../../waiters.ts'
+import { within } from '../within.ts'
 import type { RedisConnection } from './connection.ts'
 
 // The server did not do it, and may soon: it starts, or another one takes over.
@@ -50,15 +51,6 @@ export async function attempt<T>(
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
-}
-
-/** Rejects with `SseError` `ERR_SSE_LOG` when it is not done by the deadline. */
-export function within<T>(deadline: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = () => reject(new SseError('ERR_SSE_LOG', 'The broker did not answer in time.'))
-    const timer = setTimeout(late, Math.max(0, deadline - Date.now()))
-    work.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
 }
 
 function failed(cause: Error): SseError {
