@@ -72,8 +72,13 @@ export class JetStream implements Engine {
   }
 
   async range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
-    const deadline = Date.now() + this.#plan.publishTimeout
+    let deadline = Date.now() + this.#plan.publishTimeout
     for (let failure: unknown; ; ) {
+      // An outage is waited for, however long: the client stays connected.
+      if (!this.#link.isUp) {
+        await this.#link.settled()
+        deadline = Date.now() + this.#plan.publishTimeout
+      }
       const timeout = deadline - Date.now()
       if (this.#link.isClosed) throw gone()
       if (timeout <= 0) throw late(failure)

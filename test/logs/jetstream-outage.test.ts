@@ -207,6 +207,52 @@ test('a publish before the broker was ever reached waits no longer than it may',
   expect(await publish(hub, [1])).toEqual([expect.stringMatching(/-1$/)])
 })
 
+test('a client that comes back is served after an outage that is longer than a publish waits', async () => {
+  const way = await wayTo(broker.port)
+  const hub = await openHub(await opened(way.port), { recentEvents: 2, publishTimeout: 50 })
+  const ids = await publish(await openHub(await opened()), numbers(1, 9))
+  await eventually(() => hub._log.head).toBe(ids[8])
+  way.cut()
+  await eventually(() => hub.state).toBe('reconnecting')
+  const client = await follow(hub, ids[0])
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  expect(client.stream.closed).toBe(false)
+  way.mend()
+  await eventually(() => client.seen).toEqual(numbers(2, 9))
+})
+
+test('a page of which nothing is heard is asked for again', async () => {
+  let isLost = false
+  const way = await wayTo(broker.port, (text) => {
+    if (isLost || !text.includes('CONSUMER.MSG.NEXT')) return true
+    isLost = true
+    return false
+  })
+  const ids = await publish(await openHub(await opened()), numbers(1, 9))
+  const client = await follow(await openHub(await opened(way.port), { recentEvents: 2 }), ids[2])
+  await eventually(() => client.stream.closed || client.seen.length > 0).toBe(true)
+  expect(isLost).toBe(true)
+  expect(client.seen).toEqual(numbers(4, 9))
+})
+
+test.each(['CONSUMER.CREATE', 'CONSUMER.MSG.NEXT'])(
+  'a stream that is deleted in the middle of a page, before %s, is a gap',
+  async (subject) => {
+    let isArmed = false
+    const way = await wayTo(broker.port, async (text) => {
+      if (!isArmed || !text.includes(subject)) return
+      isArmed = false
+      await manager.streams.delete(stream)
+    })
+    const ids = await publish(await openHub(await opened()), numbers(1, 9))
+    const hub = await openHub(await opened(way.port), { recentEvents: 2 })
+    isArmed = true
+    const client = await follow(hub, ids[2])
+    await eventually(() => client.stream.closed || client.seen.length > 0).toBe(true)
+    expect(client.seen).toEqual(['gap'])
+  },
+)
+
 test('a shutdown during an outage does not wait for its end', async () => {
   const hub = await openHub(await opened())
   await broker.stop()

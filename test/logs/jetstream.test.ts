@@ -79,6 +79,39 @@ describe('several processes', () => {
   })
 })
 
+describe('a page of the broker', () => {
+  /** A log whose server says how large a message may be, and the sizes of the batches that it asks for. */
+  async function openReader(max_payload: number) {
+    const other = await connect({ port: broker.port })
+    onTestFinished(() => other.close())
+    Object.defineProperty(other, 'info', { value: { ...other.info, max_payload } })
+    const batches: number[] = []
+    const publish = other.publish.bind(other)
+    other.publish = (subject, payload, options) => {
+      if (subject.includes('CONSUMER.MSG.NEXT')) batches.push(JSON.parse(String(payload)).batch)
+      publish(subject, payload, options)
+    }
+    return { hub: await openHub({ recentEvents: 1 }, other), batches }
+  }
+
+  test('is asked for in batches that a server can hold for a connection, however large the messages', async () => {
+    const ids = await publish(await openHub(), numbers(1, 20))
+    const { hub, batches } = await openReader(8 * 1024 * 1024)
+    const client = await follow(hub, ['a'], ids[0])
+    await eventually(() => client.seen).toEqual(numbers(2, 20))
+    expect(batches).toEqual([4, 4, 4, 4, 3])
+  })
+
+  test('ends where it is large enough, and the next one begins there', async () => {
+    const ids = await publish(await openHub({ storage: 'memory' }), Array(14).fill('x'.repeat(900_000)))
+    const { hub } = await openReader(16 * 1024 * 1024)
+    const page = await hub._log.read(['a'], ids[0] as string, 100)
+    expect(page).toMatchObject({ entries: { length: 10 }, upTo: ids[10] })
+    const next = await hub._log.read(['a'], ids[10] as string, 100)
+    expect(next).toMatchObject({ entries: { length: 3 }, upTo: ids[13] })
+  })
+})
+
 describe('a channel', () => {
   test('has any name', async () => {
     const names = [

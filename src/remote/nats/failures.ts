@@ -13,8 +13,8 @@ export class LinkLost extends Error {
 export class NothingCame extends Error {
   override readonly name = 'NothingCame'
 
-  constructor() {
-    super('no message came')
+  constructor(cause?: unknown) {
+    super('no message came', { cause })
   }
 }
 
@@ -31,7 +31,9 @@ interface Failure {
 export function isTransient(error: unknown): boolean {
   const { name, status } = Object(error) as Failure
   const isOurs = name === 'LinkLost' || name === 'NothingCame'
-  return isOurs || name === 'TimeoutError' || isUnserved(error) || status === 503
+  // A stream that is deleted is created again.
+  const isPassing = name === 'TimeoutError' || name === 'StreamNotFoundError' || status === 503
+  return isOurs || isPassing || isUnserved(error)
 }
 
 /** Whether nobody serves a subject: no JetStream, or no stream with it. */
