@@ -53,7 +53,10 @@ export class JetStream implements Engine {
     void this.#follow()
     await this.#changed.until(() => this.#isOpen || this.#failure !== undefined || this.#link.isClosed)
     if (this.#failure !== undefined) throw unusable(this.#failure)
-    if (!this.#isOpen) throw gone()
+    if (!this.#isOpen) {
+      owner._state('closed')
+      throw gone()
+    }
     return placeOf(this.#creation, this.#last)
   }
 
@@ -128,9 +131,11 @@ export class JetStream implements Engine {
       onBroken: () => this.#unfollow(),
     })
     this.#follower = follower
-    await this.#link.during(() => follower.start(this.#last))
-    // The consumer may be one of a stream that was created in between.
+    await this.#link.during(() => follower.create(this.#last))
+    // The consumer may be one of a stream that was created in between: nobody listens to it before that is known.
     await this.#link.during(() => this.#look())
+    if (this.#follower !== follower) return
+    follower.listen()
     if (this.#last >= this.#newest) this.#ready()
   }
 
@@ -139,12 +144,15 @@ export class JetStream implements Engine {
     // The sequence of a stream that never held anything is 0, and its first is too.
     const oldest = Math.max(first, 1)
     const isFirst = this.#creation === ''
-    const isKept = creation === this.#creation && oldest <= this.#last + 1 && this.#last <= last
-    if (isKept) return
+    const isSame = creation === this.#creation
+    if (isSame && oldest <= this.#last + 1 && this.#last <= last) return
     this.#creation = creation
     this.#newest = last
-    if (isFirst) this.#last = Math.max(oldest, last - this.#recent + 1) - 1
-    else this.#lose(Math.min(oldest - 1, last))
+    // Of a server that lost its last messages, what is still there was told before.
+    const told = isFirst ? last - this.#recent : isSame ? this.#last : 0
+    const from = Math.min(Math.max(oldest - 1, told), last)
+    if (isFirst) this.#last = from
+    else this.#lose(from)
   }
 
   #lose(last: number): void {
@@ -155,14 +163,16 @@ export class JetStream implements Engine {
   #tell(message: Followed): void {
     const { sequence, pending } = message
     // Sequences are dense: what lies between was removed before it could be told.
-    if (this.#isOpen && sequence !== this.#last + 1) this.#lose(sequence - 1)
+    if (sequence !== this.#last + 1) this.#lose(sequence - 1)
     this.#last = sequence
     this.#owner?._entries([this.#toEntry(message, this.#creation)])
+    // What is not there any more at the end of what it begins with is lost to nobody.
+    if (pending === 0 && !this.#isOpen) this.#last = Math.max(sequence, this.#newest)
     if (pending === 0 || sequence >= this.#newest) this.#ready()
   }
 
   #rest(upTo: number): void {
-    if (this.#isOpen && upTo > this.#last) this.#lose(upTo)
+    if (upTo > this.#last) this.#lose(upTo)
     this.#ready()
   }
 

@@ -1,3 +1,4 @@
+import { cpSync, rmSync } from 'node:fs'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { Hub } from '../../src/hub.ts'
@@ -174,6 +175,7 @@ test('a connection that its owner closes ends the log, and what waits is told at
   await hub.shutdown({ graceMs: 0 })
   const next = new Hub({ log: jetstreamLog(connection, { stream }) })
   await expect(next.channel('a').publish({ data: 3 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+  expect(next.state).toBe('closed')
   expect(Date.now() - startedAt).toBeLessThan(3_000)
 })
 
@@ -221,6 +223,27 @@ test('a client that comes back is served after an outage that is longer than a p
   await eventually(() => client.seen).toEqual(numbers(2, 9))
 })
 
+test('a server that lost its last messages is a gap, and nothing comes twice', async () => {
+  const own = await startNats()
+  const hub = await openHub(await opened(own.port))
+  const live = await follow(hub)
+  await publish(hub, numbers(1, 5))
+  await own.stop('SIGTERM')
+  const copy = `${own.folder}-copy`
+  onTestFinished(() => rmSync(copy, { recursive: true }))
+  cpSync(own.folder, copy, { recursive: true })
+  await own.start()
+  await publish(hub, numbers(6, 8))
+  await eventually(() => live.seen).toEqual(numbers(1, 8))
+  await own.stop('SIGTERM')
+  await own.loseDisk()
+  cpSync(copy, own.folder, { recursive: true })
+  await own.start()
+  await publish(hub, [9])
+  await eventually(() => live.seen.at(-1)).toBe(9)
+  expect(live.seen).toEqual([...numbers(1, 8), 'gap', 9])
+})
+
 test('a page of which nothing is heard is asked for again', async () => {
   let isLost = false
   const way = await wayTo(broker.port, (text) => {
@@ -252,6 +275,32 @@ test.each(['CONSUMER.CREATE', 'CONSUMER.MSG.NEXT'])(
     expect(client.seen).toEqual(['gap'])
   },
 )
+
+test('a stream that is replaced while it is followed anew is told of once, with its own ids', async () => {
+  let isArmed = false
+  const replace = async () => {
+    const { config } = await manager.streams.info(stream)
+    await manager.streams.delete(stream)
+    await manager.streams.add(config)
+    return publish(await openHub(await opened()), numbers(11, 14))
+  }
+  let ids: string[] = []
+  const way = await wayTo(broker.port, async (text) => {
+    if (!isArmed || !text.includes('CONSUMER.CREATE')) return
+    isArmed = false
+    ids = await replace()
+  })
+  const connection = await opened(way.port)
+  const hub = await openHub(connection)
+  const live = await follow(hub)
+  await publish(hub, [1])
+  isArmed = true
+  await connection.reconnect()
+  await eventually(() => live.seen.at(-1)).toBe(14)
+  await eventually(() => hub.state).toBe('ready')
+  expect(live.seen).toEqual([1, 'gap', ...numbers(11, 14)])
+  expect(live.ids.slice(2)).toEqual(ids)
+})
 
 test('a shutdown during an outage does not wait for its end', async () => {
   const hub = await openHub(await opened())

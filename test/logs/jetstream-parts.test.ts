@@ -204,6 +204,29 @@ describe('a publisher', () => {
   })
 })
 
+describe('a log that begins', () => {
+  test('loses what the stream removed after the first of its events was told', async () => {
+    const { server, told, begun } = beginLog({ last: 5 })
+    await vi.advanceTimersByTimeAsync(0)
+    server.send('log.a', 'one', ackOf(1, 1, 4))
+    server.send('log.a', 'four', ackOf(4, 2, 1))
+    server.send('log.a', 'five', ackOf(5, 3, 0))
+    await begun
+    expect(told).toEqual(['s-1 one', 'lost up to s-3', 's-4 four', 's-5 five'])
+  })
+
+  test('loses nothing for want of the newest events, when they were removed before', async () => {
+    const { server, told, begun } = beginLog({ last: 5 })
+    await vi.advanceTimersByTimeAsync(0)
+    server.send('log.a', 'one', ackOf(1, 1, 1))
+    server.send('log.a', 'two', ackOf(2, 2, 0))
+    await begun
+    server.say({ 'Nats-Last-Consumer': '2', 'Nats-Last-Stream': '5' })
+    server.send('log.a', 'six', ackOf(6, 3, 0))
+    expect(told).toEqual(['s-1 one', 's-2 two', 's-6 six'])
+  })
+})
+
 describe('a log that is followed', () => {
   test('loses what the stream removed before it was told, and goes on behind it', async () => {
     const { server, told } = await startLog()
@@ -223,14 +246,20 @@ describe('a log that is followed', () => {
   })
 })
 
-async function startLog() {
-  const server = new FakeServer()
+interface ServerState {
+  readonly info?: object
+  readonly replicas?: number
+  readonly last?: number
+}
+
+function beginLog(state: ServerState = {}) {
+  const server = new FakeServer(state)
   const plan = { stream: 'log', subjectPrefix: 'log', publishTimeout: 5_000, wishes: {}, settings: {} }
   const told: string[] = []
   const engine = new JetStream(server.client, plan)
   engines.push(engine)
   const short = (id: string) => id.replace(/^\w+/, 's')
-  await engine.open(
+  const begun = engine.open(
     {
       _entries: (entries) => void told.push(...entries.map(({ id, record }) => `${short(id)} ${record}`)),
       _lost: (head) => void told.push(`lost up to ${short(head)}`),
@@ -238,11 +267,17 @@ async function startLog() {
     },
     10,
   )
-  return { server, told }
+  return { engine, server, told, begun }
 }
 
-function ackOf(sequence: number, delivered: number): string {
-  return `$JS.ACK.log.c.1.${sequence}.${delivered}.1700000000000000000.0`
+async function startLog(state?: ServerState) {
+  const log = beginLog(state)
+  await log.begun
+  return log
+}
+
+function ackOf(sequence: number, delivered: number, pending = 0): string {
+  return `$JS.ACK.log.c.1.${sequence}.${delivered}.1700000000000000000.${pending}`
 }
 
 async function startFollower() {
@@ -251,7 +286,8 @@ async function startFollower() {
   const [broken, idle] = [vi.fn(), vi.fn()]
   const listener = { onMessage: (each: Followed) => heard.push(each), onIdle: idle, onBroken: broken }
   const follower = new Follower(server.client, 'log', listener)
-  await follower.start(40)
+  await follower.create(40)
+  follower.listen()
   followers.push(follower)
   return { server, heard, broken, idle }
 }
@@ -263,13 +299,15 @@ function startPublisher() {
   return { server, trouble, publish: (text: string) => publisher.publish('log.a', text, `id of ${text}`) }
 }
 
-const EMPTY_STREAM = {
-  created: '2026-01-01T00:00:00Z',
-  state: { first_seq: 0, last_seq: 0 },
-  config: {
-    ...{ subjects: ['log.*'], retention: 'limits', discard: 'old' },
-    ...{ max_msgs_per_subject: -1, duplicate_window: 120e9 },
-  },
+function infoOfStream({ last = 0, replicas = 1 }: ServerState) {
+  return {
+    created: '2026-01-01T00:00:00Z',
+    state: { first_seq: Math.min(1, last), last_seq: last },
+    config: {
+      ...{ subjects: ['log.*'], retention: 'limits', discard: 'old', num_replicas: replicas },
+      ...{ max_msgs_per_subject: -1, duplicate_window: 120e9 },
+    },
+  }
 }
 
 type Callback = (error: null, message: object) => void
@@ -285,10 +323,16 @@ class FakeServer {
   #callback: Callback = () => {}
   readonly #sent: string[] = []
   readonly #pending = new Map<string, { resolve(ack: PubAck): void; reject(error: unknown): void }>()
+  readonly #state: ServerState
   #tell: (type: string) => void = () => {}
+
+  constructor(state: ServerState = {}) {
+    this.#state = state
+  }
 
   get client(): NatsClient {
     const connection = {
+      info: this.#state.info,
       options: { inboxPrefix: '_INBOX_mine' },
       isClosed: () => false,
       status: () => this.#statuses(),
@@ -303,7 +347,7 @@ class FakeServer {
       add: async (_: string, config: unknown) => Object.assign(this, { config }),
       delete: async () => true,
     }
-    const streams = { info: async () => EMPTY_STREAM }
+    const streams = { info: async () => infoOfStream(this.#state) }
     return {
       connection: connection as unknown as NatsConnection,
       manager: Promise.resolve({ consumers, streams } as never),

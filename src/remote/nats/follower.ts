@@ -34,6 +34,7 @@ export class Follower {
   readonly #stream: string
   readonly #listener: FollowerListener
   readonly #name = `spillway_${randomUUID()}`
+  readonly #inbox: string
   #subscription: Subscription | undefined
   #watchdog: NodeJS.Timeout | undefined
   #delivered = 0
@@ -44,20 +45,25 @@ export class Follower {
     this.#client = client
     this.#stream = stream
     this.#listener = listener
+    this.#inbox = `${inboxPrefixOf(client.connection)}.${this.#name}`
   }
 
-  async start(after: number): Promise<void> {
-    const { connection, manager } = this.#client
-    const inbox = `${inboxPrefixOf(connection)}.${this.#name}`
-    this.#subscription = connection.subscribe(inbox, {
+  /** Has the server begin after a sequence. It sends nothing before somebody listens. */
+  async create(after: number): Promise<void> {
+    const { consumers } = await this.#client.manager
+    await consumers.add(this.#stream, configOf(this.#name, this.#inbox, after))
+  }
+
+  /** Tells what the server sends from now on. */
+  listen(): void {
+    if (this.#isOver) return
+    this.#subscription = this.#client.connection.subscribe(this.#inbox, {
       callback: (error, message) => {
         if (error) this.#break()
-        else this.#take(message, inbox)
+        else this.#take(message)
       },
     })
     this.#watchdog = setInterval(() => this.#watch(), HEARTBEAT)
-    const { consumers } = await manager
-    await consumers.add(this.#stream, configOf(this.#name, inbox, after))
   }
 
   /** Tells nothing more. The server drops the consumer within seconds; who cannot wait has it removed. */
@@ -85,11 +91,11 @@ export class Follower {
     this.#listener.onBroken()
   }
 
-  #take(message: Message, inbox: string): void {
+  #take(message: Message): void {
     if (this.#isOver) return
     this.#missed = 0
     // What is of the stream has its own subject: nobody can forge what the server says about itself.
-    if (message.subject === inbox) this.#heed(message)
+    if (message.subject === this.#inbox) this.#heed(message)
     else this.#tell(message)
   }
 
