@@ -42,7 +42,7 @@ export class JetStream implements Engine {
     this.#client = client
     this.#plan = plan
     this.#link = new Link(client.connection, () => this.#relink())
-    this.#publisher = new Publisher(client.jetstream, this.#link, plan.publishTimeout, () =>
+    this.#publisher = new Publisher(client, this.#link, plan.publishTimeout, () =>
       this.#look().catch(() => {}),
     )
   }
@@ -124,7 +124,9 @@ export class JetStream implements Engine {
 
   async #resume(): Promise<void> {
     const manager = await this.#client.manager
-    this.#stand(await this.#link.during(() => ensureStream(manager, this.#plan)))
+    const state = await this.#link.during(() => ensureStream(manager, this.#plan))
+    this.#publisher.isReplicated = state.isReplicated
+    this.#stand(state)
     const follower = new Follower(this.#client, this.#plan.stream, {
       onMessage: (message) => this.#tell(message),
       onIdle: (upTo) => this.#rest(upTo),

@@ -192,6 +192,35 @@ describe('a publisher', () => {
     expect(server.sent()).toEqual([])
   })
 
+  test('sends again in the order given what failed in another one', async () => {
+    const { server, publish } = startPublisher()
+    const published = [publish('1'), publish('2'), publish('3')]
+    expect(server.sent()).toEqual(['1', '2', '3'])
+    for (const payload of ['3', '1', '2']) server.fail(payload, { name: 'TimeoutError' })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(server.sent()).toEqual(['1', '2', '3'])
+    for (const payload of ['1', '2', '3']) server.acknowledge(payload)
+    await Promise.all(published)
+  })
+
+  test('works off a long burst in its order, and does not go through all of it for each', async () => {
+    const { server, publish } = startPublisher()
+    // It would take longer than a test may.
+    const payloads = Array.from({ length: 100_000 }, (_, i) => String(i))
+    const published = Promise.all(payloads.map(publish))
+    for (const payload of server.sent()) server.fail(payload, { name: 'TimeoutError' })
+    await vi.advanceTimersByTimeAsync(200)
+    const sent: string[] = []
+    while (sent.length < payloads.length) {
+      const some = server.sent()
+      for (const payload of some) server.acknowledge(payload)
+      sent.push(...some)
+      await null
+    }
+    await published
+    expect(sent).toEqual(payloads)
+  })
+
   test('does not try again what the server refuses', async () => {
     const { server, publish } = startPublisher()
     const error = { name: 'JetStreamApiError', status: 400, message: 'no' }
@@ -201,6 +230,31 @@ describe('a publisher', () => {
     await refused
     await vi.advanceTimersByTimeAsync(1_000)
     expect(server.sent()).toEqual([])
+  })
+})
+
+describe('a publisher in a cluster', () => {
+  test.each([
+    ['belongs to it', { info: { cluster: 'c' }, replicas: 1 }],
+    ['is a leaf of it', { info: {}, replicas: 3 }],
+  ])('sends one when the one before is acknowledged, where the server %s', async (_, { info, replicas }) => {
+    const { engine, server } = await startLog({ info, replicas })
+    const published = ['1', '2', '3'].map((record) => engine.append('a', record))
+    expect(server.sent()).toEqual(['1'])
+    server.fail('1', { name: 'TimeoutError' })
+    await vi.advanceTimersByTimeAsync(1_000)
+    for (const record of ['1', '2', '3']) {
+      expect(server.sent()).toEqual([record])
+      server.acknowledge(record)
+      await vi.advanceTimersByTimeAsync(0)
+    }
+    await Promise.all(published)
+  })
+
+  test('sends many at a time to a server that is alone', async () => {
+    const { engine, server } = await startLog({ info: {}, replicas: 1 })
+    for (const record of ['1', '2', '3']) engine.append('a', record).catch(() => {})
+    expect(server.sent()).toEqual(['1', '2', '3'])
   })
 })
 
@@ -295,7 +349,7 @@ async function startFollower() {
 function startPublisher() {
   const server = new FakeServer()
   const [link, trouble] = [new Link(server.client.connection, () => {}), vi.fn()]
-  const publisher = new Publisher(server.client.jetstream, link, 5_000, trouble)
+  const publisher = new Publisher(server.client, link, 5_000, trouble)
   return { server, trouble, publish: (text: string) => publisher.publish('log.a', text, `id of ${text}`) }
 }
 

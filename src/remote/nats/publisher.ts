@@ -1,11 +1,13 @@
-import type { JetStreamClient, PubAck } from '@nats-io/jetstream'
+import type { PubAck } from '@nats-io/jetstream'
+import { Ring } from '../../ring.ts'
+import type { NatsClient } from './client.ts'
 import { gone, isTransient, late, refused } from './failures.ts'
 import type { Link } from './link.ts'
 
 // How long one attempt waits for its acknowledgement, and what lies between two of them, in ms.
 const ATTEMPT = 2_000
 const PAUSE = 100
-// So many are on their way at a time: the clock of an attempt runs while the server works off those before it.
+// So many are on their way to one server at a time: the clock of an attempt runs while it works off those before it.
 const WINDOW = 500
 
 interface Publication {
@@ -23,23 +25,26 @@ interface Publication {
 }
 
 /**
- * Publishes in the order given, without waiting for one before the next, and tries again what got no answer: after the
- * others that are on their way, so that none overtakes it.
+ * Publishes in the order given, and tries again what got no answer: after the others that are on their way, so that none
+ * overtakes it. A single server takes what it is sent in order, and one does not wait for the one before.
  */
 export class Publisher {
-  readonly #jetstream: JetStreamClient
+  /** Whether more than one server keeps the stream. */
+  isReplicated = false
+  readonly #client: NatsClient
   readonly #link: Link
   readonly #timeout: number
   readonly #onTrouble: () => void
-  // In their order.
-  #waiting: Publication[] = []
+  // To be sent again, in any order while it is held: it goes before what waits.
+  #returned: Publication[] = []
+  readonly #waiting = new Ring<Publication>()
   #onTheirWay = 0
   #isHeld = false
   #published = 0
 
   /** `onTrouble` is told when nobody took something: the stream may be gone. */
-  constructor(jetstream: JetStreamClient, link: Link, timeout: number, onTrouble: () => void) {
-    this.#jetstream = jetstream
+  constructor(client: NatsClient, link: Link, timeout: number, onTrouble: () => void) {
+    this.#client = client
     this.#link = link
     this.#timeout = timeout
     this.#onTrouble = onTrouble
@@ -69,25 +74,36 @@ export class Publisher {
 
   /** Rejects what waits. What is on its way is rejected by its link. */
   close(): void {
-    for (const publication of this.#waiting.splice(0)) publication.reject(gone())
+    for (let next = this.#next(); next; next = this.#next()) next.reject(gone())
+  }
+
+  // When the leader of a cluster changes, the old one may lose one that is on its way, and the new one take the next.
+  get #window(): number {
+    const { info } = this.#client.connection
+    return this.isReplicated || info?.cluster ? 1 : WINDOW
   }
 
   #sendAll(): void {
     if (this.#link.isClosed) this.close()
     else if (!this.#link.isUp) this.#hold()
-    while (!this.#isHeld && this.#onTheirWay < WINDOW) {
-      const next = this.#waiting.shift()
+    while (!this.#isHeld && this.#onTheirWay < this.#window) {
+      const next = this.#next()
       if (!next) return
       if (!next.isOver) void this.#send(next)
     }
   }
 
+  #next(): Publication | undefined {
+    return this.#returned.shift() ?? this.#waiting.shift()
+  }
+
   async #send(publication: Publication): Promise<void> {
     const { subject, payload, msgID, deadline } = publication
+    const { jetstream } = this.#client
     const timeout = Math.max(1, Math.min(ATTEMPT, deadline - Date.now()))
     this.#onTheirWay += 1
     try {
-      const ack = await this.#link.during(() => this.#jetstream.publish(subject, payload, { msgID, timeout }))
+      const ack = await this.#link.during(() => jetstream.publish(subject, payload, { msgID, timeout }))
       publication.resolve(ack)
     } catch (error) {
       if (this.#link.isClosed) publication.reject(gone())
@@ -101,8 +117,7 @@ export class Publisher {
 
   #takeBack(publication: Publication, failure: unknown): void {
     publication.failure = failure
-    this.#waiting.push(publication)
-    this.#waiting.sort((a, b) => a.number - b.number)
+    this.#returned.push(publication)
     this.#isHeld = true
     if (this.#link.isUp) this.#onTrouble()
   }
@@ -116,6 +131,7 @@ export class Publisher {
   async #release(): Promise<void> {
     await this.#link.settled()
     await this.#link.pause(PAUSE)
+    this.#returned.sort((a, b) => a.number - b.number)
     this.#isHeld = false
     this.#sendAll()
   }

@@ -28,6 +28,8 @@ export interface StreamState {
   /** The sequences of the oldest and of the newest message: of an empty one, the oldest comes after the newest. */
   readonly first: number
   readonly last: number
+  /** Whether more than one server keeps it. */
+  readonly isReplicated: boolean
 }
 
 const NOT_FOUND = 10059
@@ -79,9 +81,10 @@ async function infoOf(manager: JetStreamManager, stream: string): Promise<Stream
   }
 }
 
-function stateOf({ created, state }: StreamInfo): StreamState {
+function stateOf({ created, state, config }: StreamInfo): StreamState {
   const { first_seq: first, last_seq: last } = state
-  return { creation: Date.parse(created).toString(36), first, last }
+  const creation = Date.parse(created).toString(36)
+  return { creation, first, last, isReplicated: config.num_replicas > 1 }
 }
 
 /** Only what leaves the log dense, acknowledged and open at its old end is a log. */
