@@ -1,10 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Engine, EngineOwner, StoredEntry } from '../remote/engine.ts'
 import type { NatsClient } from '../remote/nats/client.ts'
 import { gone, isTransient, isUnserved, late, unusable } from '../remote/nats/failures.ts'
 import { type Followed, Follower } from '../remote/nats/follower.ts'
 import { Link } from '../remote/nats/link.ts'
+import { messageIdOf } from '../remote/nats/message-id.ts'
 import { comparePlaces, creationOf, isPlaceIn, placeOf, sequenceOf } from '../remote/nats/places.ts'
 import { Publisher } from '../remote/nats/publisher.ts'
 import { readAfter } from '../remote/nats/read.ts'
@@ -63,11 +63,8 @@ export class JetStream implements Engine {
   async append(channel: string, record: string, idempotencyKey?: string): Promise<string> {
     const [creation, told] = [this.#creation, this.#last]
     const subject = subjectOf(this.#plan.subjectPrefix, channel)
-    const { seq, duplicate } = await this.#publisher.publish(
-      subject,
-      record,
-      msgIdOf(channel, idempotencyKey),
-    )
+    const msgId = messageIdOf(channel, idempotencyKey)
+    const { seq, duplicate } = await this.#publisher.publish(subject, record, msgId)
     if (creation === this.#creation && (seq > told || duplicate)) return placeOf(creation, seq)
     // A new message in an old place: the stream is another one than that which was told of.
     const state = await this.#look().catch(() => undefined)
@@ -241,10 +238,4 @@ function isKept(place: string, state: StreamState | undefined): state is StreamS
 
 function isRepeatable(error: unknown): boolean {
   return isTransient(error) && !isUnserved(error)
-}
-
-// Each publication has an id of its own, so that it may be sent again. A key may be of any length and of any characters.
-function msgIdOf(channel: string, idempotencyKey: string | undefined): string {
-  if (idempotencyKey === undefined) return randomUUID()
-  return createHash('sha256').update(`${channel}\n${idempotencyKey}`).digest('base64url')
 }

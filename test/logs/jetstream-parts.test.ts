@@ -359,7 +359,7 @@ function infoOfStream({ last = 0, replicas = 1 }: ServerState) {
     state: { first_seq: Math.min(1, last), last_seq: last },
     config: {
       ...{ subjects: ['log.*'], retention: 'limits', discard: 'old', num_replicas: replicas },
-      ...{ max_msgs_per_subject: -1, duplicate_window: 120e9 },
+      ...{ max_msgs_per_subject: -1, max_consumers: -1, duplicate_window: 120e9 },
     },
   }
 }

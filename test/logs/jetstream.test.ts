@@ -299,6 +299,7 @@ describe('a stream that is there', () => {
     ['retention is "workqueue", and not "limits"', { retention: 'workqueue' }],
     ['discard is "new", and not "old"', { discard: 'new' }],
     ['max_msgs_per_subject is 3, and not -1', { max_msgs_per_subject: 3 }],
+    ['max_consumers is 9, and not -1', { max_consumers: 9 }],
     ['no_ack is true, and not false', { no_ack: true }],
     ['max_msgs is 9, and not 10', { max_msgs: 9 }, { maxEvents: 10 }],
     ['max_bytes is -1, and not 1000', {}, { maxBytes: 1000 }],
@@ -403,6 +404,16 @@ describe('an idempotency key', () => {
       expect(await b.channel('a').publish({ data: 2 }, { idempotencyKey })).toBe(id)
     }
     expect((await manager.streams.info(stream)).state.messages).toBe(4)
+  })
+
+  test('counts on its own channel, also where names have no bytes to be told apart by', async () => {
+    const hub = await openHub()
+    const ids = await Promise.all(
+      ['\ud800', '\ud801', '\ufffd'].map((name) =>
+        hub.channel(name).publish({ data: 1 }, { idempotencyKey: 'k' }),
+      ),
+    )
+    expect(new Set(ids).size).toBe(3)
   })
 })
 

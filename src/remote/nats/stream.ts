@@ -94,6 +94,8 @@ function requiredOf(prefix: string): Record<string, unknown> {
     retention: 'limits',
     discard: 'old',
     max_msgs_per_subject: -1,
+    // One for each process, and one for each page that is read.
+    max_consumers: -1,
     no_ack: false,
     sealed: false,
   }
