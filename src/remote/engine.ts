@@ -1,5 +1,8 @@
 import type { LogState } from '../logs/event-log.ts'
 
+/** The record of an entry that marks a place, and tells nothing. */
+export const MARK = 'place'
+
 /** A published event as a broker keeps it. */
 export interface StoredEntry {
   /** Its place in the log, and the id of the event. */

@@ -1,11 +1,14 @@
 import type { LogEntry } from '../logs/event-log.ts'
 import { Ring } from '../ring.ts'
 
+/** An entry, or a place at which there is nothing to tell. */
+type Kept = LogEntry | { readonly id: string; readonly frame?: undefined }
+
 /** The entries of a broker's log that this process was told last, in their order. */
 export class Recent {
   readonly #maxEvents: number
   readonly #maxBytes: number
-  readonly #entries = new Ring<LogEntry>()
+  readonly #entries = new Ring<Kept>()
   // Counted from the first entry that was ever told.
   readonly #numbers = new Map<string, number>()
   #told = 0
@@ -19,11 +22,11 @@ export class Recent {
   /** The place after which everything is here. */
   start: string | undefined
 
-  push(entry: LogEntry): void {
+  push(entry: Kept): void {
     this.#numbers.set(entry.id, this.#told)
     this.#told += 1
     this.#entries.push(entry)
-    this.#bytes += entry.frame.size
+    this.#bytes += sizeOf(entry)
     while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
   }
 
@@ -50,15 +53,19 @@ export class Recent {
     for (let at = (this.#numbers.get(id) ?? oldest - 1) + 1 - oldest; found.length < limit; at++) {
       const entry = this.#entries.at(at)
       if (!entry) break
-      if (channels.has(entry.channel)) found.push(entry)
+      if (entry.frame && channels.has(entry.channel)) found.push(entry)
     }
     return found
   }
 
   #evict(): void {
-    const entry = this.#entries.shift() as LogEntry
-    this.#bytes -= entry.frame.size
+    const entry = this.#entries.shift() as Kept
+    this.#bytes -= sizeOf(entry)
     this.#numbers.delete(entry.id)
     this.start = entry.id
   }
+}
+
+function sizeOf({ frame }: Kept): number {
+  return frame?.size ?? 0
 }

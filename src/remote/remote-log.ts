@@ -3,7 +3,7 @@ import { SseError } from '../errors.ts'
 import type { SseEvent } from '../event.ts'
 import type { AppendOptions, EventLog, LogEntry, LogFollower, LogState, Page } from '../logs/event-log.ts'
 import { Waiters } from '../waiters.ts'
-import type { Engine, EngineOwner, StoredEntry } from './engine.ts'
+import { type Engine, type EngineOwner, MARK, type StoredEntry } from './engine.ts'
 import { Recent } from './recent.ts'
 import { decodeRecord, type EventRecord, encodeRecord, toEvent } from './record.ts'
 import { SharedReads } from './shared-reads.ts'
@@ -29,6 +29,8 @@ export class RemoteLog implements EventLog, EngineOwner {
   readonly #settings: RemoteLogSettings
   readonly #recent: Recent
   readonly #reads: SharedReads
+  // Of places that another process has told, and this one has not been told.
+  readonly #ahead: SharedReads
   readonly #told = new Waiters()
   #follower: LogFollower | undefined
 
@@ -37,6 +39,7 @@ export class RemoteLog implements EventLog, EngineOwner {
     this.#settings = settings
     this.#recent = new Recent(settings.recentEvents, settings.recentBytes)
     this.#reads = new SharedReads((after) => engine.range(after, RANGE))
+    this.#ahead = new SharedReads((after) => engine.range(after, 1))
   }
 
   open(follower: LogFollower): void {
@@ -75,11 +78,11 @@ export class RemoteLog implements EventLog, EngineOwner {
   /** @internal */
   _entries(stored: readonly StoredEntry[]): void {
     for (const each of stored) {
-      const entry = this.#decode(each)
-      if (!entry) continue
-      this.#recent.push(entry)
-      this.head = entry.id
-      if (!this.ready) this.#follower?.onEntry(entry)
+      const entry = this.#decode(each, (error) => skip(this, each, error))
+      // What is nobody's event is a place all the same, at which a client may have stopped.
+      this.#recent.push(entry ?? { id: each.id })
+      this.head = each.id
+      if (entry && !this.ready) this.#follower?.onEntry(entry)
     }
     this.#told.notify()
   }
@@ -117,7 +120,7 @@ export class RemoteLog implements EventLog, EngineOwner {
   }
 
   // What another program wrote is nobody's event, and no reason to stop.
-  #decode({ id, channel, record }: StoredEntry): LogEntry | undefined {
+  #decode({ id, channel, record }: StoredEntry, onSkip: (error: unknown) => void): LogEntry | undefined {
     const decoded = decodeRecord(record)
     try {
       if (!decoded) throw new SseError('ERR_SSE_EVENT', 'It is no event of a hub.')
@@ -130,7 +133,7 @@ export class RemoteLog implements EventLog, EngineOwner {
       )
       return { ...entry, event: toEvent(decoded, id) }
     } catch (error) {
-      if (logSkipChannel.hasSubscribers) logSkipChannel.publish({ log: this, id, channel, error })
+      onSkip(error)
       return undefined
     }
   }
@@ -142,7 +145,7 @@ export class RemoteLog implements EventLog, EngineOwner {
 
   /** Another process may have told a client what this one has not been told yet. */
   async #awaitPlace(after: string): Promise<Page> {
-    if ((await this.#engine.range(after, 1)) === 'gap') return 'gap'
+    if ((await this.#ahead.after(after)) === 'gap') return 'gap'
     await this.#told.until(() => this.#engine.compare(after, this.head) <= 0 || this.state === 'closed')
     return { entries: [], upTo: after }
   }
@@ -157,6 +160,12 @@ export class RemoteLog implements EventLog, EngineOwner {
     const last = found.length === limit ? found.at(-1) : older.at(-1)
     const isAll = found.length < limit && (older.length < stored.length || stored.length === 0)
     const upTo = isAll ? start : (last?.id ?? after)
-    return { entries: found.flatMap((each) => this.#decode(each) ?? []), upTo }
+    // What is passed over was reported when it was told.
+    return { entries: found.flatMap((each) => this.#decode(each, () => {}) ?? []), upTo }
   }
+}
+
+function skip(log: EventLog, { id, channel, record }: StoredEntry, error: unknown): void {
+  if (record === MARK || !logSkipChannel.hasSubscribers) return
+  logSkipChannel.publish({ log, id, channel, error })
 }
