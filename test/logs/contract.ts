@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { serialized } from '../../src/encode.ts'
 import { eventFrame } from '../../src/frame.ts'
 import type { EventLog, LogEntry, LogFollower } from '../../src/logs/event-log.ts'
@@ -26,6 +26,9 @@ export function logContract(
       log.open(follower((entry) => told.push(entry)))
       await log.ready
     })
+
+    // What it tells late is nothing that the next test is told.
+    afterEach(() => log.close())
 
     /** Resolves when the follower has been told of so many entries: a broker may take a moment longer than the append. */
     async function toldOf(entries: number): Promise<unknown[]> {
