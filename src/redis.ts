@@ -2,8 +2,9 @@ import { between, type Check, checkOptions, MAX_TIME, withDefaults } from './che
 import type { EventLog } from './logs/event-log.ts'
 import { MemoryLog } from './logs/memory.ts'
 import { RedisPubSubLog } from './logs/redis-pubsub.ts'
-import { RedisStreams, type StreamSettings } from './logs/redis-streams.ts'
+import { RedisStreams } from './logs/redis-streams.ts'
 import { checkClient, type RedisClient } from './remote/redis/connection.ts'
+import type { StreamSettings } from './remote/redis/stream.ts'
 import { RemoteLog, type RemoteLogSettings } from './remote/remote-log.ts'
 
 export type { IoRedisClient, NodeRedisClient, RedisClient } from './remote/redis/connection.ts'

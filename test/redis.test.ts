@@ -1,67 +1,27 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { Redis } from 'ioredis'
-import { createClient } from 'redis'
-import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { Hub } from '../src/hub.ts'
-import { type RedisClient, type RedisLogOptions, redisLog, redisPubSubLog } from '../src/redis.ts'
-import { type Broker, startRedis } from './support/brokers.ts'
+import { describe, expect, it } from 'vitest'
+import { redisLog } from '../src/redis.ts'
+import { startRedis } from './support/brokers.ts'
 import { HubClient } from './support/hub-client.ts'
+import {
+  admin,
+  broker,
+  CLIENTS,
+  comeBack,
+  commandsOf,
+  connections,
+  follow,
+  ioRedis,
+  key,
+  killConnections,
+  nodeRedis,
+  numbers,
+  openHub,
+  publish,
+  seen,
+  skipsOf,
+  statesOf,
+} from './support/redis-hub.ts'
 import { fakeStream, settled } from './support/streams.ts'
-
-let broker: Broker
-let admin: Redis
-let key: string
-let keys = 0
-
-beforeAll(async () => {
-  broker = await startRedis()
-  return () => broker.end()
-})
-
-beforeEach(async () => {
-  key = `key-${++keys}`
-  admin = new Redis({ port: broker.port })
-  onTestFinished(() => void admin.disconnect())
-})
-
-/** A hub as a process has it: with a client and a log of its own. */
-function openHub(options: RedisLogOptions = {}, client: RedisClient = nodeRedis()) {
-  const log = redisLog(client, { key, ...options })
-  const hub = new Hub({ log })
-  onTestFinished(() => void log.close())
-  return hub
-}
-
-const nodeRedis = (url = `redis://127.0.0.1:${broker.port}`) => createClient({ url }).on('error', () => {})
-const ioRedis = () => new Redis({ port: broker.port, lazyConnect: true })
-
-/** A client that follows channels of a hub; resolves when it is live. */
-async function follow(hub: Hub, channels = ['a'], client = new HubClient(hub, channels)) {
-  client.connect()
-  const { stream } = client
-  // A first event would be held back no longer once it is live.
-  await expect.poll(() => hub.state).toBe('ready')
-  await new Promise((resolve) => setImmediate(resolve))
-  expect(stream?.closed).toBe(false)
-  return client
-}
-
-/** All that a client has seen, once it has seen so much; it leaves. */
-async function seen(client: HubClient, events: number): Promise<string[]> {
-  await expect
-    .poll(() => client.data.length + (client.transport.writes.join('').match(/\ndata: /g)?.length ?? 0), {
-      timeout: 10_000,
-    })
-    .toBeGreaterThanOrEqual(events)
-  client.cut()
-  return client.seen.map(({ event, data }) => (event === 'message' ? data : event))
-}
-
-async function publish(hub: Hub, from: number, to: number, channel = 'a') {
-  for (let n = from; n < to; n++) await hub.channel(channel).publish({ data: n })
-}
-
-const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => String(from + i))
 
 describe('hubs on one key of Redis', () => {
   it('tell what each of them publishes, in one order, and resume from each other', async () => {
@@ -147,6 +107,16 @@ describe('hubs on one key of Redis', () => {
     expect(await commandsOf('xrange')).toBe(before)
   })
 
+  it('ask Redis once for a place that this process has not been told, for all who come from it', async () => {
+    const hub = openHub()
+    await follow(hub)
+    const before = await commandsOf('xrange')
+    const place = `${Date.now() + 100_000}-0`
+    const clients = Array.from({ length: 50 }, () => comeBack(hub, place))
+    for (const client of clients) expect(await seen(client, 1)).toEqual(['gap'])
+    expect((await commandsOf('xrange')) - before).toBe(1)
+  })
+
   it('wait for an event that another process has told first', async () => {
     const [one, two] = [openHub(), openHub()]
     await Promise.all([follow(one), follow(two)])
@@ -222,7 +192,9 @@ describe('a gap', () => {
 describe('a log that is closed', () => {
   it('is one gap for a client that comes back, which stays connected', async () => {
     const hub = openHub()
-    const [start] = [await hub.channel('a').publish({ data: 0 }), await hub.channel('a').publish({ data: 1 })]
+    const start = await hub.channel('a').publish({ data: 0 })
+    const last = await hub.channel('a').publish({ data: 1 })
+    await expect.poll(() => hub._log.head).toBe(last)
     await hub._log.close()
     const { stream, transport } = fakeStream({ heartbeat: 0 }, start)
     let gaps = 0
@@ -234,21 +206,33 @@ describe('a log that is closed', () => {
   })
 })
 
+describe('a reader that the trimming overtakes', () => {
+  it('tells a gap, and loses nothing in silence', async () => {
+    const hub = openHub({ maxEntries: 100 })
+    const client = await follow(hub)
+    await Promise.all(numbers(0, 3_000).map((n) => hub.channel('a').publish({ data: Number(n) })))
+    await publish(hub, 3_000, 3_001)
+    await expect.poll(() => client.transport.writes.join('')).toContain('data: 3000\n')
+    client.cut()
+    const events = client.seen.map(({ event, data }) => (event === 'message' ? Number(data) : event))
+    const lost = events.filter((data, i) => typeof data === 'number' && isAfterSilence(data, events[i - 1]))
+    expect(lost).toEqual([])
+    expect(events).toContain('gap')
+  })
+
+  const isAfterSilence = (data: number, before: string | number | undefined) =>
+    typeof before === 'number' && data !== before + 1
+})
+
 describe('an outage', () => {
-  it.each([
-    ['redis', nodeRedis],
-    ['ioredis', ioRedis],
-  ])(
+  it.each(CLIENTS)(
     'of the connections loses and doubles nothing, with %s',
     async (_name, client) => {
       const hub = openHub({}, client())
-      const states: string[] = []
-      const watch = (message: unknown) => states.push((message as { state: string }).state)
-      subscribe('spillway:log:state', watch)
-      onTestFinished(() => void unsubscribe('spillway:log:state', watch))
+      const states = statesOf(hub)
       const reader = await follow(hub)
       for (let n = 0; n < 60; n++) {
-        if (n % 20 === 10) await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+        if (n % 20 === 10) await killConnections()
         await hub.channel('a').publish({ data: n }, { idempotencyKey: String(n) })
       }
       expect(await seen(reader, 60)).toEqual(numbers(0, 60))
@@ -261,7 +245,7 @@ describe('an outage', () => {
 
   it('of Redis itself loses and doubles nothing, with what it keeps on disk', async () => {
     const own = await startRedis()
-    const hub = openHub({ publishTimeout: 20_000 }, nodeRedis(`redis://127.0.0.1:${own.port}`))
+    const hub = openHub({ publishTimeout: 20_000 }, nodeRedis(own.port))
     const reader = await follow(hub)
     await publish(hub, 0, 5)
     await own.stop()
@@ -276,7 +260,7 @@ describe('an outage', () => {
 
   it('that loses entries is a gap for those who follow, and then goes on', async () => {
     const own = await startRedis()
-    const hub = openHub({}, nodeRedis(`redis://127.0.0.1:${own.port}`))
+    const hub = openHub({}, nodeRedis(own.port))
     const reader = await follow(hub)
     await publish(hub, 0, 3)
     await own.stop()
@@ -290,7 +274,7 @@ describe('an outage', () => {
 
   it('is told to a publisher within its bound of time, and a client stays connected', async () => {
     const own = await startRedis()
-    const hub = openHub({ publishTimeout: 300 }, nodeRedis(`redis://127.0.0.1:${own.port}`))
+    const hub = openHub({ publishTimeout: 300 }, nodeRedis(own.port))
     const reader = await follow(hub)
     await own.stop()
     const failed = hub.channel('a').publish({ data: 1 })
@@ -302,7 +286,7 @@ describe('an outage', () => {
   it('from the beginning on is told to a publisher within its bound of time too', async () => {
     const own = await startRedis()
     await own.stop()
-    const hub = openHub({ publishTimeout: 100 }, nodeRedis(`redis://127.0.0.1:${own.port}`))
+    const hub = openHub({ publishTimeout: 100 }, nodeRedis(own.port))
     const failed = hub.channel('a').publish({ data: 1 })
     await expect(failed).rejects.toMatchObject({
       code: 'ERR_SSE_LOG',
@@ -323,17 +307,8 @@ describe('what cannot work', () => {
     await expect.poll(() => stream.closeReason).toBe('error')
   })
 
-  it.each([
-    ['redis', () => nodeRedis(`redis://user:wrong@127.0.0.1:${broker.port}`)],
-    [
-      'ioredis',
-      () => {
-        const options = { port: broker.port, username: 'user', password: 'wrong', lazyConnect: true }
-        return new Redis(options).on('error', () => {})
-      },
-    ],
-  ])('is said at the first use: wrong credentials, with %s', async (_name, client) => {
-    const hub = openHub({}, client())
+  it.each(CLIENTS)('is said at the first use: wrong credentials, with %s', async (_name, client) => {
+    const hub = openHub({}, client(broker.port, { username: 'user', password: 'wrong' }))
     await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({
       code: 'ERR_SSE_LOG',
       message: expect.stringContaining('WRONGPASS'),
@@ -352,11 +327,8 @@ describe('what cannot work', () => {
   })
 
   it('is passed over, counted and not fatal: what another program wrote into the key', async () => {
-    const skipped: unknown[] = []
-    const watch = (message: unknown) => skipped.push((message as { id: string }).id)
-    subscribe('spillway:log:skip', watch)
-    onTestFinished(() => void unsubscribe('spillway:log:skip', watch))
     const hub = openHub()
+    const skipped = skipsOf(hub)
     const client = await follow(hub)
     await publish(hub, 0, 1)
     const strange = [
@@ -368,6 +340,63 @@ describe('what cannot work', () => {
     await publish(hub, 1, 2)
     expect(await seen(client, 2)).toEqual(['0', '1'])
     expect(skipped).toEqual(strange)
+  })
+})
+
+describe('an entry that is nobody’s event', () => {
+  it('is a place from which a client goes on', async () => {
+    const hub = openHub()
+    await publish(hub, 0, 1)
+    const place = String(await admin.xadd(key, '*', 'job', '17'))
+    await expect.poll(() => hub._log.head).toBe(place)
+    const client = comeBack(hub, place)
+    await publish(hub, 1, 3)
+    expect(await seen(client, 2)).toEqual(['1', '2'])
+  })
+
+  it('is reported once, and not for everyone to whom it is replayed', async () => {
+    const writer = openHub()
+    const start = await writer.channel('a').publish({ data: 'start' })
+    await admin.xadd(key, '*', 'c', 'a', 'e', 'no JSON')
+    await publish(writer, 0, 20)
+    const hub = openHub({ recentEvents: 5 })
+    await follow(hub)
+    const skipped = skipsOf(hub)
+    for (let client = 0; client < 3; client++) {
+      expect(await seen(comeBack(hub, start), 20)).toEqual(numbers(0, 20))
+    }
+    expect(skipped).toEqual([])
+  })
+
+  it('is not reported where the log wrote it itself, to begin with', async () => {
+    await follow(openHub())
+    const hub = openHub()
+    const skipped = skipsOf(hub)
+    await follow(hub)
+    expect([skipped, await admin.xlen(key)]).toEqual([[], 1])
+  })
+})
+
+describe('the settings of a client', () => {
+  it.each([
+    ['socketTimeout of redis', nodeRedis, { socket: { socketTimeout: 200 } }],
+    ['commandTimeout of ioredis', ioRedis, { commandTimeout: 200 }],
+    ['socketTimeout of ioredis', ioRedis, { socketTimeout: 200 }],
+  ])('do not end a read that waits: %s', async (_name, client, options) => {
+    const hub = openHub({}, client(broker.port, options))
+    const states = statesOf(hub)
+    await follow(hub)
+    // Nothing must happen in it.
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(states).toEqual(['ready'])
+  })
+
+  it.each(CLIENTS)('put its prefix before the key, with %s', async (_name, client) => {
+    const hub = openHub({}, client(broker.port, { keyPrefix: 'app:' }))
+    await follow(hub)
+    await hub.channel('a').publish({ data: 0 }, { idempotencyKey: 'once' })
+    expect((await admin.keys(`*${key}*`)).sort()).toEqual([`app:${key}`, `{app:${key}}:idempotency:1:a:once`])
+    expect(await admin.xlen(`app:${key}`)).toBe(2)
   })
 })
 
@@ -384,79 +413,34 @@ describe('what it keeps', () => {
     openHub({ maxAge: 30_000 })
     await expect.poll(async () => (await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([young])
   })
-})
 
-describe.each([
-  ['redis', () => nodeRedis()],
-  ['ioredis', ioRedis],
-])('Pub/Sub with a client of %s', (_name, client) => {
-  function openPubSub() {
-    const log = redisPubSubLog(client(), { channel: key })
-    const hub = new Hub({ log })
-    onTestFinished(() => void log.close())
-    return hub
-  }
-
-  it('tells every process what each of them publishes, with what filters see', async () => {
-    const [one, two] = [openPubSub(), openPubSub()]
-    const [left, right] = await Promise.all([follow(one), follow(two)])
-    for (let n = 0; n < 10; n++) await (n % 2 ? one : two).channel('a').publish({ data: { n } })
-    const expected = numbers(0, 10).map((n) => `{"n":${n}}`)
-    expect(await seen(left, 10)).toEqual(expected)
-    expect(await seen(right, 10)).toEqual(expected)
-  })
-
-  it('resumes in the process that a client left, and is a gap in another one', async () => {
-    const [one, two] = [openPubSub(), openPubSub()]
-    const client = await follow(one)
-    await Promise.all([follow(two), publish(one, 0, 1)])
-    await seen(client, 1)
-    await publish(one, 1, 3)
-    const moved = new HubClient(two, ['a'])
-    moved.lastEventId = client.lastEventId
-    client.connect()
-    expect(await seen(client, 3)).toEqual(['0', '1', '2'])
-    await follow(two, ['a'], moved)
-    expect(await seen(moved, 1)).toEqual(['gap'])
-  })
-
-  it('tells a gap when its connection was lost, and goes on', async () => {
-    const hub = openPubSub()
-    const client = await follow(hub)
-    await publish(hub, 0, 1)
-    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
-    await expect.poll(() => client.transport.writes.join('')).toContain('event: gap')
-    await publish(hub, 1, 2)
-    expect(await seen(client, 3)).toEqual(['0', 'gap', '1'])
-  })
-
-  it('passes over what another program publishes', async () => {
-    const hub = openPubSub()
-    const client = await follow(hub)
-    for (const text of ['no JSON', '{}', '{"channel":"a","record":"{}","token":"1"}'])
-      await admin.publish(key, text)
-    await publish(hub, 0, 1)
-    expect(await seen(client, 1)).toEqual(['0'])
+  it('is the newest entry at least, however old: a client’s place, from which it goes on', async () => {
+    const trims = await commandsOf('xtrim')
+    const place = await admin.xadd(key, `${Date.now() - 60_000}-0`, 'c', 'a', 'e', '{"data":"old"}')
+    const hub = openHub({ maxAge: 30_000 })
+    await follow(hub)
+    await expect.poll(() => commandsOf('xtrim')).toBeGreaterThan(trims)
+    expect((await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([place])
   })
 })
 
 describe('its end', () => {
-  it.each([
-    ['redis', nodeRedis],
-    ['ioredis', ioRedis],
-  ])('leaves no connection of ours behind, and the client as it was, with %s', async (_name, open) => {
-    const client = open()
-    await (client as unknown as { connect(): Promise<unknown> }).connect()
-    const before = await connections()
-    const hub = openHub({}, client)
-    await follow(hub)
-    expect(await connections()).toBe(before + 2)
-    await hub.shutdown({ graceMs: 0 })
-    await expect.poll(connections).toBe(before)
-    expect(await (client as unknown as { ping(): Promise<string> }).ping()).toBe('PONG')
-    expect(hub.state).toBe('closed')
-    ;(client as unknown as { disconnect(): void }).disconnect()
-  })
+  it.each(CLIENTS)(
+    'leaves no connection of ours behind, and the client as it was, with %s',
+    async (_name, open) => {
+      const client = open()
+      await (client as unknown as { connect(): Promise<unknown> }).connect()
+      const before = await connections()
+      const hub = openHub({}, client)
+      await follow(hub)
+      expect(await connections()).toBe(before + 2)
+      await hub.shutdown({ graceMs: 0 })
+      await expect.poll(connections).toBe(before)
+      expect(await (client as unknown as { ping(): Promise<string> }).ping()).toBe('PONG')
+      expect(hub.state).toBe('closed')
+      ;(client as unknown as { disconnect(): void }).disconnect()
+    },
+  )
 
   it('costs one write for each publish, and one read for each batch', async () => {
     const hub = openHub()
@@ -467,14 +451,3 @@ describe('its end', () => {
     expect((await commandsOf('xadd')) - before).toBe(100)
   })
 })
-
-async function connections(): Promise<number> {
-  return String(await admin.call('CLIENT', 'LIST', 'TYPE', 'normal'))
-    .trim()
-    .split('\n').length
-}
-
-async function commandsOf(command: string): Promise<number> {
-  const info = String(await admin.info('commandstats'))
-  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(info)?.[1] ?? 0)
-}

@@ -45,6 +45,12 @@ export function checkClient(client: RedisClient): void {
   throw new SseError('ERR_SSE_OPTION', `Expected a client of redis or ioredis, not ${describe(client)}.`)
 }
 
+/** What the client puts before each key. */
+export function prefixOf(client: RedisClient): string {
+  const { options } = client as { options?: { keyPrefix?: string } }
+  return options?.keyPrefix ?? ''
+}
+
 /** Opens a connection with the settings of the user's client, and leaves that one alone. */
 export function openConnection(client: RedisClient, listener: ConnectionListener): RedisConnection {
   return 'call' in client ? openIoRedis(client, listener) : openNodeRedis(client, listener)

@@ -13,6 +13,8 @@ interface OwnIoRedis {
 const OVERRIDES = {
   lazyConnect: true,
   enableOfflineQueue: false,
+  // Keys come with it: version 5 puts it before what is no key too.
+  keyPrefix: '',
   // A command that was sent may have been done: sent again, it would be done twice.
   autoResendUnfulfilledCommands: false,
   // What waits for an answer fails when the connection is lost, and not only when the time for it is over.

@@ -1,0 +1,145 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { beforeAll, beforeEach, expect, onTestFinished } from 'vitest'
+import { Hub } from '../../src/hub.ts'
+import type { EventLog } from '../../src/logs/event-log.ts'
+import {
+  type RedisClient,
+  type RedisLogOptions,
+  type RedisPubSubLogOptions,
+  redisLog,
+  redisPubSubLog,
+} from '../../src/redis.ts'
+import { type Broker, startRedis } from './brokers.ts'
+import { HubClient } from './hub-client.ts'
+
+// A file of tests that loads this has a Redis of its own, and each test has a key of its own.
+
+export let broker: Broker
+export let admin: Redis
+export let key: string
+let keys = 0
+
+beforeAll(async () => {
+  broker = await startRedis()
+  return () => broker.end()
+})
+
+beforeEach(() => {
+  key = `key-${++keys}`
+  admin = adminOf(broker.port)
+})
+
+/** A connection that ends with the test. */
+export function adminOf(port: number): Redis {
+  const connection = new Redis({ port })
+  onTestFinished(() => void connection.disconnect())
+  return connection
+}
+
+export const nodeRedis = (port = broker.port, options = {}): RedisClient =>
+  createClient({ url: `redis://127.0.0.1:${port}`, ...options }).on('error', () => {})
+export const ioRedis = (port = broker.port, options = {}): RedisClient =>
+  new Redis({ port, lazyConnect: true, ...options }).on('error', () => {})
+
+export const CLIENTS: Array<[name: string, client: (port?: number, options?: object) => RedisClient]> = [
+  ['redis', nodeRedis],
+  ['ioredis', ioRedis],
+]
+
+/** A hub as a process has it: with a client and a log of its own. */
+export function openHub(options: RedisLogOptions = {}, client: RedisClient = nodeRedis()): Hub {
+  return hubOn(redisLog(client, { key, ...options }))
+}
+
+export function openPubSub(client: RedisClient = nodeRedis(), options: RedisPubSubLogOptions = {}): Hub {
+  return hubOn(redisPubSubLog(client, { channel: key, ...options }))
+}
+
+function hubOn(log: EventLog): Hub {
+  const hub = new Hub({ log })
+  onTestFinished(() => void log.close())
+  return hub
+}
+
+/** A client that follows channels of a hub; resolves when it is live. */
+export async function follow(hub: Hub, channels = ['a'], client = new HubClient(hub, channels)) {
+  client.connect()
+  const { stream } = client
+  // A first event would be held back no longer once it is live.
+  await expect.poll(() => hub.state).toBe('ready')
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(stream?.closed).toBe(false)
+  return client
+}
+
+/** A client that comes back after an event. */
+export function comeBack(hub: Hub, lastEventId: string, channels = ['a']): HubClient {
+  const client = new HubClient(hub, channels)
+  client.lastEventId = lastEventId
+  client.connect()
+  return client
+}
+
+/** All that a client has seen, once it has seen so much; it leaves. */
+export async function seen(client: HubClient, events: number): Promise<string[]> {
+  await expect
+    .poll(() => client.data.length + (client.transport.writes.join('').match(/\ndata: /g)?.length ?? 0), {
+      timeout: 10_000,
+    })
+    .toBeGreaterThanOrEqual(events)
+  client.cut()
+  return client.seen.map(({ event, data }) => (event === 'message' ? data : event))
+}
+
+export async function publish(hub: Hub, from: number, to: number, channel = 'a'): Promise<void> {
+  for (let n = from; n < to; n++) await hub.channel(channel).publish({ data: n })
+}
+
+export const numbers = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, i) => String(from + i))
+
+/** The states that a hub has from here on. */
+export function statesOf(hub: Hub): string[] {
+  return watch('spillway:log:state', hub, ({ state }) => state)
+}
+
+/** The places that a hub passes over from here on. */
+export function skipsOf(hub: Hub): string[] {
+  return watch('spillway:log:skip', hub, ({ id }) => id)
+}
+
+function watch(
+  channel: string,
+  hub: Hub,
+  read: (message: { state: string; id: string }) => string,
+): string[] {
+  const found: string[] = []
+  const listener = (message: unknown) => {
+    const said = message as { log: unknown; state: string; id: string }
+    if (said.log === hub._log) found.push(read(said))
+  }
+  subscribe(channel, listener)
+  onTestFinished(() => void unsubscribe(channel, listener))
+  return found
+}
+
+export async function commandsOf(command: string): Promise<number> {
+  const info = String(await admin.info('commandstats'))
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(info)?.[1] ?? 0)
+}
+
+export async function killConnections(): Promise<void> {
+  await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+}
+
+export async function connections(): Promise<number> {
+  return (await connectionsWith(/^id=/)).length
+}
+
+/** The ids of the connections that a line of CLIENT LIST tells so of. */
+export async function connectionsWith(pattern: RegExp): Promise<string[]> {
+  const list = String(await admin.call('CLIENT', 'LIST', 'TYPE', 'normal')).split('\n')
+  return list.filter((line) => pattern.test(line)).map((line) => /^id=(\d+)/.exec(line)?.[1] as string)
+}
