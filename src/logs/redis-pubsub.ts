@@ -1,11 +1,12 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { logSkipChannel, logStateChannel } from '../diagnostics.ts'
 import { SseError } from '../errors.ts'
 import type { SseEvent } from '../event.ts'
 import { decodeRecord, type EventRecord, encodeRecord, toEvent } from '../remote/record.ts'
-import { attempt, isRefusal, unusable } from '../remote/redis/commands.ts'
-import { openConnection, type RedisClient, type RedisConnection } from '../remote/redis/connection.ts'
+import type { RedisClient } from '../remote/redis/connection.ts'
+import { gone, isFinal } from '../remote/redis/failures.ts'
+import { Link } from '../remote/redis/link.ts'
 import { within } from '../remote/within.ts'
-import { Waiters } from '../waiters.ts'
 import type { AppendOptions, EventLog, LogFollower, LogState, Page } from './event-log.ts'
 
 export interface PubSubSettings {
@@ -20,6 +21,11 @@ interface Message {
   readonly token: string
 }
 
+// How often it is looked whether the connection that listens is alive, in ms: it may hear nothing for long.
+const PROBE_EVERY = 5_000
+// What lies between two attempts to listen, in ms.
+const PAUSE = 1_000
+
 /** The window of a process over what it saw: a log of its own, with places of its own. */
 export type OpenWindow = () => EventLog
 
@@ -33,15 +39,15 @@ export class RedisPubSubLog implements EventLog {
   readonly #client: RedisClient
   readonly #settings: PubSubSettings
   readonly #openWindow: OpenWindow
-  readonly #changed = new Waiters()
   // Of what was published here and has not come back yet.
   readonly #awaited = new Map<string, Echo>()
   #window: EventLog
   #follower: LogFollower | undefined
-  #writer: RedisConnection | undefined
-  #reader: RedisConnection | undefined
+  #link: Link | undefined
   #hearing: EventRecord | undefined
-  #failure: SseError | undefined
+  #isListening = false
+  #hasListened = false
+  #probes: ReturnType<typeof setInterval> | undefined
 
   constructor(client: RedisClient, settings: PubSubSettings, openWindow: OpenWindow) {
     this.#client = client
@@ -58,10 +64,14 @@ export class RedisPubSubLog implements EventLog {
     if (this.#follower) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
     this.#follower = follower
     this.#window.open(this.#ofWindow())
-    this.#writer = openConnection(this.#client, this.#listener())
-    this.#reader = openConnection(this.#client, { ...this.#listener(), onReady: () => void this.#listen() })
-    this.ready = this.#begin()
+    this.#link = new Link(this.#client, this.#settings.publishTimeout, {
+      onReady: (which) => (which === 'reader' ? void this.#listen() : this.#settle()),
+      onLost: (which) => this.#lost(which),
+    })
+    this.ready = this.#begin(this.#link)
     this.ready.catch(() => {})
+    this.#probes = setInterval(() => this.#isListening && this.#link?.probe(), PROBE_EVERY)
+    this.#probes.unref?.()
   }
 
   async append(channel: string, event: SseEvent, options: AppendOptions = {}): Promise<string> {
@@ -81,39 +91,46 @@ export class RedisPubSubLog implements EventLog {
 
   async close(): Promise<void> {
     this.state = 'closed'
-    this.#reader?.close()
-    this.#writer?.close()
-    this.#changed.notify()
+    clearInterval(this.#probes)
+    this.#link?.close()
+    for (const echo of this.#awaited.values()) echo.resolve(Promise.reject(gone()))
     await this.#window.close()
   }
 
-  async #begin(): Promise<void> {
-    await this.#changed.until(
-      () => this.state === 'ready' || this.state === 'closed' || this.#failure !== undefined,
-    )
-    if (this.#failure) throw this.#failure
+  async #begin(link: Link): Promise<void> {
+    await link.begun(() => this.state === 'ready')
     this.ready = undefined
   }
 
-  #listener() {
-    return {
-      onReady: () => this.#changed.notify(),
-      onLost: () => this.#lost(),
-      onError: (error: Error) => {
-        if (isRefusal(error) && this.state === 'connecting') this.#failure = unusable(error)
-        this.#changed.notify()
-      },
+  async #listen(): Promise<void> {
+    const link = this.#link as Link
+    try {
+      await link.listen(this.#settings.channel, this.#hear)
+    } catch (error) {
+      await this.#listenLater(error as Error)
+      return
     }
+    if (!link.isReadable || this.#isListening) return
+    if (this.#hasListened) this.#beginAnew()
+    this.#isListening = true
+    this.#hasListened = true
+    this.#settle()
   }
 
-  async #listen(): Promise<void> {
-    const reader = this.#reader as RedisConnection
-    // What is lost again meanwhile begins again.
-    await reader.listen(this.#settings.channel, (text) => this.#hear(text)).catch(() => this.#lost())
-    if (!reader.isReady || this.state === 'closed') return
-    if (this.state === 'reconnecting') this.#beginAnew()
-    this.#become('ready')
-    this.#changed.notify()
+  async #listenLater(error: Error): Promise<void> {
+    const link = this.#link as Link
+    link.fail(error)
+    // Who may not listen is told at the first use.
+    if (this.ready && isFinal(error)) return
+    await pause(PAUSE)
+    // What was lost meanwhile begins again by itself.
+    if (link.isReadable && !this.#isListening) await this.#listen()
+  }
+
+  /** Without the connection that publishes, nothing is lost to who listens. */
+  #settle(): void {
+    if (this.#isListening && this.#link?.isUp) this.#become('ready')
+    this.#link?.notify()
   }
 
   // What was published while nobody listened is lost: no place of before means anything now.
@@ -124,9 +141,9 @@ export class RedisPubSubLog implements EventLog {
     this.#follower?.onLoss()
   }
 
-  #lost(): void {
+  #lost(which: 'reader' | 'writer'): void {
+    if (which === 'reader') this.#isListening = false
     if (this.state === 'ready') this.#become('reconnecting')
-    this.#changed.notify()
   }
 
   #become(state: LogState): void {
@@ -136,22 +153,21 @@ export class RedisPubSubLog implements EventLog {
   }
 
   async #publish(message: Message): Promise<string> {
-    const writer = this.#writer as RedisConnection
+    const link = this.#link as Link
     const deadline = Date.now() + this.#settings.publishTimeout
     if (this.ready) await within(deadline, this.ready)
     const back = this.#awaited.get(message.token) ?? new Echo()
     this.#awaited.set(message.token, back)
     try {
       const text = JSON.stringify(message)
-      const send = () => writer.command('PUBLISH', this.#settings.channel, text)
-      await attempt(writer, this.#changed, { deadline, isRepeatable: true }, send)
+      await link.send(deadline, true, 'PUBLISH', this.#settings.channel, text)
       return await within(deadline, back.id)
     } finally {
       this.#awaited.delete(message.token)
     }
   }
 
-  #hear(text: string): void {
+  readonly #hear = (text: string): void => {
     const message = parseMessage(text)
     const record = message && decodeRecord(message.record)
     if (!message || !record) {
@@ -191,6 +207,11 @@ class Echo {
   readonly id = new Promise<string>((resolve) => {
     this.resolve = resolve
   })
+
+  constructor() {
+    // Who publishes may not wait for it yet.
+    this.id.catch(() => {})
+  }
 }
 
 function parseMessage(text: string): Message | undefined {
