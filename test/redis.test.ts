@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { redisLog } from '../src/redis.ts'
+import { type RedisLogOptions, redisLog } from '../src/redis.ts'
 import { startRedis } from './support/brokers.ts'
 import { HubClient } from './support/hub-client.ts'
 import {
@@ -89,6 +89,26 @@ describe('hubs on one key of Redis', () => {
       expect(await seen(client, 1_250)).toEqual(numbers(0, 2_500).filter((n) => Number(n) % 2))
     }
     expect((await commandsOf('xrange')) - before).toBeLessThan(10)
+  })
+
+  it('begin with the newest events that there is room for, in pages', async () => {
+    const data = 'x'.repeat(1_000)
+    const first = openHub().channel('a')
+    const ids = await Promise.all(Array.from({ length: 1_200 }, () => first.publish({ data })))
+    const begin = async (options: RedisLogOptions) => {
+      const before = await commandsOf('xrevrange')
+      await follow(openHub(options))
+      return (await commandsOf('xrevrange')) - before
+    }
+    // One page holds more than these bytes.
+    expect(await begin({ recentBytes: 100_000 })).toBe(1)
+    expect(await begin({ recentEvents: 1_100 })).toBe(3)
+
+    const before = await commandsOf('xrange')
+    const hub = openHub({ recentEvents: 1_100 })
+    await follow(hub)
+    expect(await seen(comeBack(hub, ids[300] as string), 899)).toHaveLength(899)
+    expect(await commandsOf('xrange')).toBe(before)
   })
 
   it('resume what is in memory without a command', async () => {

@@ -9,7 +9,11 @@ export interface StreamSettings {
   readonly maxAge: number
   readonly publishTimeout: number
   readonly idempotencyWindow: number
+  readonly recentBytes: number
 }
+
+// So many of the newest entries are read at a time.
+const PAGE = 500
 
 // The guard and the entry in one step: a publisher that tries again cannot come in between.
 const APPEND_ONCE = `
@@ -55,9 +59,19 @@ export class RedisStream {
     return String(await this.#link.ask('XADD', this.#key, '*', CHANNEL, '', RECORD, MARK))
   }
 
-  /** Newest first. */
+  /** Newest first: so many, or as many as a process keeps the bytes of. In pages: nobody knows how large they are. */
   async newest(limit: number): Promise<StoredEntry[]> {
-    return toEntries(await this.#link.ask('XREVRANGE', this.#key, '+', '-', 'COUNT', String(limit)))
+    const found: StoredEntry[] = []
+    for (let end = '+', left = this.#settings.recentBytes; left > 0 && found.length < limit; ) {
+      const count = String(Math.min(PAGE, limit - found.length))
+      const page = toEntries(await this.#link.ask('XREVRANGE', this.#key, end, '-', 'COUNT', count))
+      const [oldest] = page.slice(-1)
+      if (!oldest) break
+      found.push(...page)
+      left -= page.reduce((sum, { record }) => sum + record.length, 0)
+      end = `(${oldest.id}`
+    }
+    return found
   }
 
   /** What follows a place; with the place itself, while it is there. */
