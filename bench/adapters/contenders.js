@@ -13,6 +13,7 @@ import { sse as webSse } from 'spillway/web'
 // One topic that all clients of a framework follow: by its usual way, and by ours.
 
 const NAME = 'price'
+const encoder = new TextEncoder()
 
 /** All who follow a hub of ours. `listen` makes a server that calls what it is given with each stream. */
 function byHub(listen) {
@@ -43,7 +44,8 @@ function byHand(listen, send) {
       }),
     publish(data) {
       const id = `0123456789ab-${n++}`
-      for (const client of clients) send(client, { event: NAME, id, data })
+      const bytes = encoder.encode(`event: ${NAME}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`)
+      for (const client of clients) send(client, { event: NAME, id, data }, bytes)
     },
   }
 }
@@ -89,6 +91,27 @@ export const contenders = {
         return createAdaptorServer({ fetch: app.fetch })
       },
       (stream, { event, id, data }) => stream.writeSSE({ event, id, data: JSON.stringify(data) }),
+    ),
+
+  // The floor of what a fetch server costs: bytes made once, put into each body.
+  'hono, enqueue': () =>
+    byHand(
+      (follow) => {
+        const app = new Hono()
+        app.get('/', () => {
+          let leave
+          const body = new ReadableStream({
+            start(controller) {
+              controller.enqueue(new TextEncoder().encode(':\n\n'))
+              leave = follow(controller)
+            },
+            cancel: () => leave(),
+          })
+          return new Response(body, { headers: { 'Content-Type': 'text/event-stream' } })
+        })
+        return createAdaptorServer({ fetch: app.fetch })
+      },
+      (controller, _message, bytes) => controller.enqueue(bytes),
     ),
 
   'fastify, spillway': () =>

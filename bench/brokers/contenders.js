@@ -1,10 +1,10 @@
-import { createServer } from 'node:http'
 import { connect } from '@nats-io/transport-node'
-import { createChannel, createSession } from 'better-sse'
+import { createChannel } from 'better-sse'
 import { createClient } from 'redis'
-import { createSseStream, Hub } from 'spillway'
+import { Hub } from 'spillway'
 import { jetstreamLog } from 'spillway/nats'
 import { redisLog } from 'spillway/redis'
+import { followBetterSse, followChannel } from '../lib/topics.js'
 
 // One topic over several processes: each of them publishes to the broker, and serves who follows what comes from there.
 
@@ -15,12 +15,7 @@ async function byHub(log) {
   const channel = new Hub({ log }).channel('prices')
   await log.ready
   return {
-    createServer: (onStream) =>
-      createServer((request, response) => {
-        const stream = createSseStream(request, response)
-        channel.subscribe(stream)
-        stream.on('close', onStream({}))
-      }),
+    createServer: followChannel(channel),
     publish: (data) => channel.publish({ event: NAME, data }),
   }
 }
@@ -40,13 +35,7 @@ async function byBridge() {
   await Promise.all([publisher.connect(), subscriber.connect()])
   await subscriber.subscribe('prices', (text) => channel.broadcast(JSON.parse(text), NAME))
   return {
-    createServer: (onStream) =>
-      createServer(async (request, response) => {
-        const session = await createSession(request, response)
-        channel.register(session)
-        const onClose = onStream({})
-        session.once('disconnected', () => onClose())
-      }),
+    createServer: followBetterSse(channel),
     publish: (data) => publisher.publish('prices', JSON.stringify(data)),
   }
 }

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
-import { createChannel, createSession } from 'better-sse'
-import { createSseStream, Hub } from 'spillway'
+import { createChannel } from 'better-sse'
+import { Hub } from 'spillway'
+import { followBetterSse, followChannel } from '../lib/topics.js'
 
 // One topic that all clients follow. `publish` sends them all an event.
 
@@ -64,12 +65,7 @@ export const contenders = {
   spillway() {
     const channel = new Hub().channel('prices')
     return {
-      createServer: (onStream) =>
-        createServer((request, response) => {
-          const stream = createSseStream(request, response)
-          channel.subscribe(stream)
-          stream.on('close', onStream({}))
-        }),
+      createServer: followChannel(channel),
       publish: (data) => channel.publish({ event: NAME, data }),
     }
   },
@@ -77,13 +73,7 @@ export const contenders = {
   'better-sse'() {
     const channel = createChannel()
     return {
-      createServer: (onStream) =>
-        createServer(async (request, response) => {
-          const session = await createSession(request, response)
-          channel.register(session)
-          const onClose = onStream({})
-          session.once('disconnected', () => onClose())
-        }),
+      createServer: followBetterSse(channel),
       publish: (data) => channel.broadcast(data, NAME),
     }
   },
