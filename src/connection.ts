@@ -18,7 +18,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   readonly openedAt = clock.now
   sentEvents = 0
   sentBytes = 0
-  readonly #transport: Transport
+  #transport: Transport
   readonly #settings: Settings
   readonly #owner: ConnectionOwner
   readonly #phase: number
@@ -51,7 +51,6 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     this.#sleep()
   }
 
-  /** What waits. */
   get backlog(): Backlog {
     return this.#backlog
   }
@@ -90,7 +89,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   continueWith(backlog: Backlog): void {
     this.#backlog = backlog
     // Who was told to hold back is told when that is over.
-    if (backlog.length > 0) this.#beginLag()
+    if (backlog.length > 0) this.#lagSince ??= clock.now
     this.#flushSoon()
   }
 
@@ -152,6 +151,11 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   /** @internal */
+  _goesOnThrough(transport: Transport): void {
+    this.#transport = transport
+  }
+
+  /** @internal */
   _wake(now: number): void {
     this.#bed = 0
     if (now >= this.#flushesAt) this._flush()
@@ -193,13 +197,9 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   #holdBack(): void {
-    this.#beginLag()
+    this.#lagSince ??= clock.now
     this.#isFull = true
     this.#sleep()
-  }
-
-  #beginLag(): void {
-    this.#lagSince ??= clock.now
   }
 
   #emptied(): void {

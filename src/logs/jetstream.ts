@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Engine, EngineOwner, StoredEntry } from '../remote/engine.ts'
 import type { NatsClient } from '../remote/nats/client.ts'
-import { gone, isTransient, isUnserved, late, unusable } from '../remote/nats/failures.ts'
+import { gone, isTransient, isUnserved, unusable } from '../remote/nats/failures.ts'
 import { type Followed, Follower } from '../remote/nats/follower.ts'
 import { Link } from '../remote/nats/link.ts'
 import { messageIdOf } from '../remote/nats/message-id.ts'
@@ -10,6 +10,7 @@ import { Publisher } from '../remote/nats/publisher.ts'
 import { readAfter } from '../remote/nats/read.ts'
 import { ensureStream, lookUp, type StreamPlan, type StreamState } from '../remote/nats/stream.ts'
 import { channelOf, subjectOf } from '../remote/nats/subjects.ts'
+import { late } from '../remote/within.ts'
 import { Waiters } from '../waiters.ts'
 
 // What lies between attempts to follow again, in ms.

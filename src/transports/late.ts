@@ -2,8 +2,8 @@ import type { Frame } from '../frame.ts'
 import { noTransport, type Transport, type TransportOwner } from './transport.ts'
 
 /**
- * A way out whose head has not left: it leaves with the first write, or when it is told to. Until then whoever made it
- * may abandon it and answer otherwise.
+ * A way out whose head has not left: it leaves with the first write, or when it is told to, and then the stream goes on
+ * through the transport behind it. Until then whoever made it may abandon it and answer otherwise.
  */
 export class LateTransport implements Transport {
   readonly #sendHead: () => Transport | undefined
@@ -46,7 +46,6 @@ export class LateTransport implements Transport {
 
   probe(): void {
     this.#isProbed = true
-    this.#transport?.probe()
   }
 
   end(): void {
@@ -56,7 +55,6 @@ export class LateTransport implements Transport {
 
   destroy(): void {
     this.#isDestroyed = true
-    this.#transport?.destroy()
   }
 
   #goOnThrough(transport: Transport): void {
@@ -64,8 +62,10 @@ export class LateTransport implements Transport {
     if (this.#isDestroyed) {
       transport.destroy()
     } else {
-      transport.open(this.#owner as TransportOwner)
+      const owner = this.#owner as TransportOwner
+      transport.open(owner)
       if (this.#isProbed) transport.probe()
+      owner._goesOnThrough(transport)
     }
   }
 

@@ -8,6 +8,8 @@ export interface TransportOwner {
   _moved(): void
   /** @internal The way out is over: finished, lost or broken. Said once, and never from within a call of the transport. */
   _gone(error?: Error): void
+  /** @internal From now on there is a shorter way out: it is open, and takes all that follows. */
+  _goesOnThrough(transport: Transport): void
 }
 
 /**

@@ -83,7 +83,7 @@ describe('a large frame', () => {
   const text = 'x'.repeat(PIECE) + 'y'.repeat(PIECE) + 'z'.repeat(PIECE / 2)
   const owned = () => {
     const { response, transport } = overFake()
-    const owner = { _room: vi.fn(), _moved: vi.fn(), _gone: vi.fn() }
+    const owner = { _room: vi.fn(), _moved: vi.fn(), _gone: vi.fn(), _goesOnThrough: vi.fn() }
     transport.open(owner)
     return { response, transport, owner }
   }

@@ -51,7 +51,7 @@ const PIECE = 64 * 1024
 
 /** What a stream gives its transport to tell it. */
 function ownerSpy() {
-  return { _room: vi.fn(), _moved: vi.fn(), _gone: vi.fn() }
+  return { _room: vi.fn(), _moved: vi.fn(), _gone: vi.fn(), _goesOnThrough: vi.fn() }
 }
 
 function opened() {

@@ -54,10 +54,6 @@ export function refused(error: unknown): SseError {
   return new SseError('ERR_SSE_LOG', `The broker refused it: ${message}`, { cause: error })
 }
 
-export function late(cause?: unknown): SseError {
-  return new SseError('ERR_SSE_LOG', 'The broker did not answer in time.', { cause })
-}
-
 export function gone(): SseError {
   return new SseError('ERR_SSE_LOG', 'The connection to the broker is closed.')
 }

@@ -1,6 +1,7 @@
 import { Waiters } from '../../waiters.ts'
+import { late } from '../within.ts'
 import type { NatsConnection } from './client.ts'
-import { LinkLost, late } from './failures.ts'
+import { LinkLost } from './failures.ts'
 
 type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
 

@@ -1,7 +1,8 @@
 import type { PubAck } from '@nats-io/jetstream'
 import { Ring } from '../../ring.ts'
+import { late } from '../within.ts'
 import type { NatsClient } from './client.ts'
-import { gone, isTransient, late, refused } from './failures.ts'
+import { gone, isTransient, refused } from './failures.ts'
 import type { Link } from './link.ts'
 
 // How long one attempt waits for its acknowledgement, and what lies between two of them, in ms.

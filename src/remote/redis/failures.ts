@@ -34,10 +34,6 @@ export function unusable(cause: Error): SseError {
   return new SseError('ERR_SSE_LOG', `The broker cannot be used: ${cause.message}`, { cause })
 }
 
-export function late(): SseError {
-  return new SseError('ERR_SSE_LOG', 'The broker did not answer in time.')
-}
-
 export function gone(): SseError {
   return new SseError('ERR_SSE_LOG', 'The log is closed.')
 }

@@ -1,4 +1,5 @@
-import { failed, gone, isRefusal, isUndone, late } from './failures.ts'
+import { late } from '../within.ts'
+import { failed, gone, isRefusal, isUndone } from './failures.ts'
 
 interface Job {
   readonly number: number
