@@ -1,4 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { startRedis } from './support/brokers.ts'
 import { startProxy } from './support/proxy.ts'
 import {
@@ -79,6 +81,23 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
     // Those that were on their way come yet.
     await new Promise((resolve) => setTimeout(resolve, 100))
     await expect.poll(connections).toBe(before)
+  })
+
+  it('is not left behind by a hub that is shut down before the server has said a word', async () => {
+    const sockets = new Set<Socket>()
+    const silent = createServer((socket) => {
+      sockets.add(socket)
+      socket.resume().on('close', () => sockets.delete(socket))
+    }).listen(0, '127.0.0.1')
+    onTestFinished(() => {
+      silent.close()
+      for (const socket of sockets) socket.destroy()
+    })
+    await once(silent, 'listening')
+    const hub = openHub({}, client((silent.address() as AddressInfo).port))
+    await expect.poll(() => sockets.size).toBe(2)
+    await hub.shutdown({ graceMs: 0 })
+    await expect.poll(() => sockets.size).toBe(0)
   })
 
   it('is replaced when it is dead without a word', async () => {

@@ -26,7 +26,8 @@ class NodeRedisConnection implements RedisConnection {
   constructor(client: NodeRedisClient, listener: ConnectionListener) {
     this.#listener = listener
     this.#own = client.duplicate(this.#overrides(client) as never) as OwnNodeRedis
-    this.#own.on('ready', () => this.#ready())
+    this.#own.on('connect', () => this.#connected())
+    this.#own.on('ready', () => listener.onReady())
     this.#own.on('error', ((error: Error) => this.#failed(error)) as never)
     this.#own.on('reconnecting', () => this.#lost(true))
     this.#connect()
@@ -76,10 +77,11 @@ class NodeRedisConnection implements RedisConnection {
     this.#own.connect().catch(this.#listener.onError)
   }
 
-  #ready(): void {
+  // Not when it is ready: a server may say nothing for ever. And not from within the event: version 4 would leave
+  // rejections behind that nobody can handle.
+  #connected(): void {
     this.#isConnecting = false
-    if (this.#isClosed) this.#end()
-    else this.#listener.onReady()
+    if (this.#isClosed) setImmediate(() => this.#end())
   }
 
   #failed(error: Error): void {
