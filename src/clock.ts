@@ -49,6 +49,10 @@ export class Clock {
     this._advance(0)
   }
 
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
   /** @internal Moves time that is held on by whole ticks, and wakes all that fall due, each in its tick. */
   _advance(ms: number): void {
     const until = Math.ceil((this.#now + ms) / TICK)
@@ -66,6 +70,7 @@ export class Clock {
     this.#isHeld = false
     const heldAt = this.#now
     this.#ahead += heldAt - this.#read()
+    this.#now = heldAt
     if (this.#beds.size > 0) this.#run()
   }
 

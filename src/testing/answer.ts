@@ -14,6 +14,8 @@ export interface Answer {
 export function headersOf(given: Readonly<Record<string, unknown>>): Headers {
   const headers = new Headers()
   for (const [name, value] of Object.entries(given)) {
+    // What HTTP/2 has among them is no header.
+    if (name.startsWith(':')) continue
     for (const each of [value].flat()) if (each !== undefined) headers.append(name, String(each))
   }
   return headers

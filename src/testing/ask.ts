@@ -20,6 +20,12 @@ export interface Ask extends RequestOptions {
   readonly trusts?: boolean
 }
 
+/** The URL of a path on a server, whatever the path looks like. */
+export function urlOf(base: string | URL, path: string | undefined): URL {
+  const url = new URL(base)
+  return path === undefined ? url : new URL(`${url.origin}/${path.replace(/^\//, '')}`)
+}
+
 /**
  * Asks over a connection of its own, which is closed with the client. Not with `fetch`: it would ask for compression,
  * keep the connection, and may be replaced in tests.
@@ -30,10 +36,18 @@ export async function ask(
 ): Promise<Answer> {
   const request = url.protocol === 'https:' ? requestHttps : requestHttp
   const headers = headersToSend(rest)
+  // Text would go with the head in one string, and the head in its encoding.
+  const bytes = body === undefined ? undefined : Buffer.from(body)
+  // Node says nothing of a body where none is usual: it would be taken for the next request.
+  if (bytes) headers['content-length'] ??= String(bytes.length)
   const options = { method, headers, agent: false as const, signal, rejectUnauthorized: !trusts }
   return new Promise((resolve, reject) => {
     const asked = request(url, options, (response) => {
-      const leave = async () => void asked.destroy()
+      const closed = new Promise<void>((resolve) => response.socket.once('close', () => resolve()))
+      const leave = () => {
+        asked.destroy()
+        return closed
+      }
       resolve({
         status: response.statusCode ?? 0,
         headers: headersOf(response.headersDistinct),
@@ -43,8 +57,7 @@ export async function ask(
     })
     // Once there is a head, the body tells.
     asked.on('error', reject)
-    // Text would go with the head in one string, and the head in its encoding.
-    asked.end(body === undefined ? undefined : Buffer.from(body))
+    asked.end(bytes)
   })
 }
 

@@ -1,8 +1,9 @@
+import { between, checkOptions } from '../check-options.ts'
 import { Waiters } from '../waiters.ts'
 import type { Answer } from './answer.ts'
 import type { ReceivedEvent } from './event-parser.ts'
 import { Reception } from './reception.ts'
-import { limitTime } from './time-limit.ts'
+import { inTime, isTimeout, limitTime } from './time-limit.ts'
 import { WaitError } from './wait-error.ts'
 
 /** Which event is waited for: one of this name, or one that satisfies a condition. */
@@ -51,8 +52,9 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     body.once('end', () => this.#over('end'))
     body.once('error', () => this.#over('cut'))
     body.once('close', () => this.#over('cut'))
-    // That of an answer without one may have ended before.
+    // It may have come to its end before.
     if (body.readableEnded) this.#over('end')
+    else if (body.destroyed) this.#over('cut')
   }
 
   /** All events so far, taken or not. */
@@ -85,7 +87,8 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
   }
 
   /** Takes the next events, so many of them, within one limit of time. */
-  take(count: number, options?: WaitOptions): Promise<ReceivedEvent[]> {
+  async take(count: number, options?: WaitOptions): Promise<ReceivedEvent[]> {
+    checkOptions({ count }, { count: between(0, Number.MAX_SAFE_INTEGER) })
     const { events } = this.#received
     const take = () => {
       const start = this.#eventsTaken
@@ -136,7 +139,12 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
   async close(): Promise<void> {
     this.#over('closed')
     this.#left ??= this.#answer.leave()
-    await this.#left
+    await inTime(
+      this.#timeout,
+      this.#left,
+      () =>
+        new WaitError(`Not closed within ${this.#timeout} ms: somebody else holds the server.`, this.events),
+    )
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -176,6 +184,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     what: string,
     { timeout = this.#timeout }: WaitOptions = {},
   ): Promise<T> {
+    checkOptions({ timeout }, { timeout: isTimeout })
     let found: T | undefined
     let isLate = false
     const relax = limitTime(timeout, () => {

@@ -1,13 +1,15 @@
+import { between, checkOptions, MAX_TIME } from '../check-options.ts'
 import { clock } from '../clock.ts'
 
 /** The clock of all streams, in the hand of a test. */
 export interface HeldClock extends Disposable {
   /**
    * Moves time on by `ms`, rounded up to a tick of 100 ms. The heartbeats, stall deadlines, lifetimes, rates and flush
-   * intervals that fall due on the way have been acted upon when it returns, each at its time.
+   * intervals that fall due on the way have been acted upon when it returns, each at its time. Throws when the clock was
+   * released, and `SseError` `ERR_SSE_OPTION`.
    */
   advance(ms: number): void
-  /** Lets time go by itself again, from where it was advanced to. */
+  /** Lets time go by itself again, from where it was advanced to, for all that hold it. */
   release(): void
 }
 
@@ -19,5 +21,11 @@ export interface HeldClock extends Disposable {
 export function holdClock(): HeldClock {
   clock._hold()
   const release = () => clock._release()
-  return { advance: (ms) => clock._advance(ms), release, [Symbol.dispose]: release }
+  return { advance, release, [Symbol.dispose]: release }
+}
+
+function advance(ms: number): void {
+  checkOptions({ ms }, { ms: between(0, MAX_TIME) })
+  if (!clock.isHeld) throw new Error('The clock was released: hold it again to advance it.')
+  clock._advance(ms)
 }

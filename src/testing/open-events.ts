@@ -1,21 +1,25 @@
 import type { RequestListener, Server } from 'node:http'
-import { between, type Check, checkOptions, isBoolean, isString, MAX_TIME } from '../check-options.ts'
+import { type Check, checkOptions, isBoolean, isString } from '../check-options.ts'
 import { describe } from '../errors.ts'
 import type { Answer } from './answer.ts'
-import { type Ask, ask, type RequestOptions } from './ask.ts'
+import { type Ask, ask, type RequestOptions, urlOf } from './ask.ts'
 import { EventsClient } from './events-client.ts'
 import { type InjectResponse, injectAnswer } from './inject.ts'
-import { responseAnswer } from './response.ts'
-import { askServer } from './serve.ts'
+import { responseAnswer, type WebResponse } from './response.ts'
+import { askServer, whileServing } from './serve.ts'
 import { type SuperagentRequest, superagentAnswer } from './superagent.ts'
-import { limitTime } from './time-limit.ts'
+import { inTime, isTimeout } from './time-limit.ts'
 import { WaitError } from './wait-error.ts'
 
 /** What is asked: a URL, a server, or what answers the requests of one, such as an app of Express. */
 export type Target = string | URL | Server | RequestListener
 
 /** What was asked already, or will be in its own way: see `docs/testing.md`. */
-export type Answering = Response | InjectResponse | PromiseLike<Response | InjectResponse> | SuperagentRequest
+export type Answering =
+  | WebResponse
+  | InjectResponse
+  | PromiseLike<WebResponse | InjectResponse>
+  | SuperagentRequest
 
 type Source = Target | Answering
 
@@ -31,7 +35,7 @@ export interface OpenOptions {
 const isAnything: Check = () => undefined
 
 const CHECKS: Record<keyof OpenOptions, Check> = {
-  timeout: between(1, MAX_TIME),
+  timeout: isTimeout,
   paused: isBoolean,
   lastEventId: isString,
 }
@@ -53,14 +57,14 @@ export async function openEvents(
   target: Target,
   options?: OpenOptions & RequestOptions,
 ): Promise<EventsClient>
-export function openEvents(answering: Answering, options?: OpenOptions): Promise<EventsClient>
+export function openEvents(source: Source, options?: OpenOptions): Promise<EventsClient>
 export async function openEvents(
   source: Source,
   { timeout = 2_000, paused = false, lastEventId = '', ...request }: OpenOptions & RequestOptions = {},
 ): Promise<EventsClient> {
   const checks = isTarget(source) ? { ...CHECKS, ...REQUEST_CHECKS } : CHECKS
   checkOptions({ timeout, paused, lastEventId, ...request }, checks)
-  const answer = await inTime(timeout, source, (signal) =>
+  const answer = await answerInTime(timeout, source, (signal) =>
     answerOf(source, { ...request, lastEventId, signal }),
   )
   const client = new EventsClient(answer, lastEventId, timeout)
@@ -68,39 +72,41 @@ export async function openEvents(
   return client
 }
 
-async function inTime(
+async function answerInTime(
   timeout: number,
   source: Source,
   ask: (signal: AbortSignal) => Promise<Answer>,
 ): Promise<Answer> {
   const controller = new AbortController()
   const answer = ask(controller.signal)
-  let release = () => {}
-  const late = new Promise<never>((_, reject) => {
-    release = limitTime(timeout, () =>
-      reject(new WaitError(`No head within ${timeout} ms.${hintFor(source)}`)),
-    )
-  })
   try {
-    return await Promise.race([answer, late])
+    return await inTime(
+      timeout,
+      answer,
+      () => new WaitError(`No head within ${timeout} ms.${hintFor(source)}`),
+    )
   } catch (error) {
     controller.abort()
     answer.then(({ leave }) => leave()).catch(() => {})
     throw error
-  } finally {
-    release()
   }
 }
 
 async function answerOf(source: Source, options: Ask): Promise<Answer> {
   if (isServing(source)) return askServer(source, options)
-  if (isTarget(source)) return ask(new URL(options.path ?? '', source), options)
+  if (isTarget(source)) return ask(urlOf(source, options.path), options)
   // Before it is awaited: that would send it, and wait for the end of the body.
-  if (isSuperagent(source)) return superagentAnswer(source, options.signal)
+  if (isSuperagent(source)) return askBySuperagent(source, options.signal)
   const answered: unknown = await source
   if (isResponse(answered)) return responseAnswer(answered)
   if (isInjected(answered)) return injectAnswer(answered)
   throw new TypeError(`No source of events: ${describe(answered)}.`)
+}
+
+// Supertest too would start the server of its app, and close it only when all others have left.
+function askBySuperagent(request: SuperagentRequest, signal: AbortSignal): Promise<Answer> {
+  const ask = () => superagentAnswer(request, signal)
+  return isServer(request.app) ? whileServing(request.app, ask) : ask()
 }
 
 function has(source: unknown, ...names: string[]): boolean {
@@ -108,7 +114,11 @@ function has(source: unknown, ...names: string[]): boolean {
 }
 
 function isServing(source: unknown): source is Server | RequestListener {
-  return typeof source === 'function' || has(source, 'listen', 'listening')
+  return typeof source === 'function' || isServer(source)
+}
+
+function isServer(source: unknown): source is Server {
+  return has(source, 'listen', 'listening')
 }
 
 function isTarget(source: unknown): source is Target {
@@ -119,8 +129,7 @@ function isSuperagent(source: unknown): source is SuperagentRequest {
   return has(source, 'buffer', 'parse', 'end', 'abort')
 }
 
-// Of whichever implementation.
-function isResponse(source: unknown): source is Response {
+function isResponse(source: unknown): source is WebResponse {
   return has(source, 'status', 'headers', 'body', 'clone')
 }
 

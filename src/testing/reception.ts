@@ -12,7 +12,7 @@ export class Reception {
   readonly #parser: EventParser
   // The first of the body, for a message about one that is no event stream.
   #start = ''
-  #isFirst = true
+  #hasComments = false
 
   constructor(lastEventId: string) {
     this.#parser = new EventParser(this, lastEventId)
@@ -29,19 +29,17 @@ export class Reception {
   }
 
   onEvent(event: ReceivedEvent): void {
-    this.#isFirst = false
     this.events.push(event)
   }
 
   onRetry(ms: number): void {
-    this.#isFirst = false
     this.retry = ms
   }
 
   // A stream may open with an empty comment, for proxies: a test that waits for a heartbeat must not take it for one.
   onComment(text: string): void {
-    const isOpening = this.#isFirst && text === ''
-    this.#isFirst = false
+    const isOpening = !this.#hasComments && text === '' && this.#start.startsWith(':')
+    this.#hasComments = true
     if (!isOpening) this.comments.push(text)
   }
 

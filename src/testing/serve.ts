@@ -1,19 +1,32 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Answer } from './answer.ts'
-import { type Ask, ask } from './ask.ts'
+import { type Ask, ask, urlOf } from './ask.ts'
 
-// How many clients hold a server that was started for them.
-const holders = new Map<Server, number>()
+interface Held {
+  clients: number
+  readonly begun: Promise<unknown>
+  readonly sockets: Set<Socket>
+  readonly onConnection: (socket: Socket) => void
+  closed?: Promise<unknown>
+}
+
+// The servers that were started for their clients.
+const held = new Map<Server, Held>()
 
 /** Asks a server, or what answers its requests. One that does not listen does so while it has clients. */
 export async function askServer(source: Server | RequestListener, options: Ask): Promise<Answer> {
   const server = typeof source === 'function' ? createServer(source) : source
+  return whileServing(server, () => ask(urlOf(originOf(server), options.path), { ...options, trusts: true }))
+}
+
+/** Has a server listen while one asks it, and until that client has left. */
+export async function whileServing(server: Server, ask: () => Promise<Answer>): Promise<Answer> {
   const release = await hold(server)
   try {
-    const answer = await ask(new URL(options.path ?? '/', originOf(server)), { ...options, trusts: true })
-    return { ...answer, leave: () => answer.leave().then(release) }
+    const answer = await ask()
+    return { ...answer, leave: () => answer.leave().finally(release) }
   } catch (error) {
     await release()
     throw error
@@ -21,25 +34,43 @@ export async function askServer(source: Server | RequestListener, options: Ask):
 }
 
 async function hold(server: Server): Promise<() => Promise<void>> {
-  const held = holders.get(server)
-  if (held === undefined && server.listening) return async () => {}
-  holders.set(server, (held ?? 0) + 1)
-  if (held === undefined) server.listen(0, '127.0.0.1')
-  if (!server.listening) await once(server, 'listening')
-  return () => release(server)
+  while (held.get(server)?.closed) await held.get(server)?.closed
+  if (server.listening && !held.has(server)) return async () => {}
+  const holding = held.get(server) ?? start(server)
+  holding.clients += 1
+  await holding.begun
+  return () => release(server, holding)
 }
 
-async function release(server: Server): Promise<void> {
-  const left = (holders.get(server) ?? 1) - 1
-  if (left > 0) return void holders.set(server, left)
-  holders.delete(server)
+function start(server: Server): Held {
+  const sockets = new Set<Socket>()
+  const begun = once(server.listen(0, '127.0.0.1'), 'listening')
+  const onConnection = (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  }
+  server.on('connection', onConnection)
+  const holding: Held = { clients: 0, begun, sockets, onConnection }
+  held.set(server, holding)
+  begun.catch(() => held.delete(server))
+  return holding
+}
+
+async function release(server: Server, holding: Held): Promise<void> {
+  holding.clients -= 1
+  if (holding.clients > 0) return
+  server.off('connection', holding.onConnection)
+  holding.closed = once(server, 'close').finally(() => held.delete(server))
   server.close()
-  server.closeAllConnections()
-  await once(server, 'close')
+  // Also those that are no requests any more, of a WebSocket say, which a server does not know of.
+  for (const socket of holding.sockets) socket.destroy()
+  await holding.closed
 }
 
 function originOf(server: Server): string {
-  const { address, family, port } = server.address() as AddressInfo
+  const listening = server.address()
+  if (typeof listening === 'string') throw new TypeError(`A server of a pipe has no URL: ${listening}.`)
+  const { address, family, port } = listening as AddressInfo
   // A server that listens to every address is asked on the loopback.
   const host =
     { '::': '[::1]', '0.0.0.0': '127.0.0.1' }[address] ?? (family === 'IPv6' ? `[${address}]` : address)

@@ -4,8 +4,11 @@ import { type Answer, headersOf } from './answer.ts'
 
 /** A request of superagent or supertest that was not sent yet. */
 export interface SuperagentRequest {
+  /** Of supertest: the server that it asks. */
+  readonly app?: unknown
   get(header: string): unknown
   set(header: string, value: string): unknown
+  retry(times: number): unknown
   buffer(isBuffered: boolean): unknown
   parse(parser: (response: never, done: (error: Error | null, body: unknown) => void) => void): unknown
   end(callback: (error: unknown, response: SuperagentResponse | undefined) => void): unknown
@@ -23,19 +26,24 @@ interface SuperagentResponse {
  * started.
  */
 export function superagentAnswer(request: SuperagentRequest, signal: AbortSignal): Promise<Answer> {
-  // Not returned: it is a promise of a kind, which would be awaited, and sent again.
-  signal.addEventListener('abort', () => void request.abort())
   return new Promise((resolve, reject) => {
+    // Nobody is told of an abort before there is a head.
+    signal.addEventListener('abort', () => {
+      request.abort()
+      reject(signal.reason)
+    })
+    // Each head is an answer, whatever its status.
+    request.retry(0)
     const over = new Promise<unknown>((end) => {
       request.buffer(true)
       // As all other sources do: it would ask for compression, which changes when an event arrives.
       if (!request.get('Accept-Encoding')) request.set('Accept-Encoding', 'identity')
       request.parse((response: IncomingMessage, done) => {
         response.once('end', () => done(null, ''))
-        resolve(answerOf(response.statusCode, response.headersDistinct, bodyOf(response)))
+        resolve(answerOf(response.statusCode, response.headersDistinct ?? response.headers, bodyOf(response)))
       })
       request.end((error, response) => {
-        end(response && isExpectation(error) ? error : undefined)
+        end(response && isExpectation(error, response) ? error : undefined)
         // Of a HEAD request nothing is parsed.
         if (response) resolve(answerOf(response.status, response.headers, Readable.from([])))
         else reject(error)
@@ -72,17 +80,19 @@ function bodyOf(response: IncomingMessage): Readable {
   response.on('data', (bytes: Uint8Array) => {
     if (!body.push(bytes)) response.pause()
   })
-  response.once('end', () => body.push(null))
+  // What answers over HTTP/2 is a stream, which ends when it is reset too, and has no `complete`.
+  const isCut = () => ('rstCode' in response ? response.rstCode !== 0 : !response.complete)
+  response.once('end', () => (isCut() ? body.destroy() : body.push(null)))
   response.once('error', (error) => body.destroy(error))
   response.once('close', () => {
-    if (!response.complete) body.destroy()
+    if (isCut()) body.destroy()
   })
   // It flows already, because the request counts its bytes.
   response.pause()
   return body
 }
 
-// The error for a status that is no success has the status: here that is for the test to judge.
-function isExpectation(error: unknown): boolean {
-  return error instanceof Error && !('status' in error)
+// The error for a status that is no success has its response: here that is for the test to judge.
+function isExpectation(error: unknown, response: unknown): boolean {
+  return error instanceof Error && (error as { response?: unknown }).response !== response
 }

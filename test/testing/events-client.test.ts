@@ -98,6 +98,11 @@ describe('EventsClient', () => {
     }
   })
 
+  it('takes an empty comment for a heartbeat that comes after an id alone', async () => {
+    const { client } = clientOf('id: 1\n\n:\n')
+    expect(await client.comment()).toBe('')
+  })
+
   it('knows when to come back, and with which id', async () => {
     const { client, body } = clientOf('retry: 30\nid: 1\ndata\n\n')
     await client.next()
@@ -198,6 +203,31 @@ describe('EventsClient', () => {
     onTestFinished(() => void vi.useRealTimers())
     const { client } = clientOf('', { timeout: 20 })
     await failureOf(client.next())
+  })
+
+  it('waits for what it closes no longer than for anything else', async () => {
+    const leave = () => new Promise<void>(() => {})
+    const answer = { status: 200, headers: new Headers(), body: new PassThrough(), leave }
+    const client = new EventsClient(answer, '', 20)
+    expect((await failureOf(client.close())).message).toMatch(/^Not closed within 20 ms/)
+  })
+
+  it('refuses a limit and a count that are none', async () => {
+    const { client } = clientOf('data: a\n\ndata: b\n\n')
+    for (const timeout of [Number.POSITIVE_INFINITY, 2 ** 31, Number.NaN, 0, -1])
+      await expect(client.next('none', { timeout })).rejects.toMatchObject({ code: 'ERR_SSE_OPTION' })
+    await client.next()
+    for (const count of [-1, Number.NaN, 0.5])
+      await expect(client.take(count)).rejects.toMatchObject({ code: 'ERR_SSE_OPTION' })
+    expect(await client.next()).toMatchObject({ data: 'b' })
+  })
+
+  it('learns of a body that was cut before', async () => {
+    const body = new PassThrough()
+    body.destroy()
+    await new Promise((resolve) => body.once('close', resolve))
+    const answer = { status: 200, headers: new Headers(), body, leave: async () => {} }
+    expect(await new EventsClient(answer, '', TIMEOUT).ended()).toBe('cut')
   })
 
   it('leaves no timer behind', async () => {

@@ -125,6 +125,27 @@ describe('holdClock', () => {
     again[Symbol.dispose]()
   })
 
+  it('never goes back for streams that are open, and those opened next live as long as they should', async () => {
+    const { time, stream } = await open()
+    time.advance(3_600_000)
+    const heldAt = clock.now
+    time.release()
+    expect(clock.now).toBeGreaterThanOrEqual(heldAt)
+    const { stream: next } = await open({ maxAge: 600_000 })
+    holdClock().advance(TICK)
+    expect([stream.closed, next.closed]).toEqual([false, false])
+  })
+
+  it('refuses to be advanced when it is not held, and by what is no time', () => {
+    const time = holdClock()
+    for (const ms of [Number.POSITIVE_INFINITY, Number.NaN, -1, '5' as never])
+      expect(() => time.advance(ms)).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
+    const start = clock.now
+    holdClock().release()
+    expect(() => time.advance(3_600_000)).toThrow('The clock was released: hold it again to advance it.')
+    expect(clock.now).toBeLessThan(start + 3_600_000)
+  })
+
   it('is one and the same when it is used twice', () => {
     const first = holdClock()
     first.advance(1_000)

@@ -1,14 +1,18 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import {
   createServer,
   type IncomingMessage,
   type RequestListener,
+  request,
   type Server,
   type ServerResponse,
 } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { createRequire } from 'node:module'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import compression from 'compression'
 import express from 'express'
@@ -290,6 +294,31 @@ describe('openEvents', () => {
     expect(await client.next()).toMatchObject({ data: '/events?a=1 */*' })
   })
 
+  it('asks its server, whatever the path looks like', async () => {
+    const server = createServer((request, response) => {
+      createSseStream(request, response).send({ data: request.url })
+    })
+    for (const [path, url] of [
+      ['//events', '//events'],
+      ['http://127.0.0.2/x', '/http://127.0.0.2/x'],
+      ['events?a=1', '/events?a=1'],
+    ]) {
+      await using client = await openEvents(server, { path })
+      expect(await client.next()).toMatchObject({ data: url })
+    }
+  })
+
+  it('sends a body with any method', async () => {
+    const server = createServer(async (request, response) => {
+      const body = await text(request)
+      createSseStream(request, response).send({ data: `${request.method} ${body}` })
+    })
+    for (const method of ['GET', 'DELETE', 'POST']) {
+      await using client = await openEvents(server, { method, body: 'hello' })
+      expect(await client.next()).toMatchObject({ data: `${method} hello` })
+    }
+  })
+
   it('asks for nothing that changes the bytes, over a connection of its own', async () => {
     const asked: IncomingMessage[] = []
     const { url } = await serve((request, response) => {
@@ -419,6 +448,108 @@ describe('openEvents', () => {
     await expect(client.close()).rejects.toThrow('expected 418')
   })
 
+  it('says what else supertest was told to expect, also where that fails with a status', async () => {
+    const failure = Object.assign(new Error('a teapot was expected'), { status: 418 })
+    const request = supertest(answering(() => {}))
+      .get('/')
+      .expect(() => {
+        throw failure
+      })
+    const client = await openEvents(request)
+    await expect(client.close()).rejects.toBe(failure)
+  })
+
+  it('takes the first answer that supertest gets, and asks no second time', async () => {
+    let requests = 0
+    const app = (_request: IncomingMessage, response: ServerResponse) => {
+      requests += 1
+      response.writeHead(503).end('later')
+    }
+    const client = await openEvents(supertest(app).get('/').retry(1))
+    expect([client.status, await client.ended()]).toEqual([503, 'end'])
+    await client.close()
+    expect(requests).toBe(1)
+  })
+
+  it('opens what supertest asks over HTTP/2, and tells an end from a cut', async () => {
+    for (const [finish, end] of [
+      ['close', 'end'],
+      ['destroy', 'cut'],
+    ] as const) {
+      let stream: SseStream | undefined
+      const app = answering((opened) => {
+        stream = opened
+        stream.send({ data: 'here' })
+      })
+      const client = await openEvents(supertest(app, { http2: true }).get('/'))
+      expect(await client.next()).toMatchObject({ data: 'here' })
+      expect(client.headers.get('content-type')).toMatch('text/event-stream')
+      stream?.[finish]()
+      expect(await client.ended()).toBe(end)
+      await client.close()
+    }
+  })
+
+  it('closes a client of supertest before others of the same server', async () => {
+    const server = createServer(answering(() => {}))
+    const first = await openEvents(supertest(server).get('/'))
+    const second = await openEvents(server)
+    await first.close()
+    expect(server.listening).toBe(true)
+    await second.close()
+    expect(server.listening).toBe(false)
+  })
+
+  it('closes a server that it has started with what is no request any more', async () => {
+    const server = createServer(answering(() => {})).on('upgrade', (_request, socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n')
+      socket.on('error', () => {})
+    })
+    const client = await openEvents(server)
+    const { port } = server.address() as AddressInfo
+    const upgrading = request({ port, headers: { Connection: 'Upgrade', Upgrade: 'x' } }).end()
+    const [, socket] = (await once(upgrading, 'upgrade')) as [unknown, Socket]
+    await client.close()
+    socket.destroy()
+  })
+
+  it('opens a server again that it is just closing', async () => {
+    const server = createServer(answering((stream) => stream.send({ data: 'here' })))
+    const closing = (await openEvents(server)).close()
+    await using again = await openEvents(server)
+    await closing
+    expect(await again.next()).toMatchObject({ data: 'here' })
+  })
+
+  it('opens many clients of a server at once without a warning', async () => {
+    const warn = vi.fn()
+    process.on('warning', warn)
+    onTestFinished(() => void process.off('warning', warn))
+    const server = createServer(answering((stream) => stream.send({ data: 'here' })))
+    const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(server)))
+    for (const client of clients) await client.close()
+    await nextTurn()
+    expect(warn).not.toHaveBeenCalled()
+  })
+
+  it('has closed its connection when it is closed', async () => {
+    const onClose = vi.fn()
+    const onSocket = (message: unknown) => (message as { socket: Socket }).socket.on('close', onClose)
+    subscribe('net.client.socket', onSocket)
+    onTestFinished(() => void unsubscribe('net.client.socket', onSocket))
+    const client = await openEvents(await urlOf(answering(() => {})))
+    await client.close()
+    expect(onClose).toHaveBeenCalledOnce()
+  })
+
+  it('says that a server of a pipe has no URL', async () => {
+    const path = join(tmpdir(), `spillway-${process.pid}.sock`)
+    const server = createServer().listen(path)
+    onTestFinished(() => void server.close())
+    await once(server, 'listening')
+    await expect(openEvents(server)).rejects.toThrow('A server of a pipe has no URL')
+  })
+
   it('closes a client of supertest that was paused at the end of its stream', async () => {
     const streams: SseStream[] = []
     const request = supertest(answering((stream) => streams.push(stream))).get('/')
@@ -455,8 +586,7 @@ describe('openEvents', () => {
       await expect(open(server)).rejects.toThrow(/^No head within 50 ms\.$/)
       await Promise.all(left)
       expect(left).toHaveLength(1)
-      // What supertest has started it does not close after an abort.
-      server.close()
+      if (server.listening) await once(server, 'close')
     },
   )
 
@@ -489,6 +619,11 @@ describe('openEvents', () => {
     const { port } = server.address() as AddressInfo
     await new Promise((resolve) => server.close(resolve))
     await expect(open(port)).rejects.toThrow(/ECONNREFUSED/)
+  })
+
+  it('takes a source of one kind or another', async () => {
+    const source = new Response('') as Response | Server
+    expect(await (await openEvents(source)).ended()).toBe('end')
   })
 
   it('refuses what is no source, and options that there are not', async () => {
