@@ -14,6 +14,8 @@ import { flushAfterTurn } from './turn.ts'
 export interface AnswerHooks {
   /** Whether the handler has answered by itself, though nothing has left yet. */
   isAnswered?(): boolean
+  /** Answers a HEAD, for a framework that does so itself when all has come back. */
+  answerHead?(): void
   /** Called when the head has left. */
   onHead?(): void
   /**
@@ -42,7 +44,11 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   checkResponse(response)
   if (isGone(response)) return true
   if (!acceptsEventStream(request.headers.accept)) return passOn(response)
-  if (request.method === 'HEAD') return answerHead(response, settings)
+  if (request.method === 'HEAD') {
+    if (hooks.answerHead) hooks.answerHead()
+    else answerHead(response, settings)
+    return true
+  }
   const transport = new LateTransport(() => {
     try {
       return open(response, settings, hooks, () => stream.destroy())
@@ -68,10 +74,9 @@ function passOn(response: NodeResponse): false {
   return false
 }
 
-function answerHead(response: NodeResponse, settings: Settings): true {
+function answerHead(response: NodeResponse, settings: Settings): void {
   sendHead(response, settings)
   response.end()
-  return true
 }
 
 function open(response: NodeResponse, settings: Settings, hooks: AnswerHooks, answeredItself: () => void) {

@@ -1,8 +1,9 @@
 import type { Context, Middleware } from 'koa'
-import { answerRequest } from '../answer-request.ts'
+import { type AnswerHooks, answerRequest } from '../answer-request.ts'
 import type { AnyEvents, EventMap } from '../event.ts'
 import { checkHandler, type SseHandler } from '../handler.ts'
 import { resolveOptions, type SseStreamOptions } from '../options.ts'
+import { streamHeaders } from '../transports/head.ts'
 
 /**
  * A middleware of Koa 2 or 3 that answers with an event stream:
@@ -36,11 +37,17 @@ export function sse<Events extends EventMap = AnyEvents>(
   }
   return async (context, next) => {
     const { req, res } = context
-    const hooks = { onHeadError: (error: unknown) => context.onerror(error as Error) }
+    const hooks: AnswerHooks = {
+      onHeadError: (error) => context.onerror(error as Error),
+      answerHead() {
+        context.status = settings.status
+        context.set(streamHeaders(res, settings.headers) as Record<string, string>)
+      },
+    }
     try {
       const isAnswered = await answerRequest(req, res, settings, takeOver, [context], hooks)
       if (!isAnswered) return next() // without await: what that fails with is not ours
-      if (!context.headerSent) res.statusCode = settings.status // a logger may read it before the head leaves
+      if (!context.headerSent) context.status = settings.status // a logger may read it before the head leaves
     } catch (error) {
       if (!context.headerSent) context.respond = true
       throw error

@@ -11,6 +11,8 @@ import type { NodeResponse } from './node.ts'
 export function sendHead(response: NodeResponse, { status, headers, retry }: Settings): void {
   // The response of `node:http2` has the same methods.
   const any = response as ServerResponse & { flush?: () => void }
+  // What a middleware has said of another status stays otherwise. HTTP/2 has no such text, and warns.
+  if (any.statusCode !== status && any.req.httpVersionMajor < 2) any.statusMessage = ''
   any.writeHead(status, streamHeaders(response, headers))
   // A strict server throws for a body here (`rejectNonStandardBodyWrites`).
   if (any.req.method === 'HEAD') return

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -80,6 +81,51 @@ describe('the Koa adapter', () => {
       'content-type': 'text/event-stream; charset=utf-8',
     })
     expect(client.headers).not.toHaveProperty('content-length')
+  })
+
+  it('keeps what a middleware before sets late on the answer to a HEAD', async () => {
+    const late: Middleware = async (context, next) => {
+      await next()
+      await nextTurn()
+      context.cookies.set('late', '1')
+    }
+    const { client, errors } = await open([late, sse(() => {})], { method: 'HEAD' })
+    expect(client.status).toBe(200)
+    expect(client.headers).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'set-cookie': [expect.stringContaining('late=1')],
+      vary: 'Accept',
+    })
+    expect(errors).toEqual([])
+  })
+
+  it.each<[string, Middleware[]]>([
+    [
+      'a middleware before it',
+      [
+        (context, next) => {
+          context.status = 202
+          return next()
+        },
+      ],
+    ],
+    [
+      'a middleware before it, later',
+      [
+        async (context, next) => {
+          await next()
+          if (!context.body) context.status = 404
+        },
+      ],
+    ],
+    ['nobody', []],
+  ])('has the status line of its own, whatever is set by %s', async (_whom, middlewares) => {
+    for (const handler of [() => {}, (stream: SseStream) => stream.close()]) {
+      const { port } = await serveKoa([...middlewares, sse(handler)])
+      const [response] = (await once(request({ port }).end(), 'response')) as [IncomingMessage]
+      response.destroy()
+      expect([response.statusCode, response.statusMessage]).toEqual([200, 'OK'])
+    }
   })
 
   it.each<[string, Get, Middleware, number]>([
