@@ -38,8 +38,8 @@ export class Channel<Events extends EventMap = AnyEvents> {
    * Publishes an event to all who follow the channel. Resolves with its id once the log has it. Rejects with `SseError`
    * for an event that cannot be encoded or that has an id, and with what the log fails with.
    */
-  publish(event: PublishedEvent<Events>, options: PublishOptions = {}): Promise<string> {
-    return this.#hub._publish(this.name, event as SseEvent, { ...options, conflate: this.#conflate })
+  publish(event: PublishedEvent<Events>, options?: PublishOptions): Promise<string> {
+    return this.#hub._publish(this.name, event as SseEvent, this.#conflate, options)
   }
 
   /** Sends the stream what it missed of the channel and then what is published, until the returned function is called. */

@@ -1,11 +1,11 @@
 import { Audience } from './audience.ts'
-import { Channel, type ChannelOptions } from './channel.ts'
+import { Channel, type ChannelOptions, type PublishOptions } from './channel.ts'
 import {
   between,
-  type Check,
   checkOptions,
   isBoolean,
   isFunction,
+  isString,
   MAX_TIME,
   withDefaults,
 } from './check-options.ts'
@@ -38,15 +38,12 @@ export interface ShutdownOptions {
 }
 
 const CHECKS = {
-  log: ((log) => (typeof Object(log).append === 'function' ? undefined : 'an event log')) as Check,
+  log: checkLog,
   serialize: isFunction,
   gapEvent: checkGapEvent,
 }
 const CHANNEL_CHECKS = { conflate: isBoolean }
-const PUBLISH_CHECKS = {
-  idempotencyKey: ((key) => (typeof key === 'string' ? undefined : 'a string')) as Check,
-  conflate: isBoolean,
-}
+const PUBLISH_CHECKS = { idempotencyKey: isString }
 const SUBSCRIBE_CHECKS = { onGap: isFunction, filter: isFunction }
 const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
 
@@ -150,14 +147,19 @@ export class Hub {
   }
 
   /** @internal */
-  async _publish(channel: string, event: SseEvent, options: AppendOptions): Promise<string> {
+  async _publish(
+    channel: string,
+    event: SseEvent,
+    conflate: boolean,
+    options: PublishOptions = {},
+  ): Promise<string> {
     checkPublished(event)
     checkOptions(options, PUBLISH_CHECKS)
     if (this.#isShutDown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: nothing more is published.')
     // What is published while an entry is told, by a filter say, comes after it for everybody.
     while (this._audience.isDisturbed) await null
-    return this._log.append(channel, event, options)
+    return this._log.append(channel, event, { ...options, conflate })
   }
 
   #entry(id: string, channel: string, published: SseEvent, { conflate = false }: AppendOptions): LogEntry {
@@ -193,17 +195,30 @@ function sendAway(stream: SseStream, retry: number): void {
   stream.close({ retry: retry > 0 ? spread(retry) : undefined })
 }
 
+function checkLog(log: unknown): string | undefined {
+  const methods = ['open', 'append', 'read', 'close'] as const
+  const isLog = methods.every((name) => typeof (Object(log) as Partial<EventLog>)[name] === 'function')
+  return isLog ? undefined : `an event log, with ${methods.join(', ')}`
+}
+
 function checkNames(names: readonly string[]): void {
-  const isUsable = (name: unknown) => typeof name === 'string' && /^[^\r\n\0]{1,255}$/.test(name)
-  if (Array.isArray(names) && names.length > 0 && names.every(isUsable)) return
-  const message = `A channel is a name of 1 to 255 characters without CR, LF and NUL, not ${describe(names)}.`
-  throw new SseError('ERR_SSE_CHANNEL', message)
+  if (!Array.isArray(names) || names.length === 0) {
+    const given = Array.isArray(names) ? 'an empty one' : describe(names)
+    throw new SseError('ERR_SSE_CHANNEL', `Channels are given as a list of names, not ${given}.`)
+  }
+  for (const name of names) {
+    if (typeof name === 'string' && /^[^\r\n\0]{1,255}$/.test(name)) continue
+    const message = `A channel is a name of 1 to 255 characters without CR, LF and NUL, not ${describe(name)}.`
+    throw new SseError('ERR_SSE_CHANNEL', message)
+  }
 }
 
 function checkPublished(event: SseEvent): void {
   checkEvent(event)
   if (event.id !== undefined)
     throw new SseError('ERR_SSE_ID', 'The log gives the id: publish the event without one.')
+  if (event.key !== undefined && typeof event.key !== 'string')
+    throw new SseError('ERR_SSE_EVENT', `The key of an event is a string, not ${describe(event.key)}.`)
   if (event.data === undefined)
     throw new SseError('ERR_SSE_DATA', "What is published has data; data: '' is some.")
 }

@@ -53,12 +53,16 @@ describe('publishing', () => {
     ['data that cannot be serialised', { data: 1n }, 'ERR_SSE_DATA'],
     ['a line end in its name', { event: 'a\nb', data: 1 }, 'ERR_SSE_EVENT_NAME'],
     ['no form at all', 'text', 'ERR_SSE_EVENT'],
+    ['a key that is no string', { data: 1, key: Symbol('key') }, 'ERR_SSE_EVENT'],
   ])('rejects an event with %s, and nothing is published', async (_name, event, expected) => {
     const hub = new Hub()
     const { transport } = await follow(hub, ['a'])
     await expect(hub.channel('a').publish(event as never)).rejects.toThrow(code(expected))
     const typo = { idempotencykey: 'order-7' } as never
     await expect(hub.channel('a').publish({ data: 1 }, typo)).rejects.toThrow(code('ERR_SSE_OPTION'))
+    const map = new Map([['idempotencyKey', 'order-7']])
+    for (const options of [map, 5, null, true, { conflate: true }] as never[])
+      await expect(hub.channel('a').publish({ data: 1 }, options)).rejects.toThrow(code('ERR_SSE_OPTION'))
     await settled()
     expect(transport.writes).toEqual([])
   })
@@ -248,10 +252,20 @@ describe('subscribing', () => {
     expect(() => hub.subscribe(...args)).toThrow(code(expected))
     expect(() => hub.channel('')).toThrow(code('ERR_SSE_CHANNEL'))
     expect(() => new Hub({ logs: 1 } as never)).toThrow(code('ERR_SSE_OPTION'))
+    expect(() => new Hub({ log: { append() {} } } as never)).toThrow(code('ERR_SSE_OPTION'))
     const log = new MemoryLog()
     new Hub({ log })
     expect(() => new Hub({ log })).toThrow(code('ERR_SSE_OPTION'))
   })
+})
+
+it.each<[unknown, string]>([
+  ['news', 'Channels are given as a list of names, not "news".'],
+  [[], 'Channels are given as a list of names, not an empty one.'],
+  [['ok', 5], 'A channel is a name of 1 to 255 characters without CR, LF and NUL, not 5.'],
+])('says what is wrong with the channels %j', (channels, message) => {
+  const hub = new Hub()
+  expect(() => hub.subscribe(fakeStream().stream, channels as never)).toThrow(message)
 })
 
 describe('a filter', () => {
