@@ -115,10 +115,13 @@ const CHECKS: Record<keyof Settings, Check> = {
   gapEvent: checkGapEvent,
 }
 
-/** Checks options and fills in the defaults. Throws `SseError` `ERR_SSE_OPTION`. */
-export function resolveOptions(options: object | undefined): Settings {
+/** Checks options, of an adapter's own too, and fills in the defaults. Throws `SseError` `ERR_SSE_OPTION`. */
+export function resolveOptions(
+  options: object | undefined,
+  adapterChecks?: Readonly<Record<string, Check>>,
+): Settings {
   if (options === undefined) return DEFAULTS
-  checkOptions(options, CHECKS)
+  checkOptions(options, { ...CHECKS, ...adapterChecks })
   return withDefaults(options, DEFAULTS)
 }
 
@@ -130,6 +133,7 @@ function checkStatus(status: unknown) {
 }
 
 function checkRateLimit(limit: unknown) {
+  if (typeof limit !== 'object' || limit === null) return 'an object with eventsPerSecond'
   const positive: Check = (value) =>
     Number(value) > 0 && Number.isFinite(value) ? undefined : 'a number above 0'
   checkOptions(limit, {
@@ -152,7 +156,7 @@ const FORBIDDEN_HEADERS = ['connection', 'transfer-encoding', 'content-length']
 function checkHeaders(headers: unknown): string | undefined {
   // A `Headers` or a `Map` has no properties of its own: it would be ignored in silence.
   if (typeof headers !== 'object' || headers === null || Symbol.iterator in headers)
-    return 'an object of header names and values'
+    return 'a plain object of header names and values'
   for (const [name, value] of Object.entries(headers)) {
     if (FORBIDDEN_HEADERS.includes(name.toLowerCase()))
       return `without ${name}: Node sets it where it belongs`

@@ -1,4 +1,4 @@
-import { checkOptions, isFunction } from '../check-options.ts'
+import { isFunction } from '../check-options.ts'
 import { openResponse } from '../create-sse-response.ts'
 import type { AnyEvents, EventMap } from '../event.ts'
 import { checkHandler, runHandler, type SseHandler } from '../handler.ts'
@@ -7,7 +7,7 @@ import { turnEnd } from '../turn.ts'
 
 export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStreamOptions<Events> {
   /** Told what a handler fails with after its head has left. Default `console.error`. */
-  onError?: ((error: unknown) => void) | undefined
+  onError?: ((error: unknown) => unknown) | undefined
 }
 
 /**
@@ -35,21 +35,14 @@ export function sse<
   options?: WebOptions<Events>,
 ): (request: Request, ...args: Arguments) => Promise<Response> {
   checkHandler(handler)
-  const { onError, settings } = settle(options)
+  const settings = resolveOptions(options, { onError: isFunction })
+  const onError: (error: unknown) => unknown = options?.onError ?? console.error
   return async (request, ...args) => {
     const { response, stream } = openResponse(request, settings)
     if (!stream) return response
     const over = runHandler(stream, handler, [request, ...args])
     await Promise.race([over, turnEnd()])
-    over.catch(onError ?? console.error)
+    over.catch(onError).catch(console.error)
     return response
   }
-}
-
-function settle(options: WebOptions | undefined) {
-  // Anything else is not taken apart: the check of all options says what is wrong with it.
-  if (!Object.hasOwn(Object(options), 'onError')) return { settings: resolveOptions(options) }
-  const { onError, ...others } = options as WebOptions
-  checkOptions({ onError }, { onError: isFunction })
-  return { onError, settings: resolveOptions(others) }
 }

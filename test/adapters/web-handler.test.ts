@@ -71,6 +71,22 @@ describe('what a web handler fails with', () => {
     expect(logged).toHaveBeenCalledExactlyOnceWith(failure)
   })
 
+  it.each<[string, () => unknown]>([
+    ['rejects', () => Promise.reject(new Error('no reporter'))],
+    [
+      'throws',
+      () => {
+        throw new Error('no reporter')
+      },
+    ],
+  ])('later is not lost with an onError that %s', async (_how, onError) => {
+    const { fail, over } = await failing({ onError })
+    fail(failure)
+    await over
+    await settled()
+    expect(logged).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message: 'no reporter' }))
+  })
+
   it('because the client left is told to nobody', async () => {
     const onError = vi.fn()
     const controller = new AbortController()
