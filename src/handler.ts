@@ -19,7 +19,13 @@ export type SseHandler<
 // What `subscribe`, `send` and a framework's own answers return.
 type Ignored =
   // biome-ignore lint/suspicious/noConfusingVoidType: a handler may return nothing.
-  void | undefined | null | boolean | { readonly headersSent: boolean } | ((...args: never) => unknown)
+  | void
+  | undefined
+  | null
+  | boolean
+  | { readonly headersSent: boolean }
+  | { readonly sent: boolean }
+  | ((...args: never) => unknown)
 
 /** Throws `SseError` `ERR_SSE_HANDLER` for what is no function. */
 export function checkHandler(handler: unknown): void {

@@ -13,7 +13,15 @@ export type Source<Events extends EventMap = AnyEvents> =
   | (Iterable<SourceItem<Events>> & object)
   | AsyncIterable<SourceItem<Events>>
   | Readable
-  | ReadableStream<SourceItem<Events>>
+  | WebStream<SourceItem<Events>>
+
+// A `ReadableStream`, of whichever library of types: that of the DOM is no async iterable everywhere.
+interface WebStream<Item> {
+  getReader(): {
+    read(): Promise<{ done: false; value: Item } | { done: true; value?: unknown }>
+    cancel(reason?: unknown): Promise<void>
+  }
+}
 
 /** Whether something can be read as a source; a string cannot. */
 export function isSource(value: unknown): value is Source {

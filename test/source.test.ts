@@ -22,6 +22,11 @@ describe('sendAll', () => {
     ['a Node stream of events', () => Readable.from(two)],
     ['a web stream of events', () => ReadableStream.from(two)],
     ['a web stream of text', () => ReadableStream.from(['a', 'b'])],
+    // What `lib.dom.d.ts` of TypeScript up to 5.9 says of a stream: nothing of iterating it.
+    [
+      'a web stream that cannot be iterated',
+      () => ({ getReader: () => ReadableStream.from(two).getReader() }),
+    ],
     ['a Node stream of bytes', () => Readable.from([Buffer.from('a'), Buffer.from('b')])],
   ])('sends what %s yields', async (_name, source) => {
     const { stream, transport } = fakeStream()

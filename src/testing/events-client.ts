@@ -1,4 +1,4 @@
-import { between, checkOptions } from '../check-options.ts'
+import { between, type Check, checkOptions } from '../check-options.ts'
 import { Waiters } from '../waiters.ts'
 import type { Answer } from './answer.ts'
 import type { ReceivedEvent } from './event-parser.ts'
@@ -13,6 +13,9 @@ export interface WaitOptions {
   /** How long to wait at most, in ms. Default: that of the client. */
   timeout?: number | undefined
 }
+
+const checkWanted: Check = (wanted) =>
+  typeof wanted === 'string' || typeof wanted === 'function' ? undefined : 'a name or a condition'
 
 /** How a body ended: as it should, cut in the middle, or closed by this client. */
 export type BodyEnd = 'end' | 'cut' | 'closed'
@@ -162,6 +165,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
   }
 
   #taker(wanted: Wanted = () => true): () => ReceivedEvent | undefined {
+    checkOptions({ wanted }, { wanted: checkWanted })
     const isWanted = typeof wanted === 'string' ? ({ event }: ReceivedEvent) => event === wanted : wanted
     const { events } = this.#received
     // No event is looked at twice.

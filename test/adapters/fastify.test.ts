@@ -327,6 +327,17 @@ describe('a client that gets no stream', () => {
     expect(log.error).toEqual([])
   })
 
+  it('may return its reply', async () => {
+    const { fastify } = logging()
+    fastify.get(
+      '/stream',
+      sse((_stream, _request, reply) => reply.code(404).send({ error: 'none' })),
+    )
+    const client = await ask(await listen(fastify), {})
+    expect(await client.ended).toBe('end')
+    expect(client.status).toBe(404)
+  })
+
   it.each<[string, number, (reply: FastifyReply) => unknown]>([
     ['reply.send', 403, (reply) => void reply.code(403).send({ error: 'not for you' })],
     ['refuseSseStream', 204, (reply) => refuseSseStream(reply.raw, { status: 204 })],
