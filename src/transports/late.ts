@@ -23,15 +23,7 @@ export class LateTransport implements Transport {
 
   /** Sends the head, once. Never throws. */
   begin(): void {
-    if (this.#transport) return
-    this.#transport = noTransport
-    try {
-      const transport = this.#sendHead()
-      if (transport) this.#goOnThrough(transport)
-      else this.#gone()
-    } catch (error) {
-      this.#gone(error as Error)
-    }
+    if (!this.#transport) this.#beginWith([])
   }
 
   /** The response is somebody else's from here on. */
@@ -40,8 +32,7 @@ export class LateTransport implements Transport {
   }
 
   write(frame: Frame): boolean {
-    this.begin()
-    return (this.#transport as Transport).write(frame)
+    return this.#transport ? this.#transport.write(frame) : this.#beginWith([frame])
   }
 
   probe(): void {
@@ -57,19 +48,64 @@ export class LateTransport implements Transport {
     this.#isDestroyed = true
   }
 
-  #goOnThrough(transport: Transport): void {
+  /** Sends the head and what follows it. False: hold back. */
+  #beginWith(frames: Frame[]): boolean {
+    const early = new EarlyTransport(frames)
+    this.#transport = early
+    try {
+      const transport = this.#sendHead()
+      if (transport) return this.#goOnThrough(transport, early)
+      this.#gone()
+    } catch (error) {
+      this.#gone(error as Error)
+    }
+    return false
+  }
+
+  #goOnThrough(transport: Transport, early: EarlyTransport): boolean {
     this.#transport = transport
     if (this.#isDestroyed) {
       transport.destroy()
-    } else {
-      const owner = this.#owner as TransportOwner
-      transport.open(owner)
-      if (this.#isProbed) transport.probe()
-      owner._goesOnThrough(transport)
+      return false
     }
+    const owner = this.#owner as TransportOwner
+    transport.open(owner)
+    if (this.#isProbed) transport.probe()
+    owner._goesOnThrough(transport)
+    return early.passOn(transport)
   }
 
   #gone(error?: Error): void {
+    this.#transport = noTransport
     queueMicrotask(() => this.#owner?._gone(error))
   }
+}
+
+/** The way out while the head leaves: what a middleware sends from within its own `writeHead` comes after it. */
+class EarlyTransport implements Transport {
+  readonly #frames: Frame[]
+  #isEnded = false
+
+  constructor(frames: Frame[]) {
+    this.#frames = frames
+  }
+
+  passOn(transport: Transport): boolean {
+    const hasRoom = this.#frames.map((frame) => transport.write(frame))
+    if (this.#isEnded) transport.end()
+    return hasRoom.at(-1) ?? true
+  }
+
+  write(frame: Frame): boolean {
+    this.#frames.push(frame)
+    return true
+  }
+
+  end(): void {
+    this.#isEnded = true
+  }
+
+  open(): void {}
+  probe(): void {}
+  destroy(): void {}
 }

@@ -112,6 +112,19 @@ describe('a transport whose head has not left', () => {
     expect(notes).toEqual(['head', 'open', 'write one', 'end'])
   })
 
+  it('sends the head, what had it leave, and then what a middleware sends meanwhile', () => {
+    const notes: string[] = []
+    const late = new LateTransport(() => {
+      notes.push('head')
+      late.write(frame('from within'))
+      late.end()
+      return new NotingTransport(notes)
+    })
+    late.open(new NotingOwner())
+    expect(late.write(frame('first'))).toBe(true)
+    expect(notes).toEqual(['head', 'open', 'write first', 'write from within', 'end'])
+  })
+
   it('says what the way out behind it says', () => {
     const behind = new FakeTransport()
     const { late, owner } = lateOver(() => behind)
