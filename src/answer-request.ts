@@ -14,8 +14,8 @@ import { flushAfterTurn } from './turn.ts'
 export interface AnswerHooks {
   /** Whether the handler has answered by itself, though nothing has left yet. */
   isAnswered?(): boolean
-  /** Answers a HEAD, for a framework that does so itself when all has come back. */
-  answerHead?(): void
+  /** Whether the framework answers a HEAD itself, later. */
+  answerHead?(): boolean
   /** Called when the head has left. */
   onHead?(): void
   /**
@@ -45,8 +45,7 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   if (isGone(response)) return true
   if (!acceptsEventStream(request.headers.accept)) return passOn(response)
   if (request.method === 'HEAD') {
-    if (hooks.answerHead) hooks.answerHead()
-    else answerHead(response, settings)
+    if (!hooks.answerHead?.()) answerHead(response, settings)
     return true
   }
   const transport = new LateTransport(() => {

@@ -1,8 +1,9 @@
+import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
 import { type AnswerHooks, answerRequest } from '../answer-request.ts'
 import type { AnyEvents, EventMap } from '../event.ts'
 import { checkHandler, type SseHandler } from '../handler.ts'
-import { resolveOptions, type SseStreamOptions } from '../options.ts'
+import { resolveOptions, type Settings, type SseStreamOptions } from '../options.ts'
 import { streamHeaders } from '../transports/head.ts'
 
 /**
@@ -39,20 +40,32 @@ export function sse<Events extends EventMap = AnyEvents>(
     const { req, res } = context
     const hooks: AnswerHooks = {
       onHeadError: (error) => context.onerror(error as Error),
-      answerHead() {
-        context.status = settings.status
-        context.set(streamHeaders(res, settings.headers) as Record<string, string>)
-      },
+      answerHead: () => answerHead(context, settings),
     }
     try {
       const isAnswered = await answerRequest(req, res, settings, takeOver, [context], hooks)
       if (!isAnswered) return next() // without await: what that fails with is not ours
-      if (!context.headerSent) context.status = settings.status // a logger may read it before the head leaves
+      if (!context.headerSent) setStatus(context, settings.status) // a logger may read it before the head leaves
     } catch (error) {
       if (!context.headerSent) context.respond = true
       throw error
     }
   }
+}
+
+// Koa answers when all middlewares have come back, unless it was told not to.
+function answerHead(context: Context, settings: Settings): boolean {
+  if (context.respond === false) return false
+  // It has one, of no length that could be told.
+  context.body = Readable.from([])
+  setStatus(context, settings.status)
+  context.set(streamHeaders(context.res, settings.headers) as Record<string, string>)
+  return true
+}
+
+// Its words may be the application's.
+function setStatus(context: Context, status: number): void {
+  if (context.status !== status) context.status = status
 }
 
 // Koa reports every connection that breaks.

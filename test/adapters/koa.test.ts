@@ -83,6 +83,49 @@ describe('the Koa adapter', () => {
     expect(client.headers).not.toHaveProperty('content-length')
   })
 
+  it('keeps the words of a status that is its own', async () => {
+    for (const handler of [() => {}, (stream: SseStream) => stream.close()]) {
+      const own: Middleware = (context, next) => {
+        context.status = 200
+        context.message = 'Streaming'
+        return next()
+      }
+      const { port } = await serveKoa([own, sse(handler)])
+      const [response] = (await once(request({ port }).end(), 'response')) as [IncomingMessage]
+      response.destroy()
+      expect(response.statusMessage).toBe('Streaming')
+    }
+  })
+
+  it.each<[string, Middleware]>([
+    [
+      'had a body before',
+      (context, next) => {
+        context.body = 'default'
+        return next()
+      },
+    ],
+    [
+      'looks for a body after it',
+      async (context, next) => {
+        await next()
+        if (!context.body) context.status = 404
+      },
+    ],
+    [
+      'answers without Koa',
+      (context, next) => {
+        context.respond = false
+        return next()
+      },
+    ],
+  ])('answers a HEAD as a GET behind a middleware that %s', async (_what, middleware) => {
+    const { client } = await open([middleware, sse(() => {})], { method: 'HEAD' })
+    expect(client.status).toBe(200)
+    expect(client.headers['content-type']).toBe('text/event-stream; charset=utf-8')
+    expect(client.headers).not.toHaveProperty('content-length')
+  })
+
   it('keeps what a middleware before sets late on the answer to a HEAD', async () => {
     const late: Middleware = async (context, next) => {
       await next()
