@@ -36,13 +36,12 @@ export function sse<
 ): (request: Request, ...args: Arguments) => Promise<Response> {
   checkHandler(handler)
   const settings = resolveOptions(options, { onError: isFunction })
-  const onError: (error: unknown) => unknown = options?.onError ?? console.error
   return async (request, ...args) => {
     const { response, stream } = openResponse(request, settings)
     if (!stream) return response
     const over = runHandler(stream, handler, [request, ...args])
     await Promise.race([over, turnEnd()])
-    over.catch(onError).catch(console.error)
+    over.catch(options?.onError ?? console.error).catch(console.error)
     return response
   }
 }

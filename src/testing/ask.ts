@@ -23,7 +23,9 @@ export interface Ask extends RequestOptions {
 /** The URL of a path on a server, whatever the path looks like. */
 export function urlOf(base: string | URL, path: string | undefined): URL {
   const url = new URL(base)
-  return path === undefined ? url : new URL(`${url.origin}/${path.replace(/^\//, '')}`)
+  const [, pathname = '', search = ''] = /^([^?]*)(.*)$/s.exec(path ?? '') ?? []
+  if (path !== undefined) Object.assign(url, { pathname, search })
+  return url
 }
 
 /**
@@ -39,7 +41,7 @@ export async function ask(
   // Text would go with the head in one string, and the head in its encoding.
   const bytes = body === undefined ? undefined : Buffer.from(body)
   // Node says nothing of a body where none is usual: it would be taken for the next request.
-  if (bytes) headers['content-length'] ??= String(bytes.length)
+  if (bytes && !headers['transfer-encoding']) headers['content-length'] ??= String(bytes.length)
   const options = { method, headers, agent: false as const, signal, rejectUnauthorized: !trusts }
   return new Promise((resolve, reject) => {
     const asked = request(url, options, (response) => {

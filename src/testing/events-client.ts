@@ -84,7 +84,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
    * Takes the next event, or the next one that is wanted: those before it are passed over. Rejects with a `WaitError`
    * when it does not come in time, or the stream ends first. So do all that wait here.
    */
-  next(wanted?: Wanted, options?: WaitOptions): Promise<ReceivedEvent> {
+  async next(wanted?: Wanted, options?: WaitOptions): Promise<ReceivedEvent> {
     const name = typeof wanted === 'string' ? ` ${JSON.stringify(wanted)}` : wanted ? ' that is wanted' : ''
     return this.#until(this.#taker(wanted), `event${name}`, options)
   }

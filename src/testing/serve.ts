@@ -8,7 +8,6 @@ interface Held {
   clients: number
   readonly begun: Promise<unknown>
   readonly sockets: Set<Socket>
-  readonly onConnection: (socket: Socket) => void
   closed?: Promise<unknown>
 }
 
@@ -50,17 +49,22 @@ function start(server: Server): Held {
     socket.once('close', () => sockets.delete(socket))
   }
   server.on('connection', onConnection)
-  const holding: Held = { clients: 0, begun, sockets, onConnection }
+  const holding: Held = { clients: 0, begun, sockets }
   held.set(server, holding)
-  begun.catch(() => held.delete(server))
+  const letGo = () => {
+    held.delete(server)
+    server.off('connection', onConnection)
+  }
+  // Also when somebody else closes it.
+  server.once('close', letGo)
+  begun.catch(letGo)
   return holding
 }
 
 async function release(server: Server, holding: Held): Promise<void> {
   holding.clients -= 1
-  if (holding.clients > 0) return
-  server.off('connection', holding.onConnection)
-  holding.closed = once(server, 'close').finally(() => held.delete(server))
+  if (holding.clients > 0 || held.get(server) !== holding) return
+  holding.closed = once(server, 'close')
   server.close()
   // Also those that are no requests any more, of a WebSocket say, which a server does not know of.
   for (const socket of holding.sockets) socket.destroy()

@@ -27,6 +27,7 @@ interface SuperagentResponse {
  */
 export function superagentAnswer(request: SuperagentRequest, signal: AbortSignal): Promise<Answer> {
   return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason)
     // Nobody is told of an abort before there is a head.
     signal.addEventListener('abort', () => {
       request.abort()

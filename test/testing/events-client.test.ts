@@ -219,7 +219,8 @@ describe('EventsClient', () => {
     await client.next()
     for (const count of [-1, Number.NaN, 0.5])
       await expect(client.take(count)).rejects.toMatchObject({ code: 'ERR_SSE_OPTION' })
-    expect(() => client.next({ timeout: 5 } as never)).toThrow('Option wanted must be a name or a condition')
+    const swapped = client.next({ timeout: 5 } as never)
+    await expect(swapped).rejects.toThrow('Option wanted must be a name or a condition')
     expect(await client.next()).toMatchObject({ data: 'b' })
   })
 

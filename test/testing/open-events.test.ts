@@ -29,6 +29,7 @@ import type { SseStreamOptions } from '../../src/options.ts'
 import type { SseStream } from '../../src/stream.ts'
 import type { EventsClient } from '../../src/testing/events-client.ts'
 import { type OpenOptions, openEvents } from '../../src/testing/open-events.ts'
+import { superagentAnswer } from '../../src/testing/superagent.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
 import { deferred, serve } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
@@ -286,6 +287,14 @@ describe('openEvents', () => {
     expect(client.lastEventId).toBe('три')
   })
 
+  it('keeps the credentials of a URL, with a path of its own', async () => {
+    const { port } = await serve((request, response) => {
+      createSseStream(request, response).send({ data: request.headers.authorization })
+    })
+    await using client = await openEvents(`http://user:secret@127.0.0.1:${port}`, { path: '/a' })
+    expect(await client.next()).toMatchObject({ data: 'Basic dXNlcjpzZWNyZXQ=' })
+  })
+
   it('keeps the path of a URL, and another Accept', async () => {
     const { url } = await serve((request, response) => {
       createSseStream(request, response).send({ data: `${request.url} ${request.headers.accept}` })
@@ -317,6 +326,9 @@ describe('openEvents', () => {
       await using client = await openEvents(server, { method, body: 'hello' })
       expect(await client.next()).toMatchObject({ data: `${method} hello` })
     }
+    const headers = { 'Transfer-Encoding': 'chunked' }
+    await using chunked = await openEvents(server, { method: 'POST', body: 'hello', headers })
+    expect(await chunked.next()).toMatchObject({ data: 'POST hello' })
   })
 
   it('asks for nothing that changes the bytes, over a connection of its own', async () => {
@@ -519,6 +531,27 @@ describe('openEvents', () => {
     await using again = await openEvents(server)
     await closing
     expect(await again.next()).toMatchObject({ data: 'here' })
+  })
+
+  it('leaves a server alone that somebody else has closed and opened again', async () => {
+    const server = createServer(answering(() => {}))
+    const client = await openEvents(server)
+    const closing = once(server.close(), 'close')
+    server.closeAllConnections()
+    await closing
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void server.close())
+    await client.close()
+    expect(server.listening).toBe(true)
+  })
+
+  it('asks nothing by supertest once it is too late', async () => {
+    const asked = vi.fn()
+    const server = createServer(asked)
+    const late = new AbortController()
+    late.abort(new Error('late'))
+    await expect(superagentAnswer(supertest(server).get('/'), late.signal)).rejects.toThrow('late')
+    expect([asked.mock.calls.length, server.listening]).toEqual([0, false])
   })
 
   it('opens many clients of a server at once without a warning', async () => {
