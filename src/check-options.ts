@@ -9,10 +9,7 @@ export type Check = (value: unknown) => string | undefined
 /** Throws `SseError` `ERR_SSE_OPTION` for an option that there is not, or that is not what it must be. */
 export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>): void {
   if (options === undefined) return
-  // A list or a map has no options of its own: it would be ignored in silence.
-  if (typeof options !== 'object' || options === null || Symbol.iterator in options) {
-    refuse(`Options are an object, not ${describe(options)}.`)
-  }
+  if (!isPlain(options)) refuse(`Options are an object, not ${describe(options)}.`)
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
     if (!check) refuse(`There is no option ${describe(name)}. There are: ${Object.keys(checks).join(', ')}.`)
@@ -25,6 +22,16 @@ export function checkOptions(options: unknown, checks: Readonly<Record<string, C
 export function withDefaults<T extends object>(options: object | undefined, defaults: T): T {
   const given = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
   return { ...defaults, ...Object.fromEntries(given) }
+}
+
+/** Whether it has names and values of its own. A list, a map or a `Headers` has none: it would be ignored in silence. */
+export function isPlain(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !(Symbol.iterator in value)
+}
+
+/** For an option that has options itself. `demand` says what it must be. */
+export function optionsOf(checks: Readonly<Record<string, Check>>, demand = 'an object'): Check {
+  return (value) => (isPlain(value) ? void checkOptions(value, checks) : demand)
 }
 
 function refuse(message: string): never {

@@ -4,8 +4,10 @@ import {
   type Check,
   checkOptions,
   isFunction,
+  isPlain,
   MAX_TIME,
   oneOf,
+  optionsOf,
   withDefaults,
 } from './check-options.ts'
 import type { Serialize } from './encode.ts'
@@ -96,7 +98,7 @@ const DEFAULTS: Settings = Object.freeze({
   gapEvent: 'gap',
 })
 
-const CHECKS: Record<keyof Settings, Check> = {
+export const STREAM_CHECKS: Readonly<Record<keyof Settings, Check>> = {
   status: checkStatus,
   headers: checkHeaders,
   retry: between(0, MAX_TIME),
@@ -115,13 +117,13 @@ const CHECKS: Record<keyof Settings, Check> = {
   gapEvent: checkGapEvent,
 }
 
-/** Checks options, of an adapter's own too, and fills in the defaults. Throws `SseError` `ERR_SSE_OPTION`. */
+/** Checks options, and fills in the defaults. Throws `SseError` `ERR_SSE_OPTION`. */
 export function resolveOptions(
   options: object | undefined,
-  adapterChecks?: Readonly<Record<string, Check>>,
+  checks: Readonly<Record<string, Check>> = STREAM_CHECKS,
 ): Settings {
   if (options === undefined) return DEFAULTS
-  checkOptions(options, { ...CHECKS, ...adapterChecks })
+  checkOptions(options, checks)
   return withDefaults(options, DEFAULTS)
 }
 
@@ -133,15 +135,14 @@ function checkStatus(status: unknown) {
 }
 
 function checkRateLimit(limit: unknown) {
-  if (typeof limit !== 'object' || limit === null) return 'an object with eventsPerSecond'
+  const demand = 'an object with eventsPerSecond'
   const positive: Check = (value) =>
     Number(value) > 0 && Number.isFinite(value) ? undefined : 'a number above 0'
-  checkOptions(limit, {
-    eventsPerSecond: positive,
-    burst: between(1, MAX_TIME),
-    excess: oneOf('delay', 'conflate'),
-  })
-  return (limit as RateLimit).eventsPerSecond === undefined ? 'an object with eventsPerSecond' : undefined
+  const check = optionsOf(
+    { eventsPerSecond: positive, burst: between(1, MAX_TIME), excess: oneOf('delay', 'conflate') },
+    demand,
+  )
+  return check(limit) ?? ((limit as RateLimit).eventsPerSecond === undefined ? demand : undefined)
 }
 
 /** For an option that names the event of a gap. */
@@ -154,9 +155,7 @@ export function checkGapEvent(value: unknown) {
 const FORBIDDEN_HEADERS = ['connection', 'transfer-encoding', 'content-length']
 
 function checkHeaders(headers: unknown): string | undefined {
-  // A `Headers` or a `Map` has no properties of its own: it would be ignored in silence.
-  if (typeof headers !== 'object' || headers === null || Symbol.iterator in headers)
-    return 'a plain object of header names and values'
+  if (!isPlain(headers)) return 'a plain object of header names and values'
   for (const [name, value] of Object.entries(headers)) {
     if (FORBIDDEN_HEADERS.includes(name.toLowerCase()))
       return `without ${name}: Node sets it where it belongs`

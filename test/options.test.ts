@@ -37,6 +37,7 @@ describe('options', () => {
     ['maxBufferedEvents', [0, Number.NaN]],
     ['overflow', ['drop', 1, null]],
     ['stallTimeout', [-1, '30s']],
+    ['rateLimit', [5, null, [], new Map(), {}]],
     ['maxAge', [-1, new Date()]],
     ['serialize', ['JSON', null]],
     ['replay', [[], null]],

@@ -2,13 +2,15 @@ import { isFunction } from '../check-options.ts'
 import { openResponse } from '../create-sse-response.ts'
 import type { AnyEvents, EventMap } from '../event.ts'
 import { checkHandler, runHandler, type SseHandler } from '../handler.ts'
-import { resolveOptions, type SseStreamOptions } from '../options.ts'
+import { resolveOptions, type SseStreamOptions, STREAM_CHECKS } from '../options.ts'
 import { turnEnd } from '../turn.ts'
 
 export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStreamOptions<Events> {
   /** Told what a handler fails with after its head has left. Default `console.error`. */
   onError?: ((error: unknown) => unknown) | undefined
 }
+
+const CHECKS = { ...STREAM_CHECKS, onError: isFunction }
 
 /**
  * A handler of any server that answers a web `Request` with a `Response`: Bun, Deno, Hono, SvelteKit, React Router,
@@ -35,13 +37,14 @@ export function sse<
   options?: WebOptions<Events>,
 ): (request: Request, ...args: Arguments) => Promise<Response> {
   checkHandler(handler)
-  const settings = resolveOptions(options, { onError: isFunction })
+  const settings = resolveOptions(options, CHECKS)
+  const onError = options?.onError
   return async (request, ...args) => {
     const { response, stream } = openResponse(request, settings)
     if (!stream) return response
     const over = runHandler(stream, handler, [request, ...args])
     await Promise.race([over, turnEnd()])
-    over.catch(options?.onError ?? console.error).catch(console.error)
+    over.catch(onError ?? console.error).catch(console.error)
     return response
   }
 }

@@ -1,4 +1,4 @@
-import { between, type Check, checkOptions, withDefaults } from '../check-options.ts'
+import { between, checkOptions, optionsOf, withDefaults } from '../check-options.ts'
 import { clock } from '../clock.ts'
 import { SseError } from '../errors.ts'
 import type { SseEvent } from '../event.ts'
@@ -37,10 +37,7 @@ const NO_LIMITS: Limits = { maxEvents: MAX, maxBytes: MAX, maxAge: MAX }
 
 const CHECKS = { maxEvents: between(1, MAX), maxBytes: between(1, MAX), maxAge: between(1, MAX) }
 
-const checkPerChannel: Check = (limits) => {
-  checkOptions(limits, CHECKS)
-  return undefined
-}
+const ALL_CHECKS = { ...CHECKS, perChannel: optionsOf(CHECKS) }
 
 /** The log of a single process. An id is `epoch-sequence`: a restart begins an epoch of its own. */
 export class MemoryLog implements EventLog {
@@ -54,7 +51,7 @@ export class MemoryLog implements EventLog {
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: MemoryLogOptions = {}) {
-    checkOptions(options, { ...CHECKS, perChannel: checkPerChannel })
+    checkOptions(options, ALL_CHECKS)
     const { perChannel, ...limits } = options
     const all = withDefaults(limits, DEFAULTS)
     const each = withDefaults(perChannel, NO_LIMITS)

@@ -252,6 +252,12 @@ describe('the window of a memory log', () => {
       expect.objectContaining({ code: 'ERR_SSE_OPTION' }),
     )
   })
+
+  it.each([5, null, []])('names the limits that are no object, but %j', (perChannel) => {
+    expect(() => new MemoryLog({ perChannel: perChannel as never })).toThrow(
+      /^Option perChannel must be an object, not /,
+    )
+  })
 })
 
 describe('the idempotency keys of a memory log', () => {
