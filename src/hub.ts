@@ -82,7 +82,7 @@ export class Hub {
 
   /** A channel by its name, with the types of its events: `hub.channel<{ price: Quote }>('prices')`. */
   channel<Events extends EventMap = AnyEvents>(name: string, options: ChannelOptions = {}): Channel<Events> {
-    checkNames([name])
+    checkName(name)
     checkOptions(options, CHANNEL_CHECKS)
     return new Channel(this, name, options.conflate ?? false)
   }
@@ -202,15 +202,15 @@ function checkLog(log: unknown): string | undefined {
 }
 
 function checkNames(names: readonly string[]): void {
-  if (!Array.isArray(names) || names.length === 0) {
-    const given = Array.isArray(names) ? 'an empty one' : describe(names)
-    throw new SseError('ERR_SSE_CHANNEL', `Channels are given as a list of names, not ${given}.`)
-  }
-  for (const name of names) {
-    if (typeof name === 'string' && /^[^\r\n\0]{1,255}$/.test(name)) continue
-    const message = `A channel is a name of 1 to 255 characters without CR, LF and NUL, not ${describe(name)}.`
-    throw new SseError('ERR_SSE_CHANNEL', message)
-  }
+  const given = Array.isArray(names) ? names.length === 0 && 'an empty one' : describe(names)
+  if (given) throw new SseError('ERR_SSE_CHANNEL', `Channels are given as a list of names, not ${given}.`)
+  for (const name of names) checkName(name)
+}
+
+function checkName(name: string): void {
+  if (typeof name === 'string' && /^[^\r\n\0]{1,255}$/.test(name)) return
+  const message = `A channel is a name of 1 to 255 characters without CR, LF and NUL, not ${describe(name)}.`
+  throw new SseError('ERR_SSE_CHANNEL', message)
 }
 
 function checkPublished(event: SseEvent): void {

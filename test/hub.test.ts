@@ -257,15 +257,15 @@ describe('subscribing', () => {
     new Hub({ log })
     expect(() => new Hub({ log })).toThrow(code('ERR_SSE_OPTION'))
   })
-})
 
-it.each<[unknown, string]>([
-  ['news', 'Channels are given as a list of names, not "news".'],
-  [[], 'Channels are given as a list of names, not an empty one.'],
-  [['ok', 5], 'A channel is a name of 1 to 255 characters without CR, LF and NUL, not 5.'],
-])('says what is wrong with the channels %j', (channels, message) => {
-  const hub = new Hub()
-  expect(() => hub.subscribe(fakeStream().stream, channels as never)).toThrow(message)
+  it.each<[unknown, string]>([
+    ['news', 'Channels are given as a list of names, not "news".'],
+    [[], 'Channels are given as a list of names, not an empty one.'],
+    [['ok', 5], 'A channel is a name of 1 to 255 characters without CR, LF and NUL, not 5.'],
+  ])('says what is wrong with the channels %j', (channels, message) => {
+    const hub = new Hub()
+    expect(() => hub.subscribe(fakeStream().stream, channels as never)).toThrow(message)
+  })
 })
 
 describe('a filter', () => {
