@@ -23,7 +23,7 @@ export class LateTransport implements Transport {
 
   /** Sends the head, once. Never throws. */
   begin(): void {
-    if (!this.#transport) this.#beginWith([])
+    if (!this.#transport) this.#beginWith()
   }
 
   /** The response is somebody else's from here on. */
@@ -32,7 +32,7 @@ export class LateTransport implements Transport {
   }
 
   write(frame: Frame): boolean {
-    return this.#transport ? this.#transport.write(frame) : this.#beginWith([frame])
+    return this.#transport ? this.#transport.write(frame) : this.#beginWith(frame)
   }
 
   probe(): void {
@@ -49,9 +49,10 @@ export class LateTransport implements Transport {
   }
 
   /** Sends the head and what follows it. False: hold back. */
-  #beginWith(frames: Frame[]): boolean {
-    const early = new EarlyTransport(frames)
+  #beginWith(frame?: Frame): boolean {
+    const early = new EarlyTransport()
     this.#transport = early
+    if (frame) early.write(frame)
     try {
       const transport = this.#sendHead()
       if (transport) return this.#goOnThrough(transport, early)
@@ -83,17 +84,15 @@ export class LateTransport implements Transport {
 
 /** The way out while the head leaves: what a middleware sends from within its own `writeHead` comes after it. */
 class EarlyTransport implements Transport {
-  readonly #frames: Frame[]
+  readonly #frames: Frame[] = []
   #isEnded = false
 
-  constructor(frames: Frame[]) {
-    this.#frames = frames
-  }
-
+  /** False: hold back. */
   passOn(transport: Transport): boolean {
-    const hasRoom = this.#frames.map((frame) => transport.write(frame))
+    let hasRoom = true
+    for (const frame of this.#frames) hasRoom = transport.write(frame)
     if (this.#isEnded) transport.end()
-    return hasRoom.at(-1) ?? true
+    return hasRoom
   }
 
   write(frame: Frame): boolean {
