@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
+import { Http2ServerResponse } from 'node:http2'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import Koa, { type Context, type Middleware } from 'koa'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { sse } from '../../src/adapters/koa.ts'
 import type { SseStream } from '../../src/stream.ts'
 import { type Get, get } from '../support/client.ts'
@@ -361,8 +362,12 @@ describe('the Koa adapter', () => {
   })
 
   it('answers over HTTP/2', async () => {
+    // Node warns of whatever is put there.
+    const message = vi.spyOn(Http2ServerResponse.prototype, 'statusMessage', 'set')
+    onTestFinished(() => message.mockRestore())
     const { client, errors } = await open([sse(() => [{ data: 1 }, { data: 2 }])], {}, 'h2c')
     expect(await client.ended).toBe('end')
+    expect(message).not.toHaveBeenCalled()
     expect(parseEvents(client.body).map(({ data }) => data)).toEqual(['1', '2'])
     expect(errors).toEqual([])
   })
