@@ -49,12 +49,9 @@ export class Clock {
     this._advance(0)
   }
 
-  get isHeld(): boolean {
-    return this.#isHeld
-  }
-
   /** @internal Moves time that is held on by whole ticks, and wakes all that fall due, each in its tick. */
   _advance(ms: number): void {
+    if (!this.#isHeld) throw new Error('The clock was released: hold it again to advance it.')
     const until = Math.ceil((this.#now + ms) / TICK)
     while (this.#tick < until) {
       this.#now = ++this.#tick * TICK

@@ -23,9 +23,9 @@ export interface Ask extends RequestOptions {
 /** The URL of a path on a server, whatever the path looks like. */
 export function urlOf(base: string | URL, path: string | undefined): URL {
   const url = new URL(base)
-  const [, pathname = '', search = ''] = /^([^?]*)(.*)$/s.exec(path ?? '') ?? []
-  if (path !== undefined) Object.assign(url, { pathname, search })
-  return url
+  if (path === undefined) return url
+  const [pathname, ...query] = path.split('?')
+  return Object.assign(url, { pathname, search: query.join('?') })
 }
 
 /**

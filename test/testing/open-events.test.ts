@@ -522,15 +522,24 @@ describe('openEvents', () => {
     const upgrading = request({ port, headers: { Connection: 'Upgrade', Upgrade: 'x' } }).end()
     const [, socket] = (await once(upgrading, 'upgrade')) as [unknown, Socket]
     await client.close()
+    expect(server.listening).toBe(false)
     socket.destroy()
   })
 
   it('opens a server again that it is just closing', async () => {
     const server = createServer(answering((stream) => stream.send({ data: 'here' })))
-    const closing = (await openEvents(server)).close()
-    await using again = await openEvents(server)
-    await closing
-    expect(await again.next()).toMatchObject({ data: 'here' })
+    const client = await openEvents(server)
+    const close = server.close.bind(server)
+    const again = new Promise<EventsClient>((resolve) => {
+      vi.spyOn(server, 'close').mockImplementationOnce(() => {
+        close()
+        resolve(openEvents(server))
+        return server
+      })
+    })
+    await client.close()
+    await using second = await again
+    expect(await second.next()).toMatchObject({ data: 'here' })
   })
 
   it('leaves a server alone that somebody else has closed and opened again', async () => {
