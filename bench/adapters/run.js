@@ -15,6 +15,9 @@ const ALL_FRAMEWORKS = {
   express: [{ ours: 'express, spillway', theirs: 'node:http, spillway', single: 1.05, burst: 1.05 }],
 }
 const [, , framework] = process.argv
+if (framework && !ALL_FRAMEWORKS[framework]) {
+  throw new Error(`There is no ${framework}. There are: ${Object.keys(ALL_FRAMEWORKS).join(', ')}.`)
+}
 const FRAMEWORKS = framework ? { [framework]: ALL_FRAMEWORKS[framework] } : ALL_FRAMEWORKS
 const CLIENTS = 200
 // A few per cent are asked of some: what one process differs from the next weighs more than what a round does.
