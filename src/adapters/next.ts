@@ -1,6 +1,6 @@
 import type { NextRequest } from 'next/server.js'
-import type { AnyEvents, EventMap } from '../event.ts'
-import type { SseHandler } from '../handler.ts'
+import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { SseHandler } from '../http/handler.ts'
 import { sse as answer, type WebOptions } from './web.ts'
 
 /** What Next hands to a route with the request. */

@@ -1,9 +1,9 @@
 import { isFunction } from '../check-options.ts'
-import { openResponse } from '../create-sse-response.ts'
-import type { AnyEvents, EventMap } from '../event.ts'
-import { checkHandler, runHandler, type SseHandler } from '../handler.ts'
-import { resolveOptions, type SseStreamOptions, STREAM_CHECKS } from '../options.ts'
-import { turnEnd } from '../turn.ts'
+import { openResponse } from '../http/create-sse-response.ts'
+import type { AnyEvents, EventMap } from '../event/event.ts'
+import { checkHandler, runHandler, type SseHandler } from '../http/handler.ts'
+import { resolveOptions, type SseStreamOptions, STREAM_CHECKS } from '../stream/options.ts'
+import { turnEnd } from '../scheduler/turn.ts'
 
 export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStreamOptions<Events> {
   /** Told what a handler fails with after its head has left. Default `console.error`. */

@@ -1,9 +1,9 @@
 import { between, type Check, checkOptions } from '../check-options.ts'
-import { Waiters } from '../waiters.ts'
-import type { Answer } from './answer.ts'
+import { Waiters } from '../condition.ts'
+import type { Answer } from './targets/open-response.ts'
 import type { ReceivedEvent } from './event-parser.ts'
-import { Reception } from './reception.ts'
-import { inTime, isTimeout, limitTime } from './time-limit.ts'
+import { Reception } from './received.ts'
+import { inTime, isTimeout, limitTime } from './timeout.ts'
 import { WaitError } from './wait-error.ts'
 
 /** Which event is waited for: one of this name, or one that satisfies a condition. */

@@ -1,5 +1,5 @@
 import { between, checkOptions, MAX_TIME } from '../check-options.ts'
-import { clock } from '../clock.ts'
+import { clock } from '../scheduler/clock.ts'
 
 /** The clock of all streams, in the hand of a test. */
 export interface HeldClock extends Disposable {

@@ -1,4 +1,4 @@
-import type { Frame } from '../frame.ts'
+import type { Frame } from '../event/frame.ts'
 
 /** What a transport tells its stream. */
 export interface TransportOwner {

@@ -1,8 +1,8 @@
 import { getEventListeners } from 'node:events'
 import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest'
 import { sse, type WebOptions } from '../../src/adapters/web.ts'
-import { Hub } from '../../src/hub.ts'
-import type { SseStream } from '../../src/stream.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import type { SseStream } from '../../src/stream/stream.ts'
 import { deferred } from '../support/serve.ts'
 import { closed, settled } from '../support/streams.ts'
 

@@ -1,4 +1,4 @@
-import type { Frame } from '../../src/frame.ts'
+import type { Frame } from '../../src/event/frame.ts'
 import type { Transport, TransportOwner } from '../../src/transports/transport.ts'
 
 /** A way out whose kernel is full when a test says so. */

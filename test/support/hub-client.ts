@@ -1,7 +1,7 @@
-import type { Hub } from '../../src/hub.ts'
-import { resolveOptions, type SseStreamOptions } from '../../src/options.ts'
-import { SseStream } from '../../src/stream.ts'
-import type { SubscribeOptions } from '../../src/subscription.ts'
+import type { Hub } from '../../src/hub/hub.ts'
+import { resolveOptions, type SseStreamOptions } from '../../src/stream/options.ts'
+import { SseStream } from '../../src/stream/stream.ts'
+import type { SubscribeOptions } from '../../src/hub/subscription.ts'
 import { FakeTransport } from './fake-transport.ts'
 
 export interface Seen {

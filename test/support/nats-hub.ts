@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect as connectTo, createServer, type Socket } from 'node:net'
 import { connect } from '@nats-io/transport-node'
 import { expect, onTestFinished } from 'vitest'
-import { Hub } from '../../src/hub.ts'
-import { type JetStreamLogOptions, jetstreamLog, type NatsConnection } from '../../src/nats.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import { type JetStreamLogOptions, jetstreamLog, type NatsConnection } from '../../src/stores/nats/index.ts'
 import { fakeStream, settled } from './streams.ts'
 
 /** A connection that a test closes itself, and that comes back at once. */

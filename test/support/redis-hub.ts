@@ -2,15 +2,15 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { beforeAll, beforeEach, expect, onTestFinished } from 'vitest'
-import { Hub } from '../../src/hub.ts'
-import type { EventLog } from '../../src/logs/event-log.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import type { EventLog } from '../../src/stores/event-store.ts'
 import {
   type RedisClient,
   type RedisLogOptions,
   type RedisPubSubLogOptions,
   redisLog,
   redisPubSubLog,
-} from '../../src/redis.ts'
+} from '../../src/stores/redis/index.ts'
 import { type Broker, startRedis } from './brokers.ts'
 import { HubClient } from './hub-client.ts'
 

@@ -1,5 +1,5 @@
-import type { EventLog, LogEntry, LogFollower, Page } from '../../src/logs/event-log.ts'
-import type { MemoryLog } from '../../src/logs/memory.ts'
+import type { EventLog, LogEntry, LogFollower, Page } from '../../src/stores/event-store.ts'
+import type { MemoryLog } from '../../src/stores/memory/memory-store.ts'
 import { nextTurn } from './streams.ts'
 
 /**

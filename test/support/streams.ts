@@ -1,6 +1,6 @@
 import { expect, onTestFinished } from 'vitest'
-import { resolveOptions, type SseStreamOptions } from '../../src/options.ts'
-import { SseStream } from '../../src/stream.ts'
+import { resolveOptions, type SseStreamOptions } from '../../src/stream/options.ts'
+import { SseStream } from '../../src/stream/stream.ts'
 import { FakeTransport } from './fake-transport.ts'
 
 /** A stream over a fake transport. With a `lastEventId` it resumes; with null, from an id that cannot be read. */

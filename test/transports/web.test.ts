@@ -3,17 +3,17 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { getRequestListener } from '@hono/node-server'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createSseResponse } from '../../src/create-sse-response.ts'
-import { Frame } from '../../src/frame.ts'
-import { resolveOptions, type SseStreamOptions } from '../../src/options.ts'
-import { SseStream } from '../../src/stream.ts'
-import { WebTransport } from '../../src/transports/web.ts'
+import { createSseResponse } from '../../src/http/create-sse-response.ts'
+import { Frame } from '../../src/event/frame.ts'
+import { resolveOptions, type SseStreamOptions } from '../../src/stream/options.ts'
+import { SseStream } from '../../src/stream/stream.ts'
+import { WebTransport } from '../../src/transports/web-body.ts'
 import { rawClient } from '../support/client.ts'
 import { nextTurn } from '../support/streams.ts'
 import { transportContract } from './contract.ts'
 
 // The contract makes its streams from what Node hands to a server. Here a server of web responses stands between.
-vi.mock('../../src/create-sse-stream.ts', () => ({
+vi.mock('../../src/http/create-sse-stream.ts', () => ({
   createSseStream(request: IncomingMessage, response: ServerResponse, options: SseStreamOptions): SseStream {
     let made: SseStream | undefined
     const answer = (asked: Request) =>

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import type { FastifyPluginAsync, RawServerBase } from 'fastify'
 import { between, checkOptions, MAX_TIME, withDefaults } from '../../check-options.ts'
-import { spread } from '../../deadlines.ts'
-import type { ShutdownOptions } from '../../hub.ts'
-import type { SseStream } from '../../stream.ts'
+import { spread } from '../../scheduler/jitter.ts'
+import type { ShutdownOptions } from '../../hub/hub.ts'
+import type { SseStream } from '../../stream/stream.ts'
 
 const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
 const SHUTDOWN_DEFAULTS = { graceMs: 5_000, retry: 2_000 }

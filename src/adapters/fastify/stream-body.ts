@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, RawServerBase, RouteGenericInterface } from 'fastify'
-import type { AnswerHooks } from '../../answer-request.ts'
+import type { AnswerHooks } from '../../http/answer-request.ts'
 import { SseError } from '../../errors.ts'
 
 export type AnyReply = FastifyReply<RouteGenericInterface, RawServerBase>

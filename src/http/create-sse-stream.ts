@@ -1,0 +1,41 @@
+import { checkRequest } from './check-request.ts'
+import { checkResponse, isGone } from './check-response.ts'
+import type { CloseReason } from '../stream/close-reason.ts'
+import type { AnyEvents, EventMap } from '../event/event.ts'
+import { acceptsEventStream, type NodeRequest, positionOf } from './accept.ts'
+import { resolveOptions, type SseStreamOptions } from '../stream/options.ts'
+import { SseStream } from '../stream/stream.ts'
+import { sendHead, sendNotAcceptable } from './head.ts'
+import { type NodeResponse, nodeTransport } from '../transports/node-response.ts'
+
+/**
+ * Answers a request of `node:http` or `node:http2` with an event stream. The head and a first byte leave at once.
+ *
+ * A client that cannot be served gets its answer and the caller a stream that is already closed: `not-acceptable`
+ * after a 406, `client` when it left first, `server` for a HEAD request.
+ *
+ * Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEAD_SENT`.
+ */
+export function createSseStream<Events extends EventMap = AnyEvents>(
+  request: NodeRequest,
+  response: NodeResponse,
+  options?: SseStreamOptions<Events>,
+): SseStream<Events> {
+  const settings = resolveOptions(options)
+  checkRequest(request)
+  checkResponse(response)
+  const position = positionOf(request)
+  const closed = (reason: CloseReason) => SseStream._closed(reason, settings, position)
+
+  if (isGone(response)) return closed('client')
+  if (!acceptsEventStream(request.headers.accept)) {
+    sendNotAcceptable(response)
+    return closed('not-acceptable')
+  }
+  sendHead(response, settings)
+  if (request.method === 'HEAD') {
+    response.end()
+    return closed('server')
+  }
+  return SseStream._open(nodeTransport(response), settings, position)
+}

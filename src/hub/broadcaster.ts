@@ -1,0 +1,106 @@
+import { MAX_WRITE } from '../stream/backlog.ts'
+import type { Frame } from '../event/frame.ts'
+import type { LogEntry } from '../stores/event-store.ts'
+import { type Holder, holdForTurn, settleTurn } from '../scheduler/turn.ts'
+
+/** What was published on one channel, one after the other: no more than goes into one write. */
+export interface Run {
+  readonly channel: string
+  readonly entries: readonly LogEntry[]
+  readonly frames: readonly [Frame, ...Frame[]]
+}
+
+/** Who follows a channel live. */
+export interface Listener {
+  /** `isTurnOver`: it may be written at once. */
+  deliver(run: Run, isTurnOver: boolean): void
+}
+
+// A turn that publishes more is handed out in parts.
+const MAX_HELD = 1_000
+const MAX_HELD_BYTES = 256 * 1024
+
+/**
+ * Those who follow channels live. What is published within a turn reaches each of them in one go: with thousands of
+ * streams it is coming to one, not writing to it, that costs.
+ */
+export class Audience implements Holder {
+  readonly #listeners = new Map<string, Set<Listener>>()
+  #held: LogEntry[] = []
+  #heldBytes = 0
+  // While the application's code may run in the middle of a broadcast: what is to be done after it.
+  #afterwards: Array<() => void> | undefined
+
+  add(channel: string, listener: Listener): void {
+    // Who comes now has read what is held, and who leaves still gets it.
+    settleTurn()
+    const listeners = this.#listeners.get(channel)
+    if (listeners) listeners.add(listener)
+    else this.#listeners.set(channel, new Set([listener]))
+  }
+
+  remove(channel: string, listener: Listener): void {
+    settleTurn()
+    const listeners = this.#listeners.get(channel)
+    if (listeners?.delete(listener) && listeners.size === 0) this.#listeners.delete(channel)
+  }
+
+  /** Has an entry delivered, by the end of the turn. */
+  tell(entry: LogEntry): void {
+    holdForTurn(this)
+    this.#heldBytes += entry.frame.size
+    if (this.#held.push(entry) === MAX_HELD || this.#heldBytes > MAX_HELD_BYTES) settleTurn()
+  }
+
+  /** @internal */
+  _handOut(isTurnOver: boolean): void {
+    const runs = toRuns(this.#held)
+    this.#held = []
+    this.#heldBytes = 0
+    this.undisturbed(() => {
+      for (const run of runs)
+        for (const listener of this.#listeners.get(run.channel) ?? []) listener.deliver(run, isTurnOver)
+    })
+  }
+
+  get isDisturbed(): boolean {
+    return this.#afterwards !== undefined
+  }
+
+  /** Does what may call a serialiser or a filter: these may publish and subscribe, and the entry comes first. */
+  undisturbed<T>(work: () => T): T {
+    if (this.isDisturbed) return work()
+    const afterwards: Array<() => void> = []
+    this.#afterwards = afterwards
+    try {
+      return work()
+    } finally {
+      this.#afterwards = undefined
+      for (const each of afterwards) each()
+    }
+  }
+
+  /** Does it when nothing is disturbed by it: now, or after what is being done. */
+  inTurn(work: () => void): void {
+    if (this.#afterwards) this.#afterwards.push(work)
+    else work()
+  }
+}
+
+function toRuns(entries: readonly LogEntry[]): Run[] {
+  const runs: Array<{ channel: string; entries: LogEntry[]; frames: [Frame, ...Frame[]] }> = []
+  let room = 0
+  for (const entry of entries) {
+    const { channel, frame } = entry
+    const last = runs.at(-1)
+    room -= frame.size
+    if (last?.channel === channel && room >= 0) {
+      last.entries.push(entry)
+      last.frames.push(frame)
+    } else {
+      runs.push({ channel, entries: [entry], frames: [frame] })
+      room = MAX_WRITE - frame.size
+    }
+  }
+  return runs
+}

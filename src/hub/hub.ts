@@ -1,0 +1,224 @@
+import { Audience } from './broadcaster.ts'
+import { Channel, type ChannelOptions, type PublishOptions } from './channel.ts'
+import {
+  between,
+  checkOptions,
+  isBoolean,
+  isFunction,
+  isString,
+  MAX_TIME,
+  withDefaults,
+} from '../check-options.ts'
+import { spread } from '../scheduler/jitter.ts'
+import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
+import { describe, SseError } from '../errors.ts'
+import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
+import { eventFrame } from '../event/frame.ts'
+import type { AppendOptions, EventLog, LogEntry, LogState } from '../stores/event-store.ts'
+import { MemoryLog } from '../stores/memory/memory-store.ts'
+import type { Position } from '../http/accept.ts'
+import { checkGapEvent } from '../stream/options.ts'
+import type { SseStream } from '../stream/stream.ts'
+import { type SubscribeOptions, Subscription } from './subscription.ts'
+
+export interface HubOptions {
+  /** Where events get their id and can be read again. Default: `new MemoryLog()`. */
+  log?: EventLog | undefined
+  /** Turns data that is not a string into one. Default `JSON.stringify`. */
+  serialize?: Serialize | undefined
+  /** Name of the event that tells a client of a gap. False sends none. Default `gap`. */
+  gapEvent?: string | false | undefined
+}
+
+export interface ShutdownOptions {
+  /** How long clients have to take what waits for them, in ms. Default 5 000. */
+  graceMs?: number | undefined
+  /** When they come back: between this and twice this, in ms. Default 2 000. */
+  retry?: number | undefined
+}
+
+const CHECKS = {
+  log: checkLog,
+  serialize: isFunction,
+  gapEvent: checkGapEvent,
+}
+const CHANNEL_CHECKS = { conflate: isBoolean }
+const PUBLISH_CHECKS = { idempotencyKey: isString }
+const SUBSCRIBE_CHECKS = { onGap: isFunction, filter: isFunction }
+const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
+
+const DEFAULT_RETRY = 2_000
+
+/** One ordered log of events, the channels named in it, and the streams that follow them. */
+export class Hub {
+  /** @internal */
+  readonly _log: EventLog
+  /** @internal */
+  readonly _gapEvent: string | false
+  /** @internal */
+  readonly _audience = new Audience()
+  readonly #serialize: Serialize
+  readonly #subscriptions = new Map<SseStream, Subscription>()
+  // Where streams go on that left the hub and are still open.
+  readonly #goesOnFrom = new WeakMap<SseStream, Position>()
+  #retry = DEFAULT_RETRY
+  #isShutDown = false
+  #graceMs = 0
+  #closed: Promise<void> | undefined
+
+  /** Throws `SseError` `ERR_SSE_OPTION`. */
+  constructor(options: HubOptions = {}) {
+    checkOptions(options, CHECKS)
+    this._log = options.log ?? new MemoryLog()
+    this._gapEvent = options.gapEvent ?? 'gap'
+    this.#serialize = options.serialize ?? JSON.stringify
+    this._log.open({
+      entry: (id, channel, event, options) => this.#entry(id, channel, event, options),
+      serialize: (data) => serialized(data, this.#serialize),
+      onEntry: (entry) => this._audience.tell(entry),
+      onLoss: () => this.#lose(),
+    })
+  }
+
+  /** A channel by its name, with the types of its events: `hub.channel<{ price: Quote }>('prices')`. */
+  channel<Events extends EventMap = AnyEvents>(name: string, options: ChannelOptions = {}): Channel<Events> {
+    checkName(name)
+    checkOptions(options, CHANNEL_CHECKS)
+    return new Channel(this, name, options.conflate ?? false)
+  }
+
+  /**
+   * Has a stream follow channels: what it missed since its last event id comes first, in the order of the log; what is
+   * published after that follows without a hole and without a repeat, until the stream closes or the returned function
+   * is called. All that it follows before the first `await` is resumed together.
+   *
+   * Throws `SseError`: `ERR_SSE_STREAM`, `ERR_SSE_CHANNEL`, `ERR_SSE_OPTION`.
+   */
+  subscribe(stream: SseStream, channels: readonly string[], options: SubscribeOptions = {}): () => void {
+    // Not `instanceof`: the ES module and the CommonJS build each have a class of their own.
+    if (typeof stream?._deliver !== 'function') {
+      throw new SseError('ERR_SSE_STREAM', `Expected a stream of createSseStream, not ${describe(stream)}.`)
+    }
+    checkNames(channels)
+    checkOptions(options, SUBSCRIBE_CHECKS)
+    if (this.#isShutDown) this.#refuse(stream)
+    if (stream.closed) return () => {}
+    const subscription =
+      this.#subscriptions.get(stream) ?? new Subscription(stream, this, this.#position(stream))
+    this.#subscriptions.set(stream, subscription)
+    // A copy: it stands for this call, and only this call is undone.
+    const own = { ...options }
+    const names = [...channels]
+    // A stream that has not been told of an entry yet would go on behind it.
+    this._audience.inTurn(() => subscription.add(names, own))
+    return () => subscription.remove(names, own)
+  }
+
+  /** Whether the log can be reached. `ready`, or `connecting`, `reconnecting`, `closed`. */
+  get state(): LogState {
+    return this._log.state ?? 'ready'
+  }
+
+  /** How many streams follow a channel of the hub. */
+  get size(): number {
+    return this.#subscriptions.size
+  }
+
+  /**
+   * Takes nothing more, sends every stream what waits for it and when to come back, spread over time, and ends it; what
+   * has not left within the grace is cut. Resolves when all streams are over and the log is closed.
+   */
+  async shutdown(options: ShutdownOptions = {}): Promise<void> {
+    checkOptions(options, SHUTDOWN_CHECKS)
+    const { graceMs, retry } = withDefaults(options, { graceMs: 5_000, retry: DEFAULT_RETRY })
+    this.#isShutDown = true
+    this.#retry = retry
+    this.#graceMs = graceMs
+    const streams = [...this.#subscriptions.keys()]
+    const over = streams.map((stream) => new Promise((resolve) => stream.once('close', resolve)))
+    for (const stream of streams) sendAway(stream, retry)
+    const cut = setTimeout(() => {
+      for (const stream of streams) stream.destroy()
+    }, graceMs)
+    await Promise.all(over)
+    clearTimeout(cut)
+    this.#closed ??= this._log.close()
+    await this.#closed
+  }
+
+  /** @internal */
+  async _publish(
+    channel: string,
+    event: SseEvent,
+    conflate: boolean,
+    options: PublishOptions = {},
+  ): Promise<string> {
+    checkPublished(event)
+    checkOptions(options, PUBLISH_CHECKS)
+    if (this.#isShutDown)
+      throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: nothing more is published.')
+    // What is published while an entry is told, by a filter say, comes after it for everybody.
+    while (this._audience.isDisturbed) await null
+    return this._log.append(channel, event, { ...options, conflate })
+  }
+
+  #entry(id: string, channel: string, published: SseEvent, { conflate = false }: AppendOptions): LogEntry {
+    const key = `${channel}\n${published.key ?? (published.event || 'message')}`
+    const event = { ...published, id }
+    const frame = this._audience.undisturbed(() => eventFrame({ ...event, key }, this.#serialize, conflate))
+    return { id, channel, event, frame }
+  }
+
+  #lose(): void {
+    for (const subscription of [...this.#subscriptions.values()]) subscription.lose()
+  }
+
+  /** @internal */
+  _ended({ stream }: Subscription, goesOnFrom: Position): void {
+    this.#subscriptions.delete(stream)
+    if (!stream.closed) this.#goesOnFrom.set(stream, goesOnFrom)
+  }
+
+  #position(stream: SseStream): Position {
+    return this.#goesOnFrom.get(stream) ?? stream._resumesFrom
+  }
+
+  // Who comes during the grace or after it has the same time.
+  #refuse(stream: SseStream): void {
+    sendAway(stream, this.#retry)
+    const cut = setTimeout(() => stream.destroy(), this.#graceMs)
+    stream.once('close', () => clearTimeout(cut))
+  }
+}
+
+function sendAway(stream: SseStream, retry: number): void {
+  stream.close({ retry: retry > 0 ? spread(retry) : undefined })
+}
+
+function checkLog(log: unknown): string | undefined {
+  const methods = ['open', 'append', 'read', 'close'] as const
+  const isLog = methods.every((name) => typeof (Object(log) as Partial<EventLog>)[name] === 'function')
+  return isLog ? undefined : `an event log, with ${methods.join(', ')}`
+}
+
+function checkNames(names: readonly string[]): void {
+  const given = Array.isArray(names) ? names.length === 0 && 'an empty one' : describe(names)
+  if (given) throw new SseError('ERR_SSE_CHANNEL', `Channels are given as a list of names, not ${given}.`)
+  for (const name of names) checkName(name)
+}
+
+function checkName(name: string): void {
+  if (typeof name === 'string' && /^[^\r\n\0]{1,255}$/.test(name)) return
+  const message = `A channel is a name of 1 to 255 characters without CR, LF and NUL, not ${describe(name)}.`
+  throw new SseError('ERR_SSE_CHANNEL', message)
+}
+
+function checkPublished(event: SseEvent): void {
+  checkEvent(event)
+  if (event.id !== undefined)
+    throw new SseError('ERR_SSE_ID', 'The log gives the id: publish the event without one.')
+  if (event.key !== undefined && typeof event.key !== 'string')
+    throw new SseError('ERR_SSE_EVENT', `The key of an event is a string, not ${describe(event.key)}.`)
+  if (event.data === undefined)
+    throw new SseError('ERR_SSE_DATA', "What is published has data; data: '' is some.")
+}

@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto'
+import type { ConsumerInfo, JsMsg } from '@nats-io/jetstream'
+import type { NatsClient } from './client.ts'
+import { NothingCame } from './errors.ts'
+import type { Followed } from './ordered-consumer.ts'
+
+// How long the broker has for a batch, in ms: the shortest time that it takes. A part of a page is a page too.
+const EXPIRY = 1_000
+// A server cuts off a connection for which more than 64 MiB wait: a batch has fewer bytes, however large its messages.
+const MAX_BATCH = 32 * 1024 * 1024
+// A page that has so many bytes is long enough.
+const MAX_PAGE = 8 * 1024 * 1024
+
+/** Messages after a sequence, at most so many, oldest first: fewer where they are large, and none where it ends. */
+export async function readAfter(
+  client: NatsClient,
+  stream: string,
+  after: number,
+  limit: number,
+): Promise<Followed[]> {
+  const { consumers } = await client.manager
+  const info = await consumers.add(stream, configOf(after) as never)
+  const count = Math.min(limit, info.num_pending)
+  const found: Followed[] = []
+  try {
+    for await (const message of messagesOf(client, info, count)) found.push(toFollowed(message))
+  } catch (error) {
+    // The consumer went, or nothing is heard of it: what came before that is a page too.
+    if (found.length === 0) throw new NothingCame(error)
+  } finally {
+    consumers.delete(stream, info.name).catch(() => {})
+  }
+  if (found.length === 0 && count > 0) throw new NothingCame()
+  return found
+}
+
+async function* messagesOf({ connection, jetstream }: NatsClient, info: ConsumerInfo, count: number) {
+  const consumer = jetstream.consumers.getConsumerFromInfo(info)
+  const largest = connection.info?.max_payload ?? MAX_BATCH
+  const most = Math.max(1, Math.floor(MAX_BATCH / largest))
+  for (let left = count, bytes = 0; left > 0 && bytes < MAX_PAGE; ) {
+    const batch = Math.min(most, left)
+    left -= batch
+    let missing = batch
+    for await (const message of await consumer.fetch({ max_messages: batch, expires: EXPIRY })) {
+      bytes += message.data.length
+      missing -= 1
+      yield message
+    }
+    if (missing > 0) return
+  }
+}
+
+function configOf(after: number) {
+  return {
+    name: `spillway_${randomUUID()}`,
+    deliver_policy: 'by_start_sequence',
+    opt_start_seq: after + 1,
+    ack_policy: 'none',
+    mem_storage: true,
+    num_replicas: 1,
+  }
+}
+
+function toFollowed(message: JsMsg): Followed {
+  const { seq: sequence, subject, info } = message
+  return { sequence, subject, payload: message.string(), pending: info.pending }
+}

@@ -1,0 +1,250 @@
+import { Backlog } from './backlog.ts'
+import { clock, type Sleeper } from '../scheduler/clock.ts'
+import type { CloseReason } from './close-reason.ts'
+import type { ConnectionOwner } from './connection-owner.ts'
+import { expiry, NEVER, nextBeat } from '../scheduler/jitter.ts'
+import { Frame } from '../event/frame.ts'
+import type { Settings } from './options.ts'
+import { AHEAD } from '../event/source.ts'
+import type { Transport, TransportOwner } from '../transports/transport.ts'
+import { type Flushable, flushAfterTurn } from '../scheduler/turn.ts'
+import { Waiters } from '../condition.ts'
+
+// One line: a comment with a blank line after it is an empty message to some clients.
+const HEARTBEAT = Frame.of(':\n', 0)
+
+/** The way to one client: what waits for it, whether its kernel takes more, and its deadlines. */
+export class Connection implements TransportOwner, Sleeper, Flushable {
+  readonly openedAt = clock.now
+  sentEvents = 0
+  sentBytes = 0
+  #transport: Transport
+  readonly #settings: Settings
+  readonly #owner: ConnectionOwner
+  readonly #phase: number
+  readonly #expiresAt: number
+  readonly #isImmediate: boolean
+  #backlog: Backlog
+  #state: 'open' | 'ending' | 'ended' | 'over' = 'open'
+  #isFlushDue = false
+  // When a flush is due that is not at the end of a turn.
+  #flushesAt = NEVER
+  #isFull = false
+  #lagSince: number | undefined
+  #lastWrite = this.openedAt
+  #bed = 0
+  #waiters: Waiters | undefined
+
+  constructor(transport: Transport, settings: Settings, owner: ConnectionOwner) {
+    this.#transport = transport
+    this.#settings = settings
+    this.#owner = owner
+    this.#backlog = new Backlog(settings)
+    this.#phase = Math.floor(Math.random() * settings.heartbeat)
+    this.#expiresAt = expiry(this.openedAt, settings.maxAge)
+    this.#isImmediate = settings.flushInterval === 0 && !settings.rateLimit
+  }
+
+  open(): void {
+    this.#transport.open(this)
+    if (this.#settings.heartbeat === 0) this.#transport.probe()
+    this.#sleep()
+  }
+
+  get backlog(): Backlog {
+    return this.#backlog
+  }
+
+  /** Whether the kernel has taken all there was. */
+  get isIdle(): boolean {
+    return this.#backlog.length === 0 && !this.#isFull
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'over'
+  }
+
+  /** Takes a frame, to be written at the end of the turn or when there is room. False: hold back, or it was dropped. */
+  put(frame: Frame): boolean {
+    // A burst over the bound is no lag while the kernel takes it.
+    if (!this.#isFull && !this.#backlog.fits(frame)) this._flush()
+    const dropped = this.#backlog.offer(frame, this.#isFull)
+    if (dropped !== 0) this.#owner._overflowed(dropped)
+    if (!this.#isFull) this.#flushSoon()
+    return dropped === 0 && !this.#isFull
+  }
+
+  /** Whether a frame may be written past the queue: nothing waits, and nothing is to be waited for. */
+  get takesNow(): boolean {
+    return this.#isImmediate && !this.#isFlushDue && !this.#isFull && this.#state === 'open'
+  }
+
+  /** Whether a sender that can wait should send this now, and not when all has left. */
+  hasRoomFor(frame: Frame): boolean {
+    const { length, bytes } = this.#backlog
+    return this.isIdle || (length > 0 && bytes < AHEAD && this.#backlog.fits(frame))
+  }
+
+  /** Goes on with what waited elsewhere, when nothing waits here. */
+  continueWith(backlog: Backlog): void {
+    this.#backlog = backlog
+    // Who was told to hold back is told when that is over.
+    if (backlog.length > 0) this.#lagSince ??= clock.now
+    this.#flushSoon()
+  }
+
+  /** Waits for a condition that emptying, ending or losing the connection can bring about. */
+  until(isReady: () => boolean): Promise<void> {
+    this.#waiters ??= new Waiters()
+    return this.#waiters.until(isReady)
+  }
+
+  /** Lets everybody who waits look again. */
+  notify(): void {
+    this.#waiters?.notify()
+  }
+
+  /** Ends the body after what waits. */
+  end(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'ending'
+    this._flush()
+  }
+
+  /** Cuts the connection now. */
+  cut(reason: CloseReason, error?: unknown): void {
+    if (this.isOver) return
+    this.#transport.destroy()
+    this.#finish(reason, error)
+  }
+
+  /** @internal */
+  _flush(): void {
+    this.#isFlushDue = false
+    this.#flushesAt = NEVER
+    while (!this.#isFull && this.#backlog.length > 0) {
+      const run = this.#backlog.take(clock.now)
+      if (run) this.write(run)
+      else return void this.#flushAt(this.#backlog.nextAt())
+    }
+    if (this.isIdle && !this.isOver) this.#emptied()
+  }
+
+  /** @internal */
+  _room(): void {
+    if (this.#state === 'ended') return
+    this.#isFull = false
+    this._flush()
+    // The bed of a stream that was full is that of its stall deadline.
+    if (!this.#isFull) this.#sleep()
+  }
+
+  /** @internal */
+  _moved(): void {
+    this.#lastWrite = clock.now
+  }
+
+  /** @internal */
+  _gone(error?: Error): void {
+    if (error) this.cut('error', error)
+    else this.#finish('client')
+  }
+
+  /** @internal */
+  _goesOnThrough(transport: Transport): void {
+    this.#transport = transport
+  }
+
+  /** @internal */
+  _wake(now: number): void {
+    this.#bed = 0
+    if (now >= this.#flushesAt) this._flush()
+    if (now >= this.#stallsAt()) this.cut('stalled')
+    else if (now >= this.#beatsAt()) {
+      this.#transport.probe()
+      this.write(HEARTBEAT)
+    }
+    if (now >= this.#expiresAt && this.#state === 'open') this.#owner._expired()
+    this.#sleep()
+  }
+
+  #flushSoon(): void {
+    if (this.#isFlushDue) return
+    this.#isFlushDue = true
+    const { flushInterval } = this.#settings
+    if (flushInterval > 0) this.#flushAt(clock.now + flushInterval)
+    else flushAfterTurn(this)
+  }
+
+  #flushAt(time: number): void {
+    this.#isFlushDue = true
+    this.#flushesAt = time
+    this.#sleep()
+  }
+
+  /** Writes a frame, when it `takesNow`. */
+  write(frame: Frame): void {
+    if (this.isOver) return
+    this.#lastWrite = clock.now
+    this.sentEvents += frame.events
+    this.sentBytes += frame.size
+    try {
+      if (!this.#transport.write(frame)) this.#holdBack()
+    } catch (error) {
+      // A middleware's own `write` may throw.
+      this.cut('error', error)
+    }
+  }
+
+  #holdBack(): void {
+    this.#lagSince ??= clock.now
+    this.#isFull = true
+    this.#sleep()
+  }
+
+  #emptied(): void {
+    const since = this.#lagSince
+    this.#lagSince = undefined
+    if (since !== undefined) this.#owner._caughtUp(clock.now - since)
+    this.notify()
+    if (this.#state === 'ending' && this.isIdle) this.#sendEnd()
+  }
+
+  #sendEnd(): void {
+    this.#state = 'ended'
+    // The end waits for room like all else: a client that never reads it stalls.
+    this.#lastWrite = clock.now
+    this.#holdBack()
+    try {
+      this.#transport.end()
+    } catch (error) {
+      this.cut('error', error)
+    }
+  }
+
+  #finish(reason: CloseReason, error?: unknown): void {
+    if (this.isOver) return
+    this.#state = 'over'
+    this.#backlog = new Backlog(this.#settings)
+    clock.forget(this, this.#bed)
+    this.#owner._over(reason, error)
+    this.notify()
+  }
+
+  #stallsAt(): number {
+    const { stallTimeout } = this.#settings
+    return this.#isFull && stallTimeout > 0 ? this.#lastWrite + stallTimeout : NEVER
+  }
+
+  #beatsAt(): number {
+    return this.#isFull ? NEVER : nextBeat(this.#lastWrite, this.#settings.heartbeat, this.#phase)
+  }
+
+  #sleep(): void {
+    clock.forget(this, this.#bed)
+    if (this.isOver) return
+    const expiresAt = this.#state === 'open' ? this.#expiresAt : NEVER
+    const deadline = Math.min(this.#flushesAt, this.#stallsAt(), this.#beatsAt(), expiresAt)
+    this.#bed = Number.isFinite(deadline) ? clock.sleep(this, deadline) : 0
+  }
+}

@@ -1,0 +1,105 @@
+import { Backlog } from './backlog.ts'
+import { clock } from '../scheduler/clock.ts'
+import type { Connection } from './connection.ts'
+import { replayChannel } from '../diagnostics.ts'
+import { SseError } from '../errors.ts'
+import type { AnyEvents, EventMap } from '../event/event.ts'
+import { eventFrame } from '../event/frame.ts'
+import { type Gap, sendSnapshots } from './gap.ts'
+import type { Position } from '../http/accept.ts'
+import type { Settings } from './options.ts'
+import { closeSource, type MaybePromise, readSource, type Source, type Stops } from '../event/source.ts'
+import type { SseStream } from './stream.ts'
+
+/**
+ * Yields the events strictly after `lastEventId`, or answers `'gap'` when it cannot be told which these are. Nothing
+ * (undefined) means that the client missed none. `lastEventId` is a client's input: check it before use.
+ */
+export type Replay<Events extends EventMap = AnyEvents> = (
+  lastEventId: string,
+  stream: SseStream<Events>,
+) => MaybePromise<Source<Events> | 'gap' | undefined>
+
+/**
+ * What a client missed, on its way. It goes first, at the pace of the client; what is sent live meanwhile waits behind
+ * it. A long replay waits for room, and never trips the policy meant for live events.
+ */
+export class ReplayRun {
+  /** What was sent live meanwhile. */
+  behind: Backlog
+  readonly #stream: SseStream
+  readonly #connection: Connection
+  readonly #settings: Settings
+  readonly #stops: Stops = new Set()
+  #events = 0
+  #isStopped = false
+
+  constructor(stream: SseStream, connection: Connection, settings: Settings) {
+    this.#stream = stream
+    this.#connection = connection
+    this.#settings = settings
+    this.behind = new Backlog(settings)
+  }
+
+  /** Resolves when all has left, with false when it was stopped before. Rejects when the source failed or was too long. */
+  async run(position: Position): Promise<boolean> {
+    const startedAt = clock.now
+    let isWhole = false
+    let error: unknown
+    try {
+      await this.#sendMissed(position)
+      isWhole = (await this.#room()) && !this.#isStopped
+    } catch (failure) {
+      error = failure
+      throw failure
+    } finally {
+      if (replayChannel.hasSubscribers) {
+        const duration = clock.now - startedAt
+        replayChannel.publish({ stream: this.#stream, events: this.#events, duration, isWhole, error })
+      }
+    }
+    return isWhole
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.behind = new Backlog(this.#settings)
+    for (const stop of this.#stops) stop()
+  }
+
+  async #sendMissed(position: Position): Promise<void> {
+    const { replay, maxReplayEvents, onGap, gapEvent } = this.#settings
+    const id = typeof position === 'object' ? position.id : undefined
+    const missed = id === undefined ? 'gap' : await replay?.(id, this.#stream)
+    if (missed === undefined || (missed === 'gap' && this.#isStopped)) return
+    if (missed !== 'gap') return void (await this.#sendAll(missed, maxReplayEvents))
+    const gap: Gap = { lastEventId: id, reason: id === undefined ? 'unreadable' : 'unknown' }
+    const hasSnapshot = await sendSnapshots(gap, this.#stream, [onGap], (snapshot) =>
+      this.#sendAll(snapshot, Number.POSITIVE_INFINITY),
+    )
+    if (!hasSnapshot && gapEvent) await this.#sendAll([{ event: gapEvent, data: { reason: gap.reason } }], 1)
+  }
+
+  async #sendAll(source: unknown, limit: number): Promise<boolean> {
+    // The client may have left while the application was asked.
+    if (this.#isStopped) return closeSource(source)
+    return readSource(source, this.#stops, async (event) => {
+      if (this.#events === limit) throw tooLong(limit)
+      const frame = eventFrame(event, this.#settings.serialize)
+      if (!this.#connection.hasRoomFor(frame)) await this.#room()
+      this.#events += 1
+      this.#connection.put(frame)
+      return !this.#connection.isOver
+    })
+  }
+
+  async #room(): Promise<boolean> {
+    await this.#connection.until(() => this.#connection.isIdle || this.#connection.isOver)
+    return !this.#connection.isOver
+  }
+}
+
+function tooLong(limit: number): SseError {
+  const message = `More than ${limit} events to replay (maxReplayEvents); the client resumes after these.`
+  return new SseError('ERR_SSE_REPLAY_LIMIT', message)
+}

@@ -1,0 +1,16 @@
+import { Readable } from 'node:stream'
+import type { Answer } from './open-response.ts'
+
+/** A web `Response`, of whichever implementation: the types of undici's are not those of the DOM. */
+export interface WebResponse {
+  readonly status: number
+  readonly headers: { get(name: string): string | null }
+  readonly body: unknown
+  clone(): unknown
+}
+
+export function responseAnswer({ status, headers, body }: WebResponse): Answer {
+  // It reads nothing ahead: a client that is paused takes nothing.
+  const readable = body ? Readable.fromWeb(body as never, { highWaterMark: 0 }) : Readable.from([])
+  return { status, headers: headers as Headers, body: readable, leave: async () => void readable.destroy() }
+}

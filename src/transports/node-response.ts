@@ -1,0 +1,186 @@
+import { ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+import { Socket } from 'node:net'
+import type { Frame } from '../event/frame.ts'
+import type { Transport, TransportOwner } from './transport.ts'
+
+/** What Node gives a server to answer with. */
+export type NodeResponse = ServerResponse | Http2ServerResponse
+
+// RFC 9113 7: the code of a stream that is no longer wanted. `node:http2` is not loaded for it.
+const CANCEL = 8
+
+export function isHttp2(response: NodeResponse): response is Http2ServerResponse {
+  return typeof (response as Partial<Http2ServerResponse>).stream?.close === 'function'
+}
+
+// A piece of a large frame, in bytes.
+const PIECE = 64 * 1024
+
+// How long a connection is silent before the kernel probes it, in ms.
+const PROBE_DELAY = 15_000
+
+/** The way out through a response whose head has left. Chosen once, by what the response is. */
+export function nodeTransport(response: NodeResponse): Transport {
+  return isBare(response) ? new SocketTransport(response) : new ResponseTransport(response)
+}
+
+/** The ordinary way: HTTP/1.0, HTTP/2, a response that a middleware has wrapped, a test double. */
+export class ResponseTransport implements Transport {
+  // The response of `node:http2` has the same methods.
+  protected readonly response: ServerResponse
+  protected owner: TransportOwner | undefined
+  // What goes on when there is room. Undefined: nobody listens for that yet.
+  #goOn: (() => void) | undefined
+
+  constructor(response: NodeResponse) {
+    this.response = response as ServerResponse
+  }
+
+  open(owner: TransportOwner): void {
+    tune(this.response)
+    this.owner = owner
+    // `once` would hold three more objects for each listener. What is said twice is heard once.
+    const gone = (error?: Error) => owner._gone(error)
+    // The response's close: the request's comes as soon as the body of a POST has been read.
+    this.response.on('close', gone).on('finish', gone).on('error', gone)
+    if (!this.response.socket) watchPipelined(this.response, () => owner._gone())
+  }
+
+  write(frame: Frame): boolean {
+    return this.#writeFrom(this.bytesOf(frame), 0)
+  }
+
+  probe(): void {
+    if (!isHttp2(this.response)) this.response.socket?.setKeepAlive?.(true, PROBE_DELAY)
+  }
+
+  end(): void {
+    this.response.end()
+  }
+
+  destroy(): void {
+    if (isHttp2(this.response)) this.response.stream.close(CANCEL)
+    else this.response.destroy()
+  }
+
+  protected bytesOf(frame: Frame): Buffer {
+    return frame.payload
+  }
+
+  /** False: the kernel is full. */
+  protected push(bytes: Buffer): boolean {
+    const response: ServerResponse & { flush?: () => void } = this.response
+    const hasRoom = response.write(bytes)
+    // Compression that was asked for all the same holds every event back until it is flushed.
+    response.flush?.()
+    return hasRoom
+  }
+
+  // One listener for all waits: compression puts it on a stream of its own, from where it cannot be taken away again.
+  protected onceDrained(goOn: () => void): void {
+    if (!this.#goOn) this.response.on('drain', () => this.#drained())
+    this.#goOn = goOn
+  }
+
+  #drained(): void {
+    const goOn = this.#goOn
+    this.#goOn = nothingWaits // what waited holds a frame
+    goOn?.()
+  }
+
+  // A large frame goes in pieces: otherwise a client that is slow with it could not be told from one that has stalled.
+  #writeFrom(bytes: Buffer, start: number): boolean {
+    for (let at = start; at < bytes.length; at += PIECE) {
+      if (this.push(bytes.length <= PIECE ? bytes : bytes.subarray(at, at + PIECE))) continue
+      this.onceDrained(() => this.#writeOn(bytes, at + PIECE))
+      return false
+    }
+    return true
+  }
+
+  #writeOn(bytes: Buffer, at: number): void {
+    this.owner?._moved()
+    if (this.#writeFrom(bytes, at)) this.owner?._room()
+  }
+}
+
+function nothingWaits(): void {}
+
+const pipelined = new WeakMap<Socket, Set<() => void>>()
+
+// A pipelined response gets its socket when its turn comes. A connection lost before that tells only the request's:
+// one listener for all that wait, because a client may pipeline as many as it likes.
+function watchPipelined(response: ServerResponse, gone: () => void): void {
+  const socket = response.req?.socket
+  if (!socket) return
+  const waiting = pipelined.get(socket) ?? watchSocket(socket)
+  waiting.add(gone)
+  response.once('socket', () => {
+    waiting.delete(gone)
+    tune(response)
+  })
+}
+
+function watchSocket(socket: Socket): Set<() => void> {
+  const waiting = new Set<() => void>()
+  pipelined.set(socket, waiting)
+  socket.once('close', () => {
+    for (const gone of waiting) gone()
+  })
+  return waiting
+}
+
+/**
+ * The fast way: a frame carries its chunk framing, so the socket takes it as it is. `response.write` would cost four
+ * buffers, a cork and a tick for each.
+ */
+export class SocketTransport extends ResponseTransport {
+  override open(owner: TransportOwner): void {
+    super.open(owner)
+    uncork(this.response)
+  }
+
+  protected override bytesOf(frame: Frame): Buffer {
+    return frame.chunk
+  }
+
+  protected override push(bytes: Buffer): boolean {
+    const socket = this.response.socket
+    // A client that has closed its half, or somebody else who ended the response: `close` or `finish` follows, or the
+    // stall deadline where neither comes. A chunk after the last one would be read as the next response.
+    if (!socket?.writable || this.response.writableEnded) return false
+    // Node says false from its high-water mark on, also when the kernel has taken every byte.
+    return socket.write(bytes) || socket.writableLength === 0
+  }
+
+  protected override onceDrained(goOn: () => void): void {
+    this.response.socket?.once('drain', goOn)
+  }
+}
+
+// Node corks the first write of a tick: Node 26 in the response, where a frame would overtake the head, and those before
+// in the socket, where the kernel would seem full.
+function uncork(response: ServerResponse): void {
+  while (response.writableCorked > 0) response.uncork()
+  while (response.socket && response.socket.writableCorked > 0) response.socket.uncork()
+}
+
+const ownWrite = ServerResponse.prototype.write
+
+/** Whether nothing stands between the response and its socket, and the body is chunked. */
+function isBare(response: NodeResponse): boolean {
+  return (
+    response instanceof ServerResponse &&
+    response.write === ownWrite &&
+    response.chunkedEncoding &&
+    response.socket instanceof Socket
+  )
+}
+
+// An HTTP/2 connection belongs to more than this stream.
+function tune(response: NodeResponse): void {
+  if (isHttp2(response)) return
+  response.socket?.setNoDelay?.(true)
+  response.socket?.setTimeout?.(0)
+}

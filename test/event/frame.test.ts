@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest'
+import { eventFrame, Frame } from '../../src/event/frame.ts'
+
+describe('Frame', () => {
+  it('carries the chunk framing of HTTP/1.1 around the payload', () => {
+    expect(Frame.of('data: 0123456789\n\n', 1).chunk.toString()).toBe('12\r\ndata: 0123456789\n\n\r\n')
+  })
+
+  it('counts bytes, not characters', () => {
+    const frame = Frame.of('data: é🦆\n\n', 1)
+    expect(frame.size).toBe(14)
+    expect(frame.chunk.toString()).toBe('e\r\ndata: é🦆\n\n\r\n')
+  })
+
+  it('holds one allocation: the payload is a view of the chunk', () => {
+    const frame = Frame.of('data: x\n\n', 1)
+    expect(frame.payload.toString()).toBe('data: x\n\n')
+    expect(frame.payload.buffer).toBe(frame.chunk.buffer)
+    expect(frame.payload.byteOffset).toBe(frame.chunk.byteOffset + 3)
+    expect(frame.payload).toBe(frame.payload)
+  })
+
+  it('joins frames into one chunk', () => {
+    const joined = Frame.join([Frame.of('data: é\n\n', 1), Frame.of(':\n', 0), Frame.of('data: b\n\n', 1)])
+    expect(joined.chunk.toString()).toBe('15\r\ndata: é\n\n:\ndata: b\n\n\r\n')
+    expect(joined).toMatchObject({ size: 21, events: 2 })
+  })
+
+  it('turns lone surrogates into U+FFFD (rule 9)', () => {
+    expect(Frame.of('\ud800', 1).payload.toString()).toBe('\ufffd')
+  })
+
+  it('is the newest value of its key: the given one, else the name of the event', () => {
+    const key = (event: Parameters<typeof eventFrame>[0]) => eventFrame(event, JSON.stringify).key
+    expect(key({ event: 'price', data: 1, key: 'BTC' })).toBe('BTC')
+    expect(key({ event: 'price', data: 1 })).toBe('price')
+    expect(key({ data: 1 })).toBe('message')
+    expect(key({ id: '1' })).toBeUndefined()
+  })
+})

@@ -1,0 +1,230 @@
+import { createReadStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import { ReadableStream } from 'node:stream/web'
+import { describe, expect, it } from 'vitest'
+import type { SseEvent } from '../../src/event/event.ts'
+import type { Source } from '../../src/event/source.ts'
+import { parseEvents } from '../support/parse.ts'
+import { fakeStream, nextTurn } from '../support/streams.ts'
+
+const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
+const two = [{ data: 'a' }, { data: 'b' }]
+
+/** Everything a client would have read so far. */
+const read = (transport: { writes: string[] }) =>
+  parseEvents(transport.writes.join('')).map((event) => event.data)
+
+describe('sendAll', () => {
+  it.each<[string, () => Source]>([
+    ['an iterable', () => two],
+    ['a generator', () => two.values()],
+    ['an async generator', () => Readable.from(two).iterator()],
+    ['a Node stream of events', () => Readable.from(two)],
+    ['a web stream of events', () => ReadableStream.from(two)],
+    ['a web stream of text', () => ReadableStream.from(['a', 'b'])],
+    // What `lib.dom.d.ts` of TypeScript up to 5.9 says of a stream: nothing of iterating it.
+    [
+      'a web stream that cannot be iterated',
+      () => ({ getReader: () => ReadableStream.from(two).getReader() }),
+    ],
+    ['a Node stream of bytes', () => Readable.from([Buffer.from('a'), Buffer.from('b')])],
+  ])('sends what %s yields', async (_name, source) => {
+    const { stream, transport } = fakeStream()
+    await expect(stream.sendAll(source())).resolves.toBe(true)
+    await nextTurn()
+    expect(read(transport)).toEqual(['a', 'b'])
+    expect(stream.closed).toBe(false)
+  })
+
+  it('keeps a character whole that was split over two chunks (rule 35)', async () => {
+    const { stream, transport } = fakeStream()
+    const bytes = Buffer.from('é🦆\ufeff')
+    await stream.sendAll(Array.from(bytes, (byte) => Uint8Array.of(byte)))
+    await nextTurn()
+    expect(read(transport)).toEqual(['é', '🦆', '\ufeff'])
+  })
+
+  it('sends the rest of a character that was cut off as U+FFFD', async () => {
+    const { stream, transport } = fakeStream()
+    await stream.sendAll([Uint8Array.of(0x61, 0xc3)])
+    await nextTurn()
+    expect(read(transport)).toEqual(['a', '\ufffd'])
+  })
+
+  it('does not make two line ends of a CRLF that was split over two chunks', async () => {
+    const { stream, transport } = fakeStream()
+    await stream.sendAll(['a\r', '\nb', 'c\r'])
+    await nextTurn()
+    expect(read(transport)).toEqual(['a', '\nb', 'c', '\n'])
+  })
+
+  it.each(['text', Buffer.from('bytes'), 7, null, undefined, {}, () => {}])(
+    'refuses %s as a source',
+    async (source) => {
+      await expect(fakeStream().stream.sendAll(source as never)).rejects.toThrow(code('ERR_SSE_SOURCE'))
+    },
+  )
+
+  it('goes at the pace of the client', async () => {
+    const { stream, transport } = fakeStream()
+    let yielded = 0
+    async function* endless() {
+      for (;;) yield { data: yielded++ }
+    }
+    transport.isFull = true
+    const all = stream.sendAll(endless())
+    await nextTurn()
+    await nextTurn()
+    const ahead = yielded
+    await nextTurn()
+    expect(yielded).toBe(ahead)
+    transport.drain()
+    await nextTurn()
+    expect(yielded).toBeGreaterThan(ahead)
+    stream.destroy()
+    await expect(all).resolves.toBe(false)
+  })
+
+  it('lets others run while a source never waits', async () => {
+    const { stream } = fakeStream()
+    let yielded = 0
+    function* endless() {
+      for (;;) yield { data: yielded++ }
+    }
+    const all = stream.sendAll(endless())
+    await nextTurn()
+    await nextTurn()
+    stream.close()
+    await expect(all).resolves.toBe(false)
+    expect(yielded).toBeLessThan(100_000)
+  })
+
+  it('rejects with what the source throws; the stream stays open', async () => {
+    const { stream, transport } = fakeStream()
+    const error = new Error('source')
+    async function* failing() {
+      yield { data: 1 }
+      throw error
+    }
+    await expect(stream.sendAll(failing())).rejects.toBe(error)
+    await nextTurn()
+    expect(read(transport)).toEqual(['1'])
+    expect(stream.send({ data: 2 })).toBe(true)
+  })
+
+  it('closes a source that yields what cannot be sent', async () => {
+    let isClosed = false
+    function* bad(): Generator<SseEvent> {
+      try {
+        yield { event: 'a\nb', data: 1 }
+      } finally {
+        isClosed = true
+      }
+    }
+    await expect(fakeStream().stream.sendAll(bad())).rejects.toThrow(code('ERR_SSE_EVENT_NAME'))
+    await nextTurn()
+    expect(isClosed).toBe(true)
+  })
+
+  // fastify-sse-v2: the generator was never closed after the client left.
+  it('closes a generator when the client leaves (rule 34)', async () => {
+    const { stream, transport } = fakeStream()
+    let isClosed = false
+    async function* slow() {
+      try {
+        for (;;) {
+          yield { data: 1 }
+          await nextTurn()
+        }
+      } finally {
+        isClosed = true
+      }
+    }
+    const all = stream.sendAll(slow())
+    await nextTurn()
+    transport.lose()
+    await expect(all).resolves.toBe(false)
+    await nextTurn()
+    await nextTurn()
+    expect(isClosed).toBe(true)
+  })
+
+  it.each<[string, () => { source: Source; isClosed: () => boolean }]>([
+    [
+      'a Node stream',
+      () => {
+        const source = new Readable({ objectMode: true, read() {} })
+        return { source, isClosed: () => source.destroyed }
+      },
+    ],
+    [
+      'a web stream',
+      () => {
+        let isClosed = false
+        const source = new ReadableStream<SseEvent>({
+          cancel() {
+            isClosed = true
+          },
+        })
+        return { source, isClosed: () => isClosed }
+      },
+    ],
+    [
+      'an iterator',
+      () => {
+        let isClosed = false
+        const iterator: AsyncIterator<SseEvent> = {
+          next: () => new Promise(() => {}),
+          return: async () => {
+            isClosed = true
+            return { done: true, value: undefined }
+          },
+        }
+        return { source: { [Symbol.asyncIterator]: () => iterator }, isClosed: () => isClosed }
+      },
+    ],
+  ])('closes %s that never yields again when the client leaves (rule 34)', async (_name, make) => {
+    const { stream, transport } = fakeStream()
+    const { source, isClosed } = make()
+    const all = stream.sendAll(source)
+    await nextTurn()
+    transport.lose()
+    await expect(all).resolves.toBe(false)
+    await nextTurn()
+    expect(isClosed()).toBe(true)
+  })
+
+  // better-sse `session.stream`: a source that went on emitting after the client left ended the process.
+  it('survives a Node stream that goes on after the client left', async () => {
+    const { stream, transport } = fakeStream()
+    const source = new Readable({ objectMode: true, read() {} })
+    const all = stream.sendAll(source)
+    source.push({ data: 1 })
+    await nextTurn()
+    await nextTurn()
+    transport.lose()
+    await expect(all).resolves.toBe(false)
+    source.push({ data: 2 })
+    source.destroy(new Error('late'))
+    await nextTurn()
+    expect(read(transport)).toEqual(['1'])
+  })
+
+  it('survives a Node stream that fails after it was given to a closed stream', async () => {
+    const { stream } = fakeStream()
+    stream.close()
+    const source = createReadStream('/there/is/no/such/file')
+    await expect(stream.sendAll(source)).resolves.toBe(false)
+    // Vitest fails the run for an uncaught error.
+    await new Promise<void>((resolve) => source.once('close', () => resolve()))
+  })
+
+  it('closes a source that is given to a closed stream, without reading it', async () => {
+    const { stream } = fakeStream()
+    stream.close()
+    const source = new Readable({ objectMode: true, read() {} })
+    await expect(stream.sendAll(source)).resolves.toBe(false)
+    await nextTurn()
+    expect(source.destroyed).toBe(true)
+  })
+})

@@ -1,0 +1,155 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { encode, encodeComment } from '../../src/formats/event-stream.ts'
+import type { SseEvent } from '../../src/event/event.ts'
+import { parseEvents } from '../support/parse.ts'
+
+const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
+
+describe('encode', () => {
+  it('writes each field as its name, a colon, a space and the value (rule 4)', () => {
+    expect(encode({ event: 'price', data: { value: 1 }, id: '7', retry: 500 })).toBe(
+      'retry: 500\nid: 7\nevent: price\ndata: {"value":1}\n\n',
+    )
+  })
+
+  it('keeps a leading space of the data (rule 4)', () => {
+    expect(parseEvents(encode({ data: ' x' }))[0]?.data).toBe(' x')
+  })
+
+  it.each([
+    ['CRLF', 'a\r\nb'],
+    ['LF', 'a\nb'],
+    ['a lone CR', 'a\rb'],
+  ])('splits data at %s (rule 2)', (_name, data) => {
+    expect(encode({ data })).toBe('data: a\ndata: b\n\n')
+  })
+
+  it('splits what a custom serialiser returns (rule 2)', () => {
+    expect(encode({ data: {} }, () => '{\r}')).toBe('data: {\ndata: }\n\n')
+  })
+
+  it.each([
+    ['event', 'ERR_SSE_EVENT_NAME'],
+    ['id', 'ERR_SSE_ID'],
+  ])('refuses CR, LF and NUL in %s and names the field (rule 3)', (field, expected) => {
+    for (const unsafe of ['\r', '\n', '\0', 'a\ndata: injected']) {
+      const event = { data: 'x', [field]: unsafe } as SseEvent
+      expect(() => encode(event)).toThrow(code(expected))
+      expect(() => encode(event)).toThrow(field)
+    }
+  })
+
+  it.each([1.5, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e21, '1e3', '5', null, {}])(
+    'refuses %s as retry (rule 5)',
+    (retry) => {
+      expect(() => encode({ data: 'x', retry } as SseEvent)).toThrow(code('ERR_SSE_RETRY'))
+    },
+  )
+
+  it('writes retry in digits (rule 5)', () => {
+    expect(encode({ data: '', retry: Number.MAX_SAFE_INTEGER })).toContain('retry: 9007199254740991\n')
+    expect(encode({ data: '', retry: 0 })).toContain('retry: 0\n')
+  })
+
+  it('dispatches an event for empty data (rule 7)', () => {
+    expect(parseEvents(encode({ data: '' }))).toMatchObject([{ data: '' }])
+  })
+
+  it('makes a checkpoint of an id without data (rule 7)', () => {
+    expect(encode({ id: '7' })).toBe('id: 7\n\n')
+    expect(encode({ id: '7', data: undefined })).toBe('id: 7\n\n')
+  })
+
+  it('makes an open line of a lone retry, not an empty message (rule 11)', () => {
+    expect(encode({ retry: 10 })).toBe('retry: 10\n')
+  })
+
+  it('tells apart id 0, an empty id and no id (rule 8)', () => {
+    expect(encode({ id: 0, data: '' })).toBe('id: 0\ndata: \n\n')
+    expect(encode({ id: '0', data: '' })).toBe('id: 0\ndata: \n\n')
+    expect(encode({ id: '', data: '' })).toBe('id: \ndata: \n\n')
+    expect(encode({ data: '' })).toBe('data: \n\n')
+  })
+
+  it('refuses an event that no client would see', () => {
+    expect(() => encode({ event: 'done' })).toThrow(code('ERR_SSE_DATA'))
+    expect(() => encode({})).toThrow(code('ERR_SSE_EVENT'))
+  })
+
+  it.each([undefined, null, 'text', 7, () => ({})])('refuses %s in place of an event', (event) => {
+    expect(() => encode(event as unknown as SseEvent)).toThrow(code('ERR_SSE_EVENT'))
+  })
+
+  it.each([true, Number.NaN, null, {}, Symbol('id')])('refuses %s as id', (id) => {
+    expect(() => encode({ data: '', id } as unknown as SseEvent)).toThrow(code('ERR_SSE_ID'))
+  })
+
+  it('sends strings as they are and the rest as JSON (rule 10)', () => {
+    expect(encode({ data: '"text"' })).toBe('data: "text"\n\n')
+    expect(encode({ data: null })).toBe('data: null\n\n')
+    expect(encode({ data: 0 })).toBe('data: 0\n\n')
+    expect(encode({ data: [false] })).toBe('data: [false]\n\n')
+  })
+
+  it('throws what JSON cannot carry to the caller (rule 10)', () => {
+    const cycle: Record<string, unknown> = {}
+    cycle.self = cycle
+    for (const data of [cycle, 1n, () => {}, Symbol('data')]) {
+      expect(() => encode({ data })).toThrow(code('ERR_SSE_DATA'))
+    }
+  })
+
+  it('keeps what the serialiser threw as the cause', () => {
+    const cause = new Error('no')
+    const serialize = () => {
+      throw cause
+    }
+    expect(() => encode({ data: {} }, serialize)).toThrow(expect.objectContaining({ cause }))
+  })
+
+  it('omits an empty event name, which is the default name', () => {
+    expect(encode({ event: '', data: '' })).toBe('data: \n\n')
+  })
+
+  // better-sse, @fastify/sse, express-sse and others; CVE-2026-22735, CVE-2026-35515, GHSA-4hxc-9384-m385.
+  it('never lets text become a field or an event of its own (field: event injection)', () => {
+    fc.assert(
+      fc.property(fc.record({ event: hostileText, id: hostileText, data: hostileText }), (event) => {
+        let text: string
+        try {
+          text = encode(event)
+        } catch (error) {
+          expect(`${event.event}${event.id}`).toMatch(/[\r\n\0]/)
+          expect(error).toMatchObject({ name: 'SseError' })
+          return
+        }
+        const [read, ...more] = parseEvents(text)
+        expect(more).toEqual([])
+        expect(read).toMatchObject({ data: event.data.replace(/\r\n|\r/g, '\n'), id: event.id })
+        expect(read?.event ?? '').toBe(event.event)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+// Text that is likely to break out of its field.
+const hostileText = fc
+  .array(
+    fc.oneof(fc.constantFrom('\r', '\n', '\r\n', '\0', ':', ' ', 'data: x', 'id', 'é', '🦆'), fc.string()),
+    {
+      maxLength: 6,
+    },
+  )
+  .map((parts) => parts.join(''))
+
+describe('encodeComment', () => {
+  it('is one line, without a blank line after it (rule 11)', () => {
+    expect(encodeComment('note')).toBe(': note\n')
+  })
+
+  it('is split like data, so that it cannot become an event (rule 3)', () => {
+    expect(encodeComment('a\ndata: x\r\rb')).toBe(': a\n: data: x\n: \n: b\n')
+  })
+})

@@ -1,0 +1,102 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { acceptsEventStream, type NodeRequest, positionOf } from '../../src/http/accept.ts'
+
+describe('acceptsEventStream (rule 18)', () => {
+  it.each([
+    undefined,
+    '',
+    '*/*',
+    'text/*',
+    'text/event-stream',
+    'TEXT/Event-Stream',
+    'text/event-stream; charset=utf-8',
+    'text/event-stream;q=0.1',
+    'text/html, text/event-stream;q=0.5',
+    'text/html, */*;q=0.1',
+    'text/*;q=0, text/event-stream',
+    'application/json, text/event-stream',
+    // graphql-sse refused this one.
+    'text/event-stream, */*',
+  ])('serves %s', (accept) => {
+    expect(acceptsEventStream(accept)).toBe(true)
+  })
+
+  it.each([
+    'application/json',
+    'text/html',
+    'text/event-stream;q=0',
+    'text/event-stream;q=0, */*',
+    'text/*;q=0, */*',
+    '*/*;q=0',
+    'image/*',
+  ])('refuses %s', (accept) => {
+    expect(acceptsEventStream(accept)).toBe(false)
+  })
+
+  it('never throws, whatever a client sends (rule 24)', () => {
+    fc.assert(fc.property(fc.string(), (accept) => typeof acceptsEventStream(accept) === 'boolean'))
+  })
+})
+
+describe('positionOf', () => {
+  const request = (header: string | undefined, url = '/') =>
+    ({ headers: header === undefined ? {} : { 'last-event-id': header }, url }) as unknown as NodeRequest
+  const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
+
+  it('reads the header', () => {
+    expect(positionOf(request('41'))).toEqual({ id: '41' })
+  })
+
+  it('decodes the header as UTF-8, which Node hands over as latin1 (rule 22)', () => {
+    expect(positionOf(request(latin1('é🦆\ufeff')))).toEqual({ id: 'é🦆\ufeff' })
+    expect(positionOf(request(latin1('\ufeffa')))).toEqual({ id: '\ufeffa' })
+  })
+
+  it.each([undefined, ''])('takes %j for a new client (rule 22)', (header) => {
+    expect(positionOf(request(header))).toBe('new')
+  })
+
+  it('tells id 0 from none (rule 8)', () => {
+    expect(positionOf(request('0'))).toEqual({ id: '0' })
+  })
+
+  it.each([
+    ['over the cap', 'x'.repeat(1025)],
+    ['not UTF-8', '\xff\xfe'],
+    ['with a NUL', 'a\0b'],
+  ])('takes an id %s for unreadable (rules 22, 25)', (_name, header) => {
+    expect(positionOf(request(header))).toBe('unreadable')
+  })
+
+  it('takes an id of the cap itself', () => {
+    expect(positionOf(request('x'.repeat(1024)))).toEqual({ id: 'x'.repeat(1024) })
+  })
+
+  it('reads the query where there is no header (rule 23)', () => {
+    expect(positionOf(request(undefined, '/a?b=1&lastEventId=4%201'))).toEqual({ id: '4 1' })
+    expect(positionOf(request('', '/?lastEventId=41'))).toEqual({ id: '41' })
+    expect(positionOf(request(undefined, '/?lastEventId=a?b'))).toEqual({ id: 'a?b' })
+    expect(positionOf(request(undefined, '/?lastEventId='))).toBe('new')
+    expect(positionOf(request(undefined, '/a&lastEventId=5'))).toBe('new')
+  })
+
+  it('prefers the header (rule 23)', () => {
+    expect(positionOf(request('2', '/?lastEventId=1'))).toEqual({ id: '2' })
+    expect(positionOf(request('\xff', '/?lastEventId=1'))).toBe('unreadable')
+  })
+
+  it('takes a query that no id can come from for unreadable', () => {
+    expect(positionOf(request(undefined, '/?lastEventId=a%0D%0Ab'))).toBe('unreadable')
+    expect(positionOf(request(undefined, `/?lastEventId=${'x'.repeat(2000)}`))).toBe('unreadable')
+  })
+
+  it('never throws, whatever a client sends (rule 24)', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (header, url) => {
+        positionOf(request(latin1(header), url))
+        positionOf(request(undefined, `//[?lastEventId=%${url}`))
+      }),
+    )
+  })
+})

@@ -1,0 +1,511 @@
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import http2 from 'node:http2'
+import https from 'node:https'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createSseStream } from '../../src/http/create-sse-stream.ts'
+import type { SseStreamOptions } from '../../src/stream/options.ts'
+import type { SseStream } from '../../src/stream/stream.ts'
+import { type Get, get, rawClient } from '../support/client.ts'
+import { deferred, type Handler, type Protocol, serve } from '../support/serve.ts'
+import { closed, nextTurn } from '../support/streams.ts'
+
+const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
+
+/** A server whose every response becomes a stream, and a client of it. */
+async function open(
+  options: SseStreamOptions = {},
+  request: Get = {},
+  { prepare, protocol = 'http' }: { prepare?: Handler; protocol?: Protocol } = {},
+) {
+  const made = deferred<SseStream>()
+  const { port, ...server } = await serve((req, res) => {
+    prepare?.(req, res)
+    made.resolve(createSseStream(req, res, options))
+  }, protocol)
+  const client = await get(protocol, port, request)
+  return { client, stream: await made.promise, port, ...server }
+}
+
+describe('the head', () => {
+  it.each<Protocol>(['http', 'h2c'])('says what each proxy needs over %s (rules 1, 13)', async (protocol) => {
+    const { client } = await open({}, {}, { protocol })
+    expect(client.status).toBe(200)
+    expect(client.headers).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
+      vary: 'Accept',
+    })
+    expect(client.headers).not.toHaveProperty('content-length')
+  })
+
+  it('leaves framing to Node on HTTP/1.1 (rule 14)', async () => {
+    const { client } = await open()
+    expect(client.headers).toMatchObject({ 'transfer-encoding': 'chunked' })
+  })
+
+  // hono and ssestream fail on HTTP/2; better-sse, @fastify/sse and sse-channel warn.
+  it('sets nothing that HTTP/2 forbids, and nobody warns (rule 14)', async () => {
+    const warning = vi.fn()
+    process.on('warning', warning)
+    const { client } = await open({}, {}, { protocol: 'h2c' })
+    await client.until(':\n')
+    await nextTurn()
+    process.off('warning', warning)
+    expect(client.headers).not.toHaveProperty('connection')
+    expect(client.headers).not.toHaveProperty('transfer-encoding')
+    expect(warning).not.toHaveBeenCalled()
+  })
+
+  it('is not chunked on HTTP/1.0: the end of the connection ends the body (rule 15)', async () => {
+    const { port } = await serve((req, res) => {
+      const stream = createSseStream(req, res)
+      stream.send({ data: 1 })
+      stream.close()
+    })
+    const client = rawClient(port, 'GET / HTTP/1.0\r\n\r\n')
+    expect(await client.ended).toBe('end')
+    expect(client.body).not.toMatch(/transfer-encoding/i)
+    expect(client.body).toMatch(/\r\n\r\n:\nretry: \d+\ndata: 1\n\n$/)
+  })
+
+  it('adds and overrides headers, and keeps those set before (rule 13)', async () => {
+    const prepare: Handler = (_request, response) => {
+      response.setHeader('X-Before', 'kept')
+      response.setHeader('Vary', 'Origin')
+      response.setHeader('Set-Cookie', ['a=1', 'b=2'])
+      response.setHeader('Content-Length', '5')
+      response.setHeader('Content-Type', 'application/json')
+    }
+    const headers = { 'X-Mine': 'added', 'Cache-Control': 'no-store', 'Set-Cookie': ['c=3', 'd=4'] }
+    const { client } = await open({ headers, status: 201 }, {}, { prepare })
+    expect(client.status).toBe(201)
+    expect(client.headers).toMatchObject({
+      'x-before': 'kept',
+      'x-mine': 'added',
+      'cache-control': 'no-store',
+      'content-type': 'text/event-stream; charset=utf-8',
+      vary: 'Origin, Accept',
+      'set-cookie': ['a=1', 'b=2', 'c=3', 'd=4'],
+    })
+    expect(client.headers).not.toHaveProperty('content-length')
+  })
+
+  it.each([
+    ['no-store', 'no-store, no-transform'],
+    ['private, no-cache', 'private, no-cache, no-transform'],
+    ['public, max-age=3600', 'no-cache, no-transform'],
+  ])('makes of an earlier Cache-Control %s: %s', async (before, after) => {
+    const prepare: Handler = (_request, response) => response.setHeader('Cache-Control', before)
+    const { client } = await open({}, {}, { prepare })
+    expect(client.headers['cache-control']).toBe(after)
+  })
+
+  it('tells each client another time to come back, between once and twice the given (rule 37)', async () => {
+    const { port } = await serve((req, res) => createSseStream(req, res, { retry: 1000 }).close())
+    const bodies = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const client = await get('http', port)
+        await client.ended
+        return client.body
+      }),
+    )
+    const times = bodies.map((body) => Number(/^:\nretry: (\d+)\n$/.exec(body)?.[1]))
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(1000)
+    expect(Math.max(...times)).toBeLessThanOrEqual(2000)
+    expect(new Set(times).size).toBeGreaterThan(5)
+  })
+
+  it('says nothing of retry when told so', async () => {
+    const { client, stream } = await open({ retry: 0 })
+    stream.close()
+    await client.ended
+    expect(client.body).toBe(':\n')
+  })
+
+  /** What is asked of the socket of a stream. */
+  async function tuning(options: SseStreamOptions): Promise<unknown[]> {
+    const calls: unknown[] = []
+    const prepare: Handler = (_request, response) => {
+      const socket = response.socket as Socket
+      for (const name of ['setNoDelay', 'setTimeout', 'setKeepAlive']) {
+        const note = (...args: unknown[]) => {
+          calls.push(name, ...args)
+          return socket
+        }
+        Object.assign(socket, { [name]: note })
+      }
+    }
+    await open(options, {}, { prepare })
+    return calls
+  }
+
+  it('tunes the socket of HTTP/1 (rule 17)', async () => {
+    expect(await tuning({ heartbeat: 0 })).toEqual([
+      'setNoDelay',
+      true,
+      'setTimeout',
+      0,
+      'setKeepAlive',
+      true,
+      15_000,
+    ])
+  })
+
+  it('has a connection probed that falls silent, not one that is short or busy', async () => {
+    const calls = await tuning({ heartbeat: 300 })
+    expect(calls).not.toContain('setKeepAlive')
+    await vi.waitUntil(() => calls.includes('setKeepAlive'))
+  })
+
+  it('survives a server timeout that is shorter than the silence (rule 17)', async () => {
+    const { server, port } = await serve((req, res) => {
+      const stream = createSseStream(req, res, { heartbeat: 0 })
+      setTimeout(() => stream.send({ data: 'late' }), 400)
+    })
+    ;(server as http.Server).setTimeout(150)
+    const client = await get('http', port)
+    await client.until('data: late\n\n')
+  })
+})
+
+describe('negotiation', () => {
+  it('answers 406 to a client that does not accept the stream, and hands out a closed one (rule 18)', async () => {
+    const { client, stream } = await open({}, { headers: { accept: 'application/json' } })
+    expect(client.status).toBe(406)
+    expect(client.headers).toMatchObject({ vary: 'Accept' })
+    expect(await client.ended).toBe('end')
+    expect(stream).toMatchObject({ closed: true, closeReason: 'not-acceptable' })
+    expect(stream.signal.aborted).toBe(true)
+    expect(stream.send({ data: 1 })).toBe(false)
+    await expect(stream.drained()).resolves.toBe(false)
+  })
+
+  it('says close for a stream that was closed from the start', async () => {
+    const onClose = vi.fn()
+    const { port } = await serve((req, res) => {
+      createSseStream(req, res).on('close', onClose)
+    })
+    await (await get('http', port, { headers: { accept: 'text/html' } })).ended
+    expect(onClose).toHaveBeenCalledExactlyOnceWith('not-acceptable', undefined)
+  })
+
+  it.each<Protocol>(['http', 'h2c'])('gives HEAD the head and ends over %s (rule 19)', async (protocol) => {
+    const { client, stream } = await open({}, { method: 'HEAD' }, { protocol })
+    expect(client.headers).toMatchObject({ 'content-type': 'text/event-stream; charset=utf-8' })
+    await client.ended
+    expect(client.body).toBe('')
+    expect(stream).toMatchObject({ closed: true, closeReason: 'server' })
+  })
+
+  it.each(['*/*', 'text/html'])(
+    'answers HEAD that accepts %s on a server that is strict about bodies',
+    async (accept) => {
+      const server = http.createServer({ rejectNonStandardBodyWrites: true }, (req, res) => {
+        createSseStream(req, res)
+      })
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      onTestFinished(() => void server.close())
+      const client = await get('http', (server.address() as AddressInfo).port, {
+        method: 'HEAD',
+        headers: { accept },
+      })
+      expect(client.status).toBe(accept === '*/*' ? 200 : 406)
+      expect(await client.ended).toBe('end')
+    },
+  )
+
+  it('answers 406 whole when a middleware had guessed a length', async () => {
+    const { client } = await open(
+      {},
+      { headers: { accept: 'text/html' } },
+      { prepare: (_request, response) => response.setHeader('Content-Length', '5') },
+    )
+    await client.ended
+    expect(client.body).toContain('accept text/event-stream.\n')
+  })
+
+  it.each<Protocol>(['http', 'h2c'])(
+    'serves a client that sends a header named get over %s',
+    async (protocol) => {
+      const { client, stream } = await open({}, { headers: { get: '1' } }, { protocol })
+      expect(stream.closed).toBe(false)
+      await client.until(':\n')
+    },
+  )
+
+  it('reads where the client stopped', async () => {
+    const { stream } = await open({}, { headers: { 'last-event-id': Buffer.from('é1').toString('latin1') } })
+    expect(stream.lastEventId).toBe('é1')
+  })
+
+  it('reads it on HTTP/2 and from the query too (rule 23)', async () => {
+    const { stream } = await open(
+      {},
+      { headers: { 'last-event-id': Buffer.from('é1').toString('latin1') } },
+      { protocol: 'h2c' },
+    )
+    expect(stream.lastEventId).toBe('é1')
+    const other = await open({}, { path: '/?lastEventId=7' })
+    expect(other.stream.lastEventId).toBe('7')
+  })
+
+  // better-sse rejects the whole request on `Host: [`.
+  it.each([
+    'GET //[ HTTP/1.1\r\nHost: [\r\nAccept: ;;;,text/event-stream\r\n\r\n',
+    'GET /?lastEventId=%ff%zz HTTP/1.1\r\nHost: a\r\nLast-Event-ID: \xff\xfe\r\n\r\n',
+    'GET http://[/%00 HTTP/1.1\r\nHost: \xe9\r\n\r\n',
+  ])('serves %j (rule 24)', async (request) => {
+    const { port } = await serve((req, res) => createSseStream(req, res).send({ data: 'served' }))
+    await rawClient(port, request).until('data: served\n\n')
+  })
+})
+
+describe('ends', () => {
+  // better-sse #116, NestJS #17098.
+  it('does not take the end of a POST body for the end of the client (rule 28)', async () => {
+    const { client, stream } = await open(
+      {},
+      { method: 'POST', body: 'x'.repeat(1000) },
+      {
+        prepare: (request) => request.resume(),
+      },
+    )
+    await nextTurn()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(stream.closed).toBe(false)
+    stream.send({ data: 'still here' })
+    await client.until('data: still here\n\n')
+  })
+
+  // better-sse, sse-channel, express-sse: a permanent zombie.
+  it.each<Protocol>(['http', 'https', 'h2c'])(
+    'notices over %s that the client left first (rule 29)',
+    async (protocol) => {
+      const made = deferred<SseStream>()
+      const asked = deferred<void>()
+      const { port } = await serve((req, res) => {
+        asked.resolve()
+        res.once('close', () => made.resolve(createSseStream(req, res)))
+      }, protocol)
+      const session = connectOnly(protocol, port)
+      await asked.promise
+      session.destroy()
+      const stream = await made.promise
+      expect(stream).toMatchObject({ closed: true, closeReason: 'client' })
+      expect(stream.signal.aborted).toBe(true)
+    },
+  )
+
+  it.each<Protocol>(['http', 'h2c'])(
+    'takes a response over %s that was cut, and not ended, for a client that left first (rule 29)',
+    async (protocol) => {
+      const made = deferred<SseStream>()
+      const { port } = await serve((req, res) => {
+        res.once('close', () => made.resolve(createSseStream(req, res)))
+        res.destroy()
+      }, protocol)
+      connectOnly(protocol, port)
+      expect(await made.promise).toMatchObject({ closed: true, closeReason: 'client' })
+    },
+  )
+
+  it('notices that a client left whose pipelined request still waits', async () => {
+    const second = deferred<SseStream>()
+    const { port } = await serve((req, res) => {
+      const stream = createSseStream(req, res)
+      if (req.url === '/2') second.resolve(stream)
+    })
+    const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+    const client = rawClient(port, ask('/1') + ask('/2'))
+    const stream = await second.promise
+    stream.send({ data: 'waits' })
+    const end = closed(stream)
+    client.leave()
+    expect(await end).toMatchObject({ reason: 'client' })
+  })
+
+  it('serves a pipelined request when its turn comes', async () => {
+    const streams: SseStream[] = []
+    const { port } = await serve((req, res) => {
+      const stream = createSseStream(req, res, { retry: 0 })
+      streams.push(stream)
+      stream.send({ data: req.url })
+    })
+    const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+    const client = rawClient(port, ask('/1') + ask('/2'))
+    await client.until('data: /1\n\n')
+    streams[0]?.close()
+    await client.until('data: /2\n\n')
+    streams[1]?.send({ data: 'more' })
+    await client.until('data: more\n\n')
+  })
+
+  it('notices that a client left during an await whose pipelined request still waits (rule 29)', async () => {
+    const second = deferred<SseStream>()
+    const asked = deferred<void>()
+    const { port } = await serve(async (req, res) => {
+      if (req.url === '/1') return void createSseStream(req, res)
+      asked.resolve()
+      await new Promise((resolve) => req.socket.once('close', resolve))
+      second.resolve(createSseStream(req, res))
+    })
+    const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+    const client = rawClient(port, ask('/1') + ask('/2'))
+    await asked.promise
+    client.leave()
+    expect(await second.promise).toMatchObject({ closed: true, closeReason: 'client' })
+  })
+
+  it('lets nobody warn of a client that pipelines many requests', async () => {
+    const warning = vi.fn()
+    process.on('warning', warning)
+    const streams: SseStream[] = []
+    const { port } = await serve((req, res) => streams.push(createSseStream(req, res)))
+    const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(30))
+    await vi.waitUntil(() => streams.length === 30)
+    const ends = streams.map(closed)
+    client.leave()
+    await Promise.all(ends)
+    process.off('warning', warning)
+    expect(warning).not.toHaveBeenCalled()
+  })
+
+  it('leaves a connection that is kept alive to the next request', async () => {
+    const { port, sockets } = await serve((req, res) => createSseStream(req, res).close())
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+    for (let i = 0; i < 3; i++) {
+      await new Promise<void>((resolve) => {
+        http.get({ port, host: '127.0.0.1', agent }, (response) =>
+          response.resume().once('end', () => setImmediate(resolve)),
+        )
+      })
+    }
+    const [socket] = sockets
+    expect(sockets.size).toBe(1)
+    // One request leaves as many listeners behind as three (rule 33).
+    expect(socket?.listenerCount('drain')).toBeLessThanOrEqual(1)
+    agent.destroy()
+  })
+
+  it('survives a client that closes its half and one that resets', async () => {
+    const streams: SseStream[] = []
+    const { port } = await serve((req, res) => streams.push(createSseStream(req, res)))
+    const half = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    half.resume().write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await vi.waitUntil(() => streams.length === 1)
+    const end = closed(streams[0] as SseStream)
+    half.end()
+    for (let i = 0; i < 4; i++) streams[0]?.send({ data: 'x'.repeat(100_000) })
+    await nextTurn()
+    for (let i = 0; i < 4; i++) streams[0]?.send({ data: 'x'.repeat(100_000) })
+    expect(await end).toMatchObject({ reason: 'client' })
+
+    const reset = connect({ port, host: '127.0.0.1' })
+    reset.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await vi.waitUntil(() => streams.length === 2)
+    const gone = closed(streams[1] as SseStream)
+    reset.resetAndDestroy()
+    expect(await gone).toMatchObject({ reason: 'client' })
+  })
+
+  it('lets go of all that it registered', async () => {
+    const seen = deferred<ServerResponse>()
+    const { client, stream } = await open({}, {}, { prepare: (_request, response) => seen.resolve(response) })
+    const response = await seen.promise
+    await client.until(':\n')
+    const end = closed(stream)
+    client.leave()
+    await end
+    expect(response.listenerCount('drain')).toBe(0)
+  })
+})
+
+describe('bad input', () => {
+  const request = { headers: {}, method: 'GET', url: '/' } as IncomingMessage
+
+  it.each([undefined, null, {}, 'request', new Request('http://localhost/')])(
+    'refuses %s as a request',
+    async (wrong) => {
+      const { client } = await respond((_req, res) => createSseStream(wrong as never, res))
+      expect(client).toEqual(code('ERR_SSE_REQUEST'))
+    },
+  )
+
+  it.each([undefined, null, {}, 'response', new Response()])('refuses %s as a response', (wrong) => {
+    expect(() => createSseStream(request, wrong as never)).toThrow(code('ERR_SSE_RESPONSE'))
+  })
+
+  it('refuses a response whose head has left', async () => {
+    const { client } = await respond((req, res) => {
+      res.writeHead(200).write('x')
+      createSseStream(req, res)
+    })
+    expect(client).toEqual(code('ERR_SSE_HEAD_SENT'))
+  })
+
+  it('refuses a response that has ended', async () => {
+    const { client } = await respond((req, res) => {
+      res.end('done')
+      createSseStream(req, res)
+    })
+    expect(client).toEqual(code('ERR_SSE_RESPONSE'))
+  })
+
+  it.each<Protocol>(['http', 'h2c'])('refuses it over %s also once it has finished', async (protocol) => {
+    const thrown = deferred<unknown>()
+    const { port } = await serve((req, res) => {
+      res.once('close', () => {
+        try {
+          thrown.resolve(createSseStream(req, res))
+        } catch (error) {
+          thrown.resolve(error)
+        }
+      })
+      res.end('done')
+    }, protocol)
+    await get(protocol, port)
+    expect(await thrown.promise).toEqual(code('ERR_SSE_RESPONSE'))
+  })
+
+  it('refuses options before anything is sent', async () => {
+    const { client, sent } = await respond((req, res) =>
+      createSseStream(req, res, { heartbeat: 'often' } as never),
+    )
+    expect(client).toEqual(code('ERR_SSE_OPTION'))
+    expect(sent).toBe(false)
+  })
+
+  /** What a handler throws when it is asked. */
+  async function respond(handler: Handler) {
+    const thrown = deferred<{ client: unknown; sent: boolean }>()
+    const { port } = await serve((req, res) => {
+      try {
+        handler(req, res)
+        thrown.resolve({ client: undefined, sent: res.headersSent })
+      } catch (error) {
+        thrown.resolve({ client: error, sent: res.headersSent })
+      }
+      res.end()
+    })
+    await get('http', port)
+    return thrown.promise
+  }
+})
+
+/** A client that asks and does not wait for the answer. */
+function connectOnly(protocol: Protocol, port: number): { destroy(): void } {
+  if (protocol === 'h2c') {
+    const session = http2.connect(`http://127.0.0.1:${port}`).on('error', () => {})
+    session
+      .request()
+      .on('error', () => {})
+      .end()
+    return session
+  }
+  const { request } = protocol === 'https' ? https : http
+  return request({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    .on('error', () => {})
+    .end()
+}

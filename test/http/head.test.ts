@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest'
+import { createSseStream } from '../../src/http/create-sse-stream.ts'
+import { get } from '../support/client.ts'
+import { serve } from '../support/serve.ts'
+
+it('sends a header of the caller once, in place of its own, however it is written (rule 13)', async () => {
+  const headers = { 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'yes', VARY: 'Origin' }
+  const { port } = await serve((req, res) => createSseStream(req, res, { headers }))
+  const client = await get('http', port)
+  expect(client.headers).toMatchObject({
+    'cache-control': 'no-store, no-transform',
+    'x-accel-buffering': 'yes',
+    vary: 'Origin, Accept',
+  })
+})

@@ -1,0 +1,90 @@
+import { EventSource } from 'eventsource'
+import { describe, expect, it } from 'vitest'
+import { createSseStream } from '../../src/http/create-sse-stream.ts'
+import { type Refusal, refuseSseStream } from '../../src/http/refuse.ts'
+import { get } from '../support/client.ts'
+import { deferred, type Protocol, serve } from '../support/serve.ts'
+
+const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
+
+describe('refuseSseStream (rule 20)', () => {
+  it.each<Protocol>(['http', 'h2c'])('answers with a status over %s', async (protocol) => {
+    const { port } = await serve((_req, res) => refuseSseStream(res, { status: 403 }), protocol)
+    const client = await get(protocol, port)
+    expect(client.status).toBe(403)
+    expect(await client.ended).toBe('end')
+  })
+
+  it('tells a client to come back later with a stream that ends at once (rule 39)', async () => {
+    const { port } = await serve((_req, res) => refuseSseStream(res, { retry: 5000 }))
+    const client = await get('http', port)
+    expect(client).toMatchObject({
+      status: 200,
+      headers: { 'content-type': 'text/event-stream; charset=utf-8' },
+    })
+    expect(await client.ended).toBe('end')
+    expect(Number(/^:\nretry: (\d+)\n$/.exec(client.body)?.[1])).toBeGreaterThanOrEqual(5000)
+  })
+
+  it.each([204, 403, 503])('makes a real client give up with %i', async (status) => {
+    let requests = 0
+    const { url } = await serve((_req, res) => {
+      requests += 1
+      refuseSseStream(res, { status })
+    })
+    const source = new EventSource(url)
+    const failed = deferred<void>()
+    source.onerror = () => failed.resolve()
+    await failed.promise
+    expect(source.readyState).toBe(EventSource.CLOSED)
+    expect(requests).toBe(1)
+  })
+
+  it('makes a real client come back', async () => {
+    let requests = 0
+    const { url } = await serve((req, res) => {
+      requests += 1
+      if (requests < 3) refuseSseStream(res, { retry: 1 })
+      else createSseStream(req, res).send({ data: 'welcome' })
+    })
+    const source = new EventSource(url)
+    const welcomed = deferred<string>()
+    source.onmessage = (event) => welcomed.resolve(event.data)
+    expect(await welcomed.promise).toBe('welcome')
+    expect(requests).toBe(3)
+    source.close()
+  })
+
+  it.each([{}, { status: 200 }, { status: 600 }, { status: '403' }, { retry: 0 }, { retry: 1.5 }, null, 403])(
+    'refuses %j',
+    async (refusal) => {
+      const thrown = deferred<unknown>()
+      const { port } = await serve((_req, res) => {
+        try {
+          refuseSseStream(res, refusal as Refusal)
+          thrown.resolve(undefined)
+        } catch (error) {
+          thrown.resolve(error)
+        }
+        res.end()
+      })
+      await get('http', port)
+      expect(await thrown.promise).toEqual(code('ERR_SSE_OPTION'))
+    },
+  )
+
+  it('refuses a response whose head has left', async () => {
+    const thrown = deferred<unknown>()
+    const { port } = await serve((_req, res) => {
+      res.writeHead(200).flushHeaders()
+      try {
+        refuseSseStream(res, { status: 403 })
+      } catch (error) {
+        thrown.resolve(error)
+      }
+      res.end()
+    })
+    await get('http', port)
+    expect(await thrown.promise).toEqual(code('ERR_SSE_HEAD_SENT'))
+  })
+})

@@ -1,0 +1,447 @@
+import type { JetStreamClient, PubAck } from '@nats-io/jetstream'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { JetStream } from '../../../src/stores/nats/jetstream-driver.ts'
+import type { NatsClient, NatsConnection } from '../../../src/stores/nats/client.ts'
+import { type Followed, Follower } from '../../../src/stores/nats/ordered-consumer.ts'
+import { Link } from '../../../src/stores/nats/connection-monitor.ts'
+import { comparePlaces, isPlaceIn, placeOf, sequenceOf } from '../../../src/stores/nats/message-position.ts'
+import { Publisher } from '../../../src/stores/nats/publisher.ts'
+import { channelOf, subjectOf } from '../../../src/stores/nats/subjects.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+
+const followers: Follower[] = []
+const engines: JetStream[] = []
+
+afterEach(async () => {
+  for (const engine of engines.splice(0)) await engine.close()
+  for (const follower of followers.splice(0)) follower.stop()
+  expect(vi.getTimerCount()).toBe(0)
+  vi.useRealTimers()
+})
+
+const codeUnits = fc.array(fc.nat(0xffff), { minLength: 1 }).map((units) => String.fromCharCode(...units))
+
+describe('the subject of a channel', () => {
+  test('is one token that every server takes, and says which channel it is', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ minLength: 1 }), codeUnits), (channel) => {
+        const subject = subjectOf('a.b', channel)
+        expect(subject).toMatch(/^a\.b\.[\w=-]+$/)
+        expect(channelOf('a.b', subject)).toBe(channel)
+      }),
+    )
+  })
+
+  test.each(['a.b.c.d', 'a.c.x', 'a.b.=61', 'a.b.=0061', 'a.b.=00E9', 'a.b.ü', 'a.b.', 'a.b'])(
+    'is not %s',
+    (subject) => {
+      expect(channelOf('a.b', subject)).toBe('')
+    },
+  )
+})
+
+describe('a place', () => {
+  test('is one of the creation it names, as it is written', () => {
+    expect(isPlaceIn('mbx1', placeOf('mbx1', 0))).toBe(true)
+    expect(isPlaceIn('mbx1', placeOf('mbx1', Number.MAX_SAFE_INTEGER))).toBe(true)
+    for (const text of [
+      'mbx1-01',
+      'mbx1-9007199254740993',
+      'mbx2-1',
+      'mbx1-1\n',
+      'MBX1-1',
+      'mbx1',
+      '-1',
+      '',
+    ]) {
+      expect(isPlaceIn('mbx1', text)).toBe(false)
+    }
+    expect(isPlaceIn('', '-1')).toBe(false)
+  })
+
+  test('comes after those of an older creation, and after lower sequences', () => {
+    const places = ['z-9', '10-1', '10-2', '10-10', 'mbx1-1', 'mbx1-100', 'mbx2-3']
+    expect(places.toReversed().sort(comparePlaces)).toEqual(places)
+    expect(comparePlaces('a-7', 'a-7')).toBe(0)
+    expect(sequenceOf('mbx1-100')).toBe(100)
+  })
+})
+
+describe('a follower', () => {
+  test('tells messages with their sequences, for servers with and without a domain', async () => {
+    const { server, heard } = await startFollower()
+    server.send('log.a', 'one', '$JS.ACK.log.c.1.41.1.1700000000000000000.3')
+    server.send('log.b', 'two', '$JS.ACK.hub.acc.log.c.1.42.2.1700000000000000000.2.token')
+    expect(heard).toEqual([
+      { sequence: 41, subject: 'log.a', payload: 'one', pending: 3 },
+      { sequence: 42, subject: 'log.b', payload: 'two', pending: 2 },
+    ])
+  })
+
+  test('asks for what lies after a sequence, on the inbox of this process', async () => {
+    const { server } = await startFollower()
+    expect(server.config).toMatchObject({ opt_start_seq: 41, deliver_policy: 'by_start_sequence' })
+    expect(server.config).toMatchObject({ flow_control: true, ack_policy: 'none', max_deliver: 1 })
+    expect(server.inbox).toMatch(/^_INBOX_mine\./)
+  })
+
+  test('is broken when a message is missing, and tells nothing after that', async () => {
+    const { server, heard, broken } = await startFollower()
+    server.send('log.a', 'one', ackOf(41, 1))
+    server.send('log.a', 'three', ackOf(43, 3))
+    server.send('log.a', 'two', ackOf(42, 2))
+    expect(heard).toHaveLength(1)
+    expect(broken).toHaveBeenCalledOnce()
+    expect(server.isSubscribed).toBe(false)
+  })
+
+  test('is broken when the server says that it sent more than came', async () => {
+    const { server, idle, broken } = await startFollower()
+    server.send('log.a', 'one', ackOf(41, 1))
+    server.say({ 'Nats-Last-Consumer': '1', 'Nats-Last-Stream': '41' })
+    expect(idle).toHaveBeenCalledExactlyOnceWith(41)
+    server.say({ 'Nats-Last-Consumer': '2', 'Nats-Last-Stream': '42' })
+    expect(broken).toHaveBeenCalledOnce()
+    expect(idle).toHaveBeenCalledOnce()
+  })
+
+  test('is broken when the server says nothing for seconds', async () => {
+    const { server, broken } = await startFollower()
+    for (let i = 0; i < 10; i++) {
+      vi.advanceTimersByTime(1_000)
+      server.say({ 'Nats-Last-Consumer': '0', 'Nats-Last-Stream': '40' })
+    }
+    expect(broken).not.toHaveBeenCalled()
+    vi.advanceTimersByTime(5_000)
+    expect(broken).toHaveBeenCalledOnce()
+  })
+
+  test('answers what controls the flow', async () => {
+    const { server, idle } = await startFollower()
+    server.say({}, '$JS.FC.log.c.x')
+    expect(server.answered).toEqual(['$JS.FC.log.c.x'])
+    server.say({ 'Nats-Last-Consumer': '0', 'Nats-Last-Stream': '40', 'Nats-Consumer-Stalled': '$JS.FC.y' })
+    expect(server.published).toEqual(['$JS.FC.y'])
+    expect(idle).not.toHaveBeenCalled()
+  })
+
+  test('takes no message for a word of the server', async () => {
+    const { server, heard, broken } = await startFollower()
+    server.send('log.a', 'one', ackOf(41, 1), { 'Nats-Last-Consumer': '9', 'Nats-Consumer-Stalled': 'x' })
+    expect([heard.length, broken.mock.calls.length, server.published.length]).toEqual([1, 0, 0])
+  })
+})
+
+describe('a publisher', () => {
+  test('lets none overtake what has to be sent again', async () => {
+    const { server, publish } = startPublisher()
+    const published = [publish('1'), publish('2'), publish('3')]
+    expect(server.sent()).toEqual(['1', '2', '3'])
+    server.fail('1', { name: 'TimeoutError' })
+    server.acknowledge('2')
+    await vi.advanceTimersByTimeAsync(1_000)
+    published.push(publish('4'))
+    expect(server.sent()).toEqual([])
+    server.fail('3', { name: 'JetStreamApiError', status: 503 })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(server.sent()).toEqual(['1', '3', '4'])
+    for (const payload of ['1', '3', '4']) server.acknowledge(payload)
+    await Promise.all(published)
+  })
+
+  test('sends it again with the same id', async () => {
+    const { server, publish } = startPublisher()
+    const published = publish('1')
+    server.sent()
+    server.fail('1', { name: 'TimeoutError' })
+    await vi.advanceTimersByTimeAsync(1_000)
+    server.sent()
+    server.acknowledge('1')
+    await published
+    expect(server.ids).toEqual(['id of 1', 'id of 1'])
+  })
+
+  test('sends what the connection took with it again when it is back, and nothing before that', async () => {
+    const { server, publish } = startPublisher()
+    const published = [publish('1'), publish('2')]
+    server.sent()
+    server.status('disconnect')
+    await vi.advanceTimersByTimeAsync(1_000)
+    published.push(publish('3'))
+    expect(server.sent()).toEqual([])
+    server.status('reconnect')
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(server.sent()).toEqual(['1', '2', '3'])
+    for (const payload of ['1', '2', '3']) server.acknowledge(payload)
+    await Promise.all(published)
+  })
+
+  test('gives up in time with the last failure, and sends it no more', async () => {
+    const { server, publish, trouble } = startPublisher()
+    const failed = expect(publish('1')).rejects.toMatchObject({ code: 'ERR_SSE_LOG', cause: { status: 503 } })
+    for (let i = 0; i < 30; i++) {
+      for (const payload of server.sent()) server.fail(payload, { name: 'JetStreamApiError', status: 503 })
+      await vi.advanceTimersByTimeAsync(200)
+    }
+    await failed
+    expect(trouble).toHaveBeenCalled()
+    expect(server.sent()).toEqual([])
+  })
+
+  test('sends again in the order given what failed in another one', async () => {
+    const { server, publish } = startPublisher()
+    const published = [publish('1'), publish('2'), publish('3')]
+    expect(server.sent()).toEqual(['1', '2', '3'])
+    for (const payload of ['3', '1', '2']) server.fail(payload, { name: 'TimeoutError' })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(server.sent()).toEqual(['1', '2', '3'])
+    for (const payload of ['1', '2', '3']) server.acknowledge(payload)
+    await Promise.all(published)
+  })
+
+  test('works off a long burst in its order, and does not go through all of it for each', async () => {
+    const { server, publish } = startPublisher()
+    // It would take longer than a test may.
+    const payloads = Array.from({ length: 100_000 }, (_, i) => String(i))
+    const published = Promise.all(payloads.map(publish))
+    for (const payload of server.sent()) server.fail(payload, { name: 'TimeoutError' })
+    await vi.advanceTimersByTimeAsync(200)
+    const sent: string[] = []
+    while (sent.length < payloads.length) {
+      const some = server.sent()
+      for (const payload of some) server.acknowledge(payload)
+      sent.push(...some)
+      await null
+    }
+    await published
+    expect(sent).toEqual(payloads)
+  })
+
+  test('does not try again what the server refuses', async () => {
+    const { server, publish } = startPublisher()
+    const error = { name: 'JetStreamApiError', status: 400, message: 'no' }
+    const refused = expect(publish('1')).rejects.toMatchObject({ code: 'ERR_SSE_LOG', cause: error })
+    server.sent()
+    server.fail('1', error)
+    await refused
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(server.sent()).toEqual([])
+  })
+})
+
+describe('a publisher in a cluster', () => {
+  test.each([
+    ['belongs to it', { info: { cluster: 'c' }, replicas: 1 }],
+    ['is a leaf of it', { info: {}, replicas: 3 }],
+  ])('sends one when the one before is acknowledged, where the server %s', async (_, { info, replicas }) => {
+    const { engine, server } = await startLog({ info, replicas })
+    const published = ['1', '2', '3'].map((record) => engine.append('a', record))
+    expect(server.sent()).toEqual(['1'])
+    server.fail('1', { name: 'TimeoutError' })
+    await vi.advanceTimersByTimeAsync(1_000)
+    for (const record of ['1', '2', '3']) {
+      expect(server.sent()).toEqual([record])
+      server.acknowledge(record)
+      await vi.advanceTimersByTimeAsync(0)
+    }
+    await Promise.all(published)
+  })
+
+  test('sends many at a time to a server that is alone', async () => {
+    const { engine, server } = await startLog({ info: {}, replicas: 1 })
+    for (const record of ['1', '2', '3']) engine.append('a', record).catch(() => {})
+    expect(server.sent()).toEqual(['1', '2', '3'])
+  })
+})
+
+describe('a log that begins', () => {
+  test('loses what the stream removed after the first of its events was told', async () => {
+    const { server, told, begun } = beginLog({ last: 5 })
+    await vi.advanceTimersByTimeAsync(0)
+    server.send('log.a', 'one', ackOf(1, 1, 4))
+    server.send('log.a', 'four', ackOf(4, 2, 1))
+    server.send('log.a', 'five', ackOf(5, 3, 0))
+    await begun
+    expect(told).toEqual(['s-1 one', 'lost up to s-3', 's-4 four', 's-5 five'])
+  })
+
+  test('loses nothing for want of the newest events, when they were removed before', async () => {
+    const { server, told, begun } = beginLog({ last: 5 })
+    await vi.advanceTimersByTimeAsync(0)
+    server.send('log.a', 'one', ackOf(1, 1, 1))
+    server.send('log.a', 'two', ackOf(2, 2, 0))
+    await begun
+    server.say({ 'Nats-Last-Consumer': '2', 'Nats-Last-Stream': '5' })
+    server.send('log.a', 'six', ackOf(6, 3, 0))
+    expect(told).toEqual(['s-1 one', 's-2 two', 's-6 six'])
+  })
+})
+
+describe('a log that is followed', () => {
+  test('loses what the stream removed before it was told, and goes on behind it', async () => {
+    const { server, told } = await startLog()
+    server.send('log.a', 'one', ackOf(1, 1))
+    server.send('log.a', 'five', ackOf(5, 2))
+    server.send('log.a', 'six', ackOf(6, 3))
+    expect(told).toEqual(['s-1 one', 'lost up to s-4', 's-5 five', 's-6 six'])
+  })
+
+  test('loses what was purged before it was told, when the server says that nothing more is there', async () => {
+    const { server, told } = await startLog()
+    server.send('log.a', 'one', ackOf(1, 1))
+    server.say({ 'Nats-Last-Consumer': '1', 'Nats-Last-Stream': '1' })
+    server.say({ 'Nats-Last-Consumer': '1', 'Nats-Last-Stream': '3' })
+    server.say({ 'Nats-Last-Consumer': '1', 'Nats-Last-Stream': '3' })
+    expect(told).toEqual(['s-1 one', 'lost up to s-3'])
+  })
+})
+
+interface ServerState {
+  readonly info?: object
+  readonly replicas?: number
+  readonly last?: number
+}
+
+function beginLog(state: ServerState = {}) {
+  const server = new FakeServer(state)
+  const plan = { stream: 'log', subjectPrefix: 'log', publishTimeout: 5_000, wishes: {}, settings: {} }
+  const told: string[] = []
+  const engine = new JetStream(server.client, plan)
+  engines.push(engine)
+  const short = (id: string) => id.replace(/^\w+/, 's')
+  const begun = engine.open(
+    {
+      _entries: (entries) => void told.push(...entries.map(({ id, record }) => `${short(id)} ${record}`)),
+      _lost: (head) => void told.push(`lost up to ${short(head)}`),
+      _state: () => {},
+    },
+    10,
+  )
+  return { engine, server, told, begun }
+}
+
+async function startLog(state?: ServerState) {
+  const log = beginLog(state)
+  await log.begun
+  return log
+}
+
+function ackOf(sequence: number, delivered: number, pending = 0): string {
+  return `$JS.ACK.log.c.1.${sequence}.${delivered}.1700000000000000000.${pending}`
+}
+
+async function startFollower() {
+  const server = new FakeServer()
+  const heard: Followed[] = []
+  const [broken, idle] = [vi.fn(), vi.fn()]
+  const listener = { onMessage: (each: Followed) => heard.push(each), onIdle: idle, onBroken: broken }
+  const follower = new Follower(server.client, 'log', listener)
+  await follower.create(40)
+  follower.listen()
+  followers.push(follower)
+  return { server, heard, broken, idle }
+}
+
+function startPublisher() {
+  const server = new FakeServer()
+  const [link, trouble] = [new Link(server.client.connection, () => {}), vi.fn()]
+  const publisher = new Publisher(server.client, link, 5_000, trouble)
+  return { server, trouble, publish: (text: string) => publisher.publish('log.a', text, `id of ${text}`) }
+}
+
+function infoOfStream({ last = 0, replicas = 1 }: ServerState) {
+  return {
+    created: '2026-01-01T00:00:00Z',
+    state: { first_seq: Math.min(1, last), last_seq: last },
+    config: {
+      ...{ subjects: ['log.*'], retention: 'limits', discard: 'old', num_replicas: replicas },
+      ...{ max_msgs_per_subject: -1, max_consumers: -1, duplicate_window: 120e9 },
+    },
+  }
+}
+
+type Callback = (error: null, message: object) => void
+
+/** What the parts see of a connection and of a server. */
+class FakeServer {
+  readonly published: string[] = []
+  readonly answered: string[] = []
+  readonly ids: unknown[] = []
+  config: unknown
+  inbox = ''
+  isSubscribed = false
+  #callback: Callback = () => {}
+  readonly #sent: string[] = []
+  readonly #pending = new Map<string, { resolve(ack: PubAck): void; reject(error: unknown): void }>()
+  readonly #state: ServerState
+  #tell: (type: string) => void = () => {}
+
+  constructor(state: ServerState = {}) {
+    this.#state = state
+  }
+
+  get client(): NatsClient {
+    const connection = {
+      info: this.#state.info,
+      options: { inboxPrefix: '_INBOX_mine' },
+      isClosed: () => false,
+      status: () => this.#statuses(),
+      publish: (subject: string) => this.published.push(subject),
+      subscribe: (inbox: string, { callback }: { callback: Callback }) => {
+        Object.assign(this, { inbox, isSubscribed: true })
+        this.#callback = callback
+        return { unsubscribe: () => Object.assign(this, { isSubscribed: false }) }
+      },
+    }
+    const consumers = {
+      add: async (_: string, config: unknown) => Object.assign(this, { config }),
+      delete: async () => true,
+    }
+    const streams = { info: async () => infoOfStream(this.#state) }
+    return {
+      connection: connection as unknown as NatsConnection,
+      manager: Promise.resolve({ consumers, streams } as never),
+      jetstream: { publish: (...args: never[]) => this.#publish(...args) } as unknown as JetStreamClient,
+    }
+  }
+
+  send(subject: string, text: string, reply: string, headers: Record<string, string> = {}): void {
+    this.#callback(null, { subject, reply, headers: new Map(Object.entries(headers)), string: () => text })
+  }
+
+  say(headers: Record<string, string>, reply = ''): void {
+    const respond = () => this.answered.push(reply)
+    this.#callback(null, { subject: this.inbox, reply, headers: new Map(Object.entries(headers)), respond })
+  }
+
+  status(type: string): void {
+    this.#tell(type)
+  }
+
+  /** What was sent since this was asked last. */
+  sent(): string[] {
+    return this.#sent.splice(0)
+  }
+
+  acknowledge(payload: string): void {
+    this.#pending.get(payload)?.resolve({ seq: Number(payload), duplicate: false } as PubAck)
+  }
+
+  fail(payload: string, error: object): void {
+    this.#pending.get(payload)?.reject(error)
+  }
+
+  #publish(_subject?: string, payload = '', options: { msgID?: string } = {}): Promise<PubAck> {
+    this.#sent.push(payload)
+    this.ids.push(options.msgID)
+    return new Promise((resolve, reject) => this.#pending.set(payload, { resolve, reject }))
+  }
+
+  async *#statuses() {
+    for (;;) yield { type: await new Promise<string>((resolve) => (this.#tell = resolve)) }
+  }
+}

@@ -1,0 +1,31 @@
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { beforeAll, describe } from 'vitest'
+import { type RedisClient, redisLog, redisPubSubLog } from '../../../src/stores/redis/index.ts'
+import { type Broker, startRedis } from '../../support/brokers.ts'
+import { logContract } from '../contract.ts'
+
+let broker: Broker
+let keys = 0
+
+beforeAll(async () => {
+  broker = await startRedis()
+  return () => broker.end()
+})
+
+const CLIENTS: Array<[name: string, open: () => RedisClient]> = [
+  ['redis', () => createClient({ url: `redis://127.0.0.1:${broker.port}` })],
+  ['ioredis', () => new Redis({ port: broker.port, lazyConnect: true })],
+]
+
+describe.each(CLIENTS)('with a client of %s', (name, open) => {
+  logContract(`Redis Streams, ${name}`, () => redisLog(open(), { key: `log-${++keys}` }), {
+    sharesPlaces: true,
+    openAnother: () => redisLog(open(), { key: `log-${keys}` }),
+  })
+
+  logContract(`Redis Pub/Sub, ${name}`, () => redisPubSubLog(open(), { channel: `log-${++keys}` }), {
+    sharesPlaces: false,
+    openAnother: () => redisPubSubLog(open(), { channel: `log-${keys}` }),
+  })
+})

@@ -1,0 +1,81 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Frame } from '../../src/event/frame.ts'
+import { ConflatedQueue, RingQueue, takeRun } from '../../src/stream/frame-queue.ts'
+
+const frame = (text: string, key?: string) => Frame.of(text, 1, key)
+const drain = (queue: { shift(): Frame | undefined }) => {
+  const texts: string[] = []
+  for (let next = queue.shift(); next; next = queue.shift()) texts.push(next.payload.toString())
+  return texts
+}
+
+describe('RingQueue', () => {
+  it('behaves as an array does, whatever is pushed and shifted', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.constant('shift'), fc.string({ minLength: 1 })), { maxLength: 200 }),
+        (steps) => {
+          const queue = new RingQueue()
+          const model: string[] = []
+          for (const step of steps) {
+            if (step === 'shift') expect(queue.shift()?.payload.toString()).toBe(model.shift())
+            else {
+              queue.push(frame(step))
+              model.push(step)
+            }
+            expect(queue.length).toBe(model.length)
+            expect(queue.bytes).toBe(Buffer.byteLength(model.join('')))
+            expect(queue.peek()?.payload.toString()).toBe(model[0])
+          }
+        },
+      ),
+    )
+  })
+})
+
+describe('ConflatedQueue', () => {
+  it('keeps the newest frame of each key, in the order of the newest', () => {
+    const backlog = new RingQueue()
+    for (const [text, key] of ['a1:a', 'b1:b', 'x:', 'a2:a', 'y:'].map((each) => each.split(':'))) {
+      backlog.push(frame(text as string, key || undefined))
+    }
+    const queue = ConflatedQueue.from(backlog, (each) => each.key ?? each)
+    expect(queue).toMatchObject({ length: 4, bytes: 6 })
+    queue.push(frame('b2', 'b'))
+    expect(queue).toMatchObject({ length: 4, bytes: 6 })
+    expect(drain(queue)).toEqual(['x', 'a2', 'y', 'b2'])
+    expect(queue).toMatchObject({ length: 0, bytes: 0 })
+  })
+})
+
+describe('takeRun', () => {
+  const queueOf = (...frames: Frame[]) => {
+    const queue = new RingQueue()
+    for (const each of frames) queue.push(each)
+    return queue
+  }
+
+  it('takes a single frame as it is', () => {
+    const only = frame('a')
+    expect(takeRun(queueOf(only), 10)).toBe(only)
+  })
+
+  it('joins as many frames as fit, and takes one that does not fit alone', () => {
+    const queue = queueOf(frame('aaaa'), frame('bbbb'), frame('cc'), frame('d'.repeat(20)))
+    expect(takeRun(queue, 8)?.payload.toString()).toBe('aaaabbbb')
+    expect(takeRun(queue, 8)?.payload.toString()).toBe('cc')
+    expect(takeRun(queue, 8)?.size).toBe(20)
+    expect(takeRun(queue, 8)).toBeUndefined()
+  })
+
+  it('shares the joined bytes among queues that hold the same run', () => {
+    const [a, b, c] = [frame('a'), frame('b'), frame('c')]
+    const first = takeRun(queueOf(a, b, c), 100)
+    expect(takeRun(queueOf(a, b, c), 100)).toBe(first)
+    expect(takeRun(queueOf(a, b), 100)?.payload.toString()).toBe('ab')
+    expect(takeRun(queueOf(a, b, c), 100)?.payload.toString()).toBe('abc')
+    expect(takeRun(queueOf(a, c), 100)?.payload.toString()).toBe('ac')
+    expect(takeRun(queueOf(a, b, c), 100)?.payload.toString()).toBe('abc')
+  })
+})

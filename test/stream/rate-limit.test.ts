@@ -1,0 +1,227 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Hub } from '../../src/hub/hub.ts'
+import { paceOf } from '../../src/stream/rate-limit.ts'
+import type { SseStream } from '../../src/stream/stream.ts'
+import { fakeStream, nextTurn, settled } from '../support/streams.ts'
+
+const sent = (transport: { writes: string[] }) =>
+  [...transport.writes.join('').matchAll(/data: (.*)/g)].map((m) => m[1])
+
+describe('a rate limit', () => {
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('lets a burst through, then so many events a second', async () => {
+    const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 10, burst: 3 }, heartbeat: 0 })
+    for (let i = 0; i < 20; i++) stream.send({ data: i })
+    await nextTurn()
+    expect(sent(transport)).toEqual(['0', '1', '2'])
+    vi.advanceTimersByTime(1_000)
+    const count = sent(transport).length
+    expect(count).toBeGreaterThanOrEqual(11)
+    expect(count).toBeLessThanOrEqual(14)
+    vi.advanceTimersByTime(2_000)
+    expect(sent(transport)).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`))
+  })
+
+  it('spares what was not used, up to the burst', async () => {
+    const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 5 }, heartbeat: 0 })
+    stream.send({ data: 'first' })
+    await nextTurn()
+    vi.advanceTimersByTime(60_000)
+    for (let i = 0; i < 20; i++) stream.send({ data: i })
+    await nextTurn()
+    expect(sent(transport)).toHaveLength(6)
+  })
+
+  it('keeps the newest of each key when it conflates', async () => {
+    const rateLimit = { eventsPerSecond: 1, burst: 1, excess: 'conflate' as const }
+    const { stream, transport } = fakeStream({ rateLimit, heartbeat: 0 })
+    stream.send({ key: 'x', data: 'first' })
+    await nextTurn()
+    stream.send({ key: 'x', data: 'x0' })
+    await nextTurn()
+    for (let i = 1; i < 50; i++) {
+      stream.send({ key: 'x', data: `x${i}` })
+      stream.send({ key: 'y', data: `y${i}` })
+    }
+    await nextTurn()
+    expect(stream.bufferedEvents).toBe(2)
+    vi.advanceTimersByTime(5_000)
+    expect(sent(transport)).toEqual(['first', 'x49', 'y49'])
+  })
+
+  it('holds to the bound of the stream', async () => {
+    const { stream } = fakeStream({
+      rateLimit: { eventsPerSecond: 1, burst: 1 },
+      maxBufferedEvents: 5,
+      heartbeat: 0,
+    })
+    for (let i = 0; i < 10; i++) stream.send({ data: i })
+    await nextTurn()
+    expect(stream.closeReason).toBe('overflow')
+  })
+
+  it('holds for what a hub publishes too', async () => {
+    const channel = new Hub().channel('ticks')
+    const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 10, burst: 2 }, heartbeat: 0 })
+    channel.subscribe(stream)
+    for (let i = 0; i < 5; i++) {
+      await channel.publish({ data: i })
+      await nextTurn()
+    }
+    expect(sent(transport)).toEqual(['0', '1'])
+    vi.advanceTimersByTime(500)
+    expect(sent(transport)).toEqual(['0', '1', '2', '3', '4'])
+  })
+
+  it('sends what waits before it ends', async () => {
+    const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 10, burst: 1 }, heartbeat: 0 })
+    for (let i = 0; i < 5; i++) stream.send({ data: i })
+    stream.close()
+    expect(transport.isEnded).toBe(false)
+    vi.advanceTimersByTime(1_000)
+    expect(sent(transport)).toEqual(['0', '1', '2', '3', '4'])
+    expect(transport.isEnded).toBe(true)
+  })
+
+  it('gathers the events of a window into one write', async () => {
+    const { stream, transport } = fakeStream({ flushInterval: 500, heartbeat: 0 })
+    for (let i = 0; i < 4; i++) {
+      stream.send({ data: i })
+      vi.advanceTimersByTime(100)
+      await nextTurn()
+    }
+    expect(transport.writes).toEqual([])
+    vi.advanceTimersByTime(300)
+    expect(transport.writes).toHaveLength(1)
+    expect(sent(transport)).toEqual(['0', '1', '2', '3'])
+  })
+
+  it('answers false for an event that is dropped while others wait for their turn', async () => {
+    const { stream } = fakeStream({
+      rateLimit: { eventsPerSecond: 1, burst: 1 },
+      maxBufferedEvents: 1,
+      overflow: 'drop-newest',
+      heartbeat: 0,
+    })
+    stream.send({ data: 1 })
+    await nextTurn()
+    expect([2, 3].map((data) => stream.send({ data }))).toEqual([true, false])
+  })
+
+  it('gathers what a hub publishes too', async () => {
+    const channel = new Hub().channel('ticks')
+    const { stream, transport } = fakeStream({ flushInterval: 500, heartbeat: 0 })
+    channel.subscribe(stream)
+    for (let i = 0; i < 3; i++) {
+      await channel.publish({ data: i })
+      await nextTurn()
+    }
+    expect(transport.writes).toEqual([])
+    vi.advanceTimersByTime(700)
+    expect(transport.writes).toHaveLength(1)
+  })
+
+  it('needs no timer once all has left', async () => {
+    const { stream, transport } = fakeStream({ flushInterval: 500, heartbeat: 0 })
+    stream.send({ data: 1 })
+    vi.advanceTimersByTime(700)
+    expect(sent(transport)).toEqual(['1'])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('leaves no timer behind', async () => {
+    const { stream } = fakeStream({ flushInterval: 500, rateLimit: { eventsPerSecond: 1 }, heartbeat: 0 })
+    for (let i = 0; i < 4; i++) stream.send({ data: i })
+    expect(vi.getTimerCount()).toBe(1)
+    stream.destroy()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('a source', () => {
+  const events = Array.from({ length: 100 }, (_, id) => ({ id, data: id }))
+  const options = { rateLimit: { eventsPerSecond: 10 }, maxBufferedEvents: 5 }
+
+  it.each<[string, (options: object) => SseStream]>([
+    [
+      'that is sent',
+      (options) => {
+        const { stream } = fakeStream(options)
+        void stream.sendAll(events)
+        return stream
+      },
+    ],
+    ['that is replayed', (options) => fakeStream({ ...options, replay: () => events }, '0').stream],
+  ])('%s goes at the pace, and never trips the bound', async (_how, open) => {
+    const stream = open(options)
+    await settled()
+    expect(stream.closed).toBe(false)
+    expect(stream.bufferedEvents).toBe(5)
+  })
+})
+
+describe('a channel that conflates', () => {
+  it('keeps of what waits for a client that lags the newest of each key, and leaves other channels whole', async () => {
+    const hub = new Hub()
+    const prices = hub.channel('prices', { conflate: true })
+    const trades = hub.channel('trades')
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, ['prices', 'trades'])
+    await nextTurn()
+    transport.isFull = true
+    await prices.publish({ key: 'BTC', data: 'BTC 0' })
+    await nextTurn()
+    for (let i = 1; i < 10; i++) {
+      await prices.publish({ key: 'BTC', data: `BTC ${i}` })
+      await prices.publish({ key: 'ETH', data: `ETH ${i}` })
+      await trades.publish({ key: 'BTC', data: `trade ${i}` })
+    }
+    await nextTurn()
+    transport.drain()
+    expect(sent(transport)).toEqual([
+      'BTC 0',
+      ...Array.from({ length: 8 }, (_, i) => `trade ${i + 1}`),
+      'BTC 9',
+      'ETH 9',
+      'trade 9',
+    ])
+  })
+})
+
+describe('paceOf', () => {
+  it('knows when there is a token again', () => {
+    const pace = paceOf({ eventsPerSecond: 4, burst: 1 })
+    expect(pace.allowed(1_000)).toBe(1)
+    pace.spend(1)
+    expect(pace.allowed(1_100)).toBe(0)
+    expect(pace.nextAt()).toBeCloseTo(1_250)
+    expect(pace.allowed(1_250)).toBe(1)
+  })
+
+  it('lets one event through at once under a limit below one a second, and those of a second above', () => {
+    expect(paceOf({ eventsPerSecond: 0.5 }).allowed(0)).toBe(1)
+    expect(paceOf({ eventsPerSecond: 2.9 }).allowed(0)).toBe(2)
+  })
+
+  it('spares no more than the burst', () => {
+    const pace = paceOf({ eventsPerSecond: 10, burst: 3 })
+    expect([pace.allowed(0), pace.allowed(60_000)]).toEqual([3, 3])
+    pace.spend(2)
+    expect([pace.allowed(60_100), pace.allowed(60_200), pace.allowed(60_300)]).toEqual([2, 3, 3])
+  })
+
+  it('counts the part of a token that has come', () => {
+    const pace = paceOf({ eventsPerSecond: 0.5 })
+    expect(pace.allowed(0)).toBe(1)
+    pace.spend(1)
+    expect(pace.allowed(1_900)).toBe(0)
+    expect(pace.nextAt()).toBeCloseTo(2_000)
+    expect(pace.allowed(2_000)).toBe(1)
+  })
+})

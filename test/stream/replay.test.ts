@@ -1,0 +1,433 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { SseEvent } from '../../src/event/event.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import type { SseStreamOptions } from '../../src/stream/options.ts'
+import { parseEvents } from '../support/parse.ts'
+import { deferred } from '../support/serve.ts'
+import { closed, fakeStream, nextTurn, settled } from '../support/streams.ts'
+
+const log = Array.from({ length: 5 }, (_, i) => ({ id: i + 1, data: `event ${i + 1}` }))
+const after = (id: string) => log.filter((event) => event.id > Number(id))
+const read = (transport: { writes: string[] }) =>
+  parseEvents(transport.writes.join('')).map((event) => `${event.event ?? ''}${event.id ?? ''} ${event.data}`)
+
+describe('replay', () => {
+  it('sends what comes strictly after the last event id, before anything live (rule 25)', async () => {
+    const { stream, transport } = fakeStream({ replay: after }, '3')
+    stream.send({ id: 6, data: 'live' })
+    await settled()
+    expect(read(transport)).toEqual(['4 event 4', '5 event 5', '6 live'])
+  })
+
+  it('does not run for a client that is new', async () => {
+    const replay = vi.fn()
+    const { transport } = fakeStream({ replay })
+    await settled()
+    expect(replay).not.toHaveBeenCalled()
+    expect(transport.writes).toEqual([])
+  })
+
+  it('is given the id and the stream', async () => {
+    const replay = vi.fn()
+    const { stream } = fakeStream({ replay }, '3')
+    expect(replay).toHaveBeenCalledWith('3', stream)
+    await settled()
+  })
+
+  it('lets a client go on that missed nothing', async () => {
+    const { stream, transport } = fakeStream({ replay: async () => undefined }, '5')
+    stream.send({ data: 'live' })
+    await settled()
+    expect(read(transport)).toEqual([' live'])
+  })
+
+  it('keeps what is sent meanwhile, and its order, until an asynchronous replay is through', async () => {
+    const { stream, transport } = fakeStream(
+      {
+        async *replay() {
+          for (const event of after('2')) {
+            await nextTurn()
+            yield event
+          }
+        },
+      },
+      '2',
+    )
+    for (let i = 0; i < 8; i++) {
+      stream.send({ data: `live ${i}` })
+      await nextTurn()
+    }
+    await settled()
+    const live = Array.from({ length: 8 }, (_, i) => ` live ${i}`)
+    expect(read(transport)).toEqual(['3 event 3', '4 event 4', '5 event 5', ...live])
+    expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
+  })
+
+  it('is paced by the client and never trips the bound of live events', async () => {
+    let yielded = 0
+    const { stream, transport } = fakeStream(
+      {
+        maxBufferedEvents: 10,
+        *replay() {
+          for (; yielded < 500; yielded++) yield { id: yielded, data: 'x'.repeat(1000) }
+        },
+      },
+      '0',
+    )
+    transport.isFull = true
+    await settled()
+    const ahead = yielded
+    expect(ahead).toBeLessThan(50)
+    await settled()
+    expect(yielded).toBe(ahead)
+    for (let i = 0; i < 500 && yielded < 500; i++) {
+      transport.drain()
+      transport.isFull = true
+      await nextTurn()
+    }
+    transport.drain()
+    await settled()
+    expect(read(transport)).toHaveLength(500)
+    expect(stream.closed).toBe(false)
+  })
+
+  it('holds what is sent meanwhile to the bound', async () => {
+    const { stream } = fakeStream({ maxBufferedEvents: 3, replay: () => new Promise(() => {}) }, '0')
+    for (let i = 0; i < 4; i++) stream.send({ data: i })
+    expect(stream.closeReason).toBe('overflow')
+  })
+
+  it('counts what waits behind it as buffered', async () => {
+    const { stream } = fakeStream({ replay: () => new Promise(() => {}) }, '0')
+    stream.send({ data: 1 })
+    expect(stream).toMatchObject({ bufferedEvents: 1, bufferedBytes: 9 })
+    const drained = vi.fn()
+    void stream.drained().then(drained)
+    await settled()
+    expect(drained).not.toHaveBeenCalled()
+  })
+
+  it('is capped: the stream ends after so many events, and the client resumes after them', async () => {
+    const { stream, transport } = fakeStream({ replay: after, maxReplayEvents: 2 }, '0')
+    const end = closed(stream)
+    stream.send({ data: 'live' })
+    await settled()
+    expect(read(transport)).toEqual(['1 event 1', '2 event 2'])
+    expect(transport.isEnded).toBe(true)
+    transport.lose()
+    expect(await end).toMatchObject({ reason: 'replay', error: { code: 'ERR_SSE_REPLAY_LIMIT' } })
+  })
+
+  it('is not capped by as many events as the cap', async () => {
+    const { stream, transport } = fakeStream({ replay: after, maxReplayEvents: 5 }, '0')
+    await settled()
+    expect(read(transport)).toHaveLength(5)
+    expect(stream.closed).toBe(false)
+  })
+
+  it.each<[string, SseStreamOptions['replay']]>([
+    [
+      'throws',
+      () => {
+        throw new Error('database')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('database'))],
+    [
+      'fails half way',
+      async function* () {
+        yield { id: 1, data: 'event 1' }
+        throw new Error('database')
+      },
+    ],
+  ])('ends the stream when its source %s: nothing live follows a hole', async (_name, replay) => {
+    const { stream, transport } = fakeStream({ replay }, '0')
+    const end = closed(stream)
+    stream.send({ data: 'live' })
+    await settled()
+    expect(transport.isEnded).toBe(true)
+    expect(transport.writes.join('')).not.toContain('live')
+    transport.lose()
+    expect(await end).toMatchObject({ reason: 'replay', error: { message: 'database' } })
+  })
+
+  it('is finished, and what waits behind it, before a close', async () => {
+    const { stream, transport } = fakeStream({ replay: after }, '3')
+    stream.send({ data: 'live' })
+    stream.close()
+    await settled()
+    expect(read(transport)).toEqual(['4 event 4', '5 event 5', ' live'])
+    expect(transport.isEnded).toBe(true)
+  })
+
+  it('is finished before a close that says when to come back', async () => {
+    const { stream, transport } = fakeStream({ replay: after }, '4')
+    stream.send({ data: 'live' })
+    stream.close({ retry: 5_000 })
+    await settled()
+    expect(transport.writes.join('')).toMatch(/^id: 5\ndata: event 5\n\ndata: live\n\nretry: 5000\n$/)
+  })
+
+  it('conflates what is sent meanwhile in a channel that conflates', async () => {
+    const hub = new Hub()
+    const prices = hub.channel('prices', { conflate: true })
+    const asked = deferred<undefined>()
+    const { stream, transport } = fakeStream({ replay: () => asked.promise }, '0')
+    prices.subscribe(stream)
+    await settled()
+    for (let i = 0; i < 5; i++) await prices.publish({ key: 'BTC', data: `BTC ${i}` })
+    await settled()
+    expect(stream.bufferedEvents).toBe(1)
+    asked.resolve(undefined)
+    await settled()
+    expect(parseEvents(transport.writes.join('')).map(({ data }) => data)).toEqual(['BTC 4'])
+  })
+
+  it('is closed when the client leaves', async () => {
+    let isClosed = false
+    const { transport } = fakeStream(
+      {
+        async *replay() {
+          try {
+            for (;;) {
+              await nextTurn()
+              yield { data: 1 }
+            }
+          } finally {
+            isClosed = true
+          }
+        },
+      },
+      '0',
+    )
+    await settled()
+    transport.lose()
+    await settled()
+    expect(isClosed).toBe(true)
+  })
+
+  it.each(['never yields', 'never stops'])(
+    'is closed when its source, which %s, comes after the client left (rule 34)',
+    async (which) => {
+      let isClosed = false
+      let read = 0
+      const source: AsyncIterable<SseEvent> & AsyncIterator<SseEvent> = {
+        [Symbol.asyncIterator]: () => source,
+        next: () => {
+          read += 1
+          return which === 'never yields'
+            ? new Promise(() => {})
+            : Promise.resolve({ done: false, value: { data: read } })
+        },
+        return: async () => {
+          isClosed = true
+          return { done: true, value: undefined }
+        },
+      }
+      const asked = deferred<typeof source>()
+      const { stream, transport } = fakeStream({ replay: () => asked.promise }, '0')
+      stream.send({ data: 'live' })
+      transport.lose()
+      expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
+      asked.resolve(source)
+      await settled()
+      expect(isClosed).toBe(true)
+      expect(read).toBe(0)
+    },
+  )
+
+  it('tells nobody of a gap when the client has left meanwhile', async () => {
+    const onGap = vi.fn()
+    const { transport } = fakeStream({ replay: async () => 'gap' as const, onGap }, '0')
+    transport.lose()
+    await settled()
+    expect(onGap).not.toHaveBeenCalled()
+  })
+
+  it('drops by the policy what is sent meanwhile over the bound, and tells', async () => {
+    const asked = deferred<undefined>()
+    const { stream, transport } = fakeStream(
+      { maxBufferedEvents: 2, overflow: 'drop-oldest', replay: () => asked.promise },
+      '0',
+    )
+    const drops = vi.fn()
+    stream.on('drop', drops)
+    expect([1, 2, 3].map((data) => stream.send({ data }))).toEqual([true, true, false])
+    expect(drops).toHaveBeenCalledExactlyOnceWith(1)
+    const drained = vi.fn()
+    stream.on('drain', drained)
+    asked.resolve(undefined)
+    await settled()
+    expect(read(transport)).toEqual([' 2', ' 3'])
+    expect(drained).toHaveBeenCalledTimes(1)
+  })
+
+  it('says no drain when nothing waited behind it', async () => {
+    const { stream, transport } = fakeStream({ replay: after }, '3')
+    const drained = vi.fn()
+    stream.on('drain', drained)
+    await settled()
+    expect(read(transport)).toHaveLength(2)
+    expect(drained).not.toHaveBeenCalled()
+  })
+
+  it('is over for those who watch when the client leaves a stream that was closed behind it', async () => {
+    const messages: unknown[] = []
+    const hear = (message: unknown) => messages.push(message)
+    subscribe('spillway:stream:replay', hear)
+    onTestFinished(() => void unsubscribe('spillway:stream:replay', hear))
+    const { stream, transport } = fakeStream({ replay: after }, '3')
+    transport.isFull = true
+    await settled()
+    stream.close()
+    await settled()
+    expect(messages).toEqual([])
+    transport.lose()
+    await settled()
+    expect(messages).toMatchObject([{ stream, isWhole: false, error: undefined }])
+  })
+
+  it('leaves nothing of what was missed to a hub: a stream has one replay', async () => {
+    const hub = new Hub()
+    const channel = hub.channel('prices')
+    const { stream, transport } = fakeStream({ replay: after }, '4')
+    channel.subscribe(stream)
+    await settled()
+    await channel.publish({ data: 'live' })
+    await settled()
+    const events = parseEvents(transport.writes.join(''))
+    expect(events.map(({ event, data }) => [event, data])).toEqual([
+      [undefined, 'event 5'],
+      [undefined, 'live'],
+    ])
+  })
+
+  it('lets others run when its source never waits', async () => {
+    let yielded = 0
+    function* endless() {
+      for (;;) yield { id: yielded++, data: '' }
+    }
+    const { stream } = fakeStream({ replay: endless, maxReplayEvents: 10_000_000 }, '0')
+    await settled()
+    stream.destroy()
+    expect(yielded).toBeLessThan(100_000)
+  })
+
+  it('is stopped at the maximum age, and nothing live follows the hole', async () => {
+    vi.useFakeTimers()
+    try {
+      const { stream, transport } = fakeStream(
+        { maxAge: 1000, heartbeat: 0, replay: () => new Promise(() => {}) },
+        '0',
+      )
+      stream.send({ data: 'live' })
+      vi.advanceTimersByTime(2000)
+      await settled()
+      expect(stream.closeReason).toBe('expired')
+      expect(transport).toMatchObject({ isEnded: true, writes: [] })
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('is closed at the maximum age, also when its source has not yielded yet (rule 34)', async () => {
+    vi.useFakeTimers()
+    try {
+      const asked = deferred<void>()
+      let isClosed = false
+      const { stream, transport } = fakeStream(
+        {
+          maxAge: 1000,
+          heartbeat: 0,
+          async *replay() {
+            try {
+              await asked.promise
+              yield { data: 'late' }
+              yield { data: 'later' }
+            } finally {
+              isClosed = true
+            }
+          },
+        },
+        '0',
+      )
+      const end = closed(stream)
+      await settled()
+      vi.advanceTimersByTime(2000)
+      expect(stream.closeReason).toBe('expired')
+      asked.resolve()
+      await settled()
+      expect(isClosed).toBe(true)
+      expect(transport).toMatchObject({ isEnded: true, writes: [] })
+      const ended = vi.spyOn(transport, 'end')
+      transport.drain()
+      expect(ended).not.toHaveBeenCalled()
+      transport.lose()
+      expect(await end).toEqual({ reason: 'expired', error: undefined })
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+describe('a gap', () => {
+  it('is told in-band before any live event', async () => {
+    const { stream, transport } = fakeStream({ replay: () => 'gap' }, '9-unknown')
+    stream.send({ data: 'live' })
+    await settled()
+    expect(read(transport)).toEqual(['gap {"reason":"unknown"}', ' live'])
+  })
+
+  it('is what an unreadable id means, without asking the source (rule 22)', async () => {
+    const replay = vi.fn()
+    const { transport } = fakeStream({ replay }, null)
+    await settled()
+    expect(read(transport)).toEqual(['gap {"reason":"unreadable"}'])
+    expect(replay).not.toHaveBeenCalled()
+  })
+
+  it('has a name of its own choice, or none', async () => {
+    const named = fakeStream({ replay: () => 'gap', gapEvent: 'resync' }, '9')
+    const silent = fakeStream({ replay: () => 'gap', gapEvent: false }, '9')
+    await settled()
+    expect(read(named.transport)).toEqual(['resync {"reason":"unknown"}'])
+    expect(silent.transport.writes).toEqual([])
+  })
+
+  it('is told to onGap, whose snapshot goes first, in place of the event', async () => {
+    const onGap = vi.fn(async () => {
+      await nextTurn()
+      return [{ event: 'snapshot', data: 'all' }]
+    })
+    const { stream, transport } = fakeStream({ replay: () => 'gap', onGap }, '9')
+    stream.send({ data: 'live' })
+    await settled()
+    expect(onGap).toHaveBeenCalledWith({ lastEventId: '9', reason: 'unknown' }, stream)
+    expect(read(transport)).toEqual(['snapshot all', ' live'])
+  })
+
+  it('sends a snapshot whole, however many events a replay may have', async () => {
+    const { stream, transport } = fakeStream(
+      { replay: () => 'gap', onGap: () => log, maxReplayEvents: 2 },
+      '9',
+    )
+    await settled()
+    expect(read(transport)).toHaveLength(log.length)
+    expect(stream.closed).toBe(false)
+  })
+
+  it('is told in-band too when onGap only takes note of it', async () => {
+    const { transport } = fakeStream({ replay: () => 'gap', onGap: () => {} }, '9')
+    await settled()
+    expect(read(transport)).toEqual(['gap {"reason":"unknown"}'])
+  })
+
+  it('ends the stream when onGap fails', async () => {
+    const onGap = () => Promise.reject(new Error('snapshot'))
+    const { stream, transport } = fakeStream({ replay: () => 'gap', onGap }, '9')
+    await settled()
+    expect(stream.closeReason).toBe('replay')
+    expect(transport.isEnded).toBe(true)
+  })
+})
