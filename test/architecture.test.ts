@@ -7,35 +7,41 @@ import { expect, test } from 'vitest'
 const root = join(import.meta.dirname, '..')
 
 /**
- * Imports run one way: a file loads files of its own layer and of those before it. A new file gets its place here.
- * Type-only imports are free, because nothing of them is left at run time.
+ * The wings of `src` and what each may import, type imports included. A file may always import its own folder. An entry
+ * that ends in `.ts` is a single file; `stores/*` is the files of `stores` itself. A wing may import packages only where
+ * its row names them.
  */
-const LAYERS: ReadonlyArray<readonly [layer: string, files: RegExp]> = [
-  [
-    'vocabulary',
-    /^(event|errors|connection-owner|check-options|ring|waiters|close-reason|diagnostics|clock|deadlines|turn|transports\/transport|logs\/event-log|formats\/format)\.ts$/,
+const WINGS: Readonly<Record<string, readonly string[]>> = {
+  root: [],
+  scheduler: ['root'],
+  event: ['root'],
+  formats: ['root', 'event'],
+  transports: ['root', 'event'],
+  stream: ['root', 'scheduler', 'event', 'formats', 'transports/transport.ts'],
+  lifecycle: ['root', 'scheduler', 'stream'],
+  stores: ['root', 'scheduler', 'event', 'formats'],
+  'stores/memory': ['root', 'scheduler', 'event', 'formats', 'stores/*'],
+  'stores/broker': ['root', 'scheduler', 'event', 'formats', 'stores/*'],
+  'stores/redis': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', 'stores/memory'],
+  'stores/nats': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', '@nats-io/jetstream'],
+  hub: ['root', 'scheduler', 'event', 'formats', 'stream', 'lifecycle', 'stores/*', 'stores/memory'],
+  http: ['root', 'scheduler', 'event', 'formats', 'transports', 'stream', 'lifecycle', 'negotiator', 'vary'],
+  adapters: ['root', 'scheduler', 'event', 'stream', 'lifecycle', 'http', 'express', 'koa', 'next', 'vary'],
+  'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify', 'vary'],
+  testing: ['root', 'scheduler', 'testing/targets'],
+  'testing/targets': ['root'],
+  'index.ts': [
+    'root',
+    'event',
+    'formats',
+    'stream',
+    'lifecycle',
+    'stores',
+    'stores/memory',
+    'hub',
+    'http',
+    'transports',
   ],
-  ['encoding', /^(encode|frame|frame-queue|backlog|pace|source|options|negotiate)\.ts$/],
-  ['stream', /^(connection|gap|replay|stream)\.ts$/],
-  ['remote logs', /^remote\/([\w-]+\/)?[\w-]+\.ts$/],
-  ['logs and formats', /^(logs|formats)\/([\w-]+\/)?[\w-]+\.ts$/],
-  ['channels', /^(audience|channel|filter|first-after|hub|subscription|handler)\.ts$/],
-  ['ways out', /^transports\/[\w-]+\.ts$/],
-  ['ways in', /^(answer-request|check-re\w+|create-[\w-]+|refuse)\.ts$/],
-  [
-    'doors',
-    /^(index|redis|nats|adapters\/([\w-]+\/)?[\w-]+|doctor\/[\w-]+|client\/[\w-]+|testing\/[\w-]+)\.ts$/,
-  ],
-]
-
-/**
- * A seam is a folder with its interface; the other files in it are implementations. One that is large has its parts in
- * a folder of its own name.
- */
-const SEAMS: Readonly<Record<string, string>> = {
-  transports: 'transports/transport.ts',
-  logs: 'logs/event-log.ts',
-  formats: 'formats/format.ts',
 }
 
 interface Import {
@@ -55,37 +61,23 @@ const modules = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf
 
 const loads = new Map(modules.map((module) => [module.name, filesLoadedBy(module)]))
 
-test('every file of src has a place in the layers', () => {
-  expect(modules.map(({ name }) => name).filter((name) => layerOf(name) === -1)).toEqual([])
+test('every folder of src is a wing', () => {
+  expect(modules.map(({ name }) => wingOf(name)).filter((wing) => !(wing in WINGS))).toEqual([])
 })
 
-test('a file loads only files of its own layer and of those before it', () => {
-  const offences = edges().filter(([from, to]) => layerOf(to) > layerOf(from))
-  expect(offences).toEqual([])
-})
-
-test('an implementation of a seam loads its parts, its interface and the vocabulary, and no other implementation', () => {
-  // What logs of brokers have in common, and what a broker's logs share.
-  const isCommon = (name: string) => name.startsWith('remote/')
-  const isOwn = (from: string, to: string) => implementationOf(from) === implementationOf(to)
-  const offences = edges().filter(
-    ([from, to]) => implementationOf(from) && layerOf(to) > 0 && !isOwn(from, to) && !isCommon(to),
+test('a file imports only what its wing may import', () => {
+  const offences = modules.flatMap(({ name, imports }) =>
+    imports.filter((each) => !mayImport(name, each)).map(({ specifier }) => `${name} imports ${specifier}`),
   )
   expect(offences).toEqual([])
 })
 
-test('the parts of an implementation are loaded by it alone', () => {
-  const isPart = (name: string) => implementationOf(name) === dirname(name)
-  const offences = edges().filter(([from, to]) => isPart(to) && implementationOf(from) !== dirname(to))
-  expect(offences).toEqual([])
-})
-
-test('of the logs a hub loads the default one, and nothing else loads any', () => {
-  const isLog = (name: string) => implementationOf(name)?.startsWith('logs/')
-  const loaders = edges().filter(
-    ([from, to]) => isLog(to) && !isLog(from) && layerOf(from) < layerOf('index.ts'),
-  )
-  expect(loaders).toEqual([['hub.ts', 'logs/memory.ts']])
+test('an implementation of a transport imports no sibling but the one that it extends', () => {
+  const offences = modules
+    .filter(({ name }) => wingOf(name) === 'transports')
+    .flatMap(({ name, imports }) => imports.map(({ specifier }) => [name, basename(specifier)] as const))
+    .filter(([, to]) => modules.some(({ name }) => name === `transports/${to}`) && to !== 'transport.ts')
+  expect(offences).toEqual([['transports/node-socket.ts', 'node-response.ts']])
 })
 
 test('no file loads itself through others', () => {
@@ -97,26 +89,6 @@ test('index only exports', () => {
   expect(index.length).toBeGreaterThan(0)
   const others = index.flatMap(({ source }) => source.statements.filter((each) => !isReExport(each)))
   expect(others.map((each) => each.getText())).toEqual([])
-})
-
-test('index loads no adapter, no broker, no doctor and no client', () => {
-  const apart = /^(adapters|doctor|client)\/|^logs\/(redis|jetstream)/
-  expect([...reachableFrom('index.ts')].filter((name) => apart.test(name))).toEqual([])
-})
-
-test('only dependencies and builtins of Node, by their node: name, are loaded, and peers by doors of their own', () => {
-  const { dependencies, peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const allowed = (name: string) =>
-    name !== 'index.ts' && layerOf(name) === layerOf('index.ts')
-      ? { ...dependencies, ...peerDependencies }
-      : dependencies
-  const strange = modules.flatMap(({ name, imports }) =>
-    imports
-      .filter(({ specifier, isTypeOnly }) => !isTypeOnly && !specifier.startsWith('.'))
-      .filter(({ specifier }) => !isNodeBuiltin(specifier) && !(packageOf(specifier) in allowed(name)))
-      .map(({ specifier }) => `${name} loads ${specifier}`),
-  )
-  expect(strange).toEqual([])
 })
 
 test('no file is longer than 250 lines', () => {
@@ -169,19 +141,30 @@ function filesLoadedBy({ name, imports }: Module): string[] {
     .map(({ specifier }) => join(dirname(name), specifier))
 }
 
-function edges(): Array<readonly [from: string, to: string]> {
-  return [...loads].flatMap(([from, targets]) => targets.map((to) => [from, to] as const))
+/** The folder of a file; a file of the root is `root`, but `index.ts` is its own wing. */
+function wingOf(name: string): string {
+  const folder = dirname(name)
+  if (folder !== '.') return folder
+  return name === 'index.ts' ? name : 'root'
 }
 
-function layerOf(name: string): number {
-  return LAYERS.findIndex(([, files]) => files.test(name))
+function mayImport(from: string, { specifier, isTypeOnly }: Import): boolean {
+  const allowed = WINGS[wingOf(from)] ?? []
+  if (isNodeBuiltin(specifier)) return true
+  // A framework is an optional peer: only its types may be imported.
+  if (!specifier.startsWith('.'))
+    return allowed.includes(packageOf(specifier)) && (isTypeOnly || isLoadable(packageOf(specifier)))
+  const to = join(dirname(from), specifier)
+  const wing = wingOf(to)
+  return (
+    wing === wingOf(from) || allowed.includes(wing) || allowed.includes(to) || allowed.includes(`${wing}/*`)
+  )
 }
 
-/** Without the ending: `logs/memory` is of `logs/memory.ts` and of what lies in `logs/memory`. */
-function implementationOf(name: string): string | undefined {
-  const [seam = '', implementation] = name.replace(/\.ts$/, '').split('/')
-  const contract = SEAMS[seam]
-  return contract === undefined || contract === name ? undefined : `${seam}/${implementation}`
+/** Whether a package is loaded at run time: a dependency, or the client that `spillway/nats` is made for. */
+function isLoadable(name: string): boolean {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  return name in dependencies || name === '@nats-io/jetstream'
 }
 
 function reachableFrom(name: string, seen = new Set<string>()): Set<string> {

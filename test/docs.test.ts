@@ -6,13 +6,13 @@ import { setImmediate as turn } from 'node:timers/promises'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import * as channels from '../src/diagnostics.ts'
+import { resolveOptions, type SseStreamOptions } from '../src/http/options.ts'
 import { Hub } from '../src/hub/hub.ts'
+import { RemoteLog } from '../src/stores/broker/broker-store.ts'
+import type { Engine, EngineOwner } from '../src/stores/broker/driver.ts'
 import type { EventLog } from '../src/stores/event-store.ts'
 import { MemoryLog } from '../src/stores/memory/memory-store.ts'
-import type { Position } from '../src/http/accept.ts'
-import { resolveOptions, type SseStreamOptions } from '../src/stream/options.ts'
-import type { Engine, EngineOwner } from '../src/stores/broker/driver.ts'
-import { RemoteLog } from '../src/stores/broker/broker-store.ts'
+import type { ResumePoint } from '../src/stream/resume-point.ts'
 import { SseStream } from '../src/stream/stream.ts'
 import type { Transport, TransportOwner } from '../src/transports/transport.ts'
 import { logContract } from './stores/contract.ts'
@@ -474,7 +474,7 @@ class NarrowWay implements Transport {
   destroy(): void {}
 }
 
-function streamThrough(way: Transport, options: SseStreamOptions, position: Position = 'new'): SseStream {
+function streamThrough(way: Transport, options: SseStreamOptions, position: ResumePoint = 'new'): SseStream {
   return SseStream._open(way, resolveOptions(options), position)
 }
 

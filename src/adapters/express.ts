@@ -1,8 +1,8 @@
 import type { Request, RequestHandler, Response } from 'express'
-import { answerRequest } from '../http/answer-request.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
+import { answerRequest } from '../http/answer-request.ts'
 import { checkHandler, type SseHandler } from '../http/handler.ts'
-import { resolveOptions, type SseStreamOptions } from '../stream/options.ts'
+import { resolveOptions, type SseStreamOptions } from '../http/options.ts'
 
 /**
  * A handler of Express 4 or 5 that answers with an event stream:

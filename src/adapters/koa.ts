@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
-import { type AnswerHooks, answerRequest } from '../http/answer-request.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
+import { type AnswerHooks, answerRequest } from '../http/answer-request.ts'
 import { checkHandler, type SseHandler } from '../http/handler.ts'
-import { resolveOptions, type Settings, type SseStreamOptions } from '../stream/options.ts'
 import { streamHeaders } from '../http/head.ts'
+import { resolveOptions, type Settings, type SseStreamOptions } from '../http/options.ts'
 
 /**
  * A middleware of Koa 2 or 3 that answers with an event stream:

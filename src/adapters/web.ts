@@ -1,8 +1,8 @@
 import { isFunction } from '../check-options.ts'
-import { openResponse } from '../http/create-sse-response.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
+import { openResponse } from '../http/create-sse-response.ts'
 import { checkHandler, runHandler, type SseHandler } from '../http/handler.ts'
-import { resolveOptions, type SseStreamOptions, STREAM_CHECKS } from '../stream/options.ts'
+import { resolveOptions, SSE_CHECKS, type SseStreamOptions } from '../http/options.ts'
 import { turnEnd } from '../scheduler/turn.ts'
 
 export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStreamOptions<Events> {
@@ -10,7 +10,7 @@ export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStre
   onError?: ((error: unknown) => unknown) | undefined
 }
 
-const CHECKS = { ...STREAM_CHECKS, onError: isFunction }
+const CHECKS = { ...SSE_CHECKS, onError: isFunction }
 
 /**
  * A handler of any server that answers a web `Request` with a `Response`: Bun, Deno, Hono, SvelteKit, React Router,

@@ -1,6 +1,3 @@
-import { encode, encodeComment, type Serialize } from '../formats/event-stream.ts'
-import type { SseEvent } from './event.ts'
-
 const CRLF = Buffer.from('\r\n')
 
 /**
@@ -50,16 +47,4 @@ export class Frame {
     this.#payload ??= this.chunk.subarray(-CRLF.length - this.size, -CRLF.length)
     return this.#payload
   }
-}
-
-/** Throws `SseError` for an event that cannot be encoded. */
-export function eventFrame(event: SseEvent, serialize: Serialize, isConflated = false): Frame {
-  const text = encode(event, serialize)
-  // A checkpoint is the newest value of nothing, unless it says so.
-  const key = event.key ?? (event.data === undefined ? undefined : event.event || 'message')
-  return Frame.of(text, 1, key, isConflated)
-}
-
-export function commentFrame(text: string): Frame {
-  return Frame.of(encodeComment(text), 0)
 }

@@ -1,5 +1,6 @@
 import { describe, SseError } from '../errors.ts'
 import type { SseEvent } from '../event/event.ts'
+import { Frame } from '../event/frame.ts'
 
 /** Turns data that is not a string into one. Default: `JSON.stringify`. */
 export type Serialize = (data: unknown) => string | undefined
@@ -104,4 +105,19 @@ export function serialized(data: unknown, serialize: Serialize): string {
     'ERR_SSE_DATA',
     `data must serialise to a string; ${describe(data)} became ${describe(text)}.`,
   )
+}
+
+// One line: a comment with a blank line after it is an empty message to some clients.
+export const HEARTBEAT = Frame.of(':\n', 0)
+
+/** Throws `SseError` for an event that cannot be encoded. */
+export function eventFrame(event: SseEvent, serialize: Serialize, isConflated = false): Frame {
+  const text = encode(event, serialize)
+  // A checkpoint is the newest value of nothing, unless it says so.
+  const key = event.key ?? (event.data === undefined ? undefined : event.event || 'message')
+  return Frame.of(text, 1, key, isConflated)
+}
+
+export function commentFrame(text: string): Frame {
+  return Frame.of(encodeComment(text), 0)
 }

@@ -1,14 +1,16 @@
 import vary from 'vary'
+import { flushAfterTurn } from '../scheduler/turn.ts'
+import { SseStream } from '../stream/stream.ts'
+import { LateTransport } from '../transports/deferred.ts'
+import type { NodeResponse } from '../transports/node-response.ts'
+import { nodeTransport } from '../transports/node-socket.ts'
+import { acceptsEventStream } from './accept.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isGone } from './check-response.ts'
 import { runHandler, type SseHandler } from './handler.ts'
-import { acceptsEventStream, type NodeRequest, positionOf } from './accept.ts'
-import type { Settings } from '../stream/options.ts'
-import { SseStream } from '../stream/stream.ts'
 import { sendHead } from './head.ts'
-import { LateTransport } from '../transports/deferred.ts'
-import { type NodeResponse, nodeTransport } from '../transports/node-response.ts'
-import { flushAfterTurn } from '../scheduler/turn.ts'
+import { type NodeRequest, positionOf } from './last-event-id.ts'
+import type { Settings } from './options.ts'
 
 /** What a framework has to do with an answer whose head leaves later than its handler is called. */
 export interface AnswerHooks {

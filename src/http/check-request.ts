@@ -1,5 +1,5 @@
 import { describe, SseError } from '../errors.ts'
-import type { NodeRequest } from './accept.ts'
+import type { NodeRequest } from './last-event-id.ts'
 
 /** Throws `SseError` `ERR_SSE_REQUEST` for what is no request of Node. */
 export function checkRequest(request: NodeRequest): void {

@@ -1,11 +1,12 @@
-import { checkWebRequest } from './check-request.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
-import { checkHandler, runHandler, type SseHandler } from './handler.ts'
-import { acceptsEventStream, webPositionOf } from './accept.ts'
-import { resolveOptions, type Settings, type SseStreamOptions } from '../stream/options.ts'
 import { SseStream } from '../stream/stream.ts'
-import { NOT_ACCEPTABLE, opening, webHeaders } from './head.ts'
 import { WebTransport } from '../transports/web-body.ts'
+import { acceptsEventStream } from './accept.ts'
+import { checkWebRequest } from './check-request.ts'
+import { checkHandler, runHandler, type SseHandler } from './handler.ts'
+import { NOT_ACCEPTABLE, opening, webHeaders } from './head.ts'
+import { webPositionOf } from './last-event-id.ts'
+import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
 
 /**
  * Answers a web `Request` with a `Response` whose body is an event stream, and calls the handler with the stream and the

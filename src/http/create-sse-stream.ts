@@ -1,12 +1,14 @@
+import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { CloseReason } from '../stream/close-reason.ts'
+import { SseStream } from '../stream/stream.ts'
+import type { NodeResponse } from '../transports/node-response.ts'
+import { nodeTransport } from '../transports/node-socket.ts'
+import { acceptsEventStream } from './accept.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isGone } from './check-response.ts'
-import type { CloseReason } from '../stream/close-reason.ts'
-import type { AnyEvents, EventMap } from '../event/event.ts'
-import { acceptsEventStream, type NodeRequest, positionOf } from './accept.ts'
-import { resolveOptions, type SseStreamOptions } from '../stream/options.ts'
-import { SseStream } from '../stream/stream.ts'
 import { sendHead, sendNotAcceptable } from './head.ts'
-import { type NodeResponse, nodeTransport } from '../transports/node-response.ts'
+import { type NodeRequest, positionOf } from './last-event-id.ts'
+import { resolveOptions, type SseStreamOptions } from './options.ts'
 
 /**
  * Answers a request of `node:http` or `node:http2` with an event stream. The head and a first byte leave at once.

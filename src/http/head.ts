@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import vary from 'vary'
 import { spread } from '../scheduler/jitter.ts'
-import type { Settings } from '../stream/options.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
+import type { Settings } from './options.ts'
 
 /**
  * Sends the head and the first bytes of the body at once: several proxies hold a head that has no body yet, and a

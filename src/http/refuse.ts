@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http'
 import { isWhole, MAX_TIME } from '../check-options.ts'
-import { checkResponse } from './check-response.ts'
 import { SseError } from '../errors.ts'
-import { dropLength, endWith, opening, streamHeaders } from './head.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
+import { checkResponse } from './check-response.ts'
+import { dropLength, endWith, opening, streamHeaders } from './head.ts'
 
 /** How a client is sent away. */
 export type Refusal =

@@ -1,7 +1,7 @@
-import { MAX_WRITE } from '../stream/backlog.ts'
 import type { Frame } from '../event/frame.ts'
-import type { LogEntry } from '../stores/event-store.ts'
 import { type Holder, holdForTurn, settleTurn } from '../scheduler/turn.ts'
+import type { LogEntry } from '../stores/event-store.ts'
+import { MAX_WRITE } from '../stream/backlog.ts'
 
 /** What was published on one channel, one after the other: no more than goes into one write. */
 export interface Run {

@@ -1,6 +1,6 @@
 import type { AnyEvents, DataEvent, EventMap, SseEvent } from '../event/event.ts'
-import type { Hub } from './hub.ts'
 import type { SseStream } from '../stream/stream.ts'
+import type { Hub } from './hub.ts'
 import type { SubscribeOptions } from './subscription.ts'
 
 type WithoutId<Event> = Event extends unknown ? Omit<Event, 'id'> & { id?: undefined } : never

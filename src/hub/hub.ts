@@ -1,24 +1,21 @@
-import { Audience } from './broadcaster.ts'
-import { Channel, type ChannelOptions, type PublishOptions } from './channel.ts'
-import {
-  between,
-  checkOptions,
-  isBoolean,
-  isFunction,
-  isString,
-  MAX_TIME,
-  withDefaults,
-} from '../check-options.ts'
-import { spread } from '../scheduler/jitter.ts'
-import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
+import { checkOptions, isBoolean, isFunction, isString, withDefaults } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
-import { eventFrame } from '../event/frame.ts'
+import { checkEvent, eventFrame, type Serialize, serialized } from '../formats/event-stream.ts'
+import {
+  closeGracefully,
+  SHUTDOWN_CHECKS,
+  SHUTDOWN_DEFAULTS,
+  type ShutdownOptions,
+  type ShutdownSettings,
+} from '../lifecycle/graceful-close.ts'
 import type { AppendOptions, EventLog, LogEntry, LogState } from '../stores/event-store.ts'
 import { MemoryLog } from '../stores/memory/memory-store.ts'
-import type { Position } from '../http/accept.ts'
 import { checkGapEvent } from '../stream/options.ts'
+import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
+import { Audience } from './broadcaster.ts'
+import { Channel, type ChannelOptions, type PublishOptions } from './channel.ts'
 import { type SubscribeOptions, Subscription } from './subscription.ts'
 
 export interface HubOptions {
@@ -30,13 +27,6 @@ export interface HubOptions {
   gapEvent?: string | false | undefined
 }
 
-export interface ShutdownOptions {
-  /** How long clients have to take what waits for them, in ms. Default 5 000. */
-  graceMs?: number | undefined
-  /** When they come back: between this and twice this, in ms. Default 2 000. */
-  retry?: number | undefined
-}
-
 const CHECKS = {
   log: checkLog,
   serialize: isFunction,
@@ -45,9 +35,6 @@ const CHECKS = {
 const CHANNEL_CHECKS = { conflate: isBoolean }
 const PUBLISH_CHECKS = { idempotencyKey: isString }
 const SUBSCRIBE_CHECKS = { onGap: isFunction, filter: isFunction }
-const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
-
-const DEFAULT_RETRY = 2_000
 
 /** One ordered log of events, the channels named in it, and the streams that follow them. */
 export class Hub {
@@ -60,10 +47,8 @@ export class Hub {
   readonly #serialize: Serialize
   readonly #subscriptions = new Map<SseStream, Subscription>()
   // Where streams go on that left the hub and are still open.
-  readonly #goesOnFrom = new WeakMap<SseStream, Position>()
-  #retry = DEFAULT_RETRY
-  #isShutDown = false
-  #graceMs = 0
+  readonly #goesOnFrom = new WeakMap<SseStream, ResumePoint>()
+  #shutdown: ShutdownSettings | undefined
   #closed: Promise<void> | undefined
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
@@ -101,7 +86,8 @@ export class Hub {
     }
     checkNames(channels)
     checkOptions(options, SUBSCRIBE_CHECKS)
-    if (this.#isShutDown) this.#refuse(stream)
+    // A client of the time after has the same time to take its reconnection time.
+    if (this.#shutdown) void closeGracefully(stream, this.#shutdown)
     if (stream.closed) return () => {}
     const subscription =
       this.#subscriptions.get(stream) ?? new Subscription(stream, this, this.#position(stream))
@@ -130,18 +116,9 @@ export class Hub {
    */
   async shutdown(options: ShutdownOptions = {}): Promise<void> {
     checkOptions(options, SHUTDOWN_CHECKS)
-    const { graceMs, retry } = withDefaults(options, { graceMs: 5_000, retry: DEFAULT_RETRY })
-    this.#isShutDown = true
-    this.#retry = retry
-    this.#graceMs = graceMs
-    const streams = [...this.#subscriptions.keys()]
-    const over = streams.map((stream) => new Promise((resolve) => stream.once('close', resolve)))
-    for (const stream of streams) sendAway(stream, retry)
-    const cut = setTimeout(() => {
-      for (const stream of streams) stream.destroy()
-    }, graceMs)
-    await Promise.all(over)
-    clearTimeout(cut)
+    const settings = withDefaults(options, SHUTDOWN_DEFAULTS)
+    this.#shutdown = settings
+    await Promise.all([...this.#subscriptions.keys()].map((stream) => closeGracefully(stream, settings)))
     this.#closed ??= this._log.close()
     await this.#closed
   }
@@ -155,7 +132,7 @@ export class Hub {
   ): Promise<string> {
     checkPublished(event)
     checkOptions(options, PUBLISH_CHECKS)
-    if (this.#isShutDown)
+    if (this.#shutdown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: nothing more is published.')
     // What is published while an entry is told, by a filter say, comes after it for everybody.
     while (this._audience.isDisturbed) await null
@@ -174,25 +151,14 @@ export class Hub {
   }
 
   /** @internal */
-  _ended({ stream }: Subscription, goesOnFrom: Position): void {
+  _ended({ stream }: Subscription, goesOnFrom: ResumePoint): void {
     this.#subscriptions.delete(stream)
     if (!stream.closed) this.#goesOnFrom.set(stream, goesOnFrom)
   }
 
-  #position(stream: SseStream): Position {
+  #position(stream: SseStream): ResumePoint {
     return this.#goesOnFrom.get(stream) ?? stream._resumesFrom
   }
-
-  // Who comes during the grace or after it has the same time.
-  #refuse(stream: SseStream): void {
-    sendAway(stream, this.#retry)
-    const cut = setTimeout(() => stream.destroy(), this.#graceMs)
-    stream.once('close', () => clearTimeout(cut))
-  }
-}
-
-function sendAway(stream: SseStream, retry: number): void {
-  stream.close({ retry: retry > 0 ? spread(retry) : undefined })
 }
 
 function checkLog(log: unknown): string | undefined {

@@ -1,14 +1,14 @@
-import type { Audience, Listener, Run } from './broadcaster.ts'
-import { clock } from '../scheduler/clock.ts'
 import { replayChannel } from '../diagnostics.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
+import { closeSource, type Source } from '../event/source.ts'
+import { clock } from '../scheduler/clock.ts'
+import type { EventLog, LogEntry, Page } from '../stores/event-store.ts'
+import { type Gap, type OnGap, sendSnapshots } from '../stream/gap.ts'
+import type { ResumePoint } from '../stream/resume-point.ts'
+import type { SseStream } from '../stream/stream.ts'
+import type { Audience, Listener, Run } from './broadcaster.ts'
 import { ask, type Filter } from './filter.ts'
 import { firstAfter } from './first-after.ts'
-import { type Gap, type OnGap, sendSnapshots } from '../stream/gap.ts'
-import type { EventLog, LogEntry, Page } from '../stores/event-store.ts'
-import type { Position } from '../http/accept.ts'
-import { closeSource, type Source } from '../event/source.ts'
-import type { SseStream } from '../stream/stream.ts'
 
 export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
   /** Called when events were lost for the client. What it returns is sent first, in place of the gap event. */
@@ -25,7 +25,7 @@ export interface SubscriptionOwner {
   /** @internal */
   readonly _audience: Audience
   /** @internal Is told where another subscription of the stream goes on. */
-  _ended(subscription: Subscription, goesOnFrom: Position): void
+  _ended(subscription: Subscription, goesOnFrom: ResumePoint): void
 }
 
 // So many entries are read from the log at a time.
@@ -38,7 +38,7 @@ const PAGE = 500
 export class Subscription implements Listener {
   readonly stream: SseStream
   readonly #owner: SubscriptionOwner
-  readonly #from: Position
+  readonly #from: ResumePoint
   readonly #followed = new Map<string, SubscribeOptions>()
   // Up to where the client has been served, while it is not live.
   #place: string
@@ -54,7 +54,7 @@ export class Subscription implements Listener {
   #hasFilter = false
   #replayed = 0
 
-  constructor(stream: SseStream, owner: SubscriptionOwner, from: Position) {
+  constructor(stream: SseStream, owner: SubscriptionOwner, from: ResumePoint) {
     this.stream = stream
     this.#owner = owner
     this.#from = from
@@ -103,7 +103,7 @@ export class Subscription implements Listener {
     else for (const entry of entries) if (this.#passes(entry)) this.stream._deliver([entry.frame], false)
   }
 
-  get #goesOnFrom(): Position {
+  get #goesOnFrom(): ResumePoint {
     if (this.#state === 'live') return 'new'
     const isUntold = this.#state === 'new' || (this.#from === 'unreadable' && this.#jumpsTo !== undefined)
     return isUntold ? this.#from : { id: this.#place }

@@ -1,17 +1,26 @@
-import { Backlog } from './backlog.ts'
-import { clock, type Sleeper } from '../scheduler/clock.ts'
-import type { CloseReason } from './close-reason.ts'
-import type { ConnectionOwner } from './connection-owner.ts'
-import { expiry, NEVER, nextBeat } from '../scheduler/jitter.ts'
-import { Frame } from '../event/frame.ts'
-import type { Settings } from './options.ts'
-import { AHEAD } from '../event/source.ts'
-import type { Transport, TransportOwner } from '../transports/transport.ts'
-import { type Flushable, flushAfterTurn } from '../scheduler/turn.ts'
 import { Waiters } from '../condition.ts'
+import type { Frame } from '../event/frame.ts'
+import { AHEAD } from '../event/source.ts'
+import { HEARTBEAT } from '../formats/event-stream.ts'
+import { clock, type Sleeper } from '../scheduler/clock.ts'
+import { expiry, NEVER, nextBeat } from '../scheduler/jitter.ts'
+import { type Flushable, flushAfterTurn } from '../scheduler/turn.ts'
+import type { Transport, TransportOwner } from '../transports/transport.ts'
+import { Backlog } from './backlog.ts'
+import type { CloseReason } from './close-reason.ts'
+import type { StreamSettings } from './options.ts'
 
-// One line: a comment with a blank line after it is an empty message to some clients.
-const HEARTBEAT = Frame.of(':\n', 0)
+/** What a connection tells its stream. */
+export interface ConnectionOwner {
+  /** @internal All that waited has left, after the client had been behind for `lag` ms. */
+  _caughtUp(lag: number): void
+  /** @internal A backlog at its bound dropped so many events, or may drop none: `OVERFLOW`. */
+  _overflowed(dropped: number): void
+  /** @internal The connection has reached its maximum age. */
+  _expired(): void
+  /** @internal Nothing can be written any more. Said once. */
+  _over(reason: CloseReason, error?: unknown): void
+}
 
 /** The way to one client: what waits for it, whether its kernel takes more, and its deadlines. */
 export class Connection implements TransportOwner, Sleeper, Flushable {
@@ -19,7 +28,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   sentEvents = 0
   sentBytes = 0
   #transport: Transport
-  readonly #settings: Settings
+  readonly #settings: StreamSettings
   readonly #owner: ConnectionOwner
   readonly #phase: number
   readonly #expiresAt: number
@@ -35,7 +44,7 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   #bed = 0
   #waiters: Waiters | undefined
 
-  constructor(transport: Transport, settings: Settings, owner: ConnectionOwner) {
+  constructor(transport: Transport, settings: StreamSettings, owner: ConnectionOwner) {
     this.#transport = transport
     this.#settings = settings
     this.#owner = owner

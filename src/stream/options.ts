@@ -1,30 +1,13 @@
-import type { BacklogLimits, Overflow } from './backlog.ts'
-import {
-  between,
-  type Check,
-  checkOptions,
-  isFunction,
-  isPlain,
-  MAX_TIME,
-  oneOf,
-  optionsOf,
-  withDefaults,
-} from '../check-options.ts'
-import type { Serialize } from '../formats/event-stream.ts'
-import { describe } from '../errors.ts'
+import { between, type Check, isFunction, MAX_TIME, oneOf, optionsOf } from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { Serialize } from '../formats/event-stream.ts'
+import type { BacklogLimits, Overflow } from './backlog.ts'
 import type { OnGap } from './gap.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { Replay } from './replay.ts'
 
-export type HeaderValue = string | number | string[]
-
 /** Times are milliseconds; 0 turns a time off. */
-export interface SseStreamOptions<Events extends EventMap = AnyEvents> {
-  /** Status of the head. Default 200: an `EventSource` gives up for good on any other. */
-  status?: number | undefined
-  /** Headers to add; they win over the library's own. An array sends a header several times. */
-  headers?: Readonly<Record<string, HeaderValue>> | undefined
+export interface StreamOptions<Events extends EventMap = AnyEvents> {
   /**
    * How long a client waits before it reconnects. Each client is told a time between this and twice this, so that
    * thousands do not return at the same instant. Default 2 000.
@@ -63,9 +46,7 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> {
 }
 
 /** Options with every default filled in. */
-export interface Settings extends BacklogLimits {
-  readonly status: number
-  readonly headers: Readonly<Record<string, HeaderValue>>
+export interface StreamSettings extends BacklogLimits {
   readonly retry: number
   readonly heartbeat: number
   readonly stallTimeout: number
@@ -79,9 +60,7 @@ export interface Settings extends BacklogLimits {
   readonly gapEvent: string | false
 }
 
-const DEFAULTS: Settings = Object.freeze({
-  status: 200,
-  headers: Object.freeze({}),
+export const STREAM_DEFAULTS: StreamSettings = Object.freeze({
   retry: 2_000,
   heartbeat: 15_000,
   maxBufferedBytes: 1024 * 1024,
@@ -98,9 +77,7 @@ const DEFAULTS: Settings = Object.freeze({
   gapEvent: 'gap',
 })
 
-export const STREAM_CHECKS: Readonly<Record<keyof Settings, Check>> = {
-  status: checkStatus,
-  headers: checkHeaders,
+export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
   retry: between(0, MAX_TIME),
   heartbeat: between(0, MAX_TIME),
   maxBufferedBytes: between(1, Number.MAX_SAFE_INTEGER),
@@ -115,23 +92,6 @@ export const STREAM_CHECKS: Readonly<Record<keyof Settings, Check>> = {
   maxReplayEvents: between(1, Number.MAX_SAFE_INTEGER),
   onGap: isFunction,
   gapEvent: checkGapEvent,
-}
-
-/** Checks options, and fills in the defaults. Throws `SseError` `ERR_SSE_OPTION`. */
-export function resolveOptions(
-  options: object | undefined,
-  checks: Readonly<Record<string, Check>> = STREAM_CHECKS,
-): Settings {
-  if (options === undefined) return DEFAULTS
-  checkOptions(options, checks)
-  return withDefaults(options, DEFAULTS)
-}
-
-// RFC 9110 15.3.5, 15.3.6, 15.4.5: these have no body.
-const BODILESS = [204, 205, 304]
-
-function checkStatus(status: unknown) {
-  return BODILESS.includes(status as number) ? 'a status with a body' : between(200, 599)(status)
 }
 
 function checkRateLimit(limit: unknown) {
@@ -149,26 +109,4 @@ function checkRateLimit(limit: unknown) {
 export function checkGapEvent(value: unknown) {
   const usable = value === false || (typeof value === 'string' && /^[^\r\n\0]+$/.test(value))
   return usable ? undefined : 'an event name or false'
-}
-
-// RFC 9113 8.2.2 forbids them on HTTP/2, Node sets them on HTTP/1.1, and a stream has no length.
-const FORBIDDEN_HEADERS = ['connection', 'transfer-encoding', 'content-length']
-
-function checkHeaders(headers: unknown): string | undefined {
-  if (!isPlain(headers)) return 'a plain object of header names and values'
-  for (const [name, value] of Object.entries(headers)) {
-    if (FORBIDDEN_HEADERS.includes(name.toLowerCase()))
-      return `without ${name}: Node sets it where it belongs`
-    if (!HEADER_NAME.test(name)) return `valid HTTP headers (${describe(name)} is no name of one)`
-    if (![value].flat().every(isHeaderValue)) return `valid HTTP headers (${name} is ${describe(value)})`
-  }
-  return undefined
-}
-
-// RFC 9110 5.6.2, 5.5.
-const HEADER_NAME = /^[!#$%&'*+.^_`|~\w-]+$/
-const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
-
-function isHeaderValue(value: unknown): boolean {
-  return typeof value === 'number' || (typeof value === 'string' && HEADER_VALUE.test(value))
 }

@@ -1,14 +1,14 @@
-import { Backlog } from './backlog.ts'
-import { clock } from '../scheduler/clock.ts'
-import type { Connection } from './connection.ts'
 import { replayChannel } from '../diagnostics.ts'
 import { SseError } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
-import { eventFrame } from '../event/frame.ts'
-import { type Gap, sendSnapshots } from './gap.ts'
-import type { Position } from '../http/accept.ts'
-import type { Settings } from './options.ts'
 import { closeSource, type MaybePromise, readSource, type Source, type Stops } from '../event/source.ts'
+import { eventFrame } from '../formats/event-stream.ts'
+import { clock } from '../scheduler/clock.ts'
+import { Backlog } from './backlog.ts'
+import type { Connection } from './connection.ts'
+import { type Gap, sendSnapshots } from './gap.ts'
+import type { StreamSettings } from './options.ts'
+import type { ResumePoint } from './resume-point.ts'
 import type { SseStream } from './stream.ts'
 
 /**
@@ -29,12 +29,12 @@ export class ReplayRun {
   behind: Backlog
   readonly #stream: SseStream
   readonly #connection: Connection
-  readonly #settings: Settings
+  readonly #settings: StreamSettings
   readonly #stops: Stops = new Set()
   #events = 0
   #isStopped = false
 
-  constructor(stream: SseStream, connection: Connection, settings: Settings) {
+  constructor(stream: SseStream, connection: Connection, settings: StreamSettings) {
     this.#stream = stream
     this.#connection = connection
     this.#settings = settings
@@ -42,7 +42,7 @@ export class ReplayRun {
   }
 
   /** Resolves when all has left, with false when it was stopped before. Rejects when the source failed or was too long. */
-  async run(position: Position): Promise<boolean> {
+  async run(position: ResumePoint): Promise<boolean> {
     const startedAt = clock.now
     let isWhole = false
     let error: unknown
@@ -67,7 +67,7 @@ export class ReplayRun {
     for (const stop of this.#stops) stop()
   }
 
-  async #sendMissed(position: Position): Promise<void> {
+  async #sendMissed(position: ResumePoint): Promise<void> {
     const { replay, maxReplayEvents, onGap, gapEvent } = this.#settings
     const id = typeof position === 'object' ? position.id : undefined
     const missed = id === undefined ? 'gap' : await replay?.(id, this.#stream)

@@ -1,18 +1,19 @@
 import { EventEmitter } from 'node:events'
-import { OVERFLOW } from './backlog.ts'
-import { clock } from '../scheduler/clock.ts'
-import type { CloseReason } from './close-reason.ts'
-import { Connection } from './connection.ts'
 import { closeChannel, drainChannel, openChannel, overflowChannel } from '../diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
-import { commentFrame, eventFrame, type Frame } from '../event/frame.ts'
-import { joined } from './frame-queue.ts'
-import type { Position } from '../http/accept.ts'
-import type { Settings } from './options.ts'
-import { ReplayRun } from './replay.ts'
+import type { Frame } from '../event/frame.ts'
 import { closeSource, readSource, type Source, type Stops } from '../event/source.ts'
-import { noTransport, type Transport } from '../transports/transport.ts'
+import { commentFrame, eventFrame } from '../formats/event-stream.ts'
+import { clock } from '../scheduler/clock.ts'
 import { settleTurn } from '../scheduler/turn.ts'
+import { noTransport, type Transport } from '../transports/transport.ts'
+import { OVERFLOW } from './backlog.ts'
+import type { CloseReason } from './close-reason.ts'
+import { Connection } from './connection.ts'
+import { joined } from './frame-queue.ts'
+import type { StreamSettings } from './options.ts'
+import { ReplayRun } from './replay.ts'
+import type { ResumePoint } from './resume-point.ts'
 
 export interface SseStreamEventMap {
   /** The client had fallen behind and has caught up: all that waited has left. */
@@ -28,8 +29,8 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   /** The id after which the client wants to resume. A client's input: check it before use. */
   readonly lastEventId: string | undefined
   /** @internal Where a hub takes up this client: a stream with a replay of its own has been served from there. */
-  readonly _resumesFrom: Position
-  readonly #settings: Settings
+  readonly _resumesFrom: ResumePoint
+  readonly #settings: StreamSettings
   readonly #connection: Connection
   #replay: ReplayRun | undefined
   #stops: Stops | undefined
@@ -37,7 +38,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   #error: unknown
   #abortController: AbortController | undefined
 
-  private constructor(transport: Transport, settings: Settings, position: Position) {
+  private constructor(transport: Transport, settings: StreamSettings, position: ResumePoint) {
     super()
     this.lastEventId = typeof position === 'object' ? position.id : undefined
     this._resumesFrom = settings.replay ? 'new' : position
@@ -47,7 +48,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   }
 
   /** @internal A stream whose head has left. */
-  static _open(transport: Transport, settings: Settings, position: Position): SseStream {
+  static _open(transport: Transport, settings: StreamSettings, position: ResumePoint): SseStream {
     const stream = new SseStream(transport, settings, position)
     stream.#connection.open()
     if (settings.replay && position !== 'new') stream.#startReplay(position)
@@ -55,7 +56,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   }
 
   /** @internal A stream that is over before it began. */
-  static _closed(reason: CloseReason, settings: Settings, position: Position): SseStream {
+  static _closed(reason: CloseReason, settings: StreamSettings, position: ResumePoint): SseStream {
     const stream = new SseStream(noTransport, settings, position)
     stream.#cut(reason)
     return stream
@@ -169,7 +170,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return !this.closed
   }
 
-  async #startReplay(position: Position): Promise<void> {
+  async #startReplay(position: ResumePoint): Promise<void> {
     this.#replay = new ReplayRun(this as SseStream, this.#connection, this.#settings)
     try {
       const isWhole = await this.#replay.run(position)

@@ -1,8 +1,8 @@
 import { between, type Check, checkOptions } from '../check-options.ts'
 import { Waiters } from '../condition.ts'
-import type { Answer } from './targets/open-response.ts'
 import type { ReceivedEvent } from './event-parser.ts'
 import { Reception } from './received.ts'
+import type { Answer } from './targets/open-response.ts'
 import { inTime, isTimeout, limitTime } from './timeout.ts'
 import { WaitError } from './wait-error.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { SseStreamOptions } from '../../src/http/options.ts'
 import { Hub } from '../../src/hub/hub.ts'
-import type { SseStreamOptions } from '../../src/stream/options.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, type Get, get } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'

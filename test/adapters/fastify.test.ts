@@ -18,7 +18,7 @@ import Fastify, {
 } from 'fastify'
 import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { spillwayPlugin, sse } from '../../src/adapters/fastify/index.ts'
-import type { SseStreamOptions } from '../../src/stream/options.ts'
+import type { SseStreamOptions } from '../../src/http/options.ts'
 import { refuseSseStream } from '../../src/http/refuse.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, type Get, get, rawClient } from '../support/client.ts'

@@ -2,11 +2,11 @@ import { EventSource as EventSourcePackage } from 'eventsource'
 import type { Browser } from 'playwright-core'
 import { type EventSourceInit, EventSource as UndiciEventSource } from 'undici'
 import { afterAll, beforeAll, describe } from 'vitest'
+import { hasChromium, launchChromium } from '../support/chromium.ts'
 import { chromiumClient } from './chromium.ts'
 import { clientContract } from './contract.ts'
 import { eventSourceClient } from './event-source.ts'
 import { fetchEventSourceClient } from './fetch-event-source.ts'
-import { hasChromium, launchChromium } from '../support/chromium.ts'
 
 clientContract(eventSourceClient('the eventsource package', (url) => new EventSourcePackage(url)))
 

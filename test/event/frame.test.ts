@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { eventFrame, Frame } from '../../src/event/frame.ts'
+import { Frame } from '../../src/event/frame.ts'
+import { eventFrame } from '../../src/formats/event-stream.ts'
 
 describe('Frame', () => {
   it('carries the chunk framing of HTTP/1.1 around the payload', () => {

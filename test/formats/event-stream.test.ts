@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encode, encodeComment } from '../../src/formats/event-stream.ts'
 import type { SseEvent } from '../../src/event/event.ts'
+import { encode, encodeComment } from '../../src/formats/event-stream.ts'
 import { parseEvents } from '../support/parse.ts'
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { acceptsEventStream, type NodeRequest, positionOf } from '../../src/http/accept.ts'
+import { acceptsEventStream } from '../../src/http/accept.ts'
+import { type NodeRequest, positionOf } from '../../src/http/last-event-id.ts'
 
 describe('acceptsEventStream (rule 18)', () => {
   it.each([

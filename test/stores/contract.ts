@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { serialized } from '../../src/formats/event-stream.ts'
-import { eventFrame } from '../../src/event/frame.ts'
+import { eventFrame, serialized } from '../../src/formats/event-stream.ts'
 import type { EventLog, LogEntry, LogFollower } from '../../src/stores/event-store.ts'
 
 export interface LogTraits {

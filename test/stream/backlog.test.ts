@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { Backlog, OVERFLOW, type Overflow } from '../../src/stream/backlog.ts'
 import { Frame } from '../../src/event/frame.ts'
+import { Backlog, OVERFLOW, type Overflow } from '../../src/stream/backlog.ts'
 import { ConflatedQueue } from '../../src/stream/frame-queue.ts'
 
 const frame = (text: string, key?: string) => Frame.of(text, 1, key)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { resolveOptions } from '../../src/stream/options.ts'
+import { resolveOptions } from '../../src/http/options.ts'
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 

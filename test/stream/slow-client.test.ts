@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
-import type { SseStreamOptions } from '../../src/stream/options.ts'
+import type { SseStreamOptions } from '../../src/http/options.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { get } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'

@@ -1,7 +1,7 @@
+import { resolveOptions, type SseStreamOptions } from '../../src/http/options.ts'
 import type { Hub } from '../../src/hub/hub.ts'
-import { resolveOptions, type SseStreamOptions } from '../../src/stream/options.ts'
-import { SseStream } from '../../src/stream/stream.ts'
 import type { SubscribeOptions } from '../../src/hub/subscription.ts'
+import { SseStream } from '../../src/stream/stream.ts'
 import { FakeTransport } from './fake-transport.ts'
 
 export interface Seen {

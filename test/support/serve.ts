@@ -4,7 +4,7 @@ import https from 'node:https'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { generate } from 'selfsigned'
 import { onTestFinished } from 'vitest'
-import type { NodeRequest } from '../../src/http/accept.ts'
+import type { NodeRequest } from '../../src/http/last-event-id.ts'
 import type { NodeResponse } from '../../src/transports/node-response.ts'
 
 export type Protocol = 'http' | 'https' | 'h2' | 'h2c'

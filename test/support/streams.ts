@@ -1,5 +1,5 @@
 import { expect, onTestFinished } from 'vitest'
-import { resolveOptions, type SseStreamOptions } from '../../src/stream/options.ts'
+import { resolveOptions, type SseStreamOptions } from '../../src/http/options.ts'
 import { SseStream } from '../../src/stream/stream.ts'
 import { FakeTransport } from './fake-transport.ts'
 

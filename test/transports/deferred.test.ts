@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
-import { resolveOptions, type SseStreamOptions } from '../../src/stream/options.ts'
+import { resolveOptions, type SseStreamOptions } from '../../src/http/options.ts'
 import { SseStream } from '../../src/stream/stream.ts'
 import { LateTransport } from '../../src/transports/deferred.ts'
 import type { Transport, TransportOwner } from '../../src/transports/transport.ts'

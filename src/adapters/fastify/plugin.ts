@@ -1,12 +1,12 @@
-import { once } from 'node:events'
 import type { FastifyPluginAsync, RawServerBase } from 'fastify'
-import { between, checkOptions, MAX_TIME, withDefaults } from '../../check-options.ts'
-import { spread } from '../../scheduler/jitter.ts'
-import type { ShutdownOptions } from '../../hub/hub.ts'
+import { checkOptions, withDefaults } from '../../check-options.ts'
+import {
+  closeGracefully,
+  SHUTDOWN_CHECKS,
+  SHUTDOWN_DEFAULTS,
+  type ShutdownOptions,
+} from '../../lifecycle/graceful-close.ts'
 import type { SseStream } from '../../stream/stream.ts'
-
-const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
-const SHUTDOWN_DEFAULTS = { graceMs: 5_000, retry: 2_000 }
 
 /**
  * Ends the streams of `sse` when Fastify closes, which would wait for them otherwise: those of the instance that it is
@@ -63,12 +63,7 @@ class OpenStreams {
     await Promise.all([...this.#streams].map((stream) => this.#end(stream)))
   }
 
-  async #end(stream: SseStream): Promise<void> {
-    const { graceMs, retry } = this.#options
-    const over = once(stream, 'close')
-    stream.close({ retry: retry > 0 ? spread(retry) : undefined })
-    const cut = setTimeout(() => stream.destroy(), graceMs)
-    await over
-    clearTimeout(cut)
+  #end(stream: SseStream): Promise<void> {
+    return closeGracefully(stream, this.#options)
   }
 }

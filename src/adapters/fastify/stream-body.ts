@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply, RawServerBase, RouteGenericInterface } from 'fastify'
-import type { AnswerHooks } from '../../http/answer-request.ts'
 import { SseError } from '../../errors.ts'
+import type { AnswerHooks } from '../../http/answer-request.ts'
 
 export type AnyReply = FastifyReply<RouteGenericInterface, RawServerBase>
 

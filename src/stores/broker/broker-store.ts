@@ -1,13 +1,13 @@
+import { Waiters } from '../../condition.ts'
 import { logSkipChannel, logStateChannel } from '../../diagnostics.ts'
 import { SseError } from '../../errors.ts'
 import type { SseEvent } from '../../event/event.ts'
 import type { AppendOptions, EventLog, LogEntry, LogFollower, LogState, Page } from '../event-store.ts'
-import { Waiters } from '../../condition.ts'
+import { within } from './deadline.ts'
 import { type Engine, type EngineOwner, MARK, type StoredEntry } from './driver.ts'
 import { Recent } from './recent-entries.ts'
 import { decodeRecord, type EventRecord, encodeRecord, toEvent } from './record.ts'
 import { SharedReads } from './shared-reads.ts'
-import { within } from './deadline.ts'
 
 export interface RemoteLogSettings {
   /** How much of the log a process keeps to itself, so that clients who come back cost the broker nothing. */

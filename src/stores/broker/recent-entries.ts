@@ -1,5 +1,5 @@
-import type { LogEntry } from '../event-store.ts'
 import { Ring } from '../../ring-buffer.ts'
+import type { LogEntry } from '../event-store.ts'
 
 /** An entry, or a place at which there is nothing to tell. */
 type Kept = LogEntry | { readonly id: string; readonly frame?: undefined }

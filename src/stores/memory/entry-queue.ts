@@ -1,5 +1,5 @@
-import { clock } from '../../scheduler/clock.ts'
 import { Ring } from '../../ring-buffer.ts'
+import { clock } from '../../scheduler/clock.ts'
 
 /** Where something stands in the log. What stood there may go long before the place does. */
 export interface Place {

@@ -1,10 +1,10 @@
 import { between, checkOptions, optionsOf, withDefaults } from '../../check-options.ts'
-import { clock } from '../../scheduler/clock.ts'
 import { SseError } from '../../errors.ts'
 import type { SseEvent } from '../../event/event.ts'
+import { clock } from '../../scheduler/clock.ts'
 import type { AppendOptions, EventLog, LogEntry, LogFollower, Page } from '../event-store.ts'
-import { IdempotencyKeys } from './idempotency-keys.ts'
 import { keyIn, type Limits, type Place } from './entry-queue.ts'
+import { IdempotencyKeys } from './idempotency-keys.ts'
 import { Window } from './retention-window.ts'
 
 /** How much is kept to be read again; the limit that is reached first counts. */

@@ -1,5 +1,5 @@
-import { Evictions } from './evictions.ts'
 import { type Limits, type Place, Places } from './entry-queue.ts'
+import { Evictions } from './evictions.ts'
 
 /** What lies within the limits of the log and of each channel. The oldest is evicted first. */
 export class Window<P extends Place> {

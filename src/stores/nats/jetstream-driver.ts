@@ -1,17 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { Waiters } from '../../condition.ts'
+import { late } from '../broker/deadline.ts'
 import type { Engine, EngineOwner, StoredEntry } from '../broker/driver.ts'
 import type { NatsClient } from './client.ts'
-import { gone, isTransient, isUnserved, unusable } from './errors.ts'
-import { type Followed, Follower } from './ordered-consumer.ts'
 import { Link } from './connection-monitor.ts'
+import { gone, isTransient, isUnserved, unusable } from './errors.ts'
 import { messageIdOf } from './message-id.ts'
 import { comparePlaces, creationOf, isPlaceIn, placeOf, sequenceOf } from './message-position.ts'
-import { Publisher } from './publisher.ts'
+import { type Followed, Follower } from './ordered-consumer.ts'
 import { readAfter } from './page-reader.ts'
+import { Publisher } from './publisher.ts'
 import { ensureStream, lookUp, type StreamPlan, type StreamState } from './stream-config.ts'
 import { channelOf, subjectOf } from './subjects.ts'
-import { late } from '../broker/deadline.ts'
-import { Waiters } from '../../condition.ts'
 
 // What lies between attempts to follow again, in ms.
 const PAUSE = 50

@@ -2,8 +2,8 @@ import type { PubAck } from '@nats-io/jetstream'
 import { Ring } from '../../ring-buffer.ts'
 import { late } from '../broker/deadline.ts'
 import type { NatsClient } from './client.ts'
-import { gone, isTransient, refused } from './errors.ts'
 import type { Link } from './connection-monitor.ts'
+import { gone, isTransient, refused } from './errors.ts'
 
 // How long one attempt waits for its acknowledgement, and what lies between two of them, in ms.
 const ATTEMPT = 2_000

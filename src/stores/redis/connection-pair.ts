@@ -1,9 +1,10 @@
-import { SseError } from '../../errors.ts'
 import { Waiters } from '../../condition.ts'
+import { SseError } from '../../errors.ts'
 import { within } from '../broker/deadline.ts'
-import { openConnection, type RedisClient, type RedisConnection } from './connection.ts'
-import { gone, isFinal, unusable } from './errors.ts'
+import { openConnection } from './client.ts'
 import { Line } from './command-queue.ts'
+import type { RedisClient, RedisConnection } from './connection.ts'
+import { gone, isFinal, unusable } from './errors.ts'
 
 type Which = 'reader' | 'writer'
 

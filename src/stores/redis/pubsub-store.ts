@@ -2,12 +2,12 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { logSkipChannel, logStateChannel } from '../../diagnostics.ts'
 import { SseError } from '../../errors.ts'
 import type { SseEvent } from '../../event/event.ts'
-import { decodeRecord, type EventRecord, encodeRecord, toEvent } from '../broker/record.ts'
-import type { RedisClient } from './connection.ts'
-import { gone, isFinal } from './errors.ts'
-import { Link } from './connection-pair.ts'
 import { within } from '../broker/deadline.ts'
+import { decodeRecord, type EventRecord, encodeRecord, toEvent } from '../broker/record.ts'
 import type { AppendOptions, EventLog, LogFollower, LogState, Page } from '../event-store.ts'
+import type { RedisClient } from './connection.ts'
+import { Link } from './connection-pair.ts'
+import { gone, isFinal } from './errors.ts'
 
 export interface PubSubSettings {
   readonly channel: string

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SseError } from '../../errors.ts'
 import type { Engine, EngineOwner, StoredEntry } from '../broker/driver.ts'
-import { prefixOf, type RedisClient } from './connection.ts'
-import { failed, gone, isFinal, unusable } from './errors.ts'
-import { compareIds, isId } from './entry-id.ts'
+import { prefixOf } from './client.ts'
+import type { RedisClient } from './connection.ts'
 import { Link } from './connection-pair.ts'
+import { compareIds, isId } from './entry-id.ts'
+import { failed, gone, isFinal, unusable } from './errors.ts'
 import { RedisStream, type StreamSettings } from './stream-commands.ts'
 
 // How long a read waits for an entry, in ms. After it, the place is looked after.

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import type { Answer } from './open-response.ts'
 import { type Ask, ask, urlOf } from './http-request.ts'
+import type { Answer } from './open-response.ts'
 
 interface Held {
   clients: number

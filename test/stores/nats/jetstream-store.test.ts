@@ -5,7 +5,11 @@ import fc from 'fast-check'
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { Hub } from '../../../src/hub/hub.ts'
 import type { EventLog } from '../../../src/stores/event-store.ts'
-import { type JetStreamLogOptions, jetstreamLog, type NatsConnection } from '../../../src/stores/nats/index.ts'
+import {
+  type JetStreamLogOptions,
+  jetstreamLog,
+  type NatsConnection,
+} from '../../../src/stores/nats/index.ts'
 import { type Broker, startNats } from '../../support/brokers.ts'
 import { fakeStream, settled } from '../../support/streams.ts'
 import { logContract } from '../contract.ts'

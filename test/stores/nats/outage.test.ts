@@ -2,7 +2,11 @@ import { cpSync, rmSync } from 'node:fs'
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { Hub } from '../../../src/hub/hub.ts'
-import { type JetStreamLogOptions, jetstreamLog, type NatsConnection } from '../../../src/stores/nats/index.ts'
+import {
+  type JetStreamLogOptions,
+  jetstreamLog,
+  type NatsConnection,
+} from '../../../src/stores/nats/index.ts'
 import { type Broker, startNats } from '../../support/brokers.ts'
 import {
   eventually,

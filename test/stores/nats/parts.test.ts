@@ -1,11 +1,11 @@
 import type { JetStreamClient, PubAck } from '@nats-io/jetstream'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { JetStream } from '../../../src/stores/nats/jetstream-driver.ts'
 import type { NatsClient, NatsConnection } from '../../../src/stores/nats/client.ts'
-import { type Followed, Follower } from '../../../src/stores/nats/ordered-consumer.ts'
 import { Link } from '../../../src/stores/nats/connection-monitor.ts'
+import { JetStream } from '../../../src/stores/nats/jetstream-driver.ts'
 import { comparePlaces, isPlaceIn, placeOf, sequenceOf } from '../../../src/stores/nats/message-position.ts'
+import { type Followed, Follower } from '../../../src/stores/nats/ordered-consumer.ts'
 import { Publisher } from '../../../src/stores/nats/publisher.ts'
 import { channelOf, subjectOf } from '../../../src/stores/nats/subjects.ts'
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { isFinal, isUndone } from '../../../src/stores/redis/errors.ts'
 import { Line } from '../../../src/stores/redis/command-queue.ts'
+import { isFinal, isUndone } from '../../../src/stores/redis/errors.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())

@@ -1,0 +1,67 @@
+import { between, type Check, checkOptions, isPlain, withDefaults } from '../check-options.ts'
+import { describe } from '../errors.ts'
+import type { AnyEvents, EventMap } from '../event/event.ts'
+import { STREAM_CHECKS, STREAM_DEFAULTS, type StreamOptions, type StreamSettings } from '../stream/options.ts'
+
+export type HeaderValue = string | number | string[]
+
+/** Times are milliseconds; 0 turns a time off. */
+export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends StreamOptions<Events> {
+  /** Status of the head. Default 200: an `EventSource` gives up for good on any other. */
+  status?: number | undefined
+  /** Headers to add; they win over the library's own. An array sends a header several times. */
+  headers?: Readonly<Record<string, HeaderValue>> | undefined
+}
+
+/** Options with every default filled in. */
+export interface Settings extends StreamSettings {
+  readonly status: number
+  readonly headers: Readonly<Record<string, HeaderValue>>
+}
+
+const DEFAULTS: Settings = Object.freeze({ ...STREAM_DEFAULTS, status: 200, headers: Object.freeze({}) })
+
+export const SSE_CHECKS: Readonly<Record<keyof Settings, Check>> = {
+  ...STREAM_CHECKS,
+  status: checkStatus,
+  headers: checkHeaders,
+}
+
+/** Checks options, and fills in the defaults. Throws `SseError` `ERR_SSE_OPTION`. */
+export function resolveOptions(
+  options: object | undefined,
+  checks: Readonly<Record<string, Check>> = SSE_CHECKS,
+): Settings {
+  if (options === undefined) return DEFAULTS
+  checkOptions(options, checks)
+  return withDefaults(options, DEFAULTS)
+}
+
+// RFC 9110 15.3.5, 15.3.6, 15.4.5: these have no body.
+const BODILESS = [204, 205, 304]
+
+function checkStatus(status: unknown) {
+  return BODILESS.includes(status as number) ? 'a status with a body' : between(200, 599)(status)
+}
+
+// RFC 9113 8.2.2 forbids them on HTTP/2, Node sets them on HTTP/1.1, and a stream has no length.
+const FORBIDDEN_HEADERS = ['connection', 'transfer-encoding', 'content-length']
+
+function checkHeaders(headers: unknown): string | undefined {
+  if (!isPlain(headers)) return 'a plain object of header names and values'
+  for (const [name, value] of Object.entries(headers)) {
+    if (FORBIDDEN_HEADERS.includes(name.toLowerCase()))
+      return `without ${name}: Node sets it where it belongs`
+    if (!HEADER_NAME.test(name)) return `valid HTTP headers (${describe(name)} is no name of one)`
+    if (![value].flat().every(isHeaderValue)) return `valid HTTP headers (${name} is ${describe(value)})`
+  }
+  return undefined
+}
+
+// RFC 9110 5.6.2, 5.5.
+const HEADER_NAME = /^[!#$%&'*+.^_`|~\w-]+$/
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
+
+function isHeaderValue(value: unknown): boolean {
+  return typeof value === 'number' || (typeof value === 'string' && HEADER_VALUE.test(value))
+}

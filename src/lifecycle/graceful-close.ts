@@ -1,0 +1,32 @@
+import { between, MAX_TIME } from '../check-options.ts'
+import { spread } from '../scheduler/jitter.ts'
+import type { SseStream } from '../stream/stream.ts'
+
+/** Times are milliseconds. */
+export interface ShutdownOptions {
+  /** How long clients have to take what waits for them, in ms. Default 5 000. */
+  graceMs?: number | undefined
+  /** When they come back: between this and twice this, in ms. Default 2 000. */
+  retry?: number | undefined
+}
+
+export const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
+
+export const SHUTDOWN_DEFAULTS = { graceMs: 5_000, retry: 2_000 }
+
+export type ShutdownSettings = typeof SHUTDOWN_DEFAULTS
+
+/**
+ * Sends the queued events and a jittered reconnection time, and closes the stream. A stream that is still open after the
+ * grace period is destroyed. Resolves when the stream is closed.
+ */
+export async function closeGracefully(
+  stream: SseStream,
+  { graceMs, retry }: ShutdownSettings,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => stream.once('close', () => resolve()))
+  stream.close({ retry: retry > 0 ? spread(retry) : undefined })
+  const timer = setTimeout(() => stream.destroy(), graceMs)
+  await closed
+  clearTimeout(timer)
+}
