@@ -1,14 +1,14 @@
 import { connect } from '@nats-io/transport-node'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
-import { jetstreamLog } from 'spillway/nats'
-import { redisLog } from 'spillway/redis'
+import { jetstreamStore } from 'spillway/nats'
+import { redisStore } from 'spillway/redis'
 import { launchNats, launchRedis } from '../test/support/broker.js'
 
 // What lies between the processes: how it is started, and the log of a process on it.
 
 const publishTimeout = 30_000
-const redisOptions = { key: 'chaos', publishTimeout, maxEntries: 1_000_000 }
+const redisOptions = { key: 'chaos', publishTimeout, maxEvents: 1_000_000 }
 
 export const brokers = {
   redis: {
@@ -16,13 +16,13 @@ export const brokers = {
     openLog(port) {
       const client = createClient({ url: `redis://127.0.0.1:${port}` })
       client.on('error', () => {})
-      return redisLog(client, redisOptions)
+      return redisStore(client, redisOptions)
     },
   },
 
   ioredis: {
     launch: launchRedis,
-    openLog: (port) => redisLog(new Redis({ port: Number(port), lazyConnect: true }), redisOptions),
+    openLog: (port) => redisStore(new Redis({ port: Number(port), lazyConnect: true }), redisOptions),
   },
 
   jetstream: {
@@ -34,7 +34,7 @@ export const brokers = {
         maxReconnectAttempts: -1,
         reconnectTimeWait: 100,
       })
-      return jetstreamLog(connection, { stream: 'chaos', publishTimeout, maxEvents: 1_000_000 })
+      return jetstreamStore(connection, { stream: 'chaos', publishTimeout, maxEvents: 1_000_000 })
     },
   },
 }

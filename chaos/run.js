@@ -38,7 +38,7 @@ const ports = servers.map(({ port }) => port)
 const clients = Array.from({ length: Number(values.clients) }, (_, i) => new Client(channelsOf(i), ports))
 await Promise.all(clients.map((client) => client.connected()))
 
-const hub = new Hub({ log: await kind.openLog(broker.port) })
+const hub = new Hub({ store: await kind.openLog(broker.port) })
 const newest = new Map()
 let isOver = false
 const kills = { servers: 0, broker: 0 }
@@ -63,7 +63,7 @@ await finish()
 const report = account()
 for (const client of clients) client.end()
 await Promise.all(servers.map((server) => server.stop()))
-await hub.shutdown({ graceMs: 0 })
+await hub.shutdown({ grace: 0 })
 await broker.end()
 
 console.table(report)

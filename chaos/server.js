@@ -5,7 +5,7 @@ import { brokers } from './brokers.js'
 // One of the server processes: it follows the log, and dies without a word when it is killed.
 
 const { BROKER, BROKER_PORT, PORT } = process.env
-const hub = new Hub({ log: await brokers[BROKER].openLog(BROKER_PORT) })
+const hub = new Hub({ store: await brokers[BROKER].openLog(BROKER_PORT) })
 
 createServer((request, response) => {
   const channels = new URL(request.url ?? '/', 'http://localhost').searchParams.getAll('channel')

@@ -11,7 +11,7 @@ const hub = new Hub()
 const fastify = Fastify()
 
 // Without it, `fastify.close()` would wait for all who follow.
-await fastify.register(spillwayPlugin, { graceMs: 3_000 })
+await fastify.register(spillwayPlugin, { grace: 3_000 })
 
 fastify.get(
   '/rooms/:room',

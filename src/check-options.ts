@@ -9,12 +9,12 @@ export type Check = (value: unknown) => string | undefined
 /** Throws `SseError` `ERR_SSE_OPTION` for an option that there is not, or that is not what it must be. */
 export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>): void {
   if (options === undefined) return
-  if (!isPlain(options)) refuse(`Options are an object, not ${describe(options)}.`)
+  if (!isPlain(options)) fail(`Options are an object, not ${describe(options)}.`)
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
-    if (!check) refuse(`There is no option ${describe(name)}. There are: ${Object.keys(checks).join(', ')}.`)
-    const demand = value === undefined ? undefined : check(value)
-    if (demand) refuse(`Option ${name} must be ${demand}, not ${describe(value)}.`)
+    if (!check) fail(`There is no option ${describe(name)}. There are: ${Object.keys(checks).join(', ')}.`)
+    const expected = value === undefined ? undefined : check(value)
+    if (expected) fail(`Option ${name} must be ${expected}, not ${describe(value)}.`)
   }
 }
 
@@ -30,11 +30,11 @@ export function isPlain(value: unknown): value is object {
 }
 
 /** For an option that has options itself. `demand` says what it must be. */
-export function optionsOf(checks: Readonly<Record<string, Check>>, demand = 'an object'): Check {
-  return (value) => (isPlain(value) ? void checkOptions(value, checks) : demand)
+export function optionsOf(checks: Readonly<Record<string, Check>>, expected = 'an object'): Check {
+  return (value) => (isPlain(value) ? void checkOptions(value, checks) : expected)
 }
 
-function refuse(message: string): never {
+function fail(message: string): never {
   throw new SseError('ERR_SSE_OPTION', message)
 }
 

@@ -1,5 +1,5 @@
 /** Those who wait for a condition. Each looks again when they are notified. */
-export class Waiters {
+export class Condition {
   #resolves: Array<() => void> = []
 
   async until(isReady: () => boolean): Promise<void> {

@@ -4,7 +4,7 @@ const SMALL = 4
 const NO_SLOTS: never[] = []
 
 /** A queue in a ring: it grows by doubling and lets go of its memory when it has been emptied. */
-export class Ring<T> {
+export class RingBuffer<T> {
   length = 0
   #head = 0
   #slots: Array<T | undefined> = NO_SLOTS
@@ -27,18 +27,18 @@ export class Ring<T> {
   }
 
   /** The item at a place counted from the oldest, left where it is. */
-  at(place: number): T | undefined {
-    return place < this.length ? this.#slots[this.#slot(place)] : undefined
+  at(index: number): T | undefined {
+    return index < this.length ? this.#slots[this.#slot(index)] : undefined
   }
 
   // The number of slots is a power of two, so that a mask wraps around.
-  #slot(place: number): number {
-    return (this.#head + place) & (this.#slots.length - 1)
+  #slot(index: number): number {
+    return (this.#head + index) & (this.#slots.length - 1)
   }
 
   #resize(size: number): void {
     const slots: Array<T | undefined> = new Array(size)
-    for (let place = 0; place < this.length; place++) slots[place] = this.at(place)
+    for (let index = 0; index < this.length; index++) slots[index] = this.at(index)
     this.#slots = slots
     this.#head = 0
   }

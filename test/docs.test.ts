@@ -8,10 +8,10 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import * as channels from '../src/diagnostics.ts'
 import { resolveOptions, type SseStreamOptions } from '../src/http/options.ts'
 import { Hub } from '../src/hub/hub.ts'
-import { RemoteLog } from '../src/stores/broker/broker-store.ts'
-import type { Engine, EngineOwner } from '../src/stores/broker/driver.ts'
-import type { EventLog } from '../src/stores/event-store.ts'
-import { MemoryLog } from '../src/stores/memory/memory-store.ts'
+import { BrokerStore } from '../src/stores/broker/broker-store.ts'
+import type { BrokerDriver, DriverOwner } from '../src/stores/broker/driver.ts'
+import type { EventStore } from '../src/stores/event-store.ts'
+import { MemoryStore } from '../src/stores/memory/memory-store.ts'
 import type { ResumePoint } from '../src/stream/resume-point.ts'
 import { SseStream } from '../src/stream/stream.ts'
 import type { Transport, TransportOwner } from '../src/transports/transport.ts'
@@ -35,7 +35,7 @@ describe('docs/errors.md', () => {
   })
 
   // A broker that fails is not at hand.
-  const causable = sectionsOf('docs/errors.md').filter(({ heading }) => heading !== 'ERR_SSE_LOG')
+  const causable = sectionsOf('docs/errors.md').filter(({ heading }) => heading !== 'ERR_SSE_STORE')
 
   test.each(causable)('shows an example that causes $heading', async ({ heading, text }) => {
     const [example] = blocksOf({ name: heading, text })
@@ -95,7 +95,7 @@ describe('docs/hub.md', () => {
     ['Channel', 'channel.ts', 'ChannelOptions', () => new Hub().channel('a', UNKNOWN)],
     ['Publishing', 'channel.ts', 'PublishOptions'],
     ['Following', 'subscription.ts', 'SubscribeOptions', () => new Hub().subscribe(stream, ['a'], UNKNOWN)],
-    ['The memory log', 'logs/memory.ts', 'MemoryLogOptions', () => new MemoryLog(UNKNOWN)],
+    ['The memory log', 'logs/memory.ts', 'MemoryLogOptions', () => new MemoryStore(UNKNOWN)],
     ['Shutdown', 'hub.ts', 'ShutdownOptions', () => new Hub().shutdown(UNKNOWN)],
   ]
   const tableOf = (heading: string) =>
@@ -380,18 +380,18 @@ function asScript(code: string): string {
 
 /** How many of some events the memory log keeps. */
 async function keptOf(count: number, size: number): Promise<number> {
-  const log = new MemoryLog()
-  const hub = new Hub({ log })
+  const log = new MemoryStore()
+  const hub = new Hub({ store: log })
   const data = 'x'.repeat(size)
-  const ids: string[] = [log.head]
+  const ids: string[] = [log.position]
   for (let i = 0; i < count; i++) ids.push(await hub.channel('a').publish({ data }))
   const oldest = ids.findIndex((id) => log.read(['a'], id, 1) !== 'gap')
   return count - oldest
 }
 
 /** The log that an example exports. */
-async function openLogOf(example: string): Promise<EventLog> {
-  const module: Record<string, new () => EventLog> = await import(
+async function openLogOf(example: string): Promise<EventStore> {
+  const module: Record<string, new () => EventStore> = await import(
     `data:text/javascript,${encodeURIComponent(asScript(example))}`
   )
   const [Log] = Object.values(module)
@@ -424,17 +424,17 @@ async function messagesOfEachChannel(names: readonly string[]): Promise<Map<stri
   await back.drained()
   back.destroy()
 
-  const log = new RemoteLog(new StrangeBroker(), { recentEvents: 1, recentBytes: 1, publishTimeout: 1 })
-  new Hub({ log })
+  const log = new BrokerStore(new StrangeBroker(), { recentEvents: 1, recentBytes: 1, publishTimeout: 1 })
+  new Hub({ store: log })
   await log.close()
   return messages
 }
 
 /** A broker in whose log another program has written. */
-class StrangeBroker implements Engine {
-  async open(owner: EngineOwner): Promise<string> {
-    owner._state('ready')
-    owner._entries([{ id: '1', channel: 'a', record: 'strange' }])
+class StrangeBroker implements BrokerDriver {
+  async open(owner: DriverOwner): Promise<string> {
+    owner._onState('ready')
+    owner._onEntries([{ id: '1', channel: 'a', record: 'strange' }])
     return '1'
   }
 
@@ -464,7 +464,7 @@ class NarrowWay implements Transport {
 
   widen(): void {
     this.#isWide = true
-    this.#owner?._room()
+    this.#owner?._drained()
   }
 
   probe(): void {}

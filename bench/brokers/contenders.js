@@ -2,8 +2,8 @@ import { connect } from '@nats-io/transport-node'
 import { createChannel } from 'better-sse'
 import { createClient } from 'redis'
 import { Hub } from 'spillway'
-import { jetstreamLog } from 'spillway/nats'
-import { redisLog } from 'spillway/redis'
+import { jetstreamStore } from 'spillway/nats'
+import { redisStore } from 'spillway/redis'
 import { followBetterSse, followChannel } from '../lib/topics.js'
 
 // One topic over several processes: each of them publishes to the broker, and serves who follows what comes from there.
@@ -12,7 +12,7 @@ const NAME = 'price'
 const { REDIS_URL, NATS_URL } = process.env
 
 async function byHub(log) {
-  const channel = new Hub({ log }).channel('prices')
+  const channel = new Hub({ store: log }).channel('prices')
   await log.ready
   return {
     createServer: followChannel(channel),
@@ -23,7 +23,7 @@ async function byHub(log) {
 /** Several logs in one process: to the broker they are as many processes. */
 async function byHubs(count, open) {
   const [log, ...others] = await Promise.all(Array.from({ length: count }, open))
-  for (const other of others) new Hub({ log: other })
+  for (const other of others) new Hub({ store: other })
   await Promise.all(others.map(({ ready }) => ready))
   return byHub(log)
 }
@@ -40,8 +40,8 @@ async function byBridge() {
   }
 }
 
-const openRedis = (options) => redisLog(createClient({ url: REDIS_URL }), options)
-const openJetStream = async (options) => jetstreamLog(await connect({ servers: NATS_URL }), options)
+const openRedis = (options) => redisStore(createClient({ url: REDIS_URL }), options)
+const openJetStream = async (options) => jetstreamStore(await connect({ servers: NATS_URL }), options)
 
 export const contenders = {
   'spillway, Redis': () => byHub(openRedis()),

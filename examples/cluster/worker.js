@@ -2,11 +2,11 @@ import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createClient } from 'redis'
 import { createSseStream, Hub } from 'spillway'
-import { redisLog } from 'spillway/redis'
+import { redisStore } from 'spillway/redis'
 
 const { PORT, REDIS_URL = 'redis://localhost' } = process.env
 const client = createClient({ url: REDIS_URL })
-const hub = new Hub({ log: redisLog(client, { key: 'cluster', publishTimeout: 30_000 }) })
+const hub = new Hub({ store: redisStore(client, { key: 'cluster', publishTimeout: 30_000 }) })
 const counts = hub.channel('counts')
 const page = new URL('index.html', import.meta.url)
 
@@ -42,6 +42,6 @@ async function count() {
 server.listen(Number(PORT), count)
 process.once('SIGTERM', async () => {
   server.close()
-  await hub.shutdown({ graceMs: 1000, retry: 200 })
+  await hub.shutdown({ grace: 1000, retry: 200 })
   process.exit()
 })

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
-import { createSseStream, Hub, MemoryLog } from 'spillway'
+import { createSseStream, Hub, memoryStore } from 'spillway'
 import { takeSample } from './samples.js'
 
 /** @typedef {import('./samples.js').Sample} Sample */
@@ -12,7 +12,7 @@ const SAMPLE_EVERY = 250
 const WINDOW = 60_000
 const KEPT = WINDOW / SAMPLE_EVERY
 
-const hub = new Hub({ log: new MemoryLog({ maxEvents: KEPT }) })
+const hub = new Hub({ store: memoryStore({ maxEvents: KEPT }) })
 
 /** @type {import('spillway').Channel<{ sample: Sample }>} */
 const channel = hub.channel('samples')
@@ -142,7 +142,7 @@ process.once('SIGINT', shutDown).once('SIGTERM', shutDown)
 async function shutDown() {
   clearInterval(sampling)
   server.close()
-  await hub.shutdown({ graceMs: 500 })
+  await hub.shutdown({ grace: 500 })
   // A browser keeps its connections for later requests, and the process would wait for them.
   setTimeout(() => server.closeAllConnections(), 200).unref()
 }

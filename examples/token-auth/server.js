@@ -3,7 +3,7 @@
 // What stands in a URL is written to logs on its way. So a token is good for nothing but streams, for one user and for
 // half a minute; the page gets it with a fetch, which can carry the real credentials.
 //
-// The token is looked at when a stream is opened. `maxAge` ends each stream, so that its client has to show again that
+// The token is looked at when a stream is opened. `maxDuration` ends each stream, so that its client has to show again that
 // it still may. An EventSource asks again with the same URL; with a token that has expired it is refused, and gives up
 // for good. Then the page gets a new token and opens a new EventSource, which goes on after the last event: a new one
 // sends no Last-Event-ID, so the URL carries that too.
@@ -51,7 +51,7 @@ const server = createServer((request, response) => {
   if (path === '/token' && request.method === 'POST') return response.end(signToken('reader'))
   const user = readToken(new URLSearchParams(query).get('token') ?? '')
   if (!user) return refuseSseStream(response, { status: 401 })
-  hub.subscribe(createSseStream(request, response, { maxAge: LIFETIME, retry: 200 }), [`user:${user}`])
+  hub.subscribe(createSseStream(request, response, { maxDuration: LIFETIME, retry: 200 }), [`user:${user}`])
 })
 
 let count = 0

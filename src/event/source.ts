@@ -31,10 +31,10 @@ export function isSource(value: unknown): value is Source {
 }
 
 /** A source waits when it is so many bytes ahead of what has left. */
-export const AHEAD = 16 * 1024
+export const READ_AHEAD_BYTES = 16 * 1024
 
 /** Stops everything that is being read. */
-export type Stops = Set<() => void>
+export type StopCallbacks = Set<() => void>
 
 /**
  * Reads a source to its end, or until its entry in `stops` is called; then the source is closed, also while it has
@@ -44,7 +44,7 @@ export type Stops = Set<() => void>
  */
 export async function readSource(
   source: unknown,
-  stops: Stops,
+  stops: StopCallbacks,
   send: (event: SseEvent) => boolean | Promise<boolean>,
 ): Promise<boolean> {
   const reader = open(source)
@@ -80,7 +80,7 @@ async function forEach(
   reader: Reader,
   send: (event: SseEvent) => boolean | Promise<boolean>,
 ): Promise<boolean> {
-  const text = new TextPieces()
+  const text = new TextChunks()
   for (;;) {
     const { done, value } = (await reader.next()) as IteratorResult<unknown, unknown>
     const event = done ? text.rest() : text.toEvent(value)
@@ -129,13 +129,13 @@ function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
 }
 
 /** Makes events of pieces of text, however the pieces were cut. */
-class TextPieces {
+class TextChunks {
   readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
   #carriageReturn = ''
 
   toEvent(item: unknown): SseEvent | undefined {
-    if (typeof item === 'string') return this.#piece(item)
-    if (item instanceof Uint8Array) return this.#piece(this.#utf8.decode(item, { stream: true }))
+    if (typeof item === 'string') return this.#chunk(item)
+    if (item instanceof Uint8Array) return this.#chunk(this.#utf8.decode(item, { stream: true }))
     return item as SseEvent
   }
 
@@ -145,7 +145,7 @@ class TextPieces {
   }
 
   // A CR at the end may be half of a CRLF: it waits for the other half.
-  #piece(text: string): SseEvent | undefined {
+  #chunk(text: string): SseEvent | undefined {
     const whole = this.#carriageReturn + text
     this.#carriageReturn = whole.endsWith('\r') ? '\r' : ''
     const data = this.#carriageReturn ? whole.slice(0, -1) : whole

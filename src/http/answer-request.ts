@@ -6,7 +6,7 @@ import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
 import { acceptsEventStream } from './accept.ts'
 import { checkRequest } from './check-request.ts'
-import { checkResponse, isGone } from './check-response.ts'
+import { checkResponse, isClosed } from './check-response.ts'
 import { runHandler, type SseHandler } from './handler.ts'
 import { sendHead } from './head.ts'
 import { type NodeRequest, positionOf } from './last-event-id.ts'
@@ -32,7 +32,7 @@ export interface AnswerHooks {
  * does not accept a stream; with true when the handler has come to its end. Rejects with what the handler fails with:
  * when the head has not left, the response is still to be answered. Without hooks, one whose head fails is cut.
  *
- * Throws `SseError`: `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEAD_SENT`.
+ * Throws `SseError`: `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEADERS_SENT`.
  */
 export async function answerRequest<Arguments extends readonly unknown[]>(
   request: NodeRequest,
@@ -44,7 +44,7 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
 ): Promise<boolean> {
   checkRequest(request)
   checkResponse(response)
-  if (isGone(response)) return true
+  if (isClosed(response)) return true
   if (!acceptsEventStream(request.headers.accept)) return passOn(response)
   if (request.method === 'HEAD') {
     if (!hooks.answerHead?.()) answerHead(response, settings)
@@ -84,7 +84,7 @@ function open(response: NodeResponse, settings: Settings, hooks: AnswerHooks, an
   const isAnswered = response.headersSent || hooks.isAnswered?.()
   // Otherwise the stream would say that its client has left.
   if (isAnswered) queueMicrotask(answeredItself)
-  if (isAnswered || isGone(response)) return undefined
+  if (isAnswered || isClosed(response)) return undefined
   sendHead(response, settings)
   hooks.onHead?.()
   return nodeTransport(response)

@@ -4,7 +4,7 @@ import { WebTransport } from '../transports/web-body.ts'
 import { acceptsEventStream } from './accept.ts'
 import { checkWebRequest } from './check-request.ts'
 import { checkHandler, runHandler, type SseHandler } from './handler.ts'
-import { NOT_ACCEPTABLE, opening, webHeaders } from './head.ts'
+import { NOT_ACCEPTABLE, preamble, webHeaders } from './head.ts'
 import { webPositionOf } from './last-event-id.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
 
@@ -42,7 +42,7 @@ export function openResponse(request: Request, settings: Settings): WebAnswer {
     return { response: notAcceptable(request) }
   const head = { status, headers: webHeaders(settings.headers) }
   if (request.method === 'HEAD') return { response: new Response(null, head) }
-  const transport = new WebTransport(opening(settings.retry))
+  const transport = new WebTransport(preamble(settings.retry))
   // First what may throw: a stream that is open is held by the clock.
   const response = new Response(transport.body, head)
   const stream = SseStream._open(transport, settings, webPositionOf(request))

@@ -5,7 +5,7 @@ import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
 import { acceptsEventStream } from './accept.ts'
 import { checkRequest } from './check-request.ts'
-import { checkResponse, isGone } from './check-response.ts'
+import { checkResponse, isClosed } from './check-response.ts'
 import { sendHead, sendNotAcceptable } from './head.ts'
 import { type NodeRequest, positionOf } from './last-event-id.ts'
 import { resolveOptions, type SseStreamOptions } from './options.ts'
@@ -16,7 +16,7 @@ import { resolveOptions, type SseStreamOptions } from './options.ts'
  * A client that cannot be served gets its answer and the caller a stream that is already closed: `not-acceptable`
  * after a 406, `client` when it left first, `server` for a HEAD request.
  *
- * Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEAD_SENT`.
+ * Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEADERS_SENT`.
  */
 export function createSseStream<Events extends EventMap = AnyEvents>(
   request: NodeRequest,
@@ -29,7 +29,7 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
   const position = positionOf(request)
   const closed = (reason: CloseReason) => SseStream._closed(reason, settings, position)
 
-  if (isGone(response)) return closed('client')
+  if (isClosed(response)) return closed('client')
   if (!acceptsEventStream(request.headers.accept)) {
     sendNotAcceptable(response)
     return closed('not-acceptable')

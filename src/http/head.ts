@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import vary from 'vary'
-import { spread } from '../scheduler/jitter.ts'
+import { jitter } from '../scheduler/jitter.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import type { Settings } from './options.ts'
 
@@ -16,7 +16,7 @@ export function sendHead(response: NodeResponse, { status, headers, retry }: Set
   any.writeHead(status, streamHeaders(response, headers))
   // A strict server throws for a body here (`rejectNonStandardBodyWrites`).
   if (any.req.method === 'HEAD') return
-  any.write(opening(retry))
+  any.write(preamble(retry))
   // Compression that was asked for all the same would hold it back.
   any.flush?.()
 }
@@ -64,8 +64,8 @@ export function webHeaders(wanted: Settings['headers']): Headers {
 }
 
 /** The first bytes of a body: a comment, and when to come back, at a time of its own. */
-export function opening(retry: number): string {
-  return retry > 0 ? `:\nretry: ${spread(retry)}\n` : ':\n'
+export function preamble(retry: number): string {
+  return retry > 0 ? `:\nretry: ${jitter(retry)}\n` : ':\n'
 }
 
 /** What a client is told that does not accept the stream. */

@@ -3,7 +3,7 @@ import { isWhole, MAX_TIME } from '../check-options.ts'
 import { SseError } from '../errors.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { checkResponse } from './check-response.ts'
-import { dropLength, endWith, opening, streamHeaders } from './head.ts'
+import { dropLength, endWith, preamble, streamHeaders } from './head.ts'
 
 /** How a client is sent away. */
 export type Refusal =
@@ -23,7 +23,7 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
   checkResponse(response)
   if (isWhole(retry, 1, MAX_TIME)) {
     ;(response as ServerResponse).writeHead(200, streamHeaders(response, {}))
-    endWith(response, opening(retry))
+    endWith(response, preamble(retry))
   } else if (isWhole(status, 201, 599)) {
     dropLength(response)
     response.writeHead(status)

@@ -4,16 +4,16 @@ import type { LogEntry } from '../stores/event-store.ts'
 import { MAX_WRITE } from '../stream/backlog.ts'
 
 /** What was published on one channel, one after the other: no more than goes into one write. */
-export interface Run {
+export interface Batch {
   readonly channel: string
   readonly entries: readonly LogEntry[]
   readonly frames: readonly [Frame, ...Frame[]]
 }
 
 /** Who follows a channel live. */
-export interface Listener {
+export interface Subscriber {
   /** `isTurnOver`: it may be written at once. */
-  deliver(run: Run, isTurnOver: boolean): void
+  deliver(run: Batch, isTurnOver: boolean): void
 }
 
 // A turn that publishes more is handed out in parts.
@@ -24,70 +24,70 @@ const MAX_HELD_BYTES = 256 * 1024
  * Those who follow channels live. What is published within a turn reaches each of them in one go: with thousands of
  * streams it is coming to one, not writing to it, that costs.
  */
-export class Audience implements Holder {
-  readonly #listeners = new Map<string, Set<Listener>>()
-  #held: LogEntry[] = []
-  #heldBytes = 0
+export class Broadcaster implements Holder {
+  readonly #subscribers = new Map<string, Set<Subscriber>>()
+  #pending: LogEntry[] = []
+  #pendingBytes = 0
   // While the application's code may run in the middle of a broadcast: what is to be done after it.
-  #afterwards: Array<() => void> | undefined
+  #deferred: Array<() => void> | undefined
 
-  add(channel: string, listener: Listener): void {
+  add(channel: string, listener: Subscriber): void {
     // Who comes now has read what is held, and who leaves still gets it.
     settleTurn()
-    const listeners = this.#listeners.get(channel)
+    const listeners = this.#subscribers.get(channel)
     if (listeners) listeners.add(listener)
-    else this.#listeners.set(channel, new Set([listener]))
+    else this.#subscribers.set(channel, new Set([listener]))
   }
 
-  remove(channel: string, listener: Listener): void {
+  remove(channel: string, listener: Subscriber): void {
     settleTurn()
-    const listeners = this.#listeners.get(channel)
-    if (listeners?.delete(listener) && listeners.size === 0) this.#listeners.delete(channel)
+    const listeners = this.#subscribers.get(channel)
+    if (listeners?.delete(listener) && listeners.size === 0) this.#subscribers.delete(channel)
   }
 
   /** Has an entry delivered, by the end of the turn. */
-  tell(entry: LogEntry): void {
+  broadcast(entry: LogEntry): void {
     holdForTurn(this)
-    this.#heldBytes += entry.frame.size
-    if (this.#held.push(entry) === MAX_HELD || this.#heldBytes > MAX_HELD_BYTES) settleTurn()
+    this.#pendingBytes += entry.frame.size
+    if (this.#pending.push(entry) === MAX_HELD || this.#pendingBytes > MAX_HELD_BYTES) settleTurn()
   }
 
   /** @internal */
   _handOut(isTurnOver: boolean): void {
-    const runs = toRuns(this.#held)
-    this.#held = []
-    this.#heldBytes = 0
-    this.undisturbed(() => {
+    const runs = toBatches(this.#pending)
+    this.#pending = []
+    this.#pendingBytes = 0
+    this.whileFanningOut(() => {
       for (const run of runs)
-        for (const listener of this.#listeners.get(run.channel) ?? []) listener.deliver(run, isTurnOver)
+        for (const listener of this.#subscribers.get(run.channel) ?? []) listener.deliver(run, isTurnOver)
     })
   }
 
-  get isDisturbed(): boolean {
-    return this.#afterwards !== undefined
+  get isFanningOut(): boolean {
+    return this.#deferred !== undefined
   }
 
   /** Does what may call a serialiser or a filter: these may publish and subscribe, and the entry comes first. */
-  undisturbed<T>(work: () => T): T {
-    if (this.isDisturbed) return work()
+  whileFanningOut<T>(work: () => T): T {
+    if (this.isFanningOut) return work()
     const afterwards: Array<() => void> = []
-    this.#afterwards = afterwards
+    this.#deferred = afterwards
     try {
       return work()
     } finally {
-      this.#afterwards = undefined
+      this.#deferred = undefined
       for (const each of afterwards) each()
     }
   }
 
   /** Does it when nothing is disturbed by it: now, or after what is being done. */
-  inTurn(work: () => void): void {
-    if (this.#afterwards) this.#afterwards.push(work)
+  runAfterFanOut(work: () => void): void {
+    if (this.#deferred) this.#deferred.push(work)
     else work()
   }
 }
 
-function toRuns(entries: readonly LogEntry[]): Run[] {
+function toBatches(entries: readonly LogEntry[]): Batch[] {
   const runs: Array<{ channel: string; entries: LogEntry[]; frames: [Frame, ...Frame[]] }> = []
   let room = 0
   for (const entry of entries) {

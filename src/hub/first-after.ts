@@ -1,8 +1,8 @@
-import type { EventLog } from '../stores/event-store.ts'
+import type { EventStore } from '../stores/event-store.ts'
 
 /** The id of the first entry of some channels after a place. Undefined: there is none. */
 export async function firstAfter(
-  log: EventLog,
+  log: EventStore,
   place: string,
   channels: readonly string[],
 ): Promise<string | 'gap' | undefined> {

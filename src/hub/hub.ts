@@ -9,18 +9,18 @@ import {
   type ShutdownOptions,
   type ShutdownSettings,
 } from '../lifecycle/graceful-close.ts'
-import type { AppendOptions, EventLog, LogEntry, LogState } from '../stores/event-store.ts'
-import { MemoryLog } from '../stores/memory/memory-store.ts'
+import type { AppendOptions, EventStore, LogEntry, StoreState } from '../stores/event-store.ts'
+import { memoryStore } from '../stores/memory/memory-store.ts'
 import { checkGapEvent } from '../stream/options.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
-import { Audience } from './broadcaster.ts'
+import { Broadcaster } from './broadcaster.ts'
 import { Channel, type ChannelOptions, type PublishOptions } from './channel.ts'
 import { type SubscribeOptions, Subscription } from './subscription.ts'
 
 export interface HubOptions {
-  /** Where events get their id and can be read again. Default: `new MemoryLog()`. */
-  log?: EventLog | undefined
+  /** Where events get their id and can be read again. Default `memoryStore()`. */
+  store?: EventStore | undefined
   /** Turns data that is not a string into one. Default `JSON.stringify`. */
   serialize?: Serialize | undefined
   /** Name of the event that tells a client of a gap. False sends none. Default `gap`. */
@@ -28,7 +28,7 @@ export interface HubOptions {
 }
 
 const CHECKS = {
-  log: checkLog,
+  store: checkStore,
   serialize: isFunction,
   gapEvent: checkGapEvent,
 }
@@ -39,11 +39,11 @@ const SUBSCRIBE_CHECKS = { onGap: isFunction, filter: isFunction }
 /** One ordered log of events, the channels named in it, and the streams that follow them. */
 export class Hub {
   /** @internal */
-  readonly _log: EventLog
+  readonly _store: EventStore
   /** @internal */
   readonly _gapEvent: string | false
   /** @internal */
-  readonly _audience = new Audience()
+  readonly _broadcaster = new Broadcaster()
   readonly #serialize: Serialize
   readonly #subscriptions = new Map<SseStream, Subscription>()
   // Where streams go on that left the hub and are still open.
@@ -54,13 +54,13 @@ export class Hub {
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: HubOptions = {}) {
     checkOptions(options, CHECKS)
-    this._log = options.log ?? new MemoryLog()
+    this._store = options.store ?? memoryStore()
     this._gapEvent = options.gapEvent ?? 'gap'
     this.#serialize = options.serialize ?? JSON.stringify
-    this._log.open({
+    this._store.open({
       entry: (id, channel, event, options) => this.#entry(id, channel, event, options),
       serialize: (data) => serialized(data, this.#serialize),
-      onEntry: (entry) => this._audience.tell(entry),
+      onEntry: (entry) => this._broadcaster.broadcast(entry),
       onLoss: () => this.#lose(),
     })
   }
@@ -96,13 +96,13 @@ export class Hub {
     const own = { ...options }
     const names = [...channels]
     // A stream that has not been told of an entry yet would go on behind it.
-    this._audience.inTurn(() => subscription.add(names, own))
+    this._broadcaster.runAfterFanOut(() => subscription.add(names, own))
     return () => subscription.remove(names, own)
   }
 
   /** Whether the log can be reached. `ready`, or `connecting`, `reconnecting`, `closed`. */
-  get state(): LogState {
-    return this._log.state ?? 'ready'
+  get state(): StoreState {
+    return this._store.state ?? 'ready'
   }
 
   /** How many streams follow a channel of the hub. */
@@ -119,7 +119,7 @@ export class Hub {
     const settings = withDefaults(options, SHUTDOWN_DEFAULTS)
     this.#shutdown = settings
     await Promise.all([...this.#subscriptions.keys()].map((stream) => closeGracefully(stream, settings)))
-    this.#closed ??= this._log.close()
+    this.#closed ??= this._store.close()
     await this.#closed
   }
 
@@ -135,14 +135,16 @@ export class Hub {
     if (this.#shutdown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: nothing more is published.')
     // What is published while an entry is told, by a filter say, comes after it for everybody.
-    while (this._audience.isDisturbed) await null
-    return this._log.append(channel, event, { ...options, conflate })
+    while (this._broadcaster.isFanningOut) await null
+    return this._store.append(channel, event, { ...options, conflate })
   }
 
   #entry(id: string, channel: string, published: SseEvent, { conflate = false }: AppendOptions): LogEntry {
     const key = `${channel}\n${published.key ?? (published.event || 'message')}`
     const event = { ...published, id }
-    const frame = this._audience.undisturbed(() => eventFrame({ ...event, key }, this.#serialize, conflate))
+    const frame = this._broadcaster.whileFanningOut(() =>
+      eventFrame({ ...event, key }, this.#serialize, conflate),
+    )
     return { id, channel, event, frame }
   }
 
@@ -161,9 +163,9 @@ export class Hub {
   }
 }
 
-function checkLog(log: unknown): string | undefined {
+function checkStore(log: unknown): string | undefined {
   const methods = ['open', 'append', 'read', 'close'] as const
-  const isLog = methods.every((name) => typeof (Object(log) as Partial<EventLog>)[name] === 'function')
+  const isLog = methods.every((name) => typeof (Object(log) as Partial<EventStore>)[name] === 'function')
   return isLog ? undefined : `an event log, with ${methods.join(', ')}`
 }
 

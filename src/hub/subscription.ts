@@ -2,11 +2,11 @@ import { replayChannel } from '../diagnostics.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { closeSource, type Source } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
-import type { EventLog, LogEntry, Page } from '../stores/event-store.ts'
+import type { EventStore, LogEntry, Page } from '../stores/event-store.ts'
 import { type Gap, type OnGap, sendSnapshots } from '../stream/gap.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
-import type { Audience, Listener, Run } from './broadcaster.ts'
+import type { Batch, Broadcaster, Subscriber } from './broadcaster.ts'
 import { ask, type Filter } from './filter.ts'
 import { firstAfter } from './first-after.ts'
 
@@ -19,11 +19,11 @@ export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
 /** What a subscription needs of its hub. */
 export interface SubscriptionOwner {
   /** @internal */
-  readonly _log: EventLog
+  readonly _store: EventStore
   /** @internal */
   readonly _gapEvent: string | false
   /** @internal */
-  readonly _audience: Audience
+  readonly _broadcaster: Broadcaster
   /** @internal Is told where another subscription of the stream goes on. */
   _ended(subscription: Subscription, goesOnFrom: ResumePoint): void
 }
@@ -35,7 +35,7 @@ const PAGE = 500
  * One stream on the channels of one hub: a single place in the log for all of them. It reads the log from where the
  * client stopped, at the client's pace, and goes live in the step that finds nothing more to read.
  */
-export class Subscription implements Listener {
+export class Subscription implements Subscriber {
   readonly stream: SseStream
   readonly #owner: SubscriptionOwner
   readonly #from: ResumePoint
@@ -58,8 +58,8 @@ export class Subscription implements Listener {
     this.stream = stream
     this.#owner = owner
     this.#from = from
-    this.#place = typeof from === 'object' ? from.id : owner._log.head
-    this.#jumpsTo = from === 'unreadable' ? owner._log.head : undefined
+    this.#place = typeof from === 'object' ? from.id : owner._store.position
+    this.#jumpsTo = from === 'unreadable' ? owner._store.position : undefined
     stream.on('close', this.end)
     queueMicrotask(() => this.#catchUp())
   }
@@ -87,18 +87,18 @@ export class Subscription implements Listener {
     const goesOnFrom = this.#goesOnFrom
     this.#state = 'ended'
     this.stream.off('close', this.end)
-    for (const channel of this.#followed.keys()) this.#owner._audience.remove(channel, this)
+    for (const channel of this.#followed.keys()) this.#owner._broadcaster.remove(channel, this)
     this.#owner._ended(this, goesOnFrom)
   }
 
   /** Events may be lost to it: it is told of a gap, and goes on from where the log does. */
   lose(): void {
     if (this.#state !== 'live') return
-    this.#jumpsTo = this.#owner._log.head
+    this.#jumpsTo = this.#owner._store.position
     this.#readAgain()
   }
 
-  deliver({ entries, frames }: Run, isTurnOver: boolean): void {
+  deliver({ entries, frames }: Batch, isTurnOver: boolean): void {
     if (!this.#hasFilter) this.stream._deliver(frames, isTurnOver)
     else for (const entry of entries) if (this.#passes(entry)) this.stream._deliver([entry.frame], false)
   }
@@ -116,7 +116,7 @@ export class Subscription implements Listener {
 
   #leave(channel: string): void {
     // What is held back still comes, and is still filtered.
-    this.#owner._audience.remove(channel, this)
+    this.#owner._broadcaster.remove(channel, this)
     this.#followed.delete(channel)
     if (this.#state !== 'live' || typeof this.#from !== 'object') return
     this.#left ??= new Set()
@@ -124,8 +124,8 @@ export class Subscription implements Listener {
   }
 
   #readAgain(): void {
-    for (const channel of this.#followed.keys()) this.#owner._audience.remove(channel, this)
-    this.#place = this.#owner._log.head
+    for (const channel of this.#followed.keys()) this.#owner._broadcaster.remove(channel, this)
+    this.#place = this.#owner._store.position
     this.#state = 'reading'
     // The loop that has just gone live may not have seen it yet: then it goes on.
     if (!this.#isCatchingUp) this.#catchUp()
@@ -139,7 +139,7 @@ export class Subscription implements Listener {
     this.#state = 'reading'
     this.#isCatchingUp = true
     try {
-      if (this.#owner._log.ready) await this.#awaitLog()
+      if (this.#owner._store.ready) await this.#awaitLog()
       while (this.#isReading) await this.#step()
     } catch (failure) {
       error = failure
@@ -151,8 +151,8 @@ export class Subscription implements Listener {
 
   // Before it is ready, a log has no place to begin at.
   async #awaitLog(): Promise<void> {
-    await this.#owner._log.ready
-    const { head } = this.#owner._log
+    await this.#owner._store.ready
+    const { position: head } = this.#owner._store
     if (this.#from === 'new') this.#place = head
     if (this.#from === 'unreadable') this.#jumpsTo = head
   }
@@ -160,8 +160,14 @@ export class Subscription implements Listener {
   #report(startedAt: number, error: unknown): void {
     if (!replayChannel.hasSubscribers) return
     const { stream } = this
-    const isWhole = this.#state === 'live'
-    replayChannel.publish({ stream, events: this.#replayed, duration: clock.now - startedAt, isWhole, error })
+    const complete = this.#state === 'live'
+    replayChannel.publish({
+      stream,
+      events: this.#replayed,
+      duration: clock.now - startedAt,
+      complete,
+      error,
+    })
   }
 
   // What fails after it was left concerns nobody.
@@ -173,15 +179,15 @@ export class Subscription implements Listener {
     if (this.#late) await this.#checkLate(this.#late)
     if (!this.#isReading) return
     if (this.#jumpsTo !== undefined) return this.#tellGap(this.#jumpsTo)
-    const answer = this.#owner._log.read([...this.#followed.keys()], this.#place, PAGE)
+    const answer = this.#owner._store.read([...this.#followed.keys()], this.#place, PAGE)
     // What is there at once is not waited for: nothing may come between an empty page and going live.
     const isLater = typeof (answer as PromiseLike<Page>).then === 'function'
     const page = isLater ? await answer : (answer as Page)
     // A page that lacks a channel is read again with it.
     if (!this.#isReading || this.#late) return
     // Behind its head, a log has nothing to read; one that is closed says so by a gap.
-    if (page === 'gap' && !isLater && this.#place === this.#owner._log.head) this.#goLive()
-    else if (page === 'gap') this.#jumpsTo = this.#owner._log.head
+    if (page === 'gap' && !isLater && this.#place === this.#owner._store.position) this.#goLive()
+    else if (page === 'gap') this.#jumpsTo = this.#owner._store.position
     else if (page.entries.length === 0 && !isLater) this.#goLive()
     else await this.#send(page)
   }
@@ -190,9 +196,9 @@ export class Subscription implements Listener {
   async #checkLate(late: readonly string[]): Promise<void> {
     this.#late = undefined
     if (typeof this.#from !== 'object' || late.length === 0) return
-    const missed = await firstAfter(this.#owner._log, this.#from.id, late)
+    const missed = await firstAfter(this.#owner._store, this.#from.id, late)
     if (missed === undefined) return
-    const ahead = await firstAfter(this.#owner._log, this.#place, late)
+    const ahead = await firstAfter(this.#owner._store, this.#place, late)
     const followed = late.filter((channel) => this.#followed.has(channel))
     // What only a channel lacks that was left meanwhile is missed by nobody.
     if (followed.length < late.length) this.#late = [...followed, ...(this.#late ?? [])]
@@ -201,7 +207,7 @@ export class Subscription implements Listener {
 
   #goLive(): void {
     this.#state = 'live'
-    for (const channel of this.#followed.keys()) this.#owner._audience.add(channel, this)
+    for (const channel of this.#followed.keys()) this.#owner._broadcaster.add(channel, this)
   }
 
   async #send({ entries, upTo }: Exclude<Page, 'gap'>): Promise<void> {

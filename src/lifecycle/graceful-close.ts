@@ -1,18 +1,18 @@
 import { between, MAX_TIME } from '../check-options.ts'
-import { spread } from '../scheduler/jitter.ts'
+import { jitter } from '../scheduler/jitter.ts'
 import type { SseStream } from '../stream/stream.ts'
 
 /** Times are milliseconds. */
 export interface ShutdownOptions {
   /** How long clients have to take what waits for them, in ms. Default 5 000. */
-  graceMs?: number | undefined
+  grace?: number | undefined
   /** When they come back: between this and twice this, in ms. Default 2 000. */
   retry?: number | undefined
 }
 
-export const SHUTDOWN_CHECKS = { graceMs: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
+export const SHUTDOWN_CHECKS = { grace: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
 
-export const SHUTDOWN_DEFAULTS = { graceMs: 5_000, retry: 2_000 }
+export const SHUTDOWN_DEFAULTS = { grace: 5_000, retry: 2_000 }
 
 export type ShutdownSettings = typeof SHUTDOWN_DEFAULTS
 
@@ -22,11 +22,11 @@ export type ShutdownSettings = typeof SHUTDOWN_DEFAULTS
  */
 export async function closeGracefully(
   stream: SseStream,
-  { graceMs, retry }: ShutdownSettings,
+  { grace, retry }: ShutdownSettings,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => stream.once('close', () => resolve()))
-  stream.close({ retry: retry > 0 ? spread(retry) : undefined })
-  const timer = setTimeout(() => stream.destroy(), graceMs)
+  stream.close({ retry: retry > 0 ? jitter(retry) : undefined })
+  const timer = setTimeout(() => stream.destroy(), grace)
   await closed
   clearTimeout(timer)
 }

@@ -1,7 +1,7 @@
 /** Something with a deadline. It is woken once and goes back to sleep itself. */
-export interface Sleeper {
+export interface TimerTarget {
   /** @internal */
-  _wake(now: number): void
+  _onTimer(now: number): void
 }
 
 /** The length of a tick in ms. Deadlines are met within two. */
@@ -12,13 +12,13 @@ export const TICK = 100
  * never keeps the process alive.
  */
 export class Clock {
-  readonly #beds = new Map<number, Set<Sleeper>>()
+  readonly #buckets = new Map<number, Set<TimerTarget>>()
   #timer: NodeJS.Timeout | undefined
   #tick = 0
   #now = 0
   #isHeld = false
   // How far it was advanced.
-  #ahead = 0
+  #offset = 0
 
   /** Milliseconds on a monotonic clock, as of the last tick: cheap enough to read on every write. */
   get now(): number {
@@ -26,19 +26,19 @@ export class Clock {
   }
 
   /** Sleeps until `deadline`. Returns the tick to give to `forget`. */
-  sleep(sleeper: Sleeper, deadline: number): number {
+  schedule(target: TimerTarget, deadline: number): number {
     if (!this.#timer) this.#start()
     const tick = Math.max(Math.ceil(deadline / TICK), this.#tick + 1)
-    const bed = this.#beds.get(tick)
-    if (bed) bed.add(sleeper)
-    else this.#beds.set(tick, new Set([sleeper]))
+    const bucket = this.#buckets.get(tick)
+    if (bucket) bucket.add(target)
+    else this.#buckets.set(tick, new Set([target]))
     return tick
   }
 
-  forget(sleeper: Sleeper, tick: number): void {
-    const bed = this.#beds.get(tick)
-    if (bed?.delete(sleeper) && bed.size === 0) this.#beds.delete(tick)
-    if (this.#beds.size === 0) this.#stop()
+  cancel(target: TimerTarget, tick: number): void {
+    const bucket = this.#buckets.get(tick)
+    if (bucket?.delete(target) && bucket.size === 0) this.#buckets.delete(tick)
+    if (this.#buckets.size === 0) this.#stop()
   }
 
   /** @internal Time stands still, at the end of a tick, until it is advanced. For tests. */
@@ -55,7 +55,7 @@ export class Clock {
     const until = Math.ceil((this.#now + ms) / TICK)
     while (this.#tick < until) {
       this.#now = ++this.#tick * TICK
-      this.#wake(this.#tick)
+      this.#fire(this.#tick)
     }
     // Fake timers may have left it ahead. It never goes back.
     this.#now = this.#tick * TICK
@@ -66,9 +66,9 @@ export class Clock {
     if (!this.#isHeld) return
     this.#isHeld = false
     const heldAt = this.#now
-    this.#ahead += heldAt - this.#read()
+    this.#offset += heldAt - this.#read()
     this.#now = heldAt
-    if (this.#beds.size > 0) this.#run()
+    if (this.#buckets.size > 0) this.#run()
   }
 
   #start(): void {
@@ -89,23 +89,23 @@ export class Clock {
   // A blocked event loop misses ticks: all that fell due since the last one are woken.
   #advance(): void {
     const until = Math.floor(this.#read() / TICK)
-    while (this.#tick < until) this.#wake(++this.#tick)
-    if (this.#beds.size === 0) this.#stop()
+    while (this.#tick < until) this.#fire(++this.#tick)
+    if (this.#buckets.size === 0) this.#stop()
   }
 
-  #wake(tick: number): void {
-    const bed = this.#beds.get(tick)
-    for (const sleeper of bed ?? []) {
+  #fire(tick: number): void {
+    const bucket = this.#buckets.get(tick)
+    for (const target of bucket ?? []) {
       // One that is woken may have others forgotten.
-      bed?.delete(sleeper)
-      sleeper._wake(this.#now)
+      bucket?.delete(target)
+      target._onTimer(this.#now)
     }
-    this.#beds.delete(tick)
+    this.#buckets.delete(tick)
   }
 
   // Whole numbers: V8 keeps them inside the objects that remember them.
   #read(): number {
-    if (!this.#isHeld) this.#now = Math.round(performance.now()) + this.#ahead
+    if (!this.#isHeld) this.#now = Math.round(performance.now()) + this.#offset
     return this.#now
   }
 }

@@ -33,10 +33,10 @@ export type Page =
   | 'gap'
 
 /** Where the connection to what is behind a log stands. */
-export type LogState = 'connecting' | 'ready' | 'reconnecting' | 'closed'
+export type StoreState = 'connecting' | 'ready' | 'reconnecting' | 'closed'
 
 /** Who follows a log: a hub. */
-export interface LogFollower {
+export interface StoreListener {
   /** Makes an entry of what was published. Throws `SseError` for an event that cannot be encoded. */
   entry(id: string, channel: string, event: SseEvent, options: AppendOptions): LogEntry
   /** Data as the text that goes over the wire. Throws `SseError` `ERR_SSE_DATA`. */
@@ -51,15 +51,15 @@ export interface LogFollower {
  * Where published events get their id and their order, and can be read again. One log serves one hub; many processes
  * may append to what is behind it.
  */
-export interface EventLog {
+export interface EventStore {
   /** The place up to which the follower has been told. Of no use while there is a promise in `ready`. */
-  readonly head: string
+  readonly position: string
   /** Resolves when the log can be read and followed. Rejects with `SseError` when it never will. Undefined: it can be. */
   readonly ready?: Promise<void> | undefined
   /** Default: `ready`. */
-  readonly state?: LogState
+  readonly state?: StoreState
   /** Called once, before anything else. */
-  open(follower: LogFollower): void
+  open(follower: StoreListener): void
   /**
    * Resolves with the id of the entry once the log has it. Rejects with `SseError` for an event that cannot be encoded,
    * and then nothing was appended. Appends of one process keep their order.

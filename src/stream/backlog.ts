@@ -1,6 +1,6 @@
 import type { Frame } from '../event/frame.ts'
-import { ConflatedQueue, type FrameQueue, type KeyOf, RingQueue, takeRun } from './frame-queue.ts'
-import { type Pace, paceOf, type RateLimit } from './rate-limit.ts'
+import { ConflatedQueue, type FrameQueue, type KeyOf, RingQueue, takeBatch } from './frame-queue.ts'
+import { type RateLimit, type RateLimiter, rateLimiterFor } from './rate-limit.ts'
 
 /** What happens when a backlog is at its bound and another event comes. */
 export type Overflow = 'close' | 'drop-oldest' | 'drop-newest' | 'conflate'
@@ -27,13 +27,13 @@ export const MAX_WRITE = 16 * 1024
 /** The frames that wait for one client: never more than its limits allow, and no faster out than its pace. */
 export class Backlog {
   readonly #limits: BacklogLimits
-  readonly #pace: Pace
+  readonly #pace: RateLimiter
   #queue: FrameQueue = new RingQueue()
   #isHeldByPace = false
 
   constructor(limits: BacklogLimits) {
     this.#limits = limits
-    this.#pace = paceOf(limits.rateLimit)
+    this.#pace = rateLimiterFor(limits.rateLimit)
   }
 
   get length(): number {
@@ -76,7 +76,7 @@ export class Backlog {
       return undefined
     }
     const before = this.length
-    const run = takeRun(this.#queue, MAX_WRITE, allowed)
+    const run = takeBatch(this.#queue, MAX_WRITE, allowed)
     this.#pace.spend(before - this.length)
     if (this.length === 0 && this.#queue instanceof ConflatedQueue) this.#queue = new RingQueue()
     return run

@@ -1,9 +1,9 @@
-import { Waiters } from '../condition.ts'
+import { Condition } from '../condition.ts'
 import type { Frame } from '../event/frame.ts'
-import { AHEAD } from '../event/source.ts'
+import { READ_AHEAD_BYTES } from '../event/source.ts'
 import { HEARTBEAT } from '../formats/event-stream.ts'
-import { clock, type Sleeper } from '../scheduler/clock.ts'
-import { expiry, NEVER, nextBeat } from '../scheduler/jitter.ts'
+import { clock, type TimerTarget } from '../scheduler/clock.ts'
+import { expiresAt, NEVER, nextHeartbeat } from '../scheduler/jitter.ts'
 import { type Flushable, flushAfterTurn } from '../scheduler/turn.ts'
 import type { Transport, TransportOwner } from '../transports/transport.ts'
 import { Backlog } from './backlog.ts'
@@ -19,11 +19,11 @@ export interface ConnectionOwner {
   /** @internal The connection has reached its maximum age. */
   _expired(): void
   /** @internal Nothing can be written any more. Said once. */
-  _over(reason: CloseReason, error?: unknown): void
+  _onClosed(reason: CloseReason, error?: unknown): void
 }
 
 /** The way to one client: what waits for it, whether its kernel takes more, and its deadlines. */
-export class Connection implements TransportOwner, Sleeper, Flushable {
+export class Connection implements TransportOwner, TimerTarget, Flushable {
   readonly openedAt = clock.now
   sentEvents = 0
   sentBytes = 0
@@ -41,8 +41,8 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   #isFull = false
   #lagSince: number | undefined
   #lastWrite = this.openedAt
-  #bed = 0
-  #waiters: Waiters | undefined
+  #timerTick = 0
+  #waiters: Condition | undefined
 
   constructor(transport: Transport, settings: StreamSettings, owner: ConnectionOwner) {
     this.#transport = transport
@@ -50,14 +50,14 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     this.#owner = owner
     this.#backlog = new Backlog(settings)
     this.#phase = Math.floor(Math.random() * settings.heartbeat)
-    this.#expiresAt = expiry(this.openedAt, settings.maxAge)
+    this.#expiresAt = expiresAt(this.openedAt, settings.maxDuration)
     this.#isImmediate = settings.flushInterval === 0 && !settings.rateLimit
   }
 
   open(): void {
     this.#transport.open(this)
     if (this.#settings.heartbeat === 0) this.#transport.probe()
-    this.#sleep()
+    this.#schedule()
   }
 
   get backlog(): Backlog {
@@ -69,12 +69,12 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     return this.#backlog.length === 0 && !this.#isFull
   }
 
-  get isOver(): boolean {
+  get isClosed(): boolean {
     return this.#state === 'over'
   }
 
   /** Takes a frame, to be written at the end of the turn or when there is room. False: hold back, or it was dropped. */
-  put(frame: Frame): boolean {
+  enqueue(frame: Frame): boolean {
     // A burst over the bound is no lag while the kernel takes it.
     if (!this.#isFull && !this.#backlog.fits(frame)) this._flush()
     const dropped = this.#backlog.offer(frame, this.#isFull)
@@ -84,14 +84,14 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   /** Whether a frame may be written past the queue: nothing waits, and nothing is to be waited for. */
-  get takesNow(): boolean {
+  get canBypassQueue(): boolean {
     return this.#isImmediate && !this.#isFlushDue && !this.#isFull && this.#state === 'open'
   }
 
   /** Whether a sender that can wait should send this now, and not when all has left. */
   hasRoomFor(frame: Frame): boolean {
     const { length, bytes } = this.#backlog
-    return this.isIdle || (length > 0 && bytes < AHEAD && this.#backlog.fits(frame))
+    return this.isIdle || (length > 0 && bytes < READ_AHEAD_BYTES && this.#backlog.fits(frame))
   }
 
   /** Goes on with what waited elsewhere, when nothing waits here. */
@@ -103,8 +103,8 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   /** Waits for a condition that emptying, ending or losing the connection can bring about. */
-  until(isReady: () => boolean): Promise<void> {
-    this.#waiters ??= new Waiters()
+  waitUntil(isReady: () => boolean): Promise<void> {
+    this.#waiters ??= new Condition()
     return this.#waiters.until(isReady)
   }
 
@@ -121,8 +121,8 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   /** Cuts the connection now. */
-  cut(reason: CloseReason, error?: unknown): void {
-    if (this.isOver) return
+  destroy(reason: CloseReason, error?: unknown): void {
+    if (this.isClosed) return
     this.#transport.destroy()
     this.#finish(reason, error)
   }
@@ -136,26 +136,26 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
       if (run) this.write(run)
       else return void this.#flushAt(this.#backlog.nextAt())
     }
-    if (this.isIdle && !this.isOver) this.#emptied()
+    if (this.isIdle && !this.isClosed) this.#onDrained()
   }
 
   /** @internal */
-  _room(): void {
+  _drained(): void {
     if (this.#state === 'ended') return
     this.#isFull = false
     this._flush()
     // The bed of a stream that was full is that of its stall deadline.
-    if (!this.#isFull) this.#sleep()
+    if (!this.#isFull) this.#schedule()
   }
 
   /** @internal */
-  _moved(): void {
+  _progressed(): void {
     this.#lastWrite = clock.now
   }
 
   /** @internal */
-  _gone(error?: Error): void {
-    if (error) this.cut('error', error)
+  _closed(error?: Error): void {
+    if (error) this.destroy('error', error)
     else this.#finish('client')
   }
 
@@ -165,16 +165,16 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   /** @internal */
-  _wake(now: number): void {
-    this.#bed = 0
+  _onTimer(now: number): void {
+    this.#timerTick = 0
     if (now >= this.#flushesAt) this._flush()
-    if (now >= this.#stallsAt()) this.cut('stalled')
+    if (now >= this.#stallsAt()) this.destroy('stalled')
     else if (now >= this.#beatsAt()) {
       this.#transport.probe()
       this.write(HEARTBEAT)
     }
     if (now >= this.#expiresAt && this.#state === 'open') this.#owner._expired()
-    this.#sleep()
+    this.#schedule()
   }
 
   #flushSoon(): void {
@@ -188,30 +188,30 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   #flushAt(time: number): void {
     this.#isFlushDue = true
     this.#flushesAt = time
-    this.#sleep()
+    this.#schedule()
   }
 
   /** Writes a frame, when it `takesNow`. */
   write(frame: Frame): void {
-    if (this.isOver) return
+    if (this.isClosed) return
     this.#lastWrite = clock.now
     this.sentEvents += frame.events
     this.sentBytes += frame.size
     try {
-      if (!this.#transport.write(frame)) this.#holdBack()
+      if (!this.#transport.write(frame)) this.#markFull()
     } catch (error) {
       // A middleware's own `write` may throw.
-      this.cut('error', error)
+      this.destroy('error', error)
     }
   }
 
-  #holdBack(): void {
+  #markFull(): void {
     this.#lagSince ??= clock.now
     this.#isFull = true
-    this.#sleep()
+    this.#schedule()
   }
 
-  #emptied(): void {
+  #onDrained(): void {
     const since = this.#lagSince
     this.#lagSince = undefined
     if (since !== undefined) this.#owner._caughtUp(clock.now - since)
@@ -223,20 +223,20 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
     this.#state = 'ended'
     // The end waits for room like all else: a client that never reads it stalls.
     this.#lastWrite = clock.now
-    this.#holdBack()
+    this.#markFull()
     try {
       this.#transport.end()
     } catch (error) {
-      this.cut('error', error)
+      this.destroy('error', error)
     }
   }
 
   #finish(reason: CloseReason, error?: unknown): void {
-    if (this.isOver) return
+    if (this.isClosed) return
     this.#state = 'over'
     this.#backlog = new Backlog(this.#settings)
-    clock.forget(this, this.#bed)
-    this.#owner._over(reason, error)
+    clock.cancel(this, this.#timerTick)
+    this.#owner._onClosed(reason, error)
     this.notify()
   }
 
@@ -246,14 +246,14 @@ export class Connection implements TransportOwner, Sleeper, Flushable {
   }
 
   #beatsAt(): number {
-    return this.#isFull ? NEVER : nextBeat(this.#lastWrite, this.#settings.heartbeat, this.#phase)
+    return this.#isFull ? NEVER : nextHeartbeat(this.#lastWrite, this.#settings.heartbeat, this.#phase)
   }
 
-  #sleep(): void {
-    clock.forget(this, this.#bed)
-    if (this.isOver) return
+  #schedule(): void {
+    clock.cancel(this, this.#timerTick)
+    if (this.isClosed) return
     const expiresAt = this.#state === 'open' ? this.#expiresAt : NEVER
     const deadline = Math.min(this.#flushesAt, this.#stallsAt(), this.#beatsAt(), expiresAt)
-    this.#bed = Number.isFinite(deadline) ? clock.sleep(this, deadline) : 0
+    this.#timerTick = Number.isFinite(deadline) ? clock.schedule(this, deadline) : 0
   }
 }

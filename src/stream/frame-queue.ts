@@ -1,5 +1,5 @@
 import { Frame } from '../event/frame.ts'
-import { Ring } from '../ring-buffer.ts'
+import { RingBuffer } from '../ring-buffer.ts'
 
 /** Frames that wait, oldest first, held as references to shared frames. */
 export interface FrameQueue {
@@ -16,7 +16,7 @@ export interface FrameQueue {
 }
 
 /** Every frame. */
-export class RingQueue extends Ring<Frame> implements FrameQueue {
+export class RingQueue extends RingBuffer<Frame> implements FrameQueue {
   bytes = 0
 
   override push(frame: Frame): void {
@@ -90,7 +90,7 @@ export class ConflatedQueue implements FrameQueue {
 }
 
 /** Takes the oldest frames, at least one and then as many as the limits hold, as one frame to write. */
-export function takeRun(
+export function takeBatch(
   queue: FrameQueue,
   maxBytes: number,
   maxFrames = Number.POSITIVE_INFINITY,

@@ -32,7 +32,7 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
   /** Events are gathered for this long and leave in one write. Kept to a tenth of a second. Default 0: for one turn. */
   flushInterval?: number | undefined
   /** The stream is ended after this time, or up to a tenth of it earlier; the client reconnects. Default 0: never. */
-  maxAge?: number | undefined
+  maxDuration?: number | undefined
   /** Turns data that is not a string into one. Default `JSON.stringify`. */
   serialize?: Serialize | undefined
   /** Yields what a client missed after its last event id, or says that this cannot be told: `'gap'`. */
@@ -52,7 +52,7 @@ export interface StreamSettings extends BacklogLimits {
   readonly stallTimeout: number
   readonly rateLimit: RateLimit | undefined
   readonly flushInterval: number
-  readonly maxAge: number
+  readonly maxDuration: number
   readonly serialize: Serialize
   readonly replay: Replay | undefined
   readonly maxReplayEvents: number
@@ -69,7 +69,7 @@ export const STREAM_DEFAULTS: StreamSettings = Object.freeze({
   stallTimeout: 30_000,
   rateLimit: undefined,
   flushInterval: 0,
-  maxAge: 0,
+  maxDuration: 0,
   serialize: JSON.stringify,
   replay: undefined,
   maxReplayEvents: 10_000,
@@ -86,7 +86,7 @@ export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
   stallTimeout: between(0, MAX_TIME),
   rateLimit: checkRateLimit,
   flushInterval: between(0, MAX_TIME),
-  maxAge: between(0, MAX_TIME),
+  maxDuration: between(0, MAX_TIME),
   serialize: isFunction,
   replay: isFunction,
   maxReplayEvents: between(1, Number.MAX_SAFE_INTEGER),

@@ -9,7 +9,7 @@ export interface RateLimit {
 }
 
 /** How fast frames may leave. */
-export interface Pace {
+export interface RateLimiter {
   /** Whether of what waits for its turn only the newest of each key is kept. */
   readonly conflates: boolean
   /** How many frames may be written now. */
@@ -20,18 +20,18 @@ export interface Pace {
 }
 
 /** As many as there are. */
-const UNLIMITED: Pace = {
+const UNLIMITED: RateLimiter = {
   conflates: false,
   allowed: () => Number.POSITIVE_INFINITY,
   spend() {},
   nextAt: () => 0,
 }
 
-export function paceOf(rateLimit: RateLimit | undefined): Pace {
+export function rateLimiterFor(rateLimit: RateLimit | undefined): RateLimiter {
   return rateLimit ? new TokenBucket(rateLimit) : UNLIMITED
 }
 
-class TokenBucket implements Pace {
+class TokenBucket implements RateLimiter {
   readonly conflates: boolean
   readonly #perMillisecond: number
   readonly #burst: number

@@ -1,7 +1,13 @@
 import { replayChannel } from '../diagnostics.ts'
 import { SseError } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
-import { closeSource, type MaybePromise, readSource, type Source, type Stops } from '../event/source.ts'
+import {
+  closeSource,
+  type MaybePromise,
+  readSource,
+  type Source,
+  type StopCallbacks,
+} from '../event/source.ts'
 import { eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
 import { Backlog } from './backlog.ts'
@@ -30,7 +36,7 @@ export class ReplayRun {
   readonly #stream: SseStream
   readonly #connection: Connection
   readonly #settings: StreamSettings
-  readonly #stops: Stops = new Set()
+  readonly #stops: StopCallbacks = new Set()
   #events = 0
   #isStopped = false
 
@@ -44,21 +50,21 @@ export class ReplayRun {
   /** Resolves when all has left, with false when it was stopped before. Rejects when the source failed or was too long. */
   async run(position: ResumePoint): Promise<boolean> {
     const startedAt = clock.now
-    let isWhole = false
+    let complete = false
     let error: unknown
     try {
       await this.#sendMissed(position)
-      isWhole = (await this.#room()) && !this.#isStopped
+      complete = (await this.#room()) && !this.#isStopped
     } catch (failure) {
       error = failure
       throw failure
     } finally {
       if (replayChannel.hasSubscribers) {
         const duration = clock.now - startedAt
-        replayChannel.publish({ stream: this.#stream, events: this.#events, duration, isWhole, error })
+        replayChannel.publish({ stream: this.#stream, events: this.#events, duration, complete, error })
       }
     }
-    return isWhole
+    return complete
   }
 
   stop(): void {
@@ -88,14 +94,14 @@ export class ReplayRun {
       const frame = eventFrame(event, this.#settings.serialize)
       if (!this.#connection.hasRoomFor(frame)) await this.#room()
       this.#events += 1
-      this.#connection.put(frame)
-      return !this.#connection.isOver
+      this.#connection.enqueue(frame)
+      return !this.#connection.isClosed
     })
   }
 
   async #room(): Promise<boolean> {
-    await this.#connection.until(() => this.#connection.isIdle || this.#connection.isOver)
-    return !this.#connection.isOver
+    await this.#connection.waitUntil(() => this.#connection.isIdle || this.#connection.isClosed)
+    return !this.#connection.isClosed
   }
 }
 

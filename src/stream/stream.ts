@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { closeChannel, drainChannel, openChannel, overflowChannel } from '../diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import type { Frame } from '../event/frame.ts'
-import { closeSource, readSource, type Source, type Stops } from '../event/source.ts'
+import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
 import { commentFrame, eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
 import { settleTurn } from '../scheduler/turn.ts'
@@ -33,7 +33,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   readonly #settings: StreamSettings
   readonly #connection: Connection
   #replay: ReplayRun | undefined
-  #stops: Stops | undefined
+  #stops: StopCallbacks | undefined
   #closeReason: CloseReason | undefined
   #error: unknown
   #abortController: AbortController | undefined
@@ -92,7 +92,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   /** Resolves with true when nothing waits any more, with false when the stream is closed. Never rejects. */
   async drained(): Promise<boolean> {
     settleTurn()
-    await this.#connection.until(() => this.closed || (this.#connection.isIdle && !this.#replay))
+    await this.#connection.waitUntil(() => this.closed || (this.#connection.isIdle && !this.#replay))
     return !this.closed
   }
 
@@ -146,7 +146,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal Sends frames that are shared with other streams. Once the turn is over, they are one write. */
   _deliver(run: readonly [Frame, ...Frame[]], isTurnOver: boolean): void {
-    if (isTurnOver && !this.#replay && this.#connection.takesNow) this.#connection.write(joined(run))
+    if (isTurnOver && !this.#replay && this.#connection.canBypassQueue) this.#connection.write(joined(run))
     else for (const frame of run) this.#put(frame)
   }
 
@@ -158,7 +158,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   #put(frame: Frame): boolean {
     settleTurn()
     if (this.closed) return false
-    if (!this.#replay) return this.#connection.put(frame)
+    if (!this.#replay) return this.#connection.enqueue(frame)
     const dropped = this.#replay.behind.offer(frame, true)
     if (dropped !== 0) this._overflowed(dropped)
     return dropped === 0
@@ -211,7 +211,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   #cut(reason: CloseReason, error?: unknown): void {
     this.#leave(reason, error)
-    this.#connection.cut(reason, error)
+    this.#connection.destroy(reason, error)
   }
 
   /** From here on nothing can be sent. The first reason stays. */
@@ -233,7 +233,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   }
 
   /** @internal */
-  _over(reason: CloseReason, error?: unknown): void {
+  _onClosed(reason: CloseReason, error?: unknown): void {
     this.#leave(reason, error)
     this.#replay?.stop()
     if (closeChannel.hasSubscribers) closeChannel.publish({ stream: this, ...this.#summary() })
@@ -243,6 +243,6 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   #summary() {
     const { openedAt, sentEvents: events, sentBytes: bytes } = this.#connection
-    return { reason: this.#closeReason, error: this.#error, age: clock.now - openedAt, events, bytes }
+    return { reason: this.#closeReason, error: this.#error, duration: clock.now - openedAt, events, bytes }
   }
 }

@@ -1,13 +1,13 @@
 import { between, type Check, checkOptions } from '../check-options.ts'
-import { Waiters } from '../condition.ts'
+import { Condition } from '../condition.ts'
 import type { ReceivedEvent } from './event-parser.ts'
-import { Reception } from './received.ts'
-import type { Answer } from './targets/open-response.ts'
-import { inTime, isTimeout, limitTime } from './timeout.ts'
+import { ReceivedStream } from './received.ts'
+import type { OpenResponse } from './targets/open-response.ts'
+import { isTimeout, startTimeout, withTimeout } from './timeout.ts'
 import { WaitError } from './wait-error.ts'
 
 /** Which event is waited for: one of this name, or one that satisfies a condition. */
-export type Wanted = string | ((event: ReceivedEvent) => boolean)
+export type EventMatcher = string | ((event: ReceivedEvent) => boolean)
 
 export interface WaitOptions {
   /** How long to wait at most, in ms. Default: that of the client. */
@@ -33,31 +33,31 @@ const END_IN_WORDS: Readonly<Record<BodyEnd, string>> = {
 export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposable {
   readonly status: number
   readonly headers: Headers
-  readonly #answer: Answer
-  readonly #received: Reception
+  readonly #response: OpenResponse
+  readonly #received: ReceivedStream
   readonly #timeout: number
-  readonly #waiters = new Waiters()
+  readonly #waiters = new Condition()
   #eventsTaken = 0
   #commentsTaken = 0
   #end: BodyEnd | undefined
-  #left: Promise<void> | undefined
+  #closed: Promise<void> | undefined
 
   /** @internal Reads nothing yet. */
-  constructor(answer: Answer, lastEventId: string, timeout: number) {
-    this.status = answer.status
-    this.headers = answer.headers
-    this.#answer = answer
-    this.#received = new Reception(lastEventId)
+  constructor(response: OpenResponse, lastEventId: string, timeout: number) {
+    this.status = response.status
+    this.headers = response.headers
+    this.#response = response
+    this.#received = new ReceivedStream(lastEventId)
     this.#timeout = timeout
-    const { body } = answer
+    const { body } = response
     body.pause()
     body.on('data', (bytes: Uint8Array) => this.#read(bytes))
-    body.once('end', () => this.#over('end'))
-    body.once('error', () => this.#over('cut'))
-    body.once('close', () => this.#over('cut'))
+    body.once('end', () => this.#onEnd('end'))
+    body.once('error', () => this.#onEnd('cut'))
+    body.once('close', () => this.#onEnd('cut'))
     // It may have come to its end before.
-    if (body.readableEnded) this.#over('end')
-    else if (body.destroyed) this.#over('cut')
+    if (body.readableEnded) this.#onEnd('end')
+    else if (body.destroyed) this.#onEnd('cut')
   }
 
   /** All events so far, taken or not. */
@@ -84,7 +84,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
    * Takes the next event, or the next one that is wanted: those before it are passed over. Rejects with a `WaitError`
    * when it does not come in time, or the stream ends first. So do all that wait here.
    */
-  async next(wanted?: Wanted, options?: WaitOptions): Promise<ReceivedEvent> {
+  async next(wanted?: EventMatcher, options?: WaitOptions): Promise<ReceivedEvent> {
     const name = typeof wanted === 'string' ? ` ${JSON.stringify(wanted)}` : wanted ? ' that is wanted' : ''
     return this.#until(this.#taker(wanted), `event${name}`, options)
   }
@@ -130,21 +130,21 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
 
   /** Stops reading: what the server sends fills the buffers on the way, and then waits with the server. */
   pause(): void {
-    this.#answer.body.pause()
+    this.#response.body.pause()
   }
 
   /** Reads on. */
   resume(): void {
-    this.#answer.body.resume()
+    this.#response.body.resume()
   }
 
   /** Leaves, as a client that closes its connection. Resolves when all that was opened for it is closed. */
   async close(): Promise<void> {
-    this.#over('closed')
-    this.#left ??= this.#answer.leave()
-    await inTime(
+    this.#onEnd('closed')
+    this.#closed ??= this.#response.close()
+    await withTimeout(
       this.#timeout,
-      this.#left,
+      this.#closed,
       () =>
         new WaitError(`Not closed within ${this.#timeout} ms: somebody else holds the server.`, this.events),
     )
@@ -159,12 +159,12 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     this.#waiters.notify()
   }
 
-  #over(end: BodyEnd): void {
+  #onEnd(end: BodyEnd): void {
     this.#end ??= end
     this.#waiters.notify()
   }
 
-  #taker(wanted: Wanted = () => true): () => ReceivedEvent | undefined {
+  #taker(wanted: EventMatcher = () => true): () => ReceivedEvent | undefined {
     checkOptions({ wanted }, { wanted: checkWanted })
     const isWanted = typeof wanted === 'string' ? ({ event }: ReceivedEvent) => event === wanted : wanted
     const { events } = this.#received
@@ -191,7 +191,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     checkOptions({ timeout }, { timeout: isTimeout })
     let found: T | undefined
     let isLate = false
-    const relax = limitTime(timeout, () => {
+    const cancel = startTimeout(timeout, () => {
       isLate = true
       this.#waiters.notify()
     })
@@ -201,7 +201,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
         return found !== undefined || isLate || this.#end !== undefined
       })
     } finally {
-      relax()
+      cancel()
     }
     if (found !== undefined) return found
     throw this.#missing(what, this.#end ? END_IN_WORDS[this.#end] : `within ${timeout} ms`)
@@ -209,7 +209,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
 
   #missing(what: string, when: string): WaitError {
     const type = this.headers.get('content-type') ?? 'no content type'
-    const isPaused = this.#answer.body.isPaused() ? ' The client is paused.' : ''
+    const isPaused = this.#response.body.isPaused() ? ' The client is paused.' : ''
     const head = `No ${what} ${when}: status ${this.status}, ${type}.${isPaused}`
     return new WaitError(`${head} ${this.#received}`, this.events)
   }

@@ -2,26 +2,26 @@ import type { RequestListener, Server } from 'node:http'
 import { type Check, checkOptions, isBoolean, isString } from '../check-options.ts'
 import { describe } from '../errors.ts'
 import { EventsClient } from './events-client.ts'
-import { type Ask, ask, type RequestOptions, urlOf } from './targets/http-request.ts'
-import { type InjectResponse, injectAnswer } from './targets/inject.ts'
-import type { Answer } from './targets/open-response.ts'
-import { askServer, whileServing } from './targets/server.ts'
+import { openRequest, type RequestOptions, type RequestSettings, urlOf } from './targets/http-request.ts'
+import { type InjectResponse, injectedResponse } from './targets/inject.ts'
+import type { OpenResponse } from './targets/open-response.ts'
+import { openOnServer, whileServing } from './targets/server.ts'
 import { type SuperagentRequest, superagentAnswer } from './targets/superagent.ts'
-import { responseAnswer, type WebResponse } from './targets/web-response.ts'
-import { inTime, isTimeout } from './timeout.ts'
+import { type WebResponse, webResponse } from './targets/web-response.ts'
+import { isTimeout, withTimeout } from './timeout.ts'
 import { WaitError } from './wait-error.ts'
 
 /** What is asked: a URL, a server, or what answers the requests of one, such as an app of Express. */
 export type Target = string | URL | Server | RequestListener
 
 /** What was asked already, or will be in its own way: see `docs/testing.md`. */
-export type Answering =
+export type ResponseSource =
   | WebResponse
   | InjectResponse
   | PromiseLike<WebResponse | InjectResponse>
   | SuperagentRequest
 
-type Source = Target | Answering
+type Source = Target | ResponseSource
 
 export interface OpenOptions {
   /** How long each wait of the client is at most, in ms, and that for the head. Default 2 000. */
@@ -64,47 +64,47 @@ export async function openEvents(
 ): Promise<EventsClient> {
   const checks = isTarget(source) ? { ...CHECKS, ...REQUEST_CHECKS } : CHECKS
   checkOptions({ timeout, paused, lastEventId, ...request }, checks)
-  const answer = await answerInTime(timeout, source, (signal) =>
-    answerOf(source, { ...request, lastEventId, signal }),
+  const answer = await openInTime(timeout, source, (signal) =>
+    responseOf(source, { ...request, lastEventId, signal }),
   )
   const client = new EventsClient(answer, lastEventId, timeout)
   if (!paused) client.resume()
   return client
 }
 
-async function answerInTime(
+async function openInTime(
   timeout: number,
   source: Source,
-  ask: (signal: AbortSignal) => Promise<Answer>,
-): Promise<Answer> {
+  ask: (signal: AbortSignal) => Promise<OpenResponse>,
+): Promise<OpenResponse> {
   const controller = new AbortController()
   const answer = ask(controller.signal)
   try {
-    return await inTime(
+    return await withTimeout(
       timeout,
       answer,
       () => new WaitError(`No head within ${timeout} ms.${hintFor(source)}`),
     )
   } catch (error) {
     controller.abort()
-    answer.then(({ leave }) => leave()).catch(() => {})
+    answer.then(({ close: leave }) => leave()).catch(() => {})
     throw error
   }
 }
 
-async function answerOf(source: Source, options: Ask): Promise<Answer> {
-  if (isServing(source)) return askServer(source, options)
-  if (isTarget(source)) return ask(urlOf(source, options.path), options)
+async function responseOf(source: Source, options: RequestSettings): Promise<OpenResponse> {
+  if (isServing(source)) return openOnServer(source, options)
+  if (isTarget(source)) return openRequest(urlOf(source, options.path), options)
   // Before it is awaited: that would send it, and wait for the end of the body.
   if (isSuperagent(source)) return askBySuperagent(source, options.signal)
   const answered: unknown = await source
-  if (isResponse(answered)) return responseAnswer(answered)
-  if (isInjected(answered)) return injectAnswer(answered)
+  if (isResponse(answered)) return webResponse(answered)
+  if (isInjected(answered)) return injectedResponse(answered)
   throw new TypeError(`No source of events: ${describe(answered)}.`)
 }
 
 // Supertest too would start the server of its app, and close it only when all others have left.
-function askBySuperagent(request: SuperagentRequest, signal: AbortSignal): Promise<Answer> {
+function askBySuperagent(request: SuperagentRequest, signal: AbortSignal): Promise<OpenResponse> {
   const ask = () => superagentAnswer(request, signal)
   return isServer(request.app) ? whileServing(request.app, ask) : ask()
 }

@@ -5,7 +5,7 @@ const EVENTS = 10
 const CHARACTERS = 100
 
 /** What one client has received so far. */
-export class Reception {
+export class ReceivedStream {
   readonly events: ReceivedEvent[] = []
   readonly comments: string[] = []
   retry: number | undefined

@@ -7,16 +7,16 @@ const { setTimeout: setRealTimeout, clearTimeout: clearRealTimeout } = globalThi
 export const isTimeout = between(1, MAX_TIME)
 
 /** Calls back after a time, unless the returned function was called before. */
-export function limitTime(ms: number, onLate: () => void): () => void {
+export function startTimeout(ms: number, onLate: () => void): () => void {
   const timer = setRealTimeout(onLate, ms)
   return () => clearRealTimeout(timer)
 }
 
 /** Rejects with what `late` makes when the work is not done in time. */
-export async function inTime<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
-  let relax = () => {}
+export async function withTimeout<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
+  let cancel = () => {}
   const limit = new Promise<never>((_, reject) => {
-    relax = limitTime(ms, () => reject(late()))
+    cancel = startTimeout(ms, () => reject(late()))
   })
-  return Promise.race([work, limit]).finally(relax)
+  return Promise.race([work, limit]).finally(cancel)
 }

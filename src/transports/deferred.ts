@@ -78,7 +78,7 @@ export class LateTransport implements Transport {
 
   #gone(error?: Error): void {
     this.#transport = noTransport
-    queueMicrotask(() => this.#owner?._gone(error))
+    queueMicrotask(() => this.#owner?._closed(error))
   }
 }
 

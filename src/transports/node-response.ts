@@ -36,10 +36,10 @@ export class ResponseTransport implements Transport {
     tune(this.response)
     this.owner = owner
     // `once` would hold three more objects for each listener. What is said twice is heard once.
-    const gone = (error?: Error) => owner._gone(error)
+    const gone = (error?: Error) => owner._closed(error)
     // The response's close: the request's comes as soon as the body of a POST has been read.
     this.response.on('close', gone).on('finish', gone).on('error', gone)
-    if (!this.response.socket) watchPipelined(this.response, () => owner._gone())
+    if (!this.response.socket) watchPipelined(this.response, () => owner._closed())
   }
 
   write(frame: Frame): boolean {
@@ -95,8 +95,8 @@ export class ResponseTransport implements Transport {
   }
 
   #writeOn(bytes: Buffer, at: number): void {
-    this.owner?._moved()
-    if (this.#writeFrom(bytes, at)) this.owner?._room()
+    this.owner?._progressed()
+    if (this.#writeFrom(bytes, at)) this.owner?._drained()
   }
 }
 

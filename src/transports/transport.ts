@@ -3,11 +3,11 @@ import type { Frame } from '../event/frame.ts'
 /** What a transport tells its stream. */
 export interface TransportOwner {
   /** @internal There is room again, after a `write` that returned false. */
-  _room(): void
+  _drained(): void
   /** @internal The kernel has taken a part of a large frame: the client is slow, and has not stalled. */
-  _moved(): void
+  _progressed(): void
   /** @internal The way out is over: finished, lost or broken. Said once, and never from within a call of the transport. */
-  _gone(error?: Error): void
+  _closed(error?: Error): void
   /** @internal From now on there is a shorter way out: it is open, and takes all that follows. */
   _goesOnThrough(transport: Transport): void
 }

@@ -90,8 +90,8 @@ export class WebTransport implements Transport {
   }
 
   #refill(): void {
-    this.#owner?._moved()
-    if (this.#writeOn()) this.#owner?._room()
+    this.#owner?._progressed()
+    if (this.#writeOn()) this.#owner?._drained()
   }
 
   // In pieces: a client that is slow with a large frame could not be told from one that has stalled. And as copies: who
@@ -113,7 +113,7 @@ export class WebTransport implements Transport {
 
   // A body that is closed says nothing any more of what still waits in it.
   #endWhenRead(): void {
-    this.#owner?._moved()
+    this.#owner?._progressed()
     if (this.#roomNow < HIGH_WATER_MARK) return
     this.#controller?.close()
     this.#over()
@@ -122,7 +122,7 @@ export class WebTransport implements Transport {
   #over(): void {
     const owner = this.#owner
     this.#letGo()
-    owner?._gone()
+    owner?._closed()
   }
 
   #letGo(): void {

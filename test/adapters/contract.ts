@@ -268,7 +268,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       await client.until(':\n')
       await expect.poll(() => hub.size).toBe(1)
       const down = mounted.close()
-      await hub.shutdown({ graceMs: 5_000 })
+      await hub.shutdown({ grace: 5_000 })
       expect(await client.ended).toBe('end')
       await down
     })

@@ -211,7 +211,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       })
       const client = await ask('/late')
       expect(await client.ended).toBe('cut')
-      expect(errors).toEqual([code('ERR_SSE_HEAD_SENT')])
+      expect(errors).toEqual([code('ERR_SSE_HEADERS_SENT')])
       await (await ask('/')).until('data: whole\n\n')
     })
 

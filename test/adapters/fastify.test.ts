@@ -286,7 +286,7 @@ describe('what goes wrong before the head has left', () => {
     const client = await ask(await listen(fastify))
     expect(await client.ended).toBe('cut')
     expect(client.body).toBe('too early')
-    expect(log.warn).toContainEqual(expect.objectContaining({ code: 'ERR_SSE_HEAD_SENT' }))
+    expect(log.warn).toContainEqual(expect.objectContaining({ code: 'ERR_SSE_HEADERS_SENT' }))
   })
 
   it('may be none: a hook that puts another body in its place has the word', async () => {
@@ -578,7 +578,7 @@ describe('spillwayPlugin', () => {
 
   it('sends what waits, and cuts who does not take it within the grace', async () => {
     const { fastify } = logging()
-    await fastify.register(spillwayPlugin, { graceMs: 500 })
+    await fastify.register(spillwayPlugin, { grace: 500 })
     const streams: SseStream[] = []
     fastify.get(
       '/stream',

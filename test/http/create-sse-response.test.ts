@@ -370,7 +370,7 @@ describe('the end of a web response', () => {
     const reader = (response.body as ReadableStream<Uint8Array>).getReader()
     await hub.channel('news').publish({ data: 'last' })
     const onDown = vi.fn()
-    const down = hub.shutdown({ graceMs: 5_000 }).then(onDown)
+    const down = hub.shutdown({ grace: 5_000 }).then(onDown)
     await settled()
     expect(onDown).not.toHaveBeenCalled()
     expect(await chunk(reader)).toMatch(/^:\n/)
@@ -384,7 +384,7 @@ describe('the end of a web response', () => {
     vi.useFakeTimers()
     const hub = new Hub()
     createSseResponse(new Request(PATH), (stream) => hub.subscribe(stream, ['news']))
-    const down = hub.shutdown({ graceMs: 5_000 })
+    const down = hub.shutdown({ grace: 5_000 })
     await vi.advanceTimersByTimeAsync(5_000)
     await down
     expect(vi.getTimerCount()).toBe(0)

@@ -442,7 +442,7 @@ describe('bad input', () => {
       res.writeHead(200).write('x')
       createSseStream(req, res)
     })
-    expect(client).toEqual(code('ERR_SSE_HEAD_SENT'))
+    expect(client).toEqual(code('ERR_SSE_HEADERS_SENT'))
   })
 
   it('refuses a response that has ended', async () => {

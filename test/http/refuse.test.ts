@@ -85,6 +85,6 @@ describe('refuseSseStream (rule 20)', () => {
       res.end()
     })
     await get('http', port)
-    expect(await thrown.promise).toEqual(code('ERR_SSE_HEAD_SENT'))
+    expect(await thrown.promise).toEqual(code('ERR_SSE_HEADERS_SENT'))
   })
 })

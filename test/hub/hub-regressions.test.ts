@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
 import { Hub } from '../../src/hub/hub.ts'
-import { MemoryLog } from '../../src/stores/memory/memory-store.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { Backlog, OVERFLOW } from '../../src/stream/backlog.ts'
 import { ConflatedQueue } from '../../src/stream/frame-queue.ts'
 import { parseEvents } from '../support/parse.ts'
@@ -208,9 +208,9 @@ it('tells who comes after the shutdown the same time to come back', async () => 
   expect(Number(/retry: (\d+)/.exec(transport.writes.join(''))?.[1])).toBeGreaterThanOrEqual(30000)
 })
 it('closes the log once, however often it is shut down', async () => {
-  const log = new MemoryLog()
+  const log = new MemoryStore()
   const close = vi.spyOn(log, 'close')
-  const hub = new Hub({ log })
+  const hub = new Hub({ store: log })
   await Promise.all([hub.shutdown(), hub.shutdown()])
   expect(close).toHaveBeenCalledOnce()
 })
@@ -221,7 +221,7 @@ it('cuts off who comes after the shutdown and does not read, after the grace', a
   a.transport.isFull = true
   a.stream.send({ data: 1 })
   await settled()
-  const down = hub.shutdown({ graceMs: 30 })
+  const down = hub.shutdown({ grace: 30 })
   const late = fakeStream()
   late.transport.isFull = true
   hub.subscribe(late.stream, ['a'])
@@ -244,7 +244,7 @@ it('does not ask onGap for who has left meanwhile', async () => {
   expect(read(transport)).toEqual(['message 0'])
 })
 it('asks each onGap once for a gap, however often the channel was followed', async () => {
-  const hub = new Hub({ log: new MemoryLog({ maxEvents: 2 }) })
+  const hub = new Hub({ store: new MemoryStore({ maxEvents: 2 }) })
   const s = await fill(hub, 5)
   const { stream } = fakeStream({}, s)
   const onGap = vi.fn(() => [{ event: 'snap', data: 1 }])
@@ -308,9 +308,9 @@ it('refuses a publish option that there is not', async () => {
   ).rejects.toMatchObject({ code: 'ERR_SSE_OPTION' })
 })
 it('refuses a log that serves another hub', () => {
-  const log = new MemoryLog()
-  new Hub({ log })
-  expect(() => new Hub({ log })).toThrow()
+  const log = new MemoryStore()
+  new Hub({ store: log })
+  expect(() => new Hub({ store: log })).toThrow()
 })
 it('leaves a later subscription alone when an earlier one is ended again', async () => {
   const hub = new Hub()
@@ -327,7 +327,7 @@ it('leaves a later subscription alone when an earlier one is ended again', async
   expect(read(transport)).toEqual(['message 1'])
 })
 it('does not end a stream for an onGap that fails after it has left', async () => {
-  const hub = new Hub({ log: new MemoryLog({ maxEvents: 2 }) })
+  const hub = new Hub({ store: new MemoryStore({ maxEvents: 2 }) })
   const s = await fill(hub, 5)
   const { stream, transport } = fakeStream({}, s)
   const u = hub.subscribe(stream, ['a'], {
@@ -361,7 +361,7 @@ it('tells no gap for a channel that is left and followed again in one turn', asy
 it('leaves no timer behind a shutdown', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   try {
-    await new Hub().shutdown({ graceMs: 60_000 })
+    await new Hub().shutdown({ grace: 60_000 })
     expect(vi.getTimerCount()).toBe(0)
   } finally {
     vi.useRealTimers()
@@ -373,7 +373,7 @@ it('spreads the time to come back, and tells none with 0', async () => {
     const hub = new Hub()
     const { stream, transport } = fakeStream()
     hub.subscribe(stream, ['a'])
-    void hub.shutdown({ retry, graceMs: 0 })
+    void hub.shutdown({ retry, grace: 0 })
     await settled()
     return transport.writes.join('')
   }
@@ -414,7 +414,7 @@ it('keeps nothing of a stream that is closed already', async () => {
   expect(hub.size).toBe(0)
 })
 it('tells a gap for a channel that is followed late and was evicted', async () => {
-  const hub = new Hub({ log: new MemoryLog({ perChannel: { maxEvents: 1 } }) })
+  const hub = new Hub({ store: new MemoryStore({ perChannel: { maxEvents: 1 } }) })
   const s = await hub.channel('a').publish({ data: 0 })
   for (let i = 0; i < 3; i++) await hub.channel('b').publish({ data: i })
   const { stream, transport } = fakeStream({}, s)
@@ -492,7 +492,7 @@ it('follows a channel that a serialiser has a stream follow, from the event it w
 it.each(['drop-oldest', 'drop-newest', 'close'] as const)(
   'tells a gap to a client whose queue is full, with overflow %s, when there is room for it',
   async (overflow) => {
-    const hub = new Hub({ log: new MemoryLog({ maxEvents: 1 }) })
+    const hub = new Hub({ store: new MemoryStore({ maxEvents: 1 }) })
     const start = await fill(hub, 3)
     const { stream, transport } = fakeStream({ overflow, maxBufferedEvents: 2 }, start)
     transport.isFull = true
@@ -546,7 +546,7 @@ it.each([
     stream,
     events: isWhole ? 3 : room,
     duration: expect.any(Number),
-    isWhole,
+    complete: isWhole,
     error: undefined,
   }
   expect(replayed).toHaveBeenCalledExactlyOnceWith(message, 'spillway:stream:replay')
@@ -588,7 +588,7 @@ it('still filters what was published before a stream left the channel in the sam
 })
 const GAP = 'gap {"reason":"unknown"}'
 it('tells a gap on a late channel, whatever was evicted on another one that was left meanwhile', async () => {
-  const hub = new Hub({ log: new MemoryLog({ perChannel: { maxEvents: 1 } }) })
+  const hub = new Hub({ store: new MemoryStore({ perChannel: { maxEvents: 1 } }) })
   const start = await hub.channel('c').publish({ data: 'c1' })
   await hub.channel('a').publish({ data: 'missed' })
   const { stream, transport } = fakeStream({}, start)
@@ -641,7 +641,7 @@ it('tells no gap for what is published in the tick in which a channel is followe
   expect(read(transport)).toEqual(['message live'])
 })
 it('looks through all pages of a log for what was missed on a late channel', async () => {
-  const hub = new Hub({ log: new SlowLog(new MemoryLog(), 1, 2) })
+  const hub = new Hub({ store: new SlowLog(new MemoryStore(), 1, 2) })
   const start = await hub.channel('a').publish({ data: 0 })
   for (let i = 0; i < 2; i++) await hub.channel('a').publish({ data: i })
   await hub.channel('b').publish({ data: 'missed' })

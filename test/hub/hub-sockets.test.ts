@@ -3,7 +3,7 @@ import { createParser } from 'eventsource-parser'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import { Hub } from '../../src/hub/hub.ts'
-import { MemoryLog } from '../../src/stores/memory/memory-store.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { serve } from '../support/serve.ts'
 
 const CHANNELS = ['a', 'b', 'c']
@@ -65,7 +65,7 @@ class RestlessClient {
 }
 
 async function play(maxEvents: number, count: number) {
-  const hub = new Hub({ log: new MemoryLog({ maxEvents }) })
+  const hub = new Hub({ store: new MemoryStore({ maxEvents }) })
   const { port } = await serve((req, res) => {
     hub.subscribe(createSseStream(req, res, { retry: 0 }), CHANNELS)
   })

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { SseStreamOptions } from '../../src/http/options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { LogEntry } from '../../src/stores/event-store.ts'
-import { MemoryLog } from '../../src/stores/memory/memory-store.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { HubClient } from '../support/hub-client.ts'
 import { Ledger } from '../support/ledger.ts'
 import { SlowLog } from '../support/slow-log.ts'
@@ -157,8 +157,8 @@ class Play {
 
   constructor(setting: Setting) {
     const { kinds, maxEvents, turns, inRow } = setting
-    const log = new SlowLog(new MemoryLog({ maxEvents }), turns, inRow)
-    const hub = new Hub({ log })
+    const log = new SlowLog(new MemoryStore({ maxEvents }), turns, inRow)
+    const hub = new Hub({ store: log })
     const clients = kinds.map((kind) => new AuditedClient(hub, log.entries, maxEvents < MANY, kind))
     log.onEntry = () => {
       for (const { ledger } of clients) ledger?.published()

@@ -1,6 +1,6 @@
 import { describe, expect, expectTypeOf, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
-import { MemoryLog } from '../../src/stores/memory/memory-store.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { HubClient } from '../support/hub-client.ts'
 import { parseEvents } from '../support/parse.ts'
@@ -252,10 +252,10 @@ describe('subscribing', () => {
     expect(() => hub.subscribe(...args)).toThrow(code(expected))
     expect(() => hub.channel('')).toThrow(code('ERR_SSE_CHANNEL'))
     expect(() => new Hub({ logs: 1 } as never)).toThrow(code('ERR_SSE_OPTION'))
-    expect(() => new Hub({ log: { append() {} } } as never)).toThrow(code('ERR_SSE_OPTION'))
-    const log = new MemoryLog()
-    new Hub({ log })
-    expect(() => new Hub({ log })).toThrow(code('ERR_SSE_OPTION'))
+    expect(() => new Hub({ store: { append() {} } } as never)).toThrow(code('ERR_SSE_OPTION'))
+    const log = new MemoryStore()
+    new Hub({ store: log })
+    expect(() => new Hub({ store: log })).toThrow(code('ERR_SSE_OPTION'))
   })
 
   it.each<[unknown, string]>([
@@ -332,7 +332,7 @@ describe('a filter', () => {
 })
 
 describe('a gap', () => {
-  const smallHub = (options = {}) => new Hub({ log: new MemoryLog({ maxEvents: 2 }), ...options })
+  const smallHub = (options = {}) => new Hub({ store: new MemoryStore({ maxEvents: 2 }), ...options })
 
   async function evict(hub: Hub) {
     const start = await hub.channel('a').publish({ data: 'start' })
@@ -378,7 +378,7 @@ describe('a gap', () => {
     const hub = smallHub()
     const start = await evict(hub)
     const { stream, transport } = fakeStream({}, start)
-    const place = (hub as unknown as { _log: MemoryLog })._log.head
+    const place = (hub as unknown as { _store: MemoryStore })._store.position
     const onGap = vi.fn(async () => {
       await settled()
       void hub.channel('a').publish({ data: 'meanwhile' })
@@ -402,7 +402,7 @@ describe('a gap', () => {
   })
 
   it('is told to a client that is overtaken while it is replayed', async () => {
-    const hub = new Hub({ log: new MemoryLog({ maxEvents: 30 }) })
+    const hub = new Hub({ store: new MemoryStore({ maxEvents: 30 }) })
     const start = await hub.channel('a').publish({ data: 'start' })
     for (let i = 0; i < 29; i++) await hub.channel('a').publish({ data: `${i}`.padEnd(10_000) })
     const { stream, transport } = fakeStream({}, start)
@@ -449,7 +449,7 @@ describe('shutdown', () => {
       await hub.channel('a').publish({ data: i })
       await settled()
     }
-    await hub.shutdown({ graceMs: 20 })
+    await hub.shutdown({ grace: 20 })
     expect(transport).toMatchObject({ isEnded: false, isDestroyed: true })
     expect(stream.closeReason).toBe('server')
   })

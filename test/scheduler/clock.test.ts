@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Clock, TICK } from '../../src/scheduler/clock.ts'
-import { expiry, nextBeat } from '../../src/scheduler/jitter.ts'
+import { expiresAt, nextHeartbeat } from '../../src/scheduler/jitter.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -9,13 +9,13 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-const sleeper = (wakes: number[]) => ({ _wake: (now: number) => wakes.push(now) })
+const sleeper = (wakes: number[]) => ({ _onTimer: (now: number) => wakes.push(now) })
 
 describe('Clock', () => {
   it('wakes a sleeper once, within two ticks after its deadline', () => {
     const clock = new Clock()
     const wakes: number[] = []
-    clock.sleep(sleeper(wakes), clock.now + 1000)
+    clock.schedule(sleeper(wakes), clock.now + 1000)
     vi.advanceTimersByTime(999)
     expect(wakes).toEqual([])
     vi.advanceTimersByTime(1 + 2 * TICK)
@@ -28,7 +28,7 @@ describe('Clock', () => {
     const clock = new Clock()
     const wakes: number[] = []
     const bed = sleeper(wakes)
-    clock.forget(bed, clock.sleep(bed, clock.now + 1000))
+    clock.cancel(bed, clock.schedule(bed, clock.now + 1000))
     vi.advanceTimersByTime(5000)
     expect(wakes).toEqual([])
   })
@@ -37,16 +37,16 @@ describe('Clock', () => {
     const clock = new Clock()
     expect(vi.getTimerCount()).toBe(0)
     const beds = Array.from({ length: 100 }, () => sleeper([]))
-    const ticks = beds.map((bed, i) => clock.sleep(bed, clock.now + 1000 + i))
+    const ticks = beds.map((bed, i) => clock.schedule(bed, clock.now + 1000 + i))
     expect(vi.getTimerCount()).toBe(1)
-    for (const [i, bed] of beds.entries()) clock.forget(bed, ticks[i] as number)
+    for (const [i, bed] of beds.entries()) clock.cancel(bed, ticks[i] as number)
     expect(vi.getTimerCount()).toBe(0)
   })
 
   it('wakes all that fell due while the event loop was blocked', () => {
     const clock = new Clock()
     const wakes: number[] = []
-    for (const delay of [500, 1500, 2500]) clock.sleep(sleeper(wakes), clock.now + delay)
+    for (const delay of [500, 1500, 2500]) clock.schedule(sleeper(wakes), clock.now + delay)
     const blocked = vi.spyOn(performance, 'now').mockReturnValue(clock.now + 2000)
     onTestFinished(() => blocked.mockRestore())
     vi.advanceTimersByTime(TICK)
@@ -58,7 +58,7 @@ describe('Clock', () => {
     const start = clock.now
     const early: number[] = []
     for (let delay = 1000; delay < 1000 + 2 * TICK; delay += 7) {
-      clock.sleep({ _wake: (now) => now < start + delay && early.push(delay) }, start + delay)
+      clock.schedule({ _onTimer: (now) => now < start + delay && early.push(delay) }, start + delay)
     }
     vi.advanceTimersByTime(1000 + 4 * TICK)
     expect(early).toEqual([])
@@ -69,9 +69,9 @@ describe('Clock', () => {
     const clock = new Clock()
     const wakes: number[] = []
     const forgotten = sleeper([])
-    const tick = clock.sleep(forgotten, clock.now + 1000)
-    clock.sleep(sleeper(wakes), clock.now + 1000)
-    clock.forget(forgotten, tick)
+    const tick = clock.schedule(forgotten, clock.now + 1000)
+    clock.schedule(sleeper(wakes), clock.now + 1000)
+    clock.cancel(forgotten, tick)
     vi.advanceTimersByTime(1000 + 2 * TICK)
     expect(wakes).toHaveLength(1)
   })
@@ -82,12 +82,12 @@ describe('Clock', () => {
     vi.advanceTimersByTime(30)
     expect(clock.now).toBe(start + 30)
     const bed = sleeper([])
-    const tick = clock.sleep(bed, clock.now + 1000)
+    const tick = clock.schedule(bed, clock.now + 1000)
     vi.advanceTimersByTime(TICK - 1)
     expect(clock.now).toBe(start + 30)
     vi.advanceTimersByTime(1)
     expect(clock.now).toBe(start + 30 + TICK)
-    clock.forget(bed, tick)
+    clock.cancel(bed, tick)
     vi.advanceTimersByTime(30)
     expect(clock.now).toBe(start + 60 + TICK)
   })
@@ -98,9 +98,9 @@ describe('Clock', () => {
     const before = timers()
     const clock = new Clock()
     const bed = sleeper([])
-    const tick = clock.sleep(bed, clock.now + 60_000)
+    const tick = clock.schedule(bed, clock.now + 60_000)
     const during = timers()
-    clock.forget(bed, tick)
+    clock.cancel(bed, tick)
     expect(during).toBe(before)
   })
 
@@ -110,8 +110,8 @@ describe('Clock', () => {
     const second = sleeper(wakes)
     const bed = clock.now + 1000
     let tick = 0
-    clock.sleep({ _wake: () => clock.forget(second, tick) }, bed)
-    tick = clock.sleep(second, bed)
+    clock.schedule({ _onTimer: () => clock.cancel(second, tick) }, bed)
+    tick = clock.schedule(second, bed)
     vi.advanceTimersByTime(3000)
     expect(wakes).toEqual([])
   })
@@ -120,12 +120,12 @@ describe('Clock', () => {
     const clock = new Clock()
     const wakes: number[] = []
     const bed = {
-      _wake(now: number) {
+      _onTimer(now: number) {
         wakes.push(now)
-        if (wakes.length < 3) clock.sleep(bed, now + 500)
+        if (wakes.length < 3) clock.schedule(bed, now + 500)
       },
     }
-    clock.sleep(bed, clock.now)
+    clock.schedule(bed, clock.now)
     vi.advanceTimersByTime(3000)
     expect(wakes).toHaveLength(3)
   })
@@ -135,33 +135,34 @@ describe('nextBeat', () => {
   it('comes within one period of silence, and not before half of it', () => {
     for (let i = 0; i < 1000; i++) {
       const lastWrite = Math.random() * 1e6
-      const beat = nextBeat(lastWrite, 15_000, Math.random() * 15_000)
+      const beat = nextHeartbeat(lastWrite, 15_000, Math.random() * 15_000)
       expect(beat - lastWrite).toBeGreaterThan(7_499)
       expect(beat - lastWrite).toBeLessThanOrEqual(15_000)
     }
   })
 
   it('comes once a period when nothing else is written', () => {
-    expect(nextBeat(nextBeat(123_456, 15_000, 7_777), 15_000, 7_777) - nextBeat(123_456, 15_000, 7_777)).toBe(
-      15_000,
-    )
+    expect(
+      nextHeartbeat(nextHeartbeat(123_456, 15_000, 7_777), 15_000, 7_777) -
+        nextHeartbeat(123_456, 15_000, 7_777),
+    ).toBe(15_000)
   })
 
   it('is spread for streams that were written to at the same instant (rule 37)', () => {
-    const beats = Array.from({ length: 1000 }, (_, i) => nextBeat(50_000, 15_000, i * 15))
+    const beats = Array.from({ length: 1000 }, (_, i) => nextHeartbeat(50_000, 15_000, i * 15))
     const inOneSecond = beats.filter((beat) => beat >= 60_000 && beat < 61_000).length
     expect(inOneSecond).toBeGreaterThan(100)
     expect(inOneSecond).toBeLessThan(170)
   })
 
   it('never comes when the period is 0', () => {
-    expect(nextBeat(1, 0, 0)).toBe(Number.POSITIVE_INFINITY)
+    expect(nextHeartbeat(1, 0, 0)).toBe(Number.POSITIVE_INFINITY)
   })
 })
 
 describe('expiry', () => {
   it('comes up to a tenth earlier, differently for each stream (rule 37)', () => {
-    const ages = Array.from({ length: 200 }, () => expiry(0, 1000))
+    const ages = Array.from({ length: 200 }, () => expiresAt(0, 1000))
     expect(Math.min(...ages)).toBeGreaterThanOrEqual(900)
     expect(Math.max(...ages)).toBeLessThanOrEqual(1000)
     expect(new Set(ages).size).toBeGreaterThan(150)

@@ -1,22 +1,22 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { eventFrame, serialized } from '../../src/formats/event-stream.ts'
-import type { EventLog, LogEntry, LogFollower } from '../../src/stores/event-store.ts'
+import type { EventStore, LogEntry, StoreListener } from '../../src/stores/event-store.ts'
 
 export interface LogTraits {
   /** Whether another process that appends to the same can read on from a place of this one. */
   readonly sharesPlaces: boolean
   /** A log of another process on what the last one was opened on. Without one, there is none. */
-  readonly openAnother?: () => EventLog
+  readonly openAnother?: () => EventStore
 }
 
 /** What every log keeps, whatever holds its entries. `open` makes a log that keeps at least 100 small entries. */
 export function logContract(
   name: string,
-  open: () => EventLog | Promise<EventLog>,
+  open: () => EventStore | Promise<EventStore>,
   { sharesPlaces, openAnother }: LogTraits = { sharesPlaces: false },
 ): void {
   describe(name, () => {
-    let log: EventLog
+    let log: EventStore
     let told: LogEntry[]
 
     beforeEach(async () => {
@@ -57,7 +57,7 @@ export function logContract(
       expect(await toldOf(10)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
       expect(told.map((entry) => entry.id)).toEqual(ids)
       expect(told[3]?.frame.payload.toString()).toBe(`id: ${ids[3]}\nevent: tick\ndata: 3\n\n`)
-      expect(log.head).toBe(ids.at(-1))
+      expect(log.position).toBe(ids.at(-1))
     })
 
     it('keeps the order of appends that were not waited for', async () => {
@@ -66,7 +66,7 @@ export function logContract(
     })
 
     it('reads a channel once that is named twice', async () => {
-      const start = log.head
+      const start = log.position
       for (let i = 0; i < 4; i++) await log.append('a', { data: i })
       await toldOf(4)
       expect(await readAll(['a', 'b', 'a'], start)).toEqual([0, 1, 2, 3])
@@ -80,7 +80,7 @@ export function logContract(
         const id = await log.append('a', { data: 1 })
         await log.append('a', { data: 2 })
         await toldOf(2)
-        if (sharesPlaces) await expect.poll(() => other.head).toBe(log.head)
+        if (sharesPlaces) await expect.poll(() => other.position).toBe(log.position)
         expect(await readAll(['a'], id, 3, other)).toEqual(sharesPlaces ? [2] : ['gap'])
         await other.close()
       })
@@ -89,11 +89,11 @@ export function logContract(
     it('gives ids that are short and safe in a header (rule 12)', async () => {
       const id = await log.append('a', { data: 1 })
       expect(id).toMatch(/^[\w.:-]{1,64}$/)
-      expect(log.head).toMatch(/^[\w.:-]{1,64}$/)
+      expect(log.position).toMatch(/^[\w.:-]{1,64}$/)
     })
 
     it('reads strictly after a place, in pages, in the order of the log (rule 25)', async () => {
-      const start = log.head
+      const start = log.position
       const ids: string[] = []
       for (let i = 0; i < 12; i++) ids.push(await log.append(i % 2 ? 'odd' : 'even', { data: i }))
       await toldOf(12)
@@ -101,7 +101,7 @@ export function logContract(
       expect(await readAll(['odd', 'even'], ids[8] as string)).toEqual([9, 10, 11])
       expect(await readAll(['odd'], ids[4] as string)).toEqual([5, 7, 9, 11])
       expect(await readAll(['none'], start)).toEqual([])
-      expect(await readAll(['even'], log.head)).toEqual([])
+      expect(await readAll(['even'], log.position)).toEqual([])
     })
 
     it.each([
@@ -158,19 +158,19 @@ export function logContract(
     })
 
     it('appends nothing that cannot be encoded', async () => {
-      const before = log.head
+      const before = log.position
       await expect(log.append('a', { data: 1n })).rejects.toMatchObject({ code: 'ERR_SSE_DATA' })
       await expect(log.append('a', { event: '\n', data: 1 }, { idempotencyKey: 'k' })).rejects.toMatchObject({
         code: 'ERR_SSE_EVENT_NAME',
       })
-      expect(log.head).toBe(before)
+      expect(log.position).toBe(before)
       await log.append('a', { data: 2 }, { idempotencyKey: 'k' })
       expect(await toldOf(1)).toEqual([2])
     })
   })
 }
 
-function follower(onEntry: (entry: LogEntry) => void = () => {}): LogFollower {
+function follower(onEntry: (entry: LogEntry) => void = () => {}): StoreListener {
   return {
     entry: (id, channel, event) => {
       const whole = { ...event, id }

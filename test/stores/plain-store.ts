@@ -1,4 +1,4 @@
-import type { LogLimits } from '../../src/stores/memory/memory-store.ts'
+import type { StoreLimits } from '../../src/stores/memory/memory-store.ts'
 
 export interface Listed {
   readonly id: string
@@ -13,15 +13,15 @@ export interface Listed {
 
 /** What a memory log must be, as lists. */
 export class PlainLog {
-  readonly #limits: LogLimits
-  readonly #perChannel: LogLimits
+  readonly #limits: StoreLimits
+  readonly #perChannel: StoreLimits
   readonly #all: Listed[] = []
   readonly #evicted = new Set<Listed>()
   #kept: Listed[] = []
   // What would be kept if no entry were replaced by a newer one.
   #unreplaced: Listed[] = []
 
-  constructor(limits: LogLimits, perChannel: LogLimits) {
+  constructor(limits: StoreLimits, perChannel: StoreLimits) {
     this.#limits = limits
     this.#perChannel = perChannel
   }
@@ -65,7 +65,7 @@ export class PlainLog {
 }
 
 /** As many of the newest as there may be. */
-function newest(entries: readonly Listed[], limits: LogLimits, now: number): Listed[] {
+function newest(entries: readonly Listed[], limits: StoreLimits, now: number): Listed[] {
   const { maxEvents = Infinity, maxBytes = Infinity, maxAge = Infinity } = limits
   const left = [...entries]
   const bytes = () => left.reduce((sum, { size }) => sum + size, 0)

@@ -38,7 +38,7 @@ describe('options', () => {
     ['overflow', ['drop', 1, null]],
     ['stallTimeout', [-1, '30s']],
     ['rateLimit', [5, null, [], new Map(), {}]],
-    ['maxAge', [-1, new Date()]],
+    ['maxDuration', [-1, new Date()]],
     ['serialize', ['JSON', null]],
     ['replay', [[], null]],
     ['maxReplayEvents', [0, '10']],

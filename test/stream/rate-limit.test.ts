@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
-import { paceOf } from '../../src/stream/rate-limit.ts'
+import { rateLimiterFor } from '../../src/stream/rate-limit.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
@@ -196,7 +196,7 @@ describe('a channel that conflates', () => {
 
 describe('paceOf', () => {
   it('knows when there is a token again', () => {
-    const pace = paceOf({ eventsPerSecond: 4, burst: 1 })
+    const pace = rateLimiterFor({ eventsPerSecond: 4, burst: 1 })
     expect(pace.allowed(1_000)).toBe(1)
     pace.spend(1)
     expect(pace.allowed(1_100)).toBe(0)
@@ -205,19 +205,19 @@ describe('paceOf', () => {
   })
 
   it('lets one event through at once under a limit below one a second, and those of a second above', () => {
-    expect(paceOf({ eventsPerSecond: 0.5 }).allowed(0)).toBe(1)
-    expect(paceOf({ eventsPerSecond: 2.9 }).allowed(0)).toBe(2)
+    expect(rateLimiterFor({ eventsPerSecond: 0.5 }).allowed(0)).toBe(1)
+    expect(rateLimiterFor({ eventsPerSecond: 2.9 }).allowed(0)).toBe(2)
   })
 
   it('spares no more than the burst', () => {
-    const pace = paceOf({ eventsPerSecond: 10, burst: 3 })
+    const pace = rateLimiterFor({ eventsPerSecond: 10, burst: 3 })
     expect([pace.allowed(0), pace.allowed(60_000)]).toEqual([3, 3])
     pace.spend(2)
     expect([pace.allowed(60_100), pace.allowed(60_200), pace.allowed(60_300)]).toEqual([2, 3, 3])
   })
 
   it('counts the part of a token that has come', () => {
-    const pace = paceOf({ eventsPerSecond: 0.5 })
+    const pace = rateLimiterFor({ eventsPerSecond: 0.5 })
     expect(pace.allowed(0)).toBe(1)
     pace.spend(1)
     expect(pace.allowed(1_900)).toBe(0)

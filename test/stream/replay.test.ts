@@ -285,7 +285,7 @@ describe('replay', () => {
     expect(messages).toEqual([])
     transport.lose()
     await settled()
-    expect(messages).toMatchObject([{ stream, isWhole: false, error: undefined }])
+    expect(messages).toMatchObject([{ stream, complete: false, error: undefined }])
   })
 
   it('leaves nothing of what was missed to a hub: a stream has one replay', async () => {
@@ -318,7 +318,7 @@ describe('replay', () => {
     vi.useFakeTimers()
     try {
       const { stream, transport } = fakeStream(
-        { maxAge: 1000, heartbeat: 0, replay: () => new Promise(() => {}) },
+        { maxDuration: 1000, heartbeat: 0, replay: () => new Promise(() => {}) },
         '0',
       )
       stream.send({ data: 'live' })
@@ -338,7 +338,7 @@ describe('replay', () => {
       let isClosed = false
       const { stream, transport } = fakeStream(
         {
-          maxAge: 1000,
+          maxDuration: 1000,
           heartbeat: 0,
           async *replay() {
             try {

@@ -538,7 +538,7 @@ describe('time', () => {
   })
 
   it('gives the end the whole stall time, however long nothing was sent before', () => {
-    const { stream, transport } = timed({ heartbeat: 0, stallTimeout: 5_000, maxAge: 1_000_000 })
+    const { stream, transport } = timed({ heartbeat: 0, stallTimeout: 5_000, maxDuration: 1_000_000 })
     vi.advanceTimersByTime(60_000)
     stream.close()
     vi.advanceTimersByTime(4_800)
@@ -609,7 +609,7 @@ describe('time', () => {
   })
 
   it('ends at its maximum age, after what waits', async () => {
-    const { stream, transport } = timed({ maxAge: 60_000 })
+    const { stream, transport } = timed({ maxDuration: 60_000 })
     vi.advanceTimersByTime(53_900)
     expect(stream.closed).toBe(false)
     stream.send({ data: 'last' })
@@ -620,7 +620,7 @@ describe('time', () => {
   })
 
   it('needs no timer after its maximum age, however long the client takes to read the end', () => {
-    const { transport } = timed({ maxAge: 1_000, heartbeat: 0, stallTimeout: 0 })
+    const { transport } = timed({ maxDuration: 1_000, heartbeat: 0, stallTimeout: 0 })
     expect(vi.getTimerCount()).toBe(1)
     vi.advanceTimersByTime(2_000)
     expect(transport.isEnded).toBe(true)
@@ -628,7 +628,7 @@ describe('time', () => {
   })
 
   it('leaves no timer behind (rule 33)', () => {
-    const { stream, transport } = timed({ heartbeat: 1_000, maxAge: 5_000 })
+    const { stream, transport } = timed({ heartbeat: 1_000, maxDuration: 5_000 })
     expect(vi.getTimerCount()).toBe(1)
     stream.close()
     transport.lose()
@@ -676,10 +676,10 @@ describe('metrics', () => {
     expect(seen).toEqual([
       'open ',
       'gap gap',
-      'replay events,duration,isWhole,error',
+      'replay events,duration,complete,error',
       'overflow policy,dropped',
       'drain lag',
-      'close reason,error,age,events,bytes',
+      'close reason,error,duration,events,bytes',
     ])
     expect(watched).toHaveLength(1)
   })
@@ -706,9 +706,9 @@ describe('metrics', () => {
     const error = new Error('reset')
     transport.lose(error)
     expect(messages).toMatchObject([{ stream, reason: 'error', error, events: 0, bytes: 2 }])
-    const { age } = messages[0] as { age: number }
-    expect(age).toBeGreaterThan(12_300 - 2 * TICK)
-    expect(age).toBeLessThanOrEqual(12_300)
+    const { duration } = messages[0] as { duration: number }
+    expect(duration).toBeGreaterThan(12_300 - 2 * TICK)
+    expect(duration).toBeLessThanOrEqual(12_300)
   })
 
   it('tells how long a client was behind, from the first time that its kernel was full', async () => {

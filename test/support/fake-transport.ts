@@ -40,16 +40,16 @@ export class FakeTransport implements Transport {
   /** The kernel has room again. */
   drain(): void {
     this.isFull = false
-    this.#owner?._room()
+    this.#owner?._drained()
   }
 
   /** The kernel has taken a part. */
   move(): void {
-    this.#owner?._moved()
+    this.#owner?._progressed()
   }
 
   /** The connection is over. */
   lose(error?: Error): void {
-    this.#owner?._gone(error)
+    this.#owner?._closed(error)
   }
 }

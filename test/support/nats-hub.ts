@@ -3,7 +3,11 @@ import { type AddressInfo, connect as connectTo, createServer, type Socket } fro
 import { connect } from '@nats-io/transport-node'
 import { expect, onTestFinished } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
-import { type JetStreamLogOptions, jetstreamLog, type NatsConnection } from '../../src/stores/nats/index.ts'
+import {
+  type JetStreamStoreOptions,
+  jetstreamStore,
+  type NatsConnection,
+} from '../../src/stores/nats/index.ts'
 import { fakeStream, settled } from './streams.ts'
 
 /** A connection that a test closes itself, and that comes back at once. */
@@ -18,10 +22,10 @@ export async function openConnection(port: number): Promise<NatsConnection> {
   return connection
 }
 
-export async function openHub(connection: NatsConnection, options: JetStreamLogOptions): Promise<Hub> {
-  const hub = new Hub({ log: jetstreamLog(connection, options) })
-  onTestFinished(() => hub.shutdown({ graceMs: 0 }))
-  await hub._log.ready
+export async function openHub(connection: NatsConnection, options: JetStreamStoreOptions): Promise<Hub> {
+  const hub = new Hub({ store: jetstreamStore(connection, options) })
+  onTestFinished(() => hub.shutdown({ grace: 0 }))
+  await hub._store.ready
   return hub
 }
 
@@ -29,7 +33,7 @@ export async function openHub(connection: NatsConnection, options: JetStreamLogO
 export async function publish(hub: Hub, data: readonly unknown[]): Promise<string[]> {
   const ids = await Promise.all(data.map((each) => hub.channel('a').publish({ data: each })))
   const sequence = (place = '') => Number(place.split('-')[1])
-  await eventually(() => sequence(hub._log.head)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
+  await eventually(() => sequence(hub._store.position)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
   return ids
 }
 

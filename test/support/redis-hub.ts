@@ -3,13 +3,13 @@ import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { beforeAll, beforeEach, expect, onTestFinished } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
-import type { EventLog } from '../../src/stores/event-store.ts'
+import type { EventStore } from '../../src/stores/event-store.ts'
 import {
   type RedisClient,
-  type RedisLogOptions,
   type RedisPubSubLogOptions,
-  redisLog,
-  redisPubSubLog,
+  type RedisStoreOptions,
+  redisPubSubStore,
+  redisStore,
 } from '../../src/stores/redis/index.ts'
 import { type Broker, startRedis } from './brokers.ts'
 import { HubClient } from './hub-client.ts'
@@ -49,16 +49,16 @@ export const CLIENTS: Array<[name: string, client: (port?: number, options?: obj
 ]
 
 /** A hub as a process has it: with a client and a log of its own. */
-export function openHub(options: RedisLogOptions = {}, client: RedisClient = nodeRedis()): Hub {
-  return hubOn(redisLog(client, { key, ...options }))
+export function openHub(options: RedisStoreOptions = {}, client: RedisClient = nodeRedis()): Hub {
+  return hubOn(redisStore(client, { key, ...options }))
 }
 
 export function openPubSub(client: RedisClient = nodeRedis(), options: RedisPubSubLogOptions = {}): Hub {
-  return hubOn(redisPubSubLog(client, { channel: key, ...options }))
+  return hubOn(redisPubSubStore(client, { redisChannel: key, ...options }))
 }
 
-function hubOn(log: EventLog): Hub {
-  const hub = new Hub({ log })
+function hubOn(log: EventStore): Hub {
+  const hub = new Hub({ store: log })
   onTestFinished(() => void log.close())
   return hub
 }
@@ -102,12 +102,12 @@ export const numbers = (from: number, to: number) =>
 
 /** The states that a hub has from here on. */
 export function statesOf(hub: Hub): string[] {
-  return watch('spillway:log:state', hub, ({ state }) => state)
+  return watch('spillway:store:state', hub, ({ state }) => state)
 }
 
 /** The places that a hub passes over from here on. */
 export function skipsOf(hub: Hub): string[] {
-  return watch('spillway:log:skip', hub, ({ id }) => id)
+  return watch('spillway:store:skip', hub, ({ id }) => id)
 }
 
 function watch(
@@ -117,8 +117,8 @@ function watch(
 ): string[] {
   const found: string[] = []
   const listener = (message: unknown) => {
-    const said = message as { log: unknown; state: string; id: string }
-    if (said.log === hub._log) found.push(read(said))
+    const said = message as { store: unknown; state: string; id: string }
+    if (said.store === hub._store) found.push(read(said))
   }
   subscribe(channel, listener)
   onTestFinished(() => void unsubscribe(channel, listener))

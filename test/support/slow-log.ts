@@ -1,22 +1,22 @@
-import type { EventLog, LogEntry, LogFollower, Page } from '../../src/stores/event-store.ts'
-import type { MemoryLog } from '../../src/stores/memory/memory-store.ts'
+import type { EventStore, LogEntry, Page, StoreListener } from '../../src/stores/event-store.ts'
+import type { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { nextTurn } from './streams.ts'
 
 /**
  * The memory log as one on a broker is: an answer takes some turns, and tells of a few entries in a row, of which none
  * may be asked for. With no turns it is the memory log as it is.
  */
-export class SlowLog implements EventLog {
+export class SlowLog implements EventStore {
   /** All that there ever was in it. */
   readonly entries: LogEntry[] = []
   /** Called when there is one more, before the hub is told. */
   onEntry: () => void = () => {}
-  readonly #log: MemoryLog
+  readonly #log: MemoryStore
   readonly #turns: number
   readonly #inRow: number
   #answers = 0
 
-  constructor(log: MemoryLog, turns: number, inRow: number) {
+  constructor(log: MemoryStore, turns: number, inRow: number) {
     this.#log = log
     this.#turns = turns
     this.#inRow = inRow
@@ -27,8 +27,8 @@ export class SlowLog implements EventLog {
     return Number(id.split('-')[1])
   }
 
-  get head(): string {
-    return this.#log.head
+  get position(): string {
+    return this.#log.position
   }
 
   /** Whether an answer is under way. */
@@ -36,7 +36,7 @@ export class SlowLog implements EventLog {
     return this.#answers > 0
   }
 
-  open(follower: LogFollower): void {
+  open(follower: StoreListener): void {
     this.#log.open({
       entry: (...args) => follower.entry(...args),
       serialize: (data) => follower.serialize(data),
@@ -50,7 +50,7 @@ export class SlowLog implements EventLog {
   }
 
   // Each takes as many turns as the one before it: their order stays.
-  async append(...args: Parameters<EventLog['append']>): Promise<string> {
+  async append(...args: Parameters<EventStore['append']>): Promise<string> {
     await this.#wait()
     return this.#log.append(...args)
   }

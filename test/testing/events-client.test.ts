@@ -11,7 +11,7 @@ function clientOf(text = '', { timeout = TIMEOUT, contentType = 'text/event-stre
   const body = new PassThrough()
   const leave = vi.fn(async () => void body.destroy())
   const headers = new Headers(contentType === '' ? {} : { 'Content-Type': contentType })
-  const client = new EventsClient({ status: 200, headers, body, leave }, '', timeout)
+  const client = new EventsClient({ status: 200, headers, body, close: leave }, '', timeout)
   client.resume()
   body.write(text)
   onTestFinished(() => client.close())
@@ -206,8 +206,8 @@ describe('EventsClient', () => {
   })
 
   it('waits for what it closes no longer than for anything else', async () => {
-    const leave = () => new Promise<void>(() => {})
-    const answer = { status: 200, headers: new Headers(), body: new PassThrough(), leave }
+    const close = () => new Promise<void>(() => {})
+    const answer = { status: 200, headers: new Headers(), body: new PassThrough(), close }
     const client = new EventsClient(answer, '', 20)
     expect((await failureOf(client.close())).message).toMatch(/^Not closed within 20 ms/)
   })
@@ -228,7 +228,7 @@ describe('EventsClient', () => {
     const body = new PassThrough()
     body.destroy()
     await new Promise((resolve) => body.once('close', resolve))
-    const answer = { status: 200, headers: new Headers(), body, leave: async () => {} }
+    const answer = { status: 200, headers: new Headers(), body, close: async () => {} }
     expect(await new EventsClient(answer, '', TIMEOUT).ended()).toBe('cut')
   })
 

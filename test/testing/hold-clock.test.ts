@@ -4,7 +4,7 @@ import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import type { SseStreamOptions } from '../../src/http/options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { Clock, clock, TICK } from '../../src/scheduler/clock.ts'
-import { MemoryLog } from '../../src/stores/memory/memory-store.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
 import { openEvents } from '../../src/testing/open-events.ts'
@@ -52,7 +52,7 @@ describe('holdClock', () => {
   })
 
   it('has a stream end at its maximum age', async () => {
-    const { time, client, stream } = await open({ maxAge: 3_600_000 })
+    const { time, client, stream } = await open({ maxDuration: 3_600_000 })
     time.advance(3_600_000 * 0.9 - TICK)
     expect(stream.closed).toBe(false)
     time.advance(3_600_000 * 0.1 + TICK)
@@ -81,9 +81,9 @@ describe('holdClock', () => {
 
   it('ages the events of a memory log', async () => {
     const time = holdClock()
-    const log = new MemoryLog({ maxAge: 60_000 })
-    const hub = new Hub({ log })
-    const start = log.head
+    const log = new MemoryStore({ maxAge: 60_000 })
+    const hub = new Hub({ store: log })
+    const start = log.position
     await hub.channel('news').publish({ data: 'old' })
     time.advance(59_000)
     expect(log.read(['news'], start, 1)).not.toBe('gap')
@@ -131,7 +131,7 @@ describe('holdClock', () => {
     const heldAt = clock.now
     time.release()
     expect(clock.now).toBeGreaterThanOrEqual(heldAt)
-    const { stream: next } = await open({ maxAge: 600_000 })
+    const { stream: next } = await open({ maxDuration: 600_000 })
     holdClock().advance(TICK)
     expect([stream.closed, next.closed]).toEqual([false, false])
   })
@@ -173,7 +173,7 @@ describe('holdClock', () => {
 
 describe('Clock', () => {
   const beds = (count: number, wakes: number[]) =>
-    Array.from({ length: count }, () => ({ _wake: (now: number) => void wakes.push(now) }))
+    Array.from({ length: count }, () => ({ _onTimer: (now: number) => void wakes.push(now) }))
 
   // A clock that was started on fake timers kept waiting for them when they were gone.
   it('goes again after fake timers that are gone, once it was held', async () => {
@@ -181,18 +181,18 @@ describe('Clock', () => {
     const wakes: number[] = []
     const [first, second, third] = beds(3, wakes)
     vi.useFakeTimers()
-    lame.sleep(first as never, lame.now + 500)
+    lame.schedule(first as never, lame.now + 500)
     vi.advanceTimersByTime(60_000)
     expect(wakes).toHaveLength(1)
-    lame.sleep(second as never, lame.now + 500)
+    lame.schedule(second as never, lame.now + 500)
     vi.useRealTimers()
 
     lame._hold()
     lame._advance(500)
     expect(wakes).toHaveLength(2)
     lame._release()
-    const woken = new Promise<number>((resolve) => lame.sleep({ _wake: resolve }, lame.now + 50))
-    lame.sleep(third as never, lame.now + 3_600_000)
+    const woken = new Promise<number>((resolve) => lame.schedule({ _onTimer: resolve }, lame.now + 50))
+    lame.schedule(third as never, lame.now + 3_600_000)
     const lastHeld = wakes[1] ?? 0
     expect(await woken).toBeGreaterThan(lastHeld)
   })
@@ -204,13 +204,13 @@ describe('Clock', () => {
     expect(start % TICK).toBe(0)
     const wakes: number[] = []
     const sleeper = {
-      _wake(now: number) {
+      _onTimer(now: number) {
         expect(held.now).toBe(now)
         wakes.push(now - start)
-        held.sleep(sleeper, now + 300)
+        held.schedule(sleeper, now + 300)
       },
     }
-    held.sleep(sleeper, start + 300)
+    held.schedule(sleeper, start + 300)
     held._advance(1_000)
     expect(wakes).toEqual([300, 600, 900])
     expect(held.now).toBe(start + 1_000)
@@ -220,7 +220,7 @@ describe('Clock', () => {
     const late = new Clock()
     const wakes: number[] = []
     const [sleeper] = beds(1, wakes)
-    late.sleep(sleeper as never, late.now + 1_000)
+    late.schedule(sleeper as never, late.now + 1_000)
     const blocked = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 2_000)
     onTestFinished(() => blocked.mockRestore())
     late._hold()
@@ -234,13 +234,13 @@ describe('Clock', () => {
     const wakes: number[] = []
     const [sleeper] = beds(1, wakes)
     held._hold()
-    const tick = held.sleep(sleeper as never, held.now + 500)
+    const tick = held.schedule(sleeper as never, held.now + 500)
     expect(vi.getTimerCount()).toBe(0)
     held._release()
     expect(vi.getTimerCount()).toBe(1)
     vi.advanceTimersByTime(500 + 2 * TICK)
     expect(wakes).toHaveLength(1)
-    held.forget(sleeper as never, tick)
+    held.cancel(sleeper as never, tick)
     expect(vi.getTimerCount()).toBe(0)
     held._hold()
     held._release()

@@ -44,15 +44,15 @@ class NotingOwner implements TransportOwner {
   readonly told: unknown[] = []
   transport: Transport | undefined
 
-  _room(): void {
+  _drained(): void {
     this.told.push('room')
   }
 
-  _moved(): void {
+  _progressed(): void {
     this.told.push('moved')
   }
 
-  _gone(error?: Error): void {
+  _closed(error?: Error): void {
     this.told.push(['gone', error])
   }
 

@@ -83,7 +83,7 @@ describe('a large frame', () => {
   const text = 'x'.repeat(PIECE) + 'y'.repeat(PIECE) + 'z'.repeat(PIECE / 2)
   const owned = () => {
     const { response, transport } = overFake()
-    const owner = { _room: vi.fn(), _moved: vi.fn(), _gone: vi.fn(), _goesOnThrough: vi.fn() }
+    const owner = { _drained: vi.fn(), _progressed: vi.fn(), _closed: vi.fn(), _goesOnThrough: vi.fn() }
     transport.open(owner)
     return { response, transport, owner }
   }
@@ -109,12 +109,12 @@ describe('a large frame', () => {
     for (const moves of [1, 2]) {
       response.emit('drain')
       expect(response.sizes).toHaveLength(1 + moves)
-      expect(owner._moved).toHaveBeenCalledTimes(moves)
+      expect(owner._progressed).toHaveBeenCalledTimes(moves)
     }
-    expect(owner._room).not.toHaveBeenCalled()
+    expect(owner._drained).not.toHaveBeenCalled()
     response.emit('drain')
     expect(response.body).toBe(text)
-    expect(owner._room).toHaveBeenCalledTimes(1)
+    expect(owner._drained).toHaveBeenCalledTimes(1)
     // One for all waits.
     expect(response.listenerCount('drain')).toBe(1)
   })

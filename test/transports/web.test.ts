@@ -51,7 +51,7 @@ const PIECE = 64 * 1024
 
 /** What a stream gives its transport to tell it. */
 function ownerSpy() {
-  return { _room: vi.fn(), _moved: vi.fn(), _gone: vi.fn(), _goesOnThrough: vi.fn() }
+  return { _drained: vi.fn(), _progressed: vi.fn(), _closed: vi.fn(), _goesOnThrough: vi.fn() }
 }
 
 function opened() {
@@ -109,11 +109,11 @@ describe('the body of a web transport', () => {
     transport.write(frameOf(ROOM / 2))
     expect(transport.write(frameOf(ROOM / 2))).toBe(false)
     await nextTurn()
-    expect(owner._room).not.toHaveBeenCalled()
+    expect(owner._drained).not.toHaveBeenCalled()
     await reader.read()
-    expect(owner._room).toHaveBeenCalledTimes(1)
+    expect(owner._drained).toHaveBeenCalledTimes(1)
     await reader.read()
-    expect(owner._room).toHaveBeenCalledTimes(1)
+    expect(owner._drained).toHaveBeenCalledTimes(1)
   })
 
   it('says nothing of room while it is never full', async () => {
@@ -123,14 +123,14 @@ describe('the body of a web transport', () => {
       expect(transport.write(frameOf(ROOM - 1))).toBe(true)
       await waiting
     }
-    expect([owner._room, owner._moved, owner._gone].flatMap((each) => each.mock.calls)).toEqual([])
+    expect([owner._drained, owner._progressed, owner._closed].flatMap((each) => each.mock.calls)).toEqual([])
   })
 
   it('never calls its owner from within a write, whoever waits for a chunk', async () => {
     const { transport, owner, reader } = await read()
     let isWriting = false
     const calls: boolean[] = []
-    for (const said of [owner._room, owner._moved, owner._gone])
+    for (const said of [owner._drained, owner._progressed, owner._closed])
       said.mockImplementation(() => calls.push(isWriting))
     for (let i = 0; i < 5; i++) {
       const reads = [reader.read(), reader.read()]
@@ -150,7 +150,7 @@ describe('the body of a web transport', () => {
     const fill = () => {
       while (transport.write(Frame.of(`${++written} `.padEnd(ROOM / 2), 1)) && written < 40);
     }
-    owner._room.mockImplementation(fill)
+    owner._drained.mockImplementation(fill)
     fill()
     const numbers: number[] = []
     while (numbers.length < 40) numbers.push(Number(await next()))
@@ -171,8 +171,8 @@ describe('a large frame in a web transport', () => {
     const pieces: string[] = []
     for (const moves of [1, 2, 3]) {
       pieces.push(text((await reader.read()).value))
-      expect(owner._moved).toHaveBeenCalledTimes(moves)
-      expect(owner._room).toHaveBeenCalledTimes(moves === 3 ? 1 : 0)
+      expect(owner._progressed).toHaveBeenCalledTimes(moves)
+      expect(owner._drained).toHaveBeenCalledTimes(moves === 3 ? 1 : 0)
     }
     expect(pieces.map((piece) => piece.length)).toEqual([PIECE, PIECE, PIECE / 2])
     expect(pieces.join('')).toBe(large)
@@ -184,10 +184,10 @@ describe('a large frame in a web transport', () => {
     await nextTurn()
     await reader.read()
     transport.leave()
-    expect(owner._gone).toHaveBeenCalledTimes(1)
+    expect(owner._closed).toHaveBeenCalledTimes(1)
     expect(text((await reader.read()).value)).toHaveLength(PIECE)
     expect(await reader.read()).toEqual({ done: true, value: undefined })
-    expect(owner._room).not.toHaveBeenCalled()
+    expect(owner._drained).not.toHaveBeenCalled()
   })
 
   it('is not held by a transport that is over', async () => {
@@ -233,12 +233,12 @@ describe('the end of a web transport', () => {
     transport.write(frameOf(20))
     transport.end()
     await nextTurn()
-    expect(owner._gone).not.toHaveBeenCalled()
+    expect(owner._closed).not.toHaveBeenCalled()
     await reader.read()
     await nextTurn()
-    expect(owner._gone).not.toHaveBeenCalled()
+    expect(owner._closed).not.toHaveBeenCalled()
     expect((await reader.read()).value).toHaveLength(20)
-    expect(owner._gone).toHaveBeenCalledExactlyOnceWith()
+    expect(owner._closed).toHaveBeenCalledExactlyOnceWith()
     expect(await reader.read()).toEqual({ done: true, value: undefined })
   })
 
@@ -246,18 +246,18 @@ describe('the end of a web transport', () => {
     const { transport, owner, reader } = await read()
     const waiting = reader.read()
     transport.end()
-    expect(owner._gone).not.toHaveBeenCalled()
+    expect(owner._closed).not.toHaveBeenCalled()
     expect(await waiting).toEqual({ done: true, value: undefined })
-    expect(owner._gone).toHaveBeenCalledTimes(1)
+    expect(owner._closed).toHaveBeenCalledTimes(1)
   })
 
   it('waits for the opening too, in a body that nobody has begun to read', async () => {
     const { transport, owner, body } = opened()
     transport.end()
     await nextTurn()
-    expect(owner._gone).not.toHaveBeenCalled()
+    expect(owner._closed).not.toHaveBeenCalled()
     expect(await new Response(body).text()).toBe(OPENING)
-    expect(owner._gone).toHaveBeenCalledTimes(1)
+    expect(owner._closed).toHaveBeenCalledTimes(1)
   })
 
   it('says that it moves with each chunk that is read', async () => {
@@ -265,9 +265,9 @@ describe('the end of a web transport', () => {
     for (let i = 0; i < 5; i++) transport.write(frameOf(10))
     transport.end()
     await nextTurn()
-    const before = owner._moved.mock.calls.length
+    const before = owner._progressed.mock.calls.length
     for (let i = 0; i < 4; i++) await reader.read()
-    expect(owner._moved.mock.calls.length - before).toBe(4)
+    expect(owner._progressed.mock.calls.length - before).toBe(4)
   })
 
   it.each<[string, (body: ReadableStream) => Promise<void>]>([
@@ -277,13 +277,13 @@ describe('the end of a web transport', () => {
   ])('comes once when %s is cancelled, without an error', async (_what, cancel) => {
     const { transport, owner, body } = opened()
     await cancel(body)
-    expect(owner._gone).toHaveBeenCalledExactlyOnceWith()
+    expect(owner._closed).toHaveBeenCalledExactlyOnceWith()
     expect(transport.write(frameOf(1))).toBe(false)
     transport.leave()
     transport.end()
     transport.destroy()
     await nextTurn()
-    expect(owner._gone).toHaveBeenCalledTimes(1)
+    expect(owner._closed).toHaveBeenCalledTimes(1)
   })
 
   it('comes once when the client leaves, and whoever waits for a chunk waits no more', async () => {
@@ -293,7 +293,7 @@ describe('the end of a web transport', () => {
     transport.leave()
     expect(await waiting).toEqual({ done: true, value: undefined })
     await reader.closed
-    expect(owner._gone).toHaveBeenCalledExactlyOnceWith()
+    expect(owner._closed).toHaveBeenCalledExactlyOnceWith()
     expect(transport.write(frameOf(1))).toBe(false)
   })
 
@@ -303,7 +303,7 @@ describe('the end of a web transport', () => {
     await nextTurn()
     transport.leave()
     await nextTurn()
-    expect(owner._gone).toHaveBeenCalledTimes(1)
+    expect(owner._closed).toHaveBeenCalledTimes(1)
   })
 
   // A server that hears of it twice: SvelteKit's does not look at what its second `cancel` answers.
@@ -324,7 +324,7 @@ describe('the end of a web transport', () => {
     expect(transport.write(frameOf(10))).toBe(false)
     transport.leave()
     await nextTurn()
-    expect(owner._gone).not.toHaveBeenCalled()
+    expect(owner._closed).not.toHaveBeenCalled()
   })
 
   it('breaks a body that is locked, and one that is read by nobody, without a rejection that nobody handles', async () => {

@@ -1,7 +1,7 @@
-import type { LogState } from '../event-store.ts'
+import type { StoreState } from '../event-store.ts'
 
 /** The record of an entry that marks a place, and tells nothing. */
-export const MARK = 'place'
+export const NOOP_RECORD = 'place'
 
 /** A published event as a broker keeps it. */
 export interface StoredEntry {
@@ -13,24 +13,24 @@ export interface StoredEntry {
 }
 
 /** What an engine tells its log. */
-export interface EngineOwner {
+export interface DriverOwner {
   /** @internal Entries that follow the last told one, in their order, whoever appended them. */
-  _entries(entries: readonly StoredEntry[]): void
+  _onEntries(entries: readonly StoredEntry[]): void
   /** @internal It goes on from `head`, and entries before that may have been lost. */
-  _lost(head: string): void
+  _onLoss(head: string): void
   /** @internal */
-  _state(state: LogState): void
+  _onState(state: StoreState): void
 }
 
 /** A broker that keeps one ordered log. */
-export interface Engine {
+export interface BrokerDriver {
   /**
    * Begins to follow, and tells the newest entries that there are, about `recent` of them. Resolves with the place of the
    * newest: what comes after it is told. Rejects with `SseError` for what no second try can mend. Called once.
    */
-  open(owner: EngineOwner, recent: number): Promise<string>
+  open(owner: DriverOwner, recent: number): Promise<string>
   /**
-   * Appends. Resolves with the id once the broker has it. Rejects with `SseError` `ERR_SSE_LOG` within a bound of time.
+   * Appends. Resolves with the id once the broker has it. Rejects with `SseError` `ERR_SSE_STORE` within a bound of time.
    * With an idempotency key it tries again by itself; without one, never where that could append it twice.
    */
   append(channel: string, record: string, idempotencyKey?: string): Promise<string>

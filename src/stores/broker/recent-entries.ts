@@ -1,17 +1,17 @@
-import { Ring } from '../../ring-buffer.ts'
+import { RingBuffer } from '../../ring-buffer.ts'
 import type { LogEntry } from '../event-store.ts'
 
 /** An entry, or a place at which there is nothing to tell. */
-type Kept = LogEntry | { readonly id: string; readonly frame?: undefined }
+type CachedEntry = LogEntry | { readonly id: string; readonly frame?: undefined }
 
 /** The entries of a broker's log that this process was told last, in their order. */
-export class Recent {
+export class RecentEntries {
   readonly #maxEvents: number
   readonly #maxBytes: number
-  readonly #entries = new Ring<Kept>()
+  readonly #entries = new RingBuffer<CachedEntry>()
   // Counted from the first entry that was ever told.
   readonly #numbers = new Map<string, number>()
-  #told = 0
+  #count = 0
   #bytes = 0
 
   constructor(maxEvents: number, maxBytes: number) {
@@ -22,9 +22,9 @@ export class Recent {
   /** The place after which everything is here. */
   start: string | undefined
 
-  push(entry: Kept): void {
-    this.#numbers.set(entry.id, this.#told)
-    this.#told += 1
+  push(entry: CachedEntry): void {
+    this.#numbers.set(entry.id, this.#count)
+    this.#count += 1
     this.#entries.push(entry)
     this.#bytes += sizeOf(entry)
     while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
@@ -48,7 +48,7 @@ export class Recent {
 
   /** At most `limit` entries of some channels after a place that it has. */
   after(id: string, channels: ReadonlySet<string>, limit: number): LogEntry[] {
-    const oldest = this.#told - this.#entries.length
+    const oldest = this.#count - this.#entries.length
     const found: LogEntry[] = []
     for (let at = (this.#numbers.get(id) ?? oldest - 1) + 1 - oldest; found.length < limit; at++) {
       const entry = this.#entries.at(at)
@@ -59,13 +59,13 @@ export class Recent {
   }
 
   #evict(): void {
-    const entry = this.#entries.shift() as Kept
+    const entry = this.#entries.shift() as CachedEntry
     this.#bytes -= sizeOf(entry)
     this.#numbers.delete(entry.id)
     this.start = entry.id
   }
 }
 
-function sizeOf({ frame }: Kept): number {
+function sizeOf({ frame }: CachedEntry): number {
   return frame?.size ?? 0
 }

@@ -5,7 +5,7 @@ type Read = Promise<readonly StoredEntry[] | 'gap'>
 interface Shared {
   readonly read: Read
   /** Begins when the read is done. */
-  forget?: { refresh?(): unknown; unref?(): unknown }
+  expiry?: { refresh?(): unknown; unref?(): unknown }
 }
 
 // Clients that were cut off together come back one after the other, with no more between them than this, in ms.
@@ -23,19 +23,19 @@ export class SharedReads {
   after(place: string): Read {
     const shared = this.#reads.get(place)
     if (!shared) return this.#begin(place)
-    shared.forget?.refresh?.()
+    shared.expiry?.refresh?.()
     return shared.read
   }
 
   #begin(place: string): Read {
     const shared: Shared = { read: this.#read(place) }
     this.#reads.set(place, shared)
-    const forget = () => void this.#reads.delete(place)
+    const expiry = () => void this.#reads.delete(place)
     const forgetLater = () => {
-      shared.forget = setTimeout(forget, SHARED_FOR)
-      shared.forget.unref?.()
+      shared.expiry = setTimeout(expiry, SHARED_FOR)
+      shared.expiry.unref?.()
     }
-    shared.read.then(forgetLater, forget)
+    shared.read.then(forgetLater, expiry)
     return shared.read
   }
 }

@@ -1,8 +1,8 @@
-import { Ring } from '../../ring-buffer.ts'
+import { RingBuffer } from '../../ring-buffer.ts'
 import { clock } from '../../scheduler/clock.ts'
 
 /** Where something stands in the log. What stood there may go long before the place does. */
-export interface Place {
+export interface Slot {
   readonly channel: string
   readonly sequence: number
   /** When it was appended, on the clock of the streams. */
@@ -10,7 +10,7 @@ export interface Place {
   /** Bytes on the wire. */
   readonly size: number
   /** Nothing stands there any more. */
-  isGone: boolean
+  isRemoved: boolean
 }
 
 /** How much is kept. */
@@ -24,35 +24,35 @@ export interface Limits {
 const SLACK = 8
 
 /** Places in the order of the log. They may go in any order: those in the middle are passed over. */
-export class Places<P extends Place> {
+export class EntryQueue<P extends Slot> {
   /** How many are not gone. */
   length = 0
   /** The newest that was evicted. */
   evictedUpTo: number
   #bytes = 0
   // The first is not gone.
-  readonly #ring = new Ring<P>()
+  readonly #ring = new RingBuffer<P>()
 
   constructor(evictedUpTo: number) {
     this.evictedUpTo = evictedUpTo
   }
 
-  push(place: P): void {
-    this.#ring.push(place)
+  push(slot: P): void {
+    this.#ring.push(slot)
     this.length += 1
-    this.#bytes += place.size
+    this.#bytes += slot.size
   }
 
   /** Is told of each of them that is gone. */
-  letGo(place: P): void {
+  remove(slot: P): void {
     this.length -= 1
-    this.#bytes -= place.size
-    while (this.#ring.at(0)?.isGone) this.#ring.shift()
-    if (this.#ring.length > 2 * this.length + SLACK) this.#clear()
+    this.#bytes -= slot.size
+    while (this.#ring.at(0)?.isRemoved) this.#ring.shift()
+    if (this.#ring.length > 2 * this.length + SLACK) this.#compact()
   }
 
   /** The oldest, when limits demand that it goes. */
-  overdue({ maxEvents, maxBytes, maxAge }: Limits): P | undefined {
+  firstOverLimit({ maxEvents, maxBytes, maxAge }: Limits): P | undefined {
     const oldest = this.#ring.at(0)
     if (!oldest) return undefined
     const isOver = this.length > maxEvents || this.#bytes > maxBytes || clock.now - oldest.time > maxAge
@@ -63,9 +63,9 @@ export class Places<P extends Place> {
   after(sequence: number, limit: number): P[] {
     const found: P[] = []
     for (let at = this.#firstAfter(sequence); found.length < limit; at++) {
-      const place = this.#ring.at(at)
-      if (!place) break
-      if (!place.isGone) found.push(place)
+      const slot = this.#ring.at(at)
+      if (!slot) break
+      if (!slot.isRemoved) found.push(slot)
     }
     return found
   }
@@ -80,15 +80,15 @@ export class Places<P extends Place> {
     return low
   }
 
-  #clear(): void {
+  #compact(): void {
     for (let left = this.#ring.length; left > 0; left--) {
-      const place = this.#ring.shift() as P
-      if (!place.isGone) this.#ring.push(place)
+      const slot = this.#ring.shift() as P
+      if (!slot.isRemoved) this.#ring.push(slot)
     }
   }
 }
 
 /** What a key of a channel is known by among those of all channels. */
-export function keyIn(channel: string, key: string): string {
+export function scopedKey(channel: string, key: string): string {
   return `${channel.length} ${channel}${key}`
 }

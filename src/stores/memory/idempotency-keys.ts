@@ -1,5 +1,5 @@
-import type { Limits, Place } from './entry-queue.ts'
-import { Window } from './retention-window.ts'
+import type { Limits, Slot } from './entry-queue.ts'
+import { RetentionWindow } from './retention-window.ts'
 
 interface Known {
   readonly id: string
@@ -7,7 +7,7 @@ interface Known {
   windows: number
 }
 
-interface KeyedPlace extends Place {
+interface KeyedPlace extends Slot {
   /** As it is known among all channels. */
   readonly idempotencyKey: string | undefined
 }
@@ -19,10 +19,10 @@ interface KeyedPlace extends Place {
 export class IdempotencyKeys {
   readonly #known = new Map<string | undefined, Known>()
   // What the log would hold.
-  readonly #window: Window<KeyedPlace>
+  readonly #window: RetentionWindow<KeyedPlace>
 
   constructor(limits: Limits, perChannel: Limits) {
-    this.#window = new Window(limits, perChannel, (place) => this.letGo(place))
+    this.#window = new RetentionWindow(limits, perChannel, (place) => this.remove(place))
   }
 
   idOf(channel: string, idempotencyKey: string): string | undefined {
@@ -35,12 +35,12 @@ export class IdempotencyKeys {
     if (idempotencyKey !== undefined) this.#known.set(idempotencyKey, { id, windows: 2 })
     // How far a window reaches back depends on what is newer: before the first key nothing counts.
     if (this.#known.size === 0) return
-    this.#window.push({ channel, sequence, time, size, idempotencyKey, isGone: false })
+    this.#window.push({ channel, sequence, time, size, idempotencyKey, isRemoved: false })
     this.#window.trim([channel])
   }
 
   /** Is told of every entry that the log no longer holds. */
-  letGo({ idempotencyKey }: KeyedPlace): void {
+  remove({ idempotencyKey }: KeyedPlace): void {
     const known = this.#known.get(idempotencyKey)
     if (!known) return
     known.windows -= 1

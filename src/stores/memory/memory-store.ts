@@ -2,13 +2,13 @@ import { between, checkOptions, optionsOf, withDefaults } from '../../check-opti
 import { SseError } from '../../errors.ts'
 import type { SseEvent } from '../../event/event.ts'
 import { clock } from '../../scheduler/clock.ts'
-import type { AppendOptions, EventLog, LogEntry, LogFollower, Page } from '../event-store.ts'
-import { keyIn, type Limits, type Place } from './entry-queue.ts'
+import type { AppendOptions, EventStore, LogEntry, Page, StoreListener } from '../event-store.ts'
+import { type Limits, type Slot, scopedKey } from './entry-queue.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
-import { Window } from './retention-window.ts'
+import { RetentionWindow } from './retention-window.ts'
 
 /** How much is kept to be read again; the limit that is reached first counts. */
-export interface LogLimits {
+export interface StoreLimits {
   maxEvents?: number | undefined
   /** Bytes on the wire. */
   maxBytes?: number | undefined
@@ -17,12 +17,12 @@ export interface LogLimits {
 }
 
 /** Default: 10 000 events and 16 MiB, of any age. */
-export interface MemoryLogOptions extends LogLimits {
+export interface MemoryStoreOptions extends StoreLimits {
   /** Limits of each single channel, so that a busy one leaves room for the others. Default: none. */
-  perChannel?: LogLimits | undefined
+  perChannel?: StoreLimits | undefined
 }
 
-interface MemoryEntry extends Place {
+interface MemoryEntry extends Slot {
   /** Undefined when it is gone: the bytes go at once. */
   entry: LogEntry | undefined
   /** Undefined: none was given. */
@@ -39,43 +39,48 @@ const CHECKS = { maxEvents: between(1, MAX), maxBytes: between(1, MAX), maxAge: 
 
 const ALL_CHECKS = { ...CHECKS, perChannel: optionsOf(CHECKS) }
 
+/** Throws `SseError` `ERR_SSE_OPTION`. */
+export function memoryStore(options?: MemoryStoreOptions): EventStore {
+  return new MemoryStore(options)
+}
+
 /** The log of a single process. An id is `epoch-sequence`: a restart begins an epoch of its own. */
-export class MemoryLog implements EventLog {
+export class MemoryStore implements EventStore {
   readonly #epoch = newEpoch()
-  readonly #window: Window<MemoryEntry>
+  readonly #window: RetentionWindow<MemoryEntry>
   readonly #newest = new Map<string, MemoryEntry>()
   readonly #idempotencyKeys: IdempotencyKeys
   #sequence = 0
-  #follower: LogFollower | undefined
+  #follower: StoreListener | undefined
   #isClosed = false
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
-  constructor(options: MemoryLogOptions = {}) {
+  constructor(options: MemoryStoreOptions = {}) {
     checkOptions(options, ALL_CHECKS)
     const { perChannel, ...limits } = options
     const all = withDefaults(limits, DEFAULTS)
     const each = withDefaults(perChannel, NO_LIMITS)
-    this.#window = new Window(all, each, (evicted) => this.#letGo(evicted))
+    this.#window = new RetentionWindow(all, each, (evicted) => this.#onRemoved(evicted))
     this.#idempotencyKeys = new IdempotencyKeys(all, each)
   }
 
-  get head(): string {
+  get position(): string {
     return this.#id(this.#sequence)
   }
 
-  open(follower: LogFollower): void {
+  open(follower: StoreListener): void {
     if (this.#follower) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
     this.#follower = follower
   }
 
   // All of it in one step: only the answer is asynchronous.
   async append(channel: string, event: SseEvent, options: AppendOptions = {}): Promise<string> {
-    const key = options.idempotencyKey === undefined ? undefined : keyIn(channel, options.idempotencyKey)
+    const key = options.idempotencyKey === undefined ? undefined : scopedKey(channel, options.idempotencyKey)
     // What is overdue is lost before anything can replace it.
     this.#window.trim([channel])
     const published = key === undefined ? undefined : this.#idempotencyKeys.idOf(channel, key)
     if (published !== undefined) return published
-    const follower = this.#follower as LogFollower
+    const follower = this.#follower as StoreListener
     const sequence = this.#sequence + 1
     const entry = follower.entry(this.#id(sequence), channel, event, options)
     this.#sequence = sequence
@@ -92,7 +97,7 @@ export class MemoryLog implements EventLog {
     const found = [...new Set(channels)].flatMap((channel) => this.#window.after(channel, sequence, limit))
     if (channels.length > 1) found.sort((a, b) => a.sequence - b.sequence)
     const entries = found.slice(0, limit).map(({ entry }) => entry as LogEntry)
-    return { entries, upTo: entries.length < limit ? this.head : (entries.at(-1) as LogEntry).id }
+    return { entries, upTo: entries.length < limit ? this.position : (entries.at(-1) as LogEntry).id }
   }
 
   async close(): Promise<void> {
@@ -112,9 +117,9 @@ export class MemoryLog implements EventLog {
 
   #keep(entry: LogEntry, sequence: number, conflate = false, idempotencyKey?: string): void {
     const { channel, frame } = entry
-    const key = conflate && frame.key !== undefined ? keyIn(channel, frame.key) : undefined
+    const key = conflate && frame.key !== undefined ? scopedKey(channel, frame.key) : undefined
     const { size } = frame
-    const kept = { channel, sequence, time: clock.now, size, isGone: false, entry, idempotencyKey, key }
+    const kept = { channel, sequence, time: clock.now, size, isRemoved: false, entry, idempotencyKey, key }
     this.#idempotencyKeys.add(kept, entry.id)
     this.#window.push(kept)
     if (key !== undefined) this.#replace(key, kept)
@@ -126,15 +131,15 @@ export class MemoryLog implements EventLog {
     const replaced = this.#newest.get(key)
     if (replaced) {
       this.#window.remove(replaced)
-      this.#letGo(replaced)
+      this.#onRemoved(replaced)
     }
     this.#newest.set(key, kept)
   }
 
-  #letGo(gone: MemoryEntry): void {
-    gone.entry = undefined
-    if (gone.key !== undefined) this.#newest.delete(gone.key)
-    this.#idempotencyKeys.letGo(gone)
+  #onRemoved(removed: MemoryEntry): void {
+    removed.entry = undefined
+    if (removed.key !== undefined) this.#newest.delete(removed.key)
+    this.#idempotencyKeys.remove(removed)
   }
 }
 

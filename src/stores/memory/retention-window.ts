@@ -1,35 +1,35 @@
-import { type Limits, type Place, Places } from './entry-queue.ts'
+import { EntryQueue, type Limits, type Slot } from './entry-queue.ts'
 import { Evictions } from './evictions.ts'
 
 /** What lies within the limits of the log and of each channel. The oldest is evicted first. */
-export class Window<P extends Place> {
+export class RetentionWindow<P extends Slot> {
   readonly #limits: Limits
   readonly #perChannel: Limits
-  readonly #onEvicted: (place: P) => void
-  readonly #all = new Places<P>(0)
-  readonly #channels = new Map<string, Places<P>>()
+  readonly #onEvicted: (slot: P) => void
+  readonly #all = new EntryQueue<P>(0)
+  readonly #channels = new Map<string, EntryQueue<P>>()
   // Of channels of which nothing is left; the others know themselves.
   readonly #evictions = new Evictions()
 
-  constructor(limits: Limits, perChannel: Limits, onEvicted: (place: P) => void) {
+  constructor(limits: Limits, perChannel: Limits, onEvicted: (slot: P) => void) {
     this.#limits = limits
     this.#perChannel = perChannel
     this.#onEvicted = onEvicted
   }
 
   /** Takes the newest. What has to go for it goes with `trim`. */
-  push(place: P): void {
-    const ofChannel = this.#channels.get(place.channel) ?? this.#begin(place.channel)
-    ofChannel.push(place)
-    this.#all.push(place)
+  push(slot: P): void {
+    const ofChannel = this.#channels.get(slot.channel) ?? this.#begin(slot.channel)
+    ofChannel.push(slot)
+    this.#all.push(slot)
   }
 
-  remove(place: P): void {
-    place.isGone = true
-    this.#all.letGo(place)
-    const ofChannel = this.#channels.get(place.channel) as Places<P>
-    ofChannel.letGo(place)
-    if (ofChannel.length === 0) this.#end(place.channel, ofChannel)
+  remove(slot: P): void {
+    slot.isRemoved = true
+    this.#all.remove(slot)
+    const ofChannel = this.#channels.get(slot.channel) as EntryQueue<P>
+    ofChannel.remove(slot)
+    if (ofChannel.length === 0) this.#end(slot.channel, ofChannel)
   }
 
   /** Evicts what some channels hold over their own limits, then what all hold over those of the log. */
@@ -48,23 +48,23 @@ export class Window<P extends Place> {
     return this.#channels.get(channel)?.evictedUpTo ?? this.#evictions.upTo(channel)
   }
 
-  #evict(places: Places<P> | undefined, limits: Limits): void {
-    for (let place = places?.overdue(limits); place; place = places?.overdue(limits)) {
-      const ofChannel = this.#channels.get(place.channel) as Places<P>
-      ofChannel.evictedUpTo = place.sequence
-      this.remove(place)
-      this.#onEvicted(place)
+  #evict(queue: EntryQueue<P> | undefined, limits: Limits): void {
+    for (let slot = queue?.firstOverLimit(limits); slot; slot = queue?.firstOverLimit(limits)) {
+      const ofChannel = this.#channels.get(slot.channel) as EntryQueue<P>
+      ofChannel.evictedUpTo = slot.sequence
+      this.remove(slot)
+      this.#onEvicted(slot)
     }
   }
 
-  #begin(channel: string): Places<P> {
-    const places = new Places<P>(this.#evictions.upTo(channel))
-    this.#channels.set(channel, places)
-    return places
+  #begin(channel: string): EntryQueue<P> {
+    const queue = new EntryQueue<P>(this.#evictions.upTo(channel))
+    this.#channels.set(channel, queue)
+    return queue
   }
 
-  #end(channel: string, places: Places<P>): void {
+  #end(channel: string, queue: EntryQueue<P>): void {
     this.#channels.delete(channel)
-    this.#evictions.add(channel, places.evictedUpTo)
+    this.#evictions.add(channel, queue.evictedUpTo)
   }
 }

@@ -1,18 +1,18 @@
-import { Waiters } from '../../condition.ts'
-import { late } from '../broker/deadline.ts'
+import { Condition } from '../../condition.ts'
+import { timeoutError } from '../broker/deadline.ts'
 import type { NatsConnection } from './client.ts'
-import { LinkLost } from './errors.ts'
+import { ConnectionLost } from './errors.ts'
 
 type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
 
 /** Whether the user's connection is up: it is watched, and left as it is. */
-export class Link {
+export class ConnectionMonitor {
   isUp: boolean
   isClosed: boolean
   readonly #statuses: Statuses
   readonly #onChange: () => void
-  readonly #changed = new Waiters()
-  readonly #cut = new Set<() => void>()
+  readonly #changed = new Condition()
+  readonly #pending = new Set<() => void>()
 
   constructor(connection: NatsConnection, onChange: () => void) {
     this.isClosed = connection.isClosed()
@@ -23,54 +23,54 @@ export class Link {
   }
 
   /** Resolves when the connection is up, or closed for good. */
-  settled(): Promise<void> {
+  whenSettled(): Promise<void> {
     return this.#changed.until(() => this.isUp || this.isClosed)
   }
 
   /**
    * What is asked on a connection is not answered on the next one: rejects with `LinkLost` when it goes, and with
-   * `SseError` `ERR_SSE_LOG` after a time.
+   * `SseError` `ERR_SSE_STORE` after a time.
    */
-  during<T>(ask: () => Promise<T>, timeout?: number): Promise<T> {
+  whileConnected<T>(ask: () => Promise<T>, timeout?: number): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (!this.isUp) return reject(new LinkLost())
+      if (!this.isUp) return reject(new ConnectionLost())
       const end = (settle: () => void) => {
         clearTimeout(timer)
-        this.#cut.delete(cut)
+        this.#pending.delete(onChange)
         settle()
       }
       const fail = (error: unknown) => end(() => reject(error))
-      const cut = () => fail(new LinkLost())
-      const timer = timeout === undefined ? undefined : setTimeout(() => fail(late()), timeout)
-      this.#cut.add(cut)
+      const onChange = () => fail(new ConnectionLost())
+      const timer = timeout === undefined ? undefined : setTimeout(() => fail(timeoutError()), timeout)
+      this.#pending.add(onChange)
       ask().then((answer) => end(() => resolve(answer)), fail)
     })
   }
 
   /** Resolves after a time, in ms, or when the connection goes or comes. */
   async pause(time: number): Promise<void> {
-    await this.during(() => new Promise(() => {}), time).catch(() => {})
+    await this.whileConnected(() => new Promise(() => {}), time).catch(() => {})
   }
 
   /** Watches no more. The connection is the user's. */
   close(): void {
     this.#statuses.stop?.()
-    this.#change(false, true)
+    this.#update(false, true)
   }
 
   async #watch(): Promise<void> {
     for await (const { type } of this.#statuses) {
-      if (type === 'disconnect') this.#change(false)
-      else if (type === 'reconnect') this.#change(true)
+      if (type === 'disconnect') this.#update(false)
+      else if (type === 'reconnect') this.#update(true)
     }
-    this.#change(false, true)
+    this.#update(false, true)
   }
 
-  #change(isUp: boolean, isClosed = this.isClosed): void {
+  #update(isUp: boolean, isClosed = this.isClosed): void {
     this.isUp = isUp && !isClosed
     this.isClosed = isClosed
     // Also when it comes back: that it was away may be news.
-    for (const cut of [...this.#cut]) cut()
+    for (const fail of [...this.#pending]) fail()
     this.#onChange()
     this.#changed.notify()
   }

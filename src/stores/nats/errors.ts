@@ -1,7 +1,7 @@
 import { SseError } from '../../errors.ts'
 
 /** The connection went while an answer was awaited. */
-export class LinkLost extends Error {
+export class ConnectionLost extends Error {
   override readonly name = 'LinkLost'
 
   constructor() {
@@ -10,7 +10,7 @@ export class LinkLost extends Error {
 }
 
 /** Messages that were there did not come: they were removed, or the broker is slow. */
-export class NothingCame extends Error {
+export class NoMessages extends Error {
   override readonly name = 'NothingCame'
 
   constructor(cause?: unknown) {
@@ -33,27 +33,27 @@ export function isTransient(error: unknown): boolean {
   const isOurs = name === 'LinkLost' || name === 'NothingCame'
   // A stream that is deleted is created again.
   const isPassing = name === 'TimeoutError' || name === 'StreamNotFoundError' || status === 503
-  return isOurs || isPassing || isUnserved(error)
+  return isOurs || isPassing || hasNoResponders(error)
 }
 
 /** Whether nobody serves a subject: no JetStream, or no stream with it. */
-export function isUnserved(error: unknown): boolean {
+export function hasNoResponders(error: unknown): boolean {
   const { name, cause } = Object(error) as Failure
   // An account without JetStream is said in the same class, with the server's answer for a cause.
   return name === 'JetStreamNotEnabled' && cause?.name !== 'JetStreamApiError'
 }
 
-export function unusable(error: unknown): SseError {
+export function unusableError(error: unknown): SseError {
   if (error instanceof SseError) return error
   const { message } = Object(error) as Error
-  return new SseError('ERR_SSE_LOG', `The broker cannot be used: ${message}`, { cause: error })
+  return new SseError('ERR_SSE_STORE', `The broker cannot be used: ${message}`, { cause: error })
 }
 
-export function refused(error: unknown): SseError {
+export function rejectedError(error: unknown): SseError {
   const { message } = Object(error) as Error
-  return new SseError('ERR_SSE_LOG', `The broker refused it: ${message}`, { cause: error })
+  return new SseError('ERR_SSE_STORE', `The broker refused it: ${message}`, { cause: error })
 }
 
-export function gone(): SseError {
-  return new SseError('ERR_SSE_LOG', 'The connection to the broker is closed.')
+export function closedError(): SseError {
+  return new SseError('ERR_SSE_STORE', 'The connection to the broker is closed.')
 }

@@ -1,2 +1,2 @@
 export type { NatsConnection } from './client.ts'
-export { type JetStreamLogOptions, jetstreamLog } from './jetstream-store.ts'
+export { type JetStreamStoreOptions, jetstreamStore } from './jetstream-store.ts'

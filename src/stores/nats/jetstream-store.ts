@@ -1,15 +1,15 @@
 import { jetstream } from '@nats-io/jetstream'
 import { between, type Check, checkOptions, MAX_TIME, oneOf, withDefaults } from '../../check-options.ts'
 import { describe, SseError } from '../../errors.ts'
-import { RemoteLog, type RemoteLogSettings } from '../broker/broker-store.ts'
-import type { EventLog } from '../event-store.ts'
+import { type BrokerSettings, BrokerStore } from '../broker/broker-store.ts'
+import type { EventStore } from '../event-store.ts'
 import type { NatsConnection } from './client.ts'
-import { JetStream } from './jetstream-driver.ts'
+import { JetStreamDriver } from './jetstream-driver.ts'
 
 /** Times are milliseconds. */
-export interface JetStreamLogOptions {
+export interface JetStreamStoreOptions {
   /** The name of the stream: one for each hub, the same in all processes. Default `spillway`. */
-  stream?: string | undefined
+  streamName?: string | undefined
   /** What the subjects begin with: the channel is one token more. Default: the name of the stream. */
   subjectPrefix?: string | undefined
   /** How many events the stream keeps. Default 100 000. */
@@ -23,12 +23,12 @@ export interface JetStreamLogOptions {
   /** How many servers of a cluster keep the stream. Default 1. */
   replicas?: number | undefined
   /** How long an idempotency key counts, and at most `maxAge`. Default 120 000, two minutes. */
-  duplicateWindow?: number | undefined
+  idempotencyWindow?: number | undefined
   /** How many of the newest events this process keeps too, to replay them without asking NATS. Default 10 000. */
   recentEvents?: number | undefined
   /** The same in bytes on the wire. Default 16 MiB. */
   recentBytes?: number | undefined
-  /** How long a publish waits for NATS. At most `duplicateWindow`. Default 5 000. */
+  /** How long a publish waits for NATS. At most `idempotencyWindow`. Default 5 000. */
   publishTimeout?: number | undefined
 }
 
@@ -37,11 +37,11 @@ const MAX = Number.MAX_SAFE_INTEGER
 const MAX_AGE = 10 * 365 * 86_400_000
 
 const DEFAULTS = {
-  stream: 'spillway',
+  streamName: 'spillway',
   maxEvents: 100_000,
   storage: 'file',
   replicas: 1,
-  duplicateWindow: 120_000,
+  idempotencyWindow: 120_000,
   recentEvents: 10_000,
   recentBytes: 16 * 1024 * 1024,
   publishTimeout: 5_000,
@@ -56,15 +56,15 @@ const isPrefix: Check = (prefix) =>
     ? undefined
     : 'names of letters, digits, _, - and $ with dots between them'
 
-const CHECKS: Record<keyof JetStreamLogOptions, Check> = {
-  stream: isName,
+const CHECKS: Record<keyof JetStreamStoreOptions, Check> = {
+  streamName: isName,
   subjectPrefix: isPrefix,
   maxEvents: between(1, MAX),
   maxBytes: between(1, MAX),
   maxAge: between(1_000, MAX_AGE),
   storage: oneOf('file', 'memory'),
   replicas: between(1, 5),
-  duplicateWindow: between(1_000, MAX_AGE),
+  idempotencyWindow: between(1_000, MAX_AGE),
   recentEvents: between(1, MAX),
   recentBytes: between(1, MAX),
   publishTimeout: between(1, MAX_TIME),
@@ -76,28 +76,28 @@ const CHECKS: Record<keyof JetStreamLogOptions, Check> = {
  *
  * Throws `SseError` `ERR_SSE_OPTION`. What cannot work, a stream that does not fit say, is said at the first use.
  */
-export function jetstreamLog(connection: NatsConnection, options: JetStreamLogOptions = {}): EventLog {
+export function jetstreamStore(connection: NatsConnection, options: JetStreamStoreOptions = {}): EventStore {
   checkConnection(connection)
   checkOptions(options, CHECKS)
-  const settings: JetStreamLogOptions & typeof DEFAULTS & RemoteLogSettings = withDefaults(options, DEFAULTS)
-  const { stream, subjectPrefix = stream, publishTimeout, maxAge = MAX_AGE } = settings
-  const duplicateWindow = Math.min(settings.duplicateWindow, maxAge)
-  if (publishTimeout > duplicateWindow) {
+  const settings: JetStreamStoreOptions & typeof DEFAULTS & BrokerSettings = withDefaults(options, DEFAULTS)
+  const { streamName: stream, subjectPrefix = stream, publishTimeout, maxAge = MAX_AGE } = settings
+  const idempotencyWindow = Math.min(settings.idempotencyWindow, maxAge)
+  if (publishTimeout > idempotencyWindow) {
     const message =
-      'Option publishTimeout must be at most duplicateWindow and maxAge: what is sent again would be doubled.'
+      'Option publishTimeout must be at most idempotencyWindow and maxAge: what is sent again would be doubled.'
     throw new SseError('ERR_SSE_OPTION', message)
   }
   const client = jetstream(connection)
-  const engine = new JetStream(
+  const driver = new JetStreamDriver(
     // Not asked whether it is there: that is told at the first use.
     { connection, jetstream: client, manager: client.jetstreamManager(false) },
     {
       ...{ stream, subjectPrefix, publishTimeout },
-      wishes: { ...options, duplicateWindow: options.duplicateWindow && duplicateWindow },
-      settings: { ...settings, duplicateWindow },
+      requested: { ...options, idempotencyWindow: options.idempotencyWindow && idempotencyWindow },
+      settings: { ...settings, idempotencyWindow },
     },
   )
-  return new RemoteLog(engine, settings)
+  return new BrokerStore(driver, settings)
 }
 
 /** Throws `SseError` `ERR_SSE_OPTION` for what is no connection to NATS. */

@@ -9,7 +9,7 @@ const MISSED = 3
 type Subscription = ReturnType<NatsConnection['subscribe']>
 type Message = Parameters<NonNullable<NonNullable<Parameters<NatsConnection['subscribe']>[1]>['callback']>>[1]
 
-export interface Followed {
+export interface StreamMessage {
   readonly sequence: number
   readonly subject: string
   readonly payload: string
@@ -17,8 +17,8 @@ export interface Followed {
   readonly pending: number
 }
 
-export interface FollowerListener {
-  onMessage(message: Followed): void
+export interface ConsumerListener {
+  onMessage(message: StreamMessage): void
   /** Nothing more is there, up to a sequence. */
   onIdle(upTo: number): void
   /** A message may be missing, or the consumer is gone: it is of no more use. Called once. */
@@ -29,19 +29,19 @@ export interface FollowerListener {
  * An ordered consumer: the server pushes a stream from one sequence on to an inbox of this process, and forgets about it
  * when nobody listens any more. It says when it is broken, and does not mend itself: what was missed is not its business.
  */
-export class Follower {
+export class OrderedConsumer {
   readonly #client: NatsClient
   readonly #stream: string
-  readonly #listener: FollowerListener
+  readonly #listener: ConsumerListener
   readonly #name = `spillway_${randomUUID()}`
   readonly #inbox: string
   #subscription: Subscription | undefined
   #watchdog: NodeJS.Timeout | undefined
   #delivered = 0
   #missed = 0
-  #isOver = false
+  #isStopped = false
 
-  constructor(client: NatsClient, stream: string, listener: FollowerListener) {
+  constructor(client: NatsClient, stream: string, listener: ConsumerListener) {
     this.#client = client
     this.#stream = stream
     this.#listener = listener
@@ -56,19 +56,19 @@ export class Follower {
 
   /** Tells what the server sends from now on. */
   listen(): void {
-    if (this.#isOver) return
+    if (this.#isStopped) return
     this.#subscription = this.#client.connection.subscribe(this.#inbox, {
       callback: (error, message) => {
         if (error) this.#break()
-        else this.#take(message)
+        else this.#onMessage(message)
       },
     })
-    this.#watchdog = setInterval(() => this.#watch(), HEARTBEAT)
+    this.#watchdog = setInterval(() => this.#countMissed(), HEARTBEAT)
   }
 
   /** Tells nothing more. The server drops the consumer within seconds; who cannot wait has it removed. */
   stop(): void {
-    this.#isOver = true
+    this.#isStopped = true
     clearInterval(this.#watchdog)
     this.#subscription?.unsubscribe()
     this.#subscription = undefined
@@ -80,34 +80,34 @@ export class Follower {
     await consumers.delete(this.#stream, this.#name)
   }
 
-  #watch(): void {
+  #countMissed(): void {
     this.#missed += 1
     if (this.#missed > MISSED) this.#break()
   }
 
   #break(): void {
-    if (this.#isOver) return
+    if (this.#isStopped) return
     this.stop()
     this.#listener.onBroken()
   }
 
-  #take(message: Message): void {
-    if (this.#isOver) return
+  #onMessage(message: Message): void {
+    if (this.#isStopped) return
     this.#missed = 0
     // What is of the stream has its own subject: nobody can forge what the server says about itself.
-    if (message.subject === this.#inbox) this.#heed(message)
-    else this.#tell(message)
+    if (message.subject === this.#inbox) this.#onStatus(message)
+    else this.#onStreamMessage(message)
   }
 
-  #tell(message: Message): void {
-    const { sequence, delivered, pending } = numbersOf(message.reply ?? '')
+  #onStreamMessage(message: Message): void {
+    const { sequence, delivered, pending } = parseReply(message.reply ?? '')
     this.#delivered += 1
     if (delivered !== this.#delivered) this.#break()
     else this.#listener.onMessage({ sequence, subject: message.subject, payload: message.string(), pending })
   }
 
   /** Answers what asks whether we keep up, and compares what the server has sent with what came. */
-  #heed(message: Message): void {
+  #onStatus(message: Message): void {
     const { headers } = message
     const delivered = headers?.get('Nats-Last-Consumer')
     // It asked, and got no answer: it has more, and waits.
@@ -143,7 +143,7 @@ function inboxPrefixOf(connection: NatsConnection): string {
 
 // `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<delivered>.<time>.<pending>`, or with a domain and an account before
 // the stream, and more at the end.
-function numbersOf(reply: string): { sequence: number; delivered: number; pending: number } {
+function parseReply(reply: string): { sequence: number; delivered: number; pending: number } {
   const tokens = reply.split('.')
   const first = tokens.length === 9 ? 5 : 7
   const [sequence, delivered, , pending] = tokens.slice(first).map(Number)

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { ConsumerInfo, JsMsg } from '@nats-io/jetstream'
 import type { NatsClient } from './client.ts'
-import { NothingCame } from './errors.ts'
-import type { Followed } from './ordered-consumer.ts'
+import { NoMessages } from './errors.ts'
+import type { StreamMessage } from './ordered-consumer.ts'
 
 // How long the broker has for a batch, in ms: the shortest time that it takes. A part of a page is a page too.
 const EXPIRY = 1_000
@@ -12,25 +12,25 @@ const MAX_BATCH = 32 * 1024 * 1024
 const MAX_PAGE = 8 * 1024 * 1024
 
 /** Messages after a sequence, at most so many, oldest first: fewer where they are large, and none where it ends. */
-export async function readAfter(
+export async function readPage(
   client: NatsClient,
   stream: string,
   after: number,
   limit: number,
-): Promise<Followed[]> {
+): Promise<StreamMessage[]> {
   const { consumers } = await client.manager
   const info = await consumers.add(stream, configOf(after) as never)
   const count = Math.min(limit, info.num_pending)
-  const found: Followed[] = []
+  const found: StreamMessage[] = []
   try {
     for await (const message of messagesOf(client, info, count)) found.push(toFollowed(message))
   } catch (error) {
     // The consumer went, or nothing is heard of it: what came before that is a page too.
-    if (found.length === 0) throw new NothingCame(error)
+    if (found.length === 0) throw new NoMessages(error)
   } finally {
     consumers.delete(stream, info.name).catch(() => {})
   }
-  if (found.length === 0 && count > 0) throw new NothingCame()
+  if (found.length === 0 && count > 0) throw new NoMessages()
   return found
 }
 
@@ -62,7 +62,7 @@ function configOf(after: number) {
   }
 }
 
-function toFollowed(message: JsMsg): Followed {
+function toFollowed(message: JsMsg): StreamMessage {
   const { seq: sequence, subject, info } = message
   return { sequence, subject, payload: message.string(), pending: info.pending }
 }

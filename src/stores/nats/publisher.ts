@@ -1,9 +1,9 @@
 import type { PubAck } from '@nats-io/jetstream'
-import { Ring } from '../../ring-buffer.ts'
-import { late } from '../broker/deadline.ts'
+import { RingBuffer } from '../../ring-buffer.ts'
+import { timeoutError } from '../broker/deadline.ts'
 import type { NatsClient } from './client.ts'
-import type { Link } from './connection-monitor.ts'
-import { gone, isTransient, refused } from './errors.ts'
+import type { ConnectionMonitor } from './connection-monitor.ts'
+import { closedError, isTransient, rejectedError } from './errors.ts'
 
 // How long one attempt waits for its acknowledgement, and what lies between two of them, in ms.
 const ATTEMPT = 2_000
@@ -21,7 +21,7 @@ interface Publication {
   readonly resolve: (ack: PubAck) => void
   readonly reject: (error: Error) => void
   readonly deadline: number
-  isOver: boolean
+  isSettled: boolean
   failure: unknown
 }
 
@@ -33,20 +33,20 @@ export class Publisher {
   /** Whether more than one server keeps the stream. */
   isReplicated = false
   readonly #client: NatsClient
-  readonly #link: Link
+  readonly #connection: ConnectionMonitor
   readonly #timeout: number
   readonly #onTrouble: () => void
   // To be sent again, in any order while it is held: it goes before what waits.
   #returned: Publication[] = []
-  readonly #waiting = new Ring<Publication>()
-  #onTheirWay = 0
-  #isHeld = false
+  readonly #waiting = new RingBuffer<Publication>()
+  #inFlight = 0
+  #isPaused = false
   #published = 0
 
   /** `onTrouble` is told when nobody took something: the stream may be gone. */
-  constructor(client: NatsClient, link: Link, timeout: number, onTrouble: () => void) {
+  constructor(client: NatsClient, connection: ConnectionMonitor, timeout: number, onTrouble: () => void) {
     this.#client = client
-    this.#link = link
+    this.#connection = connection
     this.#timeout = timeout
     this.#onTrouble = onTrouble
   }
@@ -59,13 +59,13 @@ export class Publisher {
         ...{ number, subject, payload, msgID, deadline },
         resolve: (ack) => end(() => resolve(ack)),
         reject: (error) => end(() => reject(error)),
-        isOver: false,
+        isSettled: false,
         failure: undefined,
       }
-      const timer = setTimeout(() => publication.reject(late(publication.failure)), this.#timeout)
+      const timer = setTimeout(() => publication.reject(timeoutError(publication.failure)), this.#timeout)
       const end = (settle: () => void) => {
         clearTimeout(timer)
-        publication.isOver = true
+        publication.isSettled = true
         settle()
       }
       this.#waiting.push(publication)
@@ -75,7 +75,7 @@ export class Publisher {
 
   /** Rejects what waits. What is on its way is rejected by its link. */
   close(): void {
-    for (let next = this.#next(); next; next = this.#next()) next.reject(gone())
+    for (let next = this.#next(); next; next = this.#next()) next.reject(closedError())
   }
 
   // When the leader of a cluster changes, the old one may lose one that is on its way, and the new one take the next.
@@ -85,12 +85,12 @@ export class Publisher {
   }
 
   #sendAll(): void {
-    if (this.#link.isClosed) this.close()
-    else if (!this.#link.isUp) this.#hold()
-    while (!this.#isHeld && this.#onTheirWay < this.#window) {
+    if (this.#connection.isClosed) this.close()
+    else if (!this.#connection.isUp) this.#pause()
+    while (!this.#isPaused && this.#inFlight < this.#window) {
       const next = this.#next()
       if (!next) return
-      if (!next.isOver) void this.#send(next)
+      if (!next.isSettled) void this.#send(next)
     }
   }
 
@@ -102,38 +102,40 @@ export class Publisher {
     const { subject, payload, msgID, deadline } = publication
     const { jetstream } = this.#client
     const timeout = Math.max(1, Math.min(ATTEMPT, deadline - Date.now()))
-    this.#onTheirWay += 1
+    this.#inFlight += 1
     try {
-      const ack = await this.#link.during(() => jetstream.publish(subject, payload, { msgID, timeout }))
+      const ack = await this.#connection.whileConnected(() =>
+        jetstream.publish(subject, payload, { msgID, timeout }),
+      )
       publication.resolve(ack)
     } catch (error) {
-      if (this.#link.isClosed) publication.reject(gone())
-      else if (isTransient(error)) this.#takeBack(publication, error)
-      else publication.reject(refused(error))
+      if (this.#connection.isClosed) publication.reject(closedError())
+      else if (isTransient(error)) this.#requeue(publication, error)
+      else publication.reject(rejectedError(error))
     }
-    this.#onTheirWay -= 1
-    if (!this.#isHeld) this.#sendAll()
-    else if (this.#onTheirWay === 0) void this.#release()
+    this.#inFlight -= 1
+    if (!this.#isPaused) this.#sendAll()
+    else if (this.#inFlight === 0) void this.#resume()
   }
 
-  #takeBack(publication: Publication, failure: unknown): void {
+  #requeue(publication: Publication, failure: unknown): void {
     publication.failure = failure
     this.#returned.push(publication)
-    this.#isHeld = true
-    if (this.#link.isUp) this.#onTrouble()
+    this.#isPaused = true
+    if (this.#connection.isUp) this.#onTrouble()
   }
 
-  #hold(): void {
-    if (this.#isHeld) return
-    this.#isHeld = true
-    if (this.#onTheirWay === 0) void this.#release()
+  #pause(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    if (this.#inFlight === 0) void this.#resume()
   }
 
-  async #release(): Promise<void> {
-    await this.#link.settled()
-    await this.#link.pause(PAUSE)
+  async #resume(): Promise<void> {
+    await this.#connection.whenSettled()
+    await this.#connection.pause(PAUSE)
     this.#returned.sort((a, b) => a.number - b.number)
-    this.#isHeld = false
+    this.#isPaused = false
     this.#sendAll()
   }
 }

@@ -20,9 +20,9 @@ export interface RedisConnection {
   readonly isReady: boolean
   command(...args: string[]): Promise<unknown>
   /** Resolves when every message of a channel is heard from here on. May be called again after the connection was lost. */
-  listen(channel: string, listener: (text: string) => void): Promise<void>
+  subscribe(channel: string, listener: (text: string) => void): Promise<void>
   /** Lets go of what does not answer any more, for a new connection. */
-  restart(): void
+  reconnect(): void
   close(): void
 }
 

@@ -1,7 +1,7 @@
 export type { IoRedisClient, NodeRedisClient, RedisClient } from './connection.ts'
 export {
-  type RedisLogOptions,
-  type RedisPubSubLogOptions,
-  redisLog,
-  redisPubSubLog,
+  type RedisPubSubStoreOptions as RedisPubSubLogOptions,
+  type RedisStoreOptions,
+  redisPubSubStore,
+  redisStore,
 } from './redis-store.ts'

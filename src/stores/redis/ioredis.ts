@@ -40,12 +40,12 @@ export function openIoRedis(
       return own.status === 'ready'
     },
     command: (command, ...args) => own.call(command as string, ...args),
-    async listen(channel, listener) {
+    async subscribe(channel, listener) {
       if (!isListening) own.on('message', ((_channel: string, text: string) => listener(text)) as never)
       isListening = true
       await own.subscribe(channel)
     },
-    restart() {
+    reconnect() {
       if (own.status === 'ready') own.disconnect(true)
     },
     close: () => own.disconnect(),

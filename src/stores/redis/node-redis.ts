@@ -41,14 +41,14 @@ class NodeRedisConnection implements RedisConnection {
     return this.#own.sendCommand(args)
   }
 
-  async listen(channel: string, listener: (text: string) => void): Promise<void> {
+  async subscribe(channel: string, listener: (text: string) => void): Promise<void> {
     if (!this.#isListening) await this.#own.subscribe(channel, listener)
     this.#isListening = true
     // It subscribes again by itself, and before this.
     await this.#own.ping()
   }
 
-  restart(): void {
+  reconnect(): void {
     if (!this.isReady || this.#isClosed) return
     this.#end()
     this.#lost(true)

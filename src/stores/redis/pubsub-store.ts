@@ -1,16 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { logSkipChannel, logStateChannel } from '../../diagnostics.ts'
+import { storeSkipChannel, storeStateChannel } from '../../diagnostics.ts'
 import { SseError } from '../../errors.ts'
 import type { SseEvent } from '../../event/event.ts'
-import { within } from '../broker/deadline.ts'
+import { withDeadline } from '../broker/deadline.ts'
 import { decodeRecord, type EventRecord, encodeRecord, toEvent } from '../broker/record.ts'
-import type { AppendOptions, EventLog, LogFollower, LogState, Page } from '../event-store.ts'
+import type { AppendOptions, EventStore, Page, StoreListener, StoreState } from '../event-store.ts'
 import type { RedisClient } from './connection.ts'
-import { Link } from './connection-pair.ts'
-import { gone, isFinal } from './errors.ts'
+import { ConnectionPair } from './connection-pair.ts'
+import { closedError, isPermanent } from './errors.ts'
 
 export interface PubSubSettings {
-  readonly channel: string
+  readonly redisChannel: string
   readonly publishTimeout: number
 }
 
@@ -18,7 +18,7 @@ interface Message {
   readonly channel: string
   readonly record: string
   /** Known once to each process: what is sent again is not told again. */
-  readonly token: string
+  readonly dedupeKey: string
 }
 
 // How often it is looked whether the connection that listens is alive, in ms: it may hear nothing for long.
@@ -27,26 +27,26 @@ const PROBE_EVERY = 5_000
 const PAUSE = 1_000
 
 /** The window of a process over what it saw: a log of its own, with places of its own. */
-export type OpenWindow = () => EventLog
+export type OpenWindow = () => EventStore
 
 /**
  * Fan-out by Redis Pub/Sub, without history: a process keeps what it saw itself. Who comes back to another process, or
  * after the connection was lost, is told of a gap.
  */
-export class RedisPubSubLog implements EventLog {
+export class PubSubStore implements EventStore {
   ready: Promise<void> | undefined
-  state: LogState = 'connecting'
+  state: StoreState = 'connecting'
   readonly #client: RedisClient
   readonly #settings: PubSubSettings
   readonly #openWindow: OpenWindow
   // Of what was published here and has not come back yet.
-  readonly #awaited = new Map<string, Echo>()
-  #window: EventLog
-  #follower: LogFollower | undefined
-  #link: Link | undefined
+  readonly #pending = new Map<string, PendingPublish>()
+  #window: EventStore
+  #listener: StoreListener | undefined
+  #connections: ConnectionPair | undefined
   #hearing: EventRecord | undefined
-  #isListening = false
-  #hasListened = false
+  #isSubscribed = false
+  #hasSubscribed = false
   #probes: ReturnType<typeof setInterval> | undefined
 
   constructor(client: RedisClient, settings: PubSubSettings, openWindow: OpenWindow) {
@@ -56,33 +56,33 @@ export class RedisPubSubLog implements EventLog {
     this.#window = openWindow()
   }
 
-  get head(): string {
-    return this.#window.head
+  get position(): string {
+    return this.#window.position
   }
 
-  open(follower: LogFollower): void {
-    if (this.#follower) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
-    this.#follower = follower
+  open(follower: StoreListener): void {
+    if (this.#listener) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
+    this.#listener = follower
     this.#window.open(this.#ofWindow())
-    this.#link = new Link(this.#client, this.#settings.publishTimeout, {
-      onReady: (which) => (which === 'reader' ? void this.#listen() : this.#settle()),
-      onLost: (which) => this.#lost(which),
+    this.#connections = new ConnectionPair(this.#client, this.#settings.publishTimeout, {
+      onReady: (which) => (which === 'reader' ? void this.#subscribe() : this.#updateState()),
+      onLost: (which) => this.#onLost(which),
     })
-    this.ready = this.#begin(this.#link)
+    this.ready = this.#begin(this.#connections)
     this.ready.catch(() => {})
-    this.#probes = setInterval(() => this.#isListening && this.#link?.probe(), PROBE_EVERY)
+    this.#probes = setInterval(() => this.#isSubscribed && this.#connections?.probe(), PROBE_EVERY)
     this.#probes.unref?.()
   }
 
   async append(channel: string, event: SseEvent, options: AppendOptions = {}): Promise<string> {
-    const follower = this.#follower as LogFollower
+    const follower = this.#listener as StoreListener
     follower.entry('', channel, event, options)
     const { event: name, retry, key, data } = event
     const isText = typeof data === 'string'
     const { conflate, idempotencyKey } = options
     const record = encodeRecord({ event: name, data: follower.serialize(data), retry, key, conflate, isText })
-    const token = idempotencyKey === undefined ? crypto.randomUUID() : `${channel}\n${idempotencyKey}`
-    return this.#publish({ channel, record, token })
+    const dedupeKey = idempotencyKey === undefined ? crypto.randomUUID() : `${channel}\n${idempotencyKey}`
+    return this.#publish({ channel, record, dedupeKey: dedupeKey })
   }
 
   read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
@@ -92,82 +92,82 @@ export class RedisPubSubLog implements EventLog {
   async close(): Promise<void> {
     this.state = 'closed'
     clearInterval(this.#probes)
-    this.#link?.close()
-    for (const echo of this.#awaited.values()) echo.resolve(Promise.reject(gone()))
+    this.#connections?.close()
+    for (const echo of this.#pending.values()) echo.resolve(Promise.reject(closedError()))
     await this.#window.close()
   }
 
-  async #begin(link: Link): Promise<void> {
-    await link.begun(() => this.state === 'ready')
+  async #begin(connections: ConnectionPair): Promise<void> {
+    await connections.whenReady(() => this.state === 'ready')
     this.ready = undefined
   }
 
-  async #listen(): Promise<void> {
-    const link = this.#link as Link
+  async #subscribe(): Promise<void> {
+    const connections = this.#connections as ConnectionPair
     try {
-      await link.listen(this.#settings.channel, this.#hear)
+      await connections.subscribe(this.#settings.redisChannel, this.#onMessage)
     } catch (error) {
-      await this.#listenLater(error as Error)
+      await this.#subscribeLater(error as Error)
       return
     }
-    if (!link.isReadable || this.#isListening) return
-    if (this.#hasListened) this.#beginAnew()
-    this.#isListening = true
-    this.#hasListened = true
-    this.#settle()
+    if (!connections.isReadable || this.#isSubscribed) return
+    if (this.#hasSubscribed) this.#reset()
+    this.#isSubscribed = true
+    this.#hasSubscribed = true
+    this.#updateState()
   }
 
-  async #listenLater(error: Error): Promise<void> {
-    const link = this.#link as Link
-    link.fail(error)
+  async #subscribeLater(error: Error): Promise<void> {
+    const connections = this.#connections as ConnectionPair
+    connections.fail(error)
     // Who may not listen is told at the first use.
-    if (this.ready && isFinal(error)) return
+    if (this.ready && isPermanent(error)) return
     await pause(PAUSE)
     // What was lost meanwhile begins again by itself.
-    if (link.isReadable && !this.#isListening) await this.#listen()
+    if (connections.isReadable && !this.#isSubscribed) await this.#subscribe()
   }
 
   /** Without the connection that publishes, nothing is lost to who listens. */
-  #settle(): void {
-    if (this.#isListening && this.#link?.isUp) this.#become('ready')
-    this.#link?.notify()
+  #updateState(): void {
+    if (this.#isSubscribed && this.#connections?.isUp) this.#setState('ready')
+    this.#connections?.notify()
   }
 
   // What was published while nobody listened is lost: no place of before means anything now.
-  #beginAnew(): void {
+  #reset(): void {
     void this.#window.close()
     this.#window = this.#openWindow()
     this.#window.open(this.#ofWindow())
-    this.#follower?.onLoss()
+    this.#listener?.onLoss()
   }
 
-  #lost(which: 'reader' | 'writer'): void {
-    if (which === 'reader') this.#isListening = false
-    if (this.state === 'ready') this.#become('reconnecting')
+  #onLost(which: 'reader' | 'writer'): void {
+    if (which === 'reader') this.#isSubscribed = false
+    if (this.state === 'ready') this.#setState('reconnecting')
   }
 
-  #become(state: LogState): void {
+  #setState(state: StoreState): void {
     if (state === this.state) return
     this.state = state
-    if (logStateChannel.hasSubscribers) logStateChannel.publish({ log: this, state })
+    if (storeStateChannel.hasSubscribers) storeStateChannel.publish({ store: this, state })
   }
 
   async #publish(message: Message): Promise<string> {
-    const link = this.#link as Link
+    const connections = this.#connections as ConnectionPair
     const deadline = Date.now() + this.#settings.publishTimeout
-    if (this.ready) await within(deadline, this.ready)
-    const back = this.#awaited.get(message.token) ?? new Echo()
-    this.#awaited.set(message.token, back)
+    if (this.ready) await withDeadline(deadline, this.ready)
+    const back = this.#pending.get(message.dedupeKey) ?? new PendingPublish()
+    this.#pending.set(message.dedupeKey, back)
     try {
       const text = JSON.stringify(message)
-      await link.send(deadline, true, 'PUBLISH', this.#settings.channel, text)
-      return await within(deadline, back.id)
+      await connections.send(deadline, true, 'PUBLISH', this.#settings.redisChannel, text)
+      return await withDeadline(deadline, back.id)
     } finally {
-      this.#awaited.delete(message.token)
+      this.#pending.delete(message.dedupeKey)
     }
   }
 
-  readonly #hear = (text: string): void => {
+  readonly #onMessage = (text: string): void => {
     const message = parseMessage(text)
     const record = message && decodeRecord(message.record)
     if (!message || !record) {
@@ -176,19 +176,20 @@ export class RedisPubSubLog implements EventLog {
     }
     const { event, data, retry, key, conflate } = record
     this.#hearing = record
-    const options = { conflate, idempotencyKey: message.token }
+    const options = { conflate, idempotencyKey: message.dedupeKey }
     const id = this.#window.append(message.channel, { event, data, retry, key }, options)
-    this.#awaited.get(message.token)?.resolve(id)
+    this.#pending.get(message.dedupeKey)?.resolve(id)
     id.catch((error) => this.#skip(message.channel, error))
   }
 
   #skip(channel: string | undefined, error: unknown): void {
-    if (logSkipChannel.hasSubscribers) logSkipChannel.publish({ log: this, id: undefined, channel, error })
+    if (storeSkipChannel.hasSubscribers)
+      storeSkipChannel.publish({ store: this, id: undefined, channel, error })
   }
 
   // The window is given the data as text; a filter sees what was published.
-  #ofWindow(): LogFollower {
-    const follower = this.#follower as LogFollower
+  #ofWindow(): StoreListener {
+    const follower = this.#listener as StoreListener
     return {
       serialize: (data) => follower.serialize(data),
       onEntry: (entry) => follower.onEntry(entry),
@@ -202,7 +203,7 @@ export class RedisPubSubLog implements EventLog {
 }
 
 /** The id that a message gets when it comes back. */
-class Echo {
+class PendingPublish {
   resolve!: (id: Promise<string>) => void
   readonly id = new Promise<string>((resolve) => {
     this.resolve = resolve
@@ -218,7 +219,7 @@ function parseMessage(text: string): Message | undefined {
   try {
     const { channel, record, token } = JSON.parse(text)
     return [channel, record, token].every((each) => typeof each === 'string')
-      ? { channel, record, token }
+      ? { channel, record, dedupeKey: token }
       : undefined
   } catch {
     return undefined

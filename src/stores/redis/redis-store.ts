@@ -1,19 +1,19 @@
 import { between, type Check, checkOptions, MAX_TIME, withDefaults } from '../../check-options.ts'
-import { RemoteLog, type RemoteLogSettings } from '../broker/broker-store.ts'
-import type { EventLog } from '../event-store.ts'
-import { MemoryLog } from '../memory/memory-store.ts'
+import { type BrokerSettings, BrokerStore } from '../broker/broker-store.ts'
+import type { EventStore } from '../event-store.ts'
+import { MemoryStore } from '../memory/memory-store.ts'
 import { checkClient } from './client.ts'
 import type { RedisClient } from './connection.ts'
-import { RedisPubSubLog } from './pubsub-store.ts'
+import { PubSubStore } from './pubsub-store.ts'
 import type { StreamSettings } from './stream-commands.ts'
-import { RedisStreams } from './streams-driver.ts'
+import { StreamsDriver } from './streams-driver.ts'
 
 /** Times are milliseconds. */
-export interface RedisLogOptions {
+export interface RedisStoreOptions {
   /** The key of the stream: one for each hub, the same in all processes. Default `spillway`. */
   key?: string | undefined
   /** How many entries Redis keeps, about. Default 100 000. */
-  maxEntries?: number | undefined
+  maxEvents?: number | undefined
   /** How long Redis keeps an entry, about. Default: as long as `maxEntries` lets it. */
   maxAge?: number | undefined
   /** How many of the newest entries this process keeps too, to replay them without asking Redis. Default 10 000. */
@@ -27,9 +27,9 @@ export interface RedisLogOptions {
 }
 
 /** Times are milliseconds. */
-export interface RedisPubSubLogOptions {
+export interface RedisPubSubStoreOptions {
   /** The channel of Redis: one for each hub, the same in all processes. Default `spillway`. */
-  channel?: string | undefined
+  redisChannel?: string | undefined
   /** How many of the newest events this process keeps, for clients who come back to it. Default 10 000. */
   recentEvents?: number | undefined
   /** The same in bytes on the wire. Default 16 MiB. */
@@ -39,9 +39,9 @@ export interface RedisPubSubLogOptions {
 }
 
 const MAX = Number.MAX_SAFE_INTEGER
-const DEFAULTS: StreamSettings & RemoteLogSettings = {
+const DEFAULTS: StreamSettings & BrokerSettings = {
   key: 'spillway',
-  maxEntries: 100_000,
+  maxEvents: 100_000,
   maxAge: 0,
   recentEvents: 10_000,
   recentBytes: 16 * 1024 * 1024,
@@ -51,9 +51,9 @@ const DEFAULTS: StreamSettings & RemoteLogSettings = {
 
 const isKey: Check = (key) => (typeof key === 'string' && key !== '' ? undefined : 'a text that is not empty')
 
-const CHECKS: Record<keyof RedisLogOptions, Check> = {
+const CHECKS: Record<keyof RedisStoreOptions, Check> = {
   key: isKey,
-  maxEntries: between(1, MAX),
+  maxEvents: between(1, MAX),
   maxAge: between(1_000, MAX),
   recentEvents: between(1, MAX),
   recentBytes: between(1, MAX),
@@ -67,23 +67,23 @@ const CHECKS: Record<keyof RedisLogOptions, Check> = {
  *
  * Throws `SseError` `ERR_SSE_OPTION`. What cannot work, wrong credentials say, is said at the first use.
  */
-export function redisLog(client: RedisClient, options: RedisLogOptions = {}): EventLog {
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): EventStore {
   checkClient(client)
   checkOptions(options, CHECKS)
   const settings = withDefaults(options, DEFAULTS)
-  return new RemoteLog(new RedisStreams(client, settings), settings)
+  return new BrokerStore(new StreamsDriver(client, settings), settings)
 }
 
 const PUBSUB_DEFAULTS = {
-  channel: 'spillway',
+  redisChannel: 'spillway',
   recentEvents: 10_000,
   recentBytes: 16 * 1024 * 1024,
   publishTimeout: 5_000,
 }
 
 const { recentEvents, recentBytes, publishTimeout } = CHECKS
-const PUBSUB_CHECKS: Record<keyof RedisPubSubLogOptions, Check> = {
-  channel: isKey,
+const PUBSUB_CHECKS: Record<keyof RedisPubSubStoreOptions, Check> = {
+  redisChannel: isKey,
   recentEvents,
   recentBytes,
   publishTimeout,
@@ -92,14 +92,14 @@ const PUBSUB_CHECKS: Record<keyof RedisPubSubLogOptions, Check> = {
 /**
  * Fan-out over many processes by Redis Pub/Sub, **without history**: Redis keeps nothing. A client that comes back to the
  * process it left gets what that one saw meanwhile; one that comes to another process, or after the connection to Redis
- * was lost, is told of a gap. Use `redisLog` where that is not enough.
+ * was lost, is told of a gap. Use `redisStore` where that is not enough.
  *
  * Throws `SseError` `ERR_SSE_OPTION`.
  */
-export function redisPubSubLog(client: RedisClient, options: RedisPubSubLogOptions = {}): EventLog {
+export function redisPubSubStore(client: RedisClient, options: RedisPubSubStoreOptions = {}): EventStore {
   checkClient(client)
   checkOptions(options, PUBSUB_CHECKS)
   const settings = withDefaults(options, PUBSUB_DEFAULTS)
   const limits = { maxEvents: settings.recentEvents, maxBytes: settings.recentBytes }
-  return new RedisPubSubLog(client, settings, () => new MemoryLog(limits))
+  return new PubSubStore(client, settings, () => new MemoryStore(limits))
 }

@@ -15,7 +15,7 @@ export function toEntries(reply: unknown): StoredEntry[] {
 }
 
 /** The entries of the one stream that XREAD was asked for. Null: none came in time. */
-export function ofOneStream(reply: unknown): StoredEntry[] {
+export function entriesOfOneStream(reply: unknown): StoredEntry[] {
   // RESP2 answers with pairs of name and entries, RESP3 with a map, which ioredis makes a flat list of.
   const isPairs = Array.isArray(reply) && Array.isArray(reply[0])
   return toEntries(isPairs ? reply[0][1] : Object.values(toRecord(reply ?? []))[0])

@@ -1,11 +1,11 @@
 import { SseError } from '../../errors.ts'
-import { MARK, type StoredEntry } from '../broker/driver.ts'
-import type { Link } from './connection-pair.ts'
-import { CHANNEL, ofOneStream, RECORD, toEntries, toRecord } from './replies.ts'
+import { NOOP_RECORD, type StoredEntry } from '../broker/driver.ts'
+import type { ConnectionPair } from './connection-pair.ts'
+import { CHANNEL, entriesOfOneStream, RECORD, toEntries, toRecord } from './replies.ts'
 
 export interface StreamSettings {
   readonly key: string
-  readonly maxEntries: number
+  readonly maxEvents: number
   readonly maxAge: number
   readonly publishTimeout: number
   readonly idempotencyWindow: number
@@ -24,39 +24,42 @@ redis.call('SET', KEYS[2], id, 'PX', ARGV[4])
 return id`
 
 /** The key that holds a log, and what it is asked. */
-export class RedisStream {
-  readonly #link: Link
+export class StreamCommands {
+  readonly #connections: ConnectionPair
   readonly #settings: StreamSettings
   readonly #key: string
 
-  constructor(link: Link, settings: StreamSettings) {
-    this.#link = link
+  constructor(link: ConnectionPair, settings: StreamSettings) {
+    this.#connections = link
     this.#settings = settings
     this.#key = settings.key
   }
 
   /** Why the key cannot hold a log: it holds something else. */
-  async misfit(): Promise<SseError | undefined> {
-    const type = await this.#link.ask('TYPE', this.#key)
+  async typeMismatch(): Promise<SseError | undefined> {
+    const type = await this.#connections.ask('TYPE', this.#key)
     if (type === 'none' || type === 'stream') return undefined
-    return new SseError('ERR_SSE_LOG', `The key ${JSON.stringify(this.#key)} holds a ${type}, and no stream.`)
+    return new SseError(
+      'ERR_SSE_STORE',
+      `The key ${JSON.stringify(this.#key)} holds a ${type}, and no stream.`,
+    )
   }
 
   /** Resolves with the id. */
   async append(channel: string, record: string, idempotencyKey?: string): Promise<string> {
-    const { maxEntries, publishTimeout, idempotencyWindow } = this.#settings
-    const max = String(maxEntries)
+    const { maxEvents, publishTimeout, idempotencyWindow } = this.#settings
+    const max = String(maxEvents)
     const deadline = Date.now() + publishTimeout
     const add = ['XADD', this.#key, 'MAXLEN', '~', max, '*', CHANNEL, channel, RECORD, record]
-    if (idempotencyKey === undefined) return String(await this.#link.send(deadline, false, ...add))
+    if (idempotencyKey === undefined) return String(await this.#connections.send(deadline, false, ...add))
     const keys = ['2', this.#key, guardOf(this.#key, channel, idempotencyKey)]
     const once = ['EVAL', APPEND_ONCE, ...keys, max, channel, record, String(idempotencyWindow)]
-    return String(await this.#link.send(deadline, true, ...once))
+    return String(await this.#connections.send(deadline, true, ...once))
   }
 
   /** What a log begins with that is empty: every place that a client can have is one of an entry. */
-  async mark(): Promise<string> {
-    return String(await this.#link.ask('XADD', this.#key, '*', CHANNEL, '', RECORD, MARK))
+  async appendNoop(): Promise<string> {
+    return String(await this.#connections.ask('XADD', this.#key, '*', CHANNEL, '', RECORD, NOOP_RECORD))
   }
 
   /** Newest first: so many, or as many as a process keeps the bytes of. In pages: nobody knows how large they are. */
@@ -64,7 +67,7 @@ export class RedisStream {
     const found: StoredEntry[] = []
     for (let end = '+', left = this.#settings.recentBytes; left > 0 && found.length < limit; ) {
       const count = String(Math.min(PAGE, limit - found.length))
-      const page = toEntries(await this.#link.ask('XREVRANGE', this.#key, end, '-', 'COUNT', count))
+      const page = toEntries(await this.#connections.ask('XREVRANGE', this.#key, end, '-', 'COUNT', count))
       const [oldest] = page.slice(-1)
       if (!oldest) break
       found.push(...page)
@@ -75,26 +78,28 @@ export class RedisStream {
   }
 
   /** What follows a place; with the place itself, while it is there. */
-  async from(place: string, limit: number): Promise<StoredEntry[]> {
-    return toEntries(await this.#link.ask('XRANGE', this.#key, place, '+', 'COUNT', String(limit)))
+  async rangeFrom(position: string, limit: number): Promise<StoredEntry[]> {
+    return toEntries(await this.#connections.ask('XRANGE', this.#key, position, '+', 'COUNT', String(limit)))
   }
 
   /** Entries go from the oldest on: when a place is there, all that follows it is. */
-  async has(place: string): Promise<boolean> {
-    const [first] = await this.from(place, 1)
-    return first?.id === place
+  async has(position: string): Promise<boolean> {
+    const [first] = await this.rangeFrom(position, 1)
+    return first?.id === position
   }
 
   /** Waits so many ms for what follows a place. */
-  async next(place: string, limit: number, ms: number): Promise<StoredEntry[]> {
+  async next(position: string, limit: number, ms: number): Promise<StoredEntry[]> {
     const how = ['COUNT', String(limit), 'BLOCK', String(ms)]
-    return ofOneStream(await this.#link.wait(ms, 'XREAD', ...how, 'STREAMS', this.#key, place))
+    return entriesOfOneStream(
+      await this.#connections.askBlocking(ms, 'XREAD', ...how, 'STREAMS', this.#key, position),
+    )
   }
 
   /** The newest id that it ever gave. Undefined: there is no such key. */
   async lastId(): Promise<string | undefined> {
     try {
-      return String(toRecord(await this.#link.ask('XINFO', 'STREAM', this.#key))['last-generated-id'])
+      return String(toRecord(await this.#connections.ask('XINFO', 'STREAM', this.#key))['last-generated-id'])
     } catch (error) {
       if (/no such key/i.test((error as Error).message)) return undefined
       throw error
@@ -102,8 +107,8 @@ export class RedisStream {
   }
 
   /** Lets go of what is before a place. */
-  async trim(place: string): Promise<void> {
-    await this.#link.ask('XTRIM', this.#key, 'MINID', place)
+  async trim(position: string): Promise<void> {
+    await this.#connections.ask('XTRIM', this.#key, 'MINID', position)
   }
 }
 

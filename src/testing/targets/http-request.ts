@@ -1,6 +1,6 @@
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
-import { type Answer, headersOf } from './open-response.ts'
+import { headersOf, type OpenResponse } from './open-response.ts'
 
 /** What is asked for, where the kit asks itself: of a URL, a server or an app. */
 export interface RequestOptions {
@@ -13,11 +13,11 @@ export interface RequestOptions {
   body?: string | Uint8Array | undefined
 }
 
-export interface Ask extends RequestOptions {
+export interface RequestSettings extends RequestOptions {
   readonly lastEventId: string
   readonly signal: AbortSignal
   /** For a server that the test has started itself: its certificate is its own. */
-  readonly trusts?: boolean
+  readonly acceptSelfSigned?: boolean
 }
 
 /** The URL of a path on a server, whatever the path looks like. */
@@ -32,17 +32,17 @@ export function urlOf(base: string | URL, path: string | undefined): URL {
  * Asks over a connection of its own, which is closed with the client. Not with `fetch`: it would ask for compression,
  * keep the connection, and may be replaced in tests.
  */
-export async function ask(
+export async function openRequest(
   url: URL,
-  { method = 'GET', body, signal, trusts = false, ...rest }: Ask,
-): Promise<Answer> {
+  { method = 'GET', body, signal, acceptSelfSigned = false, ...rest }: RequestSettings,
+): Promise<OpenResponse> {
   const request = url.protocol === 'https:' ? requestHttps : requestHttp
   const headers = headersToSend(rest)
   // Text would go with the head in one string, and the head in its encoding.
   const bytes = body === undefined ? undefined : Buffer.from(body)
   // Node says nothing of a body where none is usual: it would be taken for the next request.
   if (bytes && !headers['transfer-encoding']) headers['content-length'] ??= String(bytes.length)
-  const options = { method, headers, agent: false as const, signal, rejectUnauthorized: !trusts }
+  const options = { method, headers, agent: false as const, signal, rejectUnauthorized: !acceptSelfSigned }
   return new Promise((resolve, reject) => {
     const asked = request(url, options, (response) => {
       const closed = new Promise<void>((resolve) => response.socket.once('close', () => resolve()))
@@ -54,7 +54,7 @@ export async function ask(
         status: response.statusCode ?? 0,
         headers: headersOf(response.headersDistinct),
         body: response,
-        leave,
+        close: leave,
       })
     })
     // Once there is a head, the body tells.
@@ -66,7 +66,7 @@ export async function ask(
 function headersToSend({
   headers,
   lastEventId,
-}: Pick<Ask, 'headers' | 'lastEventId'>): Record<string, string> {
+}: Pick<RequestSettings, 'headers' | 'lastEventId'>): Record<string, string> {
   const sent = new Headers(headers)
   if (!sent.has('accept')) sent.set('Accept', 'text/event-stream')
   // [spec] As UTF-8, which a header of Node's takes byte by byte.

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { type Answer, headersOf } from './open-response.ts'
+import { headersOf, type OpenResponse } from './open-response.ts'
 
 /** What `inject` of Fastify and light-my-request resolves with. Give it `payloadAsStream: true`. */
 export interface InjectResponse {
@@ -9,12 +9,12 @@ export interface InjectResponse {
   stream(): Readable
 }
 
-export function injectAnswer({ statusCode, headers, raw, stream }: InjectResponse): Answer {
+export function injectedResponse({ statusCode, headers, raw, stream }: InjectResponse): OpenResponse {
   // There is no connection. The server learns from its response that the client has left.
   return {
     status: statusCode,
     headers: headersOf(headers),
     body: stream(),
-    leave: async () => void raw.res.destroy(),
+    close: async () => void raw.res.destroy(),
   }
 }

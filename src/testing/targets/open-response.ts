@@ -1,13 +1,13 @@
 import type { Readable } from 'node:stream'
 
 /** What a server has answered: a head, and a body that nobody reads yet. */
-export interface Answer {
+export interface OpenResponse {
   readonly status: number
   readonly headers: Headers
   /** Yields bytes. Destroyed without an end, the connection was cut. */
   readonly body: Readable
   /** Leaves as a client that closes its connection. Resolves when all that was opened for it is closed. */
-  leave(): Promise<void>
+  close(): Promise<void>
 }
 
 /** Headers as Node gives them. */

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { type Ask, ask, urlOf } from './http-request.ts'
-import type { Answer } from './open-response.ts'
+import { openRequest, type RequestSettings, urlOf } from './http-request.ts'
+import type { OpenResponse } from './open-response.ts'
 
-interface Held {
+interface StartedServer {
   clients: number
   readonly begun: Promise<unknown>
   readonly sockets: Set<Socket>
@@ -12,20 +12,25 @@ interface Held {
 }
 
 // The servers that were started for their clients.
-const held = new Map<Server, Held>()
+const started = new Map<Server, StartedServer>()
 
 /** Asks a server, or what answers its requests. One that does not listen does so while it has clients. */
-export async function askServer(source: Server | RequestListener, options: Ask): Promise<Answer> {
+export async function openOnServer(
+  source: Server | RequestListener,
+  options: RequestSettings,
+): Promise<OpenResponse> {
   const server = typeof source === 'function' ? createServer(source) : source
-  return whileServing(server, () => ask(urlOf(originOf(server), options.path), { ...options, trusts: true }))
+  return whileServing(server, () =>
+    openRequest(urlOf(originOf(server), options.path), { ...options, acceptSelfSigned: true }),
+  )
 }
 
 /** Has a server listen while one asks it, and until that client has left. */
-export async function whileServing(server: Server, ask: () => Promise<Answer>): Promise<Answer> {
+export async function whileServing(server: Server, ask: () => Promise<OpenResponse>): Promise<OpenResponse> {
   const release = await hold(server)
   try {
     const answer = await ask()
-    return { ...answer, leave: () => answer.leave().finally(release) }
+    return { ...answer, close: () => answer.close().finally(release) }
   } catch (error) {
     await release()
     throw error
@@ -33,15 +38,15 @@ export async function whileServing(server: Server, ask: () => Promise<Answer>): 
 }
 
 async function hold(server: Server): Promise<() => Promise<void>> {
-  while (held.get(server)?.closed) await held.get(server)?.closed
-  if (server.listening && !held.has(server)) return async () => {}
-  const holding = held.get(server) ?? start(server)
+  while (started.get(server)?.closed) await started.get(server)?.closed
+  if (server.listening && !started.has(server)) return async () => {}
+  const holding = started.get(server) ?? start(server)
   holding.clients += 1
   await holding.begun
   return () => release(server, holding)
 }
 
-function start(server: Server): Held {
+function start(server: Server): StartedServer {
   const sockets = new Set<Socket>()
   const begun = once(server.listen(0, '127.0.0.1'), 'listening')
   const onConnection = (socket: Socket) => {
@@ -49,10 +54,10 @@ function start(server: Server): Held {
     socket.once('close', () => sockets.delete(socket))
   }
   server.on('connection', onConnection)
-  const holding: Held = { clients: 0, begun, sockets }
-  held.set(server, holding)
+  const holding: StartedServer = { clients: 0, begun, sockets }
+  started.set(server, holding)
   const letGo = () => {
-    held.delete(server)
+    started.delete(server)
     server.off('connection', onConnection)
   }
   // Also when somebody else closes it.
@@ -61,9 +66,9 @@ function start(server: Server): Held {
   return holding
 }
 
-async function release(server: Server, holding: Held): Promise<void> {
+async function release(server: Server, holding: StartedServer): Promise<void> {
   holding.clients -= 1
-  if (holding.clients > 0 || held.get(server) !== holding) return
+  if (holding.clients > 0 || started.get(server) !== holding) return
   holding.closed = once(server, 'close')
   server.close()
   // Also those that are no requests any more, of a WebSocket say, which a server does not know of.

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import { type Answer, headersOf } from './open-response.ts'
+import { headersOf, type OpenResponse } from './open-response.ts'
 
 /** A request of superagent or supertest that was not sent yet. */
 export interface SuperagentRequest {
@@ -25,7 +25,7 @@ interface SuperagentResponse {
  * waits for the end: `await` for that of the body, and an unbuffered request for that of the server which supertest has
  * started.
  */
-export function superagentAnswer(request: SuperagentRequest, signal: AbortSignal): Promise<Answer> {
+export function superagentAnswer(request: SuperagentRequest, signal: AbortSignal): Promise<OpenResponse> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
     // Nobody is told of an abort before there is a head.
@@ -60,8 +60,8 @@ export function superagentAnswer(request: SuperagentRequest, signal: AbortSignal
       if (failed) throw failed
     }
 
-    function answerOf(status = 0, headers: Parameters<typeof headersOf>[0], body: Readable): Answer {
-      return { status, headers: headersOf(headers), body, leave: () => leave(body) }
+    function answerOf(status = 0, headers: Parameters<typeof headersOf>[0], body: Readable): OpenResponse {
+      return { status, headers: headersOf(headers), body, close: () => leave(body) }
     }
   })
 }

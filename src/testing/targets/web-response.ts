@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import type { Answer } from './open-response.ts'
+import type { OpenResponse } from './open-response.ts'
 
 /** A web `Response`, of whichever implementation: the types of undici's are not those of the DOM. */
 export interface WebResponse {
@@ -9,8 +9,8 @@ export interface WebResponse {
   clone(): unknown
 }
 
-export function responseAnswer({ status, headers, body }: WebResponse): Answer {
+export function webResponse({ status, headers, body }: WebResponse): OpenResponse {
   // It reads nothing ahead: a client that is paused takes nothing.
   const readable = body ? Readable.fromWeb(body as never, { highWaterMark: 0 }) : Readable.from([])
-  return { status, headers: headers as Headers, body: readable, leave: async () => void readable.destroy() }
+  return { status, headers: headers as Headers, body: readable, close: async () => void readable.destroy() }
 }

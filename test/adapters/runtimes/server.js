@@ -209,7 +209,7 @@ async function serveOnNode() {
 
 async function shutDown() {
   const down = server.close()
-  await hub.shutdown({ graceMs: 5_000 })
+  await hub.shutdown({ grace: 5_000 })
   await down
   say({ down: true })
 }

@@ -6,14 +6,14 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { eventFrame } from '../../../src/formats/event-stream.ts'
 import type { LogEntry, Page } from '../../../src/stores/event-store.ts'
 import { Evictions } from '../../../src/stores/memory/evictions.ts'
-import { MemoryLog, type MemoryLogOptions } from '../../../src/stores/memory/memory-store.ts'
+import { MemoryStore, type MemoryStoreOptions } from '../../../src/stores/memory/memory-store.ts'
 import { logContract } from '../contract.ts'
 import { PlainLog } from '../plain-store.ts'
 
-logContract('MemoryLog', () => new MemoryLog())
+logContract('MemoryLog', () => new MemoryStore())
 
-function openLog(options?: MemoryLogOptions, onEntry: (entry: LogEntry) => void = () => {}) {
-  const log = new MemoryLog(options)
+function openLog(options?: MemoryStoreOptions, onEntry: (entry: LogEntry) => void = () => {}) {
+  const log = new MemoryStore(options)
   log.open({
     entry: (id, channel, event) => ({
       id,
@@ -38,7 +38,7 @@ describe('the window of a memory log', () => {
 
   it('is bounded in events; a place before it is a gap, the last one evicted is not', async () => {
     const log = openLog({ maxEvents: 3 })
-    const start = log.head
+    const start = log.position
     const ids: string[] = []
     for (let i = 0; i < 5; i++) ids.push(await log.append('a', { data: i }))
     expect(data(log.read(['a'], start, 10))).toBe('gap')
@@ -48,7 +48,7 @@ describe('the window of a memory log', () => {
 
   it('is bounded in bytes', async () => {
     const log = openLog({ maxBytes: 1000 })
-    const start = log.head
+    const start = log.position
     await log.append('a', { data: 'x'.repeat(400) })
     const second = await log.append('a', { data: 'x'.repeat(400) })
     expect(data(log.read(['a'], start, 10))).toHaveLength(2)
@@ -59,7 +59,7 @@ describe('the window of a memory log', () => {
 
   it('keeps nothing of an event that is larger than the bound, and says so', async () => {
     const log = openLog({ maxBytes: 100 })
-    const start = log.head
+    const start = log.position
     const id = await log.append('a', { data: 'x'.repeat(400) })
     expect(data(log.read(['a'], start, 10))).toBe('gap')
     expect(data(log.read(['a'], id, 10))).toEqual([])
@@ -68,7 +68,7 @@ describe('the window of a memory log', () => {
   it('is bounded in age, also when nothing is published', async () => {
     vi.useFakeTimers()
     const log = openLog({ maxAge: 1000 })
-    const start = log.head
+    const start = log.position
     await log.append('a', { data: 1 })
     vi.advanceTimersByTime(900)
     expect(data(log.read(['a'], start, 10))).toEqual([1])
@@ -78,7 +78,7 @@ describe('the window of a memory log', () => {
 
   it('is bounded for each channel, so that a busy one leaves room for the others', async () => {
     const log = openLog({ maxEvents: 1000, perChannel: { maxEvents: 5 } })
-    const start = log.head
+    const start = log.position
     await log.append('quiet', { data: 'q' })
     for (let i = 0; i < 500; i++) await log.append('busy', { data: i })
     expect(data(log.read(['quiet'], start, 10))).toEqual(['q'])
@@ -88,7 +88,7 @@ describe('the window of a memory log', () => {
 
   it('is bounded in bytes for each channel', async () => {
     const log = openLog({ perChannel: { maxBytes: 1000 } })
-    const start = log.head
+    const start = log.position
     await log.append('quiet', { data: 'q' })
     const first = await log.append('busy', { data: 'x'.repeat(400) })
     await log.append('busy', { data: 'x'.repeat(400) })
@@ -102,7 +102,7 @@ describe('the window of a memory log', () => {
   it('is bounded in age for each channel', async () => {
     vi.useFakeTimers()
     const log = openLog({ perChannel: { maxAge: 1000 } })
-    const start = log.head
+    const start = log.position
     await log.append('a', { data: 1 })
     vi.advanceTimersByTime(900)
     expect(data(log.read(['a'], start, 10))).toEqual([1])
@@ -120,7 +120,7 @@ describe('the window of a memory log', () => {
 
   it('keeps of a conflating channel the newest of each key, and calls what was replaced no gap', async () => {
     const log = openLog({ maxEvents: 4 })
-    const start = log.head
+    const start = log.position
     for (let i = 0; i < 50; i++) await log.append('prices', { key: `${i % 3}`, data: i }, { conflate: true })
     expect(data(log.read(['prices'], start, 10))).toEqual([47, 48, 49])
   })
@@ -128,7 +128,7 @@ describe('the window of a memory log', () => {
   it('counts of a conflating channel the bytes of what is there, after any number of replacements', async () => {
     const sizes: number[] = []
     const log = openLog({ maxBytes: 400 }, ({ frame }) => sizes.push(frame.size))
-    const start = log.head
+    const start = log.position
     const publish = (key: string, value: string) =>
       log.append('prices', { key, data: value }, { conflate: true })
     for (let i = 0; i < 300; i++) await publish(`${i % 3}`, 'x'.repeat(i % 40))
@@ -154,7 +154,7 @@ describe('the window of a memory log', () => {
 
   it('conflates in a channel from when that is asked for, and keeps what was published without', async () => {
     const log = openLog({ maxEvents: 5 })
-    const start = log.head
+    const start = log.position
     const publish = (value: string, conflate: boolean) =>
       log.append('a', { key: 'k', data: value }, { conflate })
     await publish('plain 1', false)
@@ -167,7 +167,7 @@ describe('the window of a memory log', () => {
 
   it('keeps what a conflating channel holds in order, however much was replaced in between', async () => {
     const log = openLog()
-    const start = log.head
+    const start = log.position
     const newest = new Map<number, number>()
     for (let i = 0; i < 100; i++) {
       const key = i === 0 ? -1 : i % 3
@@ -180,7 +180,7 @@ describe('the window of a memory log', () => {
 
   it('keeps the same key apart in two conflating channels', async () => {
     const log = openLog()
-    const start = log.head
+    const start = log.position
     // Two that would be one if the names were only put together.
     await log.append('a', { key: 'bc', data: 1 }, { conflate: true })
     await log.append('ab', { key: 'c', data: 2 }, { conflate: true })
@@ -189,7 +189,7 @@ describe('the window of a memory log', () => {
 
   it('keeps of a conflating channel all that is the newest value of nothing', async () => {
     const log = openLog()
-    const start = log.head
+    const start = log.position
     const first = await log.append('a', { retry: 1 }, { conflate: true })
     const second = await log.append('a', { retry: 2 }, { conflate: true })
     expect(entriesOf(log.read(['a'], start, 10)).map(({ id }) => id)).toEqual([first, second])
@@ -201,7 +201,7 @@ describe('the window of a memory log', () => {
     await log.append('plain', { data: 1 })
     const time = (channel: string) => {
       const startedAt = performance.now()
-      for (let i = 0; i < 300; i++) log.read([channel], log.head, 500)
+      for (let i = 0; i < 300; i++) log.read([channel], log.position, 500)
       return performance.now() - startedAt
     }
     const fastest = (channel: string) => Math.min(...Array.from({ length: 5 }, () => time(channel)))
@@ -213,7 +213,7 @@ describe('the window of a memory log', () => {
     ['hold nothing', 'x'.repeat(400)],
   ])('knows of a channel that holds something what it lost, however many others %s', async (_, other) => {
     const log = openLog({ maxEvents: 100_000, perChannel: { maxEvents: 1, maxBytes: 100 } })
-    const start = log.head
+    const start = log.position
     await log.append('whole', { data: 'whole' })
     const first = await log.append('cut', { data: 'lost' })
     await log.append('cut', { data: 'kept' })
@@ -235,7 +235,7 @@ describe('the window of a memory log', () => {
 
   it('says a gap once it is closed', async () => {
     const log = openLog()
-    const start = log.head
+    const start = log.position
     await log.append('a', { data: 1 })
     await log.close()
     expect(data(log.read(['a'], start, 10))).toBe('gap')
@@ -248,13 +248,13 @@ describe('the window of a memory log', () => {
     { perChannel: { maxEvent: 1 } },
     { size: 1 },
   ])('refuses the options %j', (options) => {
-    expect(() => new MemoryLog(options as MemoryLogOptions)).toThrow(
+    expect(() => new MemoryStore(options as MemoryStoreOptions)).toThrow(
       expect.objectContaining({ code: 'ERR_SSE_OPTION' }),
     )
   })
 
   it.each([5, null, []])('names the limits that are no object, but %j', (perChannel) => {
-    expect(() => new MemoryLog({ perChannel: perChannel as never })).toThrow(
+    expect(() => new MemoryStore({ perChannel: perChannel as never })).toThrow(
       /^Option perChannel must be an object, not /,
     )
   })
@@ -372,7 +372,7 @@ describe('a memory log beside a plain list', () => {
           size = frame.size
         })
         const list = new PlainLog(all, perChannel)
-        const places = [log.head]
+        const places = [log.position]
         const compare = (channels: string[]) => {
           list.evict(performance.now())
           for (const [after, place] of places.entries()) {
@@ -393,7 +393,7 @@ describe('a memory log beside a plain list', () => {
           list.evict(time)
           const known = idempotencyKey && list.idOf(channel, idempotencyKey)
           const id = await log.append(channel, { key, data: value }, { conflate, idempotencyKey })
-          expect(id).toBe(known ?? log.head)
+          expect(id).toBe(known ?? log.position)
           if (known) continue
           places.push(id)
           list.append({
@@ -428,7 +428,7 @@ describe('what a memory log holds', () => {
     collectGarbage()
     const held = told.map((ref) => ref.deref()?.event.data).filter((each) => each !== undefined)
     expect(held).toEqual([0, 97, 98, 99, 99])
-    expect(log.head).toMatch(/-200$/)
+    expect(log.position).toMatch(/-200$/)
   })
 
   it.each([
@@ -452,7 +452,7 @@ describe('what a memory log holds', () => {
       }
       const before = await heapAfter(0, 20_000)
       expect((await heapAfter(20_000, 120_000)) - before).toBeLessThan(3_000_000)
-      expect(log.head).toMatch(/-120001$/)
+      expect(log.position).toMatch(/-120001$/)
     },
   )
 })

@@ -4,10 +4,10 @@ import { connect } from '@nats-io/transport-node'
 import fc from 'fast-check'
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { Hub } from '../../../src/hub/hub.ts'
-import type { EventLog } from '../../../src/stores/event-store.ts'
+import type { EventStore } from '../../../src/stores/event-store.ts'
 import {
-  type JetStreamLogOptions,
-  jetstreamLog,
+  type JetStreamStoreOptions,
+  jetstreamStore,
   type NatsConnection,
 } from '../../../src/stores/nats/index.ts'
 import { type Broker, startNats } from '../../support/brokers.ts'
@@ -34,9 +34,9 @@ beforeEach(() => {
   stream = `log-${++streams}`
 })
 
-logContract('JetStream', () => jetstreamLog(connection, { stream }), {
+logContract('JetStream', () => jetstreamStore(connection, { streamName: stream }), {
   sharesPlaces: true,
-  openAnother: () => jetstreamLog(connection, { stream }),
+  openAnother: () => jetstreamStore(connection, { streamName: stream }),
 })
 
 describe('several processes', () => {
@@ -79,7 +79,7 @@ describe('several processes', () => {
     const older = log.read(['a'], ids[13] as string, 10)
     expect(older).toBeInstanceOf(Promise)
     await older
-    expect(log.head).toBe(ids[19])
+    expect(log.position).toBe(ids[19])
   })
 })
 
@@ -109,9 +109,9 @@ describe('a page of the broker', () => {
   test('ends where it is large enough, and the next one begins there', async () => {
     const ids = await publish(await openHub({ storage: 'memory' }), Array(14).fill('x'.repeat(900_000)))
     const { hub } = await openReader(16 * 1024 * 1024)
-    const page = await hub._log.read(['a'], ids[0] as string, 100)
+    const page = await hub._store.read(['a'], ids[0] as string, 100)
     expect(page).toMatchObject({ entries: { length: 10 }, upTo: ids[10] })
-    const next = await hub._log.read(['a'], ids[10] as string, 100)
+    const next = await hub._store.read(['a'], ids[10] as string, 100)
     expect(next).toMatchObject({ entries: { length: 3 }, upTo: ids[13] })
   })
 })
@@ -191,7 +191,7 @@ describe('a gap', () => {
     const [id] = await publish(hub, [4])
     expect(id?.split('-')[0]).not.toBe(first?.split('-')[0])
     await eventually(() => live.seen).toEqual(['gap', 4])
-    expect((await openLog()).head).toBe(id)
+    expect((await openLog()).position).toBe(id)
     // It is not told of that: it misses the sign of life that the server gives each second.
     await eventually(() => atQuiet.seen).toEqual(['gap', 4])
   })
@@ -200,7 +200,7 @@ describe('a gap', () => {
     const log = await openLog({ recentEvents: 1 })
     const { config } = await manager.streams.info(stream)
     const ids = await publish(await openHub(), [1, 2, 3])
-    await eventually(() => log.head).toBe(ids[2])
+    await eventually(() => log.position).toBe(ids[2])
     await manager.streams.delete(stream)
     await manager.streams.add(config)
     for (let i = 0; i < 5; i++) await jetstream(connection).publish(`${stream}.a`, '{"data":"1"}')
@@ -224,7 +224,7 @@ describe('messages that an operator deletes', () => {
   test('are left out, and nothing waits for them', async () => {
     const hub = await openHub({ recentEvents: 2 })
     const ids = await publish(hub, numbers(1, 9))
-    await eventually(() => hub._log.head).toBe(ids[8])
+    await eventually(() => hub._store.position).toBe(ids[8])
     for (const sequence of [3, 4]) await manager.streams.deleteMessage(stream, sequence)
     const some = await follow(hub, ['a'], ids[0])
     await eventually(() => some.seen).toEqual([2, 5, 6, 7, 8, 9])
@@ -234,7 +234,7 @@ describe('messages that an operator deletes', () => {
     const log = await openLog()
     await publish(hub, [10])
     await eventually(() => client.seen).toEqual([8, 9, 10])
-    await eventually(() => log.head).toMatch(/-10$/)
+    await eventually(() => log.position).toMatch(/-10$/)
   })
 })
 
@@ -242,7 +242,7 @@ describe('a last event id', () => {
   test('that is no place of this stream is a gap at once, and asks nothing of the broker', async () => {
     const hub = await openHub({ recentEvents: 1 })
     const [first = ''] = await publish(hub, [1, 2, 3])
-    const log = hub._log
+    const log = hub._store
     const [creation = ''] = first.split('-')
     const like = fc.tuple(
       fc.oneof(fc.constant(creation), fc.string()),
@@ -271,8 +271,8 @@ describe('what other programs publish', () => {
     const live = await follow(hub, ['a', 'b'])
     const skipped: unknown[] = []
     const count = (message: unknown) => skipped.push((message as { channel: string }).channel)
-    subscribe('spillway:log:skip', count)
-    onTestFinished(() => void unsubscribe('spillway:log:skip', count))
+    subscribe('spillway:store:skip', count)
+    onTestFinished(() => void unsubscribe('spillway:store:skip', count))
     const foreign = jetstream(connection)
     await publish(hub, [1])
     await foreign.publish(`${stream}.a`, 'no record')
@@ -298,7 +298,7 @@ describe('what other programs publish', () => {
 })
 
 describe('a stream that is there', () => {
-  const wrong: Array<[what: string, config: Partial<StreamConfig>, options?: JetStreamLogOptions]> = [
+  const wrong: Array<[what: string, config: Partial<StreamConfig>, options?: JetStreamStoreOptions]> = [
     ['subjects is ["other.*"], and not', { subjects: ['other.*'] }],
     ['retention is "workqueue", and not "limits"', { retention: 'workqueue' }],
     ['discard is "new", and not "old"', { discard: 'new' }],
@@ -308,7 +308,7 @@ describe('a stream that is there', () => {
     ['max_msgs is 9, and not 10', { max_msgs: 9 }, { maxEvents: 10 }],
     ['max_bytes is -1, and not 1000', {}, { maxBytes: 1000 }],
     ['max_age is 0, and not 60000000000', {}, { maxAge: 60_000 }],
-    ['duplicate_window is 60000000000, and not', { duplicate_window: 60e9 }, { duplicateWindow: 30_000 }],
+    ['duplicate_window is 60000000000, and not', { duplicate_window: 60e9 }, { idempotencyWindow: 30_000 }],
     ['duplicate_window is shorter than publishTimeout', { duplicate_window: 1e9 }],
     ['storage is "memory", and not "file"', { storage: 'memory' }, { storage: 'file' }],
   ]
@@ -316,13 +316,13 @@ describe('a stream that is there', () => {
   test.each(wrong)('must fit: %s', async (what, config, options) => {
     await manager.streams.add({ name: stream, subjects: [`${stream}.*`], ...config })
     onTestFinished(async () => void (await manager.streams.delete(stream)))
-    const hub = new Hub({ log: jetstreamLog(connection, { stream, ...options }) })
+    const hub = new Hub({ store: jetstreamStore(connection, { streamName: stream, ...options }) })
     onTestFinished(() => hub.shutdown())
     const error = await hub
       .channel('a')
       .publish({ data: 1 })
       .catch((reason) => reason)
-    expect(error).toMatchObject({ code: 'ERR_SSE_LOG' })
+    expect(error).toMatchObject({ code: 'ERR_SSE_STORE' })
     expect(error.message).toContain(what)
     expect(error.message).toContain(stream)
   })
@@ -337,8 +337,10 @@ describe('a stream that is there', () => {
 
   test('is created by one of those who come at once, and judged by the others', async () => {
     const options = [{ maxAge: 60_000 }, {}, { maxAge: 30_000 }, {}]
-    const hubs = options.map((each) => new Hub({ log: jetstreamLog(connection, { stream, ...each }) }))
-    const results = await Promise.all(hubs.map((hub) => hub._log.ready?.then(() => 'fits', String)))
+    const hubs = options.map(
+      (each) => new Hub({ store: jetstreamStore(connection, { streamName: stream, ...each }) }),
+    )
+    const results = await Promise.all(hubs.map((hub) => hub._store.ready?.then(() => 'fits', String)))
     await Promise.all(hubs.map((hub) => hub.shutdown()))
     expect([results[1], results[3]]).toEqual(['fits', 'fits'])
     expect(results.filter((result) => result?.includes('does not fit')).length).toBeGreaterThan(0)
@@ -382,20 +384,20 @@ describe('a broker that cannot be used', () => {
   ])('is said at the first use: %s', async (_, options, what) => {
     const limited = await connect(options())
     onTestFinished(() => limited.close())
-    const hub = new Hub({ log: jetstreamLog(limited) })
+    const hub = new Hub({ store: jetstreamStore(limited) })
     onTestFinished(() => hub.shutdown())
     const error = await hub
       .channel('a')
       .publish({ data: 1 })
       .catch((reason) => reason)
-    expect(error).toMatchObject({ code: 'ERR_SSE_LOG', cause: expect.any(Error) })
+    expect(error).toMatchObject({ code: 'ERR_SSE_STORE', cause: expect.any(Error) })
     expect(error.message).toContain(what)
   })
 
   test('refuses an event that is too large, and takes the next', async () => {
     const hub = await openHub()
     const large = hub.channel('a').publish({ data: 'x'.repeat(2 * 1024 * 1024) })
-    await expect(large).rejects.toMatchObject({ code: 'ERR_SSE_LOG', cause: expect.any(Error) })
+    await expect(large).rejects.toMatchObject({ code: 'ERR_SSE_STORE', cause: expect.any(Error) })
     await publish(hub, [1])
   })
 })
@@ -430,7 +432,7 @@ describe('shutdown', () => {
     const client = await follow(hub, ['a'], first)
     await eventually(() => client.seen).toEqual(numbers(2, 9))
     expect(await consumers()).toBe(1)
-    await hub.shutdown({ graceMs: 0 })
+    await hub.shutdown({ grace: 0 })
     expect(await consumers()).toBe(0)
     expect([protocol.listeners.length, protocol.subscriptions.size()]).toEqual(before)
     expect(connection.isClosed()).toBe(false)
@@ -441,17 +443,17 @@ describe('shutdown', () => {
 
 describe('options', () => {
   test.each<[what: string, take: () => unknown]>([
-    ['a connection', () => jetstreamLog({} as NatsConnection)],
-    ['Option stream', () => jetstreamLog(connection, { stream: 'a.b' })],
-    ['Option subjectPrefix', () => jetstreamLog(connection, { subjectPrefix: 'a.*' })],
-    ['Option subjectPrefix', () => jetstreamLog(connection, { subjectPrefix: '$JS' })],
-    ['Option storage', () => jetstreamLog(connection, { storage: 'disk' as 'file' })],
+    ['a connection', () => jetstreamStore({} as NatsConnection)],
+    ['Option stream', () => jetstreamStore(connection, { streamName: 'a.b' })],
+    ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: 'a.*' })],
+    ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: '$JS' })],
+    ['Option storage', () => jetstreamStore(connection, { storage: 'disk' as 'file' })],
     [
-      'at most duplicateWindow',
-      () => jetstreamLog(connection, { publishTimeout: 2_000, duplicateWindow: 1_000 }),
+      'at most idempotencyWindow',
+      () => jetstreamStore(connection, { publishTimeout: 2_000, idempotencyWindow: 1_000 }),
     ],
-    ['at most duplicateWindow', () => jetstreamLog(connection, { publishTimeout: 2_000, maxAge: 1_000 })],
-    ['no option "maxEntries"', () => jetstreamLog(connection, { maxEntries: 1 } as JetStreamLogOptions)],
+    ['at most idempotencyWindow', () => jetstreamStore(connection, { publishTimeout: 2_000, maxAge: 1_000 })],
+    ['no option "maxEvents"', () => jetstreamStore(connection, { maxEvents: 1 } as JetStreamStoreOptions)],
   ])('are checked: %s', (what, take) => {
     expect(take).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
     expect(take).toThrow(what)
@@ -463,14 +465,14 @@ interface Protocol {
   readonly subscriptions: { size(): number }
 }
 
-async function openLog(options: JetStreamLogOptions = {}): Promise<EventLog> {
-  return (await openHub(options))._log
+async function openLog(options: JetStreamStoreOptions = {}): Promise<EventStore> {
+  return (await openHub(options))._store
 }
 
-async function openHub(options: JetStreamLogOptions = {}, on = connection): Promise<Hub> {
-  const hub = new Hub({ log: jetstreamLog(on, { stream, ...options }) })
-  onTestFinished(() => hub.shutdown({ graceMs: 0 }))
-  await hub._log.ready
+async function openHub(options: JetStreamStoreOptions = {}, on = connection): Promise<Hub> {
+  const hub = new Hub({ store: jetstreamStore(on, { streamName: stream, ...options }) })
+  onTestFinished(() => hub.shutdown({ grace: 0 }))
+  await hub._store.ready
   return hub
 }
 
@@ -478,7 +480,7 @@ async function openHub(options: JetStreamLogOptions = {}, on = connection): Prom
 async function publish(hub: Hub, data: readonly unknown[], channel = 'a'): Promise<string[]> {
   const ids = await Promise.all(data.map((each) => hub.channel(channel).publish({ data: each })))
   const sequence = (place = '') => Number(place.split('-')[1])
-  await eventually(() => sequence(hub._log.head)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
+  await eventually(() => sequence(hub._store.position)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
   return ids
 }
 

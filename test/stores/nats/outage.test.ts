@@ -3,8 +3,8 @@ import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream'
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { Hub } from '../../../src/hub/hub.ts'
 import {
-  type JetStreamLogOptions,
-  jetstreamLog,
+  type JetStreamStoreOptions,
+  jetstreamStore,
   type NatsConnection,
 } from '../../../src/stores/nats/index.ts'
 import { type Broker, startNats } from '../../support/brokers.ts'
@@ -79,7 +79,10 @@ test('a publish waits no longer than it may, and is not made later', async () =>
   await eventually(() => hub.state).toBe('reconnecting')
   const startedAt = Date.now()
   const late = hub.channel('a').publish({ data: 'late' })
-  await expect(late).rejects.toMatchObject({ code: 'ERR_SSE_LOG', message: expect.stringMatching('in time') })
+  await expect(late).rejects.toMatchObject({
+    code: 'ERR_SSE_STORE',
+    message: expect.stringMatching('in time'),
+  })
   expect(Date.now() - startedAt).toBeLessThan(2_000)
   await broker.start()
   await eventually(() => hub.state).toBe('ready')
@@ -90,8 +93,8 @@ test('a publish waits no longer than it may, and is not made later', async () =>
 test('a hub that begins during an outage begins after it', async () => {
   const connection = await opened()
   await broker.stop()
-  const hub = new Hub({ log: jetstreamLog(connection, { stream }) })
-  onTestFinished(() => hub.shutdown({ graceMs: 0 }))
+  const hub = new Hub({ store: jetstreamStore(connection, { streamName: stream }) })
+  onTestFinished(() => hub.shutdown({ grace: 0 }))
   const published = hub.channel('a').publish({ data: 1 })
   expect(hub.state).toBe('connecting')
   await broker.start()
@@ -136,7 +139,7 @@ test('a process that was cut off while the stream was purged tells of a gap at o
   await eventually(() => b.state).toBe('reconnecting')
   way.mend()
   await eventually(() => b.state).toBe('ready')
-  expect(b._log.head).toBe(ids[1])
+  expect(b._store.position).toBe(ids[1])
   const newcomer = await follow(b)
   await publish(a, [3])
   await eventually(() => newcomer.seen).toEqual([3])
@@ -178,12 +181,12 @@ test('a connection that its owner closes ends the log, and what waits is told at
   const startedAt = Date.now()
   const [first] = await publish(hub, [1])
   await connection.close()
-  await expect(hub.channel('a').publish({ data: 2 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+  await expect(hub.channel('a').publish({ data: 2 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
   expect(hub.state).toBe('closed')
-  expect(hub._log.read(['a'], first as string, 10)).toBe('gap')
-  await hub.shutdown({ graceMs: 0 })
-  const next = new Hub({ log: jetstreamLog(connection, { stream }) })
-  await expect(next.channel('a').publish({ data: 3 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+  expect(hub._store.read(['a'], first as string, 10)).toBe('gap')
+  await hub.shutdown({ grace: 0 })
+  const next = new Hub({ store: jetstreamStore(connection, { streamName: stream }) })
+  await expect(next.channel('a').publish({ data: 3 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
   expect(next.state).toBe('closed')
   expect(Date.now() - startedAt).toBeLessThan(3_000)
 })
@@ -208,13 +211,16 @@ test('a publish before the broker was ever reached waits no longer than it may',
   const way = await wayTo(broker.port)
   const connection = await opened(way.port)
   way.cut()
-  const hub = new Hub({ log: jetstreamLog(connection, { stream, publishTimeout: 200 }) })
-  onTestFinished(() => hub.shutdown({ graceMs: 0 }))
+  const hub = new Hub({ store: jetstreamStore(connection, { streamName: stream, publishTimeout: 200 }) })
+  onTestFinished(() => hub.shutdown({ grace: 0 }))
   const late = hub.channel('a').publish({ data: 'late' })
-  await expect(late).rejects.toMatchObject({ code: 'ERR_SSE_LOG', message: expect.stringMatching('in time') })
+  await expect(late).rejects.toMatchObject({
+    code: 'ERR_SSE_STORE',
+    message: expect.stringMatching('in time'),
+  })
   expect(hub.state).toBe('connecting')
   way.mend()
-  await hub._log.ready
+  await hub._store.ready
   expect(await publish(hub, [1])).toEqual([expect.stringMatching(/-1$/)])
 })
 
@@ -222,7 +228,7 @@ test('a client that comes back is served after an outage that is longer than a p
   const way = await wayTo(broker.port)
   const hub = await openHub(await opened(way.port), { recentEvents: 2, publishTimeout: 50 })
   const ids = await publish(await openHub(await opened()), numbers(1, 9))
-  await eventually(() => hub._log.head).toBe(ids[8])
+  await eventually(() => hub._store.position).toBe(ids[8])
   way.cut()
   await eventually(() => hub.state).toBe('reconnecting')
   const client = await follow(hub, ids[0])
@@ -319,8 +325,8 @@ test('a shutdown during an outage does not wait for its end', async () => {
   const waiting = hub.channel('a').publish({ data: 1 })
   waiting.catch(() => {})
   const startedAt = Date.now()
-  await hub.shutdown({ graceMs: 0 })
-  await expect(waiting).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+  await hub.shutdown({ grace: 0 })
+  await expect(waiting).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
   expect(Date.now() - startedAt).toBeLessThan(2_000)
   await broker.start()
 })
@@ -329,6 +335,6 @@ function opened(port = broker.port): Promise<NatsConnection> {
   return openConnection(port)
 }
 
-function openHub(connection: NatsConnection, options: JetStreamLogOptions = {}): Promise<Hub> {
-  return openHubOn(connection, { stream, ...options })
+function openHub(connection: NatsConnection, options: JetStreamStoreOptions = {}): Promise<Hub> {
+  return openHubOn(connection, { streamName: stream, ...options })
 }

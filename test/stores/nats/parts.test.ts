@@ -2,10 +2,15 @@ import type { JetStreamClient, PubAck } from '@nats-io/jetstream'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { NatsClient, NatsConnection } from '../../../src/stores/nats/client.ts'
-import { Link } from '../../../src/stores/nats/connection-monitor.ts'
-import { JetStream } from '../../../src/stores/nats/jetstream-driver.ts'
-import { comparePlaces, isPlaceIn, placeOf, sequenceOf } from '../../../src/stores/nats/message-position.ts'
-import { type Followed, Follower } from '../../../src/stores/nats/ordered-consumer.ts'
+import { ConnectionMonitor } from '../../../src/stores/nats/connection-monitor.ts'
+import { JetStreamDriver } from '../../../src/stores/nats/jetstream-driver.ts'
+import {
+  comparePositions,
+  isPositionIn,
+  positionOf,
+  sequenceOf,
+} from '../../../src/stores/nats/message-position.ts'
+import { OrderedConsumer, type StreamMessage } from '../../../src/stores/nats/ordered-consumer.ts'
 import { Publisher } from '../../../src/stores/nats/publisher.ts'
 import { channelOf, subjectOf } from '../../../src/stores/nats/subjects.ts'
 
@@ -13,8 +18,8 @@ beforeEach(() => {
   vi.useFakeTimers()
 })
 
-const followers: Follower[] = []
-const engines: JetStream[] = []
+const followers: OrderedConsumer[] = []
+const engines: JetStreamDriver[] = []
 
 afterEach(async () => {
   for (const engine of engines.splice(0)) await engine.close()
@@ -46,8 +51,8 @@ describe('the subject of a channel', () => {
 
 describe('a place', () => {
   test('is one of the creation it names, as it is written', () => {
-    expect(isPlaceIn('mbx1', placeOf('mbx1', 0))).toBe(true)
-    expect(isPlaceIn('mbx1', placeOf('mbx1', Number.MAX_SAFE_INTEGER))).toBe(true)
+    expect(isPositionIn('mbx1', positionOf('mbx1', 0))).toBe(true)
+    expect(isPositionIn('mbx1', positionOf('mbx1', Number.MAX_SAFE_INTEGER))).toBe(true)
     for (const text of [
       'mbx1-01',
       'mbx1-9007199254740993',
@@ -58,15 +63,15 @@ describe('a place', () => {
       '-1',
       '',
     ]) {
-      expect(isPlaceIn('mbx1', text)).toBe(false)
+      expect(isPositionIn('mbx1', text)).toBe(false)
     }
-    expect(isPlaceIn('', '-1')).toBe(false)
+    expect(isPositionIn('', '-1')).toBe(false)
   })
 
   test('comes after those of an older creation, and after lower sequences', () => {
     const places = ['z-9', '10-1', '10-2', '10-10', 'mbx1-1', 'mbx1-100', 'mbx2-3']
-    expect(places.toReversed().sort(comparePlaces)).toEqual(places)
-    expect(comparePlaces('a-7', 'a-7')).toBe(0)
+    expect(places.toReversed().sort(comparePositions)).toEqual(places)
+    expect(comparePositions('a-7', 'a-7')).toBe(0)
     expect(sequenceOf('mbx1-100')).toBe(100)
   })
 })
@@ -182,7 +187,10 @@ describe('a publisher', () => {
 
   test('gives up in time with the last failure, and sends it no more', async () => {
     const { server, publish, trouble } = startPublisher()
-    const failed = expect(publish('1')).rejects.toMatchObject({ code: 'ERR_SSE_LOG', cause: { status: 503 } })
+    const failed = expect(publish('1')).rejects.toMatchObject({
+      code: 'ERR_SSE_STORE',
+      cause: { status: 503 },
+    })
     for (let i = 0; i < 30; i++) {
       for (const payload of server.sent()) server.fail(payload, { name: 'JetStreamApiError', status: 503 })
       await vi.advanceTimersByTimeAsync(200)
@@ -224,7 +232,7 @@ describe('a publisher', () => {
   test('does not try again what the server refuses', async () => {
     const { server, publish } = startPublisher()
     const error = { name: 'JetStreamApiError', status: 400, message: 'no' }
-    const refused = expect(publish('1')).rejects.toMatchObject({ code: 'ERR_SSE_LOG', cause: error })
+    const refused = expect(publish('1')).rejects.toMatchObject({ code: 'ERR_SSE_STORE', cause: error })
     server.sent()
     server.fail('1', error)
     await refused
@@ -308,16 +316,16 @@ interface ServerState {
 
 function beginLog(state: ServerState = {}) {
   const server = new FakeServer(state)
-  const plan = { stream: 'log', subjectPrefix: 'log', publishTimeout: 5_000, wishes: {}, settings: {} }
+  const plan = { stream: 'log', subjectPrefix: 'log', publishTimeout: 5_000, requested: {}, settings: {} }
   const told: string[] = []
-  const engine = new JetStream(server.client, plan)
+  const engine = new JetStreamDriver(server.client, plan)
   engines.push(engine)
   const short = (id: string) => id.replace(/^\w+/, 's')
   const begun = engine.open(
     {
-      _entries: (entries) => void told.push(...entries.map(({ id, record }) => `${short(id)} ${record}`)),
-      _lost: (head) => void told.push(`lost up to ${short(head)}`),
-      _state: () => {},
+      _onEntries: (entries) => void told.push(...entries.map(({ id, record }) => `${short(id)} ${record}`)),
+      _onLoss: (head) => void told.push(`lost up to ${short(head)}`),
+      _onState: () => {},
     },
     10,
   )
@@ -336,10 +344,10 @@ function ackOf(sequence: number, delivered: number, pending = 0): string {
 
 async function startFollower() {
   const server = new FakeServer()
-  const heard: Followed[] = []
+  const heard: StreamMessage[] = []
   const [broken, idle] = [vi.fn(), vi.fn()]
-  const listener = { onMessage: (each: Followed) => heard.push(each), onIdle: idle, onBroken: broken }
-  const follower = new Follower(server.client, 'log', listener)
+  const listener = { onMessage: (each: StreamMessage) => heard.push(each), onIdle: idle, onBroken: broken }
+  const follower = new OrderedConsumer(server.client, 'log', listener)
   await follower.create(40)
   follower.listen()
   followers.push(follower)
@@ -348,7 +356,7 @@ async function startFollower() {
 
 function startPublisher() {
   const server = new FakeServer()
-  const [link, trouble] = [new Link(server.client.connection, () => {}), vi.fn()]
+  const [link, trouble] = [new ConnectionMonitor(server.client.connection, () => {}), vi.fn()]
   const publisher = new Publisher(server.client, link, 5_000, trouble)
   return { server, trouble, publish: (text: string) => publisher.publish('log.a', text, `id of ${text}`) }
 }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { Line } from '../../../src/stores/redis/command-queue.ts'
-import { isFinal, isUndone } from '../../../src/stores/redis/errors.ts'
+import { CommandQueue } from '../../../src/stores/redis/command-queue.ts'
+import { isPermanent, wasNotExecuted } from '../../../src/stores/redis/errors.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -22,7 +22,7 @@ function serverThat(refuses: number) {
 
 it('sends what was refused again before all that came later', async () => {
   const { taken, take } = serverThat(4)
-  const line = new Line(() => true)
+  const line = new CommandQueue(() => true)
   const sent = [1, 2, 3].map((n) => line.send(soon(), false, take(n)))
   await vi.advanceTimersByTimeAsync(5)
   sent.push(line.send(soon(), false, take(4)))
@@ -34,22 +34,22 @@ it('sends what was refused again before all that came later', async () => {
 it('keeps the order of what waits for a connection', async () => {
   let isReady = false
   const { taken, take } = serverThat(0)
-  const line = new Line(() => isReady)
+  const line = new CommandQueue(() => isReady)
   const sent = [1, 2, 3].map((n) => line.send(soon(), false, take(n)))
   isReady = true
-  line.go()
+  line.drain()
   await Promise.all(sent)
   expect(taken).toEqual([1, 2, 3])
 })
 
 it('sends nothing again of which it is not known whether it was done, unless that may be', async () => {
-  const line = new Line(() => true)
+  const line = new CommandQueue(() => true)
   let times = 0
   const lose = async () => {
     if (++times < 3) throw new Error('The socket closed unexpectedly')
     return 'done'
   }
-  await expect(line.send(soon(), false, lose)).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+  await expect(line.send(soon(), false, lose)).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
   const repeated = line.send(soon(), true, lose)
   await vi.advanceTimersByTimeAsync(50)
   expect([await repeated, times]).toEqual(['done', 3])
@@ -58,19 +58,19 @@ it('sends nothing again of which it is not known whether it was done, unless tha
 it('gives up at the deadline, and never sends it after that', async () => {
   let isReady = false
   const { taken, take } = serverThat(0)
-  const line = new Line(() => isReady)
-  const failed = expect(line.send(soon(), true, take(1))).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+  const line = new CommandQueue(() => isReady)
+  const failed = expect(line.send(soon(), true, take(1))).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
   await vi.advanceTimersByTimeAsync(1_000)
   await failed
   isReady = true
-  line.go()
+  line.drain()
   await line.send(soon(), true, take(2))
   expect(taken).toEqual([2])
 })
 
 it('rejects what waits, and what comes later, when it is closed', async () => {
-  const line = new Line(() => false)
-  const closed = { code: 'ERR_SSE_LOG', message: 'The log is closed.' }
+  const line = new CommandQueue(() => false)
+  const closed = { code: 'ERR_SSE_STORE', message: 'The log is closed.' }
   const failed = expect(line.send(soon(), true, async () => 1)).rejects.toMatchObject(closed)
   line.close()
   await failed
@@ -84,7 +84,7 @@ it.each([
   "ERR Error running script (call to f_1): @user_script:4: @user_script: 4: -READONLY You can't write against a read only replica.",
   'ERR max number of clients reached',
 ])('knows that this may soon be otherwise: %s', (message) => {
-  expect([isUndone(new Error(message)), isFinal(new Error(message))]).toEqual([true, false])
+  expect([wasNotExecuted(new Error(message)), isPermanent(new Error(message))]).toEqual([true, false])
 })
 
 it.each([
@@ -92,5 +92,5 @@ it.each([
   "NOPERM User x has no permissions to run the 'xadd' command",
   'ERR Error running script (call to f_1): @user_script:2: WRONGTYPE Operation against a key',
 ])('knows that no second try mends this: %s', (message) => {
-  expect([isUndone(new Error(message)), isFinal(new Error(message))]).toEqual([false, true])
+  expect([wasNotExecuted(new Error(message)), isPermanent(new Error(message))]).toEqual([false, true])
 })

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { beforeAll, describe } from 'vitest'
-import { type RedisClient, redisLog, redisPubSubLog } from '../../../src/stores/redis/index.ts'
+import { type RedisClient, redisPubSubStore, redisStore } from '../../../src/stores/redis/index.ts'
 import { type Broker, startRedis } from '../../support/brokers.ts'
 import { logContract } from '../contract.ts'
 
@@ -19,13 +19,13 @@ const CLIENTS: Array<[name: string, open: () => RedisClient]> = [
 ]
 
 describe.each(CLIENTS)('with a client of %s', (name, open) => {
-  logContract(`Redis Streams, ${name}`, () => redisLog(open(), { key: `log-${++keys}` }), {
+  logContract(`Redis Streams, ${name}`, () => redisStore(open(), { key: `log-${++keys}` }), {
     sharesPlaces: true,
-    openAnother: () => redisLog(open(), { key: `log-${keys}` }),
+    openAnother: () => redisStore(open(), { key: `log-${keys}` }),
   })
 
-  logContract(`Redis Pub/Sub, ${name}`, () => redisPubSubLog(open(), { channel: `log-${++keys}` }), {
+  logContract(`Redis Pub/Sub, ${name}`, () => redisPubSubStore(open(), { redisChannel: `log-${++keys}` }), {
     sharesPlaces: false,
-    openAnother: () => redisPubSubLog(open(), { channel: `log-${keys}` }),
+    openAnother: () => redisPubSubStore(open(), { redisChannel: `log-${keys}` }),
   })
 })

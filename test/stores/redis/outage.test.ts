@@ -36,7 +36,7 @@ describe.each(CLIENTS)('a log that begins in a bad moment, with a client of %s,'
     const first = adminOf(own.port)
     await first.ping()
     const hub = openHub({ publishTimeout: 200 }, client(own.port))
-    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
     await first.config('SET', 'maxclients', 100)
     await expect.poll(() => hub.state, { timeout: 5_000 }).toBe('ready')
   })
@@ -46,7 +46,7 @@ describe.each(CLIENTS)('a log that begins in a bad moment, with a client of %s,'
     const other = adminOf(own.port)
     await other.replicaof('127.0.0.1', 1)
     const hub = openHub({ publishTimeout: 200 }, client(own.port))
-    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
     await other.replicaof('NO', 'ONE')
     await expect.poll(() => hub.state).toBe('ready')
   })
@@ -76,7 +76,7 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
     for (const turns of [0, 1, 2, 4, 8, 16]) {
       const hub = openHub({}, client())
       for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
-      await hub.shutdown({ graceMs: 0 })
+      await hub.shutdown({ grace: 0 })
     }
     // Those that were on their way come yet.
     await new Promise((resolve) => setTimeout(resolve, 100))
@@ -96,7 +96,7 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
     await once(silent, 'listening')
     const hub = openHub({}, client((silent.address() as AddressInfo).port))
     await expect.poll(() => sockets.size).toBe(2)
-    await hub.shutdown({ graceMs: 0 })
+    await hub.shutdown({ grace: 0 })
     await expect.poll(() => sockets.size).toBe(0)
   })
 
@@ -107,7 +107,7 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
     await publish(hub, 0, 1)
     proxy.swallow()
     await publish(openHub(), 1, 2)
-    await expect(hub.channel('b').publish({ data: 0 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+    await expect(hub.channel('b').publish({ data: 0 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
     expect(await seen(reader, 2)).toEqual(['0', '1'])
   })
 
@@ -136,7 +136,7 @@ describe('an outage', () => {
     await own.stop()
     await expect.poll(() => hub.state).toBe('reconnecting')
     const client = comeBack(hub, start)
-    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_LOG' })
+    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
     expect(client.stream?.closeReason).toBeUndefined()
     await own.start()
     expect(await seen(client, 20)).toEqual(numbers(0, 20))
@@ -150,8 +150,8 @@ describe('an outage', () => {
     await expect.poll(() => hub.state).toBe('reconnecting')
     // With a key it is sent again, should it still be on its way.
     const failed = expect(hub.channel('a').publish({ data: 1 }, { idempotencyKey: 'once' })).rejects
-    await hub.shutdown({ graceMs: 0 })
-    await failed.toMatchObject({ code: 'ERR_SSE_LOG' })
+    await hub.shutdown({ grace: 0 })
+    await failed.toMatchObject({ code: 'ERR_SSE_STORE' })
   })
 })
 

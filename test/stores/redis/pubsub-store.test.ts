@@ -88,8 +88,8 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
     const failed = expect(hub.channel('a').publish({ data: 1 })).rejects
     await expect.poll(() => commandsOf('publish')).toBe(before + 1)
-    await hub.shutdown({ graceMs: 0 })
-    await failed.toMatchObject({ code: 'ERR_SSE_LOG', message: 'The log is closed.' })
+    await hub.shutdown({ grace: 0 })
+    await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: 'The log is closed.' })
   })
 
   it('replaces a connection that is dead without a word', async () => {

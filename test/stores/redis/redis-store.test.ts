@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type RedisLogOptions, redisLog } from '../../../src/stores/redis/index.ts'
+import { type RedisStoreOptions, redisStore } from '../../../src/stores/redis/index.ts'
 import { startRedis } from '../../support/brokers.ts'
 import { HubClient } from '../../support/hub-client.ts'
 import {
@@ -95,7 +95,7 @@ describe('hubs on one key of Redis', () => {
     const data = 'x'.repeat(1_000)
     const first = openHub().channel('a')
     const ids = await Promise.all(Array.from({ length: 1_200 }, () => first.publish({ data })))
-    const begin = async (options: RedisLogOptions) => {
+    const begin = async (options: RedisStoreOptions) => {
       const before = await commandsOf('xrevrange')
       await follow(openHub(options))
       return (await commandsOf('xrevrange')) - before
@@ -214,8 +214,8 @@ describe('a log that is closed', () => {
     const hub = openHub()
     const start = await hub.channel('a').publish({ data: 0 })
     const last = await hub.channel('a').publish({ data: 1 })
-    await expect.poll(() => hub._log.head).toBe(last)
-    await hub._log.close()
+    await expect.poll(() => hub._store.position).toBe(last)
+    await hub._store.close()
     const { stream, transport } = fakeStream({ heartbeat: 0 }, start)
     let gaps = 0
     // So that it ends, if it is told again and again.
@@ -228,7 +228,7 @@ describe('a log that is closed', () => {
 
 describe('a reader that the trimming overtakes', () => {
   it('tells a gap, and loses nothing in silence', async () => {
-    const hub = openHub({ maxEntries: 100 })
+    const hub = openHub({ maxEvents: 100 })
     const client = await follow(hub)
     await Promise.all(numbers(0, 3_000).map((n) => hub.channel('a').publish({ data: Number(n) })))
     await publish(hub, 3_000, 3_001)
@@ -298,7 +298,7 @@ describe('an outage', () => {
     const reader = await follow(hub)
     await own.stop()
     const failed = hub.channel('a').publish({ data: 1 })
-    await expect(failed).rejects.toMatchObject({ name: 'SseError', code: 'ERR_SSE_LOG' })
+    await expect(failed).rejects.toMatchObject({ name: 'SseError', code: 'ERR_SSE_STORE' })
     expect(reader.stream?.closed).toBe(false)
     reader.cut()
   })
@@ -309,7 +309,7 @@ describe('an outage', () => {
     const hub = openHub({ publishTimeout: 100 }, nodeRedis(own.port))
     const failed = hub.channel('a').publish({ data: 1 })
     await expect(failed).rejects.toMatchObject({
-      code: 'ERR_SSE_LOG',
+      code: 'ERR_SSE_STORE',
       message: expect.stringMatching('in time'),
     })
     expect(hub.state).toBe('connecting')
@@ -321,7 +321,7 @@ describe('what cannot work', () => {
     await admin.lpush(key, 'x')
     const hub = openHub()
     const failed = expect(hub.channel('a').publish({ data: 1 })).rejects
-    await failed.toMatchObject({ code: 'ERR_SSE_LOG', message: expect.stringContaining('holds a list') })
+    await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: expect.stringContaining('holds a list') })
     const { stream } = fakeStream()
     hub.subscribe(stream, ['a'])
     await expect.poll(() => stream.closeReason).toBe('error')
@@ -330,7 +330,7 @@ describe('what cannot work', () => {
   it.each(CLIENTS)('is said at the first use: wrong credentials, with %s', async (_name, client) => {
     const hub = openHub({}, client(broker.port, { username: 'user', password: 'wrong' }))
     await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({
-      code: 'ERR_SSE_LOG',
+      code: 'ERR_SSE_STORE',
       message: expect.stringContaining('WRONGPASS'),
     })
   })
@@ -339,9 +339,9 @@ describe('what cannot work', () => {
     ['no client', {}, {}],
     ['an option that there is not', undefined, { keys: 'x' }],
     ['an empty key', undefined, { key: '' }],
-    ['a bound that is none', undefined, { maxEntries: 0 }],
+    ['a bound that is none', undefined, { maxEvents: 0 }],
   ])('is refused at once: %s', (_what, client, options) => {
-    expect(() => redisLog((client ?? nodeRedis()) as never, options as never)).toThrow(
+    expect(() => redisStore((client ?? nodeRedis()) as never, options as never)).toThrow(
       expect.objectContaining({ code: 'ERR_SSE_OPTION' }),
     )
   })
@@ -368,7 +368,7 @@ describe('an entry that is nobody’s event', () => {
     const hub = openHub()
     await publish(hub, 0, 1)
     const place = String(await admin.xadd(key, '*', 'job', '17'))
-    await expect.poll(() => hub._log.head).toBe(place)
+    await expect.poll(() => hub._store.position).toBe(place)
     const client = comeBack(hub, place)
     await publish(hub, 1, 3)
     expect(await seen(client, 2)).toEqual(['1', '2'])
@@ -422,7 +422,7 @@ describe('the settings of a client', () => {
 
 describe('what it keeps', () => {
   it('is bounded in entries, about', async () => {
-    const hub = openHub({ maxEntries: 100 })
+    const hub = openHub({ maxEvents: 100 })
     await Promise.all(numbers(0, 1_000).map((n) => hub.channel('a').publish({ data: n })))
     expect(await admin.xlen(key)).toBeLessThan(300)
   })
@@ -454,7 +454,7 @@ describe('its end', () => {
       const hub = openHub({}, client)
       await follow(hub)
       expect(await connections()).toBe(before + 2)
-      await hub.shutdown({ graceMs: 0 })
+      await hub.shutdown({ grace: 0 })
       await expect.poll(connections).toBe(before)
       expect(await (client as unknown as { ping(): Promise<string> }).ping()).toBe('PONG')
       expect(hub.state).toBe('closed')
