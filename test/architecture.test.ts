@@ -91,8 +91,9 @@ test('index only exports', () => {
   expect(others.map((each) => each.getText())).toEqual([])
 })
 
-test('no file is longer than 250 lines', () => {
-  const long = modules.map(({ name, source }) => [name, lineOf(source, source.end)] as const)
+// Comments do not count, because the doc comments that another rule asks for must not push code into a second file.
+test('no file has more than 250 lines of code', () => {
+  const long = modules.map(({ name, source }) => [name, linesOfCode(source)] as const)
   expect(long.filter(([, lines]) => lines > 250)).toEqual([])
 })
 
@@ -206,6 +207,12 @@ function nodesOf(node: ts.Node): ts.Node[] {
 
 function functionsIn(source: ts.SourceFile): ts.Node[] {
   return nodesOf(source).filter((node) => ts.isFunctionLike(node) && 'body' in node && node.body)
+}
+
+/** The number of lines that are neither blank nor a comment. */
+function linesOfCode(source: ts.SourceFile): number {
+  const lines = source.text.split('\n').map((line) => line.trim())
+  return lines.filter((line) => line !== '' && !/^(\/\/|\/\*|\*)/.test(line)).length
 }
 
 /** The line of a place in the file, counted from 1. A line break at the end begins no further line. */

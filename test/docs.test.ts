@@ -6,6 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import * as channels from '../src/diagnostics.ts'
+import type { Frame } from '../src/event/frame.ts'
 import { resolveOptions, type SseStreamOptions } from '../src/http/options.ts'
 import { Hub } from '../src/hub/hub.ts'
 import { BrokerStore } from '../src/stores/broker/broker-store.ts'
@@ -456,6 +457,10 @@ class NarrowWay implements Transport {
 
   open(owner: TransportOwner): void {
     this.#owner = owner
+  }
+
+  bytesOf(frame: Frame): Buffer {
+    return frame.payload
   }
 
   write(): boolean {

@@ -1,7 +1,6 @@
 import vary from 'vary'
-import { flushAfterTurn } from '../scheduler/turn.ts'
+import { turn } from '../scheduler/turn.ts'
 import { SseStream } from '../stream/stream.ts'
-import { LateTransport } from '../transports/deferred.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
 import { acceptsEventStream } from './accept.ts'
@@ -50,20 +49,20 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
     if (!hooks.answerHead?.()) answerHead(response, settings)
     return true
   }
-  const transport = new LateTransport(() => {
+  const openTransport = () => {
     try {
       return open(response, settings, hooks, () => stream.destroy())
     } catch (error) {
       queueMicrotask(() => hooks.onHeadError(error))
       throw error
     }
-  })
-  const stream = SseStream._open(transport, settings, positionOf(request))
-  flushAfterTurn({ _flush: () => transport.begin() })
+  }
+  const stream = SseStream._open(openTransport, settings, positionOf(request))
+  turn.scheduleFlush({ _flush: () => stream._begin() })
   try {
     await runHandler(stream, handler, args)
   } catch (error) {
-    transport.abandon()
+    stream._abandon()
     throw error
   }
   return true

@@ -4,7 +4,7 @@ import { Frame } from '../../src/event/frame.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { Backlog, OVERFLOW } from '../../src/stream/backlog.ts'
-import { ConflatedQueue } from '../../src/stream/frame-queue.ts'
+import { RingQueue } from '../../src/stream/frame-queue.ts'
 import { parseEvents } from '../support/parse.ts'
 import { SlowLog } from '../support/slow-log.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
@@ -192,7 +192,7 @@ it.each(['drop-oldest', 'drop-newest'] as const)(
   },
 )
 it('turns a backlog into a conflated one once, whatever channels alternate in it', () => {
-  const from = vi.spyOn(ConflatedQueue, 'from')
+  const from = vi.spyOn(RingQueue.prototype, 'conflate')
   const b = new Backlog({ overflow: 'conflate', maxBufferedBytes: 1e9, maxBufferedEvents: 50 })
   for (let i = 0; i < 50; i++) b.offer(f('x', `k${i}`), true)
   for (let i = 0; i < 200; i++) b.offer(f('x', `k${i % 50}`, i % 2 === 0), true)

@@ -25,7 +25,7 @@ describe('publishing', () => {
     const id = await hub.channel('a').publish({ event: 'tick', data: { n: 1 } })
     await settled()
     expect(one?.transport.writes).toEqual([`id: ${id}\nevent: tick\ndata: {"n":1}\n\n`])
-    expect(two?.transport.frames[0]).toBe(one?.transport.frames[0])
+    expect(two?.transport.chunks[0]).toBe(one?.transport.chunks[0])
     expect(other?.transport.writes).toEqual([])
   })
 
@@ -34,8 +34,8 @@ describe('publishing', () => {
     const streams = await Promise.all(Array.from({ length: 5 }, () => follow(hub, ['a'])))
     for (let i = 0; i < 3; i++) void hub.channel('a').publish({ data: { i } })
     await settled()
-    expect(new Set(streams.map(({ transport }) => transport.frames[0])).size).toBe(1)
-    expect(streams[0]?.transport.frames).toHaveLength(1)
+    expect(new Set(streams.map(({ transport }) => transport.chunks[0])).size).toBe(1)
+    expect(streams[0]?.transport.chunks).toHaveLength(1)
     expect(read(streams[4]?.transport ?? { writes: [] })).toHaveLength(3)
   })
 

@@ -21,7 +21,7 @@ import { checkHandler, type SseHandler } from '../../http/handler.ts'
 import { NOT_ACCEPTABLE, streamHeaders } from '../../http/head.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from '../../http/options.ts'
 import type { SseStream } from '../../stream/stream.ts'
-import { streamsOf } from './plugin.ts'
+import { addStream } from './plugin.ts'
 import { type AnyReply, StreamBody } from './stream-body.ts'
 
 /**
@@ -61,7 +61,7 @@ export function sse<
   checkHandler(handler)
   const settings = resolveOptions(options)
   const opened: typeof handler = (stream, request, reply) => {
-    streamsOf(reply.server).add(stream as SseStream)
+    addStream(reply.server, stream as SseStream)
     return handler(stream, request, reply)
   }
   return (request, reply) => {
