@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** The Redis that `REDIS_URL` names, or one of our own that keeps what it is told. */
+/** Returns the Redis of `REDIS_URL`, or starts a server that writes every command to disk. */
 export async function createRedis() {
   const { REDIS_URL } = process.env
   if (REDIS_URL) return { url: REDIS_URL, restart() {}, stop() {} }
@@ -31,6 +31,7 @@ export async function createRedis() {
   }
 }
 
+/** Returns a port that is free now. */
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
