@@ -25,9 +25,9 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   'stores/redis': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', 'stores/memory'],
   'stores/nats': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', '@nats-io/jetstream'],
   hub: ['root', 'scheduler', 'event', 'formats', 'stream', 'lifecycle', 'stores/*', 'stores/memory'],
-  http: ['root', 'scheduler', 'event', 'formats', 'transports', 'stream', 'lifecycle', 'negotiator', 'vary'],
-  adapters: ['root', 'scheduler', 'event', 'stream', 'lifecycle', 'http', 'express', 'koa', 'next', 'vary'],
-  'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify', 'vary'],
+  http: ['root', 'scheduler', 'event', 'formats', 'transports', 'stream', 'lifecycle'],
+  adapters: ['root', 'scheduler', 'event', 'stream', 'lifecycle', 'http', 'express', 'koa', 'next'],
+  'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify'],
   testing: ['root', 'scheduler', 'testing/targets'],
   'testing/targets': ['root'],
   'index.ts': [
@@ -164,7 +164,7 @@ function mayImport(from: string, { specifier, isTypeOnly }: Import): boolean {
 
 /** Whether a package is loaded at run time: a dependency, or the client that `spillway/nats` is made for. */
 function isLoadable(name: string): boolean {
-  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const { dependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   return name in dependencies || name === '@nats-io/jetstream'
 }
 

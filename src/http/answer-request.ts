@@ -1,4 +1,3 @@
-import vary from 'vary'
 import { turn } from '../scheduler/turn.ts'
 import { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
@@ -10,6 +9,7 @@ import { runHandler, type SseHandler } from './handler.ts'
 import { sendHead } from './head.ts'
 import { type NodeRequest, positionOf } from './last-event-id.ts'
 import type { Settings } from './options.ts'
+import { varyOnAccept } from './vary.ts'
 
 /** What a framework has to do with an answer whose head leaves later than its handler is called. */
 export interface AnswerHooks {
@@ -70,7 +70,7 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
 
 // Whoever answers now: a cache must not take that for what another client accepts (RFC 9110 12.5.5).
 function passOn(response: NodeResponse): false {
-  vary(response as Parameters<typeof vary>[0], 'Accept')
+  response.setHeader('Vary', varyOnAccept(response.getHeader('Vary')))
   return false
 }
 
