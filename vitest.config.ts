@@ -7,5 +7,9 @@ export default defineConfig({
     maxWorkers: '100%',
     // Real servers and browsers: a hang must be named, not waited for.
     testTimeout: 20_000,
+    // A hook starts browsers, brokers and builds.
+    hookTimeout: 60_000,
+    // The default of 1 s is shorter than a busy machine may take.
+    expect: { poll: { timeout: 10_000 } },
   },
 })

@@ -156,7 +156,7 @@ describe('the head', () => {
   it('has a connection probed that falls silent, not one that is short or busy', async () => {
     const calls = await tuning({ heartbeat: 300 })
     expect(calls).not.toContain('setKeepAlive')
-    await vi.waitUntil(() => calls.includes('setKeepAlive'))
+    await expect.poll(() => calls).toContain('setKeepAlive')
   })
 
   it('survives a server timeout that is shorter than the silence (rule 17)', async () => {
@@ -364,7 +364,7 @@ describe('ends', () => {
     const streams: SseStream[] = []
     const { port } = await serve((req, res) => streams.push(createSseStream(req, res)))
     const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(30))
-    await vi.waitUntil(() => streams.length === 30)
+    await expect.poll(() => streams.length).toBe(30)
     const ends = streams.map(closed)
     client.leave()
     await Promise.all(ends)
@@ -394,7 +394,7 @@ describe('ends', () => {
     const { port } = await serve((req, res) => streams.push(createSseStream(req, res)))
     const half = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     half.resume().write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-    await vi.waitUntil(() => streams.length === 1)
+    await expect.poll(() => streams.length).toBe(1)
     const end = closed(streams[0] as SseStream)
     half.end()
     for (let i = 0; i < 4; i++) streams[0]?.send({ data: 'x'.repeat(100_000) })
@@ -404,7 +404,7 @@ describe('ends', () => {
 
     const reset = connect({ port, host: '127.0.0.1' })
     reset.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-    await vi.waitUntil(() => streams.length === 2)
+    await expect.poll(() => streams.length).toBe(2)
     const gone = closed(streams[1] as SseStream)
     reset.resetAndDestroy()
     expect(await gone).toMatchObject({ reason: 'client' })

@@ -276,7 +276,7 @@ describe('examples/token-auth', () => {
       const numbers = async () => (await page.locator('output, span, b').allTextContents()).map(Number)
       await expect.poll(async () => (await numbers())[0]).toBeGreaterThan(0)
       const [count = 0, seen = 0] = await numbers()
-      await expect.poll(async () => (await numbers())[2], { timeout: 10_000 }).toBe(3)
+      await expect.poll(async () => (await numbers())[2]).toBeGreaterThanOrEqual(3)
       const [laterCount = 0, laterSeen = 0] = await numbers()
       // What was published while it had no stream came too.
       expect(laterSeen - seen).toBe(laterCount - count)

@@ -85,9 +85,7 @@ export function comeBack(hub: Hub, lastEventId: string, channels = ['a']): HubCl
 /** All that a client has seen, once it has seen so much; it leaves. */
 export async function seen(client: HubClient, events: number): Promise<string[]> {
   await expect
-    .poll(() => client.data.length + (client.transport.writes.join('').match(/\ndata: /g)?.length ?? 0), {
-      timeout: 10_000,
-    })
+    .poll(() => client.data.length + (client.transport.writes.join('').match(/\ndata: /g)?.length ?? 0))
     .toBeGreaterThanOrEqual(events)
   client.cut()
   return client.seen.map(({ event, data }) => (event === 'message' ? data : event))
