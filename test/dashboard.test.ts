@@ -7,6 +7,7 @@ import type { EventSourceMessage } from 'eventsource-parser'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { freePort } from './support/broker.js'
 import { hasChromium, launchChromium } from './support/chromium.ts'
 
 const script = fileURLToPath(new URL('../examples/dashboard/server.js', import.meta.url))
@@ -21,7 +22,7 @@ class Dashboard {
     this.port = port
   }
 
-  static async start(port = 0): Promise<Dashboard> {
+  static async start(port: number): Promise<Dashboard> {
     const env = { ...process.env, PORT: String(port) }
     const child = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] })
     for await (const line of createInterface(child.stdout)) {
@@ -47,7 +48,8 @@ class Dashboard {
 let dashboard: Dashboard
 
 beforeEach(async () => {
-  dashboard = await Dashboard.start()
+  // A port that remains free while the dashboard is restarted.
+  dashboard = await Dashboard.start(await freePort())
 })
 
 afterEach(() => dashboard.stop())
