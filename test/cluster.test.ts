@@ -48,7 +48,7 @@ describe.skipIf(!hasChromium)('examples/cluster', () => {
       expect(await count(tab, 'gaps')).toBe(0)
     }
     expect((await Promise.all(tabs.map((tab) => count(tab, 'connections')))).some((n) => n > 1)).toBe(true)
-  }, 60_000)
+  })
 
   async function openTab(): Promise<Page> {
     const tab = await browser.newPage()
