@@ -22,12 +22,13 @@ import {
 
 describe.each(CLIENTS)('a log that begins in a bad moment, with a client of %s,', (_name, client) => {
   it('waits for a Redis that is loading', async () => {
-    const own = await startRedis('--key-load-delay', '300')
+    // A second: 5 ms for each key.
+    const own = await startRedis('--key-load-delay', '5000')
     const filler = adminOf(own.port)
-    await Promise.all(numbers(0, 3_000).map((n) => filler.set(n, n)))
+    await Promise.all(numbers(0, 200).map((n) => filler.set(n, n)))
     await own.stop()
     await own.start()
-    const hub = openHub({}, client(own.port))
+    const hub = openHub({ publishTimeout: 30_000 }, client(own.port))
     expect(await hub.channel('a').publish({ data: 1 })).toMatch(/-/)
   })
 
@@ -102,7 +103,7 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
 
   it('is replaced when it is dead without a word', async () => {
     const proxy = await startProxy(broker.port)
-    const hub = openHub({ publishTimeout: 500 }, client(proxy.port))
+    const hub = openHub({ publishTimeout: 1_000 }, client(proxy.port))
     const reader = await follow(hub)
     await publish(hub, 0, 1)
     proxy.swallow()

@@ -96,7 +96,7 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     onTestFinished(() => void vi.useRealTimers())
     const proxy = await startProxy(broker.port)
-    const hub = openPubSub(newClient(proxy.port), { publishTimeout: 100 })
+    const hub = openPubSub(newClient(proxy.port), { publishTimeout: 1_000 })
     const states = statesOf(hub)
     const reader = await follow(hub)
     await publish(hub, 0, 1)
