@@ -15,6 +15,7 @@ import {
   killConnections,
   nodeRedis,
   numbers,
+  onlyAdminIsConnected,
   openHub,
   publish,
   seen,
@@ -444,6 +445,7 @@ describe('its end', () => {
   it.each(CLIENTS)(
     'leaves no connection of ours behind, and the client as it was, with %s',
     async (_name, open) => {
+      await onlyAdminIsConnected()
       const client = open()
       await (client as unknown as { connect(): Promise<unknown> }).connect()
       const before = await connections()

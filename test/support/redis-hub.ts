@@ -136,6 +136,11 @@ export async function connections(): Promise<number> {
   return (await connectionsWith(/^id=/)).length
 }
 
+/** Resolves when only `admin` is connected: Redis notices the end of an earlier connection later. */
+export async function onlyAdminIsConnected(): Promise<void> {
+  await expect.poll(connections).toBe(1)
+}
+
 /** The ids of the connections that a line of CLIENT LIST tells so of. */
 export async function connectionsWith(pattern: RegExp): Promise<string[]> {
   const list = String(await admin.call('CLIENT', 'LIST', 'TYPE', 'normal')).split('\n')
