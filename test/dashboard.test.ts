@@ -111,7 +111,8 @@ describe('the server of the dashboard', () => {
     const startedAt = performance.now()
 
     expect(await dashboard.stop()).toBe(0)
-    expect(performance.now() - startedAt).toBeLessThan(2_000)
+    // Before the 5 s for which a server keeps an idle connection.
+    expect(performance.now() - startedAt).toBeLessThan(4_000)
     await take(stream, Number.POSITIVE_INFINITY)
   })
 })
