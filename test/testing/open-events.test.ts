@@ -33,6 +33,7 @@ import { superagentAnswer } from '../../src/testing/superagent.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
 import { deferred, serve } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
+import { timersLeftBy } from '../support/timers.ts'
 
 // It is installed with supertest, and not on its own.
 const superagent: { get: typeof get } = createRequire(createRequire(import.meta.url).resolve('supertest'))(
@@ -426,10 +427,7 @@ describe('openEvents', () => {
   })
 
   it('leaves no timer behind', async () => {
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-    const before = timers()
-    await openEvents(new Response(''))
-    expect(timers()).toBe(before)
+    expect(await timersLeftBy(() => openEvents(new Response('')))).toBe(0)
   })
 
   it('sends a request of superagent without a warning', async () => {
