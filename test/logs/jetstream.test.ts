@@ -464,7 +464,7 @@ async function openLog(options: JetStreamLogOptions = {}): Promise<EventLog> {
 }
 
 async function openHub(options: JetStreamLogOptions = {}, on = connection): Promise<Hub> {
-  const hub = new Hub({ log: jetstreamLog(on, { stream, ...options }) })
+  const hub = new Hub({ log: jetstreamLog(on, { stream, publishTimeout: 30_000, ...options }) })
   onTestFinished(() => hub.shutdown({ graceMs: 0 }))
   await hub._log.ready
   return hub

@@ -48,13 +48,13 @@ export const CLIENTS: Array<[name: string, client: (port?: number, options?: obj
   ['ioredis', ioRedis],
 ]
 
-/** A hub as a process has it: with a client and a log of its own. */
+/** A hub as a process has it: with a client and a log of its own. Thousands of publishes at once may take seconds. */
 export function openHub(options: RedisLogOptions = {}, client: RedisClient = nodeRedis()): Hub {
-  return hubOn(redisLog(client, { key, ...options }))
+  return hubOn(redisLog(client, { key, publishTimeout: 30_000, ...options }))
 }
 
 export function openPubSub(client: RedisClient = nodeRedis(), options: RedisPubSubLogOptions = {}): Hub {
-  return hubOn(redisPubSubLog(client, { channel: key, ...options }))
+  return hubOn(redisPubSubLog(client, { channel: key, publishTimeout: 30_000, ...options }))
 }
 
 function hubOn(log: EventLog): Hub {
