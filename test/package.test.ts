@@ -143,7 +143,7 @@ describe('the published archive', () => {
 
 /** Runs a program beside package.json, so that `spillway` is this package; returns what it printed. */
 function run(type: 'module' | 'commonjs', program: string): string[] {
-  const options = { cwd: root, encoding: 'utf8', timeout: 10_000 } as const
+  const options = { cwd: root, encoding: 'utf8', timeout: 30_000 } as const
   return JSON.parse(execFileSync(process.execPath, [`--input-type=${type}`, '--eval', program], options))
 }
 

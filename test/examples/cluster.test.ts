@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hasChromium, launchChromium } from '../support/chromium.ts'
 
-const script = fileURLToPath(new URL('../examples/cluster/main.js', import.meta.url))
+const script = fileURLToPath(new URL('../../examples/cluster/main.js', import.meta.url))
 
 describe.skipIf(!hasChromium)('examples/cluster', () => {
   let cluster: ChildProcess
@@ -48,7 +48,7 @@ describe.skipIf(!hasChromium)('examples/cluster', () => {
       expect(await count(tab, 'gaps')).toBe(0)
     }
     expect((await Promise.all(tabs.map((tab) => count(tab, 'connections')))).some((n) => n > 1)).toBe(true)
-  }, 60_000)
+  })
 
   async function openTab(): Promise<Page> {
     const tab = await browser.newPage()

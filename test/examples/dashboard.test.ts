@@ -7,9 +7,10 @@ import type { EventSourceMessage } from 'eventsource-parser'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { freePort } from '../support/broker.js'
 import { hasChromium, launchChromium } from '../support/chromium.ts'
 
-const script = fileURLToPath(new URL('../examples/dashboard/server.js', import.meta.url))
+const script = fileURLToPath(new URL('../../examples/dashboard/server.js', import.meta.url))
 
 /** The example as a process of its own, as a reader starts it. */
 class Dashboard {
@@ -21,7 +22,7 @@ class Dashboard {
     this.port = port
   }
 
-  static async start(port = 0): Promise<Dashboard> {
+  static async start(port: number): Promise<Dashboard> {
     const env = { ...process.env, PORT: String(port) }
     const child = spawn(process.execPath, [script], { env, stdio: ['ignore', 'pipe', 'inherit'] })
     for await (const line of createInterface(child.stdout)) {
@@ -47,7 +48,8 @@ class Dashboard {
 let dashboard: Dashboard
 
 beforeEach(async () => {
-  dashboard = await Dashboard.start()
+  // A port that remains free while the dashboard is restarted.
+  dashboard = await Dashboard.start(await freePort())
 })
 
 afterEach(() => dashboard.stop())
@@ -109,7 +111,8 @@ describe('the server of the dashboard', () => {
     const startedAt = performance.now()
 
     expect(await dashboard.stop()).toBe(0)
-    expect(performance.now() - startedAt).toBeLessThan(2_000)
+    // Before the 5 s for which a server keeps an idle connection.
+    expect(performance.now() - startedAt).toBeLessThan(4_000)
     await take(stream, Number.POSITIVE_INFINITY)
   })
 })

@@ -226,7 +226,7 @@ it('cuts off who comes after the shutdown and does not read, after the grace', a
   late.transport.isFull = true
   hub.subscribe(late.stream, ['a'])
   await down
-  await vi.waitFor(() => expect(late.stream.closed && late.transport.isDestroyed).toBe(true))
+  await expect.poll(() => late.stream.closed && late.transport.isDestroyed).toBe(true)
   expect(late.transport.isDestroyed).toBe(true)
 })
 it('does not ask onGap for who has left meanwhile', async () => {

@@ -264,7 +264,7 @@ describe('whatever is published, followed, left, cut and resumed', () => {
   afterAll(() => void vi.useRealTimers())
 
   it('a client has all it is owed, once and in order, or is told of a gap', {
-    timeout: 120_000,
+    timeout: 300_000,
   }, async () => {
     await fc.assert(
       fc.asyncProperty(steps, setting, async (steps, setting) => {
