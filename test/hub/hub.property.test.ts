@@ -272,7 +272,7 @@ describe('a client in a random sequence of publishes, subscriptions and cuts', (
         await play.run(steps)
         for (const { wrong } of play.clients) expect(wrong).toEqual([])
       }),
-      { numRuns: Number(process.env.PROPERTY_RUNS ?? 1_000) },
+      { numRuns: Number(process.env.PROPERTY_RUNS ?? 300) },
     )
   })
 })
