@@ -178,6 +178,29 @@ describe('a frame of a channel that conflates', () => {
     waiting.offer(frame('a5', 'a'), true)
     expect(rest(waiting)).toBe('b1a5')
   })
+
+  it.each<Overflow>(['drop-oldest', 'drop-newest'])(
+    'is accepted at the bound with %s when it replaces no other',
+    (overflow) => {
+      const full = backlog(overflow, 1000, 2)
+      full.offer(frame('1', '1'), true)
+      full.offer(frame('2', '2'), true)
+
+      expect(full.offer(conflated('c'), true)).not.toBe(OVERFLOW)
+    },
+  )
+
+  it('conflates the queue at most twice when it alternates with frames of other channels', () => {
+    const from = vi.spyOn(RingQueue.prototype, 'conflate')
+    onTestFinished(() => from.mockRestore())
+    const full = backlog('conflate', 1e9, 50)
+
+    for (let i = 0; i < 50; i++) full.offer(frame('x', `k${i}`), true)
+    for (let i = 0; i < 200; i++) full.offer(Frame.of('x', 1, `k${i % 50}`, i % 2 === 0), true)
+
+    expect(from.mock.calls.length).toBeGreaterThan(0)
+    expect(from.mock.calls.length).toBeLessThanOrEqual(2)
+  })
 })
 
 describe('a policy that conflates', () => {

@@ -1,6 +1,6 @@
 export type { IoRedisClient, NodeRedisClient, RedisClient } from './connection.ts'
 export {
-  type RedisPubSubStoreOptions as RedisPubSubStoreOptions,
+  type RedisPubSubStoreOptions,
   type RedisStoreOptions,
   redisPubSubStore,
   redisStore,

@@ -7,10 +7,10 @@ import { requireProgram } from '../../support/program.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
-/** The path of a runtime: the one that is installed with the other tools, or any. Undefined: its tests are skipped. */
+/** The path of a runtime, from the fixture or from `PATH`. Undefined if there is none; its tests are then skipped. */
 export function findRuntime(name: string): string | undefined {
-  const installed = join(root, 'node_modules/.bin', name)
-  return existsSync(installed) ? installed : requireProgram({ commands: [name], install: 'npm ci' })
+  const installed = join(root, 'test/fixtures/runtimes/node_modules/.bin', name)
+  return existsSync(installed) ? installed : requireProgram({ commands: [name], install: 'npm run fixtures' })
 }
 
 /** What `server.js` says that happened. */
