@@ -2,11 +2,11 @@ import { between, MAX_TIME } from '../check-options.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import type { SseStream } from '../stream/stream.ts'
 
-/** Times are milliseconds. */
+/** How to close open streams. Times are in ms. */
 export interface ShutdownOptions {
-  /** How long clients have to take what waits for them, in ms. Default 5 000. */
+  /** Time in ms to send the queued events. Streams that are still open afterwards are destroyed. Default 5 000. */
   grace?: number | undefined
-  /** When they come back: between this and twice this, in ms. Default 2 000. */
+  /** Reconnection time of the clients in ms. Each gets a random time from this to twice this. Default 2 000. */
   retry?: number | undefined
 }
 
@@ -20,10 +20,7 @@ export type ShutdownSettings = typeof SHUTDOWN_DEFAULTS
  * Sends the queued events and a jittered reconnection time, and closes the stream. A stream that is still open after the
  * grace period is destroyed. Resolves when the stream is closed.
  */
-export async function closeGracefully(
-  stream: SseStream,
-  { grace, retry }: ShutdownSettings,
-): Promise<void> {
+export async function closeGracefully(stream: SseStream, { grace, retry }: ShutdownSettings): Promise<void> {
   const closed = new Promise<void>((resolve) => stream.once('close', () => resolve()))
   stream.close({ retry: retry > 0 ? jitter(retry) : undefined })
   const timer = setTimeout(() => stream.destroy(), grace)
