@@ -9,8 +9,9 @@ import {
 import type { SseStream } from '../../stream/stream.ts'
 
 /**
- * Ends the streams of `sse` when Fastify closes, which would wait for them otherwise: those of the instance that it is
- * registered on, and of all within. Each client is told when to come back; what has not left within the grace is cut.
+ * Closes the streams of `sse` when Fastify closes, which otherwise waits for them to end. Covers the instance on which it is
+ * registered and all encapsulated ones. Each client gets a jittered reconnection time. Streams still open after `grace` are
+ * destroyed.
  *
  * Rejects with `SseError` `ERR_SSE_OPTION`.
  */
@@ -21,23 +22,23 @@ export const spillwayPlugin: FastifyPluginAsync<ShutdownOptions, RawServerBase> 
   checkOptions(options, SHUTDOWN_CHECKS)
   const streams = new OpenStreams(withDefaults(options, SHUTDOWN_DEFAULTS))
   fastify.decorate(STREAMS, streams)
-  // Not `onClose`: that comes when the server has no connection any more.
+  // Not `onClose`, which runs only after all connections are closed.
   fastify.addHook('preClose', () => streams.shutdown())
 }
 
-// What `fastify-plugin` would set: the instance itself is meant, and not a scope within it.
+// Set what `fastify-plugin` would set, so that the plugin applies to the instance itself and not to a new scope.
 Object.assign(spillwayPlugin, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'spillway',
   [Symbol.for('plugin-meta')]: { name: 'spillway', fastify: '5.x' },
 })
 
-// Of the registry: the ES module and the CommonJS build may both be loaded.
+// A registered symbol, because the ES module and the CommonJS build may both be loaded.
 const STREAMS = Symbol.for('spillway.streams')
 
 const UNTRACKED: Pick<OpenStreams, 'add'> = { add() {} }
 
-/** The streams of the plugin that is registered on an instance or around it. */
+/** Returns the stream set of the plugin on an instance or on one that encapsulates it. */
 export function streamsOf(instance: object): Pick<OpenStreams, 'add'> {
   return (instance as { [STREAMS]?: OpenStreams })[STREAMS] ?? UNTRACKED
 }
@@ -54,7 +55,7 @@ class OpenStreams {
   add(stream: SseStream): void {
     this.#streams.add(stream)
     stream.once('close', () => this.#streams.delete(stream))
-    // Fastify may be set to take requests while it closes.
+    // With `return503OnClosing: false`, Fastify accepts requests while it closes.
     if (this.#isShutDown) this.#end(stream)
   }
 
