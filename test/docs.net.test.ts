@@ -323,7 +323,7 @@ const UNKNOWN = { nonsense: 1 } as object
 /** The names that an error for an option which there is not tells of. */
 async function namesThatAreChecked(take: () => unknown): Promise<string[]> {
   const message = await Promise.resolve().then(take).then(String, String)
-  return /There are: (.*)\.$/.exec(message)?.[1]?.split(', ') ?? []
+  return /Known options: (.*)\.$/.exec(message)?.[1]?.split(', ') ?? []
 }
 
 // --- Examples

@@ -27,7 +27,8 @@ describe('the arguments of a hub', () => {
     [[{}, ['a']], 'ERR_SSE_STREAM'],
     [[undefined, ['a']], 'ERR_SSE_STREAM'],
     [['stream', []], 'ERR_SSE_CHANNEL'],
-    [['stream', 'a'], 'ERR_SSE_CHANNEL'],
+    [['stream', 5], 'ERR_SSE_CHANNEL'],
+    [['stream', ''], 'ERR_SSE_CHANNEL'],
     [['stream', ['a\nb']], 'ERR_SSE_CHANNEL'],
     [['stream', ['x'.repeat(256)]], 'ERR_SSE_CHANNEL'],
     [['stream', ['a'], { filters: () => true }], 'ERR_SSE_OPTION'],
@@ -39,9 +40,9 @@ describe('the arguments of a hub', () => {
   })
 
   it.each<[unknown, string]>([
-    ['news', 'Channels are given as a list of names, not "news".'],
-    [[], 'Channels are given as a list of names, not an empty one.'],
-    [['ok', 5], 'A channel is a name of 1 to 255 characters without CR, LF and NUL, not 5.'],
+    [5, 'Channels must be a name or a list of names, not 5.'],
+    [[], 'Channels must be a name or a list of names, not an empty list.'],
+    [['ok', 5], 'A channel name must be a string of 1 to 255 characters without CR, LF and NUL, not 5.'],
   ])('are named in the error when `subscribe` gets the channels %j', (channels, message) => {
     const { stream } = fakeStream()
 
