@@ -1,9 +1,9 @@
-import { sse } from 'spillway/next'
+import { type RouteContext, sse } from 'spillway/next'
 import { hub } from '../../../lib/hub'
 
-export const GET = sse<{ id: string }>(async (stream, _request, { params }) => {
+export const GET = sse(async (stream, _request, { params }: RouteContext<{ id: string }>) => {
   const { id } = await params
-  hub.subscribe(stream, [`room:${id}`])
+  hub.subscribe(stream, `room:${id}`)
 })
 
 export async function POST(request: Request, { params }: { params: Promise<{ id: string }> }) {
