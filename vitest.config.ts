@@ -13,7 +13,11 @@ export default defineConfig({
     // Most tests wait for servers and browsers, so there is work for every core.
     maxWorkers: '100%',
     // Real servers and browsers can hang. The timeout then names the test.
-    testTimeout: 20_000,
+    testTimeout: 60_000,
+    // A hook starts browsers, brokers and builds.
+    hookTimeout: 60_000,
+    // The default of 1 s is shorter than a busy machine may take.
+    expect: { poll: { timeout: 10_000 } },
     projects: [
       {
         extends: true,

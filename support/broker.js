@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -35,8 +36,12 @@ export class Broker {
     const [program, ...args] = this.#command(this)
     const child = spawn(program, args, { stdio: 'ignore' })
     this.#process = child
-    const failed = once(child, 'error').then(([error]) => Promise.reject(error))
-    await Promise.race([failed, listening(this.port)])
+    // Rejects also for the event `error`.
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`${program} exited with ${code} before it listened on port ${this.port}.`)
+    })
+    const attempts = new AbortController()
+    await Promise.race([ended, listening(this.port, attempts.signal)]).finally(() => attempts.abort())
   }
 
   /**
@@ -88,14 +93,22 @@ export function launchNats(configuration = 'jetstream: {}') {
   })
 }
 
+// Linux, macOS and Windows choose ports of 32 768 and above for `listen(0)` and for outgoing connections. So a port below
+// them remains free until a broker listens, and while it is stopped.
+const PORTS = { first: 10_000, last: 32_000 }
+
 /** @returns {Promise<number>} */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(PORTS.first, PORTS.last)
+    const server = createServer().listen(port, '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    server.close()
+    if (isFree) return port
+  }
 }
 
 /** @param {CommandOf} command */
@@ -105,9 +118,12 @@ async function launch(command) {
   return broker
 }
 
-/** @param {number} port */
-async function listening(port) {
-  for (;;) {
+/**
+ * @param {number} port
+ * @param {AbortSignal} signal
+ */
+async function listening(port, signal) {
+  while (!signal.aborted) {
     const socket = connect(port, '127.0.0.1')
     const isOpen = await new Promise((resolve) => {
       socket.once('connect', () => resolve(true)).once('error', () => resolve(false))

@@ -25,9 +25,9 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   'stores/redis': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', 'stores/memory'],
   'stores/nats': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', '@nats-io/jetstream'],
   hub: ['root', 'scheduler', 'event', 'formats', 'stream', 'lifecycle', 'stores/*', 'stores/memory'],
-  http: ['root', 'scheduler', 'event', 'formats', 'transports', 'stream', 'lifecycle', 'negotiator', 'vary'],
-  adapters: ['root', 'scheduler', 'event', 'stream', 'lifecycle', 'http', 'express', 'koa', 'next', 'vary'],
-  'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify', 'vary'],
+  http: ['root', 'scheduler', 'event', 'formats', 'transports', 'stream', 'lifecycle'],
+  adapters: ['root', 'scheduler', 'event', 'stream', 'lifecycle', 'http', 'express', 'koa', 'next'],
+  'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify'],
   testing: ['root', 'scheduler', 'testing/targets'],
   'testing/targets': ['root'],
   'index.ts': [
@@ -92,8 +92,9 @@ describe('src', () => {
     expect(others.map((each) => each.getText())).toEqual([])
   })
 
-  test('has no file of more than 250 lines', () => {
-    const long = modules.map(({ name, source }) => [name, lineOf(source, source.end)] as const)
+  // Comments do not count, because the doc comments that another rule asks for must not push code into a second file.
+  test('has no file of more than 250 lines of code', () => {
+    const long = modules.map(({ name, source }) => [name, linesOfCode(source)] as const)
     expect(long.filter(([, lines]) => lines > 250)).toEqual([])
   })
 
@@ -165,7 +166,7 @@ function mayImport(from: string, { specifier, isTypeOnly }: Import): boolean {
 
 /** Whether a package is loaded at run time: a dependency, or the client that `spillway/nats` is made for. */
 function isLoadable(name: string): boolean {
-  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const { dependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   return name in dependencies || name === '@nats-io/jetstream'
 }
 
@@ -208,6 +209,12 @@ function nodesOf(node: ts.Node): ts.Node[] {
 
 function functionsIn(source: ts.SourceFile): ts.Node[] {
   return nodesOf(source).filter((node) => ts.isFunctionLike(node) && 'body' in node && node.body)
+}
+
+/** The number of lines that are neither blank nor a comment. */
+function linesOfCode(source: ts.SourceFile): number {
+  const lines = source.text.split('\n').map((line) => line.trim())
+  return lines.filter((line) => line !== '' && !/^(\/\/|\/\*|\*)/.test(line)).length
 }
 
 /** The line of a place in the file, counted from 1. A line break at the end begins no further line. */

@@ -6,6 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import ts from 'typescript'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import * as channels from '../src/diagnostics.ts'
+import type { Frame } from '../src/event/frame.ts'
 import { resolveOptions, type SseStreamOptions } from '../src/http/options.ts'
 import { Hub } from '../src/hub/hub.ts'
 import { BrokerStore } from '../src/stores/broker/broker-store.ts'
@@ -147,7 +148,7 @@ describe('links', () => {
   })
 })
 
-describe('code blocks', { timeout: 60_000 }, () => {
+describe('code blocks', () => {
   test('type-check against the declarations of the package', () => {
     expect(problemsIn(pages.flatMap(blocksOf))).toEqual([])
   })
@@ -167,7 +168,7 @@ describe('code blocks', { timeout: 60_000 }, () => {
   })
 })
 
-describe('examples that listen', { timeout: 30_000 }, () => {
+describe('examples that listen', () => {
   const blocks = pages.filter(({ name }) => name !== 'docs/errors.md').flatMap(blocksOf)
   const listens = ({ code }: Block) => /\blisten\(3000\)|\bport: 3000\b/.test(code)
   const needsBroker = ({ code }: Block) => /'spillway\/(redis|nats)'/.test(code)
@@ -336,7 +337,7 @@ function outputOf(example: string): Promise<string> {
   })`
   const args = ['--input-type=module', '--eval', example.replace('.listen(3000)', ask)]
   return new Promise((resolve) => {
-    execFile(process.execPath, args, { cwd: root, timeout: 10_000 }, (_, __, stderr) => resolve(stderr))
+    execFile(process.execPath, args, { cwd: root, timeout: 30_000 }, (_, __, stderr) => resolve(stderr))
   })
 }
 
@@ -366,7 +367,7 @@ function answerOf({ language, code }: Pick<Block, 'language' | 'code'>): Promise
   ]
   const env = { ...process.env, ASKED_PATH: path }
   return new Promise((resolve) => {
-    execFile(process.execPath, args, { cwd: root, env, timeout: 20_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { cwd: root, env, timeout: 30_000 }, (error, stdout, stderr) => {
       resolve(error ? stderr : JSON.parse(stdout.slice(stdout.lastIndexOf('\n'))))
     })
   })
@@ -456,6 +457,10 @@ class NarrowWay implements Transport {
 
   open(owner: TransportOwner): void {
     this.#owner = owner
+  }
+
+  bytesOf(frame: Frame): Buffer {
+    return frame.payload
   }
 
   write(): boolean {

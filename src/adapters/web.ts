@@ -3,7 +3,7 @@ import type { AnyEvents, EventMap } from '../event/event.ts'
 import { openResponse } from '../http/create-sse-response.ts'
 import { checkHandler, runHandler, type SseHandler } from '../http/handler.ts'
 import { resolveOptions, SSE_CHECKS, type SseStreamOptions } from '../http/options.ts'
-import { turnEnd } from '../scheduler/turn.ts'
+import { turn } from '../scheduler/turn.ts'
 
 export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStreamOptions<Events> {
   /** Told what a handler fails with after its head has left. Default `console.error`. */
@@ -43,7 +43,7 @@ export function sse<
     const { response, stream } = openResponse(request, settings)
     if (!stream) return response
     const over = runHandler(stream, handler, [request, ...args])
-    await Promise.race([over, turnEnd()])
+    await Promise.race([over, turn.end()])
     over.catch(onError ?? console.error).catch(console.error)
     return response
   }

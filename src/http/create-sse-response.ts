@@ -57,7 +57,7 @@ function notAcceptable({ method }: Request): Response {
 }
 
 function leaveWith(signal: AbortSignal | undefined, transport: WebTransport, stream: SseStream): void {
-  const leave = () => transport.leave()
+  const leave = () => transport.disconnect()
   signal?.addEventListener('abort', leave)
   if (signal?.aborted) leave()
   stream.once('close', () => signal?.removeEventListener('abort', leave))

@@ -4,9 +4,9 @@ import type { SseStream } from '../stream/stream.ts'
 
 /** Times are milliseconds. */
 export interface ShutdownOptions {
-  /** How long clients have to take what waits for them, in ms. Default 5 000. */
+  /** How long clients have to read their queued events, in ms. Default 5 000. */
   grace?: number | undefined
-  /** When they come back: between this and twice this, in ms. Default 2 000. */
+  /** When clients reconnect: each at a random time between this and twice this, in ms. Default 2 000. */
   retry?: number | undefined
 }
 
@@ -20,11 +20,8 @@ export type ShutdownSettings = typeof SHUTDOWN_DEFAULTS
  * Sends the queued events and a jittered reconnection time, and closes the stream. A stream that is still open after the
  * grace period is destroyed. Resolves when the stream is closed.
  */
-export async function closeGracefully(
-  stream: SseStream,
-  { grace, retry }: ShutdownSettings,
-): Promise<void> {
-  const closed = new Promise<void>((resolve) => stream.once('close', () => resolve()))
+export async function closeGracefully(stream: SseStream, { grace, retry }: ShutdownSettings): Promise<void> {
+  const closed = new Promise<void>((resolve) => stream._addCloseTarget({ _streamClosed: () => resolve() }))
   stream.close({ retry: retry > 0 ? jitter(retry) : undefined })
   const timer = setTimeout(() => stream.destroy(), grace)
   await closed

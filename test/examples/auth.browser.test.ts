@@ -29,7 +29,7 @@ describe.skipIf(!hasChromium)('the page of examples/token-auth', () => {
 
     await expect.poll(async () => (await numbers())[0]).toBeGreaterThan(0)
     const [count = 0, seen = 0] = await numbers()
-    await expect.poll(async () => (await numbers())[2], { timeout: 10_000 }).toBe(3)
+    await expect.poll(async () => (await numbers())[2]).toBeGreaterThanOrEqual(3)
     const [laterCount = 0, laterSeen = 0] = await numbers()
 
     // Events published while the page had no stream were sent too.

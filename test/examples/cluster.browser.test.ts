@@ -26,7 +26,7 @@ describe.skipIf(!hasChromium)('the page of examples/cluster', () => {
     }
     const connections = await Promise.all(tabs.map((tab) => count(tab, 'connections')))
     expect(Math.max(...connections)).toBeGreaterThan(1)
-  }, 60_000)
+  })
 
   async function openTab(): Promise<Page> {
     const tab = await browser.open(cluster.url)

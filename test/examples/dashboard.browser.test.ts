@@ -1,12 +1,14 @@
 import type { Page } from 'playwright-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { freePort } from '../../support/broker.js'
 import { hasChromium, useChromium } from '../support/chromium.ts'
 import { Example } from './example.ts'
 
 let dashboard: Example
 
 beforeEach(async () => {
-  dashboard = await Example.start('dashboard/server.js')
+  // A port that remains free while the dashboard is restarted.
+  dashboard = await Example.start('dashboard/server.js', { PORT: String(await freePort()) })
 })
 
 afterEach(() => dashboard.stop())

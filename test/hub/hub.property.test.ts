@@ -264,7 +264,7 @@ describe('a client in a random sequence of publishes, subscriptions and cuts', (
   afterAll(() => void vi.useRealTimers())
 
   it('gets each event of its channels once and in order, or a gap event', {
-    timeout: 120_000,
+    timeout: 300_000,
   }, async () => {
     await fc.assert(
       fc.asyncProperty(steps, setting, async (steps, setting) => {

@@ -13,7 +13,7 @@ describe('Channel.publish', () => {
     await settled()
 
     expect(one?.transport.writes).toEqual([`id: ${id}\nevent: tick\ndata: {"n":1}\n\n`])
-    expect(two?.transport.frames[0]).toBe(one?.transport.frames[0])
+    expect(two?.transport.chunks[0]).toBe(one?.transport.chunks[0])
     expect(other?.transport.writes).toEqual([])
   })
 
@@ -24,8 +24,8 @@ describe('Channel.publish', () => {
     for (let i = 0; i < 3; i++) void hub.channel('a').publish({ data: { i } })
     await settled()
 
-    expect(new Set(streams.map(({ transport }) => transport.frames[0])).size).toBe(1)
-    expect(streams[0]?.transport.frames).toHaveLength(1)
+    expect(new Set(streams.map(({ transport }) => transport.chunks[0])).size).toBe(1)
+    expect(streams[0]?.transport.chunks).toHaveLength(1)
     expect(eventsOf(streams[4]?.transport ?? { writes: [] })).toHaveLength(3)
   })
 

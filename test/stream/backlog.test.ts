@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
 import { Backlog, OVERFLOW, type Overflow } from '../../src/stream/backlog.ts'
-import { ConflatedQueue } from '../../src/stream/frame-queue.ts'
+import { RingQueue } from '../../src/stream/frame-queue.ts'
 
 const frame = (text: string, key?: string) => Frame.of(text, 1, key)
 const conflated = (text: string) => Frame.of(text, 1, text[0], true)
@@ -98,7 +98,7 @@ describe('Backlog', () => {
   })
 
   it('conflates what waits once, not again for each event', () => {
-    const from = vi.spyOn(ConflatedQueue, 'from')
+    const from = vi.spyOn(RingQueue.prototype, 'conflate')
     onTestFinished(() => from.mockRestore())
     const full = backlog('conflate', 4)
     for (const text of ['a1', 'a2', 'a3', 'b1', 'a4', 'b2']) full.offer(frame(text, text[0]), true)
@@ -191,7 +191,7 @@ describe('a frame of a channel that conflates', () => {
   )
 
   it('conflates the queue at most twice when it alternates with frames of other channels', () => {
-    const from = vi.spyOn(ConflatedQueue, 'from')
+    const from = vi.spyOn(RingQueue.prototype, 'conflate')
     onTestFinished(() => from.mockRestore())
     const full = backlog('conflate', 1e9, 50)
 

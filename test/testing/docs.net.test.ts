@@ -48,7 +48,7 @@ function namesIn(text: string): string[] {
 function run(code: string): Promise<string> {
   const args = ['--test-reporter=tap', '--input-type=module', '--eval', code]
   return new Promise((resolve) => {
-    execFile(process.execPath, args, { cwd: root, timeout: 15_000 }, (_, stdout, stderr) =>
+    execFile(process.execPath, args, { cwd: root, timeout: 30_000 }, (_, stdout, stderr) =>
       resolve(stdout + stderr),
     )
   })

@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { EventsClient } from '../../src/testing/events-client.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
+import { timersLeftBy } from '../support/timers.ts'
 
 // Beyond that of a test: what fails, fails for another reason.
 const TIMEOUT = 60_000
@@ -233,14 +234,14 @@ describe('EventsClient', () => {
   })
 
   it('leaves no timer behind', async () => {
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-    const before = timers()
-    const { client } = clientOf('data: a\n\ndata: b\n\n')
-    await client.next()
-    const failing = client.next(() => {
-      throw new RangeError('of the test')
+    const left = await timersLeftBy(async () => {
+      const { client } = clientOf('data: a\n\ndata: b\n\n')
+      await client.next()
+      const failing = client.next(() => {
+        throw new RangeError('of the test')
+      })
+      await expect(failing).rejects.toThrow(RangeError)
     })
-    await expect(failing).rejects.toThrow(RangeError)
-    expect(timers()).toBe(before)
+    expect(left).toBe(0)
   })
 })

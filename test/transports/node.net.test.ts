@@ -71,7 +71,7 @@ describe('nodeTransport', () => {
       response.write(':\n')
       const way = nodeTransport(response) as ResponseTransport
       response.end()
-      expect(way.write(Frame.of('data: late\n\n', 1))).toBe(false)
+      expect(way.write(way.bytesOf(Frame.of('data: late\n\n', 1)))).toBe(false)
       transport.resolve(way)
     })
     const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
@@ -121,7 +121,7 @@ describe('nodeTransport', () => {
     })
     await get('http', port)
     const way = await transport.promise
-    way.write(Frame.of('data: 1\n\n', 1))
+    way.write(way.bytesOf(Frame.of('data: 1\n\n', 1)))
     expect(flushes).toBe(1)
   })
 })

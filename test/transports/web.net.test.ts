@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
 import { createSseResponse } from '../../src/http/create-sse-response.ts'
 import { resolveOptions, type SseStreamOptions } from '../../src/http/options.ts'
+import { Output } from '../../src/stream/output.ts'
 import { SseStream } from '../../src/stream/stream.ts'
 import { WebTransport } from '../../src/transports/web-body.ts'
 import { rawClient } from '../support/client.ts'
@@ -51,7 +52,7 @@ const PIECE = 64 * 1024
 
 /** What a stream gives its transport to tell it. */
 function ownerSpy() {
-  return { _drained: vi.fn(), _progressed: vi.fn(), _closed: vi.fn(), _goesOnThrough: vi.fn() }
+  return { _drained: vi.fn(), _closed: vi.fn() }
 }
 
 function opened() {
@@ -59,6 +60,17 @@ function opened() {
   const owner = ownerSpy()
   transport.open(owner)
   return { transport, owner, body: transport.body }
+}
+
+/** An output over a transport whose reader has read the preamble, and nothing else. */
+async function readOutput() {
+  const transport = new WebTransport(OPENING)
+  const owner = { _opened: vi.fn(), _drained: vi.fn(), _lost: vi.fn() }
+  const output = new Output(owner)
+  output.start(transport)
+  const reader = transport.body.getReader()
+  await reader.read()
+  return { transport, output, owner, reader }
 }
 
 /** A transport whose reader has taken the opening, and nothing else. */
@@ -85,29 +97,29 @@ describe('the body of a web transport', () => {
 
   it('hands out each frame as a chunk', async () => {
     const { transport, next } = await read()
-    transport.write(Frame.of('data: 1\n\n', 1))
-    transport.write(Frame.of('data: é\n\n', 1))
+    transport.write(Frame.of('data: 1\n\n', 1).payload)
+    transport.write(Frame.of('data: é\n\n', 1).payload)
     expect([await next(), await next()]).toEqual(['data: 1\n\n', 'data: é\n\n'])
   })
 
   it('counts bytes, and not chunks: it is full with one that is large, and not with two that are small', async () => {
     const { transport } = await read()
-    expect(transport.write(frameOf(ROOM / 2))).toBe(true)
-    expect(transport.write(frameOf(ROOM / 2 - 1))).toBe(true)
+    expect(transport.write(frameOf(ROOM / 2).payload)).toBe(true)
+    expect(transport.write(frameOf(ROOM / 2 - 1).payload)).toBe(true)
     const other = (await read()).transport
-    expect(other.write(frameOf(ROOM))).toBe(false)
+    expect(other.write(frameOf(ROOM).payload)).toBe(false)
   })
 
   it('is full after sixteen chunks, however small, so that one that nobody reads is noticed', () => {
     const { transport } = opened()
-    const answers = Array.from({ length: 15 }, () => transport.write(frameOf(2)))
+    const answers = Array.from({ length: 15 }, () => transport.write(frameOf(2).payload))
     expect(answers).toEqual([...Array(14).fill(true), false])
   })
 
   it('says once that there is room, when a part of what filled it was read', async () => {
     const { transport, owner, reader } = await read()
-    transport.write(frameOf(ROOM / 2))
-    expect(transport.write(frameOf(ROOM / 2))).toBe(false)
+    transport.write(frameOf(ROOM / 2).payload)
+    expect(transport.write(frameOf(ROOM / 2).payload)).toBe(false)
     await nextTurn()
     expect(owner._drained).not.toHaveBeenCalled()
     await reader.read()
@@ -120,22 +132,21 @@ describe('the body of a web transport', () => {
     const { transport, owner, reader } = await read()
     for (let i = 0; i < 10; i++) {
       const waiting = reader.read()
-      expect(transport.write(frameOf(ROOM - 1))).toBe(true)
+      expect(transport.write(frameOf(ROOM - 1).payload)).toBe(true)
       await waiting
     }
-    expect([owner._drained, owner._progressed, owner._closed].flatMap((each) => each.mock.calls)).toEqual([])
+    expect([owner._drained, owner._closed].flatMap((each) => each.mock.calls)).toEqual([])
   })
 
   it('never calls its owner from within a write, whoever waits for a chunk', async () => {
-    const { transport, owner, reader } = await read()
+    const { output, owner, reader } = await readOutput()
     let isWriting = false
     const calls: boolean[] = []
-    for (const said of [owner._drained, owner._progressed, owner._closed])
-      said.mockImplementation(() => calls.push(isWriting))
+    for (const said of [owner._drained, owner._lost]) said.mockImplementation(() => calls.push(isWriting))
     for (let i = 0; i < 5; i++) {
       const reads = [reader.read(), reader.read()]
       isWriting = true
-      transport.write(frameOf(3 * PIECE))
+      output.write(frameOf(3 * PIECE))
       isWriting = false
       await Promise.all(reads)
       await reader.read()
@@ -148,7 +159,7 @@ describe('the body of a web transport', () => {
     const { transport, owner, next } = await read()
     let written = 0
     const fill = () => {
-      while (transport.write(Frame.of(`${++written} `.padEnd(ROOM / 2), 1)) && written < 40);
+      while (transport.write(Frame.of(`${++written} `.padEnd(ROOM / 2), 1).payload) && written < 40);
     }
     owner._drained.mockImplementation(fill)
     fill()
@@ -165,36 +176,35 @@ describe('a large frame in a web transport', () => {
   const large = 'x'.repeat(PIECE) + 'y'.repeat(PIECE) + 'z'.repeat(PIECE / 2)
 
   it('goes in pieces of 64 KiB, whole and in order, the next when the one before was taken', async () => {
-    const { transport, owner, reader } = await read()
-    expect(transport.write(Frame.of(large, 1))).toBe(false)
+    const { output, owner, reader } = await readOutput()
+    expect(output.write(Frame.of(large, 1))).toBe(false)
     await nextTurn()
     const pieces: string[] = []
-    for (const moves of [1, 2, 3]) {
+    for (const count of [1, 2, 3]) {
       pieces.push(text((await reader.read()).value))
-      expect(owner._progressed).toHaveBeenCalledTimes(moves)
-      expect(owner._drained).toHaveBeenCalledTimes(moves === 3 ? 1 : 0)
+      expect(owner._drained).toHaveBeenCalledTimes(count === 3 ? 1 : 0)
     }
     expect(pieces.map((piece) => piece.length)).toEqual([PIECE, PIECE, PIECE / 2])
     expect(pieces.join('')).toBe(large)
   })
 
   it('is let go of when the client leaves in the middle of it', async () => {
-    const { transport, owner, reader } = await read()
-    transport.write(Frame.of(large, 1))
+    const { transport, output, owner, reader } = await readOutput()
+    output.write(Frame.of(large, 1))
     await nextTurn()
     await reader.read()
-    transport.leave()
-    expect(owner._closed).toHaveBeenCalledTimes(1)
+    transport.disconnect()
+    expect(owner._lost).toHaveBeenCalledTimes(1)
     expect(text((await reader.read()).value)).toHaveLength(PIECE)
     expect(await reader.read()).toEqual({ done: true, value: undefined })
     expect(owner._drained).not.toHaveBeenCalled()
   })
 
   it('is not held by a transport that is over', async () => {
-    const { transport, reader } = await read()
+    const { transport, output, reader } = await readOutput()
     const write = () => {
       const frame = Frame.of(large, 1)
-      transport.write(frame)
+      output.write(frame)
       return new WeakRef(frame.chunk.buffer)
     }
     const bytes = write()
@@ -202,10 +212,10 @@ describe('a large frame in a web transport', () => {
     collectGarbage()
     expect(bytes.deref()).toBeDefined()
     await nextTurn()
-    transport.leave()
+    transport.disconnect()
     collectGarbage()
     expect(bytes.deref()).toBeUndefined()
-    expect(transport.write(frameOf(1))).toBe(false)
+    expect(transport.write(frameOf(1).payload)).toBe(false)
   })
 
   it('gives its client the stall time for each piece, and for each chunk at the end', async () => {
@@ -229,8 +239,8 @@ describe('a large frame in a web transport', () => {
 describe('the end of a web transport', () => {
   it('waits until the last byte was read', async () => {
     const { transport, owner, reader } = await read()
-    transport.write(frameOf(10))
-    transport.write(frameOf(20))
+    transport.write(frameOf(10).payload)
+    transport.write(frameOf(20).payload)
     transport.end()
     await nextTurn()
     expect(owner._closed).not.toHaveBeenCalled()
@@ -262,12 +272,12 @@ describe('the end of a web transport', () => {
 
   it('says that it moves with each chunk that is read', async () => {
     const { transport, owner, reader } = await read()
-    for (let i = 0; i < 5; i++) transport.write(frameOf(10))
+    for (let i = 0; i < 5; i++) transport.write(frameOf(10).payload)
     transport.end()
     await nextTurn()
-    const before = owner._progressed.mock.calls.length
+    const before = owner._drained.mock.calls.length
     for (let i = 0; i < 4; i++) await reader.read()
-    expect(owner._progressed.mock.calls.length - before).toBe(4)
+    expect(owner._drained.mock.calls.length - before).toBe(4)
   })
 
   it.each<[string, (body: ReadableStream) => Promise<void>]>([
@@ -278,8 +288,8 @@ describe('the end of a web transport', () => {
     const { transport, owner, body } = opened()
     await cancel(body)
     expect(owner._closed).toHaveBeenCalledExactlyOnceWith()
-    expect(transport.write(frameOf(1))).toBe(false)
-    transport.leave()
+    expect(transport.write(frameOf(1).payload)).toBe(false)
+    transport.disconnect()
     transport.end()
     transport.destroy()
     await nextTurn()
@@ -289,19 +299,19 @@ describe('the end of a web transport', () => {
   it('comes once when the client leaves, and whoever waits for a chunk waits no more', async () => {
     const { transport, owner, reader } = await read()
     const waiting = reader.read()
-    transport.leave()
-    transport.leave()
+    transport.disconnect()
+    transport.disconnect()
     expect(await waiting).toEqual({ done: true, value: undefined })
     await reader.closed
     expect(owner._closed).toHaveBeenCalledExactlyOnceWith()
-    expect(transport.write(frameOf(1))).toBe(false)
+    expect(transport.write(frameOf(1).payload)).toBe(false)
   })
 
   it('comes once when the client leaves while the end waits to be read', async () => {
     const { transport, owner } = opened()
     transport.end()
     await nextTurn()
-    transport.leave()
+    transport.disconnect()
     await nextTurn()
     expect(owner._closed).toHaveBeenCalledTimes(1)
   })
@@ -311,18 +321,18 @@ describe('the end of a web transport', () => {
     const { transport, body } = opened()
     const reader = body.getReader()
     if (state === 'read') await reader.read()
-    transport.leave()
+    transport.disconnect()
     await expect(reader.cancel('gone')).resolves.toBeUndefined()
     await expect(reader.closed).resolves.toBeUndefined()
   })
 
   it('is a broken body when it is destroyed: what waits is lost, and the name says that nobody is at fault', async () => {
     const { transport, owner, reader } = await read()
-    transport.write(frameOf(10))
+    transport.write(frameOf(10).payload)
     transport.destroy()
     await expect(reader.read()).rejects.toMatchObject({ name: 'AbortError' })
-    expect(transport.write(frameOf(10))).toBe(false)
-    transport.leave()
+    expect(transport.write(frameOf(10).payload)).toBe(false)
+    transport.disconnect()
     await nextTurn()
     expect(owner._closed).not.toHaveBeenCalled()
   })
@@ -380,7 +390,7 @@ describe('the bytes of a web transport', () => {
     const frames = [Frame.of(DATA, 1), Frame.of('data: small\n\n', 1)]
     const bodyOf = () => {
       const { transport, body } = opened()
-      for (const frame of frames) transport.write(frame)
+      for (const frame of frames) transport.write(frame.payload)
       transport.end()
       return body
     }
@@ -392,7 +402,7 @@ describe('the bytes of a web transport', () => {
 
   it('are plain, and each chunk has its buffer for itself', async () => {
     const { transport, reader } = await read()
-    transport.write(Frame.of('data: 1\n\n', 1))
+    transport.write(Frame.of('data: 1\n\n', 1).payload)
     const { value } = await reader.read()
     expect(value?.constructor).toBe(Uint8Array)
     expect(value?.buffer.byteLength).toBe(9)

@@ -1,11 +1,7 @@
 import type { FastifyPluginAsync, RawServerBase } from 'fastify'
 import { checkOptions, withDefaults } from '../../check-options.ts'
-import {
-  closeGracefully,
-  SHUTDOWN_CHECKS,
-  SHUTDOWN_DEFAULTS,
-  type ShutdownOptions,
-} from '../../lifecycle/graceful-close.ts'
+import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../../lifecycle/graceful-close.ts'
+import { StreamSet } from '../../lifecycle/stream-set.ts'
 import type { SseStream } from '../../stream/stream.ts'
 
 /**
@@ -19,10 +15,11 @@ export const spillwayPlugin: FastifyPluginAsync<ShutdownOptions, RawServerBase> 
   options,
 ) => {
   checkOptions(options, SHUTDOWN_CHECKS)
-  const streams = new OpenStreams(withDefaults(options, SHUTDOWN_DEFAULTS))
+  const settings = withDefaults(options, SHUTDOWN_DEFAULTS)
+  const streams = new StreamSet()
   fastify.decorate(STREAMS, streams)
   // Not `onClose`: that comes when the server has no connection any more.
-  fastify.addHook('preClose', () => streams.shutdown())
+  fastify.addHook('preClose', () => streams.shutdown(settings))
 }
 
 // What `fastify-plugin` would set: the instance itself is meant, and not a scope within it.
@@ -35,35 +32,10 @@ Object.assign(spillwayPlugin, {
 // Of the registry: the ES module and the CommonJS build may both be loaded.
 const STREAMS = Symbol.for('spillway.streams')
 
-const UNTRACKED: Pick<OpenStreams, 'add'> = { add() {} }
-
-/** The streams of the plugin that is registered on an instance or around it. */
-export function streamsOf(instance: object): Pick<OpenStreams, 'add'> {
-  return (instance as { [STREAMS]?: OpenStreams })[STREAMS] ?? UNTRACKED
-}
-
-class OpenStreams {
-  readonly #options: typeof SHUTDOWN_DEFAULTS
-  readonly #streams = new Set<SseStream>()
-  #isShutDown = false
-
-  constructor(options: typeof SHUTDOWN_DEFAULTS) {
-    this.#options = options
-  }
-
-  add(stream: SseStream): void {
-    this.#streams.add(stream)
-    stream.once('close', () => this.#streams.delete(stream))
-    // Fastify may be set to take requests while it closes.
-    if (this.#isShutDown) this.#end(stream)
-  }
-
-  async shutdown(): Promise<void> {
-    this.#isShutDown = true
-    await Promise.all([...this.#streams].map((stream) => this.#end(stream)))
-  }
-
-  #end(stream: SseStream): Promise<void> {
-    return closeGracefully(stream, this.#options)
-  }
+/** Adds a stream to the set of the plugin that is registered on an instance or around it. */
+export function addStream(instance: object, stream: SseStream): void {
+  const streams = (instance as { [STREAMS]?: StreamSet })[STREAMS]
+  // Fastify may be set to accept requests while it closes.
+  if (streams?.isShutDown) streams.refuse(stream)
+  else streams?.add(stream, undefined)
 }

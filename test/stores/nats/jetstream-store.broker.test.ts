@@ -470,7 +470,9 @@ async function openLog(options: JetStreamStoreOptions = {}): Promise<EventStore>
 }
 
 async function openHub(options: JetStreamStoreOptions = {}, on = connection): Promise<Hub> {
-  const hub = new Hub({ store: jetstreamStore(on, { streamName: stream, ...options }) })
+  const hub = new Hub({
+    store: jetstreamStore(on, { streamName: stream, publishTimeout: 30_000, ...options }),
+  })
   onTestFinished(() => hub.shutdown({ grace: 0 }))
   await hub._store.ready
   return hub

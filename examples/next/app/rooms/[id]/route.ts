@@ -1,9 +1,13 @@
 import { sse } from 'spillway/next'
 import { hub } from '../../../lib/hub'
 
-export const GET = sse<{ id: string }>(async (stream, _request, { params }) => {
+interface RoomEvents {
+  said: string
+}
+
+export const GET = sse<RoomEvents, { id: string }>(async (stream, _request, { params }) => {
   const { id } = await params
-  hub.subscribe(stream, [`room:${id}`])
+  hub.subscribe(stream, `room:${id}`)
 })
 
 export async function POST(request: Request, { params }: { params: Promise<{ id: string }> }) {
