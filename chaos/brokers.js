@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { jetstreamStore } from 'spillway/nats'
 import { redisStore } from 'spillway/redis'
-import { launchNats, launchRedis } from '../test/support/broker.js'
+import { launchNats, launchRedis } from '../support/broker.js'
 
 // The brokers: how each is started, and how a process opens a store on it.
 

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Hub } from 'spillway'
-import { freePort } from '../test/support/broker.js'
+import { freePort } from '../support/broker.js'
 import { brokers } from './brokers.js'
 import { Client } from './client.js'
 import { ServerProcess } from './server-process.js'

@@ -11,7 +11,7 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const names = Object.keys(source).sort()
 
 describe('the built package', () => {
-  test('exports the same names to import, to require, and in its source', () => {
+  test('exports the same names to `import` and `require` as the source does', () => {
     const imported = run('module', `console.log(JSON.stringify(Object.keys(await import('spillway'))))`)
     const required = run('commonjs', `console.log(JSON.stringify(Object.keys(require('spillway'))))`)
     expect({ imported: imported.sort(), required: required.sort() }).toEqual({
@@ -20,17 +20,14 @@ describe('the built package', () => {
     })
   })
 
-  test.each(['esm', 'cjs'])(
-    'defines SseStream and SseError once in %s, whatever entries are loaded',
-    (format) => {
-      const text = filesOfDist(format, '.js').join('\n')
-      expect(text.match(/\bclass SseStream\b/g)).toHaveLength(1)
-      expect(text.match(/\bclass SseError\b/g)).toHaveLength(1)
-    },
-  )
+  test.each(['esm', 'cjs'])('defines SseStream and SseError once for all entries in %s', (format) => {
+    const text = filesOfDist(format, '.js').join('\n')
+    expect(text.match(/\bclass SseStream\b/g)).toHaveLength(1)
+    expect(text.match(/\bclass SseError\b/g)).toHaveLength(1)
+  })
 
   // From Node 22 on an import of node:http loads node:http2 itself, so that comes first.
-  test.each(['module', 'commonjs'] as const)('loads no HTTP/2 and no threads for a %s', (type) => {
+  test.each(['module', 'commonjs'] as const)('loads no HTTP/2, threads or processes for a %s', (type) => {
     const load = type === 'module' ? 'await import' : 'require'
     const loaded = run(
       type,
@@ -44,7 +41,7 @@ describe('the built package', () => {
     )
   })
 
-  test('loads no package, because it has no dependencies', () => {
+  test('loads no package', () => {
     const files: string[] = run(
       'commonjs',
       `require('spillway'); console.log(JSON.stringify(Object.keys(require.cache)))`,
@@ -59,7 +56,7 @@ describe('the built package', () => {
     ['cjs', '.js'],
     ['esm', '.d.ts'],
     ['cjs', '.d.ts'],
-  ])('names only its optional peers and builtins in %s %s files', (format, ending) => {
+  ])('imports only its optional peers and builtins in %s %s files', (format, ending) => {
     const specifiers = filesOfDist(format, ending).flatMap(
       (text) => ts.preProcessFile(text, true, true).importedFiles,
     )
@@ -71,7 +68,7 @@ describe('the built package', () => {
     expect(strange).toEqual([])
   })
 
-  test('has no side effects: it says so, adds no globals and keeps no process alive', () => {
+  test('adds no globals, keeps no process alive and declares that it has no side effects', () => {
     const added = run(
       'module',
       `const before = Object.getOwnPropertyNames(globalThis)
@@ -82,7 +79,7 @@ describe('the built package', () => {
     expect({ added, declared: manifest.sideEffects }).toEqual({ added: [], declared: false })
   })
 
-  test('declares nothing that is marked @internal', () => {
+  test('declares no member that is marked @internal', () => {
     const internal = internalMembers()
     expect(internal).toContain('_open')
     const declared = filesOfDist('esm', '.d.ts').flatMap((text) => memberNames(parse(text)))
@@ -97,7 +94,7 @@ describe('package.json', () => {
     expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([])
   })
 
-  test('gives import and require each their own declarations, before the code', () => {
+  test('lists declarations before code, for `import` and for `require`', () => {
     for (const [entry, conditions] of Object.entries(manifest.exports)) {
       if (typeof conditions === 'string') continue
       const { import: esm, require: cjs } = conditions as Record<string, Record<string, string>>
@@ -125,7 +122,7 @@ describe('the published archive', () => {
     packed = JSON.parse(listing)[0].files.map(({ path }: { path: string }) => path)
   })
 
-  test('holds every file that package.json names, the licence and the reference', () => {
+  test('holds every file that package.json names, the licence and the docs', () => {
     const named = [...pathsIn(manifest.exports)].map((file) => file.replace('./', ''))
     const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.md'))
@@ -134,7 +131,7 @@ describe('the published archive', () => {
     expect(wanted.filter((file) => !packed.includes(file))).toEqual([])
   })
 
-  test('holds nothing else', () => {
+  test('holds no other file', () => {
     const expected =
       /^(dist\/(esm|cjs)\/[\w./-]+|docs\/[\w/-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
     expect(packed.filter((file) => !expected.test(file))).toEqual([])

@@ -10,7 +10,7 @@ import { closed } from '../support/streams.ts'
 
 const path = requireProgram({ commands: ['curl'], install: 'apt-get install curl' })
 
-// What curl calls a body that was cut: by the end of the connection, and by a reset of the stream.
+// The exit codes of curl for a body that was cut, by the end of a connection and by a reset of a stream.
 const PARTIAL_FILE = 18
 const HTTP2_STREAM = 92
 
@@ -21,7 +21,7 @@ const protocols: Array<[name: string, protocol: Protocol, args: string[], cut: n
 ]
 
 describe.skipIf(!path).each(protocols)('curl over %s', (_name, protocol, args, cut) => {
-  it('shows each event when it is sent, and ends well', async () => {
+  it('prints each event when it is sent, and exits with code 0 when the stream is closed', async () => {
     const { curl, stream } = await open()
     stream.send({ event: 'tick', id: 1, data: { text: 'é🦆' } })
     await curl.shows('data: {"text":"é🦆"}\n\n')
@@ -35,7 +35,7 @@ describe.skipIf(!path).each(protocols)('curl over %s', (_name, protocol, args, c
     )
   })
 
-  it('tells that a stream was cut', async () => {
+  it('exits with an error when the stream is destroyed', async () => {
     const { curl, stream } = await open()
     stream.send({ data: 'last' })
     await curl.shows('last\n\n')
@@ -43,14 +43,14 @@ describe.skipIf(!path).each(protocols)('curl over %s', (_name, protocol, args, c
     expect(await curl.exit).toBe(cut)
   })
 
-  it('resumes with a header that is written by hand', async () => {
+  it('resumes from a `Last-Event-ID` header', async () => {
     const { stream, curl } = await open('--header', 'Last-Event-ID: três')
     expect(stream.lastEventId).toBe('três')
     curl.kill()
     expect(await closed(stream)).toMatchObject({ reason: 'client' })
   })
 
-  it('gets no stream when it wants JSON', async () => {
+  it('gets the status 406 when it accepts JSON only', async () => {
     const { curl } = await run('--header', 'Accept: application/json', '--write-out', '%{http_code}')
     expect(await curl.exit).toBe(0)
     expect(curl.output()).toMatch(/accept text\/event-stream\.\n406$/)

@@ -17,7 +17,7 @@ import { holdClock } from '../../src/testing/hold-clock.ts'
 import { deferred, serve } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
 
-/** Answers every request with a stream of these events, with comments and heartbeats between them. */
+/** Responds to every request with a stream of these events, with comments and heartbeats between them. */
 async function serveEvents(events: readonly SseEvent[], options: SseStreamOptions = {}) {
   const clock = holdClock()
   onTestFinished(() => clock.release())
@@ -39,7 +39,7 @@ async function serveEvents(events: readonly SseEvent[], options: SseStreamOption
 const TEXT = ['Water\n', 'über ', '🦆\r\n']
 const DONE = { data: '[DONE]' }
 
-/** A program that says in its request that it wants a stream, and in its head that it wants JSON. */
+/** Makes a request accept an event stream. The SDK asks for a stream in the body, but accepts JSON in the headers. */
 function acceptStream(request: IncomingMessage): void {
   request.headers.accept = 'text/event-stream'
 }
@@ -58,7 +58,7 @@ describe('the openai package', () => {
   it.each<[string, SseStreamOptions]>([
     ['on one line', {}],
     ['over several lines', { serialize: (data) => JSON.stringify(data, null, 2) }],
-  ])('reads chunks of a completion to the end, with their JSON %s', async (_, options) => {
+  ])('reads the chunks of a completion with JSON %s', async (_, options) => {
     const url = await serveEvents([...TEXT.map((each) => ({ data: chunk(each) })), DONE], options)
     const read: string[] = []
     for await (const { choices } of await ask(url)) read.push(choices[0]?.delta.content ?? '')
@@ -79,7 +79,7 @@ describe('the openai package', () => {
     expect(read).toEqual(TEXT)
   })
 
-  it('hears of an error that is sent as an event', async () => {
+  it('throws an error that is sent as an event', async () => {
     const url = await serveEvents([{ data: chunk('a') }, { data: { error: { message: 'out of tokens' } } }])
     const read = async () => {
       for await (const _ of await ask(url));
@@ -87,7 +87,7 @@ describe('the openai package', () => {
     await expect(read()).rejects.toThrow('out of tokens')
   })
 
-  it('is gone when its loop is left', async () => {
+  it('ends its stream when its loop is left', async () => {
     const opened = deferred<SseStream>()
     const { url } = await serve((request, response) => {
       acceptStream(request)
@@ -130,7 +130,7 @@ describe('the ai package', () => {
     expect(await textOf(await send(url))).toBe(TEXT.join(''))
   })
 
-  it('resumes a chat, and learns from 204 that there is nothing to resume', async () => {
+  it('resumes a chat, and resumes none when the status is 204', async () => {
     const hub = new Hub()
     const { url } = await serve((request, response) => {
       if (request.url === '/c2/stream') return refuseSseStream(response, { status: 204 })
@@ -149,7 +149,7 @@ describe('the ai package', () => {
     expect(await transport.reconnectToStream({ chatId: 'c2' })).toBeNull()
   })
 
-  it('is gone when it is stopped', async () => {
+  it('ends its stream when it is aborted', async () => {
     const opened = deferred<SseStream>()
     const { url } = await serve((request, response) => {
       const stream = createSseStream(request, response)
@@ -201,7 +201,7 @@ describe('@modelcontextprotocol/sdk', () => {
     return { call, seen, noted: noted.promise }
   }
 
-  it('calls a tool over Streamable HTTP, and fetches what it missed when the connection is cut', async () => {
+  it('calls a tool over Streamable HTTP, and gets the events that it missed when the connection is cut', async () => {
     const hub = new Hub()
     const resumedFrom: unknown[] = []
     const { url } = await serve(async (request, response) => {
@@ -224,7 +224,7 @@ describe('@modelcontextprotocol/sdk', () => {
       await calls.publish(answerTo(message))
     }
     function resume(request: IncomingMessage, response: ServerResponse) {
-      // It asks for what the server has to say unasked, too.
+      // The client opens a stream of notifications too.
       if (request.headers['last-event-id'] === undefined) return refuseSseStream(response, { status: 405 })
       const stream = createSseStream(request, response)
       resumedFrom.push(stream.lastEventId)
@@ -238,7 +238,7 @@ describe('@modelcontextprotocol/sdk', () => {
     expect(seen.errors).toEqual([expect.stringContaining('SSE stream disconnected')])
   })
 
-  it('hears what the server says unasked', async () => {
+  it('gets a notification that answers no request', async () => {
     const opened = deferred<SseStream>()
     const { url } = await serve(async (request, response) => {
       if (request.method === 'GET') return opened.resolve(createSseStream(request, response))
@@ -252,13 +252,13 @@ describe('@modelcontextprotocol/sdk', () => {
     const stream = await opened.promise
     stream.comment('between')
     stream.send({ id: 'priming', data: '' })
-    stream.send(note('unasked'))
+    stream.send(note('unsolicited'))
     await noted
     await call()
-    expect(seen).toEqual({ notes: ['unasked'], errors: [] })
+    expect(seen).toEqual({ notes: ['unsolicited'], errors: [] })
   })
 
-  it('calls a tool over the transport of two endpoints', async () => {
+  it('calls a tool over the older transport with two endpoints', async () => {
     const opened = deferred<SseStream>()
     const { url } = await serve(async (request, response) => {
       if (request.method === 'GET') {

@@ -1,63 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import http2 from 'node:http2'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { EventSource } from 'eventsource'
 import type { EventSourceMessage } from 'eventsource-parser'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { hasChromium, launchChromium } from '../support/chromium.ts'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { Example, startExample } from './example.ts'
 
 const root = join(import.meta.dirname, '../..')
-
-interface Example {
-  readonly url: string
-  readonly child: ChildProcess
-  /** What it prints after the line with its URL. */
-  readonly lines: AsyncIterator<string>
-}
-
-/** An example as a process of its own, as a reader starts it, on a free port. */
-async function start(example: string, env: Record<string, string> = {}): Promise<Example> {
-  const child = spawn(process.execPath, [join(root, 'examples', example)], {
-    env: { ...process.env, PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
-  const [url] = /http\S+/.exec((await lines.next()).value ?? '') ?? []
-  if (!url) throw new Error(`${example} did not say where it listens.`)
-  return { url, child, lines }
-}
-
-/** Ends it as an operator does. Answers with its exit code, or the signal that ended it. */
-async function stop({ child }: Example): Promise<number | NodeJS.Signals> {
-  child.kill('SIGTERM')
-  const [code, signal] = await once(child, 'exit')
-  return code ?? signal
-}
-
-/** Starts an example for the tests of a `describe`. */
-function example(
-  name: string,
-  env?: Record<string, string>,
-): { readonly url: string; readonly lines: Example['lines'] } {
-  let started: Example
-  beforeAll(async () => {
-    started = await start(name, env)
-  })
-  afterAll(() => stop(started))
-  return {
-    get url() {
-      return started.url
-    },
-    get lines() {
-      return started.lines
-    },
-  }
-}
 
 type Event = EventSourceMessage & { readonly id: string }
 
@@ -67,7 +17,7 @@ async function* eventsOf({ body }: Response): AsyncGenerator<Event> {
   for await (const event of parsed ?? []) yield { ...event, id: event.id ?? '' }
 }
 
-/** The next events of a URL. Leaves after them. */
+/** Reads a number of events of a URL and disconnects. */
 async function take(count: number, url: string, init?: RequestInit): Promise<Event[]> {
   const taken: Event[] = []
   for await (const event of eventsOf(await fetch(url, init))) if (taken.push(event) === count) break
@@ -78,20 +28,20 @@ describe('docs/examples.md', () => {
   const page = readFileSync(join(root, 'docs/examples.md'), 'utf8')
   const listed = [...page.matchAll(/^- \[`examples\/([^`]+?)\/?`\]/gm)].map(([, name]) => name ?? '')
 
-  it('names each example once, and nothing else', () => {
+  it('lists each example once, and nothing else', () => {
     expect([...listed].sort()).toEqual(readdirSync(join(root, 'examples')).sort())
   })
 
-  it('says what each shows in one line', () => {
+  it('describes each example in one line', () => {
     const lines = page.split('\n').filter((line) => line.startsWith('- '))
     expect(lines.filter((line) => !/^- \[`[^`]+`\]\([^)]+\): \S.+\.$/.test(line))).toEqual([])
   })
 })
 
 describe('examples/http.js', () => {
-  const clock = example('http.js')
+  const clock = startExample('http.js')
 
-  it('tells the time', async () => {
+  it('sends the time at once, then once a second', async () => {
     const events = eventsOf(await fetch(clock.url))
     const openedAt = Date.now()
     const ticks: Event[] = [(await events.next()).value, (await events.next()).value]
@@ -105,7 +55,7 @@ describe('examples/http.js', () => {
 })
 
 describe('examples/http2.js', () => {
-  const server = example('http2.js')
+  const server = startExample('http2.js')
 
   it('sends many streams over one connection', async () => {
     const session = http2.connect(server.url)
@@ -124,7 +74,7 @@ describe('examples/http2.js', () => {
 })
 
 describe('examples/express.js', () => {
-  const notes = example('express.js')
+  const notes = startExample('express.js')
 
   const add = async (text: string) => {
     const init = {
@@ -136,7 +86,7 @@ describe('examples/express.js', () => {
     return id
   }
 
-  it('serves notes as they come to who accepts events, and as a list to others', async () => {
+  it('sends the notes as events to an event stream client, and as a list to others', async () => {
     const live = eventsOf(await fetch(notes.url))
     const first = await add('one')
     expect((await live.next()).value).toMatchObject({ event: 'note', id: first, data: '{"text":"one"}' })
@@ -149,17 +99,17 @@ describe('examples/express.js', () => {
     expect(await list.json()).toEqual(['one', 'two'])
   })
 
-  it('ends well with an open stream, which is told when to come back', async () => {
-    const short = await start('express.js')
+  it('exits with code 0 when a stream is open, and sends it a reconnection time', async () => {
+    const short = await Example.start('express.js')
     const open = await fetch(short.url)
     const body = open.text()
-    expect(await stop(short)).toBe(0)
+    expect(await short.stop()).toBe(0)
     expect(await body).toMatch(/^:\nretry: \d+\nretry: \d+\n$/)
   })
 })
 
 describe('examples/tokens.js', () => {
-  const model = example('tokens.js')
+  const model = startExample('tokens.js')
 
   const prompt = {
     method: 'POST',
@@ -167,7 +117,7 @@ describe('examples/tokens.js', () => {
     body: '{"prompt":"What is a spillway?"}',
   }
 
-  it('sends an answer token by token, says that it is done, and ends', async () => {
+  it('sends the answer token by token, then a `done` event', async () => {
     const events = await take(Number.POSITIVE_INFINITY, model.url, prompt)
     const tokens = events.slice(0, -1)
     expect(new Set(tokens.map(({ event }) => event))).toEqual(new Set(['token']))
@@ -177,7 +127,7 @@ describe('examples/tokens.js', () => {
     expect((await model.lines.next()).value).toBe(`Made ${tokens.length} of ${tokens.length} tokens`)
   })
 
-  it('stops the model when the client leaves', async () => {
+  it('aborts the model when the client disconnects', async () => {
     await take(1, model.url, prompt)
     const [, made, all] = /^Aborted after (\d+) of (\d+) tokens$/.exec((await model.lines.next()).value) ?? []
     expect(Number(made)).toBeGreaterThanOrEqual(1)
@@ -186,7 +136,7 @@ describe('examples/tokens.js', () => {
 })
 
 describe('examples/cookie-auth', () => {
-  const server = example('cookie-auth/server.js')
+  const server = startExample('cookie-auth/server.js')
 
   const post = (path: string, headers = {}) => fetch(server.url + path, { method: 'POST', headers })
 
@@ -197,7 +147,7 @@ describe('examples/cookie-auth', () => {
   }
 
   it.each(['', 'session=', 'session=00000000-0000-0000-0000-000000000000', 'other=1'])(
-    'refuses an EventSource with the cookie "%s", which gives up for good',
+    'responds with 401 to the cookie "%s", so that an EventSource does not reconnect',
     async (cookie) => {
       const source = new EventSource(`${server.url}/events`, {
         fetch: (url, init) => fetch(url, { ...init, headers: { ...init.headers, cookie } }),
@@ -209,7 +159,7 @@ describe('examples/cookie-auth', () => {
     },
   )
 
-  it('serves who is logged in, until he logs out, and then ends his streams and refuses him', async () => {
+  it('ends the streams of a user who logs out, and responds with 401 from then on', async () => {
     const headers = await logIn()
     const others = await logIn()
     const response = await fetch(`${server.url}/events`, { headers })
@@ -221,35 +171,20 @@ describe('examples/cookie-auth', () => {
     expect((await fetch(`${server.url}/events`, { headers })).status).toBe(401)
     expect(await take(1, `${server.url}/events`, { headers: others })).toHaveLength(1)
   })
-
-  describe.skipIf(!hasChromium)('in a browser', () => {
-    const browser = inBrowser()
-
-    it('shows who is logged in', async () => {
-      const page = await browser.open(server.url)
-      const shows = (state: string) => page.locator('h1', { hasText: state }).waitFor()
-      await shows('Logged out')
-      await page.getByText('Log in').click()
-      await shows('Logged in')
-      await page.locator('li').first().waitFor()
-      await page.getByText('Log out').click()
-      await shows('Logged out')
-    })
-  })
 })
 
 describe('examples/token-auth', () => {
-  const server = example('token-auth/server.js')
+  const server = startExample('token-auth/server.js')
 
   const tokenOf = async (url: string) => (await fetch(`${url}/token`, { method: 'POST' })).text()
   const events = (token: string, url = server.url) => `${url}/events?${new URLSearchParams({ token })}`
 
-  it('serves who has a token', async () => {
+  it('sends events to a client with a token', async () => {
     const [first, second] = await take(2, events(await tokenOf(server.url)))
     expect(JSON.parse(second?.data ?? '').count - JSON.parse(first?.data ?? '').count).toBe(1)
   })
 
-  it('refuses a token that was forged', async () => {
+  it('responds with 401 to a forged token', async () => {
     const [claims = '', signature = ''] = (await tokenOf(server.url)).split('.')
     const others = Buffer.from(JSON.stringify({ user: 'editor', expires: Date.now() + 9e9 })).toString(
       'base64url',
@@ -263,33 +198,17 @@ describe('examples/token-auth', () => {
     expect((await fetch(`${server.url}//`)).status).toBe(401)
   })
 
-  it('refuses a token that has expired', async () => {
-    const late = await start('token-auth/server.js', { TOKEN_MS: '0' })
+  it('responds with 401 to an expired token', async () => {
+    const late = await Example.start('token-auth/server.js', { TOKEN_MS: '0' })
     expect((await fetch(events(await tokenOf(late.url), late.url))).status).toBe(401)
-    await stop(late)
-  })
-
-  describe.skipIf(!hasChromium)('in a browser', () => {
-    const browser = inBrowser()
-    const short = example('token-auth/server.js', { TOKEN_MS: '1000' })
-
-    it('goes on with a new token where it stopped, when the old one has expired', async () => {
-      const page = await browser.open(short.url)
-      const numbers = async () => (await page.locator('output, span, b').allTextContents()).map(Number)
-      await expect.poll(async () => (await numbers())[0]).toBeGreaterThan(0)
-      const [count = 0, seen = 0] = await numbers()
-      await expect.poll(async () => (await numbers())[2]).toBeGreaterThanOrEqual(3)
-      const [laterCount = 0, laterSeen = 0] = await numbers()
-      // What was published while it had no stream came too.
-      expect(laterSeen - seen).toBe(laterCount - count)
-    })
+    await late.stop()
   })
 })
 
 describe.concurrent('examples/user-channels', () => {
-  const server = example('user-channels/server.js')
+  const server = startExample('user-channels/server.js')
 
-  it('shows a user the shared events and his own, up to his level, and nobody else’s', async () => {
+  it('sends a user the shared events and the own ones up to the level of the user', async () => {
     const [editor, reader] = await Promise.all([takeAs('editor', 6), takeAs('reader', 3)])
     expect(editor).toEqual(visibleTo('editor', editor))
     expect(reader).toEqual(visibleTo('reader', reader))
@@ -297,9 +216,9 @@ describe.concurrent('examples/user-channels', () => {
     expect(new Set(reader.map((event) => event.for))).toEqual(new Set(['news', 'user:reader']))
   })
 
-  it('replays the same to who comes back, and goes on live (rule 26)', async () => {
+  it('replays the same events to a user who reconnects, then sends live ones (rule 26)', async () => {
     const [first] = await takeAs('reader', 1)
-    // Meanwhile much happens that he may not see.
+    // Events that the reader may not see are published meanwhile.
     const editors = await takeAs('editor', 6)
     const back = await takeAs('reader', 4, first?.id)
     const seen = [...(first ? [first] : []), ...back]
@@ -309,14 +228,14 @@ describe.concurrent('examples/user-channels', () => {
     expect(back.at(-1)?.count).toBeGreaterThan(left)
   })
 
-  it('replays nothing more to who comes back with the place of somebody else (rule 26)', async () => {
+  it('replays the own events only to a user who resumes from the id of another user (rule 26)', async () => {
     const editors = await takeAs('editor', 6)
     const back = await takeAs('reader', 3, editors[0]?.id)
     expect(back[0]?.count).toBeLessThan(editors.at(-1)?.count ?? 0)
     expect(back).toEqual(visibleTo('reader', back))
   })
 
-  it('turns strangers away', async () => {
+  it('responds with 403 to an unknown user', async () => {
     for (const query of ['', '?user=', '?user=stranger', '?user=__proto__']) {
       expect((await fetch(`${server.url}/events${query}`)).status).toBe(403)
     }
@@ -333,7 +252,7 @@ describe.concurrent('examples/user-channels', () => {
     readonly for: string
   }
 
-  /** The next events that a user is sent. */
+  /** Reads a number of events as a user. */
   async function takeAs(user: string, count: number, lastEventId = ''): Promise<Seen[]> {
     const headers = { 'Last-Event-ID': lastEventId }
     const events = await take(count, `${server.url}/events?user=${user}`, { headers })
@@ -341,7 +260,7 @@ describe.concurrent('examples/user-channels', () => {
     return events.map(({ id, data }) => ({ id, ...JSON.parse(data) }))
   }
 
-  /** All that a user may see from the first of these events to the last one: no event more, none less. */
+  /** Every event that a user may see, from the first to the last of those seen. */
   function visibleTo(user: 'editor' | 'reader', seen: readonly Seen[]): Seen[] {
     const [first, last] = [seen[0]?.count ?? 0, seen.at(-1)?.count ?? 0]
     const epoch = seen[0]?.id.split('-')[0]
@@ -354,19 +273,3 @@ describe.concurrent('examples/user-channels', () => {
     return published.filter((event) => ['news', `user:${user}`].includes(event.for) && event.level <= level)
   }
 })
-
-/** A browser for the tests of a `describe`. */
-function inBrowser(): { open(url: string): Promise<Page> } {
-  let browser: Browser
-  beforeAll(async () => {
-    browser = await launchChromium()
-  })
-  afterAll(() => browser.close())
-  return {
-    async open(url) {
-      const page = await browser.newPage()
-      await page.goto(url)
-      return page
-    },
-  }
-}

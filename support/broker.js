@@ -6,11 +6,11 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-// Plain JavaScript: the chaos run and the benchmarks start their brokers with it too, on any Node.
+// Shared by the tests, the chaos run and the benchmarks. In JavaScript, so that each Node version runs it.
 
 /** @typedef {(broker: Broker) => [program: string, ...args: string[]]} CommandOf */
 
-/** A broker of one's own: a process that can be killed and started again with what it keeps on disk. */
+/** A broker process that can be killed and started again with its files. */
 export class Broker {
   folder = mkdtempSync(join(tmpdir(), 'spillway-broker-'))
   /** @type {CommandOf} */
@@ -31,7 +31,7 @@ export class Broker {
     return this.#process?.pid
   }
 
-  /** Resolves when it can be connected to. */
+  /** Resolves when the broker accepts connections. */
   async start() {
     const [program, ...args] = this.#command(this)
     const child = spawn(program, args, { stdio: 'ignore' })
@@ -45,7 +45,7 @@ export class Broker {
   }
 
   /**
-   * Resolves when it is gone. `SIGKILL` leaves it no time to write.
+   * Resolves when the process has ended. `SIGKILL` gives it no time to write.
    *
    * @param {NodeJS.Signals} [signal]
    */
@@ -58,7 +58,7 @@ export class Broker {
     await exit
   }
 
-  /** Loses what it kept. */
+  /** Deletes its files. */
   async loseDisk() {
     rmSync(this.folder, { recursive: true, force: true })
     mkdirSync(this.folder)
@@ -71,7 +71,7 @@ export class Broker {
 }
 
 /**
- * A Redis that writes each command to disk before it answers.
+ * Starts a Redis that writes each command to disk before it replies.
  *
  * @param {string[]} args
  */
@@ -83,7 +83,7 @@ export function launchRedis(...args) {
   ])
 }
 
-/** A NATS server with JetStream, or with what a configuration says. */
+/** Starts a NATS server with JetStream, or with a configuration. */
 export function launchNats(configuration = 'jetstream: {}') {
   return launch(({ port, folder }) => {
     const file = join(folder, 'nats.conf')
