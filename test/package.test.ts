@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { beforeAll, describe, expect, test } from 'vitest'
 import * as source from '../src/index.ts'
@@ -28,6 +28,36 @@ describe('the built package', () => {
       expect(text.match(/\bclass SseError\b/g)).toHaveLength(1)
     },
   )
+
+  test.each(['module', 'commonjs'] as const)('keeps the names of its classes for a %s', (type) => {
+    const load = type === 'module' ? `await import('spillway')` : `require('spillway')`
+    const classes = run(
+      type,
+      `const exported = Object.entries(${load}).filter(([, each]) => String(each).startsWith('class '))
+       console.log(JSON.stringify(exported.map(([name, each]) => name + ' is ' + each.name)))`,
+    )
+    expect(classes).toContain('SseStream is SseStream')
+    expect(classes.filter((each) => !/^(\w+) is \1$/.test(each))).toEqual([])
+  })
+
+  test.each(['esm', 'cjs'])('has neither down-levelled syntax nor names of source files in %s', (format) => {
+    const traces = /_optionalChain|_nullishCoalesce|__name\(|['"]\.[^'"\n]*\.ts['"]/
+    const files = [...filesOfDist(format, '.js'), ...filesOfDist(format, '.d.ts')]
+    expect(files.filter((text) => traces.test(text))).toEqual([])
+  })
+
+  test.each(['esm', 'cjs'])('keeps every import of a builtin in %s, with its prefix', (format) => {
+    const modules = readdirSync(join(root, 'dist', format), { recursive: true, encoding: 'utf8' })
+    const imports = modules
+      .filter((name) => name.endsWith('.js'))
+      .map((name) => ({
+        name,
+        written: builtinsOfSource(readFileSync(join(root, 'src', name.replace(/js$/, 'ts')), 'utf8')),
+        built: importsOf(readFileSync(join(root, 'dist', format, name), 'utf8')).filter(isBuiltin),
+      }))
+    expect(imports.flatMap(({ written }) => written)).toContain('node:events')
+    expect(imports.filter(({ written, built }) => String(written) !== String(built))).toEqual([])
+  })
 
   // From Node 22 on an import of node:http loads node:http2 itself, so that comes first.
   test.each(['module', 'commonjs'] as const)('loads no HTTP/2 and no threads for a %s', (type) => {
@@ -60,11 +90,8 @@ describe('the built package', () => {
     ['esm', '.d.ts'],
     ['cjs', '.d.ts'],
   ])('names only its optional peers and builtins in %s %s files', (format, ending) => {
-    const specifiers = filesOfDist(format, ending).flatMap(
-      (text) => ts.preProcessFile(text, true, true).importedFiles,
-    )
+    const specifiers = filesOfDist(format, ending).flatMap(importsOf)
     const strange = specifiers
-      .map(({ fileName }) => fileName)
       .filter((name) => !name.startsWith('.') && !isBuiltin(name))
       .filter((name) => !(packageOf(name) in manifest.peerDependencies))
     expect(specifiers.length).toBeGreaterThan(0)
@@ -118,11 +145,25 @@ describe('package.json', () => {
 })
 
 describe('the published archive', () => {
+  let size: number
   let packed: string[]
 
   beforeAll(() => {
-    const listing = npm('pack', '--dry-run', '--json', '--ignore-scripts')
-    packed = JSON.parse(listing)[0].files.map(({ path }: { path: string }) => path)
+    const [archive] = JSON.parse(npm('pack', '--dry-run', '--json', '--ignore-scripts'))
+    size = archive.size
+    packed = archive.files.map(({ path }: { path: string }) => path)
+  })
+
+  test('is at most 150 kB, without source maps', () => {
+    expect(size).toBeLessThanOrEqual(150_000)
+    expect(packed.filter((file) => file.endsWith('.map'))).toEqual([])
+  })
+
+  test('holds no file that nothing loads', () => {
+    const reached = filesReached()
+    const unused = packed.filter((file) => /^dist\/.*\.(js|ts)$/.test(file) && !reached.has(join(root, file)))
+    expect(reached.size).toBeGreaterThan(0)
+    expect(unused).toEqual([])
   })
 
   test('holds every file that package.json names, the licence and the reference', () => {
@@ -160,6 +201,32 @@ function filesOfDist(format: string, ending: string): string[] {
 
 function packageOf(specifier: string): string {
   return /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier
+}
+
+function importsOf(text: string): string[] {
+  return ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName)
+}
+
+/** Returns the builtins that a source file imports, other than for types alone. */
+function builtinsOfSource(text: string): string[] {
+  return [...text.matchAll(/^import (?!type )[^'\n]*'(node:[\w/]+)'/gm)].map(([, name = '']) => name)
+}
+
+/** Returns the files that the entries name, and all files that these import. */
+function filesReached(
+  files = pathsIn(manifest.exports).map((file) => join(root, file)),
+  found = new Set<string>(),
+): Set<string> {
+  for (const file of files.filter((each) => !found.has(each))) {
+    found.add(file)
+    const ending = file.endsWith('.d.ts') ? '.d.ts' : '.js'
+    const imported = importsOf(readFileSync(file, 'utf8')).filter((name) => name.startsWith('.'))
+    filesReached(
+      imported.map((name) => join(dirname(file), name.replace(/\.js$/, ending))),
+      found,
+    )
+  }
+  return found
 }
 
 function internalMembers(): string[] {
