@@ -34,13 +34,10 @@ function toPosition(id: string | undefined): ResumePoint {
   return { id }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-// [spec] Clients send the id as UTF-8. Node and `Headers` hand header bytes over as latin1.
+// [spec] Clients send the id as UTF-8. Node and `Headers` hand header bytes over as latin1. Invalid UTF-8 does not survive
+// a round trip. `TextDecoder` would report it too, but is undefined in Jest's jsdom environment.
 function decodeHeader(value: string): string | undefined {
-  try {
-    return utf8.decode(Buffer.from(value, 'latin1'))
-  } catch {
-    return undefined
-  }
+  const bytes = Buffer.from(value, 'latin1')
+  const text = bytes.toString()
+  return Buffer.from(text).equals(bytes) ? text : undefined
 }

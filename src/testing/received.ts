@@ -1,3 +1,4 @@
+import { TextDecoder } from 'node:util'
 import { EventParser, type ReceivedEvent } from './event-parser.ts'
 
 // How much of it a message shows.
