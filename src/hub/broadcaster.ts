@@ -1,6 +1,6 @@
 import type { Frame } from '../event/frame.ts'
 import { type Holder, holdForTurn, settleTurn } from '../scheduler/turn.ts'
-import type { LogEntry } from '../stores/event-store.ts'
+import type { LogEntry } from '../stores/log-entry.ts'
 import { MAX_WRITE } from '../stream/backlog.ts'
 
 /** What was published on one channel, one after the other: no more than goes into one write. */
@@ -48,7 +48,7 @@ export class Broadcaster implements Holder {
   /** Has an entry delivered, by the end of the turn. */
   broadcast(entry: LogEntry): void {
     holdForTurn(this)
-    this.#pendingBytes += entry.frame.size
+    this.#pendingBytes += entry.size
     if (this.#pending.push(entry) === MAX_HELD || this.#pendingBytes > MAX_HELD_BYTES) settleTurn()
   }
 
@@ -88,19 +88,33 @@ export class Broadcaster implements Holder {
 }
 
 function toBatches(entries: readonly LogEntry[]): Batch[] {
-  const runs: Array<{ channel: string; entries: LogEntry[]; frames: [Frame, ...Frame[]] }> = []
+  const batches: EntryBatch[] = []
   let room = 0
   for (const entry of entries) {
-    const { channel, frame } = entry
-    const last = runs.at(-1)
-    room -= frame.size
-    if (last?.channel === channel && room >= 0) {
-      last.entries.push(entry)
-      last.frames.push(frame)
-    } else {
-      runs.push({ channel, entries: [entry], frames: [frame] })
-      room = MAX_WRITE - frame.size
+    const last = batches.at(-1)
+    room -= entry.size
+    if (last?.channel === entry.channel && room >= 0) last.entries.push(entry)
+    else {
+      batches.push(new EntryBatch(entry))
+      room = MAX_WRITE - entry.size
     }
   }
-  return runs
+  return batches
+}
+
+class EntryBatch implements Batch {
+  readonly channel: string
+  readonly entries: LogEntry[]
+  #frames: [Frame, ...Frame[]] | undefined
+
+  constructor(first: LogEntry) {
+    this.channel = first.channel
+    this.entries = [first]
+  }
+
+  // Encoded for the first subscriber, so that events without one are not.
+  get frames(): readonly [Frame, ...Frame[]] {
+    this.#frames ??= this.entries.map(({ frame }) => frame) as [Frame, ...Frame[]]
+    return this.#frames
+  }
 }

@@ -2,7 +2,8 @@ import { replayChannel } from '../diagnostics.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { closeSource, type Source } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
-import type { EventStore, LogEntry, Page } from '../stores/event-store.ts'
+import type { EventStore, Page } from '../stores/event-store.ts'
+import type { LogEntry } from '../stores/log-entry.ts'
 import { type Gap, type OnGap, sendSnapshots } from '../stream/gap.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
@@ -240,12 +241,12 @@ export class Subscription implements Subscriber {
     this.#jumpsTo = undefined
   }
 
-  #passes({ event, channel }: LogEntry): boolean {
-    const options = this.#followed.get(channel)
+  #passes(entry: LogEntry): boolean {
+    const options = this.#followed.get(entry.channel)
     // It may have been left since the page was read.
     if (!options?.filter) return options !== undefined
     try {
-      return ask(options.filter, event, channel)
+      return ask(options.filter, entry.event, entry.channel)
     } catch (error) {
       // What a filter cannot tell, the client does not see. One client's failure does not stop a broadcast.
       this.stream.destroy(error)

@@ -55,6 +55,8 @@ function flushAll(): void {
   // What it leaves waiting, behind what a stream was sent itself, goes in the same write.
   settleTurn(true)
   isDue = false
+  // A filter may have published while this was handed out.
+  if (holder) beDue()
   const targets = waiting
   waiting = []
   for (const target of targets) target._flush()

@@ -148,7 +148,7 @@ describe('what is published within a turn', () => {
     expect(read(transport)).toEqual(['own', 'a'])
   })
 
-  it('is one entry after the other, when a serialiser sends to a stream and publishes', async () => {
+  it('follows what its serialiser sends and publishes', async () => {
     const hub = new Hub()
     const { stream, transport } = await follow(hub)
     const toJSON = vi.fn(() => {
@@ -159,6 +159,6 @@ describe('what is published within a turn', () => {
     void hub.channel('a').publish({ data: 'first' })
     void hub.channel('a').publish({ data: { toJSON } })
     await settled()
-    expect(read(transport)).toEqual(['first', 'own', '"outer"', 'nested'])
+    expect(read(transport)).toEqual(['first', 'own', 'nested', '"outer"'])
   })
 })

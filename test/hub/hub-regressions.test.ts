@@ -455,7 +455,7 @@ it('asks no filter for a stream that has closed', async () => {
   expect(filter).not.toHaveBeenCalled()
 })
 
-it('gives what a serialiser publishes a place of its own, after the event it was asked for', async () => {
+it('gives an event that a serialiser publishes an id of its own, before the event it was called for', async () => {
   const hub = new Hub()
   const { stream, transport } = fakeStream()
   hub.subscribe(stream, ['a'])
@@ -470,7 +470,7 @@ it('gives what a serialiser publishes a place of its own, after the event it was
   const id = await hub.channel('a').publish({ data })
   expect(await nested).not.toBe(id)
   await settled()
-  expect(read(transport)).toEqual(['message "outer"', 'message nested'])
+  expect(read(transport)).toEqual(['message nested', 'message "outer"'])
 })
 it('follows a channel that a serialiser has a stream follow, from the event it was asked for', async () => {
   const hub = new Hub()

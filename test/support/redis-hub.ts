@@ -6,7 +6,7 @@ import { Hub } from '../../src/hub/hub.ts'
 import type { EventStore } from '../../src/stores/event-store.ts'
 import {
   type RedisClient,
-  type RedisPubSubLogOptions,
+  type RedisPubSubStoreOptions,
   type RedisStoreOptions,
   redisPubSubStore,
   redisStore,
@@ -53,7 +53,7 @@ export function openHub(options: RedisStoreOptions = {}, client: RedisClient = n
   return hubOn(redisStore(client, { key, ...options }))
 }
 
-export function openPubSub(client: RedisClient = nodeRedis(), options: RedisPubSubLogOptions = {}): Hub {
+export function openPubSub(client: RedisClient = nodeRedis(), options: RedisPubSubStoreOptions = {}): Hub {
   return hubOn(redisPubSubStore(client, { redisChannel: key, ...options }))
 }
 

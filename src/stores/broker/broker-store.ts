@@ -1,12 +1,12 @@
 import { Condition } from '../../condition.ts'
 import { storeSkipChannel, storeStateChannel } from '../../diagnostics.ts'
 import { SseError } from '../../errors.ts'
-import type { SseEvent } from '../../event/event.ts'
-import type { AppendOptions, EventStore, LogEntry, Page, StoreListener, StoreState } from '../event-store.ts'
+import type { EventStore, Page, StoreListener, StoreState } from '../event-store.ts'
+import { LogEntry, type Publication } from '../log-entry.ts'
 import { withDeadline } from './deadline.ts'
 import { type BrokerDriver, type DriverOwner, NOOP_RECORD, type StoredEntry } from './driver.ts'
 import { RecentEntries } from './recent-entries.ts'
-import { decodeRecord, type EventRecord, encodeRecord, toEvent } from './record.ts'
+import { decodeRecord, encodeRecord } from './record.ts'
 import { SharedReads } from './shared-reads.ts'
 
 export interface BrokerSettings {
@@ -50,12 +50,10 @@ export class BrokerStore implements EventStore, DriverOwner {
     this.ready.catch(() => {})
   }
 
-  async append(channel: string, event: SseEvent, options: AppendOptions = {}): Promise<string> {
-    // What cannot be sent is not kept for others either.
-    this.#listener?.entry('', channel, event, options)
-    const record = encodeRecord(this.#record(event, options))
+  async append(publication: Publication): Promise<string> {
     if (this.ready) await withDeadline(Date.now() + this.#settings.publishTimeout, this.ready)
-    return this.#driver.append(channel, record, options.idempotencyKey)
+    const { channel, idempotencyKey } = publication
+    return this.#driver.append(channel, encodeRecord(publication), idempotencyKey)
   }
 
   read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
@@ -79,8 +77,8 @@ export class BrokerStore implements EventStore, DriverOwner {
   _onEntries(stored: readonly StoredEntry[]): void {
     for (const each of stored) {
       const entry = this.#decode(each, (error) => skip(this, each, error))
-      // What is nobody's event is a place all the same, at which a client may have stopped.
-      this.#recent.push(entry ?? { id: each.id })
+      // A client may resume at the position of a skipped record, because an earlier page ended there.
+      this.#recent.push(entry ?? { id: each.id, size: 0 })
       this.position = each.id
       if (entry && !this.ready) this.#listener?.onEntry(entry)
     }
@@ -114,24 +112,10 @@ export class BrokerStore implements EventStore, DriverOwner {
     if (storeStateChannel.hasSubscribers) storeStateChannel.publish({ store: this, state })
   }
 
-  #record({ event, data, retry, key }: SseEvent, { conflate }: AppendOptions): EventRecord {
-    const isText = typeof data === 'string'
-    return { event, data: (this.#listener as StoreListener).serialize(data), retry, key, conflate, isText }
-  }
-
-  // What another program wrote is nobody's event, and no reason to stop.
+  // A record of another program is no event and no failure. Its position still counts.
   #decode({ id, channel, record }: StoredEntry, onSkip: (error: unknown) => void): LogEntry | undefined {
-    const decoded = decodeRecord(record)
     try {
-      if (!decoded) throw new SseError('ERR_SSE_EVENT', 'It is no event of a hub.')
-      const { event, data, retry, key, conflate } = decoded
-      const entry = (this.#listener as StoreListener).entry(
-        id,
-        channel,
-        { event, data, retry, key },
-        { conflate },
-      )
-      return { ...entry, event: toEvent(decoded, id) }
+      return new LogEntry(id, decodeRecord(record, channel))
     } catch (error) {
       onSkip(error)
       return undefined

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { storeSkipChannel, storeStateChannel } from '../../diagnostics.ts'
 import { SseError } from '../../errors.ts'
-import type { SseEvent } from '../../event/event.ts'
 import { withDeadline } from '../broker/deadline.ts'
-import { decodeRecord, type EventRecord, encodeRecord, toEvent } from '../broker/record.ts'
-import type { AppendOptions, EventStore, Page, StoreListener, StoreState } from '../event-store.ts'
+import { parseRecord } from '../broker/record.ts'
+import type { EventStore, Page, StoreListener, StoreState } from '../event-store.ts'
+import type { Publication } from '../log-entry.ts'
+import { scopedKey } from '../scoped-key.ts'
 import type { RedisClient } from './connection.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { closedError, isPermanent } from './errors.ts'
@@ -14,12 +15,8 @@ export interface PubSubSettings {
   readonly publishTimeout: number
 }
 
-interface Message {
-  readonly channel: string
-  readonly record: string
-  /** Known once to each process: what is sent again is not told again. */
-  readonly dedupeKey: string
-}
+/** A publication with an idempotency key: the publisher's, or a random one, so that a repeated message counts once. */
+type Message = Publication & { readonly idempotencyKey: string }
 
 // How often it is looked whether the connection that listens is alive, in ms: it may hear nothing for long.
 const PROBE_EVERY = 5_000
@@ -44,7 +41,6 @@ export class PubSubStore implements EventStore {
   #window: EventStore
   #listener: StoreListener | undefined
   #connections: ConnectionPair | undefined
-  #hearing: EventRecord | undefined
   #isSubscribed = false
   #hasSubscribed = false
   #probes: ReturnType<typeof setInterval> | undefined
@@ -63,7 +59,7 @@ export class PubSubStore implements EventStore {
   open(follower: StoreListener): void {
     if (this.#listener) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
     this.#listener = follower
-    this.#window.open(this.#ofWindow())
+    this.#window.open(follower)
     this.#connections = new ConnectionPair(this.#client, this.#settings.publishTimeout, {
       onReady: (which) => (which === 'reader' ? void this.#subscribe() : this.#updateState()),
       onLost: (which) => this.#onLost(which),
@@ -74,15 +70,9 @@ export class PubSubStore implements EventStore {
     this.#probes.unref?.()
   }
 
-  async append(channel: string, event: SseEvent, options: AppendOptions = {}): Promise<string> {
-    const follower = this.#listener as StoreListener
-    follower.entry('', channel, event, options)
-    const { event: name, retry, key, data } = event
-    const isText = typeof data === 'string'
-    const { conflate, idempotencyKey } = options
-    const record = encodeRecord({ event: name, data: follower.serialize(data), retry, key, conflate, isText })
-    const dedupeKey = idempotencyKey === undefined ? crypto.randomUUID() : `${channel}\n${idempotencyKey}`
-    return this.#publish({ channel, record, dedupeKey: dedupeKey })
+  async append(publication: Publication): Promise<string> {
+    const { idempotencyKey = crypto.randomUUID() } = publication
+    return this.#publish({ ...publication, idempotencyKey })
   }
 
   read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
@@ -137,8 +127,9 @@ export class PubSubStore implements EventStore {
   #reset(): void {
     void this.#window.close()
     this.#window = this.#openWindow()
-    this.#window.open(this.#ofWindow())
-    this.#listener?.onLoss()
+    const listener = this.#listener as StoreListener
+    this.#window.open(listener)
+    listener.onLoss()
   }
 
   #onLost(which: 'reader' | 'writer'): void {
@@ -156,49 +147,31 @@ export class PubSubStore implements EventStore {
     const connections = this.#connections as ConnectionPair
     const deadline = Date.now() + this.#settings.publishTimeout
     if (this.ready) await withDeadline(deadline, this.ready)
-    const back = this.#pending.get(message.dedupeKey) ?? new PendingPublish()
-    this.#pending.set(message.dedupeKey, back)
+    const key = scopedKey(message.channel, message.idempotencyKey)
+    const pending = this.#pending.get(key) ?? new PendingPublish()
+    this.#pending.set(key, pending)
     try {
-      const text = JSON.stringify(message)
-      await connections.send(deadline, true, 'PUBLISH', this.#settings.redisChannel, text)
-      return await withDeadline(deadline, back.id)
+      await connections.send(deadline, true, 'PUBLISH', this.#settings.redisChannel, JSON.stringify(message))
+      return await withDeadline(deadline, pending.id)
     } finally {
-      this.#pending.delete(message.dedupeKey)
+      this.#pending.delete(key)
     }
   }
 
   readonly #onMessage = (text: string): void => {
-    const message = parseMessage(text)
-    const record = message && decodeRecord(message.record)
-    if (!message || !record) {
-      this.#skip(message?.channel, new Error('It is no event of a hub.'))
-      return
+    try {
+      const message = parseMessage(text)
+      const key = scopedKey(message.channel, message.idempotencyKey)
+      const id = this.#window.append(message)
+      this.#pending.get(key)?.resolve(id)
+    } catch (error) {
+      this.#skip(error)
     }
-    const { event, data, retry, key, conflate } = record
-    this.#hearing = record
-    const options = { conflate, idempotencyKey: message.dedupeKey }
-    const id = this.#window.append(message.channel, { event, data, retry, key }, options)
-    this.#pending.get(message.dedupeKey)?.resolve(id)
-    id.catch((error) => this.#skip(message.channel, error))
   }
 
-  #skip(channel: string | undefined, error: unknown): void {
+  #skip(error: unknown): void {
     if (storeSkipChannel.hasSubscribers)
-      storeSkipChannel.publish({ store: this, id: undefined, channel, error })
-  }
-
-  // The window is given the data as text; a filter sees what was published.
-  #ofWindow(): StoreListener {
-    const follower = this.#listener as StoreListener
-    return {
-      serialize: (data) => follower.serialize(data),
-      onEntry: (entry) => follower.onEntry(entry),
-      onLoss: () => follower.onLoss(),
-      entry: (id, channel, event, options) => {
-        const entry = follower.entry(id, channel, event, options)
-        return this.#hearing ? { ...entry, event: toEvent(this.#hearing, id) } : entry
-      },
-    }
+      storeSkipChannel.publish({ store: this, id: undefined, channel: undefined, error })
   }
 }
 
@@ -215,13 +188,11 @@ class PendingPublish {
   }
 }
 
-function parseMessage(text: string): Message | undefined {
-  try {
-    const { channel, record, token } = JSON.parse(text)
-    return [channel, record, token].every((each) => typeof each === 'string')
-      ? { channel, record, dedupeKey: token }
-      : undefined
-  } catch {
-    return undefined
-  }
+/** Throws `SseError` for a message that no hub sent. */
+function parseMessage(text: string): Message {
+  const message = parseRecord(text)
+  const { channel, idempotencyKey } = message
+  if (typeof channel === 'string' && typeof idempotencyKey === 'string')
+    return { ...message, channel, idempotencyKey }
+  throw new SseError('ERR_SSE_EVENT', 'Not a record written by a hub.')
 }

@@ -1,5 +1,6 @@
 import { SseError } from '../../errors.ts'
 import { NOOP_RECORD, type StoredEntry } from '../broker/driver.ts'
+import { scopedKey } from '../scoped-key.ts'
 import type { ConnectionPair } from './connection-pair.ts'
 import { CHANNEL, entriesOfOneStream, RECORD, toEntries, toRecord } from './replies.ts'
 
@@ -115,5 +116,5 @@ export class StreamCommands {
 // In a cluster, the guard lies where its stream lies.
 function guardOf(key: string, channel: string, idempotencyKey: string): string {
   const tagged = /\{[^}]+\}/.test(key) ? key : `{${key}}`
-  return `${tagged}:idempotency:${channel.length}:${channel}:${idempotencyKey}`
+  return `${tagged}:idempotency:${scopedKey(channel, idempotencyKey)}`
 }

@@ -35,7 +35,7 @@ beforeEach(() => {
 })
 
 logContract('JetStream', () => jetstreamStore(connection, { streamName: stream }), {
-  sharesPlaces: true,
+  sharesPositions: true,
   openAnother: () => jetstreamStore(connection, { streamName: stream }),
 })
 
@@ -453,7 +453,7 @@ describe('options', () => {
       () => jetstreamStore(connection, { publishTimeout: 2_000, idempotencyWindow: 1_000 }),
     ],
     ['at most idempotencyWindow', () => jetstreamStore(connection, { publishTimeout: 2_000, maxAge: 1_000 })],
-    ['no option "maxEvents"', () => jetstreamStore(connection, { maxEvents: 1 } as JetStreamStoreOptions)],
+    ['"maxEntries"', () => jetstreamStore(connection, { maxEntries: 1 } as JetStreamStoreOptions)],
   ])('are checked: %s', (what, take) => {
     expect(take).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
     expect(take).toThrow(what)

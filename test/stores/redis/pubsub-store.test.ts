@@ -55,8 +55,9 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
   it('passes over what another program publishes', async () => {
     const hub = openPubSub(newClient())
     const client = await follow(hub)
-    for (const text of ['no JSON', '{}', '{"channel":"a","record":"{}","token":"1"}'])
-      await admin.publish(key, text)
+    const foreign = ['no JSON', '{}', '{"channel":"a","data":"1"}', '{"data":"1","idempotencyKey":"k"}']
+    const invalid = '{"channel":"a","event":"a\\nb","data":"1","idempotencyKey":"k"}'
+    for (const text of [...foreign, invalid]) await admin.publish(key, text)
     await publish(hub, 0, 1)
     expect(await seen(client, 1)).toEqual(['0'])
   })
