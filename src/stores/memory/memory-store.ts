@@ -1,7 +1,7 @@
 import { between, checkOptions, optionsOf, withDefaults } from '../../check-options.ts'
-import { SseError } from '../../errors.ts'
 import { clock } from '../../scheduler/clock.ts'
-import type { EventStore, Page, StoreListener } from '../event-store.ts'
+import { BaseStore } from '../base-store.ts'
+import type { EventStore, Page } from '../event-store.ts'
 import { LogEntry, type Publication } from '../log-entry.ts'
 import { scopedKey } from '../scoped-key.ts'
 import type { Limits, Slot } from './entry-queue.ts'
@@ -38,18 +38,18 @@ export function memoryStore(options?: MemoryStoreOptions): EventStore {
 }
 
 /** An id is `epoch-sequence`. Each store has its own random epoch, so that ids from before a restart are a gap. */
-export class MemoryStore implements EventStore {
+export class MemoryStore extends BaseStore implements EventStore {
   readonly #epoch = newEpoch()
   readonly #window: RetentionWindow
   // The newest entry of each conflated key.
   readonly #newest = new Map<string, Slot>()
   readonly #idempotencyKeys: IdempotencyKeys
   #sequence = 0
-  #listener: StoreListener | undefined
   #isClosed = false
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: MemoryStoreOptions = {}) {
+    super()
     checkOptions(options, CHECKS)
     const { perChannel, ...own } = options
     const settings = withDefaults(own, DEFAULTS)
@@ -63,11 +63,6 @@ export class MemoryStore implements EventStore {
     return this.#id(this.#sequence)
   }
 
-  open(listener: StoreListener): void {
-    if (this.#listener) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
-    this.#listener = listener
-  }
-
   // Runs in one step: only its result is asynchronous.
   async append(publication: Publication): Promise<string> {
     const { channel, idempotencyKey, conflate } = publication
@@ -78,7 +73,7 @@ export class MemoryStore implements EventStore {
     this.#sequence += 1
     if (key !== undefined) this.#idempotencyKeys.add(key, entry.id)
     this.#keep(entry, conflate ? entry.key : undefined)
-    this.#listener?.onEntry(entry)
+    this.listener?.onEntry(entry)
     return entry.id
   }
 

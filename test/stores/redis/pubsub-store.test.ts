@@ -90,7 +90,7 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     const failed = expect(hub.channel('a').publish({ data: 1 })).rejects
     await expect.poll(() => commandsOf('publish')).toBe(before + 1)
     await hub.shutdown({ grace: 0 })
-    await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: 'The log is closed.' })
+    await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: 'The connection to the broker is closed.' })
   })
 
   it('replaces a connection that is dead without a word', async () => {
