@@ -8,6 +8,8 @@ export type OpenStore = () => EventStore | Promise<EventStore>
 
 // How long an entry may take from `append` to `onEntry`, in ms.
 const PATIENCE = 5_000
+// More pages than any test reads.
+const MAX_PAGES = 1_000
 
 /** A store and the entries that it has passed to `onEntry`. */
 export class Opened {
@@ -38,7 +40,7 @@ export class Opened {
   /** Reads everything after a position page by page, as a subscription does. */
   async readAll(channels: string[], after: string, limit = 3): Promise<unknown[]> {
     const data: unknown[] = []
-    for (let position = after; ; ) {
+    for (let [position, pages] = [after, 0]; pages < MAX_PAGES; pages++) {
       const answer = this.store.read(channels, position, limit)
       const page = await answer
       if (page === 'gap') return [...data, 'gap']
@@ -47,6 +49,7 @@ export class Opened {
       data.push(...dataOf(page.entries))
       position = page.upTo
     }
+    fail('`read` did not return the empty page synchronously after the last entry.')
   }
 }
 
