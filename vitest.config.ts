@@ -1,11 +1,38 @@
 import { defineConfig } from 'vitest/config'
 
+// The suffix of a test file is its project. A file without a suffix is a unit test.
+const SUFFIXES = ['net', 'broker', 'browser']
+
+const project = (name: string, suffix: string) => ({
+  extends: true as const,
+  test: { name, include: [`test/**/*.${suffix}.test.ts`] },
+})
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Mostly they wait for servers and browsers: there is work for every core.
+    // Most tests wait for servers and browsers, so there is work for every core.
     maxWorkers: '100%',
-    // Real servers and browsers: a hang must be named, not waited for.
-    testTimeout: 20_000,
+    // Real servers and browsers can hang. The timeout then names the test.
+    testTimeout: 60_000,
+    // A hook starts browsers, brokers and builds.
+    hookTimeout: 60_000,
+    // The default of 1 s is shorter than a busy machine may take.
+    expect: { poll: { timeout: 10_000 } },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          // A thread starts faster than a process.
+          pool: 'threads',
+          include: ['test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', `test/**/*.{${SUFFIXES}}.test.ts`],
+          setupFiles: ['test/support/no-network.ts'],
+        },
+      },
+      project('net', 'net'),
+      project('brokers', 'broker'),
+      project('browsers', 'browser'),
+    ],
   },
 })

@@ -3,9 +3,9 @@ import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { jetstreamStore } from 'spillway/nats'
 import { redisStore } from 'spillway/redis'
-import { launchNats, launchRedis } from '../test/support/broker.js'
+import { launchNats, launchRedis } from '../support/broker.js'
 
-// What lies between the processes: how it is started, and the log of a process on it.
+// The brokers: how each is started, and how a process opens a store on it.
 
 const publishTimeout = 30_000
 const redisOptions = { key: 'chaos', publishTimeout, maxEvents: 1_000_000 }

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import http from 'node:http'
 
 /**
- * A client that reconnects to any of the servers, and keeps account: each event of its channels exactly once, in order,
- * or a gap that was told first.
+ * A client that reconnects to a random server and checks what it receives: each event of its channels exactly once and
+ * in order, or a gap before a missing event.
  */
 export class Client {
   deliveries = 0
@@ -15,7 +15,7 @@ export class Client {
   #channels
   #ports
   #lastEventId = ''
-  // The number of the newest event on each channel, as its publisher counted.
+  // The number of the newest event on each channel, as counted by the publisher.
   #newest = new Map()
   #mayJump = new Set()
   #request
@@ -26,7 +26,7 @@ export class Client {
     this.#ports = ports
   }
 
-  /** Connects; resolves when it follows. */
+  /** Connects. Resolves when the first byte has arrived, so that the server has subscribed the client. */
   async connected() {
     this.connect()
     const [response] = await once(this.#request, 'response')
@@ -49,7 +49,7 @@ export class Client {
     })
   }
 
-  /** Loses the connection, in the middle of whatever is on its way. */
+  /** Cuts the connection, also in the middle of an event. */
   cut() {
     this.#request?.destroy()
   }
@@ -59,7 +59,7 @@ export class Client {
     this.cut()
   }
 
-  /** Whether it has the newest event of each of its channels. */
+  /** True if the client has received the newest event of each of its channels. */
   has(newest) {
     return this.#channels.every((channel) => (this.#newest.get(channel) ?? 0) >= (newest.get(channel) ?? 0))
   }

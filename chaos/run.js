@@ -1,13 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Hub } from 'spillway'
-import { freePort } from '../test/support/broker.js'
+import { freePort } from '../support/broker.js'
 import { brokers } from './brokers.js'
 import { Client } from './client.js'
 import { ServerProcess } from './server-process.js'
 
-// Three server processes, one publisher, 300 clients, and everything is killed at random, many times. At the end each
-// client has each event exactly once and in order, or was told of a gap first. Ends with 1 when it is not so.
+// Runs three server processes, one publisher and 300 clients, and kills servers, the broker and connections at random.
+// Each client must receive each event exactly once and in order, or a gap before a missing event. Otherwise the exit
+// code is 1.
 
 const { values } = parseArgs({
   options: {
@@ -20,7 +21,7 @@ const { values } = parseArgs({
 const EVENTS = Number(values.events)
 const CHANNELS = ['a', 'b', 'c']
 const SERVERS = 3
-// How long the clients may take to come to the end, in ms.
+// How long the clients may take to receive the last event, in ms.
 const GRACE = 60_000
 
 const kind = brokers[values.broker]
@@ -50,7 +51,8 @@ const progress = setInterval(() => {
   )
 }, 10_000)
 
-// A client that has not seen any event is a new one when it comes back: nothing is owed to it yet.
+// Gives each client a first event. A client without a last event id is a new client when it reconnects, so it would not
+// receive what it missed.
 await publishOnce()
 await finish()
 
@@ -68,10 +70,10 @@ await broker.end()
 
 console.table(report)
 const isExact = report.duplicates + report.losses + report.reorderings + report.unfinished === 0
-console.log(isExact ? 'Each event exactly once, in order, or a gap told first.' : 'NOT EXACT')
+console.log(isExact ? 'Each event exactly once and in order, or a gap first.' : 'NOT EXACT')
 process.exit(isExact ? 0 : 1)
 
-// A third of the clients follows one channel, a third two, a third all.
+// Subscribes a third of the clients to one channel, a third to two, and a third to all.
 function channelsOf(i) {
   return CHANNELS.slice(0, 1 + (i % CHANNELS.length))
 }
@@ -85,7 +87,7 @@ async function publishAll() {
   return Date.now() - startedAt
 }
 
-/** An event on each channel. */
+/** Publishes an event on each channel. */
 async function publishOnce() {
   for (const channel of CHANNELS) {
     const n = (newest.get(channel) ?? 0) + 1
@@ -94,7 +96,7 @@ async function publishOnce() {
   }
 }
 
-// What a publisher does that must not lose anything: the same key until it is known to be published.
+// Publishes until the store has confirmed the event. The same key is used each time, so that it is stored only once.
 async function publish(channel, n) {
   const data = { channel, n, text: 'x'.repeat(80) }
   for (;;) {

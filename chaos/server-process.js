@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 const module = fileURLToPath(new URL('server.js', import.meta.url))
 
-/** One of the server processes, to be killed and started again. */
+/** A server process that can be killed and restarted. */
 export class ServerProcess {
   #environment
   #process
@@ -14,7 +14,7 @@ export class ServerProcess {
     this.#environment = { PORT: String(port), BROKER: brokerName, BROKER_PORT: String(brokerPort) }
   }
 
-  /** Resolves when it listens. */
+  /** Starts the process. Resolves when its server is listening. */
   async start() {
     const env = { ...process.env, ...this.#environment }
     const child = fork(module, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })

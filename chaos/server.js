@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { createSseStream, Hub } from 'spillway'
 import { brokers } from './brokers.js'
 
-// One of the server processes: it follows the log, and dies without a word when it is killed.
+// A server process. It has no shutdown, because it is killed with SIGKILL.
 
 const { BROKER, BROKER_PORT, PORT } = process.env
 const hub = new Hub({ store: await brokers[BROKER].openLog(BROKER_PORT) })

@@ -1,4 +1,5 @@
-// The words of a request, sent back one by one as a language model sends its tokens, on Bun. `bun examples/bun.js`
+// Bun: sends the words of a request back one by one, as a language model sends its tokens.
+// Run `bun examples/bun.js`.
 
 import { setTimeout } from 'node:timers/promises'
 import { sse } from 'spillway/web'
@@ -6,7 +7,7 @@ import { sse } from 'spillway/web'
 const answer = sse(async function* (stream, request) {
   for (const word of (await request.text()).split(' ')) {
     yield { event: 'token', data: { word } }
-    // When the client leaves, the generator ends.
+    // If the client disconnects, this rejects and the generator ends.
     await setTimeout(200, undefined, { signal: stream.signal })
   }
 })
@@ -15,7 +16,7 @@ const answer = sse(async function* (stream, request) {
 const server = Bun.serve({
   port: Number(process.env.PORT ?? 3000),
   hostname: '127.0.0.1',
-  // By default Bun cuts a connection after 10 seconds without a byte. An idle stream beats every 15.
+  // Bun closes connections that are idle for 10 s by default. The heartbeat of an idle stream is every 15 s.
   idleTimeout: 30,
   fetch: answer,
 })

@@ -1,4 +1,5 @@
-// The time, published once for all who follow it, on Deno. `deno run --allow-net --allow-env examples/deno.js`
+// Deno: publishes the time once for all subscribers.
+// Run `deno run --allow-net --allow-env examples/deno.js`.
 
 import { Hub } from 'spillway'
 import { sse } from 'spillway/web'

@@ -1,9 +1,10 @@
-// Notes on one URL of Express: who accepts events follows it, who asks for JSON gets what there is, a POST adds to it.
-// `node examples/express.js`, then with what it prints as <url>:
+// Express: one URL streams new notes, lists all notes as JSON, and adds a note by POST.
+// Run `node examples/express.js`, then open the stream, add a note in another terminal and list the notes. <url> is the
+// URL that the example prints.
 //
 //   curl -N <url>
-//   curl -H 'Accept: application/json' <url>
 //   curl -H 'Content-Type: application/json' -d '{"text":"hello"}' <url>
+//   curl -H 'Accept: application/json' <url>
 
 import express from 'express'
 import { Hub } from 'spillway'
@@ -37,5 +38,5 @@ const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
 process.once('SIGTERM', async () => {
   server.close()
   await hub.shutdown()
-  server.closeAllConnections()
+  server.closeAllConnections() // browsers keep connections open for later requests
 })

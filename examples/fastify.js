@@ -1,4 +1,5 @@
-// Rooms: who follows one gets what is said in it, and on a reconnect what was said meanwhile. `node examples/fastify.js`
+// Fastify: rooms whose messages are streamed. A client that reconnects gets the messages that it missed.
+// Run `node examples/fastify.js`, then open a room and send a message in another terminal:
 //
 //   curl -N http://localhost:3000/rooms/lobby
 //   curl -H 'Content-Type: text/plain' -d 'hello' http://localhost:3000/rooms/lobby
@@ -10,14 +11,15 @@ import { spillwayPlugin, sse } from 'spillway/fastify'
 const hub = new Hub()
 const fastify = Fastify()
 
-// Without it, `fastify.close()` would wait for all who follow.
+// Closes the streams when Fastify closes. Otherwise `fastify.close()` would wait for them.
 await fastify.register(spillwayPlugin, { grace: 3_000 })
 
 fastify.get(
   '/rooms/:room',
   sse((stream, request) => {
     const { room } = /** @type {{ room: string }} */ (request.params)
-    return hub.subscribe(stream, [room])
+    if (stream.lastEventId === undefined) stream.send({ event: 'joined', data: { room } })
+    return hub.subscribe(stream, room)
   }),
 )
 

@@ -1,4 +1,5 @@
-// One route to publish, one to follow, on Hono. `node examples/hono.js`
+// Hono on Node: publishes with POST and streams with GET.
+// Run `node examples/hono.js`, then the two commands that it prints.
 
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -7,10 +8,13 @@ import { sse } from 'spillway/web'
 
 const hub = new Hub()
 const news = hub.channel('news')
-const follow = sse((stream) => news.subscribe(stream))
+const streamNews = sse((stream) => {
+  if (stream.lastEventId === undefined) stream.send({ event: 'hello', data: 'Waiting for news.' })
+  news.subscribe(stream)
+})
 
 const app = new Hono()
-app.get('/news', (context) => follow(context.req.raw))
+app.get('/news', (context) => streamNews(context.req.raw))
 app.post('/news', async (context) => {
   const id = await news.publish({ data: await context.req.text() })
   return context.json({ id }, 201)
@@ -18,10 +22,12 @@ app.post('/news', async (context) => {
 
 const port = Number(process.env.PORT ?? 3000)
 const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, ({ port }) => {
-  console.log(`Follow with curl -N, publish with curl -d hello: http://localhost:${port}/news`)
+  console.log(`Stream with curl -N, publish with curl -d hello: http://localhost:${port}/news`)
 })
 
-process.once('SIGTERM', () => {
+process.once('SIGTERM', async () => {
   server.close()
-  void hub.shutdown()
+  await hub.shutdown()
+  // Browsers keep connections open and reconnect on them. A server of HTTP/2 has no such method.
+  if ('closeAllConnections' in server) server.closeAllConnections()
 })

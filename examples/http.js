@@ -1,4 +1,5 @@
-// A clock on node:http. `node examples/http.js`, then `curl -N` what it prints.
+// node:http: streams the time.
+// Run `node examples/http.js`, then `curl -N` the URL that it prints.
 
 import { createServer } from 'node:http'
 import { createSseStream } from 'spillway'

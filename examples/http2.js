@@ -1,8 +1,8 @@
-// HTTP/2: as many streams as you like on one connection, where a browser has no more than six of HTTP/1.1.
-// `node examples/http2.js`, then `curl -N --http2-prior-knowledge` what it prints.
+// HTTP/2: many streams on one connection. Over HTTP/1.1 a browser opens at most six connections to one origin.
+// Run `node examples/http2.js`, then `curl -N --http2-prior-knowledge` the URL that it prints.
 //
-// Browsers speak HTTP/2 over TLS only: `createSecureServer({ key, cert, allowHTTP1: true }, …)` serves them with the
-// same handler, and HTTP/1.1 too.
+// Browsers support HTTP/2 only over TLS. For them use `createSecureServer({ key, cert, allowHTTP1: true }, handler)`,
+// which also serves HTTP/1.1.
 
 import { createServer } from 'node:http2'
 import { createSseStream } from 'spillway'
@@ -18,5 +18,5 @@ const server = createServer((request, response) => {
 
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  console.log(`HTTP/2 without TLS is spoken at http://localhost:${port}`)
+  console.log(`Streaming over HTTP/2 without TLS at http://localhost:${port}`)
 })

@@ -1,5 +1,6 @@
-// One path for people and programs: a stream of the visits for who accepts one, a visit for everybody else.
-// `node examples/koa.js`, then `curl -N` what it prints, and `curl -H 'Accept: application/json'` the same.
+// Koa: one path that streams visits to clients that accept a stream, and counts every other request as a visit.
+// Run `node examples/koa.js`, then `curl -N` the URL that it prints. In another terminal, visit it with
+// `curl -H 'Accept: application/json'`.
 
 import Koa from 'koa'
 import { Hub } from 'spillway'
@@ -10,7 +11,12 @@ const visits = hub.channel('visits')
 let count = 0
 
 const app = new Koa()
-app.use(sse((stream) => visits.subscribe(stream)))
+app.use(
+  sse((stream) => {
+    if (stream.lastEventId === undefined) stream.send({ event: 'visits', data: { count } })
+    visits.subscribe(stream)
+  }),
+)
 app.use(async (ctx) => {
   count += 1
   await visits.publish({ event: 'visit', data: { count, path: ctx.path } })
@@ -19,11 +25,11 @@ app.use(async (ctx) => {
 
 const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  console.log(`Visits are told and taken at http://localhost:${port}`)
+  console.log(`Streaming and counting visits at http://localhost:${port}`)
 })
 
 process.once('SIGTERM', async () => {
   server.close()
   await hub.shutdown()
-  server.closeAllConnections()
+  server.closeAllConnections() // browsers keep connections open for later requests
 })

@@ -1,5 +1,6 @@
-// A Nest application whose streams end with it: `node examples/nest.js`, `curl -N` what it prints, then Ctrl-C.
-// Plain Node knows no decorators, so they are called here; TypeScript makes the same of `@Controller()`.
+// NestJS: an application that closes its streams when it shuts down.
+// Run `node examples/nest.js`, `curl -N` the URL that it prints, then press Ctrl-C. Plain Node has no decorators, so
+// this file calls them as functions. TypeScript compiles `@Controller()` to the same calls.
 
 import 'reflect-metadata'
 import { Controller, Get, Inject, Module, Req, Res } from '@nestjs/common'
@@ -9,7 +10,7 @@ import { createSseStream, Hub } from 'spillway'
 class Clock extends Hub {
   #timer = setInterval(() => this.channel('time').publish({ data: new Date() }), 250)
 
-  // Nest calls this before it closes the server, which waits for open streams.
+  // Nest calls this before it closes the server, and the server waits for open streams.
   async onModuleDestroy() {
     clearInterval(this.#timer)
     await this.shutdown()
@@ -23,22 +24,22 @@ class TimeController {
   }
 
   /** @param {import('express').Request} request @param {import('express').Response} response */
-  follow(request, response) {
-    this.clock.subscribe(createSseStream(request, response), ['time'])
+  streamTime(request, response) {
+    this.clock.subscribe(createSseStream(request, response), 'time')
   }
 }
 
 Controller()(TimeController)
 Inject(Clock)(TimeController, undefined, 0)
 const { prototype } = TimeController
-Get()(prototype, 'follow', { value: prototype.follow })
-Req()(prototype, 'follow', 0)
-Res()(prototype, 'follow', 1)
+Get()(prototype, 'streamTime', { value: prototype.streamTime })
+Req()(prototype, 'streamTime', 0)
+Res()(prototype, 'streamTime', 1)
 
 class AppModule {}
 Module({ controllers: [TimeController], providers: [Clock] })(AppModule)
 
 const app = await NestFactory.create(AppModule, { logger: ['error'] })
-app.enableShutdownHooks() // or Nest runs no hook when it is told to stop
+app.enableShutdownHooks() // otherwise Nest runs no hook on SIGTERM
 await app.listen(process.env.PORT ?? 3000, '127.0.0.1')
-console.log(`The time is told at http://localhost:${app.getHttpServer().address().port}`)
+console.log(`Streaming the time at http://localhost:${app.getHttpServer().address().port}`)

@@ -1,5 +1,6 @@
-// The answer of a language model, as it comes. When the client leaves, the model stops, and no more is paid for.
-// `node examples/tokens.js`, then with what it prints as <url>; leave with Ctrl-C before it is done:
+// Streams the response of a language model, token by token. If the client disconnects, the model stops, so that no
+// further tokens are paid for.
+// Run `node examples/tokens.js`, then request the URL that it prints. Press Ctrl-C to disconnect:
 //
 //   curl -N -H 'Content-Type: application/json' -d '{"prompt":"What is a spillway?"}' <url>
 
@@ -21,13 +22,14 @@ app.post(
 )
 
 /**
- * In place of a model. A real one takes the signal too: `client.responses.create({ … }, { signal })`.
+ * Stands in for a language model. The client of a real one accepts a signal too, for example
+ * `client.responses.create({ … }, { signal })`.
  *
  * @param {unknown} prompt
  * @param {AbortSignal} signal
  */
 async function* complete(prompt, signal) {
-  const answer = `You asked: ${prompt} It lets the water over that a dam cannot hold, so that the dam stands.`
+  const answer = `You asked: ${prompt} A spillway releases the water that a dam cannot hold, so that the dam stands.`
   const tokens = answer.match(/\S+\s*/g) ?? []
   let count = 0
   try {
@@ -43,5 +45,5 @@ async function* complete(prompt, signal) {
 
 const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  console.log(`The model answers a POST to http://localhost:${port}/chat`)
+  console.log(`Send a POST to http://localhost:${port}/chat`)
 })

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import ts from 'typescript'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 const root = join(import.meta.dirname, '..')
 
@@ -25,9 +25,9 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   'stores/redis': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', 'stores/memory'],
   'stores/nats': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', '@nats-io/jetstream'],
   hub: ['root', 'scheduler', 'event', 'formats', 'stream', 'lifecycle', 'stores/*', 'stores/memory'],
-  http: ['root', 'scheduler', 'event', 'formats', 'transports', 'stream', 'lifecycle', 'negotiator', 'vary'],
-  adapters: ['root', 'scheduler', 'event', 'stream', 'lifecycle', 'http', 'express', 'koa', 'next', 'vary'],
-  'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify', 'vary'],
+  http: ['root', 'scheduler', 'event', 'formats', 'transports', 'stream', 'lifecycle'],
+  adapters: ['root', 'scheduler', 'event', 'stream', 'lifecycle', 'http', 'express', 'koa', 'next'],
+  'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify'],
   testing: ['root', 'scheduler', 'testing/targets'],
   'testing/targets': ['root'],
   'index.ts': [
@@ -61,56 +61,59 @@ const modules = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf
 
 const loads = new Map(modules.map((module) => [module.name, filesLoadedBy(module)]))
 
-test('every folder of src is a wing', () => {
-  expect(modules.map(({ name }) => wingOf(name)).filter((wing) => !(wing in WINGS))).toEqual([])
-})
+describe('src', () => {
+  test('has a row in the table of wings for every folder', () => {
+    expect(modules.map(({ name }) => wingOf(name)).filter((wing) => !(wing in WINGS))).toEqual([])
+  })
 
-test('a file imports only what its wing may import', () => {
-  const offences = modules.flatMap(({ name, imports }) =>
-    imports.filter((each) => !mayImport(name, each)).map(({ specifier }) => `${name} imports ${specifier}`),
-  )
-  expect(offences).toEqual([])
-})
+  test('imports only the files and packages that the wing of a file may import', () => {
+    const offences = modules.flatMap(({ name, imports }) =>
+      imports.filter((each) => !mayImport(name, each)).map(({ specifier }) => `${name} imports ${specifier}`),
+    )
+    expect(offences).toEqual([])
+  })
 
-test('an implementation of a transport imports no sibling but the one that it extends', () => {
-  const offences = modules
-    .filter(({ name }) => wingOf(name) === 'transports')
-    .flatMap(({ name, imports }) => imports.map(({ specifier }) => [name, basename(specifier)] as const))
-    .filter(([, to]) => modules.some(({ name }) => name === `transports/${to}`) && to !== 'transport.ts')
-  expect(offences).toEqual([['transports/node-socket.ts', 'node-response.ts']])
-})
+  test('imports no transport in another one, except the class that it extends', () => {
+    const offences = modules
+      .filter(({ name }) => wingOf(name) === 'transports')
+      .flatMap(({ name, imports }) => imports.map(({ specifier }) => [name, basename(specifier)] as const))
+      .filter(([, to]) => modules.some(({ name }) => name === `transports/${to}`) && to !== 'transport.ts')
+    expect(offences).toEqual([['transports/node-socket.ts', 'node-response.ts']])
+  })
 
-test('no file loads itself through others', () => {
-  expect(modules.map(({ name }) => cycleFrom(name)).filter(Boolean)).toEqual([])
-})
+  test('has no import cycle', () => {
+    expect(modules.map(({ name }) => cycleFrom(name)).filter(Boolean)).toEqual([])
+  })
 
-test('index only exports', () => {
-  const index = modules.filter(({ name }) => basename(name) === 'index.ts')
-  expect(index.length).toBeGreaterThan(0)
-  const others = index.flatMap(({ source }) => source.statements.filter((each) => !isReExport(each)))
-  expect(others.map((each) => each.getText())).toEqual([])
-})
+  test('has only exports in every index.ts', () => {
+    const index = modules.filter(({ name }) => basename(name) === 'index.ts')
+    expect(index.length).toBeGreaterThan(0)
+    const others = index.flatMap(({ source }) => source.statements.filter((each) => !isReExport(each)))
+    expect(others.map((each) => each.getText())).toEqual([])
+  })
 
-test('no file is longer than 250 lines', () => {
-  const long = modules.map(({ name, source }) => [name, lineOf(source, source.end)] as const)
-  expect(long.filter(([, lines]) => lines > 250)).toEqual([])
-})
+  // Comments do not count, because the doc comments that another rule asks for must not push code into a second file.
+  test('has no file of more than 250 lines of code', () => {
+    const long = modules.map(({ name, source }) => [name, linesOfCode(source)] as const)
+    expect(long.filter(([, lines]) => lines > 250)).toEqual([])
+  })
 
-test('no function is longer than 40 lines', () => {
-  const long = modules.flatMap(({ name, source }) =>
-    functionsIn(source)
-      .map((each) => {
-        const [first, last] = [lineOf(source, each.getStart()), lineOf(source, each.end)]
-        return { where: `${name}:${first}`, lines: last - first + 1 }
-      })
-      .filter(({ lines }) => lines > 40),
-  )
-  expect(long).toEqual([])
-})
+  test('has no function of more than 40 lines', () => {
+    const long = modules.flatMap(({ name, source }) =>
+      functionsIn(source)
+        .map((each) => {
+          const [first, last] = [lineOf(source, each.getStart()), lineOf(source, each.end)]
+          return { where: `${name}:${first}`, lines: last - first + 1 }
+        })
+        .filter(({ lines }) => lines > 40),
+    )
+    expect(long).toEqual([])
+  })
 
-test('no file is a drawer for what has no name', () => {
-  const drawers = /(^|[/-])(utils?|helpers?|types|common|misc)([/-]|\.ts$)/
-  expect(modules.map(({ name }) => name).filter((name) => drawers.test(name))).toEqual([])
+  test('has no file or folder named utils, helpers, types, common or misc', () => {
+    const drawers = /(^|[/-])(utils?|helpers?|types|common|misc)([/-]|\.ts$)/
+    expect(modules.map(({ name }) => name).filter((name) => drawers.test(name))).toEqual([])
+  })
 })
 
 function readModule(name: string): Module {
@@ -163,7 +166,7 @@ function mayImport(from: string, { specifier, isTypeOnly }: Import): boolean {
 
 /** Whether a package is loaded at run time: a dependency, or the client that `spillway/nats` is made for. */
 function isLoadable(name: string): boolean {
-  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const { dependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   return name in dependencies || name === '@nats-io/jetstream'
 }
 
@@ -206,6 +209,12 @@ function nodesOf(node: ts.Node): ts.Node[] {
 
 function functionsIn(source: ts.SourceFile): ts.Node[] {
   return nodesOf(source).filter((node) => ts.isFunctionLike(node) && 'body' in node && node.body)
+}
+
+/** The number of lines that are neither blank nor a comment. */
+function linesOfCode(source: ts.SourceFile): number {
+  const lines = source.text.split('\n').map((line) => line.trim())
+  return lines.filter((line) => line !== '' && !/^(\/\/|\/\*|\*)/.test(line)).length
 }
 
 /** The line of a place in the file, counted from 1. A line break at the end begins no further line. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createClient } from 'redis'
-import { freePort, launchNats, launchRedis } from '../../test/support/broker.js'
+import { freePort, launchNats, launchRedis } from '../../support/broker.js'
 
 // Ticks of the kernel's clock in a second: 100 on every Linux of today.
 const TICKS = 100

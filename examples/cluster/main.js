@@ -1,10 +1,11 @@
 import cluster from 'node:cluster'
 import { createRedis, freePort } from './redis.js'
 
-// Three processes behind one port, and Redis between them. Kill what you like: the page counts what is missing.
+// Three processes share one port, and Redis connects their hubs. The page can kill a process or Redis, and counts the
+// events that it misses. Run `node examples/cluster/main.js`; it needs `redis-server`.
 
 const PROCESSES = 3
-// One port for all, also for those that are started again.
+// All processes listen on the same port, including those that are restarted.
 const PORT = process.env.PORT === '0' ? await freePort() : (process.env.PORT ?? 3000)
 
 const redis = await createRedis()

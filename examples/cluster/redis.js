@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** The Redis that `REDIS_URL` names, or one of our own that keeps what it is told. */
+/** Returns the Redis of `REDIS_URL`, or starts a server that writes every command to disk. */
 export async function createRedis() {
   const { REDIS_URL } = process.env
   if (REDIS_URL) return { url: REDIS_URL, restart() {}, stop() {} }
@@ -31,10 +32,16 @@ export async function createRedis() {
   }
 }
 
+/** Returns a free port below 32 768. The system assigns the ports above, even while Redis is down. */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' ? address?.port : undefined
+  for (;;) {
+    const port = randomInt(10_000, 32_000)
+    const server = createServer().listen(port, '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    server.close()
+    if (isFree) return port
+  }
 }

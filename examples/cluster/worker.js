@@ -25,22 +25,25 @@ const server = createServer(async (request, response) => {
  */
 function openStream(request, response) {
   const stream = createSseStream(request, response, { retry: 200 })
-  // Without an id: it is no place in the log.
+  // Has no id, because only the hub's own events have a position in its log.
   stream.send({ event: 'served', data: { by: process.pid } })
   counts.subscribe(stream)
 }
 
-// Each process counts for itself: a page sees whether any count of any process is missing.
+// Each process publishes its own count, so that a page can detect a missing event of any process.
 let n = 0
+/** @type {NodeJS.Timeout | undefined} */
+let timer
 async function count() {
   n += 1
   const idempotencyKey = `${process.pid} ${n}`
   await counts.publish({ event: 'count', data: { by: process.pid, n } }, { idempotencyKey }).catch(() => {})
-  setTimeout(count, 500)
+  timer = setTimeout(count, 500)
 }
 
 server.listen(Number(PORT), count)
 process.once('SIGTERM', async () => {
+  clearTimeout(timer)
   server.close()
   await hub.shutdown({ grace: 1000, retry: 200 })
   process.exit()

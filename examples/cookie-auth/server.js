@@ -1,8 +1,8 @@
-// Streams for who is logged in, by a session cookie: an EventSource sends cookies by itself.
-// `node examples/cookie-auth/server.js`
+// Streams for users who are logged in. An EventSource sends the session cookie by itself.
+// Run `node examples/cookie-auth/server.js`.
 //
-// A status other than 200 ends an EventSource for good: it says `error`, its readyState is CLOSED, and it does not ask
-// again. So 401 is the right answer to who is not logged in, and the page shows its login.
+// On a status other than 200 an EventSource gives up permanently: it dispatches `error` and its readyState is CLOSED.
+// 401 is therefore the right response to a user who is not logged in, and the page then shows its login button.
 
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ const server = createServer((request, response) => {
     case 'POST /logout':
       return logOut(id, response)
     case 'GET /events':
-      return follow(id, request, response)
+      return openStream(id, request, response)
     default:
       return response.writeHead(404).end()
   }
@@ -34,7 +34,7 @@ const server = createServer((request, response) => {
 function logIn(response) {
   const id = randomUUID()
   sessions.set(id, new Set())
-  // In earnest `Secure` too. SameSite: no page of somebody else may open a stream with it.
+  // In production, add `Secure`. With `SameSite`, pages of other sites cannot open a stream with this cookie.
   response.writeHead(204, { 'Set-Cookie': `session=${id}; HttpOnly; SameSite=Strict; Path=/` }).end()
 }
 
@@ -43,17 +43,17 @@ function logIn(response) {
  * @param {import('node:http').IncomingMessage} request
  * @param {import('node:http').ServerResponse} response
  */
-function follow(id, request, response) {
+function openStream(id, request, response) {
   const streams = sessions.get(id)
   if (!streams) return refuseSseStream(response, { status: 401 })
   const stream = createSseStream(request, response)
   streams.add(stream)
   stream.on('close', () => streams.delete(stream))
-  hub.subscribe(stream, ['news'])
+  hub.subscribe(stream, 'news')
 }
 
 /**
- * A stream outlives the session that it was opened with, unless you end it: the client comes back, and is refused.
+ * Closes the streams of a session, because they would otherwise outlive it. Their clients reconnect and are refused.
  *
  * @param {string} id
  * @param {import('node:http').ServerResponse} response

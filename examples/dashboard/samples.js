@@ -2,18 +2,18 @@ import os from 'node:os'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 /**
- * What the machine and this process were doing at one moment.
+ * The load of the machine and of this process at one moment.
  *
  * @typedef {object} Sample
- * @property {number} at When it was taken, in ms since 1970.
- * @property {number} cpu How busy all processors were since the sample before, in percent.
+ * @property {number} at When the sample was taken, in ms since 1970.
+ * @property {number} cpu The load of all processors since the previous sample, in percent.
  * @property {number} memory Memory in use on the machine, in bytes.
  * @property {number} memoryTotal Memory of the machine, in bytes.
- * @property {number} delay How late the event loop typically was since the sample before (median), in ms.
- * @property {number} longestDelay How late it was at worst, in ms.
+ * @property {number} delay The median delay of the event loop since the previous sample, in ms.
+ * @property {number} longestDelay The longest delay of the event loop since the previous sample, in ms.
  */
 
-// Node measures from one tick of this timer to the next, so the resolution is part of every value.
+// Node measures the time between two ticks of a timer, so every value includes the resolution.
 const RESOLUTION = 10
 const loopDelay = monitorEventLoopDelay({ resolution: RESOLUTION })
 loopDelay.enable()
@@ -21,7 +21,7 @@ loopDelay.enable()
 let processorsBefore = processorTimes()
 
 /**
- * Takes a sample of the time since the last one.
+ * Returns a sample of the time since the previous one.
  *
  * @returns {Sample}
  */
@@ -52,7 +52,7 @@ function processorTimes() {
   }
 }
 
-/** @param {number} interval From one tick to the next, in nanoseconds. */
+/** @param {number} interval The time between two ticks, in nanoseconds. */
 function lateness(interval) {
   return round(Math.max(0, interval / 1e6 - RESOLUTION))
 }

@@ -1,4 +1,4 @@
-// This machine's own load, memory and event-loop delay, live in a browser. Start it with `npm start`.
+// Shows the load, memory and event-loop delay of this machine live in a browser. Start it with `npm start`.
 
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -18,21 +18,21 @@ const hub = new Hub({ store: memoryStore({ maxEvents: KEPT }) })
 const channel = hub.channel('samples')
 
 /**
- * The last minute, for who comes without a place to go on from. With the ids of the hub, so that whoever is cut off
- * in the middle of it resumes from there.
+ * The samples of the last minute, for clients that have no last event id. They have the ids of the hub, so that a
+ * client that loses its connection in the middle of them resumes from there.
  *
  * @type {Array<{ event: 'sample', id: string, data: Sample }>}
  */
 const recent = []
 
 /**
- * Every open stream, with the id that its page chose for itself.
+ * Every open stream, with the id that its page has chosen.
  *
  * @type {Map<import('spillway').SseStream, string | null>}
  */
 const streams = new Map()
 
-// A sample is taken and published once, however many clients watch.
+// Takes and publishes each sample once, for any number of clients.
 const sampling = setInterval(async () => {
   const data = takeSample()
   const id = await channel.publish({ event: 'sample', data })
@@ -57,16 +57,16 @@ function openStream(request, response, client) {
   const stream = createSseStream(request, response)
   streams.set(stream, client)
   stream.once('close', () => streams.delete(stream))
-  // What was missed or is missing ends here, and all after it is live: the page tells one from the other.
+  // Events up to `latest` are replayed and later ones are live, so that the page can distinguish them.
   stream.send({ event: 'hello', data: { latest: recent.at(-1)?.id } })
-  // Charts are never empty. Who comes back has its samples, and gets from the hub what it missed.
+  // A new client gets the last minute, so that its charts are not empty. The hub replays to a client that reconnects.
   const isNew = !request.headers['last-event-id']
   if (isNew) for (const event of recent) stream.send(event)
   channel.subscribe(stream, { onGap })
 }
 
 /**
- * Who has to start over gets what a new client gets.
+ * Returns the same samples as for a new client, because a client after a gap has to start over.
  *
  * @type {import('spillway').OnGap}
  */
@@ -75,7 +75,7 @@ function onGap({ reason }) {
 }
 
 /**
- * Cuts the connection of one page, as a network would.
+ * Cuts the connection of one page, as a network failure would.
  *
  * @param {import('node:http').ServerResponse} response
  * @param {string | null} client
@@ -88,7 +88,7 @@ function dropClient(response, client) {
 
 const { resolve } = createRequire(import.meta.url)
 
-// Only what stands here is served.
+// Only these files are served.
 const files = new Map([
   ['/', page('index.html', 'text/html')],
   ['/dashboard.js', page('dashboard.js', 'text/javascript')],
@@ -131,7 +131,7 @@ function sendFile(response, path) {
   else response.writeHead(404).end()
 }
 
-// The loopback address only: what this machine does is nobody else's business.
+// Listens on the loopback address only, because the load of this machine is private.
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   console.log(`The dashboard is at http://localhost:${port}`)
@@ -143,6 +143,6 @@ async function shutDown() {
   clearInterval(sampling)
   server.close()
   await hub.shutdown({ grace: 500 })
-  // A browser keeps its connections for later requests, and the process would wait for them.
+  // Browsers keep connections open for later requests, and the process would wait for them.
   setTimeout(() => server.closeAllConnections(), 200).unref()
 }

@@ -1,4 +1,4 @@
-// Next calls this once for each server that starts, of either runtime.
+// Next calls this once per server that starts, in either runtime.
 export async function register() {
   if (process.env.NEXT_RUNTIME === 'nodejs') await import('./lib/start')
 }

@@ -1,12 +1,13 @@
-// Streams for who has a token, in the URL: an EventSource cannot set a header. `node examples/token-auth/server.js`
+// Streams for clients that have a token. The token is in the URL, because an EventSource cannot set a header.
+// Run `node examples/token-auth/server.js`.
 //
-// What stands in a URL is written to logs on its way. So a token is good for nothing but streams, for one user and for
-// half a minute; the page gets it with a fetch, which can carry the real credentials.
+// URLs are written to log files. A token is therefore valid only for streams, for one user and for 30 s. The page gets
+// it with `fetch`, which can send the real credentials.
 //
-// The token is looked at when a stream is opened. `maxDuration` ends each stream, so that its client has to show again that
-// it still may. An EventSource asks again with the same URL; with a token that has expired it is refused, and gives up
-// for good. Then the page gets a new token and opens a new EventSource, which goes on after the last event: a new one
-// sends no Last-Event-ID, so the URL carries that too.
+// The token is checked when a stream is opened. `maxDuration` ends each stream, so that its client is checked again. An
+// EventSource reconnects with the same URL, so the server refuses it once its token has expired, and it gives up
+// permanently. The page then gets a new token and opens a new EventSource. That one sends no Last-Event-ID, so the URL
+// contains the last event id too.
 
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -15,25 +16,31 @@ import { createSseStream, Hub, refuseSseStream } from 'spillway'
 
 const LIFETIME = Number(process.env.TOKEN_MS ?? 30_000)
 
-// In earnest it is kept: every process must sign alike, also after a restart.
+// In production, store the secret. Every process needs the same one, also after a restart.
 const secret = randomBytes(32)
 const page = readFileSync(new URL('index.html', import.meta.url))
 const hub = new Hub()
 
-/** @param {string} user */
+/**
+ * Returns a signed token for a user.
+ *
+ * @param {string} user
+ */
 function signToken(user) {
   const claims = Buffer.from(JSON.stringify({ user, expires: Date.now() + LIFETIME })).toString('base64url')
   return `${claims}.${signatureOf(claims).toString('base64url')}`
 }
 
 /**
+ * Returns the user of a token, or undefined if the token is forged or has expired.
+ *
  * @param {string} token
- * @returns {string | undefined} the user
+ * @returns {string | undefined}
  */
 function readToken(token) {
   const [claims = '', signature = ''] = token.split('.')
   const [given, expected] = [Buffer.from(signature, 'base64url'), signatureOf(claims)]
-  // In constant time: otherwise the time it takes would tell how much of a guess was right.
+  // Compares in constant time. Otherwise the duration would reveal how much of a guessed signature is right.
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined
   const { user, expires } = JSON.parse(Buffer.from(claims, 'base64url').toString())
   return expires > Date.now() ? user : undefined
@@ -47,11 +54,11 @@ function signatureOf(claims) {
 const server = createServer((request, response) => {
   const [path, query] = (request.url ?? '').split('?', 2)
   if (path === '/') return response.writeHead(200, { 'Content-Type': 'text/html' }).end(page)
-  // In earnest, who asks for a token has logged in.
+  // In production, check the user's session before you issue a token.
   if (path === '/token' && request.method === 'POST') return response.end(signToken('reader'))
   const user = readToken(new URLSearchParams(query).get('token') ?? '')
   if (!user) return refuseSseStream(response, { status: 401 })
-  hub.subscribe(createSseStream(request, response, { maxDuration: LIFETIME, retry: 200 }), [`user:${user}`])
+  hub.subscribe(createSseStream(request, response, { maxDuration: LIFETIME, retry: 200 }), `user:${user}`)
 })
 
 let count = 0
@@ -59,5 +66,5 @@ setInterval(() => hub.channel('user:reader').publish({ data: { count: ++count } 
 
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  console.log(`Streams for tokens are at http://localhost:${port}`)
+  console.log(`Streams with tokens are at http://localhost:${port}`)
 })

@@ -1,7 +1,8 @@
-// Who sees what: a channel for each user, and a filter within the channels. `node examples/user-channels/server.js`
+// Who sees what: one channel per user, and a filter within the channels.
+// Run `node examples/user-channels/server.js`.
 //
-// Both decide on what is replayed as on what is live: who comes back with the last event id of somebody else gets what
-// was published since, of what he may see himself.
+// Both apply to replayed events as well as to live events. A client that sends another user's last event id gets only
+// the events after it that it may see itself.
 
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -10,7 +11,7 @@ import { createSseStream, Hub, refuseSseStream } from 'spillway'
 const hub = new Hub()
 const page = readFileSync(new URL('index.html', import.meta.url))
 
-// In earnest, who asks is read from a session, never from the URL.
+// In production, read the user from a session, never from the URL.
 const users = new Map([
   ['editor', { level: 3 }],
   ['reader', { level: 1 }],
@@ -23,15 +24,15 @@ const server = createServer((request, response) => {
   const user = users.get(id)
   if (!user) return refuseSseStream(response, { status: 403 })
 
-  // What is for everybody and what is for this user: no other channel is ever read for this stream.
+  // Subscribes to the shared channel and to the user's own. Events of other channels never reach this stream.
   const stream = createSseStream(request, response)
   hub.subscribe(stream, ['news', `user:${id}`], {
-    // Within these, only what the user may know. It decides on what is replayed as on what is live.
+    // Hides the events above the user's level, both live and replayed.
     filter: (event) => event.data.level <= user.level,
   })
 })
 
-// Four times a second something happens, to everybody or to one user, of level 1, 2 or 3.
+// Publishes four events a second, to everybody or to one user, with level 1, 2 or 3.
 const channels = ['news', 'user:editor', 'news', 'user:reader']
 let count = 0
 setInterval(() => {
@@ -43,5 +44,5 @@ setInterval(() => {
 
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  console.log(`An editor and a reader, side by side, are at http://localhost:${port}`)
+  console.log(`Compare an editor and a reader at http://localhost:${port}`)
 })

@@ -3,7 +3,7 @@ import type { AnyEvents, EventMap } from '../event/event.ts'
 import { openResponse } from '../http/create-sse-response.ts'
 import { checkHandler, runHandler, type SseHandler } from '../http/handler.ts'
 import { resolveOptions, SSE_CHECKS, type SseStreamOptions } from '../http/options.ts'
-import { turnEnd } from '../scheduler/turn.ts'
+import { turn } from '../scheduler/turn.ts'
 
 export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStreamOptions<Events> {
   /** Called with an error of the handler after the response headers were sent. Default `console.error`. */
@@ -45,7 +45,7 @@ export function sse<
     const { response, stream } = openResponse(request, settings)
     if (!stream) return response
     const finished = runHandler(stream, handler, [request, ...args])
-    await Promise.race([finished, turnEnd()])
+    await Promise.race([finished, turn.end()])
     finished.catch(onError ?? console.error).catch(console.error)
     return response
   }

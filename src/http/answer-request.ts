@@ -1,7 +1,5 @@
-import vary from 'vary'
-import { flushAfterTurn } from '../scheduler/turn.ts'
+import { turn } from '../scheduler/turn.ts'
 import { SseStream } from '../stream/stream.ts'
-import { LateTransport } from '../transports/deferred.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
 import { acceptsEventStream } from './accept.ts'
@@ -11,6 +9,7 @@ import { runHandler, type SseHandler } from './handler.ts'
 import { sendHead } from './head.ts'
 import { type NodeRequest, positionOf } from './last-event-id.ts'
 import type { Settings } from './options.ts'
+import { varyOnAccept } from './vary.ts'
 
 /** What a framework has to do with an answer whose head leaves later than its handler is called. */
 export interface AnswerHooks {
@@ -50,20 +49,20 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
     if (!hooks.answerHead?.()) answerHead(response, settings)
     return true
   }
-  const transport = new LateTransport(() => {
+  const openTransport = () => {
     try {
       return open(response, settings, hooks, () => stream.destroy())
     } catch (error) {
       queueMicrotask(() => hooks.onHeadError(error))
       throw error
     }
-  })
-  const stream = SseStream._open(transport, settings, positionOf(request))
-  flushAfterTurn({ _flush: () => transport.begin() })
+  }
+  const stream = SseStream._open(openTransport, settings, positionOf(request))
+  turn.scheduleFlush({ _flush: () => stream._begin() })
   try {
     await runHandler(stream, handler, args)
   } catch (error) {
-    transport.abandon()
+    stream._abandon()
     throw error
   }
   return true
@@ -71,7 +70,7 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
 
 // Whoever answers now: a cache must not take that for what another client accepts (RFC 9110 12.5.5).
 function passOn(response: NodeResponse): false {
-  vary(response as Parameters<typeof vary>[0], 'Accept')
+  response.setHeader('Vary', varyOnAccept(response.getHeader('Vary')))
   return false
 }
 

@@ -61,7 +61,7 @@ function disconnectOnAbort(
   transport: WebTransport,
   stream: SseStream,
 ): void {
-  const onAbort = () => transport.leave()
+  const onAbort = () => transport.disconnect()
   signal?.addEventListener('abort', onAbort)
   if (signal?.aborted) onAbort()
   stream.once('close', () => signal?.removeEventListener('abort', onAbort))

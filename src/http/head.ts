@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import vary from 'vary'
 import { jitter } from '../scheduler/jitter.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import type { Settings } from './options.ts'
+import { varyOnAccept } from './vary.ts'
 
 /**
  * Sends the response headers and the first bytes of the body, because several proxies hold back headers without a body.
@@ -49,7 +49,7 @@ function mergedHeaders(response: NodeResponse, wanted: Settings['headers']): Out
   for (const [name, value] of Object.entries(wanted)) {
     headers[sameName(name, headers)] = isCookie(name) ? withEarlier(value, response.getHeader(name)) : value
   }
-  headers.Vary = vary.append(String(headers.Vary ?? ''), 'Accept')
+  headers.Vary = varyOnAccept(headers.Vary)
   return headers
 }
 
@@ -60,7 +60,7 @@ export function webHeaders(wanted: Settings['headers']): Headers {
     headers.delete(name)
     for (const each of [value].flat()) headers.append(name, String(each))
   }
-  headers.set('Vary', vary.append(headers.get('Vary') ?? '', 'Accept'))
+  headers.set('Vary', varyOnAccept(headers.get('Vary')))
   return headers
 }
 
@@ -75,7 +75,7 @@ export const NOT_ACCEPTABLE = 'This resource is an event stream: accept text/eve
 /** Responds 406 to a client that does not accept event streams (RFC 9110 15.5.7). */
 export function sendNotAcceptable(response: NodeResponse): void {
   dropLength(response)
-  vary(response as Parameters<typeof vary>[0], 'Accept')
+  response.setHeader('Vary', varyOnAccept(response.getHeader('Vary')))
   response.setHeader('Content-Type', 'text/plain; charset=utf-8')
   response.writeHead(406)
   endWith(response, NOT_ACCEPTABLE)

@@ -1,106 +1,122 @@
-import type { Frame } from '../event/frame.ts'
-import { type Holder, holdForTurn, settleTurn } from '../scheduler/turn.ts'
+import { Frame } from '../event/frame.ts'
+import { type FanOut, turn } from '../scheduler/turn.ts'
 import type { LogEntry } from '../stores/event-store.ts'
 import { MAX_WRITE } from '../stream/backlog.ts'
+import type { FrameBatch } from '../stream/stream.ts'
 
-/** What was published on one channel, one after the other: no more than goes into one write. */
-export interface Batch {
+/** Consecutive entries of one channel, no more than go into one write. */
+export class Batch implements FrameBatch {
   readonly channel: string
-  readonly entries: readonly LogEntry[]
-  readonly frames: readonly [Frame, ...Frame[]]
+  readonly entries: LogEntry[] = []
+  #room = MAX_WRITE
+  #frames: readonly Frame[] | undefined
+  #joined: Frame | undefined
+
+  constructor(channel: string) {
+    this.channel = channel
+  }
+
+  get frames(): readonly Frame[] {
+    this.#frames ??= this.entries.map(({ frame }) => frame)
+    return this.#frames
+  }
+
+  get joined(): Frame {
+    this.#joined ??= this.frames.length === 1 ? (this.frames[0] as Frame) : Frame.join(this.frames)
+    return this.#joined
+  }
+
+  hasRoomFor({ frame }: LogEntry): boolean {
+    return frame.size <= this.#room
+  }
+
+  push(entry: LogEntry): void {
+    this.entries.push(entry)
+    this.#room -= entry.frame.size
+  }
 }
 
-/** Who follows a channel live. */
+/** Receives the entries of the channels to which it is added. */
 export interface Subscriber {
-  /** `isTurnOver`: it may be written at once. */
-  deliver(run: Batch, isTurnOver: boolean): void
+  /** `isTurnOver`: the batch may be written at once. */
+  deliver(batch: Batch, isTurnOver: boolean): void
 }
 
-// A turn that publishes more is handed out in parts.
-const MAX_HELD = 1_000
-const MAX_HELD_BYTES = 256 * 1024
+// A turn that publishes more is delivered in parts.
+const MAX_PENDING = 1_000
+const MAX_PENDING_BYTES = 256 * 1024
 
 /**
- * Those who follow channels live. What is published within a turn reaches each of them in one go: with thousands of
- * streams it is coming to one, not writing to it, that costs.
+ * The live subscribers of each channel. Events published in one turn are delivered to a subscriber together: with
+ * thousands of streams, visiting each one costs more than writing to it.
  */
-export class Broadcaster implements Holder {
+export class Broadcaster implements FanOut {
   readonly #subscribers = new Map<string, Set<Subscriber>>()
   #pending: LogEntry[] = []
   #pendingBytes = 0
-  // While the application's code may run in the middle of a broadcast: what is to be done after it.
+  // During a fan-out, in which filters and listeners of the application run: the work to be done after it.
   #deferred: Array<() => void> | undefined
 
-  add(channel: string, listener: Subscriber): void {
-    // Who comes now has read what is held, and who leaves still gets it.
-    settleTurn()
-    const listeners = this.#subscribers.get(channel)
-    if (listeners) listeners.add(listener)
-    else this.#subscribers.set(channel, new Set([listener]))
+  add(channel: string, subscriber: Subscriber): void {
+    // Deliver pending entries first: a new subscriber has already read them from the store, and a leaving one is still
+    // owed them.
+    turn.fanOutNow()
+    const subscribers = this.#subscribers.get(channel)
+    if (subscribers) subscribers.add(subscriber)
+    else this.#subscribers.set(channel, new Set([subscriber]))
   }
 
-  remove(channel: string, listener: Subscriber): void {
-    settleTurn()
-    const listeners = this.#subscribers.get(channel)
-    if (listeners?.delete(listener) && listeners.size === 0) this.#subscribers.delete(channel)
+  remove(channel: string, subscriber: Subscriber): void {
+    turn.fanOutNow()
+    const subscribers = this.#subscribers.get(channel)
+    if (subscribers?.delete(subscriber) && subscribers.size === 0) this.#subscribers.delete(channel)
   }
 
-  /** Has an entry delivered, by the end of the turn. */
+  /** Delivers an entry to the subscribers of its channel, by the end of the turn. */
   broadcast(entry: LogEntry): void {
-    holdForTurn(this)
+    if (!this.#subscribers.has(entry.channel)) return
+    if (this.#pending.length === 0) turn.scheduleFanOut(this)
     this.#pendingBytes += entry.frame.size
-    if (this.#pending.push(entry) === MAX_HELD || this.#pendingBytes > MAX_HELD_BYTES) settleTurn()
-  }
-
-  /** @internal */
-  _handOut(isTurnOver: boolean): void {
-    const runs = toBatches(this.#pending)
-    this.#pending = []
-    this.#pendingBytes = 0
-    this.whileFanningOut(() => {
-      for (const run of runs)
-        for (const listener of this.#subscribers.get(run.channel) ?? []) listener.deliver(run, isTurnOver)
-    })
+    if (this.#pending.push(entry) === MAX_PENDING || this.#pendingBytes > MAX_PENDING_BYTES) turn.fanOutNow()
   }
 
   get isFanningOut(): boolean {
     return this.#deferred !== undefined
   }
 
-  /** Does what may call a serialiser or a filter: these may publish and subscribe, and the entry comes first. */
-  whileFanningOut<T>(work: () => T): T {
-    if (this.isFanningOut) return work()
-    const afterwards: Array<() => void> = []
-    this.#deferred = afterwards
-    try {
-      return work()
-    } finally {
-      this.#deferred = undefined
-      for (const each of afterwards) each()
-    }
-  }
-
-  /** Does it when nothing is disturbed by it: now, or after what is being done. */
+  /** Runs work now or, during a fan-out, after it. */
   runAfterFanOut(work: () => void): void {
     if (this.#deferred) this.#deferred.push(work)
     else work()
   }
+
+  /** @internal */
+  _fanOut(isTurnOver: boolean): void {
+    // Entries published by a filter or a listener come after the present ones, for every subscriber.
+    if (this.#deferred) return void this.#deferred.push(() => this._fanOut(false))
+    const batches = toBatches(this.#pending)
+    const deferred: Array<() => void> = []
+    this.#pending = []
+    this.#pendingBytes = 0
+    this.#deferred = deferred
+    try {
+      for (const batch of batches)
+        for (const subscriber of this.#subscribers.get(batch.channel) ?? [])
+          subscriber.deliver(batch, isTurnOver)
+    } finally {
+      this.#deferred = undefined
+      for (const work of deferred) work()
+    }
+  }
 }
 
 function toBatches(entries: readonly LogEntry[]): Batch[] {
-  const runs: Array<{ channel: string; entries: LogEntry[]; frames: [Frame, ...Frame[]] }> = []
-  let room = 0
+  const batches: Batch[] = []
   for (const entry of entries) {
-    const { channel, frame } = entry
-    const last = runs.at(-1)
-    room -= frame.size
-    if (last?.channel === channel && room >= 0) {
-      last.entries.push(entry)
-      last.frames.push(frame)
-    } else {
-      runs.push({ channel, entries: [entry], frames: [frame] })
-      room = MAX_WRITE - frame.size
-    }
+    const last = batches.at(-1)
+    const batch = last?.channel === entry.channel && last.hasRoomFor(entry) ? last : new Batch(entry.channel)
+    if (batch !== last) batches.push(batch)
+    batch.push(entry)
   }
-  return runs
+  return batches
 }

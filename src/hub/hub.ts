@@ -2,13 +2,8 @@ import { checkOptions, isBoolean, isFunction, isString, withDefaults } from '../
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { checkEvent, eventFrame, type Serialize, serialized } from '../formats/event-stream.ts'
-import {
-  closeGracefully,
-  SHUTDOWN_CHECKS,
-  SHUTDOWN_DEFAULTS,
-  type ShutdownOptions,
-  type ShutdownSettings,
-} from '../lifecycle/graceful-close.ts'
+import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../lifecycle/graceful-close.ts'
+import { StreamSet } from '../lifecycle/stream-set.ts'
 import type { AppendOptions, EventStore, LogEntry, StoreState } from '../stores/event-store.ts'
 import { memoryStore } from '../stores/memory/memory-store.ts'
 import { checkGapEvent } from '../stream/options.ts'
@@ -16,7 +11,7 @@ import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { Broadcaster } from './broadcaster.ts'
 import type { Channel, ChannelOptions, PublishOptions } from './channel.ts'
-import { type SubscribeOptions, Subscription } from './subscription.ts'
+import { type HubContext, type SubscribeOptions, Subscription } from './subscription.ts'
 
 export interface HubOptions {
   /** Where events get their id and can be read again. Default `memoryStore()`. */
@@ -44,19 +39,16 @@ const CHANNEL_CHECKS = { conflate: isBoolean }
 const PUBLISH_CHECKS = { idempotencyKey: isString }
 const SUBSCRIBE_CHECKS = { onGap: isFunction, filter: isFunction }
 
-/** One ordered log of events, the channels named in it, and the streams that follow them. */
+/** One ordered log of events, the channels named in it, and the streams subscribed to them. */
 export class Hub {
   /** @internal */
   readonly _store: EventStore
-  /** @internal */
-  readonly _gapEvent: string | false
-  /** @internal */
-  readonly _broadcaster = new Broadcaster()
   readonly #serialize: Serialize
-  readonly #subscriptions = new Map<SseStream, Subscription>()
-  // Where streams go on that left the hub and are still open.
-  readonly #goesOnFrom = new WeakMap<SseStream, ResumePoint>()
-  #shutdown: ShutdownSettings | undefined
+  readonly #broadcaster = new Broadcaster()
+  readonly #context: HubContext
+  readonly #streams = new StreamSet<Subscription>((subscription) => subscription.end())
+  // Where open streams resume that were unsubscribed from all channels.
+  readonly #resumePoints = new WeakMap<SseStream, ResumePoint>()
   #closed: Promise<void> | undefined
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
@@ -65,13 +57,18 @@ export class Hub {
       throw new SseError('ERR_SSE_OPTION', 'A store is an option. Pass it as { store }.')
     checkOptions(options, CHECKS, HINTS)
     this._store = options.store ?? memoryStore()
-    this._gapEvent = options.gapEvent ?? 'gap'
     this.#serialize = options.serialize ?? JSON.stringify
+    this.#context = {
+      store: this._store,
+      broadcaster: this.#broadcaster,
+      gapEvent: options.gapEvent ?? 'gap',
+      onUnsubscribed: (stream, resumePoint) => this.#onUnsubscribed(stream, resumePoint),
+    }
     this._store.open({
       entry: (id, channel, event, options) => this.#entry(id, channel, event, options),
       serialize: (data) => serialized(data, this.#serialize),
-      onEntry: (entry) => this._broadcaster.broadcast(entry),
-      onLoss: () => this.#lose(),
+      onEntry: (entry) => this.#broadcaster.broadcast(entry),
+      onLoss: () => this.#onLoss(),
     })
   }
 
@@ -109,16 +106,13 @@ export class Hub {
     }
     const names = namesOf(channels)
     checkOptions(options, SUBSCRIBE_CHECKS)
-    // A client of the time after has the same time to take its reconnection time.
-    if (this.#shutdown) void closeGracefully(stream, this.#shutdown)
+    if (this.#streams.isShutDown) this.#streams.refuse(stream)
     if (stream.closed) return () => {}
-    const subscription =
-      this.#subscriptions.get(stream) ?? new Subscription(stream, this, this.#position(stream))
-    this.#subscriptions.set(stream, subscription)
-    // A copy: it stands for this call, and only this call is undone.
+    const subscription = this.#streams.get(stream) ?? this.#subscribe(stream)
+    // A copy, so that the returned function undoes this call only.
     const own = { ...options }
-    // A stream that has not been told of an entry yet would go on behind it.
-    this._broadcaster.runAfterFanOut(() => subscription.add(names, own))
+    // A stream that still has to receive the current entry must not start behind it.
+    this.#broadcaster.runAfterFanOut(() => subscription.add(names, own))
     return () => subscription.remove(names, own)
   }
 
@@ -129,7 +123,7 @@ export class Hub {
 
   /** How many streams follow a channel of the hub. */
   get size(): number {
-    return this.#subscriptions.size
+    return this.#streams.size
   }
 
   /**
@@ -139,8 +133,7 @@ export class Hub {
   async shutdown(options: ShutdownOptions = {}): Promise<void> {
     checkOptions(options, SHUTDOWN_CHECKS)
     const settings = withDefaults(options, SHUTDOWN_DEFAULTS)
-    this.#shutdown = settings
-    await Promise.all([...this.#subscriptions.keys()].map((stream) => closeGracefully(stream, settings)))
+    await this.#streams.shutdown(settings)
     this.#closed ??= this._store.close()
     await this.#closed
   }
@@ -154,34 +147,32 @@ export class Hub {
   ): Promise<string> {
     checkPublished(event)
     checkOptions(options, PUBLISH_CHECKS)
-    if (this.#shutdown)
+    if (this.#streams.isShutDown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: nothing more is published.')
-    // What is published while an entry is told, by a filter say, comes after it for everybody.
-    while (this._broadcaster.isFanningOut) await null
     return this._store.append(channel, event, { ...options, conflate })
   }
 
   #entry(id: string, channel: string, published: SseEvent, { conflate = false }: AppendOptions): LogEntry {
     const key = `${channel}\n${published.key ?? (published.event || 'message')}`
     const event = { ...published, id }
-    const frame = this._broadcaster.whileFanningOut(() =>
-      eventFrame({ ...event, key }, this.#serialize, conflate),
-    )
+    const frame = eventFrame({ ...event, key }, this.#serialize, conflate)
     return { id, channel, event, frame }
   }
 
-  #lose(): void {
-    for (const subscription of [...this.#subscriptions.values()]) subscription.lose()
+  #subscribe(stream: SseStream): Subscription {
+    const resumePoint = this.#resumePoints.get(stream) ?? stream._resumePoint
+    const subscription = new Subscription(stream, this.#context, resumePoint)
+    this.#streams.add(stream, subscription)
+    return subscription
   }
 
-  /** @internal */
-  _ended({ stream }: Subscription, goesOnFrom: ResumePoint): void {
-    this.#subscriptions.delete(stream)
-    if (!stream.closed) this.#goesOnFrom.set(stream, goesOnFrom)
+  #onLoss(): void {
+    for (const subscription of [...this.#streams.values()]) subscription.onLoss()
   }
 
-  #position(stream: SseStream): ResumePoint {
-    return this.#goesOnFrom.get(stream) ?? stream._resumesFrom
+  #onUnsubscribed(stream: SseStream, resumePoint: ResumePoint): void {
+    this.#streams.delete(stream)
+    if (!stream.closed) this.#resumePoints.set(stream, resumePoint)
   }
 }
 

@@ -21,7 +21,7 @@ export type ShutdownSettings = typeof SHUTDOWN_DEFAULTS
  * grace period is destroyed. Resolves when the stream is closed.
  */
 export async function closeGracefully(stream: SseStream, { grace, retry }: ShutdownSettings): Promise<void> {
-  const closed = new Promise<void>((resolve) => stream.once('close', () => resolve()))
+  const closed = new Promise<void>((resolve) => stream._addCloseTarget({ _streamClosed: () => resolve() }))
   stream.close({ retry: retry > 0 ? jitter(retry) : undefined })
   const timer = setTimeout(() => stream.destroy(), grace)
   await closed

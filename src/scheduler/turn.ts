@@ -1,61 +1,68 @@
-/** Something that is flushed once at the end of a turn of the event loop. */
+/** Delivers to many streams what was published within a turn of the event loop. */
+export interface FanOut {
+  /** @internal Delivers everything pending. `isTurnOver`: streams may write at once, because nothing more can follow. */
+  _fanOut(isTurnOver: boolean): void
+}
+
+/** Is flushed once at the end of a turn of the event loop. */
 export interface Flushable {
   /** @internal */
   _flush(): void
 }
 
-/** Something that holds back, for many streams, what was published within a turn. */
-export interface Holder {
-  /** @internal Gives the streams what was held back: to be written at once when the turn is over. */
-  _handOut(isTurnOver: boolean): void
-}
-
-// A turn is not time: fake timers of an application's tests must not hold it. Edge runtimes know no other end of a turn;
-// Next's has a `setImmediate` that throws.
-const isNode = globalThis.process?.versions?.node !== undefined
-const afterTurn: (work: () => void) => unknown = isNode
+// Captured at load, so that fake timers in an application's tests cannot hold a turn. Edge runtimes have no
+// `setImmediate`, or one that throws.
+const isNode = globalThis.process?.versions?.node !== undefined && globalThis.setImmediate !== undefined
+const atTurnEnd: (work: () => void) => unknown = isNode
   ? globalThis.setImmediate
   : (work) => setTimeout(work, 0)
 
-let waiting: Flushable[] = []
-let holder: Holder | undefined
-let isDue = false
+/**
+ * Runs work at the end of the current turn of the event loop, with one immediate for all streams. First come the
+ * fan-outs, then the flushes, so that frames queued by a fan-out go out in the same write as frames sent directly.
+ */
+class TurnScheduler {
+  #fanOuts: FanOut[] = []
+  #flushes: Flushable[] = []
+  #isScheduled = false
 
-/** One immediate for all streams: what was sent within a turn leaves in one write each. */
-export function flushAfterTurn(target: Flushable): void {
-  waiting.push(target)
-  beDue()
+  /** Schedules a fan-out. `target` MUST NOT be scheduled already. */
+  scheduleFanOut(target: FanOut): void {
+    this.#fanOuts.push(target)
+    this.#schedule()
+  }
+
+  /** Runs the scheduled fan-outs now, so that published events come before whatever is sent next. */
+  fanOutNow(isTurnOver = false): void {
+    if (this.#fanOuts.length === 0) return
+    const fanOuts = this.#fanOuts
+    this.#fanOuts = []
+    for (const target of fanOuts) target._fanOut(isTurnOver)
+  }
+
+  /** Schedules a flush. Everything queued within a turn is sent in one write per stream. */
+  scheduleFlush(target: Flushable): void {
+    this.#flushes.push(target)
+    this.#schedule()
+  }
+
+  /** Resolves at the end of the turn. */
+  end(): Promise<void> {
+    return new Promise((resolve) => this.scheduleFlush({ _flush: resolve }))
+  }
+
+  #schedule(): void {
+    if (!this.#isScheduled) atTurnEnd(this.#run)
+    this.#isScheduled = true
+  }
+
+  readonly #run = (): void => {
+    this.#isScheduled = false
+    this.fanOutNow(true)
+    const flushes = this.#flushes
+    this.#flushes = []
+    for (const target of flushes) target._flush()
+  }
 }
 
-/** Has a holder hand out at the end of the turn, and another one now: a stream may follow both. */
-export function holdForTurn(next: Holder): void {
-  if (holder !== next) settleTurn()
-  holder = next
-  beDue()
-}
-
-/** Has handed out what is held back: it comes before what is sent now. */
-export function settleTurn(isTurnOver = false): void {
-  const settled = holder
-  holder = undefined
-  settled?._handOut(isTurnOver)
-}
-
-/** Resolves at the end of the turn. */
-export function turnEnd(): Promise<void> {
-  return new Promise((resolve) => flushAfterTurn({ _flush: resolve }))
-}
-
-function beDue(): void {
-  if (!isDue) afterTurn(flushAll)
-  isDue = true
-}
-
-function flushAll(): void {
-  // What it leaves waiting, behind what a stream was sent itself, goes in the same write.
-  settleTurn(true)
-  isDue = false
-  const targets = waiting
-  waiting = []
-  for (const target of targets) target._flush()
-}
+export const turn = new TurnScheduler()

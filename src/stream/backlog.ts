@@ -1,8 +1,16 @@
 import type { Frame } from '../event/frame.ts'
-import { ConflatedQueue, type FrameQueue, type KeyOf, RingQueue, takeBatch } from './frame-queue.ts'
+import {
+  anyKey,
+  ConflatedQueue,
+  conflatedKey,
+  type FrameQueue,
+  type KeyOf,
+  RingQueue,
+  takeBatch,
+} from './frame-queue.ts'
 import { type RateLimit, type RateLimiter, rateLimiterFor } from './rate-limit.ts'
 
-/** What happens when a backlog is at its bound and another event comes. */
+/** What happens to an event when the backlog is full. */
 export type Overflow = 'close' | 'drop-oldest' | 'drop-newest' | 'conflate'
 
 export interface BacklogLimits {
@@ -12,28 +20,22 @@ export interface BacklogLimits {
   readonly rateLimit?: RateLimit | undefined
 }
 
-/** The newest of each key, of all that has one. */
-const anyKey: KeyOf = (frame) => frame.key ?? frame
-
-/** The newest of each key, in channels that want no more. */
-const conflatedKey: KeyOf = (frame) => (frame.isConflated && frame.key) || frame
-
-/** The answer of a backlog that is full and must not drop anything. */
+/** Returned by `offer` when the backlog is full and its policy does not allow dropping. */
 export const OVERFLOW = -1
 
-// A run of frames is joined up to this size: what one write leaves in Node's own buffer at most, large events apart.
+// Frames are joined up to this many bytes, because one write may stay in Node's own buffer as a whole.
 export const MAX_WRITE = 16 * 1024
 
-/** The frames that wait for one client: never more than its limits allow, and no faster out than its pace. */
+/** The frames queued for one client, within its limits and its rate limit. */
 export class Backlog {
   readonly #limits: BacklogLimits
-  readonly #pace: RateLimiter
+  readonly #rateLimiter: RateLimiter
   #queue: FrameQueue = new RingQueue()
-  #isHeldByPace = false
+  #isRateLimited = false
 
   constructor(limits: BacklogLimits) {
     this.#limits = limits
-    this.#pace = rateLimiterFor(limits.rateLimit)
+    this.#rateLimiter = rateLimiterFor(limits.rateLimit)
   }
 
   get length(): number {
@@ -44,7 +46,7 @@ export class Backlog {
     return this.#queue.bytes
   }
 
-  /** Whether there is room for a frame, in place of an older one if need be. */
+  /** Whether there is room for a frame, which may replace a queued one. */
   fits(frame: Frame, replaced?: Frame): boolean {
     const { maxBufferedBytes, maxBufferedEvents } = this.#limits
     const length = replaced ? this.length - 1 : this.length
@@ -52,39 +54,39 @@ export class Backlog {
     return length < maxBufferedEvents && bytes + frame.size <= maxBufferedBytes
   }
 
-  /** Takes a frame. Returns how many frames were dropped to hold the bound, or `OVERFLOW`. */
+  /** Queues a frame. Returns how many frames were dropped to keep the bound, or `OVERFLOW`. */
   offer(frame: Frame, isKernelFull: boolean): number {
-    // While others wait, an older one of the same key is not worth waiting.
-    if (this.#isHeldByPace && this.#pace.conflates) return this.#offerNewest(frame, anyKey)
+    // While frames are held back by the rate limit, an older one of the same key is superseded.
+    if (this.#isRateLimited && this.#rateLimiter.conflates) return this.#offerNewest(frame, anyKey)
     if (isKernelFull && frame.isConflated) return this.#offerNewest(frame, conflatedKey)
-    // One that is larger than the bound goes alone.
+    // A frame larger than the bound is queued alone.
     if (this.fits(frame) || (this.length === 0 && !isKernelFull)) return this.#push(frame)
     return this.#overflow(frame)
   }
 
-  /** Takes a stream's last frame, over the bound if need be. */
+  /** Queues the last frame of a stream, over the bound if necessary. */
   close(frame: Frame): void {
     this.#queue.push(frame)
   }
 
-  /** Takes the oldest frames that may leave now, as one frame to write. */
+  /** Removes the oldest frames that may be written now, and returns them as one frame. */
   take(now: number): Frame | undefined {
-    const allowed = this.#pace.allowed(now)
-    this.#isHeldByPace = allowed === 0
+    const allowed = this.#rateLimiter.allowed(now)
+    this.#isRateLimited = allowed === 0
     if (allowed === 0) {
-      if (this.#pace.conflates) this.#conflateBy(anyKey)
+      if (this.#rateLimiter.conflates) this.#conflateBy(anyKey)
       return undefined
     }
     const before = this.length
-    const run = takeBatch(this.#queue, MAX_WRITE, allowed)
-    this.#pace.spend(before - this.length)
+    const batch = takeBatch(this.#queue, MAX_WRITE, allowed)
+    this.#rateLimiter.spend(before - this.length)
     if (this.length === 0 && this.#queue instanceof ConflatedQueue) this.#queue = new RingQueue()
-    return run
+    return batch
   }
 
-  /** When `take` may have some again, after it had none. */
+  /** Returns when `take` may return a frame again, in ms on the clock. */
   nextAt(): number {
-    return this.#pace.nextAt()
+    return this.#rateLimiter.nextAt()
   }
 
   #offerNewest(frame: Frame, keyOf: KeyOf): number {
@@ -119,18 +121,15 @@ export class Backlog {
     const before = this.length
     this.#conflateBy(anyKey)
     this.#push(frame)
-    return this.#isOver() ? OVERFLOW : before + 1 - this.length
+    return this.#isOverLimit() ? OVERFLOW : before + 1 - this.length
   }
 
-  // It goes on until the client has caught up: each frame costs the same however long the backlog is.
+  // The queue conflates until the client has caught up, so that each frame costs the same however long the backlog is.
   #conflateBy(keyOf: KeyOf): void {
-    // The newest of any key holds no more than the newest in some channels.
-    const { keyOf: present } = this.#queue as Partial<ConflatedQueue>
-    if (present === keyOf || present === anyKey) return
-    this.#queue = ConflatedQueue.from(this.#queue, keyOf)
+    this.#queue = this.#queue.conflate(keyOf)
   }
 
-  #isOver(): boolean {
+  #isOverLimit(): boolean {
     const { maxBufferedBytes, maxBufferedEvents } = this.#limits
     return this.length > maxBufferedEvents || this.bytes > maxBufferedBytes
   }

@@ -2,213 +2,253 @@ import { Condition } from '../condition.ts'
 import type { Frame } from '../event/frame.ts'
 import { READ_AHEAD_BYTES } from '../event/source.ts'
 import { HEARTBEAT } from '../formats/event-stream.ts'
-import { clock, type TimerTarget } from '../scheduler/clock.ts'
-import { expiresAt, NEVER, nextHeartbeat } from '../scheduler/jitter.ts'
-import { type Flushable, flushAfterTurn } from '../scheduler/turn.ts'
-import type { Transport, TransportOwner } from '../transports/transport.ts'
+import { clock } from '../scheduler/clock.ts'
+import { type Flushable, turn } from '../scheduler/turn.ts'
+import type { Transport } from '../transports/transport.ts'
 import { Backlog } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
+import { type DeadlineOwner, Deadlines } from './deadlines.ts'
 import type { StreamSettings } from './options.ts'
+import { type OpenTransport, Output, type OutputOwner } from './output.ts'
 
-/** What a connection tells its stream. */
+/** Is notified by its connection. */
 export interface ConnectionOwner {
-  /** @internal All that waited has left, after the client had been behind for `lag` ms. */
+  /** @internal All queued frames were written, after the client had been behind for `lag` ms. */
   _caughtUp(lag: number): void
-  /** @internal A backlog at its bound dropped so many events, or may drop none: `OVERFLOW`. */
+  /** @internal A full queue dropped this many events. `OVERFLOW`: its policy does not allow dropping. */
   _overflowed(dropped: number): void
-  /** @internal The connection has reached its maximum age. */
+  /** @internal The maximum duration is over. */
   _expired(): void
-  /** @internal Nothing can be written any more. Said once. */
+  /** @internal Nothing can be written any more. Called once. */
   _onClosed(reason: CloseReason, error?: unknown): void
 }
 
-/** The way to one client: what waits for it, whether its kernel takes more, and its deadlines. */
-export class Connection implements TransportOwner, TimerTarget, Flushable {
+/** The connection to one client: queued frames, their way to the transport, and the deadlines. */
+export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   readonly openedAt = clock.now
   sentEvents = 0
   sentBytes = 0
-  #transport: Transport
   readonly #settings: StreamSettings
   readonly #owner: ConnectionOwner
-  readonly #phase: number
-  readonly #expiresAt: number
+  readonly #output: Output
+  readonly #deadlines: Deadlines
   readonly #isImmediate: boolean
-  #backlog: Backlog
-  #state: 'open' | 'ending' | 'ended' | 'over' = 'open'
-  #isFlushDue = false
-  // When a flush is due that is not at the end of a turn.
-  #flushesAt = NEVER
-  #isFull = false
+  // Created with the first frame, because most idle streams never queue one.
+  #queue: Backlog | undefined
+  // During a replay: the frames sent meanwhile, which follow it.
+  #liveQueue: Backlog | undefined
+  #state: 'open' | 'ending' | 'ended' | 'closed' = 'open'
+  #isFlushScheduled = false
   #lagSince: number | undefined
-  #lastWrite = this.openedAt
-  #timerTick = 0
-  #waiters: Condition | undefined
+  #condition: Condition | undefined
 
-  constructor(transport: Transport, settings: StreamSettings, owner: ConnectionOwner) {
-    this.#transport = transport
+  constructor(settings: StreamSettings, owner: ConnectionOwner) {
     this.#settings = settings
     this.#owner = owner
-    this.#backlog = new Backlog(settings)
-    this.#phase = Math.floor(Math.random() * settings.heartbeat)
-    this.#expiresAt = expiresAt(this.openedAt, settings.maxDuration)
+    this.#output = new Output(this)
+    this.#deadlines = new Deadlines(settings, this.#output, this)
     this.#isImmediate = settings.flushInterval === 0 && !settings.rateLimit
   }
 
-  open(): void {
-    this.#transport.open(this)
-    if (this.#settings.heartbeat === 0) this.#transport.probe()
-    this.#schedule()
+  /** Starts with an open transport, or with one that `begin` or the first write opens. */
+  start(transport: Transport | OpenTransport): void {
+    this.#output.start(transport)
+    this.#deadlines.schedule()
   }
 
-  get backlog(): Backlog {
-    return this.#backlog
+  /** Sends the response headers, unless they were sent. */
+  begin(): void {
+    this.#output.begin()
+    this._flush()
   }
 
-  /** Whether the kernel has taken all there was. */
+  /** Leaves the response to somebody else, unless its headers were sent. */
+  abandon(): void {
+    this.#output.abandon()
+  }
+
+  get bufferedBytes(): number {
+    return (this.#queue?.bytes ?? 0) + (this.#liveQueue?.bytes ?? 0)
+  }
+
+  get bufferedEvents(): number {
+    return (this.#queue?.length ?? 0) + (this.#liveQueue?.length ?? 0)
+  }
+
+  /** Whether nothing is queued and the kernel has accepted everything. */
   get isIdle(): boolean {
-    return this.#backlog.length === 0 && !this.#isFull
+    return !this.#queue?.length && !this.#output.isFull
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
   }
 
   get isClosed(): boolean {
-    return this.#state === 'over'
+    return this.#state === 'closed'
   }
 
-  /** Takes a frame, to be written at the end of the turn or when there is room. False: hold back, or it was dropped. */
-  enqueue(frame: Frame): boolean {
-    // A burst over the bound is no lag while the kernel takes it.
-    if (!this.#isFull && !this.#backlog.fits(frame)) this._flush()
-    const dropped = this.#backlog.offer(frame, this.#isFull)
-    if (dropped !== 0) this.#owner._overflowed(dropped)
-    if (!this.#isFull) this.#flushSoon()
-    return dropped === 0 && !this.#isFull
-  }
-
-  /** Whether a frame may be written past the queue: nothing waits, and nothing is to be waited for. */
+  /** Whether a frame may be written past the queue, because nothing is queued or awaited. */
   get canBypassQueue(): boolean {
-    return this.#isImmediate && !this.#isFlushDue && !this.#isFull && this.#state === 'open'
+    const { isFull, isBegun } = this.#output
+    const isWaiting = this.#isFlushScheduled || isFull || this.#liveQueue !== undefined
+    return this.#isImmediate && isBegun && !isWaiting && this.isOpen
   }
 
-  /** Whether a sender that can wait should send this now, and not when all has left. */
+  /** Whether a sender that can wait should send this frame now, instead of after everything queued was written. */
   hasRoomFor(frame: Frame): boolean {
     const { length, bytes } = this.#backlog
     return this.isIdle || (length > 0 && bytes < READ_AHEAD_BYTES && this.#backlog.fits(frame))
   }
 
-  /** Goes on with what waited elsewhere, when nothing waits here. */
-  continueWith(backlog: Backlog): void {
-    this.#backlog = backlog
-    // Who was told to hold back is told when that is over.
-    if (backlog.length > 0) this.#lagSince ??= clock.now
-    this.#flushSoon()
+  /**
+   * Queues a frame until the end of the turn, until there is room, or until the replay is over. Returns false if the
+   * sender should wait, or if an event was dropped.
+   */
+  enqueue(frame: Frame): boolean {
+    return this.#liveQueue ? this.#offer(this.#liveQueue, frame, true) : this.enqueueNext(frame)
   }
 
-  /** Waits for a condition that emptying, ending or losing the connection can bring about. */
+  /** The same for a frame of a replay, which goes before the frames sent meanwhile. */
+  enqueueNext(frame: Frame): boolean {
+    // A burst over the bound is not a lag while the kernel accepts it.
+    if (!this.#output.isFull && !this.#backlog.fits(frame)) this._flush()
+    const isAccepted = this.#offer(this.#backlog, frame, this.#output.isFull)
+    if (!this.#output.isFull) this.#scheduleFlush()
+    return isAccepted && !this.#output.isFull
+  }
+
+  /** Queues the last frame of a stream, over the bound if necessary. */
+  enqueueLast(frame: Frame): void {
+    const queue = this.#liveQueue ?? this.#backlog
+    queue.close(frame)
+  }
+
+  /** Holds back the frames sent from now on, until `endReplay`. */
+  beginReplay(): void {
+    this.#liveQueue = new Backlog(this.#settings)
+  }
+
+  /** Continues with the frames held back. The replay MUST have been written. */
+  endReplay(): void {
+    this.#queue = this.#liveQueue
+    this.#liveQueue = undefined
+    // `send` returned false for these frames, so `drain` must be emitted once they were written.
+    if (this.#queue?.length) this.#lagSince ??= clock.now
+    this.#scheduleFlush()
+  }
+
+  /** Resolves when a condition is true that draining or closing the connection can change. */
   waitUntil(isReady: () => boolean): Promise<void> {
-    this.#waiters ??= new Condition()
-    return this.#waiters.until(isReady)
+    this.#condition ??= new Condition()
+    return this.#condition.until(isReady)
   }
 
-  /** Lets everybody who waits look again. */
+  /** Checks all awaited conditions again. */
   notify(): void {
-    this.#waiters?.notify()
+    this.#condition?.notify()
   }
 
-  /** Ends the body after what waits. */
-  end(): void {
-    if (this.#state !== 'open') return
-    this.#state = 'ending'
-    this._flush()
-  }
-
-  /** Cuts the connection now. */
-  destroy(reason: CloseReason, error?: unknown): void {
-    if (this.isClosed) return
-    this.#transport.destroy()
-    this.#finish(reason, error)
-  }
-
-  /** @internal */
-  _flush(): void {
-    this.#isFlushDue = false
-    this.#flushesAt = NEVER
-    while (!this.#isFull && this.#backlog.length > 0) {
-      const run = this.#backlog.take(clock.now)
-      if (run) this.write(run)
-      else return void this.#flushAt(this.#backlog.nextAt())
-    }
-    if (this.isIdle && !this.isClosed) this.#onDrained()
-  }
-
-  /** @internal */
-  _drained(): void {
-    if (this.#state === 'ended') return
-    this.#isFull = false
-    this._flush()
-    // The bed of a stream that was full is that of its stall deadline.
-    if (!this.#isFull) this.#schedule()
-  }
-
-  /** @internal */
-  _progressed(): void {
-    this.#lastWrite = clock.now
-  }
-
-  /** @internal */
-  _closed(error?: Error): void {
-    if (error) this.destroy('error', error)
-    else this.#finish('client')
-  }
-
-  /** @internal */
-  _goesOnThrough(transport: Transport): void {
-    this.#transport = transport
-  }
-
-  /** @internal */
-  _onTimer(now: number): void {
-    this.#timerTick = 0
-    if (now >= this.#flushesAt) this._flush()
-    if (now >= this.#stallsAt()) this.destroy('stalled')
-    else if (now >= this.#beatsAt()) {
-      this.#transport.probe()
-      this.write(HEARTBEAT)
-    }
-    if (now >= this.#expiresAt && this.#state === 'open') this.#owner._expired()
-    this.#schedule()
-  }
-
-  #flushSoon(): void {
-    if (this.#isFlushDue) return
-    this.#isFlushDue = true
-    const { flushInterval } = this.#settings
-    if (flushInterval > 0) this.#flushAt(clock.now + flushInterval)
-    else flushAfterTurn(this)
-  }
-
-  #flushAt(time: number): void {
-    this.#isFlushDue = true
-    this.#flushesAt = time
-    this.#schedule()
-  }
-
-  /** Writes a frame, when it `takesNow`. */
+  /** Writes a frame. `canBypassQueue` MUST be true, or the frame was taken from the queue. */
   write(frame: Frame): void {
     if (this.isClosed) return
-    this.#lastWrite = clock.now
     this.sentEvents += frame.events
     this.sentBytes += frame.size
     try {
-      if (!this.#transport.write(frame)) this.#markFull()
+      if (!this.#output.write(frame)) this.#markBehind()
     } catch (error) {
       // A middleware's own `write` may throw.
       this.destroy('error', error)
     }
   }
 
-  #markFull(): void {
+  /** Ends the body after everything queued. */
+  end(): void {
+    if (!this.isOpen) return
+    this.#state = 'ending'
+    this._flush()
+  }
+
+  /** Cuts the connection at once. */
+  destroy(reason: CloseReason, error?: unknown): void {
+    if (this.isClosed) return
+    this.#output.destroy()
+    this.#finish(reason, error)
+  }
+
+  /** @internal */
+  _flush(): void {
+    this.#isFlushScheduled = false
+    this.#deadlines.cancelFlush()
+    while (!this.#output.isFull && this.#queue?.length) {
+      const batch = this.#queue.take(clock.now)
+      if (batch) this.write(batch)
+      else return this.#flushAt(this.#queue.nextAt())
+    }
+    if (this.isIdle && !this.isClosed) this.#onDrained()
+  }
+
+  /** @internal */
+  _drained(): void {
+    this._flush()
+    // While full, the timer was set to the stall deadline; reschedule it for the next heartbeat.
+    if (!this.#output.isFull) this.#deadlines.schedule()
+  }
+
+  /** @internal */
+  _lost(error?: unknown): void {
+    if (error) this.destroy('error', error)
+    else this.#finish('client')
+  }
+
+  /** @internal */
+  _opened(): void {
+    if (this.#settings.heartbeat === 0) this.#output.probe()
+  }
+
+  /** @internal */
+  _stalled(): void {
+    this.destroy('stalled')
+  }
+
+  /** @internal */
+  _silent(): void {
+    this.#output.probe()
+    this.write(HEARTBEAT)
+  }
+
+  /** @internal */
+  _expired(): void {
+    this.#owner._expired()
+  }
+
+  get #backlog(): Backlog {
+    this.#queue ??= new Backlog(this.#settings)
+    return this.#queue
+  }
+
+  #offer(queue: Backlog, frame: Frame, isFull: boolean): boolean {
+    const dropped = queue.offer(frame, isFull)
+    if (dropped !== 0) this.#owner._overflowed(dropped)
+    return dropped === 0
+  }
+
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled) return
+    this.#isFlushScheduled = true
+    const { flushInterval } = this.#settings
+    if (flushInterval > 0) this.#flushAt(clock.now + flushInterval)
+    else turn.scheduleFlush(this)
+  }
+
+  #flushAt(time: number): void {
+    this.#isFlushScheduled = true
+    this.#deadlines.flushAt(time)
+  }
+
+  #markBehind(): void {
     this.#lagSince ??= clock.now
-    this.#isFull = true
-    this.#schedule()
+    this.#deadlines.schedule()
   }
 
   #onDrained(): void {
@@ -221,11 +261,9 @@ export class Connection implements TransportOwner, TimerTarget, Flushable {
 
   #sendEnd(): void {
     this.#state = 'ended'
-    // The end waits for room like all else: a client that never reads it stalls.
-    this.#lastWrite = clock.now
-    this.#markFull()
     try {
-      this.#transport.end()
+      this.#output.end()
+      this.#markBehind()
     } catch (error) {
       this.destroy('error', error)
     }
@@ -233,27 +271,11 @@ export class Connection implements TransportOwner, TimerTarget, Flushable {
 
   #finish(reason: CloseReason, error?: unknown): void {
     if (this.isClosed) return
-    this.#state = 'over'
-    this.#backlog = new Backlog(this.#settings)
-    clock.cancel(this, this.#timerTick)
+    this.#state = 'closed'
+    this.#queue = undefined
+    this.#liveQueue = undefined
+    this.#deadlines.cancel()
     this.#owner._onClosed(reason, error)
     this.notify()
-  }
-
-  #stallsAt(): number {
-    const { stallTimeout } = this.#settings
-    return this.#isFull && stallTimeout > 0 ? this.#lastWrite + stallTimeout : NEVER
-  }
-
-  #beatsAt(): number {
-    return this.#isFull ? NEVER : nextHeartbeat(this.#lastWrite, this.#settings.heartbeat, this.#phase)
-  }
-
-  #schedule(): void {
-    clock.cancel(this, this.#timerTick)
-    if (this.isClosed) return
-    const expiresAt = this.#state === 'open' ? this.#expiresAt : NEVER
-    const deadline = Math.min(this.#flushesAt, this.#stallsAt(), this.#beatsAt(), expiresAt)
-    this.#timerTick = Number.isFinite(deadline) ? clock.schedule(this, deadline) : 0
   }
 }

@@ -1,21 +1,24 @@
 import { Frame } from '../event/frame.ts'
 import { RingBuffer } from '../ring-buffer.ts'
+import { type Flushable, turn } from '../scheduler/turn.ts'
 
-/** Frames that wait, oldest first, held as references to shared frames. */
+/** Queued frames, oldest first, as references to shared frames. */
 export interface FrameQueue {
   readonly length: number
   /** Bytes of all payloads in it. */
   readonly bytes: number
   push(frame: Frame): void
-  /** What would not be kept beside it. */
+  /** Returns the queued frame that this one would replace. */
   replacedBy(frame: Frame): Frame | undefined
-  /** Takes the oldest. */
+  /** Removes and returns the oldest frame. */
   shift(): Frame | undefined
-  /** The oldest, left where it is. */
+  /** Returns the oldest frame without removing it. */
   peek(): Frame | undefined
+  /** Returns a queue of the same frames that keeps only the newest of each key: itself or a new one. */
+  conflate(keyOf: KeyOf): FrameQueue
 }
 
-/** Every frame. */
+/** Keeps every frame. */
 export class RingQueue extends RingBuffer<Frame> implements FrameQueue {
   bytes = 0
 
@@ -35,27 +38,32 @@ export class RingQueue extends RingBuffer<Frame> implements FrameQueue {
   peek(): Frame | undefined {
     return this.at(0)
   }
+
+  conflate(keyOf: KeyOf): FrameQueue {
+    const queue = new ConflatedQueue(keyOf)
+    for (let frame = this.shift(); frame; frame = this.shift()) queue.push(frame)
+    return queue
+  }
 }
 
-/** What a frame is the newest value of; itself, when it is to be kept whatever comes. */
+/** Returns the key of which a frame is the newest value. The frame itself, if it must be kept in any case. */
 export type KeyOf = (frame: Frame) => string | Frame
 
-/** Keeps the newest frame of each key; a newer one waits at the end. */
+/** The newest frame of each key, of all frames that have one. */
+export const anyKey: KeyOf = (frame) => frame.key ?? frame
+
+/** The newest frame of each key, in the channels that conflate. */
+export const conflatedKey: KeyOf = (frame) => (frame.isConflated && frame.key) || frame
+
+/** Keeps the newest frame of each key. A newer one is queued at the end. */
 export class ConflatedQueue implements FrameQueue {
   bytes = 0
   readonly keyOf: KeyOf
-  // A Map hands out its entries in the order in which their keys were set.
+  // A Map iterates over its entries in the order in which their keys were set.
   readonly #newest = new Map<string | Frame, Frame>()
 
   constructor(keyOf: KeyOf) {
     this.keyOf = keyOf
-  }
-
-  /** The frames of a backlog, conflated. */
-  static from(backlog: FrameQueue, keyOf: KeyOf): ConflatedQueue {
-    const queue = new ConflatedQueue(keyOf)
-    for (let frame = backlog.shift(); frame; frame = backlog.shift()) queue.push(frame)
-    return queue
   }
 
   get length(): number {
@@ -83,13 +91,24 @@ export class ConflatedQueue implements FrameQueue {
     return this.#newest.values().next().value
   }
 
+  conflate(keyOf: KeyOf): FrameQueue {
+    // The newest of any key holds no more than the newest in some channels.
+    if (keyOf === this.keyOf || this.keyOf === anyKey) return this
+    const queue = new ConflatedQueue(keyOf)
+    for (const frame of this.#newest.values()) queue.push(frame)
+    return queue
+  }
+
   #remove(key: string | Frame): void {
     this.bytes -= this.#newest.get(key)?.size ?? 0
     this.#newest.delete(key)
   }
 }
 
-/** Takes the oldest frames, at least one and then as many as the limits hold, as one frame to write. */
+/**
+ * Takes frames from the head of a queue, at least one and then as many as the limits allow, joined for one write.
+ * Returns undefined if the queue is empty.
+ */
 export function takeBatch(
   queue: FrameQueue,
   maxBytes: number,
@@ -97,28 +116,38 @@ export function takeBatch(
 ): Frame | undefined {
   const first = queue.shift()
   if (first === undefined || queue.length === 0) return first
-  const run: [Frame, ...Frame[]] = [first]
+  const frames: Frame[] = [first]
   let room = maxBytes - first.size
-  for (let next = queue.peek(); next && next.size <= room && run.length < maxFrames; next = queue.peek()) {
+  for (let next = queue.peek(); next && next.size <= room && frames.length < maxFrames; next = queue.peek()) {
     room -= next.size
-    run.push(next)
+    frames.push(next)
     queue.shift()
   }
-  return joined(run)
+  return frames.length === 1 ? first : joinCache.join(frames)
 }
 
-let lastRun: readonly Frame[] = []
-let lastJoined: Frame | undefined
+/** Keeps the last joined batch until the end of the turn, because streams often hold the same frames. */
+class JoinCache implements Flushable {
+  #frames: readonly Frame[] = []
+  #joined: Frame | undefined
 
-/** A run as one frame to write. Streams that hold the same run one after the other share its bytes. */
-export function joined(run: readonly [Frame, ...Frame[]]): Frame {
-  if (run.length === 1) return run[0]
-  if (lastJoined && isSame(run, lastRun)) return lastJoined
-  lastRun = run
-  lastJoined = Frame.join(run)
-  return lastJoined
+  join(frames: readonly Frame[]): Frame {
+    if (this.#joined && isSame(frames, this.#frames)) return this.#joined
+    if (!this.#joined) turn.scheduleFlush(this)
+    this.#frames = frames
+    this.#joined = Frame.join(frames)
+    return this.#joined
+  }
+
+  /** @internal */
+  _flush(): void {
+    this.#frames = []
+    this.#joined = undefined
+  }
 }
 
-function isSame(run: readonly Frame[], other: readonly Frame[]): boolean {
-  return run === other || (run.length === other.length && run.every((frame, i) => frame === other[i]))
+const joinCache = new JoinCache()
+
+function isSame(frames: readonly Frame[], others: readonly Frame[]): boolean {
+  return frames.length === others.length && frames.every((frame, i) => frame === others[i])
 }

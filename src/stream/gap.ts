@@ -1,19 +1,19 @@
 import { gapChannel } from '../diagnostics.ts'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import type { MaybePromise, Source } from '../event/source.ts'
 import type { SseStream } from './stream.ts'
 
-/** Events were lost for a client, or it cannot be told whether any were. */
+/** A client has missed events, or nobody can know whether it has. */
 export interface Gap {
-  /** Where the client stopped. Undefined when what it sent cannot be an id. A client's input: check it before use. */
+  /** The last event id of the client. Undefined if it cannot be an id. It is untrusted input: check it before use. */
   readonly lastEventId: string | undefined
-  /** `unknown`: the replay does not reach back to the id. `unreadable`: what the client sent is no id. */
+  /** `unknown`: the id is not in the store, or not any more. `unreadable`: the value cannot be an id. */
   readonly reason: 'unknown' | 'unreadable'
 }
 
 /**
- * May return events, a snapshot say, that are sent in place of the gap event, before anything else. What is sent live
- * while the snapshot is taken follows it, whether the snapshot holds it or not.
+ * Is called for a gap. It may return events, for example a snapshot, which are sent instead of the gap event, before
+ * anything else. Events sent live meanwhile follow the snapshot, whether it contains them or not.
  */
 export type OnGap<Events extends EventMap = AnyEvents> = (
   gap: Gap,
@@ -21,23 +21,29 @@ export type OnGap<Events extends EventMap = AnyEvents> = (
   // biome-ignore lint/suspicious/noConfusingVoidType: a hook that only takes note returns nothing.
 ) => MaybePromise<Source<Events> | undefined | void>
 
-/**
- * Asks hooks for snapshots and sends them, until `send` says that the client has left. Resolves with whether there was
- * any: without one, the client is still to be told.
- */
-export async function sendSnapshots(
-  gap: Gap,
-  stream: SseStream,
-  hooks: Iterable<OnGap | undefined>,
-  send: (snapshot: Source) => Promise<boolean>,
-): Promise<boolean> {
+/** How a gap is reported. */
+export interface GapReport {
+  readonly hooks: Iterable<OnGap | undefined>
+  /** The name of the gap event, or false. */
+  readonly gapEvent: string | false
+  /** The id from which the client continues. */
+  readonly id?: string
+  /** Resolves with false if the client has disconnected. */
+  sendAll(snapshot: Source): Promise<boolean>
+  send(event: SseEvent): Promise<unknown>
+}
+
+/** Reports a gap to the client: by the snapshots of the hooks, otherwise by the gap event. */
+export async function reportGap(stream: SseStream, gap: Gap, report: GapReport): Promise<void> {
+  const { hooks, gapEvent, id, sendAll, send } = report
   if (gapChannel.hasSubscribers) gapChannel.publish({ stream, gap })
   let hasSnapshot = false
   for (const onGap of hooks) {
     const snapshot = await onGap?.(gap, stream)
     if (!snapshot) continue
     hasSnapshot = true
-    if (!(await send(snapshot))) break
+    if (!(await sendAll(snapshot))) return
   }
-  return hasSnapshot
+  if (!hasSnapshot && gapEvent) await send({ event: gapEvent, id, data: { reason: gap.reason } })
+  else if (hasSnapshot && id !== undefined) await send({ id })
 }

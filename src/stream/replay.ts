@@ -10,16 +10,15 @@ import {
 } from '../event/source.ts'
 import { eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
-import { Backlog } from './backlog.ts'
 import type { Connection } from './connection.ts'
-import { type Gap, sendSnapshots } from './gap.ts'
+import { reportGap } from './gap.ts'
 import type { StreamSettings } from './options.ts'
 import type { ResumePoint } from './resume-point.ts'
 import type { SseStream } from './stream.ts'
 
 /**
- * Yields the events strictly after `lastEventId`, or answers `'gap'` when it cannot be told which these are. Nothing
- * (undefined) means that the client missed none. `lastEventId` is a client's input: check it before use.
+ * Returns the events strictly after `lastEventId`, `'gap'` if that is impossible, or undefined if the client has missed
+ * nothing. `lastEventId` is untrusted input: check it before use.
  */
 export type Replay<Events extends EventMap = AnyEvents> = (
   lastEventId: string,
@@ -27,12 +26,10 @@ export type Replay<Events extends EventMap = AnyEvents> = (
 ) => MaybePromise<Source<Events> | 'gap' | undefined>
 
 /**
- * What a client missed, on its way. It goes first, at the pace of the client; what is sent live meanwhile waits behind
- * it. A long replay waits for room, and never trips the policy meant for live events.
+ * Sends what a client has missed, at the client's pace and before everything sent live. A long replay waits for room, and
+ * never triggers the overflow policy.
  */
-export class ReplayRun {
-  /** What was sent live meanwhile. */
-  behind: Backlog
+export class Replayer {
   readonly #stream: SseStream
   readonly #connection: Connection
   readonly #settings: StreamSettings
@@ -44,17 +41,19 @@ export class ReplayRun {
     this.#stream = stream
     this.#connection = connection
     this.#settings = settings
-    this.behind = new Backlog(settings)
   }
 
-  /** Resolves when all has left, with false when it was stopped before. Rejects when the source failed or was too long. */
-  async run(position: ResumePoint): Promise<boolean> {
+  /**
+   * Resolves with true when everything was written, with false when the replay was stopped. Rejects when the source fails
+   * or yields more than `maxReplayEvents`.
+   */
+  async run(resumePoint: ResumePoint): Promise<boolean> {
     const startedAt = clock.now
     let complete = false
     let error: unknown
     try {
-      await this.#sendMissed(position)
-      complete = (await this.#room()) && !this.#isStopped
+      await this.#sendMissed(resumePoint)
+      complete = (await this.#waitForRoom()) && !this.#isStopped
     } catch (failure) {
       error = failure
       throw failure
@@ -69,43 +68,48 @@ export class ReplayRun {
 
   stop(): void {
     this.#isStopped = true
-    this.behind = new Backlog(this.#settings)
     for (const stop of this.#stops) stop()
   }
 
-  async #sendMissed(position: ResumePoint): Promise<void> {
+  async #sendMissed(resumePoint: ResumePoint): Promise<void> {
     const { replay, maxReplayEvents, onGap, gapEvent } = this.#settings
-    const id = typeof position === 'object' ? position.id : undefined
+    const id = typeof resumePoint === 'object' ? resumePoint.id : undefined
     const missed = id === undefined ? 'gap' : await replay?.(id, this.#stream)
     if (missed === undefined || (missed === 'gap' && this.#isStopped)) return
     if (missed !== 'gap') return void (await this.#sendAll(missed, maxReplayEvents))
-    const gap: Gap = { lastEventId: id, reason: id === undefined ? 'unreadable' : 'unknown' }
-    const hasSnapshot = await sendSnapshots(gap, this.#stream, [onGap], (snapshot) =>
-      this.#sendAll(snapshot, Number.POSITIVE_INFINITY),
+    const reason = id === undefined ? 'unreadable' : 'unknown'
+    await reportGap(
+      this.#stream,
+      { lastEventId: id, reason },
+      {
+        hooks: [onGap],
+        gapEvent,
+        sendAll: (snapshot) => this.#sendAll(snapshot, Number.POSITIVE_INFINITY),
+        send: (event) => this.#sendAll([event], Number.POSITIVE_INFINITY),
+      },
     )
-    if (!hasSnapshot && gapEvent) await this.#sendAll([{ event: gapEvent, data: { reason: gap.reason } }], 1)
   }
 
   async #sendAll(source: unknown, limit: number): Promise<boolean> {
-    // The client may have left while the application was asked.
+    // The client may have disconnected while the application was asked.
     if (this.#isStopped) return closeSource(source)
     return readSource(source, this.#stops, async (event) => {
       if (this.#events === limit) throw tooLong(limit)
       const frame = eventFrame(event, this.#settings.serialize)
-      if (!this.#connection.hasRoomFor(frame)) await this.#room()
+      if (!this.#connection.hasRoomFor(frame)) await this.#waitForRoom()
       this.#events += 1
-      this.#connection.enqueue(frame)
+      this.#connection.enqueueNext(frame)
       return !this.#connection.isClosed
     })
   }
 
-  async #room(): Promise<boolean> {
+  async #waitForRoom(): Promise<boolean> {
     await this.#connection.waitUntil(() => this.#connection.isIdle || this.#connection.isClosed)
     return !this.#connection.isClosed
   }
 }
 
 function tooLong(limit: number): SseError {
-  const message = `More than ${limit} events to replay (maxReplayEvents); the client resumes after these.`
+  const message = `The replay has more than ${limit} events (maxReplayEvents). The client resumes after these.`
   return new SseError('ERR_SSE_REPLAY_LIMIT', message)
 }

@@ -1,184 +1,235 @@
 import { EventEmitter } from 'node:events'
+import { checkOptions } from '../check-options.ts'
 import { closeChannel, drainChannel, openChannel, overflowChannel } from '../diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import type { Frame } from '../event/frame.ts'
 import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
 import { commentFrame, eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
-import { settleTurn } from '../scheduler/turn.ts'
+import { turn } from '../scheduler/turn.ts'
 import { noTransport, type Transport } from '../transports/transport.ts'
 import { OVERFLOW } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
 import { Connection } from './connection.ts'
-import { joined } from './frame-queue.ts'
 import type { StreamSettings } from './options.ts'
-import { ReplayRun } from './replay.ts'
+import type { OpenTransport } from './output.ts'
+import { Replayer } from './replay.ts'
 import type { ResumePoint } from './resume-point.ts'
 
 export interface SseStreamEventMap {
-  /** The client had fallen behind and has caught up: all that waited has left. */
+  /** The client had fallen behind and has caught up: everything queued was written. */
   drain: []
-  /** So many events were lost to the bound. */
+  /** Events were dropped because the queue was full. The argument is their number. */
   drop: [events: number]
-  /** The stream is over and holds nothing any more. Comes once. */
+  /** The stream is closed and holds nothing any more. Emitted once. */
   close: [reason: CloseReason, error: unknown]
 }
 
-/** One client: what it is sent, what waits for it, and its end. Made by `createSseStream` and the adapters. */
+/** Frames that are delivered to many streams in one turn. `joined` is all of them as one frame, joined once. */
+export interface FrameBatch {
+  readonly frames: readonly Frame[]
+  readonly joined: Frame
+}
+
+/** Part of the library that is notified by a direct call when a stream is closed. */
+export interface CloseTarget {
+  /** @internal Called once, before the `close` event, and in no call of the stream. */
+  _streamClosed(stream: SseStream): void
+}
+
+// The value of `retry` is checked where it is encoded.
+const CLOSE_CHECKS = { retry: () => undefined }
+
+/**
+ * An event stream to one client. It sends events, buffers what the client has not read yet, and closes once, with a
+ * reason. Created by `createSseStream` and the adapters.
+ */
 export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter<SseStreamEventMap> {
-  /** The id after which the client wants to resume. A client's input: check it before use. */
+  /** The id after which the client wants to resume. It is untrusted input: check it before use. */
   readonly lastEventId: string | undefined
-  /** @internal Where a hub takes up this client: a stream with a replay of its own has been served from there. */
-  readonly _resumesFrom: ResumePoint
+  /** @internal Where a hub resumes this client. `new` if the stream has a replay of its own. */
+  readonly _resumePoint: ResumePoint
   readonly #settings: StreamSettings
   readonly #connection: Connection
-  #replay: ReplayRun | undefined
+  #replayer: Replayer | undefined
   #stops: StopCallbacks | undefined
   #closeReason: CloseReason | undefined
   #error: unknown
   #abortController: AbortController | undefined
+  #closeTargets: CloseTarget[] | undefined
+  #isReported = false
 
-  private constructor(transport: Transport, settings: StreamSettings, position: ResumePoint) {
+  private constructor(settings: StreamSettings, resumePoint: ResumePoint) {
     super()
-    this.lastEventId = typeof position === 'object' ? position.id : undefined
-    this._resumesFrom = settings.replay ? 'new' : position
+    this.lastEventId = typeof resumePoint === 'object' ? resumePoint.id : undefined
+    this._resumePoint = settings.replay ? 'new' : resumePoint
     this.#settings = settings
-    this.#connection = new Connection(transport, settings, this)
+    this.#connection = new Connection(settings, this)
     if (openChannel.hasSubscribers) openChannel.publish({ stream: this })
   }
 
-  /** @internal A stream whose head has left. */
-  static _open(transport: Transport, settings: StreamSettings, position: ResumePoint): SseStream {
-    const stream = new SseStream(transport, settings, position)
-    stream.#connection.open()
-    if (settings.replay && position !== 'new') stream.#startReplay(position)
+  /** @internal Creates a stream over a transport that is open, or that opens with the first write or `_begin`. */
+  static _open(
+    transport: Transport | OpenTransport,
+    settings: StreamSettings,
+    resumePoint: ResumePoint,
+  ): SseStream {
+    const stream = new SseStream(settings, resumePoint)
+    stream.#connection.start(transport)
+    if (settings.replay && resumePoint !== 'new') stream.#startReplay(resumePoint)
     return stream
   }
 
-  /** @internal A stream that is over before it began. */
-  static _closed(reason: CloseReason, settings: StreamSettings, position: ResumePoint): SseStream {
-    const stream = new SseStream(noTransport, settings, position)
-    stream.#cut(reason)
+  /** @internal Creates a stream that is closed already. */
+  static _closed(reason: CloseReason, settings: StreamSettings, resumePoint: ResumePoint): SseStream {
+    const stream = new SseStream(settings, resumePoint)
+    stream.#connection.start(noTransport)
+    stream.#destroy(reason)
     return stream
   }
 
   /**
-   * Sends an event. True: the client keeps up. False: hold back until `drain` or `drained()`, or the event was
-   * dropped, or the stream is closed. Throws `SseError` when the event cannot be encoded; then nothing was sent.
+   * Sends an event. Returns true if the client keeps up. Returns false if you should wait for `drain` or `drained()`, if
+   * the event was dropped, or if the stream is closed. Throws `SseError` if the event cannot be encoded; then nothing is
+   * sent.
    */
   send(event: SseEvent<Events>): boolean {
-    return !this.closed && this.#put(eventFrame(event as SseEvent, this.#settings.serialize))
+    return !this.closed && this.#enqueue(eventFrame(event as SseEvent, this.#settings.serialize))
   }
 
-  /** Sends a comment, which no client dispatches. */
+  /** Sends a comment, which no client dispatches. Returns the same as `send`. */
   comment(text: string): boolean {
-    return !this.closed && this.#put(commentFrame(text))
+    return !this.closed && this.#enqueue(commentFrame(text))
   }
 
   /**
-   * Sends what a source yields, at the pace of the client. Resolves with true at its end, with false when the stream
-   * closed first; the source is then closed too. Rejects with what the source throws, or with an `SseError` for an
-   * event that cannot be encoded; the stream stays open.
+   * Sends the events of a source, at the client's pace. Resolves with true at its end, or with false when the stream
+   * closes before; then the source is closed too. Rejects with an error of the source, or with `SseError` for an event
+   * that cannot be encoded; the stream stays open.
    */
   async sendAll(source: Source<Events>): Promise<boolean> {
     this.#stops ??= new Set()
     if (this.closed) return closeSource(source)
     return readSource(source, this.#stops, (event) => {
       const frame = eventFrame(event, this.#settings.serialize)
-      return this._hasRoomFor(frame) ? this.#putNext(frame) : this.drained().then(() => this.#putNext(frame))
+      return this._hasRoomFor(frame)
+        ? this.#sendNext(frame)
+        : this.drained().then(() => this.#sendNext(frame))
     })
   }
 
-  /** Resolves with true when nothing waits any more, with false when the stream is closed. Never rejects. */
+  /** Resolves with true when nothing is queued any more, with false when the stream is closed. Never rejects. */
   async drained(): Promise<boolean> {
-    settleTurn()
-    await this.#connection.waitUntil(() => this.closed || (this.#connection.isIdle && !this.#replay))
+    turn.fanOutNow()
+    await this.#connection.waitUntil(() => this.closed || (this.#connection.isIdle && !this.#replayer))
     return !this.closed
   }
 
   /**
-   * Ends the stream after what waits. Nothing can be sent any more. `retry` is when the client comes back, in ms; by
-   * default it is what it was told before. Throws `SseError` `ERR_SSE_RETRY`.
+   * Ends the stream after everything queued. Nothing can be sent any more. `retry` is when the client reconnects, in ms;
+   * by default it keeps the time it has. Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_RETRY`.
    */
-  close({ retry }: { retry?: number | undefined } = {}): void {
-    settleTurn()
+  close(options: { retry?: number | undefined } = {}): void {
+    checkOptions(options, CLOSE_CHECKS)
+    turn.fanOutNow()
     if (this.closed) return
-    const waiting = this.#replay?.behind ?? this.#connection.backlog
-    if (retry !== undefined) waiting.close(eventFrame({ retry }, JSON.stringify))
-    this.#leave('server')
-    // A replay that still runs is finished first, and what waits behind it.
-    if (!this.#replay) this.#connection.end()
+    const { retry } = options
+    if (retry !== undefined) this.#connection.enqueueLast(eventFrame({ retry }, JSON.stringify))
+    this.#markClosed('server')
+    // A running replay is finished first, and so are the frames held back behind it.
+    if (!this.#replayer) this.#connection.end()
   }
 
-  /** Ends the stream at once: what waits is lost to this connection. With an error, the reason is `error`. */
+  /** Ends the stream at once and drops everything queued. With an error, the close reason is `error`. */
   destroy(error?: unknown): void {
-    this.#cut(error === undefined ? 'server' : 'error', error)
+    this.#destroy(error === undefined ? 'server' : 'error', error)
   }
 
-  /** True from the moment on when nothing can be sent any more. The `close` event follows. */
+  /** True from the moment nothing can be sent any more. The `close` event follows. */
   get closed(): boolean {
     return this.#closeReason !== undefined
   }
 
-  /** Why the stream ended; undefined while it has not. */
+  /** Why the stream has closed. Undefined while it is open. */
   get closeReason(): CloseReason | undefined {
     return this.#closeReason
   }
 
-  /** Aborted when the stream closes: for a database cursor, a fetch, a language model. */
+  /** Aborts when the stream closes. Pass it to a database cursor, a fetch or a language model. */
   get signal(): AbortSignal {
     this.#abortController ??= new AbortController()
     if (this.closed) this.#abortController.abort()
     return this.#abortController.signal
   }
 
-  /** Bytes that wait for the client, without what Node and the kernel hold. */
+  /** Bytes queued for the client, without those in the buffers of Node and the kernel. */
   get bufferedBytes(): number {
-    settleTurn()
-    return this.#connection.backlog.bytes + (this.#replay?.behind.bytes ?? 0)
+    return this.#connection.bufferedBytes
   }
 
-  /** Events and comments that wait for the client. */
+  /** Events and comments queued for the client. Events published in this turn are queued at its end. */
   get bufferedEvents(): number {
-    settleTurn()
-    return this.#connection.backlog.length + (this.#replay?.behind.length ?? 0)
+    return this.#connection.bufferedEvents
   }
 
-  /** @internal Sends frames that are shared with other streams. Once the turn is over, they are one write. */
-  _deliver(run: readonly [Frame, ...Frame[]], isTurnOver: boolean): void {
-    if (isTurnOver && !this.#replay && this.#connection.canBypassQueue) this.#connection.write(joined(run))
-    else for (const frame of run) this.#put(frame)
+  /** @internal Sends frames that are shared with other streams. At the end of a turn they are written at once. */
+  _deliver(batch: FrameBatch, isTurnOver: boolean): void {
+    if (isTurnOver && this.#connection.canBypassQueue) this.#connection.write(batch.joined)
+    else for (const frame of batch.frames) this._enqueue(frame)
   }
 
-  /** @internal Whether a sender that can wait should send this now, and not after `drained()`. */
+  /** @internal Queues a frame. */
+  _enqueue(frame: Frame): boolean {
+    return !this.closed && this.#connection.enqueue(frame)
+  }
+
+  /** @internal Whether a sender that can wait should send this frame now, and not after `drained()`. */
   _hasRoomFor(frame: Frame): boolean {
-    return !this.closed && !this.#replay && this.#connection.hasRoomFor(frame)
+    return !this.closed && !this.#replayer && this.#connection.hasRoomFor(frame)
   }
 
-  #put(frame: Frame): boolean {
-    settleTurn()
-    if (this.closed) return false
-    if (!this.#replay) return this.#connection.enqueue(frame)
-    const dropped = this.#replay.behind.offer(frame, true)
-    if (dropped !== 0) this._overflowed(dropped)
-    return dropped === 0
+  /** @internal Sends the response headers, unless they were sent. */
+  _begin(): void {
+    this.#connection.begin()
   }
 
-  /** Says whether there is anybody to go on for. */
-  #putNext(frame: Frame): boolean {
-    this.#put(frame)
+  /** @internal Leaves the response to somebody else, unless its headers were sent. */
+  _abandon(): void {
+    this.#connection.abandon()
+  }
+
+  /** @internal Notifies a target when the stream is closed, at once if that was reported. */
+  _addCloseTarget(target: CloseTarget): void {
+    if (this.#isReported) target._streamClosed(this as SseStream)
+    else if (this.#closeTargets) this.#closeTargets.push(target)
+    else this.#closeTargets = [target]
+  }
+
+  /** @internal */
+  _removeCloseTarget(target: CloseTarget): void {
+    this.#closeTargets = this.#closeTargets?.filter((each) => each !== target)
+  }
+
+  #enqueue(frame: Frame): boolean {
+    turn.fanOutNow()
+    return this._enqueue(frame)
+  }
+
+  /** Returns whether the source should be read on. */
+  #sendNext(frame: Frame): boolean {
+    this.#enqueue(frame)
     return !this.closed
   }
 
-  async #startReplay(position: ResumePoint): Promise<void> {
-    this.#replay = new ReplayRun(this as SseStream, this.#connection, this.#settings)
+  async #startReplay(resumePoint: ResumePoint): Promise<void> {
+    this.#replayer = new Replayer(this as SseStream, this.#connection, this.#settings)
+    this.#connection.beginReplay()
     try {
-      const isWhole = await this.#replay.run(position)
-      if (isWhole) this.#connection.continueWith(this.#replay.behind)
+      if (await this.#replayer.run(resumePoint)) this.#connection.endReplay()
     } catch (error) {
-      this.#leave('replay', error)
+      this.#markClosed('replay', error)
     }
-    this.#replay = undefined
+    this.#replayer = undefined
     if (this.closed) this.#connection.end()
   }
 
@@ -188,18 +239,34 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
       const { overflow: policy } = this.#settings
       overflowChannel.publish({ stream: this, policy, dropped: dropped === OVERFLOW ? 0 : dropped })
     }
-    if (dropped === OVERFLOW) this.#cut('overflow')
-    else this.#tell('drop', dropped)
+    if (dropped === OVERFLOW) this.#destroy('overflow')
+    else this.#emitSafely('drop', dropped)
   }
 
   /** @internal */
   _caughtUp(lag: number): void {
     if (drainChannel.hasSubscribers) drainChannel.publish({ stream: this, lag })
-    if (!this.closed) this.#tell('drain')
+    if (!this.closed) this.#emitSafely('drain')
   }
 
-  // A listener that throws must stop neither a flush nor a broadcast: what it throws is uncaught, as in Node.
-  #tell<Name extends keyof SseStreamEventMap>(name: Name, ...args: SseStreamEventMap[Name]): void {
+  /** @internal */
+  _expired(): void {
+    this.#markClosed('expired')
+    // The client requests the rest of a replay when it reconnects.
+    this.#replayer?.stop()
+    this.#connection.end()
+  }
+
+  /** @internal */
+  _onClosed(reason: CloseReason, error?: unknown): void {
+    this.#markClosed(reason, error)
+    this.#replayer?.stop()
+    if (closeChannel.hasSubscribers) closeChannel.publish({ stream: this, ...this.#summary() })
+    queueMicrotask(() => this.#reportClosed())
+  }
+
+  // A listener that throws must stop neither a flush nor a broadcast. Its error is uncaught, as in Node.
+  #emitSafely<Name extends keyof SseStreamEventMap>(name: Name, ...args: SseStreamEventMap[Name]): void {
     try {
       this.emit(name, ...(args as never))
     } catch (error) {
@@ -209,13 +276,13 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     }
   }
 
-  #cut(reason: CloseReason, error?: unknown): void {
-    this.#leave(reason, error)
+  #destroy(reason: CloseReason, error?: unknown): void {
+    this.#markClosed(reason, error)
     this.#connection.destroy(reason, error)
   }
 
-  /** From here on nothing can be sent. The first reason stays. */
-  #leave(reason: CloseReason, error?: unknown): void {
+  // Nothing can be sent any more. The first reason stays.
+  #markClosed(reason: CloseReason, error?: unknown): void {
     if (this.closed) return
     this.#closeReason = reason
     this.#error = error
@@ -224,21 +291,12 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#connection.notify()
   }
 
-  /** @internal */
-  _expired(): void {
-    this.#leave('expired')
-    // What a replay has not sent by now, the client asks for when it is back.
-    this.#replay?.stop()
-    this.#connection.end()
-  }
-
-  /** @internal */
-  _onClosed(reason: CloseReason, error?: unknown): void {
-    this.#leave(reason, error)
-    this.#replay?.stop()
-    if (closeChannel.hasSubscribers) closeChannel.publish({ stream: this, ...this.#summary() })
-    const told = this.#closeReason ?? reason
-    queueMicrotask(() => this.emit('close', told, this.#error))
+  // The library first, so that nothing of it depends on the application's listeners.
+  #reportClosed(): void {
+    this.#isReported = true
+    for (const target of this.#closeTargets ?? []) target._streamClosed(this as SseStream)
+    this.#closeTargets = undefined
+    this.emit('close', this.#closeReason as CloseReason, this.#error)
   }
 
   #summary() {

@@ -4,46 +4,52 @@ import type { Socket } from 'node:net'
 import type { Frame } from '../event/frame.ts'
 import type { Transport, TransportOwner } from './transport.ts'
 
-/** What Node gives a server to answer with. */
+/** The response of `node:http` or `node:http2`. */
 export type NodeResponse = ServerResponse | Http2ServerResponse
 
-// RFC 9113 7: the code of a stream that is no longer wanted. `node:http2` is not loaded for it.
+// RFC 9113 7: CANCEL. A literal, so that `node:http2` is not loaded for it.
 const CANCEL = 8
 
+/** Whether a response is of `node:http2`. */
 export function isHttp2(response: NodeResponse): response is Http2ServerResponse {
   return typeof (response as Partial<Http2ServerResponse>).stream?.close === 'function'
 }
 
-// A piece of a large frame, in bytes.
-const PIECE = 64 * 1024
-
 // How long a connection is silent before the kernel probes it, in ms.
 const PROBE_DELAY = 15_000
 
-/** The ordinary way: HTTP/1.0, HTTP/2, a response that a middleware has wrapped, a test double. */
+/** The general transport: HTTP/1.0, HTTP/2, a response that a middleware has wrapped, a test double. */
 export class ResponseTransport implements Transport {
   // The response of `node:http2` has the same methods.
   protected readonly response: ServerResponse
   protected owner: TransportOwner | undefined
-  // What goes on when there is room. Undefined: nobody listens for that yet.
-  #goOn: (() => void) | undefined
+  #listensForDrain = false
 
   constructor(response: NodeResponse) {
     this.response = response as ServerResponse
   }
 
   open(owner: TransportOwner): void {
-    tune(this.response)
+    configureSocket(this.response)
     this.owner = owner
-    // `once` would hold three more objects for each listener. What is said twice is heard once.
-    const gone = (error?: Error) => owner._closed(error)
-    // The response's close: the request's comes as soon as the body of a POST has been read.
-    this.response.on('close', gone).on('finish', gone).on('error', gone)
+    // `once` would hold three more objects for each listener. The owner ignores a second call.
+    const closed = (error?: Error) => owner._closed(error)
+    // The response's `close`, because the request's comes as soon as the body of a POST has been read.
+    this.response.on('close', closed).on('finish', closed).on('error', closed)
     if (!this.response.socket) watchPipelined(this.response, () => owner._closed())
   }
 
-  write(frame: Frame): boolean {
-    return this.#writeFrom(this.bytesOf(frame), 0)
+  bytesOf(frame: Frame): Buffer {
+    return frame.payload
+  }
+
+  write(bytes: Buffer): boolean {
+    const response: ServerResponse & { flush?: () => void } = this.response
+    const hasRoom = response.write(bytes)
+    // A compression middleware that ignores `no-transform` holds every event back until it is flushed.
+    response.flush?.()
+    if (!hasRoom) this.#listenForDrain()
+    return hasRoom
   }
 
   probe(): void {
@@ -59,61 +65,26 @@ export class ResponseTransport implements Transport {
     else this.response.destroy()
   }
 
-  protected bytesOf(frame: Frame): Buffer {
-    return frame.payload
-  }
-
-  /** False: the kernel is full. */
-  protected push(bytes: Buffer): boolean {
-    const response: ServerResponse & { flush?: () => void } = this.response
-    const hasRoom = response.write(bytes)
-    // Compression that was asked for all the same holds every event back until it is flushed.
-    response.flush?.()
-    return hasRoom
-  }
-
-  // One listener for all waits: compression puts it on a stream of its own, from where it cannot be taken away again.
-  protected onceDrained(goOn: () => void): void {
-    if (!this.#goOn) this.response.on('drain', () => this.#drained())
-    this.#goOn = goOn
-  }
-
-  #drained(): void {
-    const goOn = this.#goOn
-    this.#goOn = nothingWaits // what waited holds a frame
-    goOn?.()
-  }
-
-  // A large frame goes in pieces: otherwise a client that is slow with it could not be told from one that has stalled.
-  #writeFrom(bytes: Buffer, start: number): boolean {
-    for (let at = start; at < bytes.length; at += PIECE) {
-      if (this.push(bytes.length <= PIECE ? bytes : bytes.subarray(at, at + PIECE))) continue
-      this.onceDrained(() => this.#writeOn(bytes, at + PIECE))
-      return false
-    }
-    return true
-  }
-
-  #writeOn(bytes: Buffer, at: number): void {
-    this.owner?._progressed()
-    if (this.#writeFrom(bytes, at)) this.owner?._drained()
+  // One listener for the whole life: compression moves it to a stream of its own, from which it cannot be removed.
+  #listenForDrain(): void {
+    if (this.#listensForDrain) return
+    this.#listensForDrain = true
+    this.response.on('drain', () => this.owner?._drained())
   }
 }
 
-function nothingWaits(): void {}
-
 const pipelined = new WeakMap<Socket, Set<() => void>>()
 
-// A pipelined response gets its socket when its turn comes. A connection lost before that tells only the request's:
-// one listener for all that wait, because a client may pipeline as many as it likes.
-function watchPipelined(response: ServerResponse, gone: () => void): void {
+// A pipelined response gets its socket when its turn comes. Only the request's socket reports a connection lost before
+// that. All pipelined responses share one listener, because a client may pipeline any number of requests.
+function watchPipelined(response: ServerResponse, closed: () => void): void {
   const socket = response.req?.socket
   if (!socket) return
   const waiting = pipelined.get(socket) ?? watchSocket(socket)
-  waiting.add(gone)
+  waiting.add(closed)
   response.once('socket', () => {
-    waiting.delete(gone)
-    tune(response)
+    waiting.delete(closed)
+    configureSocket(response)
   })
 }
 
@@ -121,13 +92,13 @@ function watchSocket(socket: Socket): Set<() => void> {
   const waiting = new Set<() => void>()
   pipelined.set(socket, waiting)
   socket.once('close', () => {
-    for (const gone of waiting) gone()
+    for (const closed of waiting) closed()
   })
   return waiting
 }
 
-// An HTTP/2 connection belongs to more than this stream.
-function tune(response: NodeResponse): void {
+// An HTTP/2 connection carries other streams too, so it is left as it is.
+function configureSocket(response: NodeResponse): void {
   if (isHttp2(response)) return
   response.socket?.setNoDelay?.(true)
   response.socket?.setTimeout?.(0)

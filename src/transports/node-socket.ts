@@ -4,14 +4,14 @@ import type { Frame } from '../event/frame.ts'
 import { type NodeResponse, ResponseTransport } from './node-response.ts'
 import type { Transport, TransportOwner } from './transport.ts'
 
-/** The way out through a response whose head has left. Chosen once, by what the response is. */
+/** Returns the transport of a response whose headers were sent. It is chosen once, by what the response is. */
 export function nodeTransport(response: NodeResponse): Transport {
-  return isBare(response) ? new SocketTransport(response) : new ResponseTransport(response)
+  return ownsSocket(response) ? new SocketTransport(response) : new ResponseTransport(response)
 }
 
 /**
- * The fast way: a frame carries its chunk framing, so the socket takes it as it is. `response.write` would cost four
- * buffers, a cork and a tick for each.
+ * The fast transport: a frame carries its chunk framing, so that it is written to the socket as it is. `response.write`
+ * would cost four buffers, a cork and a tick per frame.
  */
 export class SocketTransport extends ResponseTransport {
   override open(owner: TransportOwner): void {
@@ -19,26 +19,24 @@ export class SocketTransport extends ResponseTransport {
     uncork(this.response)
   }
 
-  protected override bytesOf(frame: Frame): Buffer {
+  override bytesOf(frame: Frame): Buffer {
     return frame.chunk
   }
 
-  protected override push(bytes: Buffer): boolean {
+  override write(bytes: Buffer): boolean {
     const socket = this.response.socket
-    // A client that has closed its half, or somebody else who ended the response: `close` or `finish` follows, or the
-    // stall deadline where neither comes. A chunk after the last one would be read as the next response.
+    // The peer has closed its half, or the application has ended the response. `close` or `finish` follows, otherwise the
+    // stall deadline. A chunk after the last one would be read as the next response.
     if (!socket?.writable || this.response.writableEnded) return false
-    // Node says false from its high-water mark on, also when the kernel has taken every byte.
-    return socket.write(bytes) || socket.writableLength === 0
-  }
-
-  protected override onceDrained(goOn: () => void): void {
-    this.response.socket?.once('drain', goOn)
+    // Node returns false above its high-water mark, even when the kernel has accepted every byte.
+    if (socket.write(bytes) || socket.writableLength === 0) return true
+    socket.once('drain', () => this.owner?._drained())
+    return false
   }
 }
 
-// Node corks the first write of a tick: Node 26 in the response, where a frame would overtake the head, and those before
-// in the socket, where the kernel would seem full.
+// Node corks the first write of a tick. Node 26 corks the response, so that a frame would overtake the headers; older
+// versions cork the socket, so that the kernel would seem full.
 function uncork(response: ServerResponse): void {
   while (response.writableCorked > 0) response.uncork()
   while (response.socket && response.socket.writableCorked > 0) response.socket.uncork()
@@ -47,7 +45,7 @@ function uncork(response: ServerResponse): void {
 const ownWrite = ServerResponse.prototype.write
 
 /** Whether nothing stands between the response and its socket, and the body is chunked. */
-function isBare(response: NodeResponse): boolean {
+function ownsSocket(response: NodeResponse): boolean {
   return (
     response instanceof ServerResponse &&
     response.write === ownWrite &&

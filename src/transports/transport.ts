@@ -1,37 +1,36 @@
 import type { Frame } from '../event/frame.ts'
 
-/** What a transport tells its stream. */
+/** Is notified by its transport. */
 export interface TransportOwner {
-  /** @internal There is room again, after a `write` that returned false. */
+  /** @internal There is room again after a `write` that returned false, or the peer has read more of an ended body. */
   _drained(): void
-  /** @internal The kernel has taken a part of a large frame: the client is slow, and has not stalled. */
-  _progressed(): void
-  /** @internal The way out is over: finished, lost or broken. Said once, and never from within a call of the transport. */
+  /** @internal The response is finished, lost or broken. Called once, and never from within a call of the transport. */
   _closed(error?: Error): void
-  /** @internal From now on there is a shorter way out: it is open, and takes all that follows. */
-  _goesOnThrough(transport: Transport): void
 }
 
 /**
- * The way out of one stream, whose head and first byte have left. The stream calls nothing after `destroy` and only
- * `destroy` after `end`.
+ * The output of one stream, whose response headers and first byte were sent. The stream MUST NOT call anything after
+ * `destroy`, and only `destroy` after `end`.
  */
 export interface Transport {
   /** Called once, before anything else. */
   open(owner: TransportOwner): void
-  /** Takes the frame, whatever the answer. False: the kernel is full, hold back until `_room` or `_gone`. */
-  write(frame: Frame): boolean
-  /** The connection is silent: asks the kernel to find out whether the other side still lives. May be said again. */
+  /** Returns the bytes that are written for a frame: its payload, or its payload in chunk framing. */
+  bytesOf(frame: Frame): Buffer
+  /** Accepts the bytes in any case. Returns false when the kernel is full: wait for `_drained` or `_closed`. */
+  write(bytes: Buffer): boolean
+  /** Makes the kernel probe a silent connection, to detect a lost peer. May be called again. */
   probe(): void
-  /** Ends the body after what was written. `_gone` follows. */
+  /** Ends the body after everything written. `_closed` follows. */
   end(): void
-  /** Cuts the connection, or resets the stream of one that carries several. */
+  /** Cuts the connection. On HTTP/2, resets the stream. */
   destroy(): void
 }
 
-/** The way out of a stream that is over before it began. */
+/** The output of a stream that is closed, or whose response headers cannot be sent. */
 export const noTransport: Transport = {
   open() {},
+  bytesOf: (frame) => frame.payload,
   write: () => false,
   probe() {},
   end() {},

@@ -2,133 +2,112 @@ import type { ReadableStreamDefaultController } from 'node:stream/web'
 import type { Frame } from '../event/frame.ts'
 import type { Transport, TransportOwner } from './transport.ts'
 
-// What waits in the body before it counts as full, in bytes. The server that reads it has a buffer of its own.
+// Bytes that the body buffers before it counts as full. The server that reads it has a buffer of its own.
 const HIGH_WATER_MARK = 16 * 1024
 
-// What a chunk counts at least, in bytes: it costs more than it holds, and a body that nobody reads is to fill up.
+// The least that a chunk counts, in bytes. A chunk costs more than it holds, and a body that is not read must fill up.
 const MIN_SIZE = 1024
 
-// A piece of a large frame, in bytes.
-const PIECE = 64 * 1024
-
-const NOTHING = new Uint8Array()
-
-/** The way out through the body of a web `Response`. */
+/** Writes to the body of a web `Response`. */
 export class WebTransport implements Transport {
-  /** What the response is made with. It begins with `opening`. */
+  /** The body for the response. It begins with the preamble. */
   readonly body: ReadableStream<Uint8Array>
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined
   #owner: TransportOwner | undefined
-  // Of a large frame, what the body has had no room for.
-  #rest: Uint8Array = NOTHING
-  // What the body has room for at least. Asked for when that is used up: to ask costs as much as to write.
+  // A lower bound of the room in the body. `desiredSize` is read only when it is used up, because reading costs as much
+  // as writing.
   #room = 0
   #isFull = false
   #isEnding = false
-  // Has the body ask for more again.
-  #askAgain = () => {}
+  // Lets the body call `pull` again.
+  #resolvePull = () => {}
 
-  constructor(opening: string) {
+  constructor(preamble: string) {
     const source = {
       start: (controller: ReadableStreamDefaultController<Uint8Array>) => {
         this.#controller = controller
-        controller.enqueue(new TextEncoder().encode(opening))
+        controller.enqueue(new TextEncoder().encode(preamble))
       },
       pull: () => this.#pull(),
-      cancel: () => this.#over(),
+      cancel: () => this.#finish(),
     }
     // [spec] The default strategy counts chunks, whatever their size.
-    const inBytes = { highWaterMark: HIGH_WATER_MARK, size: sizeOf }
-    this.body = new ReadableStream<Uint8Array>(source, inBytes)
+    this.body = new ReadableStream<Uint8Array>(source, { highWaterMark: HIGH_WATER_MARK, size: sizeOf })
   }
 
   open(owner: TransportOwner): void {
     this.#owner = owner
   }
 
-  write(frame: Frame): boolean {
-    this.#rest = frame.payload
-    return this.#writeOn()
+  bytesOf(frame: Frame): Buffer {
+    return frame.payload
   }
 
-  // The server that reads the body has the connection.
+  write(bytes: Buffer): boolean {
+    // A copy, because a reader that transfers or alters a chunk would take it away from all streams that share the frame.
+    this.#controller?.enqueue(new Uint8Array(bytes))
+    this.#room -= sizeOf(bytes)
+    if (this.#room <= 0) this.#room = this.#controller?.desiredSize ?? 0
+    this.#isFull = this.#room <= 0
+    if (this.#isFull) this.#resolvePull()
+    return !this.#isFull
+  }
+
+  // The connection belongs to the server that reads the body.
   probe(): void {}
 
   end(): void {
     this.#isEnding = true
-    this.#askAgain()
+    this.#resolvePull()
     queueMicrotask(() => this.#endWhenRead())
   }
 
   destroy(): void {
-    // A name that servers know: nobody is to be told that a client was cut off.
-    this.#controller?.error(new DOMException('The stream was cut off.', 'AbortError'))
-    this.#letGo()
+    // Servers know this name and do not report it as a failure.
+    this.#controller?.error(new DOMException('The stream was destroyed.', 'AbortError'))
+    this.#release()
   }
 
-  /** The client has left. */
-  leave(): void {
-    // Not an error: nobody is there to be told, and a server that cancels a broken body gets a rejection for it.
+  /** Ends the body because the client has disconnected. */
+  disconnect(): void {
+    // Closed, not errored: a server that cancels an errored body gets an unhandled rejection.
     this.#controller?.close()
-    this.#over()
+    this.#finish()
   }
 
-  // The whole of it once all was read, whatever the size of the chunks.
-  get #roomNow(): number {
-    return this.#controller?.desiredSize ?? 0
-  }
-
-  // [spec] Called from within `enqueue` too, and for as long as there is room; but not before its promise is resolved.
-  // It is only then that somebody waits for room: to be asked at each write and each read would cost more than these.
+  // [spec] While the body has room, `pull` is called again, even from inside `enqueue`, unless its last promise is pending.
+  // The promise stays pending until the body is full, because a `pull` per write costs more than the write.
   #pull(): Promise<void> | undefined {
     if (this.#isEnding) this.#endWhenRead()
-    else if (this.#isFull) this.#refill()
+    else if (this.#isFull) this.#drained()
     if (this.#isEnding || this.#isFull) return undefined
     return new Promise((resolve) => {
-      this.#askAgain = resolve
+      this.#resolvePull = resolve
     })
   }
 
-  #refill(): void {
-    this.#owner?._progressed()
-    if (this.#writeOn()) this.#owner?._drained()
-  }
-
-  // In pieces: a client that is slow with a large frame could not be told from one that has stalled. And as copies: who
-  // transfers or alters a chunk, a byte stream for one, would take it away from all who share the frame.
-  #writeOn(): boolean {
+  #drained(): void {
     this.#isFull = false
-    while (this.#rest.length > 0 && !this.#isFull) {
-      const isLast = this.#rest.length <= PIECE
-      const piece = isLast ? this.#rest : this.#rest.subarray(0, PIECE)
-      this.#rest = isLast ? NOTHING : this.#rest.subarray(PIECE)
-      this.#controller?.enqueue(new Uint8Array(piece))
-      this.#room -= sizeOf(piece)
-      if (this.#room <= 0) this.#room = this.#roomNow
-      this.#isFull = this.#room <= 0
-    }
-    if (this.#isFull) this.#askAgain()
-    return !this.#isFull
+    this.#owner?._drained()
   }
 
-  // A body that is closed says nothing any more of what still waits in it.
+  // The body is closed once all of it was read, because a closed body no longer reports what is still buffered.
   #endWhenRead(): void {
-    this.#owner?._progressed()
-    if (this.#roomNow < HIGH_WATER_MARK) return
+    this.#owner?._drained()
+    if ((this.#controller?.desiredSize ?? 0) < HIGH_WATER_MARK) return
     this.#controller?.close()
-    this.#over()
+    this.#finish()
   }
 
-  #over(): void {
+  #finish(): void {
     const owner = this.#owner
-    this.#letGo()
+    this.#release()
     owner?._closed()
   }
 
-  #letGo(): void {
+  #release(): void {
     this.#controller = undefined
     this.#owner = undefined
-    this.#rest = NOTHING
     this.#room = 0
   }
 }

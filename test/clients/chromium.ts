@@ -20,7 +20,7 @@ export function chromiumClient(name: string, protocol: Protocol, browser: () => 
   }
 }
 
-// What of the page the function below uses, which runs in it.
+// The globals of the page that the function below uses.
 declare const window: { onEvent(event: Received): void; onGivenUp(): void }
 declare class EventSource {
   readonly readyState: number

@@ -1,6 +1,6 @@
 import type { ClientUnderTest, Received } from './contract.ts'
 
-/** What the implementations of the standard have in common. Each has its own types of listeners. */
+/** The members that all implementations of `EventSource` share. Each has its own types of listeners. */
 interface EventSourceLike {
   readonly readyState: number
   addEventListener(name: string, listener: (event: Received) => void): void
@@ -9,7 +9,7 @@ interface EventSourceLike {
 
 const CLOSED = 2
 
-/** A client with the interface of the standard, in this process. */
+/** A client in this process with the interface of `EventSource`. */
 export function eventSourceClient(name: string, open: (url: string) => unknown): ClientUnderTest {
   return {
     name,

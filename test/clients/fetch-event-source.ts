@@ -4,12 +4,12 @@ import type { ClientUnderTest } from './contract.ts'
 
 class EndOfBody extends Error {}
 
-/** `@microsoft/fetch-event-source`, with what it uses of a browser, as programs use it that want to come back. */
+/** `@microsoft/fetch-event-source` with stubs for the browser globals that it uses. It reconnects when a body ends. */
 export const fetchEventSourceClient: ClientUnderTest = {
   name: '@microsoft/fetch-event-source',
-  // What it does then, its program decides.
+  // The program decides whether it reconnects.
   ignoresStatus: true,
-  // It takes a first line that is empty for none.
+  // An empty first line of data is lost.
   misreads: (event) => ({ ...event, data: event.data === '\n' ? '' : event.data }),
   async connect(url, _names, { onEvent }) {
     vi.stubGlobal('window', globalThis)
@@ -18,7 +18,7 @@ export const fetchEventSourceClient: ClientUnderTest = {
     const over = fetchEventSource(url, {
       signal: controller.signal,
       onmessage: ({ event, data, id }) => onEvent({ type: event || 'message', data, lastEventId: id }),
-      // It would be satisfied with the end of a body.
+      // Without an error, the end of a body ends the client.
       onclose() {
         throw new EndOfBody()
       },

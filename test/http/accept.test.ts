@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import Negotiator from 'negotiator'
 import { describe, expect, it } from 'vitest'
 import { acceptsEventStream } from '../../src/http/accept.ts'
 import { type NodeRequest, positionOf } from '../../src/http/last-event-id.ts'
@@ -37,6 +38,39 @@ describe('acceptsEventStream (rule 18)', () => {
 
   it('never throws for any input (rule 24)', () => {
     fc.assert(fc.property(fc.string(), (accept) => typeof acceptsEventStream(accept) === 'boolean'))
+  })
+
+  it('decides as the negotiator package does', () => {
+    const type = fc.constantFrom(
+      '*/*',
+      'text/*',
+      'text/event-stream',
+      'Text/Event-Stream',
+      'text/html',
+      'text',
+      '',
+    )
+    const weight = fc.constantFrom('', ';q=0', '; Q=0.5', ';q=1', ';q = 0.000', ';q=', ';')
+    const charset = fc.constantFrom(
+      '',
+      ';charset=utf-8',
+      '; Charset = "UTF-8"',
+      ';charset=latin1',
+      ';level=1',
+    )
+    const accept = fc.array(
+      fc.tuple(type, charset, weight).map((parts) => parts.join('')),
+      { minLength: 1 },
+    )
+    fc.assert(
+      fc.property(accept, fc.constantFrom(',', ', ', ' ,\t'), (ranges, comma) => {
+        const header = ranges.join(comma)
+        const reference = new Negotiator({ headers: { accept: header } })
+        const isAccepted = reference.mediaTypes(['text/event-stream;charset=utf-8']).length > 0
+        expect(acceptsEventStream(header)).toBe(isAccepted || header === '')
+      }),
+      { numRuns: 2000 },
+    )
   })
 })
 

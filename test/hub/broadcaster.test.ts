@@ -1,21 +1,17 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import type { FakeTransport } from '../support/fake-transport.ts'
+import { subscribed } from '../support/hub.ts'
 import { parseEvents } from '../support/parse.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
-const read = ({ writes }: FakeTransport) => parseEvents(writes.join('')).map(({ data }) => data)
+const dataOf = ({ writes }: FakeTransport) => parseEvents(writes.join('')).map(({ data }) => data)
 
-async function follow(hub: Hub, ...args: Parameters<typeof fakeStream>) {
-  const made = fakeStream(...args)
-  hub.subscribe(made.stream, ['a', 'b'])
-  await settled()
-  return made
-}
+const follow = (hub: Hub, ...args: Parameters<typeof fakeStream>) => subscribed(hub, ['a', 'b'], ...args)
 
-describe('what is published within a turn', () => {
-  it('leaves in one write, with what the stream was sent itself, in the order of the calls', async () => {
+describe('the events published in a turn', () => {
+  it('are sent in one write with the events that the stream was sent itself, in the order of the calls', async () => {
     const hub = new Hub()
     const { stream, transport } = await follow(hub)
     stream.send({ data: 'own 1' })
@@ -24,71 +20,67 @@ describe('what is published within a turn', () => {
     stream.send({ data: 'own 2' })
     void hub.channel('a').publish({ data: 'a 2' })
     await nextTurn()
-    expect(read(transport)).toEqual(['own 1', 'a', 'b', 'own 2', 'a 2'])
+    expect(dataOf(transport)).toEqual(['own 1', 'a', 'b', 'own 2', 'a 2'])
     expect(transport.writes).toHaveLength(1)
   })
 
-  it('keeps its order over the channels and over two hubs that one stream follows', async () => {
-    const [one, two] = [new Hub(), new Hub()]
-    const { stream, transport } = await follow(one)
-    two.subscribe(stream, ['a'])
+  it('keep their order across the channels of a hub', async () => {
+    const hub = new Hub()
+    const { transport } = await follow(hub)
+    for (let i = 0; i < 6; i++) void hub.channel(i % 2 ? 'a' : 'b').publish({ data: i })
     await settled()
-    for (let i = 0; i < 6; i++) {
-      void one.channel(i % 2 ? 'a' : 'b').publish({ data: `one ${i}` })
-      void two.channel('a').publish({ data: `two ${i}` })
-    }
-    await settled()
-    expect(read(transport)).toEqual([0, 1, 2, 3, 4, 5].flatMap((i) => [`one ${i}`, `two ${i}`]))
+    expect(dataOf(transport)).toEqual(['0', '1', '2', '3', '4', '5'])
   })
 
   it.each<[string, (stream: SseStream) => unknown, string[]]>([
     ['a comment', (stream) => stream.comment('note'), ['a']],
     ['close', (stream) => stream.close({ retry: 10 }), ['a']],
-  ])('comes before %s', async (_name, act, expected) => {
+  ])('are sent before %s', async (_name, act, expected) => {
     const hub = new Hub()
     const { stream, transport } = await follow(hub)
     void hub.channel('a').publish({ data: 'a' })
     act(stream)
     await settled()
-    expect(read(transport)).toEqual(expected)
+    expect(dataOf(transport)).toEqual(expected)
     expect(transport.writes[0]).toMatch(/^id: .*\ndata: a\n\n/)
   })
 
-  it('has left when drained says that nothing waits', async () => {
+  it('are sent when `drained` resolves', async () => {
     const hub = new Hub()
     const { stream, transport } = await follow(hub)
     void hub.channel('a').publish({ data: 'a' })
     await stream.drained()
-    expect(read(transport)).toEqual(['a'])
+    expect(dataOf(transport)).toEqual(['a'])
   })
 
-  it('counts as buffered from the moment on when it is published', async () => {
+  it('are not delivered early by reading what is buffered', async () => {
     const hub = new Hub()
-    const { stream } = await follow(hub)
+    const { stream, transport } = await follow(hub)
     void hub.channel('a').publish({ data: 'a' })
-    expect(stream.bufferedEvents).toBe(1)
-    const bytes = stream.bufferedBytes
+    expect([stream.bufferedEvents, stream.bufferedBytes]).toEqual([0, 0])
     void hub.channel('a').publish({ data: 'b' })
-    expect(stream.bufferedBytes).toBeGreaterThan(bytes)
+    await settled()
+    expect(transport.writes).toHaveLength(1)
+    expect(dataOf(transport)).toEqual(['a', 'b'])
   })
 
-  it('reaches who left after it, and not who left before or came after it', async () => {
+  it('are sent to the streams that were subscribed at the moment of the call', async () => {
     const hub = new Hub()
-    const made = fakeStream()
-    const leave = hub.subscribe(made.stream, ['a'])
-    const coming = fakeStream()
-    hub.subscribe(coming.stream, ['other'])
+    const early = fakeStream()
+    const unsubscribe = hub.subscribe(early.stream, ['a'])
+    const late = fakeStream()
+    hub.subscribe(late.stream, ['other'])
     await settled()
     void hub.channel('a').publish({ data: 1 })
-    leave()
-    hub.subscribe(coming.stream, ['a'])
+    unsubscribe()
+    hub.subscribe(late.stream, ['a'])
     void hub.channel('a').publish({ data: 2 })
     await settled()
-    expect(read(made.transport)).toEqual(['1'])
-    expect(read(coming.transport)).toEqual(['2'])
+    expect(dataOf(early.transport)).toEqual(['1'])
+    expect(dataOf(late.transport)).toEqual(['2'])
   })
 
-  it('leaves in as many writes as it needs, none of them large, and the rest waits when the kernel is full', async () => {
+  it('are sent in several writes below 16 KiB, of which the rest waits for a drain', async () => {
     const hub = new Hub()
     const { stream, transport } = await follow(hub)
     const write = transport.write.bind(transport)
@@ -101,41 +93,41 @@ describe('what is published within a turn', () => {
     expect(transport.writes).toHaveLength(2)
     expect(stream.bufferedEvents).toBe(40 - 2 * 15)
     transport.drain()
-    expect(read(transport).map(Number)).toEqual([...Array(40).keys()])
+    expect(dataOf(transport).map(Number)).toEqual([...Array(40).keys()])
     for (const text of transport.writes) expect(text.length).toBeLessThan(16 * 1024)
   })
 
-  it('is handed out in parts when it is much, so that nothing is held without bound', async () => {
+  it('are sent before the end of the turn when there are thousands of them', async () => {
     const hub = new Hub()
     const { transport } = await follow(hub, { maxBufferedEvents: 100 })
     for (let i = 0; i < 2_500; i++) void hub.channel('a').publish({ data: i })
     await Promise.resolve()
     expect(transport.writes.length).toBeGreaterThan(10)
     await settled()
-    expect(read(transport).map(Number)).toEqual([...Array(2_500).keys()])
+    expect(dataOf(transport).map(Number)).toEqual([...Array(2_500).keys()])
   })
 
-  it('is handed out in parts when its events are large', async () => {
+  it('are sent before the end of the turn when they are large', async () => {
     const hub = new Hub()
     const { transport } = await follow(hub, { maxBufferedBytes: 100_000 })
     for (let i = 0; i < 6; i++) void hub.channel('a').publish({ data: 'x'.repeat(60_000) })
     await Promise.resolve()
     expect(transport.writes.length).toBeGreaterThan(1)
     await settled()
-    expect(read(transport)).toHaveLength(6)
+    expect(dataOf(transport)).toHaveLength(6)
   })
 
-  it('waits for the interval of a stream that gathers, and for the pace of one that is limited', async () => {
+  it('are held back by the `flushInterval` and the `rateLimit` of a stream', async () => {
     const hub = new Hub()
     const gathering = await follow(hub, { flushInterval: 60_000 })
     const limited = await follow(hub, { rateLimit: { eventsPerSecond: 1, burst: 2 } })
     for (let i = 0; i < 5; i++) void hub.channel('a').publish({ data: i })
     await settled()
     expect(gathering.transport.writes).toEqual([])
-    expect(read(limited.transport)).toEqual(['0', '1'])
+    expect(dataOf(limited.transport)).toEqual(['0', '1'])
   })
 
-  it('waits behind a stream of its own that lags', async () => {
+  it('are queued behind the events that a slow stream was sent itself', async () => {
     const hub = new Hub()
     const { stream, transport } = await follow(hub)
     transport.isFull = true
@@ -143,22 +135,30 @@ describe('what is published within a turn', () => {
     await nextTurn()
     void hub.channel('a').publish({ data: 'a' })
     await nextTurn()
-    expect(read(transport)).toEqual(['own'])
+    expect(dataOf(transport)).toEqual(['own'])
     transport.drain()
-    expect(read(transport)).toEqual(['own', 'a'])
+    expect(dataOf(transport)).toEqual(['own', 'a'])
   })
 
-  it('is one entry after the other, when a serialiser sends to a stream and publishes', async () => {
+  it('are followed by the events that a `drop` listener publishes', async () => {
     const hub = new Hub()
-    const { stream, transport } = await follow(hub)
-    const toJSON = vi.fn(() => {
-      stream.send({ data: 'own' })
-      void hub.channel('a').publish({ data: 'nested' })
-      return 'outer'
+    const slow = fakeStream({ maxBufferedEvents: 1, overflow: 'drop-newest' })
+    const { transport } = await follow(hub)
+    let published = 0
+    slow.stream.on('drop', () => {
+      if (published++ < 8) void hub.channel('b').publish({ data: 'dropped' })
     })
-    void hub.channel('a').publish({ data: 'first' })
-    void hub.channel('a').publish({ data: { toJSON } })
+    hub.subscribe(slow.stream, ['a'])
     await settled()
-    expect(read(transport)).toEqual(['first', 'own', '"outer"', 'nested'])
+    slow.transport.isFull = true
+
+    for (const data of ['1', '2', '3']) {
+      await hub.channel('a').publish({ data })
+      await nextTurn()
+    }
+    await settled()
+
+    expect(dataOf(transport)).toContain('dropped')
+    expect(dataOf(transport).indexOf('3')).toBeLessThan(dataOf(transport).indexOf('dropped'))
   })
 })

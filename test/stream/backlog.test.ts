@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
 import { Backlog, OVERFLOW, type Overflow } from '../../src/stream/backlog.ts'
-import { ConflatedQueue } from '../../src/stream/frame-queue.ts'
+import { RingQueue } from '../../src/stream/frame-queue.ts'
 
 const frame = (text: string, key?: string) => Frame.of(text, 1, key)
 const conflated = (text: string) => Frame.of(text, 1, text[0], true)
@@ -98,7 +98,7 @@ describe('Backlog', () => {
   })
 
   it('conflates what waits once, not again for each event', () => {
-    const from = vi.spyOn(ConflatedQueue, 'from')
+    const from = vi.spyOn(RingQueue.prototype, 'conflate')
     onTestFinished(() => from.mockRestore())
     const full = backlog('conflate', 4)
     for (const text of ['a1', 'a2', 'a3', 'b1', 'a4', 'b2']) full.offer(frame(text, text[0]), true)
@@ -177,6 +177,29 @@ describe('a frame of a channel that conflates', () => {
     waiting.offer(conflated('b1'), true)
     waiting.offer(frame('a5', 'a'), true)
     expect(rest(waiting)).toBe('b1a5')
+  })
+
+  it.each<Overflow>(['drop-oldest', 'drop-newest'])(
+    'is accepted at the bound with %s when it replaces no other',
+    (overflow) => {
+      const full = backlog(overflow, 1000, 2)
+      full.offer(frame('1', '1'), true)
+      full.offer(frame('2', '2'), true)
+
+      expect(full.offer(conflated('c'), true)).not.toBe(OVERFLOW)
+    },
+  )
+
+  it('conflates the queue at most twice when it alternates with frames of other channels', () => {
+    const from = vi.spyOn(RingQueue.prototype, 'conflate')
+    onTestFinished(() => from.mockRestore())
+    const full = backlog('conflate', 1e9, 50)
+
+    for (let i = 0; i < 50; i++) full.offer(frame('x', `k${i}`), true)
+    for (let i = 0; i < 200; i++) full.offer(Frame.of('x', 1, `k${i % 50}`, i % 2 === 0), true)
+
+    expect(from.mock.calls.length).toBeGreaterThan(0)
+    expect(from.mock.calls.length).toBeLessThanOrEqual(2)
   })
 })
 

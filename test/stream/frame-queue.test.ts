@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
-import { ConflatedQueue, RingQueue, takeBatch } from '../../src/stream/frame-queue.ts'
+import { RingQueue, takeBatch } from '../../src/stream/frame-queue.ts'
 
 const frame = (text: string, key?: string) => Frame.of(text, 1, key)
 const drain = (queue: { shift(): Frame | undefined }) => {
@@ -40,7 +40,7 @@ describe('ConflatedQueue', () => {
     for (const [text, key] of ['a1:a', 'b1:b', 'x:', 'a2:a', 'y:'].map((each) => each.split(':'))) {
       backlog.push(frame(text as string, key || undefined))
     }
-    const queue = ConflatedQueue.from(backlog, (each) => each.key ?? each)
+    const queue = backlog.conflate((each) => each.key ?? each)
     expect(queue).toMatchObject({ length: 4, bytes: 6 })
     queue.push(frame('b2', 'b'))
     expect(queue).toMatchObject({ length: 4, bytes: 6 })

@@ -55,6 +55,29 @@ describe('a rate limit', () => {
     expect(sent(transport)).toEqual(['first', 'x49', 'y49'])
   })
 
+  it('conflates the events of one turn that are over the rate', async () => {
+    const rateLimit = { eventsPerSecond: 1, burst: 1, excess: 'conflate' as const }
+    const { stream } = fakeStream({ rateLimit, heartbeat: 0 })
+
+    for (let i = 0; i < 50; i++) stream.send({ key: 'x', data: `${i}` })
+    await nextTurn()
+
+    expect(stream.bufferedEvents).toBe(1)
+  })
+
+  it('counts an event that is larger than the bound of the queue', async () => {
+    const rateLimit = { eventsPerSecond: 1, burst: 1 }
+    const { stream, transport } = fakeStream({ maxBufferedBytes: 100, rateLimit, heartbeat: 0 })
+
+    stream.send({ data: 'x'.repeat(200) })
+    await nextTurn()
+    stream.send({ data: 'next' })
+    await nextTurn()
+
+    expect(transport.writes).toHaveLength(1)
+    expect(stream.bufferedEvents).toBe(1)
+  })
+
   it('counts queued events toward maxBufferedEvents', async () => {
     const { stream } = fakeStream({
       rateLimit: { eventsPerSecond: 1, burst: 1 },

@@ -26,7 +26,7 @@ describe('sending', () => {
     const { stream, transport } = fakeStream()
     stream.send({ data: 1 })
     await nextTurn()
-    expect(transport.frames[0]?.chunk.toString()).toBe('9\r\ndata: 1\n\n\r\n')
+    expect(transport.writes[0]).toBe('data: 1\n\n')
   })
 
   it('refuses a comment that is none', () => {
@@ -593,7 +593,7 @@ describe('time', () => {
     await nextTurn()
     for (let i = 0; i < 10; i++) {
       vi.advanceTimersByTime(3_000)
-      transport.move()
+      transport.drain({ isFull: true })
     }
     expect(stream.closed).toBe(false)
     vi.advanceTimersByTime(5_400)

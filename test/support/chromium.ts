@@ -1,4 +1,5 @@
-import { type Browser, chromium } from 'playwright-core'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll } from 'vitest'
 import { requireProgram } from './program.ts'
 
 const executablePath = requireProgram({
@@ -9,7 +10,7 @@ const executablePath = requireProgram({
 /** For `describe.skipIf(!hasChromium)`. */
 export const hasChromium = executablePath !== undefined
 
-// Nothing of the browser's own on the network, and what containers lack.
+// Keeps the browser off the network, and does without what containers lack.
 const args = [
   '--no-sandbox',
   '--disable-gpu',
@@ -22,6 +23,22 @@ const args = [
 
 /** A headless Chromium. Close it after use. */
 export function launchChromium(): Promise<Browser> {
-  if (!executablePath) throw new Error('Chromium is not installed: skip the test unless hasChromium.')
+  if (!executablePath) throw new Error('Chromium is not installed. Skip the test unless hasChromium.')
   return chromium.launch({ executablePath, args })
+}
+
+/** A Chromium for the tests of a `describe`. */
+export function useChromium(): { open(url: string): Promise<Page> } {
+  let browser: Browser
+  beforeAll(async () => {
+    browser = await launchChromium()
+  })
+  afterAll(() => browser?.close())
+  return {
+    async open(url) {
+      const page = await browser.newPage()
+      await page.goto(url)
+      return page
+    },
+  }
 }

@@ -41,6 +41,11 @@ export class Client {
     return this.#pieces.join('')
   }
 
+  /** The length of the body so far, without joining its pieces. */
+  get length(): number {
+    return this.#pieces.reduce((sum, piece) => sum + piece.length, 0)
+  }
+
   /** Resolves when the body so far contains a text or satisfies a condition. */
   async until(condition: string | ((body: string) => boolean)): Promise<void> {
     const isMet = typeof condition === 'string' ? this.#finder(condition) : () => condition(this.body)

@@ -4,7 +4,8 @@ import type { Transport, TransportOwner } from '../../src/transports/transport.t
 /** A way out whose kernel is full when a test says so. */
 export class FakeTransport implements Transport {
   readonly writes: string[] = []
-  readonly frames: Frame[] = []
+  /** The bytes of each write, which streams share. */
+  readonly chunks: Buffer[] = []
   /** Whether the next write finds the kernel full. */
   isFull = false
   isEnded = false
@@ -22,10 +23,14 @@ export class FakeTransport implements Transport {
     this.probes += 1
   }
 
-  write(frame: Frame): boolean {
+  bytesOf(frame: Frame): Buffer {
+    return frame.payload
+  }
+
+  write(bytes: Buffer): boolean {
     if (this.isEnded || this.isDestroyed) this.lateWrites += 1
-    this.frames.push(frame)
-    this.writes.push(frame.payload.toString())
+    this.chunks.push(bytes)
+    this.writes.push(bytes.toString())
     return !this.isFull
   }
 
@@ -37,15 +42,10 @@ export class FakeTransport implements Transport {
     this.isDestroyed = true
   }
 
-  /** The kernel has room again. */
-  drain(): void {
-    this.isFull = false
+  /** The kernel has room again, for one write if `isFull`. */
+  drain({ isFull = false } = {}): void {
+    this.isFull = isFull
     this.#owner?._drained()
-  }
-
-  /** The kernel has taken a part. */
-  move(): void {
-    this.#owner?._progressed()
   }
 
   /** The connection is over. */

@@ -6,7 +6,7 @@ import { Hub } from '../../src/hub/hub.ts'
 import type { EventStore } from '../../src/stores/event-store.ts'
 import {
   type RedisClient,
-  type RedisPubSubLogOptions,
+  type RedisPubSubStoreOptions,
   type RedisStoreOptions,
   redisPubSubStore,
   redisStore,
@@ -48,13 +48,13 @@ export const CLIENTS: Array<[name: string, client: (port?: number, options?: obj
   ['ioredis', ioRedis],
 ]
 
-/** A hub as a process has it: with a client and a log of its own. */
+/** A hub as a process has it: with a client and a log of its own. Thousands of publishes at once may take seconds. */
 export function openHub(options: RedisStoreOptions = {}, client: RedisClient = nodeRedis()): Hub {
-  return hubOn(redisStore(client, { key, ...options }))
+  return hubOn(redisStore(client, { key, publishTimeout: 30_000, ...options }))
 }
 
-export function openPubSub(client: RedisClient = nodeRedis(), options: RedisPubSubLogOptions = {}): Hub {
-  return hubOn(redisPubSubStore(client, { redisChannel: key, ...options }))
+export function openPubSub(client: RedisClient = nodeRedis(), options: RedisPubSubStoreOptions = {}): Hub {
+  return hubOn(redisPubSubStore(client, { redisChannel: key, publishTimeout: 30_000, ...options }))
 }
 
 function hubOn(log: EventStore): Hub {
@@ -85,9 +85,7 @@ export function comeBack(hub: Hub, lastEventId: string, channels = ['a']): HubCl
 /** All that a client has seen, once it has seen so much; it leaves. */
 export async function seen(client: HubClient, events: number): Promise<string[]> {
   await expect
-    .poll(() => client.data.length + (client.transport.writes.join('').match(/\ndata: /g)?.length ?? 0), {
-      timeout: 10_000,
-    })
+    .poll(() => client.data.length + (client.transport.writes.join('').match(/\ndata: /g)?.length ?? 0))
     .toBeGreaterThanOrEqual(events)
   client.cut()
   return client.seen.map(({ event, data }) => (event === 'message' ? data : event))
@@ -136,6 +134,11 @@ export async function killConnections(): Promise<void> {
 
 export async function connections(): Promise<number> {
   return (await connectionsWith(/^id=/)).length
+}
+
+/** Resolves when only `admin` is connected: Redis notices the end of an earlier connection later. */
+export async function onlyAdminIsConnected(): Promise<void> {
+  await expect.poll(connections).toBe(1)
 }
 
 /** The ids of the connections that a line of CLIENT LIST tells so of. */

@@ -7,6 +7,8 @@ import { onTestFinished } from 'vitest'
 import type { NodeRequest } from '../../src/http/last-event-id.ts'
 import type { NodeResponse } from '../../src/transports/node-response.ts'
 
+export { deferred } from './deferred.ts'
+
 export type Protocol = 'http' | 'https' | 'h2' | 'h2c'
 // The union of the two would have no callable `write`.
 export type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void
@@ -56,15 +58,4 @@ export async function serve(handler: Handler, protocol: Protocol = 'http') {
 export async function listen(handler: http.RequestListener) {
   const { server, port } = await serve(handler)
   return { port, close: () => new Promise<void>((resolve) => server.close(() => resolve())) }
-}
-
-/** A promise that is settled from outside. */
-export function deferred<T>() {
-  let resolve!: (value: T) => void
-  let reject!: (error: unknown) => void
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  return { promise, resolve, reject }
 }

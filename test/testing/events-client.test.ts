@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { EventsClient } from '../../src/testing/events-client.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
+import { timersLeftBy } from '../support/timers.ts'
 
 // Longer than the timeout of a test, so that a client never times out by default.
 const TIMEOUT = 60_000
@@ -233,14 +234,14 @@ describe('EventsClient', () => {
   })
 
   it('clears its timers', async () => {
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
-    const before = timers()
-    const { client } = clientOf('data: a\n\ndata: b\n\n')
-    await client.next()
-    const failing = client.next(() => {
-      throw new RangeError('thrown by the matcher')
+    const left = await timersLeftBy(async () => {
+      const { client } = clientOf('data: a\n\ndata: b\n\n')
+      await client.next()
+      const failing = client.next(() => {
+        throw new RangeError('thrown by the matcher')
+      })
+      await expect(failing).rejects.toThrow(RangeError)
     })
-    await expect(failing).rejects.toThrow(RangeError)
-    expect(timers()).toBe(before)
+    expect(left).toBe(0)
   })
 })

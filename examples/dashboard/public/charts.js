@@ -4,16 +4,16 @@ const SECONDS = 60
 const MAX_ROWS = 400
 const GIB = 2 ** 30
 
-// The right edge is a little behind now, so that the newest line always reaches it.
+// Keeps the right edge of the charts a little in the past, so that the newest sample always reaches it.
 const BEHIND = 0.4
 
-/** Three charts over one table of samples, moving with time, also while none arrive. */
+/** Draws three charts of one table of samples. They move with time, even while no samples arrive. */
 export class Charts {
   #times = []
   #columns = { cpu: [], memory: [], delay: [], longestDelay: [] }
   #memoryTotal = 0
   #shades = []
-  // How far the browser's clock is ahead of the server's: what the fastest sample says.
+  // How far the browser's clock is ahead of the server's, estimated from the sample that arrived fastest.
   #clockAhead = Number.POSITIVE_INFINITY
   #colours = readColours()
   #charts
@@ -43,7 +43,7 @@ export class Charts {
     this.#push(time, { cpu, memory: memory / GIB, delay, longestDelay })
   }
 
-  /** What comes next does not follow what came before. */
+  /** Ends the lines, because the next sample does not follow the last one directly. */
   breakLines() {
     const last = this.#times.at(-1)
     if (last !== undefined)
@@ -75,7 +75,7 @@ export class Charts {
     this.#showReadings()
   }
 
-  // The sample under the pointer, or else the newest.
+  // Shows the sample under the pointer, otherwise the newest.
   #showReadings() {
     const row = this.#charts.find(({ chart }) => chart.cursor.idx != null)?.chart.cursor.idx ?? -1
     const at = (name, digits) => this.#columns[name].at(row)?.toFixed(digits) ?? '–'
@@ -110,7 +110,7 @@ export class Charts {
   }
 
   #line(name) {
-    // An area is honest only above a zero, where the axis of memory does not begin.
+    // A filled area is misleading unless the axis starts at zero, and the axis of memory does not.
     const fill = name === 'memory' ? null : () => `${this.#colours[name]}1c`
     return {
       stroke: () => this.#colours[name],
@@ -149,7 +149,7 @@ export class Charts {
   }
 }
 
-// A label that the right edge would cut is left out.
+// Omits a label that the right edge would cut off.
 function timeLabels(plot, times) {
   const lastPosition = plot.over.clientWidth - 26
   return times.map((time) =>
@@ -157,10 +157,10 @@ function timeLabels(plot, times) {
   )
 }
 
-// A little room above, for the width of a line at 100 %.
+// Leaves room for the width of a line at 100 %.
 const percentRange = () => [0, 103]
 
-// Zoomed in, but never so far that a few MiB look like a leak.
+// Zooms in, but not so far that a few MiB look like a leak.
 function memoryRange(_, min, max) {
   const middle = ((min ?? 0) + (max ?? 0)) / 2
   const half = Math.max(0.15, ((max ?? 0) - (min ?? 0)) * 0.65)

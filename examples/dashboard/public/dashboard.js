@@ -5,18 +5,18 @@ const show = (id, text) => {
   element(id).textContent = text
 }
 
-// The name under which the server can be asked to cut this page's connection.
+// Identifies this page's connection when the page asks the server to drop it.
 const client = crypto.randomUUID()
 const source = new EventSource(`/events?client=${client}`)
 const charts = new Charts()
 
-/** Ids in the order of their arrival. A day has 345 600: only the last ones are kept. */
+/** Ids in the order of arrival. Only the last ones are kept, because a day has 345 600. */
 const ids = []
 const MAX_IDS = 2_000
 const counts = { events: 0, resumes: 0, gaps: 0, irregular: 0 }
-// Set from a reconnection to the first sample after it.
-let isBack = false
-// What the hub replays on this connection ends here.
+// True from a reconnect until the first sample after it.
+let hasReconnected = false
+// The sequence number of the last event that is replayed on this connection.
 let replayedUpTo = 0
 let lastSequence
 let lostAt
@@ -24,48 +24,52 @@ let lostAt
 source.onopen = () => setState('live')
 source.onerror = () => {
   lostAt ??= performance.now()
-  // The browser reconnects by itself, unless the answer was not an event stream.
+  // The browser reconnects by itself, unless the response was not an event stream.
   setState(source.readyState === EventSource.CLOSED ? 'closed' : 'reconnecting')
 }
 
-// Comes first on every connection, and says where what is live begins.
+// The first event of every connection. Events after `latest` are live.
 source.addEventListener('hello', ({ data }) => {
-  isBack = lastSequence !== undefined
-  replayedUpTo = isBack ? sequenceOf(JSON.parse(data).latest) : 0
+  hasReconnected = lastSequence !== undefined
+  replayedUpTo = hasReconnected ? sequenceOf(JSON.parse(data).latest) : 0
 })
 
 source.addEventListener('gap', () => {
   count('gaps')
-  isBack = false
+  hasReconnected = false
   replayedUpTo = 0
   lastSequence = undefined
   charts.breakLines()
-  tell(`Back after ${secondsAway()} s with a gap: the server does not know the last event id any more.`)
+  showStory(
+    `Reconnected after ${secondsOffline()} s with a gap: the server no longer knows the last event id.`,
+  )
 })
 
 source.addEventListener('sample', ({ data, lastEventId }) => {
-  // A gap would have been told before.
-  if (isBack) resumed()
+  // A gap would have been reported before this.
+  if (hasReconnected) resumed()
   count('events')
   checkOrder(lastEventId)
   charts.add(JSON.parse(data), lastSequence <= replayedUpTo)
 })
 
 function resumed() {
-  isBack = false
+  hasReconnected = false
   const missed = replayedUpTo - lastSequence
   count('resumes')
   show('replayed', missed)
-  tell(`Resumed after ${secondsAway()} s: ${missed} missed events were replayed, shaded in the charts.`)
+  showStory(
+    `Resumed after ${secondsOffline()} s. ${missed} missed events were replayed; they are shaded in the charts.`,
+  )
 }
 
 element('drop').onclick = async () => {
-  tell('Connection dropped. The browser reconnects by itself and says which event it received last.')
-  const answer = await fetch(`/drop?client=${client}`, { method: 'POST' }).catch(() => undefined)
-  if (!answer?.ok) tell('The server could not drop this connection: it does not know it.')
+  showStory('Connection dropped. The browser reconnects by itself and sends the id of its last event.')
+  const response = await fetch(`/drop?client=${client}`, { method: 'POST' }).catch(() => undefined)
+  if (!response?.ok) showStory('The server could not drop this connection, because it is not open.')
 }
 
-// An id is an epoch and a sequence. Within an epoch each sequence follows the one before: the hub has one channel.
+// An id is an epoch and a sequence number. Numbers are consecutive within an epoch, because the hub has one channel.
 function sequenceOf(id) {
   return Number(id?.split('-').at(-1) ?? 0)
 }
@@ -87,21 +91,21 @@ function count(name) {
 
 function setState(state) {
   if (state === 'live' && ids.length === 0)
-    tell('Connected: the last minute came first, the rest comes live.')
+    showStory('Connected. The last minute was sent first; new samples arrive live.')
   element('state').dataset.state = state
   show('state', state)
   element('drop').disabled = state !== 'live'
 }
 
-function tell(story) {
+function showStory(story) {
   show('story', story)
 }
 
-function secondsAway() {
+function secondsOffline() {
   const seconds = (performance.now() - (lostAt ?? performance.now())) / 1000
   lostAt = undefined
   return seconds.toFixed(1)
 }
 
-// For the curious, and for the test.
+// For the browser's console and for the test.
 window.dashboard = { ids, counts }

@@ -3,7 +3,7 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { type FormEvent, useState } from 'react'
 
-/** Asks for tokens with a POST, which an `EventSource` cannot send, and shows them as they come. */
+/** Requests tokens with a POST, which an `EventSource` cannot send, and shows them as they arrive. */
 export function Completion() {
   const [tokens, setTokens] = useState('')
   const [asking, setAsking] = useState<AbortController>()

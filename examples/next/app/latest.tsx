@@ -2,9 +2,9 @@
 
 import { useEffect, useState } from 'react'
 
-/** The latest event of a stream. The browser reconnects, and says from where, by itself. */
+/** Shows the latest event of a stream. The browser reconnects by itself and sends the last event id. */
 export function Latest({ url, event = 'message' }: { url: string; event?: string }) {
-  const [data, setData] = useState('nothing yet')
+  const [data, setData] = useState('no event yet')
 
   useEffect(() => {
     const source = new EventSource(url)

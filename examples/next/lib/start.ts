@@ -8,10 +8,12 @@ const timer = setInterval(() => {
   prices.publish({ event: 'price', data: { value } })
 }, 500)
 
-// Next waits for the streams that are open. The hub ends its own, and tells each client when to come back.
+// Next waits for open streams. The hub closes its streams and sends each client a reconnect delay.
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => {
     clearInterval(timer)
-    hub.shutdown({ graceMs: 5_000 })
+    hub.shutdown({ grace: 5_000 })
+    // Next also waits for connections that browsers keep open, on which they reconnect.
+    setTimeout(() => process.exit(), 10_000).unref()
   })
 }

@@ -1,11 +1,7 @@
 import type { FastifyPluginAsync, RawServerBase } from 'fastify'
 import { checkOptions, withDefaults } from '../../check-options.ts'
-import {
-  closeGracefully,
-  SHUTDOWN_CHECKS,
-  SHUTDOWN_DEFAULTS,
-  type ShutdownOptions,
-} from '../../lifecycle/graceful-close.ts'
+import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../../lifecycle/graceful-close.ts'
+import { StreamSet } from '../../lifecycle/stream-set.ts'
 import type { SseStream } from '../../stream/stream.ts'
 
 /**
@@ -20,10 +16,11 @@ export const spillwayPlugin: FastifyPluginAsync<ShutdownOptions, RawServerBase> 
   options,
 ) => {
   checkOptions(options, SHUTDOWN_CHECKS)
-  const streams = new OpenStreams(withDefaults(options, SHUTDOWN_DEFAULTS))
+  const settings = withDefaults(options, SHUTDOWN_DEFAULTS)
+  const streams = new StreamSet()
   fastify.decorate(STREAMS, streams)
   // Not `onClose`, which runs only after all connections are closed.
-  fastify.addHook('preClose', () => streams.shutdown())
+  fastify.addHook('preClose', () => streams.shutdown(settings))
 }
 
 // Set what `fastify-plugin` would set, so that the plugin applies to the instance itself and not to a new scope.
@@ -36,35 +33,10 @@ Object.assign(spillwayPlugin, {
 // A registered symbol, because the ES module and the CommonJS build may both be loaded.
 const STREAMS = Symbol.for('spillway.streams')
 
-const UNTRACKED: Pick<OpenStreams, 'add'> = { add() {} }
-
-/** Returns the stream set of the plugin on an instance or on one that encapsulates it. */
-export function streamsOf(instance: object): Pick<OpenStreams, 'add'> {
-  return (instance as { [STREAMS]?: OpenStreams })[STREAMS] ?? UNTRACKED
-}
-
-class OpenStreams {
-  readonly #options: typeof SHUTDOWN_DEFAULTS
-  readonly #streams = new Set<SseStream>()
-  #isShutDown = false
-
-  constructor(options: typeof SHUTDOWN_DEFAULTS) {
-    this.#options = options
-  }
-
-  add(stream: SseStream): void {
-    this.#streams.add(stream)
-    stream.once('close', () => this.#streams.delete(stream))
-    // With `return503OnClosing: false`, Fastify accepts requests while it closes.
-    if (this.#isShutDown) this.#end(stream)
-  }
-
-  async shutdown(): Promise<void> {
-    this.#isShutDown = true
-    await Promise.all([...this.#streams].map((stream) => this.#end(stream)))
-  }
-
-  #end(stream: SseStream): Promise<void> {
-    return closeGracefully(stream, this.#options)
-  }
+/** Adds a stream to the set of the plugin that is registered on an instance or around it. */
+export function addStream(instance: object, stream: SseStream): void {
+  const streams = (instance as { [STREAMS]?: StreamSet })[STREAMS]
+  // With `return503OnClosing: false`, Fastify accepts requests while it closes.
+  if (streams?.isShutDown) streams.refuse(stream)
+  else streams?.add(stream, undefined)
 }

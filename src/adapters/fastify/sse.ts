@@ -13,15 +13,15 @@ import type {
   RawServerDefault,
   RouteGenericInterface,
 } from 'fastify'
-import vary from 'vary'
 import type { AnyEvents, EventMap } from '../../event/event.ts'
 import { acceptsEventStream } from '../../http/accept.ts'
 import { answerRequest } from '../../http/answer-request.ts'
 import { checkHandler, type SseHandler } from '../../http/handler.ts'
 import { NOT_ACCEPTABLE, streamHeaders } from '../../http/head.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from '../../http/options.ts'
+import { varyOnAccept } from '../../http/vary.ts'
 import type { SseStream } from '../../stream/stream.ts'
-import { streamsOf } from './plugin.ts'
+import { addStream } from './plugin.ts'
 import { type AnyReply, StreamBody } from './stream-body.ts'
 
 /**
@@ -61,7 +61,7 @@ export function sse<
   checkHandler(handler)
   const settings = resolveOptions(options)
   const tracked: typeof handler = (stream, request, reply) => {
-    streamsOf(reply.server).add(stream as SseStream)
+    addStream(reply.server, stream as SseStream)
     return handler(stream, request, reply)
   }
   return (request, reply) => {
@@ -123,6 +123,6 @@ function sendHeadOf(reply: AnyReply, settings: Settings): AnyReply {
 
 // RFC 9110 15.5.7. Nest recognizes an HTTP error by `status` and `expose`.
 function notAcceptable(reply: AnyReply): Error {
-  reply.header('Vary', vary.append(String(reply.getHeader('Vary') ?? ''), 'Accept'))
+  reply.header('Vary', varyOnAccept(reply.getHeader('Vary')))
   return Object.assign(new Error(NOT_ACCEPTABLE.trim()), { statusCode: 406, status: 406, expose: true })
 }

@@ -1,6 +1,6 @@
 export type { IoRedisClient, NodeRedisClient, RedisClient } from './connection.ts'
 export {
-  type RedisPubSubStoreOptions as RedisPubSubLogOptions,
+  type RedisPubSubStoreOptions,
   type RedisStoreOptions,
   redisPubSubStore,
   redisStore,

@@ -7,10 +7,10 @@ import { requireProgram } from '../../support/program.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
-/** Returns the path of a runtime, installed locally or on the PATH. If it is undefined, its tests are skipped. */
+/** Returns the path of a runtime from the fixture or from `PATH`. If there is none, its tests are skipped. */
 export function findRuntime(name: string): string | undefined {
-  const installed = join(root, 'node_modules/.bin', name)
-  return existsSync(installed) ? installed : requireProgram({ commands: [name], install: 'npm ci' })
+  const installed = join(root, 'test/fixtures/runtimes/node_modules/.bin', name)
+  return existsSync(installed) ? installed : requireProgram({ commands: [name], install: 'npm run fixtures' })
 }
 
 /** An event that `server.js` reports. */

@@ -408,7 +408,7 @@ describe('a memory log beside a plain list', () => {
         }
         for (const channels of [['a'], ['c', 'b'], CHANNELS]) compare(channels)
       }),
-      { numRuns: Number(process.env.PROPERTY_RUNS ?? 500) },
+      { numRuns: Number(process.env.PROPERTY_RUNS ?? 100) },
     )
   })
 })

@@ -1,6 +1,6 @@
 import { sse } from 'spillway/next'
 
-// Without a hub: on the edge there is no process for it to live in.
+// Uses no hub, because on the edge runtime requests do not share a process.
 export const runtime = 'edge'
 
 export const GET = sse((stream) => {

@@ -9,7 +9,7 @@ export const POST = sse(async function* (stream, request) {
   yield { event: 'done', data: '' }
 })
 
-// Stands for a language model. Like their clients it takes a signal, and nobody pays for what no client reads.
+// Stands in for a language model. The client of a real one accepts a signal too, so that unread tokens cost nothing.
 async function* complete(prompt: string, signal: AbortSignal) {
   signal.addEventListener('abort', () => console.log('The model is stopped.'))
   for (const word of prompt.split(/(?= )/)) {

@@ -1,7 +1,7 @@
 import type { NextApiRequest, NextApiResponse } from 'next'
 import { createSseStream } from 'spillway'
 
-// The stream answers after this function has returned.
+// Tells Next that the response is sent after this function has returned.
 export const config = { api: { externalResolver: true } }
 
 export default function handler(request: NextApiRequest, response: NextApiResponse) {

@@ -1,7 +1,11 @@
-import { type RouteContext, sse } from 'spillway/next'
+import { sse } from 'spillway/next'
 import { hub } from '../../../lib/hub'
 
-export const GET = sse(async (stream, _request, { params }: RouteContext<{ id: string }>) => {
+interface RoomEvents {
+  said: string
+}
+
+export const GET = sse<RoomEvents, { id: string }>(async (stream, _request, { params }) => {
   const { id } = await params
   hub.subscribe(stream, `room:${id}`)
 })

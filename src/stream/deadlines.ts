@@ -1,0 +1,82 @@
+import { clock, type TimerTarget } from '../scheduler/clock.ts'
+import { expiresAt, NEVER, nextHeartbeat } from '../scheduler/jitter.ts'
+import type { StreamSettings } from './options.ts'
+import type { Output } from './output.ts'
+
+/** Acts when a deadline is due. */
+export interface DeadlineOwner {
+  /** Whether the stream can still expire, because its end was not begun. */
+  readonly isOpen: boolean
+  /** @internal */
+  _flush(): void
+  /** @internal The kernel has accepted nothing for `stallTimeout`. */
+  _stalled(): void
+  /** @internal Nothing was written for `heartbeat`. */
+  _silent(): void
+  /** @internal The maximum duration is over. */
+  _expired(): void
+}
+
+/** The deadlines of one connection, as one timer on the shared clock. */
+export class Deadlines implements TimerTarget {
+  readonly #settings: StreamSettings
+  readonly #output: Output
+  readonly #owner: DeadlineOwner
+  readonly #phase: number
+  readonly #expiresAt: number
+  // The time of a flush that is not at the end of a turn.
+  #flushesAt = NEVER
+  #timerTick = 0
+  #isCancelled = false
+
+  constructor(settings: StreamSettings, output: Output, owner: DeadlineOwner) {
+    this.#settings = settings
+    this.#output = output
+    this.#owner = owner
+    this.#phase = Math.floor(Math.random() * settings.heartbeat)
+    this.#expiresAt = expiresAt(output.lastWrite, settings.maxDuration)
+  }
+
+  /** Sets the timer for the next deadline. MUST be called when the kernel's buffer has become full or has drained. */
+  schedule(): void {
+    clock.cancel(this, this.#timerTick)
+    if (this.#isCancelled) return
+    const end = this.#owner.isOpen ? this.#expiresAt : NEVER
+    const deadline = Math.min(this.#flushesAt, this.#stallsAt, this.#beatsAt, end)
+    this.#timerTick = Number.isFinite(deadline) ? clock.schedule(this, deadline) : 0
+  }
+
+  flushAt(time: number): void {
+    this.#flushesAt = time
+    this.schedule()
+  }
+
+  cancelFlush(): void {
+    this.#flushesAt = NEVER
+  }
+
+  cancel(): void {
+    this.#isCancelled = true
+    clock.cancel(this, this.#timerTick)
+  }
+
+  /** @internal */
+  _onTimer(now: number): void {
+    this.#timerTick = 0
+    if (now >= this.#flushesAt) this.#owner._flush()
+    if (now >= this.#stallsAt) this.#owner._stalled()
+    else if (now >= this.#beatsAt) this.#owner._silent()
+    if (now >= this.#expiresAt && this.#owner.isOpen) this.#owner._expired()
+    this.schedule()
+  }
+
+  get #stallsAt(): number {
+    const { stallTimeout } = this.#settings
+    return this.#output.isFull && stallTimeout > 0 ? this.#output.lastWrite + stallTimeout : NEVER
+  }
+
+  get #beatsAt(): number {
+    const { isFull, lastWrite } = this.#output
+    return isFull ? NEVER : nextHeartbeat(lastWrite, this.#settings.heartbeat, this.#phase)
+  }
+}

@@ -1,0 +1,135 @@
+import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+// Shared by the tests, the chaos run and the benchmarks. In JavaScript, so that each Node version runs it.
+
+/** @typedef {(broker: Broker) => [program: string, ...args: string[]]} CommandOf */
+
+/** A broker process that can be killed and started again with its files. */
+export class Broker {
+  folder = mkdtempSync(join(tmpdir(), 'spillway-broker-'))
+  /** @type {CommandOf} */
+  #command
+  /** @type {import('node:child_process').ChildProcess | undefined} */
+  #process
+
+  /**
+   * @param {number} port
+   * @param {CommandOf} command
+   */
+  constructor(port, command) {
+    this.port = port
+    this.#command = command
+  }
+
+  get pid() {
+    return this.#process?.pid
+  }
+
+  /** Resolves when the broker accepts connections. */
+  async start() {
+    const [program, ...args] = this.#command(this)
+    const child = spawn(program, args, { stdio: 'ignore' })
+    this.#process = child
+    // Rejects also for the event `error`.
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`${program} exited with ${code} before it listened on port ${this.port}.`)
+    })
+    const attempts = new AbortController()
+    await Promise.race([ended, listening(this.port, attempts.signal)]).finally(() => attempts.abort())
+  }
+
+  /**
+   * Resolves when the process has ended. `SIGKILL` gives it no time to write.
+   *
+   * @param {NodeJS.Signals} [signal]
+   */
+  async stop(signal = 'SIGKILL') {
+    const child = this.#process
+    this.#process = undefined
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill(signal)
+    await exit
+  }
+
+  /** Deletes its files. */
+  async loseDisk() {
+    rmSync(this.folder, { recursive: true, force: true })
+    mkdirSync(this.folder)
+  }
+
+  async end() {
+    await this.stop()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Starts a Redis that writes each command to disk before it replies.
+ *
+ * @param {string[]} args
+ */
+export function launchRedis(...args) {
+  return launch(({ port, folder }) => [
+    'redis-server',
+    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
+    ...['--appendonly', 'yes', '--appendfsync', 'always', ...args],
+  ])
+}
+
+/** Starts a NATS server with JetStream, or with a configuration. */
+export function launchNats(configuration = 'jetstream: {}') {
+  return launch(({ port, folder }) => {
+    const file = join(folder, 'nats.conf')
+    const stored = configuration.replace('jetstream: {', `jetstream: { store_dir: ${JSON.stringify(folder)},`)
+    writeFileSync(file, `listen: "127.0.0.1:${port}"\n${stored}\n`)
+    return ['nats-server', '--config', file]
+  })
+}
+
+// Linux, macOS and Windows choose ports of 32 768 and above for `listen(0)` and for outgoing connections. So a port below
+// them remains free until a broker listens, and while it is stopped.
+const PORTS = { first: 10_000, last: 32_000 }
+
+/** @returns {Promise<number>} */
+export async function freePort() {
+  for (;;) {
+    const port = randomInt(PORTS.first, PORTS.last)
+    const server = createServer().listen(port, '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    server.close()
+    if (isFree) return port
+  }
+}
+
+/** @param {CommandOf} command */
+async function launch(command) {
+  const broker = new Broker(await freePort(), command)
+  await broker.start()
+  return broker
+}
+
+/**
+ * @param {number} port
+ * @param {AbortSignal} signal
+ */
+async function listening(port, signal) {
+  while (!signal.aborted) {
+    const socket = connect(port, '127.0.0.1')
+    const isOpen = await new Promise((resolve) => {
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    })
+    socket.destroy()
+    if (isOpen) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}

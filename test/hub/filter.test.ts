@@ -1,0 +1,156 @@
+import { describe, expect, it, vi } from 'vitest'
+import { Hub } from '../../src/hub/hub.ts'
+import { eventsOf, publishNumbers, subscribed } from '../support/hub.ts'
+import { closed, fakeStream, settled } from '../support/streams.ts'
+
+const isEven = ({ data }: { data?: unknown }) => Number(data) % 2 === 0
+const messages = (...data: unknown[]) => data.map((each) => `message ${each}`)
+
+describe('a filter', () => {
+  it('selects replayed events as well as live ones (rule 26)', async () => {
+    const hub = new Hub()
+    const start = await hub.channel('a').publish({ data: 0 })
+    for (let i = 1; i < 5; i++) await hub.channel('a').publish({ data: i })
+    const { stream, transport } = fakeStream({}, start)
+
+    hub.channel('a').subscribe(stream, { filter: isEven })
+    await settled()
+    for (let i = 5; i < 9; i++) await hub.channel('a').publish({ data: i })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(messages(2, 4, 6, 8))
+  })
+
+  it('applies to its own channels when the stream is subscribed to another one without a filter', async () => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+    hub.channel('a').subscribe(stream, { filter: isEven })
+    hub.channel('b').subscribe(stream)
+    await settled()
+
+    for (let i = 0; i < 4; i++)
+      for (const channel of ['a', 'b']) await hub.channel(channel).publish({ data: i })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(messages(0, 0, 1, 2, 2, 3))
+  })
+
+  it('gets the event with its id, and the name of the channel', async () => {
+    const hub = new Hub()
+    const filter = vi.fn(() => true)
+    hub.subscribe(fakeStream().stream, ['a'], { filter })
+    await settled()
+
+    const id = await hub.channel('a').publish({ event: 'tick', data: { n: 1 } })
+    await settled()
+
+    expect(filter).toHaveBeenCalledWith({ event: 'tick', data: { n: 1 }, id }, 'a')
+  })
+
+  it('applies to the events that were published before the stream unsubscribed in the same turn', async () => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+    const unsubscribe = hub.subscribe(stream, ['a'], { filter: ({ data }) => data !== 'secret' })
+    hub.subscribe(stream, ['b'])
+    await settled()
+
+    for (const data of ['secret', 'seen']) void hub.channel('a').publish({ data })
+    unsubscribe()
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message seen'])
+  })
+
+  it('is not called for the rest of a page when the stream closes', async () => {
+    const hub = new Hub()
+    const start = await publishNumbers(hub, 5, { size: 20_000 })
+    const filter = vi.fn(() => true)
+    const { stream, transport } = fakeStream({}, start)
+    transport.isFull = true
+    hub.subscribe(stream, ['a'], { filter })
+    await settled()
+
+    transport.lose()
+    await settled()
+
+    expect(filter).toHaveBeenCalledOnce()
+  })
+
+  it('is not called for a stream that is closed', async () => {
+    const hub = new Hub()
+    const { stream } = fakeStream()
+    const filter = vi.fn(() => true)
+    hub.subscribe(stream, ['a'], { filter })
+    await settled()
+
+    stream.destroy()
+    await settled()
+    await hub.channel('a').publish({ data: 1 })
+
+    expect(filter).not.toHaveBeenCalled()
+  })
+})
+
+describe('a filter that throws', () => {
+  it.each(['live', 'replayed'])('ends its own stream only, before a %s event is sent', async (when) => {
+    const hub = new Hub()
+    const error = new Error('filter')
+    const start = await hub.channel('a').publish({ data: 0 })
+    if (when === 'replayed') await hub.channel('a').publish({ data: 'secret' })
+    const { stream, transport } = fakeStream({}, start)
+    const end = closed(stream)
+    const other = await subscribed(hub, ['a'])
+
+    hub.subscribe(stream, ['a'], {
+      filter: () => {
+        throw error
+      },
+    })
+    await settled()
+    if (when === 'live') await hub.channel('a').publish({ data: 'secret' })
+    await settled()
+
+    expect(await end).toEqual({ reason: 'error', error })
+    expect(transport.writes).toEqual([])
+    if (when === 'live') expect(eventsOf(other.transport)).toEqual(['message secret'])
+  })
+})
+
+describe('a filter that calls the hub', () => {
+  it('publishes an event that every stream gets after the filtered one', async () => {
+    const hub = new Hub()
+    const [filtered, other] = [fakeStream(), fakeStream()]
+    hub.subscribe(filtered.stream, ['a'], {
+      filter: ({ data }) => {
+        if (data === '1') void hub.channel('a').publish({ data: '2' })
+        return true
+      },
+    })
+    hub.subscribe(other.stream, ['a'])
+    await settled()
+
+    await hub.channel('a').publish({ data: '1' })
+    await settled()
+
+    expect(eventsOf(filtered.transport)).toEqual(messages(1, 2))
+    expect(eventsOf(other.transport)).toEqual(messages(1, 2))
+  })
+
+  it('subscribes another stream, which still gets the filtered event', async () => {
+    const hub = new Hub()
+    const [filtered, other] = [fakeStream(), fakeStream()]
+    hub.subscribe(filtered.stream, ['a'], {
+      filter: ({ data }) => {
+        if (data === '1') hub.subscribe(other.stream, ['late'])
+        return true
+      },
+    })
+    hub.subscribe(other.stream, ['a'])
+    await settled()
+
+    await hub.channel('a').publish({ data: '1' })
+    await settled()
+
+    expect(eventsOf(other.transport)).toEqual(messages(1))
+  })
+})

@@ -1,0 +1,517 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { type JetStreamManager, jetstream, jetstreamManager, type StreamConfig } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
+import fc from 'fast-check'
+import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { Hub } from '../../../src/hub/hub.ts'
+import type { EventStore } from '../../../src/stores/event-store.ts'
+import {
+  type JetStreamStoreOptions,
+  jetstreamStore,
+  type NatsConnection,
+} from '../../../src/stores/nats/index.ts'
+import { type Broker, startNats } from '../../support/brokers.ts'
+import { fakeStream, settled } from '../../support/streams.ts'
+import { logContract } from '../contract.ts'
+
+let broker: Broker
+let connection: NatsConnection
+let manager: JetStreamManager
+let streams = 0
+let stream = ''
+
+beforeAll(async () => {
+  broker = await startNats()
+  connection = await connect({ port: broker.port, maxReconnectAttempts: -1, reconnectTimeWait: 20 })
+  manager = await jetstreamManager(connection)
+  return async () => {
+    await connection.close()
+    await broker.end()
+  }
+})
+
+beforeEach(() => {
+  stream = `log-${++streams}`
+})
+
+logContract('JetStream', () => jetstreamStore(connection, { streamName: stream }), {
+  sharesPlaces: true,
+  openAnother: () => jetstreamStore(connection, { streamName: stream }),
+})
+
+describe('several processes', () => {
+  test('are told of the same events in the same order', async () => {
+    const [a, b] = [await openHub(), await openHub()]
+    const [atA, atB] = [await follow(a, ['x', 'y']), await follow(b, ['x', 'y'])]
+    const published = Array.from({ length: 40 }, (_, i) =>
+      (i % 3 ? a : b).channel(i % 2 ? 'x' : 'y').publish({ data: i }),
+    )
+    await Promise.all(published)
+    await eventually(() => [atA.seen.length, atB.seen.length]).toEqual([40, 40])
+    expect(atB.seen).toEqual(atA.seen)
+    expect(atA.seen.filter((data) => Number(data) % 3 === 0)).toEqual(numbers(0, 13).map((i) => 3 * i))
+  })
+
+  test('resume a client of another one, from memory and from the broker', async () => {
+    const ids = await publish(await openHub(), numbers(0, 29))
+    for (const recentEvents of [100, 3]) {
+      const hub = await openHub({ recentEvents })
+      const client = await follow(hub, ['a'], ids[9])
+      await eventually(() => client.seen).toEqual(numbers(10, 29))
+    }
+  })
+
+  test('resume in pages of the broker, with what other channels have in between', async () => {
+    const first = await openHub()
+    const [start] = await publish(first, [0])
+    for (let i = 0; i < 3; i++) {
+      await Promise.all([publish(first, numbers(1, 499), 'other'), publish(first, [i], 'a')])
+    }
+    const client = await follow(await openHub({ recentEvents: 10 }), ['a'], start)
+    await eventually(() => client.seen).toEqual([0, 1, 2])
+  })
+
+  test('begin with the newest events that one keeps, and no more', async () => {
+    const ids = await publish(await openHub(), numbers(1, 20))
+    const log = await openLog({ recentEvents: 5 })
+    expect(await log.read(['a'], ids[15] as string, 10)).toMatchObject({ entries: { length: 4 } })
+    expect(log.read(['a'], ids[15] as string, 10)).not.toBeInstanceOf(Promise)
+    const older = log.read(['a'], ids[13] as string, 10)
+    expect(older).toBeInstanceOf(Promise)
+    await older
+    expect(log.position).toBe(ids[19])
+  })
+})
+
+describe('a page of the broker', () => {
+  /** A log whose server says how large a message may be, and the sizes of the batches that it asks for. */
+  async function openReader(max_payload: number) {
+    const other = await connect({ port: broker.port })
+    onTestFinished(() => other.close())
+    Object.defineProperty(other, 'info', { value: { ...other.info, max_payload } })
+    const batches: number[] = []
+    const publish = other.publish.bind(other)
+    other.publish = (subject, payload, options) => {
+      if (subject.includes('CONSUMER.MSG.NEXT')) batches.push(JSON.parse(String(payload)).batch)
+      publish(subject, payload, options)
+    }
+    return { hub: await openHub({ recentEvents: 1 }, other), batches }
+  }
+
+  test('is asked for in batches that a server can hold for a connection, however large the messages', async () => {
+    const ids = await publish(await openHub(), numbers(1, 20))
+    const { hub, batches } = await openReader(8 * 1024 * 1024)
+    const client = await follow(hub, ['a'], ids[0])
+    await eventually(() => client.seen).toEqual(numbers(2, 20))
+    expect(batches).toEqual([4, 4, 4, 4, 3])
+  })
+
+  test('ends where it is large enough, and the next one begins there', async () => {
+    const ids = await publish(await openHub({ storage: 'memory' }), Array(14).fill('x'.repeat(900_000)))
+    const { hub } = await openReader(16 * 1024 * 1024)
+    const page = await hub._store.read(['a'], ids[0] as string, 100)
+    expect(page).toMatchObject({ entries: { length: 10 }, upTo: ids[10] })
+    const next = await hub._store.read(['a'], ids[10] as string, 100)
+    expect(next).toMatchObject({ entries: { length: 3 }, upTo: ids[13] })
+  })
+})
+
+describe('a channel', () => {
+  test('has any name', async () => {
+    const names = [
+      'a.b',
+      '*',
+      '>',
+      'ü ☃',
+      '=0041',
+      'A',
+      '\ud800',
+      '\ufffd',
+      '\u{1f600}',
+      '\t',
+      '$JS',
+      'x'.repeat(255),
+    ]
+    const hub = await openHub()
+    const clients = await Promise.all(names.map((name) => follow(hub, [name])))
+    for (const [i, name] of names.entries()) await publish(hub, [i], name)
+    for (const [i, client] of clients.entries()) await eventually(() => client.seen).toEqual([i])
+  })
+})
+
+describe('a gap', () => {
+  test('is told exactly when what followed a place was evicted', async () => {
+    const ids = await publish(await openHub({ maxEvents: 5 }), numbers(1, 10))
+    const hub = await openHub({ recentEvents: 1 })
+    const [kept, evicted] = [await follow(hub, ['a'], ids[4]), await follow(hub, ['a'], ids[3])]
+    await eventually(() => kept.seen).toEqual([6, 7, 8, 9, 10])
+    await eventually(() => evicted.seen).toEqual(['gap'])
+  })
+
+  test('is told when the stream was purged, unless nothing was missed', async () => {
+    const first = await openHub()
+    const ids = await publish(first, [1, 2, 3])
+    const live = await follow(first, ['a'])
+    await manager.streams.purge(stream)
+    const hub = await openHub()
+    const older = await follow(hub, ['a'], ids[1])
+    await eventually(() => older.seen).toEqual(['gap'])
+    const newest = await follow(hub, ['a'], ids[2])
+    await publish(hub, [4])
+    await eventually(() => newest.seen).toEqual([4])
+    await eventually(() => live.seen).toEqual([4])
+  })
+
+  test('is told to a client of a stream that has been deleted, and of one created anew', async () => {
+    const hub = await openHub()
+    const [first, second] = await publish(hub, [1, 2])
+    const live = await follow(hub, ['a'])
+    await manager.streams.delete(stream)
+    const id = await hub.channel('a').publish({ data: 3 })
+    expect(id.split('-')).not.toContain(first?.split('-')[0])
+    await eventually(() => live.seen).toEqual(['gap', 3])
+    const other = await openHub()
+    for (const client of [await follow(hub, ['a'], second), await follow(other, ['a'], first)]) {
+      await eventually(() => client.seen).toEqual(['gap'])
+    }
+    const resumed = await follow(other, ['a'], id)
+    await publish(hub, [4])
+    await eventually(() => resumed.seen).toEqual([4])
+  })
+
+  test('is told when another program deletes the stream and creates it, and ids are those of the new one', async () => {
+    const hub = await openHub()
+    const [first] = await publish(hub, [1, 2, 3])
+    const live = await follow(hub, ['a'])
+    const quiet = await openHub()
+    const atQuiet = await follow(quiet, ['a'])
+    const { config } = await manager.streams.info(stream)
+    await manager.streams.delete(stream)
+    await manager.streams.add(config)
+    const [id] = await publish(hub, [4])
+    expect(id?.split('-')[0]).not.toBe(first?.split('-')[0])
+    await eventually(() => live.seen).toEqual(['gap', 4])
+    expect((await openLog()).position).toBe(id)
+    // It is not told of that: it misses the sign of life that the server gives each second.
+    await eventually(() => atQuiet.seen).toEqual(['gap', 4])
+  })
+
+  test('is told for a place in a stream that was replaced a moment ago', async () => {
+    const log = await openLog({ recentEvents: 1 })
+    const { config } = await manager.streams.info(stream)
+    const ids = await publish(await openHub(), [1, 2, 3])
+    await eventually(() => log.position).toBe(ids[2])
+    await manager.streams.delete(stream)
+    await manager.streams.add(config)
+    for (let i = 0; i < 5; i++) await jetstream(connection).publish(`${stream}.a`, '{"data":"1"}')
+    expect(await log.read(['a'], ids[0] as string, 10)).toBe('gap')
+  })
+
+  test('is told when what was to come is purged before it is told', async () => {
+    const hub = await openHub()
+    await publish(hub, [1])
+    const live = await follow(hub, ['a'])
+    const other = await connect({ port: broker.port })
+    onTestFinished(() => other.close())
+    await Promise.all([connection.reconnect(), publish(await openHub({}, other), [2, 3])])
+    await (await jetstreamManager(other)).streams.purge(stream)
+    const isTold = (seen: unknown[]) => seen.includes('gap') || seen.join() === '2,3'
+    await eventually(() => live.seen).toSatisfy(isTold)
+  })
+})
+
+describe('messages that an operator deletes', () => {
+  test('are left out, and nothing waits for them', async () => {
+    const hub = await openHub({ recentEvents: 2 })
+    const ids = await publish(hub, numbers(1, 9))
+    await eventually(() => hub._store.position).toBe(ids[8])
+    for (const sequence of [3, 4]) await manager.streams.deleteMessage(stream, sequence)
+    const some = await follow(hub, ['a'], ids[0])
+    await eventually(() => some.seen).toEqual([2, 5, 6, 7, 8, 9])
+    for (const sequence of [2, 5, 6, 7, 8, 9]) await manager.streams.deleteMessage(stream, sequence)
+    const client = await follow(hub, ['a'], ids[4])
+    await eventually(() => client.seen).toEqual([8, 9])
+    const log = await openLog()
+    await publish(hub, [10])
+    await eventually(() => client.seen).toEqual([8, 9, 10])
+    await eventually(() => log.position).toMatch(/-10$/)
+  })
+})
+
+describe('a last event id', () => {
+  test('that is no place of this stream is a gap at once, and asks nothing of the broker', async () => {
+    const hub = await openHub({ recentEvents: 1 })
+    const [first = ''] = await publish(hub, [1, 2, 3])
+    const log = hub._store
+    const [creation = ''] = first.split('-')
+    const like = fc.tuple(
+      fc.oneof(fc.constant(creation), fc.string()),
+      fc.constantFrom('-', '', '.', '--'),
+      fc.oneof(fc.string(), fc.bigInt().map(String), fc.double().map(String)),
+    )
+    const text = fc.oneof(
+      fc.array(fc.nat(0xffff)).map((units) => String.fromCharCode(...units)),
+      like.map((parts) => parts.join('')),
+    )
+    const before = connection.stats().outMsgs
+    fc.assert(
+      fc.property(text, (id) => {
+        fc.pre(!(id.startsWith(`${creation}-`) && /^(0|[1-9]\d{0,15})$/.test(id.slice(creation.length + 1))))
+        expect(log.read(['a'], id, 10)).toBe('gap')
+      }),
+      { numRuns: 500 },
+    )
+    expect(connection.stats().outMsgs).toBe(before)
+  })
+})
+
+describe('what other programs publish', () => {
+  test('is skipped, and can be watched', async () => {
+    const hub = await openHub()
+    const live = await follow(hub, ['a', 'b'])
+    const skipped: unknown[] = []
+    const count = (message: unknown) => skipped.push((message as { channel: string }).channel)
+    subscribe('spillway:store:skip', count)
+    onTestFinished(() => void unsubscribe('spillway:store:skip', count))
+    const foreign = jetstream(connection)
+    await publish(hub, [1])
+    await foreign.publish(`${stream}.a`, 'no record')
+    await foreign.publish(`${stream}.a`, new Uint8Array([0xff, 0xfe]))
+    await foreign.publish(`${stream}.b`, '{"data":1}')
+    await foreign.publish(`${stream}.=`, '{"data":"1"}')
+    await foreign.publish(`${stream}.=0062`, '{"data":"1"}')
+    await publish(hub, [2])
+    await eventually(() => live.seen).toEqual([1, 2])
+    expect(skipped).toEqual(['a', 'a', 'b'])
+  })
+
+  test('changes nothing when it is the newest that a process begins with', async () => {
+    const [first] = await publish(await openHub(), [1, 2])
+    await jetstream(connection).publish(`${stream}.a`, 'no record')
+    const hub = await openHub()
+    const fresh = await follow(hub, ['a'])
+    const resumed = await follow(hub, ['a'], first)
+    await publish(hub, [3])
+    await eventually(() => resumed.seen).toEqual([2, 3])
+    expect(fresh.seen).toEqual([3])
+  })
+})
+
+describe('a stream that is there', () => {
+  const wrong: Array<[what: string, config: Partial<StreamConfig>, options?: JetStreamStoreOptions]> = [
+    ['subjects is ["other.*"], and not', { subjects: ['other.*'] }],
+    ['retention is "workqueue", and not "limits"', { retention: 'workqueue' }],
+    ['discard is "new", and not "old"', { discard: 'new' }],
+    ['max_msgs_per_subject is 3, and not -1', { max_msgs_per_subject: 3 }],
+    ['max_consumers is 9, and not -1', { max_consumers: 9 }],
+    ['no_ack is true, and not false', { no_ack: true }],
+    ['max_msgs is 9, and not 10', { max_msgs: 9 }, { maxEvents: 10 }],
+    ['max_bytes is -1, and not 1000', {}, { maxBytes: 1000 }],
+    ['max_age is 0, and not 60000000000', {}, { maxAge: 60_000 }],
+    ['duplicate_window is 60000000000, and not', { duplicate_window: 60e9 }, { idempotencyWindow: 30_000 }],
+    ['duplicate_window is shorter than publishTimeout', { duplicate_window: 1e9 }],
+    ['storage is "memory", and not "file"', { storage: 'memory' }, { storage: 'file' }],
+  ]
+
+  test.each(wrong)('must fit: %s', async (what, config, options) => {
+    await manager.streams.add({ name: stream, subjects: [`${stream}.*`], ...config })
+    onTestFinished(async () => void (await manager.streams.delete(stream)))
+    const hub = new Hub({ store: jetstreamStore(connection, { streamName: stream, ...options }) })
+    onTestFinished(() => hub.shutdown())
+    const error = await hub
+      .channel('a')
+      .publish({ data: 1 })
+      .catch((reason) => reason)
+    expect(error).toMatchObject({ code: 'ERR_SSE_STORE' })
+    expect(error.message).toContain(what)
+    expect(error.message).toContain(stream)
+  })
+
+  test('decides what no option says', async () => {
+    const config = { max_msgs: 9, max_age: 3600e9, duplicate_window: 60e9, storage: 'memory' } as const
+    await manager.streams.add({ name: stream, subjects: ['elsewhere.deep.*'], ...config })
+    const hub = await openHub({ subjectPrefix: 'elsewhere.deep' })
+    await publish(hub, [1])
+    expect((await manager.streams.info(stream)).config).toMatchObject(config)
+  })
+
+  test('is created by one of those who come at once, and judged by the others', async () => {
+    const options = [{ maxAge: 60_000 }, {}, { maxAge: 30_000 }, {}]
+    const hubs = options.map(
+      (each) => new Hub({ store: jetstreamStore(connection, { streamName: stream, ...each }) }),
+    )
+    const results = await Promise.all(hubs.map((hub) => hub._store.ready?.then(() => 'fits', String)))
+    await Promise.all(hubs.map((hub) => hub.shutdown()))
+    expect([results[1], results[3]]).toEqual(['fits', 'fits'])
+    expect(results.filter((result) => result?.includes('does not fit')).length).toBeGreaterThan(0)
+  })
+
+  test('is created as the options say', async () => {
+    await openHub({ maxEvents: 7, maxBytes: 10_000, maxAge: 60_000, storage: 'memory' })
+    const { config } = await manager.streams.info(stream)
+    expect(config).toMatchObject({ max_msgs: 7, max_bytes: 10_000, max_age: 60e9, storage: 'memory' })
+    expect(config).toMatchObject({ duplicate_window: 60e9, retention: 'limits', discard: 'old' })
+  })
+})
+
+describe('a broker that cannot be used', () => {
+  let guarded: Broker
+  let bare: Broker
+
+  beforeAll(async () => {
+    guarded = await startNats(`
+      jetstream: {}
+      accounts: {
+        with: { jetstream: enabled, users: [{ user: reader, password: p, permissions: { publish: other } }] }
+        without: { users: [{ user: nobody, password: p }] }
+      }`)
+    bare = await startNats('')
+    return () => Promise.all([guarded.end(), bare.end()])
+  })
+
+  test.each([
+    [
+      'an account without JetStream',
+      () => ({ port: guarded.port, user: 'nobody', pass: 'p' }),
+      'not enabled',
+    ],
+    [
+      'a user without rights',
+      () => ({ port: guarded.port, user: 'reader', pass: 'p' }),
+      'Permissions Violation',
+    ],
+    ['a server without JetStream', () => ({ port: bare.port }), 'not enabled'],
+  ])('is said at the first use: %s', async (_, options, what) => {
+    const limited = await connect(options())
+    onTestFinished(() => limited.close())
+    const hub = new Hub({ store: jetstreamStore(limited) })
+    onTestFinished(() => hub.shutdown())
+    const error = await hub
+      .channel('a')
+      .publish({ data: 1 })
+      .catch((reason) => reason)
+    expect(error).toMatchObject({ code: 'ERR_SSE_STORE', cause: expect.any(Error) })
+    expect(error.message).toContain(what)
+  })
+
+  test('refuses an event that is too large, and takes the next', async () => {
+    const hub = await openHub()
+    const large = hub.channel('a').publish({ data: 'x'.repeat(2 * 1024 * 1024) })
+    await expect(large).rejects.toMatchObject({ code: 'ERR_SSE_STORE', cause: expect.any(Error) })
+    await publish(hub, [1])
+  })
+})
+
+describe('an idempotency key', () => {
+  test('has any characters, and counts in all processes', async () => {
+    const [a, b] = [await openHub(), await openHub()]
+    for (const idempotencyKey of ['', 'two\r\nlines', '\ud800', 'x'.repeat(10_000)]) {
+      const id = await a.channel('a').publish({ data: 1 }, { idempotencyKey })
+      expect(await b.channel('a').publish({ data: 2 }, { idempotencyKey })).toBe(id)
+    }
+    expect((await manager.streams.info(stream)).state.messages).toBe(4)
+  })
+
+  test('counts on its own channel, also where names have no bytes to be told apart by', async () => {
+    const hub = await openHub()
+    const ids = await Promise.all(
+      ['\ud800', '\ud801', '\ufffd'].map((name) =>
+        hub.channel(name).publish({ data: 1 }, { idempotencyKey: 'k' }),
+      ),
+    )
+    expect(new Set(ids).size).toBe(3)
+  })
+})
+
+describe('shutdown', () => {
+  test('leaves nothing of its own, and the connection as it was', async () => {
+    const { protocol } = connection as unknown as { protocol: Protocol }
+    const before = [protocol.listeners.length, protocol.subscriptions.size()]
+    const hub = await openHub({ recentEvents: 2 })
+    const [first] = await publish(hub, numbers(1, 9))
+    const client = await follow(hub, ['a'], first)
+    await eventually(() => client.seen).toEqual(numbers(2, 9))
+    expect(await consumers()).toBe(1)
+    await hub.shutdown({ grace: 0 })
+    expect(await consumers()).toBe(0)
+    expect([protocol.listeners.length, protocol.subscriptions.size()]).toEqual(before)
+    expect(connection.isClosed()).toBe(false)
+    expect(hub.state).toBe('closed')
+    await connection.flush()
+  })
+})
+
+describe('options', () => {
+  test.each<[what: string, take: () => unknown]>([
+    ['a connection', () => jetstreamStore({} as NatsConnection)],
+    ['Option stream', () => jetstreamStore(connection, { streamName: 'a.b' })],
+    ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: 'a.*' })],
+    ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: '$JS' })],
+    ['Option storage', () => jetstreamStore(connection, { storage: 'disk' as 'file' })],
+    [
+      'at most idempotencyWindow',
+      () => jetstreamStore(connection, { publishTimeout: 2_000, idempotencyWindow: 1_000 }),
+    ],
+    ['at most idempotencyWindow', () => jetstreamStore(connection, { publishTimeout: 2_000, maxAge: 1_000 })],
+    ['no option "maxEvents"', () => jetstreamStore(connection, { maxEvents: 1 } as JetStreamStoreOptions)],
+  ])('are checked: %s', (what, take) => {
+    expect(take).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
+    expect(take).toThrow(what)
+  })
+})
+
+interface Protocol {
+  readonly listeners: readonly unknown[]
+  readonly subscriptions: { size(): number }
+}
+
+async function openLog(options: JetStreamStoreOptions = {}): Promise<EventStore> {
+  return (await openHub(options))._store
+}
+
+async function openHub(options: JetStreamStoreOptions = {}, on = connection): Promise<Hub> {
+  const hub = new Hub({
+    store: jetstreamStore(on, { streamName: stream, publishTimeout: 30_000, ...options }),
+  })
+  onTestFinished(() => hub.shutdown({ grace: 0 }))
+  await hub._store.ready
+  return hub
+}
+
+/** Resolves when the hub has been told of it too, which may be a moment later. */
+async function publish(hub: Hub, data: readonly unknown[], channel = 'a'): Promise<string[]> {
+  const ids = await Promise.all(data.map((each) => hub.channel(channel).publish({ data: each })))
+  const sequence = (place = '') => Number(place.split('-')[1])
+  await eventually(() => sequence(hub._store.position)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
+  return ids
+}
+
+/** A client, which is live when it had nothing to read of the broker. */
+async function follow(hub: Hub, channels: readonly string[], lastEventId?: string) {
+  const client = fakeStream({ heartbeat: 0 }, lastEventId)
+  hub.subscribe(client.stream, channels)
+  await settled()
+  return {
+    get seen(): unknown[] {
+      const blocks = client.transport.writes.join('').split('\n\n').slice(0, -1)
+      return blocks.flatMap((block) => {
+        if (block.includes('event: gap')) return ['gap']
+        const data = /^data: (.*)$/m.exec(block)?.[1]
+        return data === undefined ? [] : [JSON.parse(data)]
+      })
+    },
+  }
+}
+
+function numbers(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i)
+}
+
+async function consumers(): Promise<number> {
+  return (await manager.streams.info(stream)).state.consumer_count
+}
+
+/** What becomes true, on a busy machine in seconds. */
+function eventually<T>(what: () => T) {
+  return expect.poll(what, { timeout: 10_000, interval: 10 })
+}

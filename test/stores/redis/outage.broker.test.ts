@@ -1,0 +1,164 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { startRedis } from '../../support/brokers.ts'
+import { startProxy } from '../../support/proxy.ts'
+import {
+  admin,
+  adminOf,
+  broker,
+  CLIENTS,
+  comeBack,
+  connectionsWith,
+  follow,
+  nodeRedis,
+  numbers,
+  onlyAdminIsConnected,
+  openHub,
+  publish,
+  seen,
+  statesOf,
+} from '../../support/redis-hub.ts'
+
+describe.each(CLIENTS)('a log that begins in a bad moment, with a client of %s,', (_name, client) => {
+  it('waits for a Redis that is loading', async () => {
+    // A second: 5 ms for each key.
+    const own = await startRedis('--key-load-delay', '5000')
+    const filler = adminOf(own.port)
+    await Promise.all(numbers(0, 200).map((n) => filler.set(n, n)))
+    await own.stop()
+    await own.start()
+    const hub = openHub({ publishTimeout: 30_000 }, client(own.port))
+    expect(await hub.channel('a').publish({ data: 1 })).toMatch(/-/)
+  })
+
+  it('waits for a Redis that has no room for a client', async () => {
+    const own = await startRedis('--maxclients', '1')
+    const first = adminOf(own.port)
+    await first.ping()
+    const hub = openHub({ publishTimeout: 200 }, client(own.port))
+    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
+    await first.config('SET', 'maxclients', 100)
+    await expect.poll(() => hub.state).toBe('ready')
+  })
+
+  it('waits for a replica to become the primary', async () => {
+    const own = await startRedis()
+    const other = adminOf(own.port)
+    await other.replicaof('127.0.0.1', 1)
+    const hub = openHub({ publishTimeout: 200 }, client(own.port))
+    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
+    await other.replicaof('NO', 'ONE')
+    await expect.poll(() => hub.state).toBe('ready')
+  })
+})
+
+describe.each(CLIENTS)('the order of a publisher, with a client of %s,', (_name, client) => {
+  it('is kept while Redis takes nothing, with a key and without', async () => {
+    const own = await startRedis()
+    const other = adminOf(own.port)
+    const hub = openHub({}, client(own.port))
+    await publish(hub, 0, 1)
+    await other.replicaof('127.0.0.1', 1)
+    const published: Promise<string>[] = []
+    for (let n = 0; n < 20; n++) {
+      published.push(hub.channel('a').publish({ data: n }, n % 2 ? { idempotencyKey: String(n) } : {}))
+      await new Promise((resolve) => setTimeout(resolve, n % 3))
+    }
+    await other.replicaof('NO', 'ONE')
+    const ids = await Promise.all(published)
+    expect(ids).toEqual([...ids].sort(byPlace))
+  })
+})
+
+describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
+  it('is not left behind by a hub that is shut down while it connects', async () => {
+    await onlyAdminIsConnected()
+    for (const turns of [0, 1, 2, 4, 8, 16]) {
+      const hub = openHub({}, client())
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+      await hub.shutdown({ grace: 0 })
+    }
+    // Those that were on their way come yet.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    await onlyAdminIsConnected()
+  })
+
+  it('is not left behind by a hub that is shut down before the server has said a word', async () => {
+    const sockets = new Set<Socket>()
+    const silent = createServer((socket) => {
+      sockets.add(socket)
+      socket.resume().on('close', () => sockets.delete(socket))
+    }).listen(0, '127.0.0.1')
+    onTestFinished(() => {
+      silent.close()
+      for (const socket of sockets) socket.destroy()
+    })
+    await once(silent, 'listening')
+    const hub = openHub({}, client((silent.address() as AddressInfo).port))
+    await expect.poll(() => sockets.size).toBe(2)
+    await hub.shutdown({ grace: 0 })
+    await expect.poll(() => sockets.size).toBe(0)
+  })
+
+  it('is replaced when it is dead without a word', async () => {
+    const proxy = await startProxy(broker.port)
+    const hub = openHub({ publishTimeout: 1_000 }, client(proxy.port))
+    const reader = await follow(hub)
+    await publish(hub, 0, 1)
+    proxy.swallow()
+    await publish(openHub(), 1, 2)
+    await expect(hub.channel('b').publish({ data: 0 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
+    expect(await seen(reader, 2)).toEqual(['0', '1'])
+  })
+
+  it('is lost and back without a gap when it is the one that publishes', async () => {
+    const hub = openHub({}, client())
+    const states = statesOf(hub)
+    const reader = await follow(hub)
+    await publish(hub, 0, 1)
+    await expect.poll(() => connectionsWith(/cmd=xread/)).toHaveLength(1)
+    for (const id of await connectionsWith(/cmd=xadd/)) await admin.call('CLIENT', 'KILL', 'ID', id)
+    // Before the read that waits is over, which takes 5 s.
+    await expect.poll(() => states, { timeout: 4_000 }).toEqual(['ready', 'reconnecting', 'ready'])
+    await publish(hub, 1, 2)
+    expect(await seen(reader, 2)).toEqual(['0', '1'])
+  })
+})
+
+describe('an outage', () => {
+  it('ends no client that is replayed from Redis', async () => {
+    const own = await startRedis()
+    const writer = openHub({}, nodeRedis(own.port))
+    const start = await writer.channel('a').publish({ data: 'start' })
+    await publish(writer, 0, 20)
+    const hub = openHub({ recentEvents: 5, publishTimeout: 100 }, nodeRedis(own.port))
+    await follow(hub)
+    await own.stop()
+    await expect.poll(() => hub.state).toBe('reconnecting')
+    const client = comeBack(hub, start)
+    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
+    expect(client.stream?.closeReason).toBeUndefined()
+    await own.start()
+    expect(await seen(client, 20)).toEqual(numbers(0, 20))
+  })
+
+  it('keeps no publish waiting when the hub is shut down', async () => {
+    const own = await startRedis()
+    const hub = openHub({ publishTimeout: 60_000 }, nodeRedis(own.port))
+    await publish(hub, 0, 1)
+    await own.stop()
+    await expect.poll(() => hub.state).toBe('reconnecting')
+    // With a key it is sent again, should it still be on its way.
+    const failed = expect(hub.channel('a').publish({ data: 1 }, { idempotencyKey: 'once' })).rejects
+    await hub.shutdown({ grace: 0 })
+    await failed.toMatchObject({ code: 'ERR_SSE_STORE' })
+  })
+})
+
+function byPlace(a: string, b: string): number {
+  const [[aTime = 0, aNumber = 0], [bTime = 0, bNumber = 0]] = [a, b].map((id) =>
+    id.split('-').map(Number),
+  ) as [number[], number[]]
+  return aTime - bTime || aNumber - bNumber
+}

@@ -1,0 +1,113 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { startProxy } from '../../support/proxy.ts'
+import {
+  admin,
+  broker,
+  CLIENTS,
+  comeBack,
+  commandsOf,
+  follow,
+  key,
+  killConnections,
+  numbers,
+  openPubSub,
+  publish,
+  seen,
+  statesOf,
+} from '../../support/redis-hub.ts'
+import { fakeStream } from '../../support/streams.ts'
+
+describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
+  it('tells every process what each of them publishes, with what filters see', async () => {
+    const [one, two] = [openPubSub(newClient()), openPubSub(newClient())]
+    const [left, right] = await Promise.all([follow(one), follow(two)])
+    for (let n = 0; n < 10; n++) await (n % 2 ? one : two).channel('a').publish({ data: { n } })
+    const expected = numbers(0, 10).map((n) => `{"n":${n}}`)
+    expect(await seen(left, 10)).toEqual(expected)
+    expect(await seen(right, 10)).toEqual(expected)
+  })
+
+  it('resumes in the process that a client left, and is a gap in another one', async () => {
+    const [one, two] = [openPubSub(newClient()), openPubSub(newClient())]
+    const client = await follow(one)
+    const other = await follow(two)
+    await publish(one, 0, 1)
+    await seen(client, 1)
+    await publish(one, 1, 3)
+    const place = client.lastEventId
+    client.connect()
+    expect(await seen(client, 3)).toEqual(['0', '1', '2'])
+    // By then this one was told of all too.
+    await seen(other, 3)
+    expect(await seen(comeBack(two, place), 1)).toEqual(['gap'])
+  })
+
+  it('tells a gap when its connection was lost, and goes on', async () => {
+    const hub = openPubSub(newClient())
+    const client = await follow(hub)
+    await publish(hub, 0, 1)
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await expect.poll(() => client.transport.writes.join('')).toContain('event: gap')
+    await publish(hub, 1, 2)
+    expect(await seen(client, 3)).toEqual(['0', 'gap', '1'])
+  })
+
+  it('passes over what another program publishes', async () => {
+    const hub = openPubSub(newClient())
+    const client = await follow(hub)
+    for (const text of ['no JSON', '{}', '{"channel":"a","record":"{}","token":"1"}'])
+      await admin.publish(key, text)
+    await publish(hub, 0, 1)
+    expect(await seen(client, 1)).toEqual(['0'])
+  })
+
+  it('is ready again when only the connection that publishes was lost, and tells no gap', async () => {
+    const hub = openPubSub(newClient())
+    const states = statesOf(hub)
+    const reader = await follow(hub)
+    await publish(hub, 0, 1)
+    await killConnections()
+    await expect.poll(() => states).toEqual(['ready', 'reconnecting', 'ready'])
+    await publish(hub, 1, 2)
+    expect(await seen(reader, 2)).toEqual(['0', '1'])
+  })
+
+  it('says at the first use that the user may not subscribe', async () => {
+    await admin.call('ACL', 'SETUSER', 'deaf', 'on', '>p', '~*', '+@all', 'resetchannels')
+    const hub = openPubSub(newClient(broker.port, { username: 'deaf', password: 'p' }))
+    const { stream } = fakeStream()
+    hub.subscribe(stream, ['a'])
+    await expect.poll(() => stream.closeReason).toBe('error')
+    expect(hub.state).toBe('connecting')
+  })
+
+  it('tells a publish that nobody will hear of the shutdown at once', async () => {
+    await admin.call('ACL', 'SETUSER', 'muted', 'on', '>p', '~*', '&*', '+@all')
+    const user = { username: 'muted', password: 'p' }
+    const hub = openPubSub(newClient(broker.port, user), { publishTimeout: 60_000 })
+    await publish(hub, 0, 1)
+    const before = await commandsOf('publish')
+    // Otherwise it may be subscribed again before the publish.
+    await admin.call('ACL', 'SETUSER', 'muted', '-subscribe')
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    const failed = expect(hub.channel('a').publish({ data: 1 })).rejects
+    await expect.poll(() => commandsOf('publish')).toBe(before + 1)
+    await hub.shutdown({ grace: 0 })
+    await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: 'The log is closed.' })
+  })
+
+  it('replaces a connection that is dead without a word', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const proxy = await startProxy(broker.port)
+    const hub = openPubSub(newClient(proxy.port), { publishTimeout: 1_000 })
+    const states = statesOf(hub)
+    const reader = await follow(hub)
+    await publish(hub, 0, 1)
+    proxy.swallow()
+    vi.advanceTimersByTime(5_000)
+    await expect.poll(() => states).toEqual(['ready', 'reconnecting', 'ready'])
+    await publish(openPubSub(), 1, 2)
+    expect(await seen(reader, 3)).toEqual(['0', 'gap', '1'])
+  })
+})

@@ -1,0 +1,476 @@
+import { describe, expect, it } from 'vitest'
+import { type RedisStoreOptions, redisStore } from '../../../src/stores/redis/index.ts'
+import { startRedis } from '../../support/brokers.ts'
+import { HubClient } from '../../support/hub-client.ts'
+import {
+  admin,
+  broker,
+  CLIENTS,
+  comeBack,
+  commandsOf,
+  connections,
+  follow,
+  ioRedis,
+  key,
+  killConnections,
+  nodeRedis,
+  numbers,
+  onlyAdminIsConnected,
+  openHub,
+  publish,
+  seen,
+  skipsOf,
+  statesOf,
+} from '../../support/redis-hub.ts'
+import { fakeStream, settled } from '../../support/streams.ts'
+
+describe('hubs on one key of Redis', () => {
+  it('tell what each of them publishes, in one order, and resume from each other', async () => {
+    const [one, two] = [openHub(), openHub({}, ioRedis())]
+    const [left, right] = await Promise.all([follow(one), follow(two)])
+    for (let n = 0; n < 20; n++) await (n % 2 ? one : two).channel('a').publish({ data: n })
+    expect(await seen(left, 20)).toEqual(numbers(0, 20))
+    expect(await seen(right, 20)).toEqual(numbers(0, 20))
+    await publish(one, 20, 25)
+    const moved = new HubClient(two, ['a'])
+    moved.lastEventId = left.lastEventId
+    await follow(two, ['a'], moved)
+    expect(await seen(moved, 5)).toEqual(numbers(20, 25))
+  })
+
+  it('see the events as they were published: name, data, key', async () => {
+    const [one, two] = [openHub(), openHub()]
+    const events: unknown[] = []
+    const { stream, transport } = fakeStream()
+    two.subscribe(stream, ['a'], {
+      filter: (event) => {
+        events.push(event)
+        return true
+      },
+    })
+    await expect.poll(() => two.state).toBe('ready')
+    const first = await one.channel('a').publish({ event: 'tick', key: 'k', data: { n: [1, 'é'] } })
+    const second = await one.channel('a').publish({ data: '{"text":1}' })
+    await expect
+      .poll(() => events)
+      .toEqual([
+        { event: 'tick', key: 'k', data: { n: [1, 'é'] }, id: first },
+        { data: '{"text":1}', id: second },
+      ])
+    await expect
+      .poll(() => transport.writes.join(''))
+      .toContain(`id: ${first}\nevent: tick\ndata: {"n":[1,"é"]}\n\n`)
+  })
+
+  it('deliver what one idempotency key published once, whoever published it', async () => {
+    const [one, two] = [openHub(), openHub()]
+    const client = await follow(one)
+    const ids = await Promise.all(
+      [one, two, one].map((hub) => hub.channel('a').publish({ data: 0 }, { idempotencyKey: 'order-7' })),
+    )
+    expect(new Set(ids).size).toBe(1)
+    await publish(two, 1, 2)
+    expect(await seen(client, 2)).toEqual(['0', '1'])
+  })
+
+  it('replay from Redis what no process has in memory, in pages, one read for all who stopped at the same place', async () => {
+    const writer = openHub()
+    const start = await writer.channel('a').publish({ data: 'start' })
+    await Promise.all(
+      numbers(0, 2_500).map((n) => writer.channel(Number(n) % 2 ? 'a' : 'b').publish({ data: n })),
+    )
+    const late = openHub({ recentEvents: 10 })
+    const before = await commandsOf('xrange')
+    const clients = Array.from({ length: 50 }, () => new HubClient(late, ['a']))
+    for (const client of clients) {
+      client.lastEventId = start
+      client.connect()
+    }
+    for (const client of clients) {
+      expect(await seen(client, 1_250)).toEqual(numbers(0, 2_500).filter((n) => Number(n) % 2))
+    }
+    expect((await commandsOf('xrange')) - before).toBeLessThan(10)
+  })
+
+  it('begin with the newest events that there is room for, in pages', async () => {
+    const data = 'x'.repeat(1_000)
+    const first = openHub().channel('a')
+    const ids = await Promise.all(Array.from({ length: 1_200 }, () => first.publish({ data })))
+    const begin = async (options: RedisStoreOptions) => {
+      const before = await commandsOf('xrevrange')
+      await follow(openHub(options))
+      return (await commandsOf('xrevrange')) - before
+    }
+    // One page holds more than these bytes.
+    expect(await begin({ recentBytes: 100_000 })).toBe(1)
+    expect(await begin({ recentEvents: 1_100 })).toBe(3)
+
+    const before = await commandsOf('xrange')
+    const hub = openHub({ recentEvents: 1_100 })
+    await follow(hub)
+    expect(await seen(comeBack(hub, ids[300] as string), 899)).toHaveLength(899)
+    expect(await commandsOf('xrange')).toBe(before)
+  })
+
+  it('resume what is in memory without a command', async () => {
+    const hub = openHub()
+    const client = await follow(hub)
+    await publish(hub, 0, 1)
+    await seen(client, 1)
+    await publish(hub, 1, 3)
+    const clients = Array.from({ length: 100 }, () => new HubClient(hub, ['a']))
+    const before = await commandsOf('xrange')
+    for (const each of clients) {
+      each.lastEventId = client.lastEventId
+      each.connect()
+    }
+    for (const each of clients) expect(await seen(each, 2)).toEqual(['1', '2'])
+    expect(await commandsOf('xrange')).toBe(before)
+  })
+
+  it('ask Redis once for a place that this process has not been told, for all who come from it', async () => {
+    const hub = openHub()
+    await follow(hub)
+    const before = await commandsOf('xrange')
+    const place = `${Date.now() + 100_000}-0`
+    const clients = Array.from({ length: 50 }, () => comeBack(hub, place))
+    for (const client of clients) expect(await seen(client, 1)).toEqual(['gap'])
+    expect((await commandsOf('xrange')) - before).toBe(1)
+  })
+
+  it('wait for an event that another process has told first', async () => {
+    const [one, two] = [openHub(), openHub()]
+    await Promise.all([follow(one), follow(two)])
+    const id = await one.channel('a').publish({ data: 0 })
+    const client = new HubClient(two, ['a'])
+    client.lastEventId = id
+    client.connect()
+    await publish(one, 1, 2)
+    expect(await seen(client, 1)).toEqual(['1'])
+  })
+})
+
+describe('a gap', () => {
+  it.each<[string, (id: string) => Promise<unknown>]>([
+    ['trimmed', () => admin.xtrim(key, 'MAXLEN', 1)],
+    ['deleted', () => admin.del(key)],
+    [
+      'flushed and written anew',
+      async () => {
+        await admin.del(key)
+        await admin.xadd(key, '*', 'c', 'a', 'e', '{"data":"of another log"}')
+      },
+    ],
+  ])('is told for a place that was %s', async (_how, lose) => {
+    const writer = openHub()
+    const start = await writer.channel('a').publish({ data: 'start' })
+    await publish(writer, 0, 3)
+    await lose(start)
+    const client = new HubClient(openHub({ recentEvents: 1 }), ['a'])
+    client.lastEventId = start
+    client.connect()
+    expect(await seen(client, 1)).toEqual(['gap'])
+  })
+
+  it('is told to nobody whose place is still there', async () => {
+    const writer = openHub()
+    await publish(writer, 0, 5)
+    const place = await writer.channel('a').publish({ data: 'place' })
+    await publish(writer, 5, 8)
+    await admin.xtrim(key, 'MINID', place)
+    const client = new HubClient(openHub({ recentEvents: 1 }), ['a'])
+    client.lastEventId = place
+    client.connect()
+    expect(await seen(client, 3)).toEqual(['5', '6', '7'])
+  })
+
+  it.each([
+    '9999999999999-0',
+    '1-1',
+    '0-0',
+    '*',
+    '$',
+    '-',
+    '+',
+    '(1-1',
+    '1',
+    '01-1',
+    `${'9'.repeat(30)}-1`,
+    'x y',
+    '\u0000',
+  ])('is what the id %j means, and no such id reaches a command but a place of the past', async (id) => {
+    const hub = openHub()
+    const reader = await follow(hub)
+    await publish(hub, 0, 2)
+    await seen(reader, 2)
+    const client = new HubClient(hub, ['a'])
+    client.lastEventId = id
+    client.connect()
+    expect(await seen(client, 1)).toEqual(['gap'])
+  })
+})
+
+describe('a log that is closed', () => {
+  it('is one gap for a client that comes back, which stays connected', async () => {
+    const hub = openHub()
+    const start = await hub.channel('a').publish({ data: 0 })
+    const last = await hub.channel('a').publish({ data: 1 })
+    await expect.poll(() => hub._store.position).toBe(last)
+    await hub._store.close()
+    const { stream, transport } = fakeStream({ heartbeat: 0 }, start)
+    let gaps = 0
+    // So that it ends, if it is told again and again.
+    hub.subscribe(stream, ['a'], { onGap: () => void (++gaps === 10 && stream.destroy()) })
+    await settled()
+    expect([gaps, stream.closed]).toEqual([1, false])
+    expect(transport.writes.join('')).toContain('event: gap')
+  })
+})
+
+describe('a reader that the trimming overtakes', () => {
+  it('tells a gap, and loses nothing in silence', async () => {
+    const hub = openHub({ maxEvents: 100 })
+    const client = await follow(hub)
+    await Promise.all(numbers(0, 3_000).map((n) => hub.channel('a').publish({ data: Number(n) })))
+    // In one step, so that no read comes in between.
+    const burst = admin.multi()
+    for (const n of numbers(3_000, 3_300))
+      burst.xadd(key, 'MAXLEN', 100, '*', 'c', 'a', 'e', JSON.stringify({ data: n }))
+    await burst.exec()
+    await publish(hub, 3_300, 3_301)
+    await expect.poll(() => client.transport.writes.join('')).toContain('data: 3300\n')
+    client.cut()
+    const events = client.seen.map(({ event, data }) => (event === 'message' ? Number(data) : event))
+    const lost = events.filter((data, i) => typeof data === 'number' && isAfterSilence(data, events[i - 1]))
+    expect(lost).toEqual([])
+    expect(events).toContain('gap')
+  })
+
+  const isAfterSilence = (data: number, before: string | number | undefined) =>
+    typeof before === 'number' && data !== before + 1
+})
+
+describe('an outage', () => {
+  it.each(CLIENTS)('of the connections loses and doubles nothing, with %s', async (_name, client) => {
+    // A read that is never answered would be given up after the timeout of this test only.
+    const hub = openHub({ publishTimeout: 120_000 }, client())
+    const states = statesOf(hub)
+    const reader = await follow(hub)
+    for (let n = 0; n < 60; n++) {
+      if (n % 20 === 10) await killConnections()
+      await hub.channel('a').publish({ data: n }, { idempotencyKey: String(n) })
+    }
+    expect(await seen(reader, 60)).toEqual(numbers(0, 60))
+    expect(states).toContain('reconnecting')
+    await expect.poll(() => hub.state).toBe('ready')
+  })
+
+  it('of Redis itself loses and doubles nothing, with what it keeps on disk', async () => {
+    const own = await startRedis()
+    const hub = openHub({ publishTimeout: 20_000 }, nodeRedis(own.port))
+    const reader = await follow(hub)
+    await publish(hub, 0, 5)
+    await own.stop()
+    await expect.poll(() => hub.state).toBe('reconnecting')
+    const published = Promise.all(
+      numbers(5, 10).map((n) => hub.channel('a').publish({ data: Number(n) }, { idempotencyKey: n })),
+    )
+    await own.start()
+    await published
+    expect(await seen(reader, 10)).toEqual(numbers(0, 10))
+  })
+
+  it('that loses entries is a gap for those who follow, and then goes on', async () => {
+    const own = await startRedis()
+    const hub = openHub({}, nodeRedis(own.port))
+    const reader = await follow(hub)
+    await publish(hub, 0, 3)
+    await own.stop()
+    await own.loseDisk()
+    await own.start()
+    await expect.poll(() => hub.state).toBe('ready')
+    await expect.poll(() => reader.transport.writes.join('')).toContain('event: gap')
+    await publish(hub, 3, 5)
+    expect(await seen(reader, 6)).toEqual(['0', '1', '2', 'gap', '3', '4'])
+  })
+
+  it('is told to a publisher within its bound of time, and a client stays connected', async () => {
+    const own = await startRedis()
+    const hub = openHub({ publishTimeout: 300 }, nodeRedis(own.port))
+    const reader = await follow(hub)
+    await own.stop()
+    const failed = hub.channel('a').publish({ data: 1 })
+    await expect(failed).rejects.toMatchObject({ name: 'SseError', code: 'ERR_SSE_STORE' })
+    expect(reader.stream?.closed).toBe(false)
+    reader.cut()
+  })
+
+  it('from the beginning on is told to a publisher within its bound of time too', async () => {
+    const own = await startRedis()
+    await own.stop()
+    const hub = openHub({ publishTimeout: 100 }, nodeRedis(own.port))
+    const failed = hub.channel('a').publish({ data: 1 })
+    await expect(failed).rejects.toMatchObject({
+      code: 'ERR_SSE_STORE',
+      message: expect.stringMatching('in time'),
+    })
+    expect(hub.state).toBe('connecting')
+  })
+})
+
+describe('what cannot work', () => {
+  it('is said at the first use: a key that holds something else', async () => {
+    await admin.lpush(key, 'x')
+    const hub = openHub()
+    const failed = expect(hub.channel('a').publish({ data: 1 })).rejects
+    await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: expect.stringContaining('holds a list') })
+    const { stream } = fakeStream()
+    hub.subscribe(stream, ['a'])
+    await expect.poll(() => stream.closeReason).toBe('error')
+  })
+
+  it.each(CLIENTS)('is said at the first use: wrong credentials, with %s', async (_name, client) => {
+    const hub = openHub({}, client(broker.port, { username: 'user', password: 'wrong' }))
+    await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({
+      code: 'ERR_SSE_STORE',
+      message: expect.stringContaining('WRONGPASS'),
+    })
+  })
+
+  it.each([
+    ['no client', {}, {}],
+    ['an option that there is not', undefined, { keys: 'x' }],
+    ['an empty key', undefined, { key: '' }],
+    ['a bound that is none', undefined, { maxEvents: 0 }],
+  ])('is refused at once: %s', (_what, client, options) => {
+    expect(() => redisStore((client ?? nodeRedis()) as never, options as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_SSE_OPTION' }),
+    )
+  })
+
+  it('is passed over, counted and not fatal: what another program wrote into the key', async () => {
+    const hub = openHub()
+    const skipped = skipsOf(hub)
+    const client = await follow(hub)
+    await publish(hub, 0, 1)
+    const strange = [
+      await admin.xadd(key, '*', 'job', '17'),
+      await admin.xadd(key, '*', 'c', 'a', 'e', 'no JSON'),
+      await admin.xadd(key, '*', 'c', 'a', 'e', '{"data":7}'),
+      await admin.xadd(key, '*', 'c', 'a', 'e', '{"event":"a\\nb","data":"x"}'),
+    ]
+    await publish(hub, 1, 2)
+    expect(await seen(client, 2)).toEqual(['0', '1'])
+    expect(skipped).toEqual(strange)
+  })
+})
+
+describe('an entry that is nobody’s event', () => {
+  it('is a place from which a client goes on', async () => {
+    const hub = openHub()
+    await publish(hub, 0, 1)
+    const place = String(await admin.xadd(key, '*', 'job', '17'))
+    await expect.poll(() => hub._store.position).toBe(place)
+    const client = comeBack(hub, place)
+    await publish(hub, 1, 3)
+    expect(await seen(client, 2)).toEqual(['1', '2'])
+  })
+
+  it('is reported once, and not for everyone to whom it is replayed', async () => {
+    const writer = openHub()
+    const start = await writer.channel('a').publish({ data: 'start' })
+    await admin.xadd(key, '*', 'c', 'a', 'e', 'no JSON')
+    await publish(writer, 0, 20)
+    const hub = openHub({ recentEvents: 5 })
+    await follow(hub)
+    const skipped = skipsOf(hub)
+    for (let client = 0; client < 3; client++) {
+      expect(await seen(comeBack(hub, start), 20)).toEqual(numbers(0, 20))
+    }
+    expect(skipped).toEqual([])
+  })
+
+  it('is not reported where the log wrote it itself, to begin with', async () => {
+    await follow(openHub())
+    const hub = openHub()
+    const skipped = skipsOf(hub)
+    await follow(hub)
+    expect([skipped, await admin.xlen(key)]).toEqual([[], 1])
+  })
+})
+
+describe('the settings of a client', () => {
+  it.each([
+    ['socketTimeout of redis', nodeRedis, { socket: { socketTimeout: 200 } }],
+    ['commandTimeout of ioredis', ioRedis, { commandTimeout: 200 }],
+    ['socketTimeout of ioredis', ioRedis, { socketTimeout: 200 }],
+  ])('do not end a read that waits: %s', async (_name, client, options) => {
+    const hub = openHub({}, client(broker.port, options))
+    const states = statesOf(hub)
+    await follow(hub)
+    // Nothing must happen in it.
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(states).toEqual(['ready'])
+  })
+
+  it.each(CLIENTS)('put its prefix before the key, with %s', async (_name, client) => {
+    const hub = openHub({}, client(broker.port, { keyPrefix: 'app:' }))
+    await follow(hub)
+    await hub.channel('a').publish({ data: 0 }, { idempotencyKey: 'once' })
+    expect((await admin.keys(`*${key}*`)).sort()).toEqual([`app:${key}`, `{app:${key}}:idempotency:1:a:once`])
+    expect(await admin.xlen(`app:${key}`)).toBe(2)
+  })
+})
+
+describe('what it keeps', () => {
+  it('is bounded in entries, about', async () => {
+    const hub = openHub({ maxEvents: 100 })
+    await Promise.all(numbers(0, 1_000).map((n) => hub.channel('a').publish({ data: n })))
+    expect(await admin.xlen(key)).toBeLessThan(300)
+  })
+
+  it('is bounded in age', async () => {
+    await admin.xadd(key, `${Date.now() - 60_000}-0`, 'c', 'a', 'e', '{"data":"old"}')
+    const young = await admin.xadd(key, '*', 'c', 'a', 'e', '{"data":"young"}')
+    openHub({ maxAge: 30_000 })
+    await expect.poll(async () => (await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([young])
+  })
+
+  it('is the newest entry at least, however old: a client’s place, from which it goes on', async () => {
+    const trims = await commandsOf('xtrim')
+    const place = await admin.xadd(key, `${Date.now() - 60_000}-0`, 'c', 'a', 'e', '{"data":"old"}')
+    const hub = openHub({ maxAge: 30_000 })
+    await follow(hub)
+    await expect.poll(() => commandsOf('xtrim')).toBeGreaterThan(trims)
+    expect((await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([place])
+  })
+})
+
+describe('its end', () => {
+  it.each(CLIENTS)(
+    'leaves no connection of ours behind, and the client as it was, with %s',
+    async (_name, open) => {
+      await onlyAdminIsConnected()
+      const client = open()
+      await (client as unknown as { connect(): Promise<unknown> }).connect()
+      const before = await connections()
+      const hub = openHub({}, client)
+      await follow(hub)
+      expect(await connections()).toBe(before + 2)
+      await hub.shutdown({ grace: 0 })
+      await expect.poll(connections).toBe(before)
+      expect(await (client as unknown as { ping(): Promise<string> }).ping()).toBe('PONG')
+      expect(hub.state).toBe('closed')
+      ;(client as unknown as { disconnect(): void }).disconnect()
+    },
+  )
+
+  it('costs one write for each publish, and one read for each batch', async () => {
+    const hub = openHub()
+    const client = await follow(hub)
+    const before = await commandsOf('xadd')
+    await publish(hub, 0, 100)
+    await seen(client, 100)
+    expect((await commandsOf('xadd')) - before).toBe(100)
+  })
+})

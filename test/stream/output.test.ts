@@ -1,0 +1,321 @@
+import { describe, expect, it, vi } from 'vitest'
+import { Frame } from '../../src/event/frame.ts'
+import { resolveOptions, type SseStreamOptions } from '../../src/http/options.ts'
+import { type OpenTransport, Output } from '../../src/stream/output.ts'
+import { SseStream } from '../../src/stream/stream.ts'
+import type { Transport, TransportOwner } from '../../src/transports/transport.ts'
+import { FakeTransport } from '../support/fake-transport.ts'
+import { closed, nextTurn } from '../support/streams.ts'
+
+const SLICE = 64 * 1024
+
+/** A transport that records the calls it receives, in order. */
+class RecordingTransport implements Transport {
+  readonly calls: string[]
+  owner: TransportOwner | undefined
+
+  constructor(calls: string[]) {
+    this.calls = calls
+  }
+
+  open(owner: TransportOwner): void {
+    this.owner = owner
+    this.calls.push('open')
+  }
+
+  bytesOf(frame: Frame): Buffer {
+    return frame.payload
+  }
+
+  write(bytes: Buffer): boolean {
+    this.calls.push(`write ${bytes.toString().trim()}`)
+    return true
+  }
+
+  probe(): void {
+    this.calls.push('probe')
+  }
+
+  end(): void {
+    this.calls.push('end')
+  }
+
+  destroy(): void {
+    this.calls.push('destroy')
+  }
+}
+
+const ownerSpy = () => ({ _opened: vi.fn(), _drained: vi.fn(), _lost: vi.fn() })
+
+const frame = (text: string) => Frame.of(text, 1)
+
+/** An output whose transport is opened late, the calls that its transport receives, and its owner. */
+function lateOutput(
+  open: (calls: string[]) => Transport | undefined = (calls) => new RecordingTransport(calls),
+) {
+  const calls: string[] = []
+  const owner = ownerSpy()
+  const output = new Output(owner)
+  output.start(() => {
+    calls.push('headers')
+    return open(calls)
+  })
+  return { output, calls, owner }
+}
+
+function outputOver(transport: Transport) {
+  const owner = ownerSpy()
+  const output = new Output(owner)
+  output.start(transport)
+  return { output, owner }
+}
+
+describe('an output that is opened late', () => {
+  it('sends nothing before it begins', () => {
+    const { output, calls } = lateOutput()
+    expect(output.isBegun).toBe(false)
+    expect(calls).toEqual([])
+  })
+
+  it('sends the response headers once, when it begins', () => {
+    const { output, calls, owner } = lateOutput()
+    output.begin()
+    output.begin()
+    expect(calls).toEqual(['headers', 'open'])
+    expect(owner._opened).toHaveBeenCalledTimes(1)
+  })
+
+  it('sends the response headers before the first write', () => {
+    const { output, calls } = lateOutput()
+    expect(output.write(frame('one'))).toBe(true)
+    output.write(frame('two'))
+    expect(calls).toEqual(['headers', 'open', 'write one', 'write two'])
+  })
+
+  it('sends the response headers before the end', () => {
+    const { output, calls } = lateOutput()
+    output.end()
+    expect(calls).toEqual(['headers', 'open', 'end'])
+  })
+
+  it('is full while the response headers are sent', () => {
+    const owner = ownerSpy()
+    const output = new Output(owner)
+    const seen: boolean[] = []
+    output.start(() => {
+      seen.push(output.isFull)
+      return new FakeTransport()
+    })
+    output.begin()
+    expect([...seen, output.isFull]).toEqual([true, false])
+  })
+
+  it('destroys a transport that opens after the output was destroyed', () => {
+    const { output, calls, owner } = lateOutput()
+    output.destroy()
+    output.begin()
+    expect(calls).toEqual(['headers', 'destroy'])
+    expect(owner._opened).not.toHaveBeenCalled()
+  })
+
+  it('never sends the response headers after it was abandoned', () => {
+    const { output, calls } = lateOutput()
+    output.abandon()
+    output.begin()
+    expect(output.write(frame('one'))).toBe(false)
+    output.end()
+    output.destroy()
+    expect(calls).toEqual([])
+  })
+
+  it('ignores being abandoned after it has begun', () => {
+    const { output, calls } = lateOutput()
+    output.begin()
+    output.abandon()
+    output.write(frame('one'))
+    expect(calls).toEqual(['headers', 'open', 'write one'])
+  })
+
+  it('is lost, in a later microtask, if nobody is there to send the headers to', async () => {
+    const { output, calls, owner } = lateOutput(() => undefined)
+    expect(output.write(frame('one'))).toBe(false)
+    output.end()
+    expect(owner._lost).not.toHaveBeenCalled()
+    await Promise.resolve()
+    expect(owner._lost.mock.calls).toEqual([[]])
+    expect(calls).toEqual(['headers'])
+  })
+
+  it.each<[string, (output: Output) => unknown]>([
+    ['begin', (output) => output.begin()],
+    ['the first write', (output) => output.write(frame('one'))],
+    ['end', (output) => output.end()],
+  ])('reports response headers that fail during %s, and does not throw', async (_what, call) => {
+    const failure = new Error('writeHead failed')
+    const { output, calls, owner } = lateOutput(() => {
+      throw failure
+    })
+    call(output)
+    expect(owner._lost).not.toHaveBeenCalled()
+    await Promise.resolve()
+    expect(owner._lost.mock.calls).toEqual([[failure]])
+    output.begin()
+    output.destroy()
+    expect(calls).toEqual(['headers'])
+  })
+})
+
+describe('an output over an open transport', () => {
+  it('notifies its owner when there is room again', () => {
+    const transport = new FakeTransport()
+    const { output, owner } = outputOver(transport)
+    transport.isFull = true
+    expect(output.write(frame('one'))).toBe(false)
+    transport.drain()
+    expect(owner._drained).toHaveBeenCalledTimes(1)
+    expect(output.isFull).toBe(false)
+  })
+
+  it('ignores a drain while it is not full', () => {
+    const transport = new FakeTransport()
+    const { owner } = outputOver(transport)
+    transport.drain()
+    expect(owner._drained).not.toHaveBeenCalled()
+  })
+
+  it('reports a lost transport with its error', () => {
+    const transport = new FakeTransport()
+    const { owner } = outputOver(transport)
+    const error = new Error('reset')
+    transport.lose(error)
+    expect(owner._lost.mock.calls).toEqual([[error]])
+  })
+
+  it('writes nothing of a large frame after it was destroyed', () => {
+    const transport = new FakeTransport()
+    const { output } = outputOver(transport)
+    transport.isFull = true
+    output.write(frame('x'.repeat(2 * SLICE)))
+    output.destroy()
+    transport.drain()
+    expect(transport.writes).toHaveLength(1)
+  })
+})
+
+describe('a large frame', () => {
+  const text = 'x'.repeat(SLICE) + 'y'.repeat(SLICE) + 'z'.repeat(SLICE / 2)
+
+  it('is written in slices of 64 KiB, whole and in order', () => {
+    const transport = new FakeTransport()
+    const { output } = outputOver(transport)
+    expect(output.write(frame(text))).toBe(true)
+    expect(transport.chunks.map(({ length }) => length)).toEqual([SLICE, SLICE, SLICE / 2])
+    expect(transport.writes.join('')).toBe(text)
+  })
+
+  it('is written at once if it is as large as a slice', () => {
+    const transport = new FakeTransport()
+    outputOver(transport).output.write(frame('x'.repeat(SLICE)))
+    expect(transport.chunks.map(({ length }) => length)).toEqual([SLICE])
+  })
+
+  it('waits for room after each slice that fills the kernel', () => {
+    const transport = new FakeTransport()
+    const { output, owner } = outputOver(transport)
+    transport.isFull = true
+    expect(output.write(frame(text))).toBe(false)
+    for (const writes of [2, 3]) {
+      transport.drain({ isFull: true })
+      expect(transport.writes).toHaveLength(writes)
+    }
+    expect(owner._drained).not.toHaveBeenCalled()
+    transport.drain()
+    expect(transport.writes.join('')).toBe(text)
+    expect(owner._drained).toHaveBeenCalledTimes(1)
+  })
+
+  it('loses the output if a later slice cannot be written', () => {
+    const transport = new FakeTransport()
+    const { output, owner } = outputOver(transport)
+    transport.isFull = true
+    output.write(frame(text))
+    const failure = new Error('write failed')
+    vi.spyOn(transport, 'write').mockImplementation(() => {
+      throw failure
+    })
+    transport.drain()
+    expect(owner._lost.mock.calls).toEqual([[failure]])
+  })
+})
+
+describe('a stream whose response headers are not sent', () => {
+  function streamed(
+    options: SseStreamOptions = {},
+    open = (calls: string[]): Transport | undefined => new RecordingTransport(calls),
+  ) {
+    const calls: string[] = []
+    const openTransport: OpenTransport = () => {
+      calls.push('headers')
+      return open(calls)
+    }
+    return { calls, stream: SseStream._open(openTransport, resolveOptions(options), 'new') }
+  }
+
+  it('sends them with everything sent within the turn', async () => {
+    const { stream, calls } = streamed()
+    stream.send({ data: 1 })
+    stream.send({ data: 2 })
+    expect(calls).toEqual([])
+    await nextTurn()
+    expect(calls).toEqual(['headers', 'open', 'write data: 1\n\ndata: 2'])
+    stream.destroy()
+  })
+
+  it('sends them within the turn when its queue is full', () => {
+    const { stream, calls } = streamed({ maxBufferedEvents: 1 })
+    stream.send({ data: 1 })
+    stream.send({ data: 2 })
+    expect(calls).toEqual(['headers', 'open', 'write data: 1'])
+    stream.destroy()
+  })
+
+  it('sends them within the turn when it is closed', () => {
+    const { stream, calls } = streamed()
+    stream.send({ data: 1 })
+    stream.close()
+    expect(calls).toEqual(['headers', 'open', 'write data: 1', 'end'])
+    stream.destroy()
+  })
+
+  it('writes the event that sends the headers before events that a middleware sends meanwhile', async () => {
+    const streams: SseStream[] = []
+    const { stream, calls } = streamed({}, (calls) => {
+      streams[0]?.send({ data: 'from within' })
+      return new RecordingTransport(calls)
+    })
+    streams.push(stream)
+    stream.send({ data: 'first' })
+    await nextTurn()
+    await nextTurn()
+    expect(calls).toEqual(['headers', 'open', 'write data: first', 'write data: from within'])
+    stream.destroy()
+  })
+
+  it('makes the kernel probe the connection if there is no heartbeat', () => {
+    const { stream, calls } = streamed({ heartbeat: 0 })
+    stream._begin()
+    expect(calls).toEqual(['headers', 'open', 'probe'])
+    stream.destroy()
+  })
+
+  it('closes with the error of the response headers', async () => {
+    const failure = new Error('no headers')
+    const { stream } = streamed({}, () => {
+      throw failure
+    })
+    const end = closed(stream)
+    stream.send({ data: 1 })
+    stream._begin()
+    expect(await end).toEqual({ reason: 'error', error: failure })
+  })
+})
