@@ -108,7 +108,7 @@ export class Hub {
     if (stream.closed) return () => {}
     const subscription = this.#streams.get(stream) ?? this.#subscribe(stream)
     // A copy, so that the returned function undoes this call only.
-    const own = { ...options }
+    const own = { onGap: options.onGap, filter: options.filter }
     // A stream that still has to receive the current entry must not start behind it.
     this.#broadcaster.runAfterFanOut(() => subscription.add(names, own))
     return () => subscription.remove(names, own)

@@ -49,9 +49,9 @@ export class Clock {
     this._advance(0)
   }
 
-  /** @internal Moves a held clock forward by whole ticks and calls the targets of each tick. */
-  _advance(ms: number): void {
-    if (!this.#isHeld) throw new Error('The clock was released. Call holdClock() again before advancing it.')
+  /** @internal Moves a held clock forward by whole ticks and calls the targets of each tick. Returns false if not held. */
+  _advance(ms: number): boolean {
+    if (!this.#isHeld) return false
     const until = Math.ceil((this.#now + ms) / TICK)
     while (this.#tick < until) {
       this.#now = ++this.#tick * TICK
@@ -59,6 +59,7 @@ export class Clock {
     }
     // Fake timers may have moved the time ahead of the ticks. Time MUST NOT go back.
     this.#now = this.#tick * TICK
+    return true
   }
 
   /** @internal Restarts a held clock at its current time. */

@@ -26,5 +26,7 @@ export function holdClock(): HeldClock {
 
 function advance(ms: number): void {
   checkOptions({ ms }, { ms: between(0, MAX_TIME) })
-  clock._advance(ms)
+  // The check is here and not in the clock, so that applications do not load its message.
+  if (!clock._advance(ms))
+    throw new Error('The clock was released. Call holdClock() again before advancing it.')
 }

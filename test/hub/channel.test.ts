@@ -82,7 +82,7 @@ describe('new Hub()', () => {
     expect(() => new Hub({ store })).not.toThrow()
   })
 
-  it.each(['graceMs', 'grance'])('suggests grace for the option %s of shutdown()', async (name) => {
+  it.each(['graceMs', 'gracePeriod'])('suggests grace for the option %s of shutdown()', async (name) => {
     await expect(new Hub().shutdown({ [name]: 1 })).rejects.toThrow('Did you mean grace?')
   })
 })
