@@ -77,7 +77,7 @@ describe('new Hub()', () => {
   it('rejects a store in place of options', () => {
     const store = memoryStore()
     expect(() => new Hub(store as never)).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
-    expect(() => new Hub(store as never)).toThrow('Pass it as { store }.')
+    expect(() => new Hub(store as never)).toThrow('new Hub({ store })')
     // The store is still free.
     expect(() => new Hub({ store })).not.toThrow()
   })
