@@ -64,7 +64,7 @@ export function numbers(from: number, to: number): number[] {
 
 /** Polls until an expectation is met, on a busy machine for seconds. */
 export function eventually<T>(what: () => T) {
-  return expect.poll(what, { timeout: 10_000, interval: 10 })
+  return expect.poll(what, { interval: 10 })
 }
 
 /** Called with what a process sends. It is forwarded when the result is settled, unless that is false. */

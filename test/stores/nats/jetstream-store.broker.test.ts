@@ -4,7 +4,7 @@ import { connect } from '@nats-io/transport-node'
 import fc from 'fast-check'
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { Hub } from '../../../src/hub/hub.ts'
-import type { EventStore } from '../../../src/stores/event-store.ts'
+import type { EventStore, Page } from '../../../src/stores/event-store.ts'
 import {
   type JetStreamStoreOptions,
   jetstreamStore,
@@ -103,16 +103,23 @@ describe('a page of the broker', () => {
     const { hub, batches } = await openReader(8 * 1024 * 1024)
     const client = await follow(hub, ['a'], ids[0])
     await eventually(() => client.seen).toEqual(numbers(2, 20))
-    expect(batches).toEqual([4, 4, 4, 4, 3])
+    // More than five if a busy broker sends only a part of a batch in time.
+    expect(batches.slice(0, 4)).toEqual([4, 4, 4, 4])
+    expect(Math.max(...batches)).toBe(4)
   })
 
   test('ends early if it is large, and the next one begins there', async () => {
     const ids = await publish(await openHub({ storage: 'memory' }), Array(14).fill('x'.repeat(900_000)))
     const { hub } = await openReader(16 * 1024 * 1024)
-    const page = await hub._store.read(['a'], ids[0] as string, 100)
-    expect(page).toMatchObject({ entries: { length: 10 }, upTo: ids[10] })
-    const next = await hub._store.read(['a'], ids[10] as string, 100)
-    expect(next).toMatchObject({ entries: { length: 3 }, upTo: ids[13] })
+    const read: string[] = []
+    for (let after = ids[0] as string; after !== ids[13]; after = read.at(-1) as string) {
+      const { entries, upTo } = (await hub._store.read(['a'], after, 100)) as Exclude<Page, 'gap'>
+      // A busy broker may send fewer entries than fit into a page.
+      expect(entries.length).toBeLessThanOrEqual(10)
+      expect(upTo).toBe(entries.at(-1)?.id)
+      read.push(...entries.map(({ id }) => id))
+    }
+    expect(read).toEqual(ids.slice(1))
   })
 })
 
@@ -513,5 +520,5 @@ async function consumers(): Promise<number> {
 
 /** Polls until an expectation is met, on a busy machine for seconds. */
 function eventually<T>(what: () => T) {
-  return expect.poll(what, { timeout: 10_000, interval: 10 })
+  return expect.poll(what, { interval: 10 })
 }
