@@ -55,12 +55,19 @@ class Module {
   }
 
   #addSpecifiers(statement) {
-    const from = statement.moduleSpecifier?.text ?? ''
-    const file = from.startsWith('.') ? join(dirname(this.#file), from.replace(/\.ts$/, '.d.ts')) : undefined
+    const from = statement.moduleSpecifier?.text
     for (const { name, propertyName } of specifiersOf(statement)) {
-      this.#imported.set(name.text, { file, name: (propertyName ?? name).text })
       if (ts.isExportDeclaration(statement)) this.exported.add(name.text)
+      // `export { name }` exports what is imported or declared elsewhere in the file.
+      if (from || propertyName)
+        this.#imported.set(name.text, { file: this.#fileOf(from), name: (propertyName ?? name).text })
     }
+  }
+
+  /** Returns the file of a specifier, or undefined for a package. */
+  #fileOf(from) {
+    if (from === undefined) return this.#file
+    return from.startsWith('.') ? join(dirname(this.#file), from.replace(/\.ts$/, '.d.ts')) : undefined
   }
 
   #addDeclaration(statement) {
