@@ -3,6 +3,9 @@ import { describe, SseError } from './errors.ts'
 /** The longest delay of a Node.js timer, in ms: about 25 days. */
 export const MAX_TIME = 2 ** 31 - 1
 
+/** The largest count of events or bytes. */
+export const MAX_COUNT = Number.MAX_SAFE_INTEGER
+
 /** Returns what an option must be if its value is invalid, otherwise undefined. */
 export type Check = (value: unknown) => string | undefined
 
@@ -43,7 +46,7 @@ function fail(message: string): never {
 
 function unknownOption(name: string, known: readonly string[], hints: Hints = {}): string {
   // Four letters are enough for `heartbeatInterval`, `graceMs` and most typing errors.
-  const meant = known.find((each) => each.startsWith(name.slice(0, 4)))
+  const meant = name && known.find((each) => each.startsWith(name.slice(0, 4)))
   const guess = meant ? ` Did you mean ${meant}?` : ''
   const hint = Object.hasOwn(hints, name) ? ` ${hints[name]}` : guess
   return `Unknown option ${describe(name)}.${hint} Known options: ${known.join(', ')}.`

@@ -7,7 +7,8 @@ const diagnostics = runtime?.getBuiltinModule?.('node:diagnostics_channel') as
   | { readonly channel: typeof channelOf }
   | undefined
 
-function channel(name: string): Pick<Channel, 'name' | 'hasSubscribers' | 'publish'> {
+/** Returns a diagnostics channel, or one without subscribers where the runtime has none. */
+export function diagnosticsChannel(name: string): Pick<Channel, 'name' | 'hasSubscribers' | 'publish'> {
   return diagnostics?.channel(name) ?? { name, hasSubscribers: false, publish() {} }
 }
 
@@ -15,11 +16,9 @@ function channel(name: string): Pick<Channel, 'name' | 'hasSubscribers' | 'publi
  * The diagnostics channels, for `diagnostics_channel.subscribe(name, …)`. A message is built only if its channel has
  * subscribers. `docs/metrics.md` lists the fields of each message.
  */
-export const openChannel = /* @__PURE__ */ channel('spillway:stream:open')
-export const closeChannel = /* @__PURE__ */ channel('spillway:stream:close')
-export const overflowChannel = /* @__PURE__ */ channel('spillway:stream:overflow')
-export const drainChannel = /* @__PURE__ */ channel('spillway:stream:drain')
-export const replayChannel = /* @__PURE__ */ channel('spillway:stream:replay')
-export const gapChannel = /* @__PURE__ */ channel('spillway:stream:gap')
-export const storeStateChannel = /* @__PURE__ */ channel('spillway:store:state')
-export const storeSkipChannel = /* @__PURE__ */ channel('spillway:store:skip')
+export const openChannel = diagnosticsChannel('spillway:stream:open')
+export const closeChannel = diagnosticsChannel('spillway:stream:close')
+export const overflowChannel = diagnosticsChannel('spillway:stream:overflow')
+export const drainChannel = diagnosticsChannel('spillway:stream:drain')
+export const replayChannel = diagnosticsChannel('spillway:stream:replay')
+export const gapChannel = diagnosticsChannel('spillway:stream:gap')

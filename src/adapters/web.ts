@@ -45,7 +45,8 @@ export function sse<
     const { response, stream } = openResponse(request, settings)
     if (!stream) return response
     const finished = runHandler(stream, handler, [request, ...args])
-    await Promise.race([finished, turn.end()])
+    const turnEnd = new Promise<void>((resolve) => turn.scheduleFlush({ _flush: resolve }))
+    await Promise.race([finished, turnEnd])
     finished.catch(onError ?? console.error).catch(console.error)
     return response
   }

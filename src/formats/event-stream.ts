@@ -78,7 +78,7 @@ function encodeCheckpoint({ event, id, retry }: SseEvent): string {
   if (event !== undefined) {
     throw new SseError(
       'ERR_SSE_DATA',
-      `Event ${describe(event)} has no data, so no client would see it. Give it data: ''.`,
+      `Event ${describe(event)} has no data. Give it data: ''.`,
     )
   }
   if (id === undefined && retry === undefined)

@@ -18,7 +18,7 @@ export function checkResponse(response: NodeResponse): void {
       'ERR_SSE_HEADERS_SENT',
       isEventStream(response)
         ? 'This response already has a stream.'
-        : 'The response headers were already sent. Create the stream before anything is written.',
+        : 'The response headers were already sent. Create the stream first.',
     )
   }
 }

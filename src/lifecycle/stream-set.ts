@@ -36,7 +36,7 @@ export class StreamSet<Value = undefined> implements CloseTarget {
   }
 
   delete(stream: SseStream): void {
-    if (this.#streams.delete(stream)) stream._removeCloseTarget(this as CloseTarget)
+    this.#streams.delete(stream)
   }
 
   /** Closes a stream as `shutdown` closes the others. */

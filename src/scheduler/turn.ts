@@ -46,11 +46,6 @@ class TurnScheduler {
     this.#schedule()
   }
 
-  /** Resolves at the end of the turn. */
-  end(): Promise<void> {
-    return new Promise((resolve) => this.scheduleFlush({ _flush: resolve }))
-  }
-
   #schedule(): void {
     if (!this.#isScheduled) atTurnEnd(this.#run)
     this.#isScheduled = true

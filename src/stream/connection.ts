@@ -53,12 +53,14 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   /** Starts with an open transport, or with one that `begin` or the first write opens. */
   start(transport: Transport | OpenTransport): void {
     this.#output.start(transport)
+    this.#probe()
     this.#deadlines.schedule()
   }
 
   /** Sends the response headers, unless they were sent. */
   begin(): void {
     this.#output.begin()
+    this.#probe()
     this._flush()
   }
 
@@ -202,11 +204,6 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   }
 
   /** @internal */
-  _opened(): void {
-    if (this.#settings.heartbeat === 0) this.#output.probe()
-  }
-
-  /** @internal */
   _stalled(): void {
     this.destroy('stalled')
   }
@@ -220,6 +217,11 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   /** @internal */
   _expired(): void {
     this.#owner._expired()
+  }
+
+  // Without a heartbeat, only the kernel detects a lost client.
+  #probe(): void {
+    if (this.#settings.heartbeat === 0) this.#output.probe()
   }
 
   get #backlog(): Backlog {

@@ -17,6 +17,8 @@ export interface DeadlineOwner {
   _expired(): void
 }
 
+const CANCELLED = -1
+
 /** The deadlines of one connection, as one timer on the shared clock. */
 export class Deadlines implements TimerTarget {
   readonly #settings: StreamSettings
@@ -27,7 +29,6 @@ export class Deadlines implements TimerTarget {
   // The time of a flush that is not at the end of a turn.
   #flushesAt = NEVER
   #timerTick = 0
-  #isCancelled = false
 
   constructor(settings: StreamSettings, output: Output, owner: DeadlineOwner) {
     this.#settings = settings
@@ -39,8 +40,8 @@ export class Deadlines implements TimerTarget {
 
   /** Sets the timer for the next deadline. MUST be called when the kernel's buffer has become full or has drained. */
   schedule(): void {
+    if (this.#timerTick === CANCELLED) return
     clock.cancel(this, this.#timerTick)
-    if (this.#isCancelled) return
     const end = this.#owner.isOpen ? this.#expiresAt : NEVER
     const deadline = Math.min(this.#flushesAt, this.#stallsAt, this.#beatsAt, end)
     this.#timerTick = Number.isFinite(deadline) ? clock.schedule(this, deadline) : 0
@@ -56,13 +57,12 @@ export class Deadlines implements TimerTarget {
   }
 
   cancel(): void {
-    this.#isCancelled = true
     clock.cancel(this, this.#timerTick)
+    this.#timerTick = CANCELLED
   }
 
   /** @internal */
   _onTimer(now: number): void {
-    this.#timerTick = 0
     if (now >= this.#flushesAt) this.#owner._flush()
     if (now >= this.#stallsAt) this.#owner._stalled()
     else if (now >= this.#beatsAt) this.#owner._silent()

@@ -40,9 +40,7 @@ export class RingQueue extends RingBuffer<Frame> implements FrameQueue {
   }
 
   conflate(keyOf: KeyOf): FrameQueue {
-    const queue = new ConflatedQueue(keyOf)
-    for (let frame = this.shift(); frame; frame = this.shift()) queue.push(frame)
-    return queue
+    return ConflatedQueue.from(this, keyOf)
   }
 }
 
@@ -64,6 +62,12 @@ export class ConflatedQueue implements FrameQueue {
 
   constructor(keyOf: KeyOf) {
     this.keyOf = keyOf
+  }
+
+  static from(frames: FrameQueue, keyOf: KeyOf): ConflatedQueue {
+    const queue = new ConflatedQueue(keyOf)
+    for (let frame = frames.shift(); frame; frame = frames.shift()) queue.push(frame)
+    return queue
   }
 
   get length(): number {
@@ -93,10 +97,7 @@ export class ConflatedQueue implements FrameQueue {
 
   conflate(keyOf: KeyOf): FrameQueue {
     // The newest of any key holds no more than the newest in some channels.
-    if (keyOf === this.keyOf || this.keyOf === anyKey) return this
-    const queue = new ConflatedQueue(keyOf)
-    for (const frame of this.#newest.values()) queue.push(frame)
-    return queue
+    return keyOf === this.keyOf || this.keyOf === anyKey ? this : ConflatedQueue.from(this, keyOf)
   }
 
   #remove(key: string | Frame): void {
@@ -109,11 +110,7 @@ export class ConflatedQueue implements FrameQueue {
  * Takes frames from the head of a queue, at least one and then as many as the limits allow, joined for one write.
  * Returns undefined if the queue is empty.
  */
-export function takeBatch(
-  queue: FrameQueue,
-  maxBytes: number,
-  maxFrames = Number.POSITIVE_INFINITY,
-): Frame | undefined {
+export function takeBatch(queue: FrameQueue, maxBytes: number, maxFrames: number): Frame | undefined {
   const first = queue.shift()
   if (first === undefined || queue.length === 0) return first
   const frames: Frame[] = [first]

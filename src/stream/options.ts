@@ -1,4 +1,4 @@
-import { between, type Check, isFunction, MAX_TIME, oneOf, optionsOf } from '../check-options.ts'
+import { between, type Check, isFunction, MAX_COUNT, MAX_TIME, oneOf, optionsOf } from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { Serialize } from '../formats/event-stream.ts'
 import type { BacklogLimits, Overflow } from './backlog.ts'
@@ -6,42 +6,42 @@ import type { OnGap } from './gap.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { Replay } from './replay.ts'
 
-/** Times are milliseconds; 0 turns a time off. */
+/** Times are in ms; 0 turns a time off. */
 export interface StreamOptions<Events extends EventMap = AnyEvents> {
   /**
-   * How long a client waits before it reconnects. Each client is told a time between this and twice this, so that
-   * thousands do not return at the same instant. Default 2 000.
+   * How long a client waits before it reconnects. Each client gets a random time from this to twice this, so that
+   * thousands do not reconnect at the same instant. Default 2 000.
    */
   retry?: number | undefined
-  /** A comment is sent when nothing else was for this long. Default 15 000. */
+  /** A comment is sent after this time without another write. Default 15 000. */
   heartbeat?: number | undefined
-  /** The bound of what waits for a client that reads slowly. Default 1 MiB. */
+  /** The most bytes that are queued for a client that reads slowly. Default 1 MiB. */
   maxBufferedBytes?: number | undefined
-  /** The same in events. Default 10 000. */
+  /** The most events that are queued for a client that reads slowly. Default 10 000. */
   maxBufferedEvents?: number | undefined
   /**
-   * What happens at the bound. `close` (default): the client is cut off, reconnects and resumes. `drop-oldest`,
-   * `drop-newest`: events are lost, and `drop` tells how many. `conflate`: of what waits only the newest event of
-   * each `key` stays, and the stream closes if even these are too many.
+   * What happens when the queue is full. `close` (default): the client is disconnected, reconnects and resumes.
+   * `drop-oldest`, `drop-newest`: events are dropped, and `drop` is emitted with their number. `conflate`: only the newest
+   * event of each `key` stays queued; the stream closes if even these are too many.
    */
   overflow?: Overflow | undefined
-  /** A client whose connection has taken nothing for this long, while something waits, is cut off. Default 30 000. */
+  /** A client is disconnected if it has read nothing for this time while data is queued. Default 30 000. */
   stallTimeout?: number | undefined
-  /** How fast events may leave, for clients that cannot show them faster. Kept to a tenth of a second. Default: none. */
+  /** How fast events are sent, for clients that cannot show them faster. Accurate to 0.1 s. Default: no limit. */
   rateLimit?: RateLimit | undefined
-  /** Events are gathered for this long and leave in one write. Kept to a tenth of a second. Default 0: for one turn. */
+  /** Events are collected for this time and sent in one write. Accurate to 0.1 s. Default 0: for one turn. */
   flushInterval?: number | undefined
-  /** The stream is ended after this time, or up to a tenth of it earlier; the client reconnects. Default 0: never. */
+  /** The stream is closed after this time, or up to a tenth earlier, and the client reconnects. Default 0: never. */
   maxDuration?: number | undefined
-  /** Turns data that is not a string into one. Default `JSON.stringify`. */
+  /** Serializes data that is not a string. Default `JSON.stringify`. */
   serialize?: Serialize | undefined
-  /** Yields what a client missed after its last event id, or says that this cannot be told: `'gap'`. */
+  /** Returns the events that a client has missed since its last event id, or `'gap'` if that is impossible. */
   replay?: Replay<Events> | undefined
-  /** At most so many events are replayed on one connection; the client resumes after them. Default 10 000. */
+  /** The most events that are replayed on one connection. The client resumes after them. Default 10 000. */
   maxReplayEvents?: number | undefined
-  /** Called when events were lost for a client. What it returns is sent first, in place of the gap event. */
+  /** Called when a client has missed events. What it returns is sent first, instead of the gap event. */
   onGap?: OnGap<Events> | undefined
-  /** Name of the event that tells a client of a gap. False sends none. Default `gap`. */
+  /** Name of the event that reports a gap to the client. False sends none. Default `gap`. */
   gapEvent?: string | false | undefined
 }
 
@@ -80,8 +80,8 @@ export const STREAM_DEFAULTS: StreamSettings = Object.freeze({
 export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
   retry: between(0, MAX_TIME),
   heartbeat: between(0, MAX_TIME),
-  maxBufferedBytes: between(1, Number.MAX_SAFE_INTEGER),
-  maxBufferedEvents: between(1, Number.MAX_SAFE_INTEGER),
+  maxBufferedBytes: between(1, MAX_COUNT),
+  maxBufferedEvents: between(1, MAX_COUNT),
   overflow: oneOf('close', 'drop-oldest', 'drop-newest', 'conflate'),
   stallTimeout: between(0, MAX_TIME),
   rateLimit: checkRateLimit,
@@ -89,7 +89,7 @@ export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
   maxDuration: between(0, MAX_TIME),
   serialize: isFunction,
   replay: isFunction,
-  maxReplayEvents: between(1, Number.MAX_SAFE_INTEGER),
+  maxReplayEvents: between(1, MAX_COUNT),
   onGap: isFunction,
   gapEvent: checkGapEvent,
 }

@@ -4,8 +4,6 @@ import { noTransport, type Transport, type TransportOwner } from '../transports/
 
 /** Is notified by its output. */
 export interface OutputOwner {
-  /** @internal The transport is open. */
-  _opened(): void
   /** @internal There is room again, after `write` returned false. */
   _drained(): void
   /** @internal The transport is closed or broken. Called once. */
@@ -114,7 +112,6 @@ export class Output implements TransportOwner {
     if (this.#isDestroyed) return void transport.destroy()
     this.#transport = transport
     transport.open(this)
-    this.#owner._opened()
   }
 
   #writeRest(): boolean {
@@ -132,17 +129,13 @@ export class Output implements TransportOwner {
   // In slices, because otherwise a client that is slow with a large frame looks like one that has stalled.
   #writeSlices(bytes: Buffer): boolean {
     this.lastWrite = clock.now
-    if (bytes.length <= SLICE_BYTES) this.isFull = !this.#transport.write(bytes)
-    for (
-      let at = 0;
-      bytes.length > SLICE_BYTES && at < bytes.length && !this.#isDestroyed;
-      at += SLICE_BYTES
-    ) {
+    for (let at = 0; at < bytes.length && !this.#isDestroyed; at += SLICE_BYTES) {
       if (this.isFull) {
         this.#rest = bytes.subarray(at)
         break
       }
-      this.isFull = !this.#transport.write(bytes.subarray(at, at + SLICE_BYTES))
+      const slice = bytes.length > SLICE_BYTES ? bytes.subarray(at, at + SLICE_BYTES) : bytes
+      this.isFull = !this.#transport.write(slice)
     }
     return !this.isFull
   }

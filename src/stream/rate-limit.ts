@@ -1,3 +1,5 @@
+import { MAX_COUNT } from '../check-options.ts'
+
 /** Limits how fast events are sent to a client, as a token bucket. */
 export interface RateLimit {
   /** Average number of events per second. Above 0. */
@@ -22,7 +24,7 @@ export interface RateLimiter {
 /** Allows any number of frames. */
 const UNLIMITED: RateLimiter = {
   conflates: false,
-  allowed: () => Number.POSITIVE_INFINITY,
+  allowed: () => MAX_COUNT,
   spend() {},
   nextAt: () => 0,
 }

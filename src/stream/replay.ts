@@ -1,3 +1,4 @@
+import { MAX_COUNT } from '../check-options.ts'
 import { replayChannel } from '../diagnostics.ts'
 import { SseError } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
@@ -84,8 +85,8 @@ export class Replayer {
       {
         hooks: [onGap],
         gapEvent,
-        sendAll: (snapshot) => this.#sendAll(snapshot, Number.POSITIVE_INFINITY),
-        send: (event) => this.#sendAll([event], Number.POSITIVE_INFINITY),
+        sendAll: (snapshot) => this.#sendAll(snapshot, MAX_COUNT),
+        send: (event) => this.#sendAll([event], MAX_COUNT),
       },
     )
   }
@@ -110,6 +111,6 @@ export class Replayer {
 }
 
 function tooLong(limit: number): SseError {
-  const message = `The replay has more than ${limit} events (maxReplayEvents). The client resumes after these.`
+  const message = `The replay exceeds maxReplayEvents (${limit}). The client resumes after these.`
   return new SseError('ERR_SSE_REPLAY_LIMIT', message)
 }

@@ -7,7 +7,7 @@ import { closeSource, readSource, type Source, type StopCallbacks } from '../eve
 import { commentFrame, eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
 import { turn } from '../scheduler/turn.ts'
-import { noTransport, type Transport } from '../transports/transport.ts'
+import type { Transport } from '../transports/transport.ts'
 import { OVERFLOW } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
 import { Connection } from './connection.ts'
@@ -84,7 +84,6 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   /** @internal Creates a stream that is closed already. */
   static _closed(reason: CloseReason, settings: StreamSettings, resumePoint: ResumePoint): SseStream {
     const stream = new SseStream(settings, resumePoint)
-    stream.#connection.start(noTransport)
     stream.#destroy(reason)
     return stream
   }
@@ -199,15 +198,12 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#connection.abandon()
   }
 
-  /** @internal Notifies a target when the stream is closed, at once if that was reported. */
+  /** @internal Notifies a target once when the stream is closed, at once if that was reported. */
   _addCloseTarget(target: CloseTarget): void {
+    const targets = this.#listCloseTargets()
     if (this.#isReported) target._streamClosed(this as SseStream)
-    else this.#closeTargets = this.#closeTargets ? [this.#closeTargets, target].flat() : target
-  }
-
-  /** @internal */
-  _removeCloseTarget(target: CloseTarget): void {
-    this.#closeTargets = [this.#closeTargets ?? []].flat().filter((each) => each !== target)
+    else if (targets.length === 0) this.#closeTargets = target
+    else if (!targets.includes(target)) this.#closeTargets = [...targets, target]
   }
 
   #enqueue(frame: Frame): boolean {
@@ -294,10 +290,13 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   // The library first, so that nothing of it depends on the application's listeners.
   #reportClosed(): void {
     this.#isReported = true
-    const targets = [this.#closeTargets ?? []].flat()
+    for (const target of this.#listCloseTargets()) target._streamClosed(this as SseStream)
     this.#closeTargets = undefined
-    for (const target of targets) target._streamClosed(this as SseStream)
     this.emit('close', this.#closeReason as CloseReason, this.#error)
+  }
+
+  #listCloseTargets(): CloseTarget[] {
+    return [this.#closeTargets ?? []].flat()
   }
 
   #summary() {

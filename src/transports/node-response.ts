@@ -19,7 +19,7 @@ export function isHttp2(response: NodeResponse): response is Http2ServerResponse
 const PROBE_DELAY = 15_000
 
 // Where a response keeps the owner of its transport, so that all responses share their listeners.
-const OWNER = Symbol('spillway.owner')
+const OWNER = Symbol()
 
 function onClosed(this: { [OWNER]: TransportOwner }, error?: Error): void {
   this[OWNER]._closed(error)

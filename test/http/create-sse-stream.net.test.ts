@@ -449,7 +449,7 @@ describe('createSseStream with bad input', () => {
       createSseStream(req, res)
     })
     expect(error).toEqual(code('ERR_SSE_HEADERS_SENT'))
-    expect(String(error)).toContain('Create the stream before anything is written.')
+    expect(String(error)).toContain('Create the stream first.')
   })
 
   it.each<[Protocol, string]>([

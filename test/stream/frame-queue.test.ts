@@ -58,24 +58,24 @@ describe('takeRun', () => {
 
   it('takes a single frame as it is', () => {
     const only = frame('a')
-    expect(takeBatch(queueOf(only), 10)).toBe(only)
+    expect(takeBatch(queueOf(only), 10, 100)).toBe(only)
   })
 
   it('joins as many frames as fit, and takes one that does not fit alone', () => {
     const queue = queueOf(frame('aaaa'), frame('bbbb'), frame('cc'), frame('d'.repeat(20)))
-    expect(takeBatch(queue, 8)?.payload.toString()).toBe('aaaabbbb')
-    expect(takeBatch(queue, 8)?.payload.toString()).toBe('cc')
-    expect(takeBatch(queue, 8)?.size).toBe(20)
-    expect(takeBatch(queue, 8)).toBeUndefined()
+    expect(takeBatch(queue, 8, 100)?.payload.toString()).toBe('aaaabbbb')
+    expect(takeBatch(queue, 8, 100)?.payload.toString()).toBe('cc')
+    expect(takeBatch(queue, 8, 100)?.size).toBe(20)
+    expect(takeBatch(queue, 8, 100)).toBeUndefined()
   })
 
   it('shares the joined bytes among queues that hold the same run', () => {
     const [a, b, c] = [frame('a'), frame('b'), frame('c')]
-    const first = takeBatch(queueOf(a, b, c), 100)
-    expect(takeBatch(queueOf(a, b, c), 100)).toBe(first)
-    expect(takeBatch(queueOf(a, b), 100)?.payload.toString()).toBe('ab')
-    expect(takeBatch(queueOf(a, b, c), 100)?.payload.toString()).toBe('abc')
-    expect(takeBatch(queueOf(a, c), 100)?.payload.toString()).toBe('ac')
-    expect(takeBatch(queueOf(a, b, c), 100)?.payload.toString()).toBe('abc')
+    const first = takeBatch(queueOf(a, b, c), 100, 100)
+    expect(takeBatch(queueOf(a, b, c), 100, 100)).toBe(first)
+    expect(takeBatch(queueOf(a, b), 100, 100)?.payload.toString()).toBe('ab')
+    expect(takeBatch(queueOf(a, b, c), 100, 100)?.payload.toString()).toBe('abc')
+    expect(takeBatch(queueOf(a, c), 100, 100)?.payload.toString()).toBe('ac')
+    expect(takeBatch(queueOf(a, b, c), 100, 100)?.payload.toString()).toBe('abc')
   })
 })

@@ -84,7 +84,7 @@ describe('a large frame', () => {
   const text = 'x'.repeat(PIECE) + 'y'.repeat(PIECE) + 'z'.repeat(PIECE / 2)
   const owned = () => {
     const { response, transport } = overFake()
-    const owner = { _opened: vi.fn(), _drained: vi.fn(), _lost: vi.fn() }
+    const owner = { _drained: vi.fn(), _lost: vi.fn() }
     const output = new Output(owner)
     output.start(transport)
     return { response, output, owner }

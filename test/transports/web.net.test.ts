@@ -65,7 +65,7 @@ function opened() {
 /** An output over a transport whose reader has read the preamble, and nothing else. */
 async function readOutput() {
   const transport = new WebTransport(OPENING)
-  const owner = { _opened: vi.fn(), _drained: vi.fn(), _lost: vi.fn() }
+  const owner = { _drained: vi.fn(), _lost: vi.fn() }
   const output = new Output(owner)
   output.start(transport)
   const reader = transport.body.getReader()

@@ -1,5 +1,5 @@
-import { storeSkipChannel, storeStateChannel } from '../../diagnostics.ts'
 import { BaseStore } from '../base-store.ts'
+import { storeSkipChannel, storeStateChannel } from '../diagnostics.ts'
 import type { StoreState } from '../event-store.ts'
 
 /** A store behind a connection. It reports its state and the records that it skips. */

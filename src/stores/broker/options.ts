@@ -1,4 +1,4 @@
-import { between, type Check, MAX_TIME } from '../../check-options.ts'
+import { between, type Check, MAX_COUNT, MAX_TIME } from '../../check-options.ts'
 
 /** The options of every store that keeps its log in a broker. Times are in ms. */
 export interface BrokerStoreOptions {
@@ -23,7 +23,6 @@ export interface BrokerSettings {
   readonly publishTimeout: number
 }
 
-export const MAX_COUNT = Number.MAX_SAFE_INTEGER
 /** Ten years. NATS counts nanoseconds in 64 bits. */
 export const MAX_AGE = 10 * 365 * 86_400_000
 

@@ -1,4 +1,4 @@
-import { between, checkOptions, optionsOf, withDefaults } from '../../check-options.ts'
+import { between, checkOptions, MAX_COUNT as MAX, optionsOf, withDefaults } from '../../check-options.ts'
 import { clock } from '../../scheduler/clock.ts'
 import { BaseStore } from '../base-store.ts'
 import type { EventStore, Page } from '../event-store.ts'
@@ -25,7 +25,6 @@ export interface MemoryStoreOptions extends StoreLimits {
   idempotencyWindow?: number | undefined
 }
 
-const MAX = Number.MAX_SAFE_INTEGER
 const NO_LIMITS: Limits = { maxEvents: MAX, maxBytes: MAX, maxAge: MAX }
 const DEFAULTS = { maxEvents: 10_000, maxBytes: 16 * 1024 * 1024, maxAge: MAX, idempotencyWindow: 600_000 }
 

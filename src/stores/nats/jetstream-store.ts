@@ -1,14 +1,8 @@
 import { jetstream } from '@nats-io/jetstream'
-import { between, type Check, checkOptions, oneOf, withDefaults } from '../../check-options.ts'
+import { between, type Check, checkOptions, MAX_COUNT, oneOf, withDefaults } from '../../check-options.ts'
 import { describe, SseError } from '../../errors.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
-import {
-  BROKER_CHECKS,
-  BROKER_DEFAULTS,
-  type BrokerStoreOptions,
-  MAX_AGE,
-  MAX_COUNT,
-} from '../broker/options.ts'
+import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions, MAX_AGE } from '../broker/options.ts'
 import type { EventStore } from '../event-store.ts'
 import type { NatsConnection } from './client.ts'
 import { JetStreamDriver } from './jetstream-driver.ts'
