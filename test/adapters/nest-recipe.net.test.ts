@@ -11,7 +11,7 @@ import { parseEvents } from '../support/parse.ts'
 const root = join(import.meta.dirname, '../..')
 
 describe('examples/nest.js', () => {
-  it('tells the time, resumes, and ends its streams when it is told to stop', async () => {
+  it('sends the time, resumes, and closes its streams on SIGTERM', async () => {
     const example = await start([join(root, 'examples/nest.js')])
     expect(example.before).toEqual([])
     const client = await example.ask()
@@ -31,13 +31,13 @@ describe('docs/frameworks/nestjs.md', () => {
   const EXPRESS = `import { ExpressAdapter as Adapter } from '@nestjs/platform-express'`
   const FASTIFY = `import { FastifyAdapter as Adapter } from '@nestjs/platform-fastify'`
 
-  it('has blocks that type-check, with the decorators of TypeScript', { timeout: 60_000 }, () => {
+  it('has blocks that type-check with decorators', { timeout: 60_000 }, () => {
     expect(blocks.length).toBeGreaterThan(3)
     const wrong = `${blocks[0]}\ncreateSseStream('no request')\n`
     expect(problemsIn([...blocks, wrong])).toEqual([expect.stringMatching(/Expected 2-3 arguments/)])
   })
 
-  it('has a hub that resumes and ends with the application', async () => {
+  it('has a hub that resumes clients and is shut down with the application', async () => {
     const program = await startTypeScript(
       `${blockWith('NestFactory').replace('listen(3000)', `listen(0, '127.0.0.1')`)}
       const news = app.get(NewsHub).channel('news')
@@ -61,7 +61,7 @@ describe('docs/frameworks/nestjs.md', () => {
     await client.until('data: hello\n\n')
   })
 
-  it('has a generator that answers, and an exception of it that Nest does', async () => {
+  it('has a generator whose events are sent and whose exception Nest responds to', async () => {
     const program = await startTypeScript(serving('ChatController', EXPRESS, blockWith('@Post')))
     const chat = async (body: string) => {
       const headers = { 'content-type': 'application/json' }
@@ -79,7 +79,7 @@ function readPage(): string {
   return readFileSync(join(root, 'docs/frameworks/nestjs.md'), 'utf8')
 }
 
-/** A program that serves one controller. */
+/** Returns a program that serves one controller. */
 function serving(controller: string, platform: string, code: string): string {
   return `import 'reflect-metadata'
     import { Module } from '@nestjs/common'
@@ -93,14 +93,14 @@ function serving(controller: string, platform: string, code: string): string {
     console.log(await app.getUrl())`
 }
 
-/** Starts a program beside package.json, so that `spillway` is this package. */
+/** Starts a program in the root folder, so that `spillway` is this package. */
 function startTypeScript(code: string) {
   const compilerOptions = { ...nestOptions(), module: ts.ModuleKind.ESNext }
   const { outputText } = ts.transpileModule(code, { compilerOptions })
   return start(['--input-type=module', '--eval', outputText])
 }
 
-/** Starts a program that prints where it listens. */
+/** Starts a program that prints its URL when it listens. */
 async function start(args: string[]) {
   const env = { ...process.env, PORT: '0', NO_COLOR: '1' }
   const child = spawn(process.execPath, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -115,10 +115,10 @@ async function start(args: string[]) {
     const port = Number(new URL(url).port)
     return { child, before, line, ask: (options: Get = {}) => get('http', port, options) }
   }
-  throw new Error(`It ended before it listened: ${before.join('\n')}`)
+  throw new Error(`The program exited before it listened: ${before.join('\n')}`)
 }
 
-/** Has the program stop as a supervisor does: its stream ends well, and it does. */
+/** Sends SIGTERM, and expects the program to end its stream properly and to exit. */
 async function expectEnd(child: ChildProcess, client: Client): Promise<void> {
   child.kill('SIGTERM')
   expect(await client.ended).toBe('end')
@@ -126,7 +126,7 @@ async function expectEnd(child: ChildProcess, client: Client): Promise<void> {
   expect(await once(child, 'exit')).toEqual([null, 'SIGTERM'])
 }
 
-/** The problems of blocks as files that lie beside their page. */
+/** Returns the type errors of blocks. Each is checked as a file beside the page. */
 function problemsIn(blocks: readonly string[]): string[] {
   const byFile = new Map(
     blocks.map((code, index) => [join(root, `docs/frameworks/nestjs.${index}.ts`), code]),
@@ -141,7 +141,7 @@ function problemsIn(blocks: readonly string[]): string[] {
   return diagnostics.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))
 }
 
-/** The rules of this project, but for the decorators that Nest is written with. */
+/** Returns the compiler options of the project, with the decorators that Nest needs. */
 function nestOptions(): ts.CompilerOptions {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, root)

@@ -30,7 +30,7 @@ describe('examples/next, by `next build` and `next start`', () => {
     async (path) => {
       const client = await ask(path, { headers: { 'accept-encoding': 'gzip' } })
       await client.until((body) => /^:\nretry: \d+\n/.test(body))
-      // The first heartbeat would push out what is held back.
+      // Before the first heartbeat, which could flush a buffer.
       expect(client.body).not.toContain('\n:\n')
       expect(client.headers).toMatchObject({
         'content-type': 'text/event-stream; charset=utf-8',
@@ -143,7 +143,7 @@ describe('examples/next, by `next build` and `next start`', () => {
     own.process.kill('SIGTERM')
     expect(await client.ended).toBe('end')
     expect(client.body).toMatch(/\nretry: \d+\nretry: \d+\n$/)
-    // By itself, and not of the signal: Next 15 says 0 then, Next 16 what stands for the signal.
+    // Not ended by the signal itself. Next 15 then exits with 0, and Next 16 with 128 + 15.
     expect([
       [0, null],
       [143, null],
