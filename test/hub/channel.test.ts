@@ -77,12 +77,12 @@ describe('new Hub()', () => {
   it('rejects a store in place of options', () => {
     const store = memoryStore()
     expect(() => new Hub(store as never)).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
-    expect(() => new Hub(store as never)).toThrow('Pass it as { store }.')
+    expect(() => new Hub(store as never)).toThrow('new Hub({ store })')
     // The store is still free.
     expect(() => new Hub({ store })).not.toThrow()
   })
 
-  it.each(['graceMs', 'grance'])('suggests grace for the option %s of shutdown()', async (name) => {
+  it.each(['graceMs', 'gracePeriod'])('suggests grace for the option %s of shutdown()', async (name) => {
     await expect(new Hub().shutdown({ [name]: 1 })).rejects.toThrow('Did you mean grace?')
   })
 })
