@@ -7,7 +7,6 @@ export type SseErrorCode =
   | 'ERR_SSE_HANDLER'
   | 'ERR_SSE_HEADERS_SENT'
   | 'ERR_SSE_ID'
-  | 'ERR_SSE_STORE'
   | 'ERR_SSE_OPTION'
   | 'ERR_SSE_REPLAY_LIMIT'
   | 'ERR_SSE_REQUEST'
@@ -15,6 +14,7 @@ export type SseErrorCode =
   | 'ERR_SSE_RETRY'
   | 'ERR_SSE_SHUT_DOWN'
   | 'ERR_SSE_SOURCE'
+  | 'ERR_SSE_STORE'
   | 'ERR_SSE_STREAM'
 
 /**

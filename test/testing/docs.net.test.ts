@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EventsClient } from '../../src/testing/events-client.ts'
@@ -31,6 +32,18 @@ describe('docs/testing.md', () => {
       (name) => name !== 'constructor',
     )
     expect(namesIn(sectionOf('The client')).sort()).toEqual(['status', 'headers', 'for', ...members].sort())
+  })
+
+  it('shows the message of a WaitError', async () => {
+    const server = createServer((_, response) => {
+      const events = 'event: tick\nid: 7\ndata: 1\n\ndata: hello\n\n'
+      response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8' }).write(events)
+    })
+    const client = await openEvents(server)
+    await client.next('message')
+    const [, message = ''] = /```text\n(WaitError: .*?)\n```/s.exec(page) ?? []
+    await expect(client.next('price').catch(String)).resolves.toBe(message)
+    await client.close()
   })
 })
 

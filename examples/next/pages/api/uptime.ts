@@ -1,7 +1,7 @@
 import type { NextApiRequest, NextApiResponse } from 'next'
 import { createSseStream } from 'spillway'
 
-// Tells Next that the response is sent after this function has returned.
+// Declares that the response is sent after this function has returned.
 export const config = { api: { externalResolver: true } }
 
 export default function handler(request: NextApiRequest, response: NextApiResponse) {

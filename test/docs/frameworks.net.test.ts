@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest'
+import { blocksOf, pageOf } from './pages.ts'
+import { responseOf, type SampleRequest } from './run.ts'
+
+/** A request to a sample that does not listen by itself. */
+interface Usage extends SampleRequest {
+  /** A text that only this sample of the page contains. */
+  readonly sample: string
+  /** The first data of the stream, or the status of a response that is not a stream. */
+  readonly expected: string | number
+}
+
+/** The samples of a page. `listen` is the statement that starts a server with the sample. */
+interface PageOfSamples {
+  readonly page: string
+  readonly listen: string
+  readonly usages: readonly Usage[]
+}
+
+const asJson = { method: 'POST', headers: { 'content-type': 'application/json' } }
+const authorized = { headers: { authorization: 'Bearer 1' } }
+// Hono's Node server calls a function from a web `Request` to a `Response`.
+const listenWith = (fetch: string) =>
+  `const { serve } = await import('@hono/node-server'); serve({ fetch: ${fetch}, port: 3000 })`
+
+const PAGES: readonly PageOfSamples[] = [
+  {
+    page: 'docs/frameworks/express.md',
+    listen: 'app.listen(3000)',
+    usages: [
+      { sample: `'/upper'`, path: '/upper', ...asJson, body: '{"text":"to be"}', expected: 'TO' },
+      { sample: 'mayEnter', path: '/rooms/lobby', ...authorized, expected: 'Welcome.' },
+      { sample: 'mayEnter', path: '/rooms/attic', ...authorized, expected: 404 },
+      { sample: 'mayEnter', path: '/rooms/lobby', expected: 403 },
+      { sample: 'handleError', path: '/words', expected: 'one' },
+    ],
+  },
+  {
+    page: 'docs/frameworks/fastify.md',
+    listen: 'await fastify.listen({ port: 3000 })',
+    usages: [
+      { sample: `'/prices/:symbol'`, path: '/prices/BTC', expected: '{"symbol":"BTC","value":1}' },
+      { sample: `'/state'`, path: '/state', expected: '{"uptime":' },
+      { sample: `'/state'`, path: '/state', headers: { accept: 'application/json' }, expected: 200 },
+      { sample: 'mayEnter', path: '/rooms/lobby', ...authorized, expected: 'Welcome.' },
+      { sample: 'mayEnter', path: '/rooms/lobby', expected: 403 },
+    ],
+  },
+  {
+    page: 'docs/frameworks/koa.md',
+    listen: 'app.listen(3000)',
+    usages: [
+      { sample: 'ctx.query.question', path: '/?question=what', expected: '{"word":"The"}' },
+      { sample: 'ctx.query.question', path: '/', expected: 400 },
+    ],
+  },
+  {
+    page: 'docs/frameworks/hono.md',
+    listen: listenWith('app.fetch'),
+    usages: [
+      { sample: `'/rooms/:room'`, path: '/rooms/lobby', expected: '{"room":"lobby"}' },
+      { sample: 'HTTPException', path: '/words?question=what', expected: 'one' },
+      { sample: 'HTTPException', path: '/words', expected: 400 },
+    ],
+  },
+  {
+    page: 'docs/frameworks/web.md',
+    listen: listenWith('answer'),
+    usages: [{ sample: 'export const answer', method: 'POST', body: 'to be', expected: '{"word":"to"}' }],
+  },
+  {
+    page: 'docs/frameworks/web.md',
+    listen: listenWith('(request) => prices(request, "BTC")'),
+    usages: [{ sample: 'export const prices', expected: '{"symbol":"BTC","value":1}' }],
+  },
+  {
+    page: 'docs/frameworks/web.md',
+    listen: listenWith('app.fetch'),
+    usages: [{ sample: 'idleTimeout: 30', expected: '"20' }],
+  },
+  {
+    page: 'docs/frameworks/web.md',
+    listen: listenWith('GET'),
+    usages: [
+      { sample: 'performance.now()', expected: '{"uptime":' },
+      { sample: 'performance.now()', headers: { accept: 'application/json' }, expected: 200 },
+      { sample: 'There are no more words.', expected: 'one' },
+    ],
+  },
+  ...['docs/frameworks/web.md', 'docs/frameworks/nextjs.md'].map((page) => ({
+    page,
+    listen: listenWith('POST'),
+    usages: [
+      { sample: 'createSseResponse', ...asJson, body: '{"prompt":"to be"}', expected: 'to' },
+      { sample: 'createSseResponse', ...asJson, body: '{}', expected: 400 },
+    ],
+  })),
+]
+
+describe.each(PAGES)('a sample of $page', ({ page, listen, usages }) => {
+  const samples = blocksOf({ name: page, text: pageOf(page) })
+
+  test.concurrent.each(usages)(
+    'responds with $expected (sample with $sample, path $path)',
+    async ({ sample, expected, ...request }) => {
+      const [block, ...others] = samples.filter(({ code }) => code.includes(sample))
+      expect(others).toEqual([])
+      const { language = '', code = '' } = block ?? {}
+      const named = code.replace('export default', 'const app =')
+      const response = await responseOf({ language, code: `${named}\n${listen}` }, { path: '/', ...request })
+      expect(response).toMatchObject(
+        typeof expected === 'number'
+          ? { status: expected, type: expect.not.stringContaining('event-stream') }
+          : { status: 200, data: expect.stringContaining(expected) },
+      )
+    },
+  )
+})
