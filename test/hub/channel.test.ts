@@ -173,7 +173,7 @@ describe('a channel that conflates', () => {
 })
 
 describe('a serializer', () => {
-  it('publishes an event of its own after the event that it serializes', async () => {
+  it('publishes an event with an id of its own, before the event that it serializes', async () => {
     const hub = new Hub()
     const { transport } = await subscribed(hub, ['a'])
     let nested: Promise<string> | undefined
@@ -188,7 +188,7 @@ describe('a serializer', () => {
 
     expect(await nested).not.toBe(id)
     await settled()
-    expect(eventsOf(transport)).toEqual(['message "outer"', 'message nested'])
+    expect(eventsOf(transport)).toEqual(['message nested', 'message "outer"'])
   })
 
   it('subscribes a stream that then gets the event that it serializes', async () => {
@@ -208,7 +208,7 @@ describe('a serializer', () => {
     expect(eventsOf(transport)).toEqual(['message 1', 'message 2'])
   })
 
-  it('sends and publishes without a change of the order', async () => {
+  it('sends and publishes events that precede the event that it serializes', async () => {
     const hub = new Hub()
     const { stream, transport } = await subscribed(hub, ['a'])
     const toJSON = vi.fn(() => {
@@ -221,6 +221,6 @@ describe('a serializer', () => {
     void hub.channel('a').publish({ data: { toJSON } })
     await settled()
 
-    expect(eventsOf(transport)).toEqual(['message first', 'message own', 'message "outer"', 'message nested'])
+    expect(eventsOf(transport)).toEqual(['message first', 'message own', 'message nested', 'message "outer"'])
   })
 })
