@@ -1,41 +1,70 @@
 import { describe, SseError } from './errors.ts'
 
-/** The longest delay a timer of Node holds, in ms, and far beyond any use. */
+/** The longest delay of a Node.js timer, in ms: about 25 days. */
 export const MAX_TIME = 2 ** 31 - 1
 
-/** Says what an option must be, when it is not. */
+/** Returns what an option must be if its value is invalid, otherwise undefined. */
 export type Check = (value: unknown) => string | undefined
 
-/** Throws `SseError` `ERR_SSE_OPTION` for an option that there is not, or that is not what it must be. */
-export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>): void {
+/** Advice for option names that are unknown here, for example because they belong to another object. */
+export type Hints = Readonly<Record<string, string>>
+
+/** Throws `SseError` `ERR_SSE_OPTION` for an unknown option or an invalid value. */
+export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>, hints?: Hints): void {
   if (options === undefined) return
-  if (!isPlain(options)) fail(`Options are an object, not ${describe(options)}.`)
+  if (!isPlain(options)) fail(`Options must be a plain object, not ${describe(options)}.`)
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
-    if (!check) fail(`There is no option ${describe(name)}. There are: ${Object.keys(checks).join(', ')}.`)
+    if (!check) fail(unknownOption(name, Object.keys(checks), hints))
     const expected = value === undefined ? undefined : check(value)
     if (expected) fail(`Option ${name} must be ${expected}, not ${describe(value)}.`)
   }
 }
 
-/** Checked options over their defaults; undefined is the default. */
+/** Returns the options with defaults for those that are missing or undefined. */
 export function withDefaults<T extends object>(options: object | undefined, defaults: T): T {
   const given = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
   return { ...defaults, ...Object.fromEntries(given) }
 }
 
-/** Whether it has names and values of its own. A list, a map or a `Headers` has none: it would be ignored in silence. */
+/** True if a value has properties of its own. The content of an array, a `Map` or a `Headers` would be ignored. */
 export function isPlain(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !(Symbol.iterator in value)
 }
 
-/** For an option that has options itself. `demand` says what it must be. */
+/** Returns a check for an option that itself has options. `expected` describes the option. */
 export function optionsOf(checks: Readonly<Record<string, Check>>, expected = 'an object'): Check {
   return (value) => (isPlain(value) ? void checkOptions(value, checks) : expected)
 }
 
 function fail(message: string): never {
   throw new SseError('ERR_SSE_OPTION', message)
+}
+
+function unknownOption(name: string, known: readonly string[], hints: Hints = {}): string {
+  const meant = known.find((each) => isSimilar(name.toLowerCase(), each.toLowerCase()))
+  const guess = meant ? ` Did you mean ${meant}?` : ''
+  const hint = Object.hasOwn(hints, name) ? ` ${hints[name]}` : guess
+  return `Unknown option ${describe(name)}.${hint} Known options: ${known.join(', ')}.`
+}
+
+// For example `heartbeatInterval` and `hearbeat`, but not every name of three letters.
+function isSimilar(name: string, known: string): boolean {
+  return name.startsWith(known) || isWithin(known.length > 4 ? 2 : 1, name, known)
+}
+
+/** True if so many insertions, deletions and replacements of a character turn `a` into `b`. */
+function isWithin(edits: number, a: string, b: string): boolean {
+  let same = 0
+  while (same < a.length && a[same] === b[same]) same++
+  const [restA, restB] = [a.slice(same), b.slice(same)]
+  if (restA === restB || edits === 0) return restA === restB
+  const [nextA, nextB] = [restA.slice(1), restB.slice(1)]
+  return (
+    isWithin(edits - 1, nextA, restB) ||
+    isWithin(edits - 1, restA, nextB) ||
+    isWithin(edits - 1, nextA, nextB)
+  )
 }
 
 export function between(min: number, max: number): Check {
@@ -52,7 +81,7 @@ export const isString: Check = (value) => (typeof value === 'string' ? undefined
 
 export const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 
-/** Whether a value is a whole number within bounds. */
+/** True if a value is an integer from `min` to `max`. */
 export function isWhole(value: unknown, min: number, max: number): value is number {
   return Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
 }

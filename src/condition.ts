@@ -1,4 +1,4 @@
-/** Those who wait for a condition. Each looks again when they are notified. */
+/** A condition variable: `until` waits, and `notify` has every waiter evaluate its condition again. */
 export class Condition {
   #resolves: Array<() => void> = []
 

@@ -1,7 +1,7 @@
 import type { Channel, channel as channelOf } from 'node:diagnostics_channel'
 
-// Not imported: edge runtimes have no such module, and refuse a program that names it. Next's has a process without
-// versions, whose functions throw.
+// Not an import, because edge runtimes lack the module and reject a program that names it. The edge runtime of Next has a
+// `process` without `versions`, whose functions throw.
 const runtime = globalThis.process?.versions?.node === undefined ? undefined : globalThis.process
 const diagnostics = runtime?.getBuiltinModule?.('node:diagnostics_channel') as
   | { readonly channel: typeof channelOf }
@@ -12,8 +12,8 @@ function channel(name: string): Pick<Channel, 'name' | 'hasSubscribers' | 'publi
 }
 
 /*
- * What can be watched, by `diagnostics_channel.subscribe(name, …)`. A message is put together only when somebody
- * listens. `docs/metrics.md` says what each carries.
+ * The diagnostics channels, for `diagnostics_channel.subscribe(name, …)`. A message is built only if its channel has
+ * subscribers. `docs/metrics.md` lists the fields of each message.
  */
 export const openChannel = channel('spillway:stream:open')
 export const closeChannel = channel('spillway:stream:close')

@@ -1,4 +1,4 @@
-/** Every code an `SseError` can carry. Each has a heading in `docs/errors.md`. */
+/** The codes of `SseError`. Each has a heading in `docs/errors.md`. */
 export type SseErrorCode =
   | 'ERR_SSE_CHANNEL'
   | 'ERR_SSE_DATA'
@@ -18,8 +18,8 @@ export type SseErrorCode =
   | 'ERR_SSE_STREAM'
 
 /**
- * A mistake of the programmer, never of a client. Compare `code`, not `instanceof`: a program that loads both the
- * ES module and the CommonJS build holds two classes.
+ * Thrown for a mistake in the program, never because of a client. Compare `code` instead of using `instanceof`, because
+ * a program that loads both the ES module and the CommonJS build has two classes.
  */
 export class SseError extends Error {
   override readonly name = 'SseError'
@@ -31,7 +31,7 @@ export class SseError extends Error {
   }
 }
 
-/** A value for an error message: short, printable, and never throwing itself. */
+/** Returns a short, printable description of a value for an error message. Never throws. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'

@@ -1,9 +1,9 @@
 const SMALL = 4
 
-// Most rings are empty most of the time.
+// Shared by all empty rings, because most rings are empty most of the time.
 const NO_SLOTS: never[] = []
 
-/** A queue in a ring: it grows by doubling and lets go of its memory when it has been emptied. */
+/** A queue in a ring buffer. Doubles its size when it is full, and frees its memory when it becomes empty. */
 export class RingBuffer<T> {
   length = 0
   #head = 0
@@ -15,7 +15,7 @@ export class RingBuffer<T> {
     this.length += 1
   }
 
-  /** Takes the oldest. */
+  /** Removes and returns the oldest item. */
   shift(): T | undefined {
     const item = this.at(0)
     if (item === undefined) return undefined
@@ -26,12 +26,12 @@ export class RingBuffer<T> {
     return item
   }
 
-  /** The item at a place counted from the oldest, left where it is. */
+  /** Returns the item at an index, counted from the oldest, without removing it. */
   at(index: number): T | undefined {
     return index < this.length ? this.#slots[this.#slot(index)] : undefined
   }
 
-  // The number of slots is a power of two, so that a mask wraps around.
+  // The number of slots is a power of two, so that a bit mask can replace the remainder.
   #slot(index: number): number {
     return (this.#head + index) & (this.#slots.length - 1)
   }

@@ -26,16 +26,16 @@ const pages = ['README.md', 'CHANGELOG.md', ...filesIn('docs')]
 describe('docs/errors.md', () => {
   const codes = unionOf('errors.ts', 'SseErrorCode')
 
-  test('has a heading for each code, and for nothing else', () => {
+  test('has a heading for each error code, and no other heading', () => {
     expect(sectionsOf('docs/errors.md').map(({ heading }) => heading)).toEqual(codes)
   })
 
-  test('describes only codes that are used', () => {
+  test('describes only error codes that the source uses', () => {
     const source = sourceTexts(({ name }) => name !== 'errors.ts').join('\n')
     expect(codes.filter((code) => !source.includes(`'${code}'`))).toEqual([])
   })
 
-  // A broker that fails is not at hand.
+  // No example can cause the failure of a broker.
   const causable = sectionsOf('docs/errors.md').filter(({ heading }) => heading !== 'ERR_SSE_STORE')
 
   test.each(causable)('shows an example that causes $heading', async ({ heading, text }) => {
@@ -48,17 +48,17 @@ describe('docs/metrics.md', () => {
   const documented = sectionsOf('docs/metrics.md').filter(({ heading }) => heading.startsWith('spillway:'))
   const names = Object.values(channels).map(({ name }) => String(name))
 
-  test('has a heading for each channel, and for no other', () => {
+  test('has a heading for each diagnostics channel, and for no other', () => {
     expect(documented.map(({ heading }) => heading)).toEqual(names)
   })
 
-  test('names the fields of each message, and no other', async () => {
+  test('lists the fields of each message, and no other', async () => {
     const messages = await messagesOfEachChannel(names)
     const fields = documented.map(({ heading, text }) => [heading, rowsOf(text, 'field').map(nameOf).sort()])
     expect(fields).toEqual(names.map((name) => [name, Object.keys(messages.get(name) ?? {}).sort()]))
   })
 
-  test('explains each reason for which a stream ends, and no other', () => {
+  test('explains each close reason, and no other', () => {
     const text = documented.map((section) => section.text).join('\n')
     expect(rowsOf(text, 'reason').map(nameOf)).toEqual(unionOf('close-reason.ts', 'CloseReason'))
   })
@@ -78,7 +78,7 @@ describe('docs/options.md', () => {
     expect(Object.fromEntries(given)).toEqual(expected)
   })
 
-  test('explains each policy at the bound, and no other', () => {
+  test('explains each value of `overflow`, and no other', () => {
     expect(rowsOf(pageOf('docs/options.md'), 'value').map(nameOf)).toEqual(unionOf('backlog.ts', 'Overflow'))
   })
 
@@ -112,7 +112,7 @@ describe('docs/hub.md', () => {
   )
 
   test.each(tables.filter(([, file, type]) => defaultsIn(file, type).size > 0))(
-    'gives under %s the defaults that the comments in the code give',
+    'gives under %s the defaults of the comments in the source',
     (heading, file, type) => {
       const given = tableOf(heading).map(([name = '', , value = '']) => [
         bare(name),
@@ -141,19 +141,19 @@ describe('docs/hub.md', () => {
   logContract('the log of docs/hub.md', () => openLogOf(example?.code ?? ''))
 })
 
-describe('links', () => {
+describe('the links', () => {
   test.each(pages)('of $name lead to pages and headings that exist', ({ name, text }) => {
     const targets = [...text.matchAll(/\]\((?!\w+:)([^)\s]+)\)/g)].map((match) => match[1] ?? '')
     expect(targets.filter((target) => !leadsSomewhere(name, target))).toEqual([])
   })
 })
 
-describe('code blocks', () => {
-  test('type-check against the declarations of the package', () => {
+describe('the code blocks', () => {
+  test('have no type errors with the declarations of the package', () => {
     expect(problemsIn(pages.flatMap(blocksOf))).toEqual([])
   })
 
-  test('are checked indeed: a wrong option, a wrong type and an unknown name are found', () => {
+  test('have type errors when an option, a type or a name is wrong', () => {
     const text = [
       ...['```ts', `import { encode } from 'spillway'`, `encode({ data: '', retry: 'soon' })`, '```'],
       ...['```js', `import { nothing } from 'spillway'`, 'document.title', '```'],
@@ -168,17 +168,17 @@ describe('code blocks', () => {
   })
 })
 
-describe('examples that listen', () => {
+describe('the examples that listen', () => {
   const blocks = pages.filter(({ name }) => name !== 'docs/errors.md').flatMap(blocksOf)
   const listens = ({ code }: Block) => /\blisten\(3000\)|\bport: 3000\b/.test(code)
   const needsBroker = ({ code }: Block) => /'spillway\/(redis|nats)'/.test(code)
   const servers = blocks.filter((block) => !block.mark && listens(block) && !needsBroker(block))
 
-  test.concurrent.each(servers)('of $page, line $line, answer with a stream', async (block) => {
+  test.concurrent.each(servers)('of $page, line $line, respond with a stream', async (block) => {
     expect(await answerOf(block)).toEqual({ status: 200, type: 'text/event-stream; charset=utf-8' })
   })
 
-  test('are run indeed: one that fails is found', async () => {
+  test('fail the test when they throw', async () => {
     const answer = await answerOf({ language: 'js', code: `throw new Error('broken')\nserver.listen(3000)` })
     expect(answer).toContain('broken')
   })
@@ -323,7 +323,7 @@ const UNKNOWN = { nonsense: 1 } as object
 /** The names that an error for an option which there is not tells of. */
 async function namesThatAreChecked(take: () => unknown): Promise<string[]> {
   const message = await Promise.resolve().then(take).then(String, String)
-  return /There are: (.*)\.$/.exec(message)?.[1]?.split(', ') ?? []
+  return /Known options: (.*)\.$/.exec(message)?.[1]?.split(', ') ?? []
 }
 
 // --- Examples

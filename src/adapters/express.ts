@@ -5,7 +5,7 @@ import { checkHandler, type SseHandler } from '../http/handler.ts'
 import { resolveOptions, type SseStreamOptions } from '../http/options.ts'
 
 /**
- * A handler of Express 4 or 5 that answers with an event stream:
+ * Creates a handler of Express 4 or 5 whose response is an event stream:
  *
  * ```js
  * import express from 'express'
@@ -17,10 +17,10 @@ import { resolveOptions, type SseStreamOptions } from '../http/options.ts'
  * express().get('/time', sse((stream) => time.subscribe(stream))).listen(3000)
  * ```
  *
- * A request that does not accept a stream goes on to the next handler, so that one path can serve JSON too. What the
- * handler fails with goes to `next(error)`; once the head has left, the stream is destroyed before.
+ * A request that does not accept event streams goes to the next handler, so that one path can also serve JSON. An error
+ * of the handler goes to `next(error)`; if the response headers were sent, the stream is destroyed first.
  *
- * Throws `SseError`: `ERR_SSE_HANDLER`, `ERR_SSE_OPTION`.
+ * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
  */
 export function sse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [request: Request, response: Response], Events>,
@@ -29,17 +29,17 @@ export function sse<Events extends EventMap = AnyEvents>(
   checkHandler(handler)
   const settings = resolveOptions(options)
   return async (request, response, next) => {
-    let isTold = false
-    // Once: a handler may fail because its head has.
+    let hasFailed = false
+    // Call `next` once, because a failure to send the headers may also make the handler fail.
     const fail = (error: unknown) => {
-      if (isTold) return
-      isTold = true
+      if (hasFailed) return
+      hasFailed = true
       next(error)
     }
     const hooks = { onHeadError: fail }
     try {
-      const isAnswered = await answerRequest(request, response, settings, handler, [request, response], hooks)
-      if (!isAnswered) next()
+      const isHandled = await answerRequest(request, response, settings, handler, [request, response], hooks)
+      if (!isHandled) next()
     } catch (error) {
       fail(error)
     }

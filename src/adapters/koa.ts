@@ -7,7 +7,7 @@ import { streamHeaders } from '../http/head.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from '../http/options.ts'
 
 /**
- * A middleware of Koa 2 or 3 that answers with an event stream:
+ * Creates a middleware of Koa 2 or 3 whose response is an event stream:
  *
  * ```js
  * import Koa from 'koa'
@@ -19,10 +19,10 @@ import { resolveOptions, type Settings, type SseStreamOptions } from '../http/op
  * new Koa().use(sse((stream) => time.subscribe(stream))).listen(3000)
  * ```
  *
- * A request that does not accept a stream goes on to the next middleware, so that one path can serve JSON too. What the
- * handler fails with is thrown on to Koa; once the head has left, the stream is destroyed before.
+ * A request that does not accept event streams goes to the next middleware, so that one path can also serve JSON. An error
+ * of the handler is rethrown to Koa; if the response headers were sent, the stream is destroyed first.
  *
- * Throws `SseError`: `ERR_SSE_HANDLER`, `ERR_SSE_OPTION`.
+ * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
  */
 export function sse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [context: Context], Events>,
@@ -31,9 +31,9 @@ export function sse<Events extends EventMap = AnyEvents>(
   checkHandler(handler)
   const settings = resolveOptions(options)
   const takeOver: typeof handler = (stream, context) => {
-    // From here on, because a middleware before may not wait for this one.
+    // Set this before the first `await`, because an earlier middleware may not await this one.
     context.respond = false
-    context.onerror = withoutLostClient(context)
+    context.onerror = ignoringLostClient(context)
     return handler(stream, context)
   }
   return async (context, next) => {
@@ -43,9 +43,9 @@ export function sse<Events extends EventMap = AnyEvents>(
       answerHead: () => answerHead(context, settings),
     }
     try {
-      const isAnswered = await answerRequest(req, res, settings, takeOver, [context], hooks)
-      if (!isAnswered) return next() // without await: what that fails with is not ours
-      if (!context.headerSent) setStatus(context, settings.status) // a logger may read it before the head leaves
+      const isHandled = await answerRequest(req, res, settings, takeOver, [context], hooks)
+      if (!isHandled) return next() // not awaited, so that its errors are not caught here
+      if (!context.headerSent) setStatus(context, settings.status) // for loggers that read it before the headers are sent
     } catch (error) {
       if (!context.headerSent) context.respond = true
       throw error
@@ -53,23 +53,23 @@ export function sse<Events extends EventMap = AnyEvents>(
   }
 }
 
-// Koa answers when all middlewares have come back, unless it was told not to.
+// Koa responds after all middlewares have finished, unless `respond` is false.
 function answerHead(context: Context, settings: Settings): boolean {
   if (context.respond === false) return false
-  // It has one, of no length that could be told.
+  // The body of a GET has no known length, and an empty stream makes Koa omit `Content-Length`.
   context.body = Readable.from([])
   setStatus(context, settings.status)
   context.set(streamHeaders(context.res, settings.headers) as Record<string, string>)
   return true
 }
 
-// Its words may be the application's.
+// Setting the status again would replace a status message set by the application.
 function setStatus(context: Context, status: number): void {
   if (context.status !== status) context.status = status
 }
 
-// Koa reports every connection that breaks.
-function withoutLostClient(context: Context): Context['onerror'] {
+// Koa would report every connection that a client breaks off as an error.
+function ignoringLostClient(context: Context): Context['onerror'] {
   const { onerror } = context
   return (error) => (error === context.req.socket.errored ? undefined : onerror.call(context, error))
 }

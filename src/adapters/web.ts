@@ -6,15 +6,15 @@ import { resolveOptions, SSE_CHECKS, type SseStreamOptions } from '../http/optio
 import { turn } from '../scheduler/turn.ts'
 
 export interface WebOptions<Events extends EventMap = AnyEvents> extends SseStreamOptions<Events> {
-  /** Told what a handler fails with after its head has left. Default `console.error`. */
+  /** Called with an error of the handler after the response headers were sent. Default `console.error`. */
   onError?: ((error: unknown) => unknown) | undefined
 }
 
 const CHECKS = { ...SSE_CHECKS, onError: isFunction }
 
 /**
- * A handler of any server that answers a web `Request` with a `Response`: Bun, Deno, Hono, SvelteKit, React Router,
- * workers.
+ * Creates a handler from a web `Request` to a `Response` that is an event stream, for Bun, Deno, Hono, SvelteKit, React
+ * Router and workers:
  *
  * ```js
  * import { Hub } from 'spillway'
@@ -25,13 +25,15 @@ const CHECKS = { ...SSE_CHECKS, onError: isFunction }
  * export default { fetch: sse((stream) => time.subscribe(stream)) }
  * ```
  *
- * What the handler fails with before the head has left rejects: the server answers. After that the stream is destroyed.
+ * If the handler fails before the response headers are sent, the returned promise rejects and the server responds. A later
+ * error destroys the stream and is passed to `onError`.
  *
- * Throws `SseError`: `ERR_SSE_HANDLER`, `ERR_SSE_OPTION`. The answer rejects with `ERR_SSE_REQUEST`.
+ * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`. The promise rejects with `ERR_SSE_REQUEST` if the first argument
+ * is not a web `Request`.
  */
 export function sse<
-  Arguments extends readonly unknown[] = readonly unknown[],
   Events extends EventMap = AnyEvents,
+  Arguments extends readonly unknown[] = readonly unknown[],
 >(
   handler: SseHandler<readonly [request: Request, ...Arguments], Events>,
   options?: WebOptions<Events>,
@@ -42,9 +44,9 @@ export function sse<
   return async (request, ...args) => {
     const { response, stream } = openResponse(request, settings)
     if (!stream) return response
-    const over = runHandler(stream, handler, [request, ...args])
-    await Promise.race([over, turn.end()])
-    over.catch(onError ?? console.error).catch(console.error)
+    const finished = runHandler(stream, handler, [request, ...args])
+    await Promise.race([finished, turn.end()])
+    finished.catch(onError ?? console.error).catch(console.error)
     return response
   }
 }

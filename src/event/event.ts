@@ -1,23 +1,33 @@
-/** The events of a stream by name, with the type of each one's data: `{ price: Quote; halt: string }`. */
+/** Maps each event name to the type of its data, for example `{ price: Quote; halt: string }`. */
 export type EventMap = object
 
-/** Any event. As `any`, so that a stream of certain events can be given to a function that takes any stream. */
+/** Any events. `any`, so that a stream of particular events is assignable to a parameter of any stream. */
 // biome-ignore lint/suspicious/noExplicitAny: nothing else is both a subtype and a supertype of every event map.
 export type AnyEvents = any
 
-interface Envelope {
-  /** Becomes the client's last event id. No CR, LF or NUL. An empty string resets the client's id. */
+interface Envelope extends ForeignFields {
+  /** Id that becomes the client's last event id. Without CR, LF and NUL. An empty string resets the client's id. */
   id?: string | number | undefined
-  /** How long the client waits before it reconnects, in ms: a non-negative integer. */
+  /** New reconnection time of the client in ms, a non-negative integer. */
   retry?: number | undefined
-  /** What the event is the newest value of, for `conflate`. Never sent. Default: the event's name. */
+  /** The value this event updates. With `conflate`, only the newest event per key is kept. Never sent. Default: `event`. */
   key?: string | undefined
 }
 
+// Events of other libraries often have these fields. Without them here, `{ id, choices }` would type-check as a checkpoint.
+interface ForeignFields {
+  /** Not a field of an event. `event` is the name. */
+  type?: undefined
+  /** Not a field of an event. Send it as `data`. */
+  delta?: undefined
+  /** Not a field of an event. Send it as `data`. */
+  choices?: undefined
+}
+
 interface LooseEvent<Data> extends Envelope {
-  /** The event's name. Default: none, which a browser dispatches as `message`. No CR, LF or NUL. */
+  /** Name of the event. Without CR, LF and NUL. Default: none, which a browser dispatches as `message`. */
   event?: string | undefined
-  /** A string goes out as it is, anything else through `serialize`. Without data nothing is dispatched. */
+  /** Data of the event. Strings are sent unchanged, other values through `serialize`. Without data, nothing is dispatched. */
   data?: Data | undefined
 }
 
@@ -30,14 +40,14 @@ interface Checkpoint extends Envelope {
 type NamedEvent<Name extends string, Data> = Envelope &
   (Name extends 'message' ? { event?: Name | undefined } : { event: Name }) & { data: Data }
 
-/** An event that a client dispatches: name and data as a pair of the `EventMap`. */
+/** An event with data, which a client dispatches. Its name and data are a pair of the `EventMap`. */
 export type DataEvent<Events extends EventMap = AnyEvents> = string extends keyof Events
   ? LooseEvent<Events[keyof Events & string]>
   : { [Name in keyof Events & string]: NamedEvent<Name, Events[Name]> }[keyof Events & string]
 
 /**
- * What the application says. With an `EventMap`, name and data are checked as a pair. An event without data is a
- * checkpoint: it moves the client's last event id and dispatches nothing.
+ * An event to send. With an `EventMap`, its name and data are checked as a pair. An event without data is a checkpoint,
+ * which updates the client's last event id and dispatches nothing.
  */
 export type SseEvent<Events extends EventMap = AnyEvents> =
   | DataEvent<Events>

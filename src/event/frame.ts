@@ -1,19 +1,19 @@
 const CRLF = Buffer.from('\r\n')
 
 /**
- * Text encoded once, shared by every stream that gets it: immutable bytes with the HTTP/1.1 chunk framing around the
- * payload in one allocation, so that the same frame serves a bare socket (`chunk`) and any other way out (`payload`).
+ * Text encoded once and shared by every stream that sends it. One immutable allocation holds the payload inside its
+ * HTTP/1.1 chunk framing: `chunk` is written to a socket, and `payload` to anything else.
  */
 export class Frame {
   /** The payload as a whole HTTP/1.1 chunk: its size in hex, CRLF, the payload, CRLF (RFC 9112 7.1). */
   readonly chunk: Buffer
-  /** Bytes of the payload. */
+  /** Size of the payload in bytes. */
   readonly size: number
-  /** How many events the payload holds: none for a comment, several when frames were joined. */
+  /** Number of events in the payload: 0 for a comment, several for joined frames. */
   readonly events: number
-  /** What it is the newest value of, when a queue conflates. */
+  /** The value this frame updates. A conflating queue keeps the newest frame per key. */
   readonly key: string | undefined
-  /** Whether only the newest frame of its key may wait for a client. */
+  /** True if every queue MUST keep only the newest frame of its key. */
   readonly isConflated: boolean
   #payload: Buffer | undefined
 
@@ -30,7 +30,7 @@ export class Frame {
     return new Frame(Buffer.from(`${size.toString(16)}\r\n${text}\r\n`), size, events, key, isConflated)
   }
 
-  /** The frames as one: one chunk, one write. */
+  /** Returns one frame with the payloads of all frames in a single chunk. */
   static join(frames: readonly Frame[]): Frame {
     const size = frames.reduce((sum, frame) => sum + frame.size, 0)
     const events = frames.reduce((sum, frame) => sum + frame.events, 0)
@@ -42,7 +42,7 @@ export class Frame {
     )
   }
 
-  /** The payload alone: a view of the chunk. */
+  /** The payload without framing, as a view of the chunk. */
   get payload(): Buffer {
     this.#payload ??= this.chunk.subarray(-CRLF.length - this.size, -CRLF.length)
     return this.#payload

@@ -3,19 +3,19 @@ import type { ReadableStream } from 'node:stream/web'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 
-/** What a source may yield: an event, or a piece of text, which becomes the data of one. */
+/** An item of a source: an event, or a chunk of text, which becomes the data of an event. */
 export type SourceItem<Events extends EventMap = AnyEvents> = SseEvent<Events> | string | Uint8Array
 
 export type MaybePromise<T> = T | Promise<T>
 
-/** Anything that yields events one after the other. */
+/** An iterable, a generator or a stream of events. */
 export type Source<Events extends EventMap = AnyEvents> =
   | (Iterable<SourceItem<Events>> & object)
   | AsyncIterable<SourceItem<Events>>
   | Readable
   | WebStream<SourceItem<Events>>
 
-// A `ReadableStream`, of whichever library of types: that of the DOM is no async iterable everywhere.
+// A structural `ReadableStream`, because that of `lib.dom.d.ts` is not always declared as an async iterable.
 interface WebStream<Item> {
   getReader(): {
     read(): Promise<{ done: false; value: Item } | { done: true; value?: unknown }>
@@ -23,24 +23,24 @@ interface WebStream<Item> {
   }
 }
 
-/** Whether something can be read as a source; a string cannot. */
+/** True if a value can be read as a source. False for a string and for bytes. */
 export function isSource(value: unknown): value is Source {
   const of = Object(value) as Partial<AsyncIterable<unknown> & Iterable<unknown> & ReadableStream>
   const yields = of[Symbol.asyncIterator] ?? of[Symbol.iterator] ?? of.getReader
   return typeof value === 'object' && !ArrayBuffer.isView(value) && typeof yields === 'function'
 }
 
-/** A source waits when it is so many bytes ahead of what has left. */
+/** A source is paused while this many bytes that it yielded have not been sent. */
 export const READ_AHEAD_BYTES = 16 * 1024
 
-/** Stops everything that is being read. */
+/** Callbacks that stop the sources being read. */
 export type StopCallbacks = Set<() => void>
 
 /**
- * Reads a source to its end, or until its entry in `stops` is called; then the source is closed, also while it has
- * not answered. `send` says whether to go on. Resolves with whether the source was read to its end.
+ * Reads a source until its end, until `send` returns false, or until its callback in `stops` is called. The last two close
+ * the source, even while a read is pending. Resolves with true if the source was read to its end.
  *
- * Rejects with what the source or `send` throws, or with `SseError` `ERR_SSE_SOURCE` for what cannot be read.
+ * Rejects with the error of the source or of `send`, and with `SseError` `ERR_SSE_SOURCE` for a value that is no source.
  */
 export async function readSource(
   source: unknown,
@@ -54,9 +54,9 @@ export async function readSource(
   })
   stops.add(stop)
   try {
-    const isWhole = await Promise.race([stopped, forEach(reader, send)])
-    if (!isWhole) closeQuietly(reader)
-    return isWhole
+    const isComplete = await Promise.race([stopped, forEach(reader, send)])
+    if (!isComplete) closeQuietly(reader)
+    return isComplete
   } catch (error) {
     closeQuietly(reader)
     throw error
@@ -65,7 +65,7 @@ export async function readSource(
   }
 }
 
-/** Closes a source that nobody will read. Resolves with false: it was not read to its end. */
+/** Closes a source without reading it. Resolves with false, as `readSource` does for an incomplete source. */
 export async function closeSource(source: unknown): Promise<false> {
   closeQuietly(open(source))
   return false
@@ -84,14 +84,14 @@ async function forEach(
   for (;;) {
     const { done, value } = (await reader.next()) as IteratorResult<unknown, unknown>
     const event = done ? text.rest() : text.toEvent(value)
-    const goesOn = event ? send(event) : true
-    // What is answered at once is not waited for: a promise for each event costs, most of all where they are traced.
-    if (!(typeof goesOn === 'boolean' ? goesOn : await goesOn)) return false
+    const sent = event ? send(event) : true
+    // Await only a promise, because an await per event is expensive, above all with async hooks enabled.
+    if (!(typeof sent === 'boolean' ? sent : await sent)) return false
     if (done) return true
   }
 }
 
-// What a source throws when it is closed concerns nobody any more.
+// The result of the source is no longer needed, so its errors are ignored.
 function closeQuietly(reader: Reader): void {
   Promise.resolve()
     .then(() => reader.cancel())
@@ -105,13 +105,13 @@ function open(source: unknown): Reader {
     return { next: () => reader.read(), cancel: () => reader.cancel() }
   }
   const iterator = iterate(source)
-  // A generator that waits for something cannot be returned before it has it; a Node stream can be destroyed.
+  // `return()` of a generator waits for its pending `await`. A Node stream can be destroyed at any time.
   const cancel = () =>
     typeof of.destroy === 'function' ? destroyQuietly(of as Readable) : iterator.return?.()
   return { next: () => iterator.next(), cancel }
 }
 
-// A file that is not there says so after it was destroyed; nobody listens any more.
+// A stream may emit an error after `destroy()`, for example when its file does not exist.
 function destroyQuietly(stream: Readable): void {
   stream.on?.('error', () => {})
   stream.destroy()
@@ -124,11 +124,11 @@ function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
   if (isIterable && typeof of[Symbol.iterator] === 'function') return of[Symbol.iterator]()
   throw new SseError(
     'ERR_SSE_SOURCE',
-    `A source yields events: an iterable or a stream, not ${describe(source)}.`,
+    `A source must be an iterable or a stream of events, not ${describe(source)}.`,
   )
 }
 
-/** Makes events of pieces of text, however the pieces were cut. */
+/** Converts text chunks to events. The chunks may be split anywhere, even inside a character or a CRLF. */
 class TextChunks {
   readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
   #carriageReturn = ''
@@ -144,11 +144,11 @@ class TextChunks {
     return data === '' ? undefined : { data }
   }
 
-  // A CR at the end may be half of a CRLF: it waits for the other half.
+  // A CR at the end may be the first half of a CRLF, so keep it until the next chunk.
   #chunk(text: string): SseEvent | undefined {
-    const whole = this.#carriageReturn + text
-    this.#carriageReturn = whole.endsWith('\r') ? '\r' : ''
-    const data = this.#carriageReturn ? whole.slice(0, -1) : whole
+    const joined = this.#carriageReturn + text
+    this.#carriageReturn = joined.endsWith('\r') ? '\r' : ''
+    const data = this.#carriageReturn ? joined.slice(0, -1) : joined
     return data === '' ? undefined : { data }
   }
 }

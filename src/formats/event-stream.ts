@@ -26,12 +26,29 @@ export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): 
   return `${text}${encodeLines('data: ', serialized(data, serialize))}\n`
 }
 
-/** Throws `SseError` `ERR_SSE_EVENT` for what is no object. */
+/** Throws `SseError` `ERR_SSE_EVENT` for a value that is not an object, and for an unknown key. */
 export function checkEvent(event: unknown): void {
-  if (typeof event === 'object' && event !== null) return
+  if (typeof event !== 'object' || event === null) {
+    throw new SseError(
+      'ERR_SSE_EVENT',
+      `An event must be an object such as { data: 'text' }, not ${describe(event)}.`,
+    )
+  }
+  for (const key in event) if (!isEventKey(key)) refuseKey(event, key)
+}
+
+// Comparisons cost less than a lookup in a `Set`.
+function isEventKey(key: string): boolean {
+  return key === 'data' || key === 'event' || key === 'id' || key === 'key' || key === 'retry'
+}
+
+// A key with the value undefined and an inherited one, for example of an extended `Object.prototype`, do no harm.
+function refuseKey(event: object, key: string): void {
+  if (!Object.hasOwn(event, key) || event[key as keyof typeof event] === undefined) return
+  const hint = key === 'type' ? 'Use event for the name.' : 'Put other values into data.'
   throw new SseError(
     'ERR_SSE_EVENT',
-    `An event is an object such as { data: 'text' }, not ${describe(event)}.`,
+    `An event has no key ${describe(key)}. ${hint} Known keys: event, data, id, retry, key.`,
   )
 }
 

@@ -1,30 +1,41 @@
 import { describe, SseError } from '../errors.ts'
 import { isHttp2, type NodeResponse } from '../transports/node-response.ts'
+import { hintFor } from './check-request.ts'
 
 /**
- * Throws `SseError` for a response that no stream can go out through: `ERR_SSE_RESPONSE` when it is none of Node's or
- * has ended, `ERR_SSE_HEADERS_SENT` when its head has left.
+ * Throws `SseError` if a stream cannot be created on a response: `ERR_SSE_RESPONSE` if it is not a Node.js response or has
+ * ended, `ERR_SSE_HEADERS_SENT` if its headers were sent.
  */
 export function checkResponse(response: NodeResponse): void {
   if (typeof response?.writeHead !== 'function' || typeof response.setHeader !== 'function') {
-    const message = `Expected the response of node:http or node:http2, not ${describe(response)}.`
-    throw new SseError('ERR_SSE_RESPONSE', message)
+    const message = `Expected a response of node:http or node:http2, not ${describe(response)}.`
+    throw new SseError('ERR_SSE_RESPONSE', `${message}${hintFor(response)}`)
   }
-  // Before all else: once it has finished, what has ended is gone too.
+  // Check this first, because a finished response is also closed.
   if (response.writableEnded)
-    throw new SseError('ERR_SSE_RESPONSE', 'The response has ended: another handler answered.')
+    throw new SseError('ERR_SSE_RESPONSE', 'The response has already ended, so no stream can be created.')
   if (isClosed(response)) return
   if (response.headersSent) {
     throw new SseError(
       'ERR_SSE_HEADERS_SENT',
-      'The head of the response has left. Make the stream before anything is sent.',
+      isEventStream(response)
+        ? 'This response already has a stream.'
+        : 'The response headers were already sent. Create the stream before anything is written.',
     )
   }
 }
 
-/** Whether the client left before anything could be sent. */
+// `getHeader` does not return what `writeHead` sent. This runs only for the error, so that streams need no flag.
+function isEventStream(response: NodeResponse): boolean {
+  const sent = isHttp2(response)
+    ? response.stream.sentHeaders['content-type']
+    : (response as { _header?: unknown })._header
+  return String(sent).includes('text/event-stream')
+}
+
+/** True if the client disconnected before anything was sent. */
 export function isClosed(response: NodeResponse): boolean {
   if (isHttp2(response)) return response.stream.destroyed || response.stream.closed
-  // A pipelined response has no socket before its turn: only the request knows that the connection is lost.
+  // A pipelined response has no socket until its turn, so only the request shows that the connection was lost.
   return response.destroyed || response.req?.socket?.destroyed === true
 }

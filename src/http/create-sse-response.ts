@@ -9,11 +9,11 @@ import { webPositionOf } from './last-event-id.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
 
 /**
- * Answers a web `Request` with a `Response` whose body is an event stream, and calls the handler with the stream and the
- * request. A client that does not accept a stream gets a 406, and a HEAD request the head alone.
+ * Returns a web `Response` whose body is an event stream, and calls the handler with the stream and the request. The
+ * response is 406 if the client does not accept event streams, and has no body for a HEAD request.
  *
- * Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_HANDLER`, `ERR_SSE_REQUEST`, and what the handler throws at once. What it
- * fails with later destroys the stream; the stream's `close` event has it.
+ * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_HANDLER` or `ERR_SSE_REQUEST`, and errors that the handler throws
+ * synchronously. A later error of the handler destroys the stream and is passed to its `close` event.
  */
 export function createSseResponse<Events extends EventMap = AnyEvents>(
   request: Request,
@@ -23,12 +23,12 @@ export function createSseResponse<Events extends EventMap = AnyEvents>(
   const settings = resolveOptions(options)
   checkHandler(handler)
   const { response, stream } = openResponse(request, settings)
-  // The stream's `close` event has what it fails with.
+  // The `close` event of the stream reports a rejection.
   if (stream) runHandler(stream, handler, [request]).catch(() => {})
   return response
 }
 
-/** An answer, with the stream that is its body. Without one, the answer is a refusal or a head alone. */
+/** A response and the stream that is its body. There is no stream for a 406 and for a HEAD request. */
 export interface WebAnswer {
   readonly response: Response
   readonly stream?: SseStream
@@ -40,13 +40,13 @@ export function openResponse(request: Request, settings: Settings): WebAnswer {
   const { status } = settings
   if (!acceptsEventStream(request.headers.get('accept') ?? undefined))
     return { response: notAcceptable(request) }
-  const head = { status, headers: webHeaders(settings.headers) }
-  if (request.method === 'HEAD') return { response: new Response(null, head) }
+  const init = { status, headers: webHeaders(settings.headers) }
+  if (request.method === 'HEAD') return { response: new Response(null, init) }
   const transport = new WebTransport(preamble(settings.retry))
-  // First what may throw: a stream that is open is held by the clock.
-  const response = new Response(transport.body, head)
+  // Create the response first, because it may throw and the clock holds a reference to every open stream.
+  const response = new Response(transport.body, init)
   const stream = SseStream._open(transport, settings, webPositionOf(request))
-  leaveWith(request.signal, transport, stream)
+  disconnectOnAbort(request.signal, transport, stream)
   return { response, stream }
 }
 
@@ -56,9 +56,13 @@ function notAcceptable({ method }: Request): Response {
   return new Response(method === 'HEAD' ? null : NOT_ACCEPTABLE, { status: 406, headers })
 }
 
-function leaveWith(signal: AbortSignal | undefined, transport: WebTransport, stream: SseStream): void {
-  const leave = () => transport.disconnect()
-  signal?.addEventListener('abort', leave)
-  if (signal?.aborted) leave()
-  stream.once('close', () => signal?.removeEventListener('abort', leave))
+function disconnectOnAbort(
+  signal: AbortSignal | undefined,
+  transport: WebTransport,
+  stream: SseStream,
+): void {
+  const onAbort = () => transport.disconnect()
+  signal?.addEventListener('abort', onAbort)
+  if (signal?.aborted) onAbort()
+  stream.once('close', () => signal?.removeEventListener('abort', onAbort))
 }

@@ -11,12 +11,13 @@ import { type NodeRequest, positionOf } from './last-event-id.ts'
 import { resolveOptions, type SseStreamOptions } from './options.ts'
 
 /**
- * Answers a request of `node:http` or `node:http2` with an event stream. The head and a first byte leave at once.
+ * Starts an event stream as the response to a request of `node:http` or `node:http2`. Sends the response headers and a
+ * first byte immediately.
  *
- * A client that cannot be served gets its answer and the caller a stream that is already closed: `not-acceptable`
- * after a 406, `client` when it left first, `server` for a HEAD request.
+ * The returned stream is already closed if there is no client to send events to. Its `closeReason` is then
+ * `not-acceptable` after a 406, `client` if the client has disconnected, and `server` for a HEAD request.
  *
- * Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEADERS_SENT`.
+ * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE` or `ERR_SSE_HEADERS_SENT`.
  */
 export function createSseStream<Events extends EventMap = AnyEvents>(
   request: NodeRequest,
@@ -26,8 +27,8 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
   const settings = resolveOptions(options)
   checkRequest(request)
   checkResponse(response)
-  const position = positionOf(request)
-  const closed = (reason: CloseReason) => SseStream._closed(reason, settings, position)
+  const resumePoint = positionOf(request)
+  const closed = (reason: CloseReason) => SseStream._closed(reason, settings, resumePoint)
 
   if (isClosed(response)) return closed('client')
   if (!acceptsEventStream(request.headers.accept)) {
@@ -39,5 +40,5 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
     response.end()
     return closed('server')
   }
-  return SseStream._open(nodeTransport(response), settings, position)
+  return SseStream._open(nodeTransport(response), settings, resumePoint)
 }

@@ -4,19 +4,20 @@ import { isSource, type MaybePromise, type Source } from '../event/source.ts'
 import type { SseStream } from '../stream/stream.ts'
 
 /**
- * Answers a request with a stream. What it returns decides how it goes on: events, by an iterable, a generator or a
- * stream, are sent at the pace of the client, and the stream is closed after them. Anything else, and a promise of it,
- * leaves the stream open until somebody closes it.
+ * Handles a request whose response is an event stream.
  *
- * What it throws before the head has left, that is within the turn of the event loop in which it was called and before
- * anything was sent, is answered by the framework. After that the stream is destroyed, and the client learns nothing.
+ * If it returns a source of events, such as an array, a generator or a stream, its events are sent at the client's pace
+ * and the stream is then closed. If it returns nothing, the stream stays open until it is closed.
+ *
+ * An error before the response headers are sent goes to the framework. They are sent with the first event or at the end
+ * of the event loop turn in which the handler was called. A later error destroys the stream and is not sent to the client.
  */
 export type SseHandler<
   Arguments extends readonly unknown[] = readonly unknown[],
   Events extends EventMap = AnyEvents,
 > = (stream: SseStream<Events>, ...args: Arguments) => MaybePromise<Source<Events> | Ignored>
 
-// What `subscribe`, `send` and a framework's own answers return.
+// Return values of `subscribe`, `send` and a framework's response methods, so that a one-line handler may return them.
 type Ignored =
   // biome-ignore lint/suspicious/noConfusingVoidType: a handler may return nothing.
   | void
@@ -25,17 +26,18 @@ type Ignored =
   | boolean
   | { readonly headersSent: boolean }
   | { readonly sent: boolean }
+  | SseStream
   | ((...args: never) => unknown)
 
-/** Throws `SseError` `ERR_SSE_HANDLER` for what is no function. */
+/** Throws `SseError` `ERR_SSE_HANDLER` if a handler is not a function. */
 export function checkHandler(handler: unknown): void {
   if (typeof handler === 'function') return
-  throw new SseError('ERR_SSE_HANDLER', `A handler is a function (stream, …), not ${describe(handler)}.`)
+  throw new SseError('ERR_SSE_HANDLER', `A handler must be a function (stream, …), not ${describe(handler)}.`)
 }
 
 /**
- * Calls a handler and sends what it returns. Resolves when it has come to its end. Throws and rejects with what it
- * fails with, or an error where that is nothing; the stream is destroyed then.
+ * Calls a handler and sends the events it returns. Resolves when both have finished. On failure, destroys the stream and
+ * throws or rejects with the error; a falsy rejection becomes an `Error`.
  */
 export function runHandler<Arguments extends readonly unknown[]>(
   stream: SseStream,
@@ -43,7 +45,9 @@ export function runHandler<Arguments extends readonly unknown[]>(
   args: Arguments,
 ): Promise<void> {
   try {
-    return sendReturned(stream, handler(stream, ...args))
+    const returned: unknown = handler(stream, ...args)
+    if (!isPromise(returned)) checkReturned(stream, returned)
+    return sendReturned(stream, returned)
   } catch (error) {
     throw failed(stream, error)
   }
@@ -52,17 +56,37 @@ export function runHandler<Arguments extends readonly unknown[]>(
 async function sendReturned(stream: SseStream, returned: unknown): Promise<void> {
   try {
     const source = await returned
+    checkReturned(stream, source)
     if (!isSource(source)) return
     await stream.sendAll(source)
     stream.close()
   } catch (error) {
-    // A lost client is not an error, and neither is what its signal has stopped.
+    // The stream's signal aborts the handler's work when the client disconnects. That is not a failure.
     if (stream.closed && (error as Error | undefined)?.name === 'AbortError') return
     throw failed(stream, error)
   }
 }
 
-// What is thrown may be nothing, which frameworks take for no failure at all.
+function isPromise(value: unknown): boolean {
+  return typeof Object(value).then === 'function'
+}
+
+// Without this check, `(stream) => ({ event, data })` would open a stream that sends nothing.
+function checkReturned(stream: SseStream, returned: unknown): void {
+  if (returned === undefined || returned === null || returned === stream) return
+  if (typeof returned === 'boolean' || typeof returned === 'function' || isSource(returned)) return
+  if (typeof returned === 'object' && ('headersSent' in returned || 'sent' in returned)) return
+  const isResponse = Object.prototype.toString.call(returned) === '[object Response]'
+  throw new SseError(
+    'ERR_SSE_HANDLER',
+    isResponse
+      ? 'A handler cannot return a Response, because its response is the stream. Choose between the two before sse().'
+      : `A handler must return nothing or a source of events, not ${describe(returned)}. ` +
+          'Pass an event to stream.send(), yield it, or return it in an array.',
+  )
+}
+
+// Frameworks treat a falsy error as success.
 function failed(stream: SseStream, failure: unknown): unknown {
   const error = failure || new Error(`The handler of an event stream failed with ${describe(failure)}.`)
   stream.destroy(error)

@@ -5,32 +5,33 @@ import type { Settings } from './options.ts'
 import { varyOnAccept } from './vary.ts'
 
 /**
- * Sends the head and the first bytes of the body at once: several proxies hold a head that has no body yet, and a
- * stream whose head never left becomes a 5xx, which ends a browser's `EventSource` for good.
+ * Sends the response headers and the first bytes of the body, because several proxies hold back headers without a body.
+ * If no headers arrive, a proxy responds with a 5xx, and a browser's `EventSource` fails permanently.
  */
 export function sendHead(response: NodeResponse, { status, headers, retry }: Settings): void {
   // The response of `node:http2` has the same methods.
   const any = response as ServerResponse & { flush?: () => void }
-  // What a middleware has said of another status stays otherwise. HTTP/2 has no such text, and warns.
+  // Clear the message that a middleware set for another status, otherwise the client sees `200 Not Found`. HTTP/2 has no
+  // status message, and setting it prints a warning.
   if (any.statusCode !== status && any.req.httpVersionMajor < 2) any.statusMessage = ''
   any.writeHead(status, streamHeaders(response, headers))
-  // A strict server throws for a body here (`rejectNonStandardBodyWrites`).
+  // With `rejectNonStandardBodyWrites`, Node throws for a body in a response to HEAD.
   if (any.req.method === 'HEAD') return
   any.write(preamble(retry))
-  // Compression that was asked for all the same would hold it back.
+  // A compression middleware would buffer it.
   any.flush?.()
 }
 
 /**
- * The headers of a stream: what it needs of the proxies on its way, then what the caller wants. They are for
- * `writeHead`: headers that are set one by one stay in memory as long as the response. Those set before survive.
+ * Returns the response headers of a stream: those that proxies need, overridden by the caller's. Headers set earlier are
+ * kept. They are passed to `writeHead`, because headers set with `setHeader` stay in memory as long as the response.
  */
 export function streamHeaders(response: NodeResponse, wanted: Settings['headers']): OutgoingHttpHeaders {
   const isUntouched = response.getHeaderNames().length === 0 && Object.keys(wanted).length === 0
   return isUntouched ? STREAM_HEADERS : mergedHeaders(response, wanted)
 }
 
-// What nearly every stream sends. Names and values are as a client sees them.
+// Shared by nearly all streams.
 const STREAM_HEADERS: OutgoingHttpHeaders = Object.freeze({
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
@@ -52,7 +53,7 @@ function mergedHeaders(response: NodeResponse, wanted: Settings['headers']): Out
   return headers
 }
 
-/** The same for a web `Response`. */
+/** Returns the headers of a stream for a web `Response`. */
 export function webHeaders(wanted: Settings['headers']): Headers {
   const headers = new Headers(STREAM_HEADERS as Record<string, string>)
   for (const [name, value] of Object.entries(wanted)) {
@@ -63,15 +64,15 @@ export function webHeaders(wanted: Settings['headers']): Headers {
   return headers
 }
 
-/** The first bytes of a body: a comment, and when to come back, at a time of its own. */
+/** Returns the first bytes of a body: an empty comment and the jittered reconnection time. */
 export function preamble(retry: number): string {
   return retry > 0 ? `:\nretry: ${jitter(retry)}\n` : ':\n'
 }
 
-/** What a client is told that does not accept the stream. */
+/** Body of a 406. */
 export const NOT_ACCEPTABLE = 'This resource is an event stream: accept text/event-stream.\n'
 
-/** Answers a client that does not accept the stream (RFC 9110 15.5.7). */
+/** Responds 406 to a client that does not accept event streams (RFC 9110 15.5.7). */
 export function sendNotAcceptable(response: NodeResponse): void {
   dropLength(response)
   response.setHeader('Vary', varyOnAccept(response.getHeader('Vary')))
@@ -80,25 +81,25 @@ export function sendNotAcceptable(response: NodeResponse): void {
   endWith(response, NOT_ACCEPTABLE)
 }
 
-/** A middleware may have guessed a length for another body; a stream has none (RFC 9112 6.1). */
+/** Removes a length that a middleware set for another body. A stream has none (RFC 9112 6.1). */
 export function dropLength(response: NodeResponse): void {
-  // Node takes the removal of a header that is not there for a wish never to set it.
+  // Removing a header that is not set stops Node from adding it later.
   if (response.hasHeader('Content-Length')) response.removeHeader('Content-Length')
 }
 
-/** Ends a response with a body, which the answer to a HEAD has none of: a strict server throws for one. */
+/** Ends a response with a body, or without one for HEAD, because a strict server throws for it. */
 export function endWith(response: NodeResponse, body: string): void {
   if (response.req.method === 'HEAD') response.end()
   else response.end(body)
 }
 
-// A stricter rule of the application stays. Without no-transform, compression holds every event back.
+// Keeps a stricter directive of the application. Without `no-transform`, compression middleware buffers every event.
 function cacheControl(before: unknown): string {
   const kept = /\bno-(store|cache)\b/i.test(String(before)) ? String(before) : 'no-cache'
   return /\bno-transform\b/i.test(kept) ? kept : `${kept}, no-transform`
 }
 
-/** The name under which a header stands already, however it is written. */
+/** Returns the name of a header as it is already spelled in `headers`, ignoring case. */
 function sameName(name: string, headers: OutgoingHttpHeaders): string {
   return Object.keys(headers).find((each) => each.toLowerCase() === name.toLowerCase()) ?? name
 }

@@ -2,43 +2,45 @@ import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { ResumePoint } from '../stream/resume-point.ts'
 
-/** What Node gives a server to answer. */
+/** A request that a server of `node:http` or `node:http2` receives. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest
 
-/** The longest last event id that is read, in bytes: it is the client's to choose. */
+/** Longest accepted last event id in bytes. It is limited because the client chooses it. */
 const MAX_ID_BYTES = 1024
 
-/** The position that a request of Node asks for. Never throws. */
+/** Returns the resume point of a Node.js request. Never throws. */
 export function positionOf({ headers, url }: NodeRequest): ResumePoint {
   const id = headers['last-event-id']
-  return readPosition(id && String(id), url)
+  return readResumePoint(id && String(id), url)
 }
 
-/** The position that a web `Request` asks for. Never throws. */
+/** Returns the resume point of a web `Request`. Never throws. */
 export function webPositionOf({ headers, url }: Request): ResumePoint {
-  return readPosition(headers.get('last-event-id'), url)
+  return readResumePoint(headers.get('last-event-id'), url)
 }
 
-// `Last-Event-ID`, or `?lastEventId=` where a browser cannot set a header.
-function readPosition(header: string | null | undefined, url = ''): ResumePoint {
-  if (header) return toPosition(decodeHeader(header))
+// Reads `Last-Event-ID`, or `?lastEventId=`, because a browser cannot set the header on a first connection.
+function readResumePoint(header: string | null | undefined, url = ''): ResumePoint {
+  if (header) return toResumePoint(decodeHeader(header))
   const [, query] = /\?([^#]*)/.exec(url) ?? []
   return query?.includes('lastEventId=')
-    ? toPosition(new URLSearchParams(query).get('lastEventId') ?? '')
+    ? toResumePoint(new URLSearchParams(query).get('lastEventId') ?? '')
     : 'new'
 }
 
-function toPosition(id: string | undefined): ResumePoint {
+function toResumePoint(id: string | undefined): ResumePoint {
   if (id === '') return 'new'
   if (id === undefined || Buffer.byteLength(id) > MAX_ID_BYTES || /[\r\n\0]/.test(id)) return 'unreadable'
   return { id }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+// Created on first use, because the jsdom environment of Jest has no `TextDecoder` at load time.
+let utf8: InstanceType<typeof TextDecoder> | undefined
 
-// [spec] Clients send the id as UTF-8. Node and `Headers` hand header bytes over as latin1.
+// [spec] Clients send the id as UTF-8. Node and `Headers` decode header bytes as latin1.
 function decodeHeader(value: string): string | undefined {
   try {
+    utf8 ??= new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
     return utf8.decode(Buffer.from(value, 'latin1'))
   } catch {
     return undefined

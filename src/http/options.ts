@@ -5,11 +5,11 @@ import { STREAM_CHECKS, STREAM_DEFAULTS, type StreamOptions, type StreamSettings
 
 export type HeaderValue = string | number | string[]
 
-/** Times are milliseconds; 0 turns a time off. */
+/** Options of a stream and its response. Times are integers in ms; 0 disables a time. */
 export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends StreamOptions<Events> {
-  /** Status of the head. Default 200: an `EventSource` gives up for good on any other. */
+  /** Status of the response. Default 200; an `EventSource` fails permanently on any other status. */
   status?: number | undefined
-  /** Headers to add; they win over the library's own. An array sends a header several times. */
+  /** Response headers to add or override. An array sends a header several times. Default: none. */
   headers?: Readonly<Record<string, HeaderValue>> | undefined
 }
 
@@ -27,7 +27,7 @@ export const SSE_CHECKS: Readonly<Record<keyof Settings, Check>> = {
   headers: checkHeaders,
 }
 
-/** Checks options, and fills in the defaults. Throws `SseError` `ERR_SSE_OPTION`. */
+/** Returns checked options with all defaults. Throws `SseError` `ERR_SSE_OPTION`. */
 export function resolveOptions(
   options: object | undefined,
   checks: Readonly<Record<string, Check>> = SSE_CHECKS,
@@ -37,22 +37,22 @@ export function resolveOptions(
   return withDefaults(options, DEFAULTS)
 }
 
-// RFC 9110 15.3.5, 15.3.6, 15.4.5: these have no body.
+// RFC 9110 15.3.5, 15.3.6 and 15.4.5: responses with these statuses have no body.
 const BODILESS = [204, 205, 304]
 
 function checkStatus(status: unknown) {
   return BODILESS.includes(status as number) ? 'a status with a body' : between(200, 599)(status)
 }
 
-// RFC 9113 8.2.2 forbids them on HTTP/2, Node sets them on HTTP/1.1, and a stream has no length.
+// RFC 9113 8.2.2 forbids the first two on HTTP/2, and Node sets them on HTTP/1.1. A stream has no length.
 const FORBIDDEN_HEADERS = ['connection', 'transfer-encoding', 'content-length']
 
 function checkHeaders(headers: unknown): string | undefined {
   if (!isPlain(headers)) return 'a plain object of header names and values'
   for (const [name, value] of Object.entries(headers)) {
     if (FORBIDDEN_HEADERS.includes(name.toLowerCase()))
-      return `without ${name}: Node sets it where it belongs`
-    if (!HEADER_NAME.test(name)) return `valid HTTP headers (${describe(name)} is no name of one)`
+      return `without ${name}, which Node.js sets if it is needed`
+    if (!HEADER_NAME.test(name)) return `valid HTTP headers (${describe(name)} is not a header name)`
     if (![value].flat().every(isHeaderValue)) return `valid HTTP headers (${name} is ${describe(value)})`
   }
   return undefined

@@ -5,18 +5,18 @@ import type { NodeResponse } from '../transports/node-response.ts'
 import { checkResponse } from './check-response.ts'
 import { dropLength, endWith, preamble, streamHeaders } from './head.ts'
 
-/** How a client is sent away. */
+/** How to refuse a client. */
 export type Refusal =
-  /** With 204 a client stops, which is no failure; any other status but 200 is one, and an `EventSource` gives up. */
+  /** Status from 201 to 599. An `EventSource` stops reconnecting: silently after 204, with an error after any other. */
   | { readonly status: number }
-  /** It comes back after this time in ms, or up to twice this: when there is no room, or the server drains. */
+  /** Reconnection time in ms; each client gets a random time from this to twice this. Sent with status 200. */
   | { readonly retry: number }
 
 /**
- * Answers a client that gets no stream: `{ status: 204 }` to stop, `{ status: 403 }` to fail for good,
- * `{ retry: 30_000 }` to come back later (a bare 503 would end an `EventSource` for good).
+ * Responds to a client without opening a stream. `{ status: 204 }` stops it from reconnecting, `{ status: 403 }` makes it
+ * fail permanently, and `{ retry: 30_000 }` makes it reconnect later. A 503 would make an `EventSource` fail permanently.
  *
- * Throws `SseError`: `ERR_SSE_OPTION`, and for the response as `createSseStream` does.
+ * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_RESPONSE` or `ERR_SSE_HEADERS_SENT`.
  */
 export function refuseSseStream(response: NodeResponse, refusal: Refusal): void {
   const { status, retry } = Object(refusal) as { status?: number; retry?: number }
@@ -31,7 +31,7 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
   } else {
     throw new SseError(
       'ERR_SSE_OPTION',
-      'A refusal is { status } from 201 to 599, or { retry } in milliseconds.',
+      'A refusal must be { status } from 201 to 599, or { retry } in milliseconds.',
     )
   }
 }

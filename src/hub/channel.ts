@@ -1,49 +1,40 @@
-import type { AnyEvents, DataEvent, EventMap, SseEvent } from '../event/event.ts'
+import type { AnyEvents, DataEvent, EventMap } from '../event/event.ts'
 import type { SseStream } from '../stream/stream.ts'
-import type { Hub } from './hub.ts'
 import type { SubscribeOptions } from './subscription.ts'
 
 type WithoutId<Event> = Event extends unknown ? Omit<Event, 'id'> & { id?: undefined } : never
 
-/** What is published: an event whose id the log gives. */
+/** An event to publish. It has no id, because its id is its position in the log. */
 export type PublishedEvent<Events extends EventMap = AnyEvents> = WithoutId<DataEvent<Events>>
 
 export interface PublishOptions {
   /**
-   * What the event is known by to its publisher, so that a publish can be tried again: the same key on the same
-   * channel within the log's window is delivered once, and the second call resolves with the first one's id.
+   * Identifies the event, so that a publish can be repeated safely. Within the store's `idempotencyWindow`, an event with
+   * the same key on the same channel is published once; later calls resolve with its id. Default: none.
    */
   idempotencyKey?: string | undefined
 }
 
 export interface ChannelOptions {
-  /** For values where only the newest of each `key` matters: no more is kept, replayed, or waits for a slow client. */
+  /** True keeps, replays and queues only the newest event per `key`. Default false. */
   conflate?: boolean | undefined
 }
 
-/** A topic in a hub. Made by `hub.channel`; it holds nothing, so that any number of them can be made. */
-export class Channel<Events extends EventMap = AnyEvents> {
+/** A named topic of a hub, returned by `hub.channel`. It holds no state, so it can be created wherever it is needed. */
+export interface Channel<Events extends EventMap = AnyEvents> {
   readonly name: string
-  readonly #hub: Hub
-  readonly #conflate: boolean
-
-  /** @internal */
-  constructor(hub: Hub, name: string, conflate: boolean) {
-    this.#hub = hub
-    this.name = name
-    this.#conflate = conflate
-  }
 
   /**
-   * Publishes an event to all who follow the channel. Resolves with its id once the log has it. Rejects with `SseError`
-   * for an event that cannot be encoded or that has an id, and with what the log fails with.
+   * Publishes an event to all subscribers of the channel. Resolves with its id when the store has it.
+   *
+   * Rejects with `SseError` if the event is invalid or has an id, and with the error of the store.
    */
-  publish(event: PublishedEvent<Events>, options?: PublishOptions): Promise<string> {
-    return this.#hub._publish(this.name, event as SseEvent, this.#conflate, options)
-  }
+  publish(event: PublishedEvent<Events>, options?: PublishOptions): Promise<string>
 
-  /** Sends the stream what it missed of the channel and then what is published, until the returned function is called. */
-  subscribe(stream: SseStream<Events>, options?: SubscribeOptions<Events>): () => void {
-    return this.#hub.subscribe(stream, [this.name], options)
-  }
+  /**
+   * Subscribes a stream to the channel, as `hub.subscribe` does. Returns a function that unsubscribes it.
+   *
+   * Throws `SseError` `ERR_SSE_STREAM` or `ERR_SSE_OPTION`.
+   */
+  subscribe(stream: SseStream<Events>, options?: SubscribeOptions<Events>): () => void
 }

@@ -10,7 +10,7 @@ import { checkGapEvent } from '../stream/options.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { Broadcaster } from './broadcaster.ts'
-import { Channel, type ChannelOptions, type PublishOptions } from './channel.ts'
+import type { Channel, ChannelOptions, PublishOptions } from './channel.ts'
 import { type HubContext, type SubscribeOptions, Subscription } from './subscription.ts'
 
 export interface HubOptions {
@@ -26,6 +26,14 @@ const CHECKS = {
   store: checkStore,
   serialize: isFunction,
   gapEvent: checkGapEvent,
+}
+const STORE_OPTION = 'It is an option of the store, for example of memoryStore().'
+const HINTS = {
+  log: 'Did you mean store?',
+  maxEvents: STORE_OPTION,
+  maxBytes: STORE_OPTION,
+  maxAge: STORE_OPTION,
+  idempotencyWindow: STORE_OPTION,
 }
 const CHANNEL_CHECKS = { conflate: isBoolean }
 const PUBLISH_CHECKS = { idempotencyKey: isString }
@@ -45,7 +53,9 @@ export class Hub {
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: HubOptions = {}) {
-    checkOptions(options, CHECKS)
+    if (!checkStore(options))
+      throw new SseError('ERR_SSE_OPTION', 'A store is an option. Pass it as { store }.')
+    checkOptions(options, CHECKS, HINTS)
     this._store = options.store ?? memoryStore()
     this.#serialize = options.serialize ?? JSON.stringify
     this.#context = {
@@ -62,33 +72,45 @@ export class Hub {
     })
   }
 
-  /** A channel by its name, with the types of its events: `hub.channel<{ price: Quote }>('prices')`. */
+  /**
+   * Returns a channel by its name. Its events can be typed, for example `hub.channel<{ price: Quote }>('prices')`.
+   *
+   * Throws `SseError` `ERR_SSE_CHANNEL` or `ERR_SSE_OPTION`.
+   */
   channel<Events extends EventMap = AnyEvents>(name: string, options: ChannelOptions = {}): Channel<Events> {
     checkName(name)
     checkOptions(options, CHANNEL_CHECKS)
-    return new Channel(this, name, options.conflate ?? false)
+    const conflate = options.conflate ?? false
+    return {
+      name,
+      publish: (event, options) => this._publish(name, event, conflate, options),
+      subscribe: (stream, options) => this.subscribe(stream, name, options),
+    }
   }
 
   /**
-   * Has a stream follow channels: what it missed since its last event id comes first, in the order of the log; what is
-   * published after that follows without a hole and without a repeat, until the stream closes or the returned function
-   * is called. All that it follows before the first `await` is resumed together.
+   * Subscribes a stream to one or several channels. Sends the events it missed since its last event id, in log order, then
+   * live events, with no gap and no duplicate, until the stream closes or the returned function is called. Channels added
+   * before the first `await` are resumed together.
    *
-   * Throws `SseError`: `ERR_SSE_STREAM`, `ERR_SSE_CHANNEL`, `ERR_SSE_OPTION`.
+   * Throws `SseError` `ERR_SSE_STREAM`, `ERR_SSE_CHANNEL` or `ERR_SSE_OPTION`.
    */
-  subscribe(stream: SseStream, channels: readonly string[], options: SubscribeOptions = {}): () => void {
+  subscribe(
+    stream: SseStream,
+    channels: string | readonly string[],
+    options: SubscribeOptions = {},
+  ): () => void {
     // Not `instanceof`: the ES module and the CommonJS build each have a class of their own.
     if (typeof stream?._deliver !== 'function') {
-      throw new SseError('ERR_SSE_STREAM', `Expected a stream of createSseStream, not ${describe(stream)}.`)
+      throw new SseError('ERR_SSE_STREAM', `Expected an SseStream, not ${describe(stream)}.`)
     }
-    checkNames(channels)
+    const names = namesOf(channels)
     checkOptions(options, SUBSCRIBE_CHECKS)
     if (this.#streams.isShutDown) this.#streams.refuse(stream)
     if (stream.closed) return () => {}
     const subscription = this.#streams.get(stream) ?? this.#subscribe(stream)
     // A copy, so that the returned function undoes this call only.
     const own = { ...options }
-    const names = [...channels]
     // A stream that still has to receive the current entry must not start behind it.
     this.#broadcaster.runAfterFanOut(() => subscription.add(names, own))
     return () => subscription.remove(names, own)
@@ -160,15 +182,20 @@ function checkStore(log: unknown): string | undefined {
   return isLog ? undefined : `an event log, with ${methods.join(', ')}`
 }
 
-function checkNames(names: readonly string[]): void {
-  const given = Array.isArray(names) ? names.length === 0 && 'an empty one' : describe(names)
-  if (given) throw new SseError('ERR_SSE_CHANNEL', `Channels are given as a list of names, not ${given}.`)
+/** Returns a copy, because the caller may change its list later. */
+function namesOf(channels: string | readonly string[]): string[] {
+  const names = typeof channels === 'string' ? [channels] : channels
+  if (!Array.isArray(names) || names.length === 0) {
+    const given = Array.isArray(names) ? 'an empty list' : describe(names)
+    throw new SseError('ERR_SSE_CHANNEL', `Channels must be a name or a list of names, not ${given}.`)
+  }
   for (const name of names) checkName(name)
+  return [...names]
 }
 
 function checkName(name: string): void {
   if (typeof name === 'string' && /^[^\r\n\0]{1,255}$/.test(name)) return
-  const message = `A channel is a name of 1 to 255 characters without CR, LF and NUL, not ${describe(name)}.`
+  const message = `A channel name must be a string of 1 to 255 characters without CR, LF and NUL, not ${describe(name)}.`
   throw new SseError('ERR_SSE_CHANNEL', message)
 }
 

@@ -2,11 +2,11 @@ import { between, MAX_TIME } from '../check-options.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import type { SseStream } from '../stream/stream.ts'
 
-/** Times are milliseconds. */
+/** How to close open streams. Times are in ms. */
 export interface ShutdownOptions {
-  /** How long clients have to read their queued events, in ms. Default 5 000. */
+  /** Time in ms to send the queued events. Streams that are still open afterwards are destroyed. Default 5 000. */
   grace?: number | undefined
-  /** When clients reconnect: each at a random time between this and twice this, in ms. Default 2 000. */
+  /** Reconnection time of the clients in ms. Each gets a random time from this to twice this. Default 2 000. */
   retry?: number | undefined
 }
 

@@ -1,15 +1,15 @@
-/** Something with a deadline. It is woken once and goes back to sleep itself. */
+/** An object with a deadline. It is called once per `schedule` and may schedule itself again. */
 export interface TimerTarget {
   /** @internal */
   _onTimer(now: number): void
 }
 
-/** The length of a tick in ms. Deadlines are met within two. */
+/** Length of a tick in ms. A target is called within two ticks of its deadline. */
 export const TICK = 100
 
 /**
- * The one coarse timer of all streams: heartbeats, stall deadlines and lifetimes. It runs while somebody sleeps, and
- * never keeps the process alive.
+ * A timing wheel that all streams share for heartbeats, stall timeouts and maximum durations. Its single timer runs only
+ * while a target is scheduled, and never keeps the process alive.
  */
 export class Clock {
   readonly #buckets = new Map<number, Set<TimerTarget>>()
@@ -17,15 +17,15 @@ export class Clock {
   #tick = 0
   #now = 0
   #isHeld = false
-  // How far it was advanced.
+  // Sum of all `_advance` calls, in ms.
   #offset = 0
 
-  /** Milliseconds on a monotonic clock, as of the last tick: cheap enough to read on every write. */
+  /** Monotonic time in ms, as of the last tick while the timer runs. Cheap enough to read on every write. */
   get now(): number {
     return this.#timer ? this.#now : this.#read()
   }
 
-  /** Sleeps until `deadline`. Returns the tick to give to `forget`. */
+  /** Schedules a call at `deadline`. Returns the tick, which `cancel` needs. */
   schedule(target: TimerTarget, deadline: number): number {
     if (!this.#timer) this.#start()
     const tick = Math.max(Math.ceil(deadline / TICK), this.#tick + 1)
@@ -41,7 +41,7 @@ export class Clock {
     if (this.#buckets.size === 0) this.#stop()
   }
 
-  /** @internal Time stands still, at the end of a tick, until it is advanced. For tests. */
+  /** @internal Stops the clock at the end of a tick until it is advanced. For tests. */
   _hold(): void {
     this.#read()
     this.#stop()
@@ -49,19 +49,19 @@ export class Clock {
     this._advance(0)
   }
 
-  /** @internal Moves time that is held on by whole ticks, and wakes all that fall due, each in its tick. */
+  /** @internal Moves a held clock forward by whole ticks and calls the targets of each tick. */
   _advance(ms: number): void {
-    if (!this.#isHeld) throw new Error('The clock was released: hold it again to advance it.')
+    if (!this.#isHeld) throw new Error('The clock was released. Call holdClock() again before advancing it.')
     const until = Math.ceil((this.#now + ms) / TICK)
     while (this.#tick < until) {
       this.#now = ++this.#tick * TICK
       this.#fire(this.#tick)
     }
-    // Fake timers may have left it ahead. It never goes back.
+    // Fake timers may have moved the time ahead of the ticks. Time MUST NOT go back.
     this.#now = this.#tick * TICK
   }
 
-  /** @internal Time goes by itself again, from where it was advanced to. */
+  /** @internal Restarts a held clock at its current time. */
   _release(): void {
     if (!this.#isHeld) return
     this.#isHeld = false
@@ -86,7 +86,7 @@ export class Clock {
     this.#timer = undefined
   }
 
-  // A blocked event loop misses ticks: all that fell due since the last one are woken.
+  // A blocked event loop misses ticks, so call the targets of all ticks since the last one.
   #advance(): void {
     const until = Math.floor(this.#read() / TICK)
     while (this.#tick < until) this.#fire(++this.#tick)
@@ -96,14 +96,14 @@ export class Clock {
   #fire(tick: number): void {
     const bucket = this.#buckets.get(tick)
     for (const target of bucket ?? []) {
-      // One that is woken may have others forgotten.
+      // Delete each target before its call, because a target may cancel the others.
       bucket?.delete(target)
       target._onTimer(this.#now)
     }
     this.#buckets.delete(tick)
   }
 
-  // Whole numbers: V8 keeps them inside the objects that remember them.
+  // Whole milliseconds, because V8 stores small integers without an allocation.
   #read(): number {
     if (!this.#isHeld) this.#now = Math.round(performance.now()) + this.#offset
     return this.#now

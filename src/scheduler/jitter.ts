@@ -1,10 +1,9 @@
-/** A deadline that does not come. */
+/** A deadline that is never reached. */
 export const NEVER = Number.POSITIVE_INFINITY
 
 /**
- * When a stream that last wrote at `lastWrite` is due a heartbeat: after one period of silence at most, and never
- * before half of it. Each stream keeps to its own `phase` within that half, so that thousands of streams that were
- * written to at the same instant do not beat at the same instant.
+ * Returns the time of the next heartbeat of a stream that last wrote at `lastWrite`: half a period to one period later.
+ * Each stream has its own `phase`, so that streams which wrote at the same instant send heartbeats at different times.
  */
 export function nextHeartbeat(lastWrite: number, period: number, phase: number): number {
   if (period === 0) return NEVER
@@ -12,12 +11,12 @@ export function nextHeartbeat(lastWrite: number, period: number, phase: number):
   return lastWrite + period - sincePhase
 }
 
-/** When a stream reaches its maximum age: up to a tenth earlier, so that clients that came together do not leave so. */
-export function expiresAt(openedAt: number, maxAge: number): number {
-  return maxAge === 0 ? NEVER : openedAt + maxAge * (1 - Math.random() / 10)
+/** Returns the end of a stream's maximum duration, up to a tenth earlier, so that streams do not expire together. */
+export function expiresAt(openedAt: number, maxDuration: number): number {
+  return maxDuration === 0 ? NEVER : openedAt + maxDuration * (1 - Math.random() / 10)
 }
 
-/** A time between once and twice `ms`: clients that were told it together do not come back together. */
+/** Returns a random time from `ms` to twice `ms`, so that clients do not reconnect together. */
 export function jitter(ms: number): number {
   return Math.round(ms * (1 + Math.random()))
 }

@@ -1,12 +1,12 @@
 /**
- * Why a stream ended.
- * - `client`: it left.
+ * The reason why a stream was closed.
+ * - `client`: the client disconnected.
  * - `server`: `close` or `destroy` was called.
- * - `overflow`: more waited for the client than the bound allows.
- * - `stalled`: its connection took nothing for too long.
- * - `expired`: the stream reached its maximum age.
- * - `replay`: what the client missed could not be sent whole; it resumes from where that stopped.
- * - `error`: `destroy` was called with an error, or the way out broke.
+ * - `overflow`: the queue of the client exceeded its limit.
+ * - `stalled`: the client read nothing for `stallTimeout`.
+ * - `expired`: the stream reached `maxDuration`.
+ * - `replay`: the missed events could not all be sent on this connection. The client resumes after the last one.
+ * - `error`: `destroy` was called with an error, or the connection failed.
  * - `not-acceptable`: the client does not accept event streams.
  */
 export type CloseReason =

@@ -1,25 +1,25 @@
-/** A limit of how fast a client is sent events: a token bucket. */
+/** Limits how fast events are sent to a client, as a token bucket. */
 export interface RateLimit {
-  /** Events a second, in the long run. */
+  /** Average number of events per second. Above 0. */
   eventsPerSecond: number
-  /** Events that may leave at once. Default: those of one second, at least one. */
+  /** Number of events that may be sent at once. Default: `eventsPerSecond`, at least 1. */
   burst?: number | undefined
-  /** What happens to more: `delay` (default), they wait within the bound; `conflate`, the newest of each key waits. */
+  /** Events over the limit: `delay` (default) queues all of them; `conflate` queues only the newest per key. */
   excess?: 'delay' | 'conflate' | undefined
 }
 
-/** How fast frames may leave. */
+/** Decides when frames may be sent. */
 export interface RateLimiter {
-  /** Whether of what waits for its turn only the newest of each key is kept. */
+  /** True if only the newest frame per key is queued. */
   readonly conflates: boolean
-  /** How many frames may be written now. */
+  /** Returns how many frames may be written now. */
   allowed(now: number): number
   spend(frames: number): void
-  /** When the next frame may be written. */
+  /** Returns the time at which the next frame may be written. */
   nextAt(): number
 }
 
-/** As many as there are. */
+/** Allows any number of frames. */
 const UNLIMITED: RateLimiter = {
   conflates: false,
   allowed: () => Number.POSITIVE_INFINITY,

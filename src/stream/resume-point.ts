@@ -1,2 +1,2 @@
-/** Where a client says it stopped: at an id, nowhere because it is new, or at what no event of ours can have had. */
+/** Where a client resumes: after an id, nowhere because it is new, or unknown because it sent an invalid id. */
 export type ResumePoint = { readonly id: string } | 'new' | 'unreadable'

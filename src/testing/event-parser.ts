@@ -1,14 +1,14 @@
-/** An event as a browser dispatches it. */
+/** An event as a browser would dispatch it. */
 export interface ReceivedEvent {
-  /** Its name: `message` if it has none. */
+  /** The event's name. `message` if it has none. */
   readonly event: string
-  /** Its text. Several lines are joined by LF. */
+  /** The event's data, with its lines joined by LF. */
   readonly data: string
-  /** The last event id when it came: its own, or that of an event before. */
+  /** The last event id at this event: its own id, or that of an earlier event. */
   readonly id: string
 }
 
-/** What a parser tells, in the order of the stream. */
+/** Callbacks of a parser, called in the order of the stream. */
 export interface ParserListener {
   onEvent(event: ReceivedEvent): void
   onComment(text: string): void
@@ -17,19 +17,19 @@ export interface ParserListener {
 
 const LINE_END = /\r\n|\n|\r/
 
-/** Reads an event stream piece by piece, as the HTML standard has it. The pieces may be cut anywhere. */
+/** Parses an event stream as the HTML standard describes. Its chunks may be split at any byte. */
 export class EventParser {
-  /** [spec] Stays until it is set again. */
+  /** [spec] Kept until an event changes it. */
   lastEventId: string
   readonly #listener: ParserListener
-  // Node 24 takes two BOMs away when they come in pieces: it is left to us.
+  // Node 24 removes two BOMs if they arrive in separate chunks, so the parser removes the BOM itself.
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-  #isBeginning = true
+  #isStart = true
   #id: string
   #event = ''
   #data: string[] = []
   #rest = ''
-  #isAfterCR = false
+  #endedWithCR = false
 
   constructor(listener: ParserListener, lastEventId = '') {
     this.#listener = listener
@@ -40,36 +40,36 @@ export class EventParser {
   feed(bytes: Uint8Array): void {
     const text = this.#withoutBom(this.#decoder.decode(bytes, { stream: true }))
     if (text === '') return
-    // A CR ends its line at once; the LF of a CRLF may come in the next piece.
-    const isSplit = this.#isAfterCR && text.startsWith('\n')
-    this.#isAfterCR = text.endsWith('\r')
-    const [first = '', ...others] = (isSplit ? text.slice(1) : text).split(LINE_END)
+    // A CR ends its line immediately. If the next chunk begins with LF, that LF belongs to the same line end.
+    const isSplitCRLF = this.#endedWithCR && text.startsWith('\n')
+    this.#endedWithCR = text.endsWith('\r')
+    const [first = '', ...others] = (isSplitCRLF ? text.slice(1) : text).split(LINE_END)
     const lines = [this.#rest + first, ...others]
     this.#rest = lines.pop() ?? ''
     for (const line of lines) {
       if (line === '') this.#dispatch()
-      else this.#take(line)
+      else this.#readLine(line)
     }
   }
 
-  // [spec] One BOM at the beginning is no part of the stream.
+  // [spec] One BOM at the start is not part of the stream.
   #withoutBom(text: string): string {
-    if (text === '' || !this.#isBeginning) return text
-    this.#isBeginning = false
+    if (text === '' || !this.#isStart) return text
+    this.#isStart = false
     return text.startsWith('\uFEFF') ? text.slice(1) : text
   }
 
-  #take(line: string): void {
+  #readLine(line: string): void {
     const [, name = '', value = ''] = /^([^:]*)(?:: ?)?(.*)$/s.exec(line) ?? []
     if (name === '') this.#listener.onComment(value)
     else if (name === 'event') this.#event = value
     else if (name === 'data') this.#data.push(value)
-    // [spec] An id with NUL is ignored, and so is a retry that is not all digits.
+    // [spec] Ignore an id that contains NUL, and a retry with anything but ASCII digits.
     else if (name === 'id' && !value.includes('\0')) this.#id = value
     else if (name === 'retry' && /^[0-9]+$/.test(value)) this.#listener.onRetry(Number(value))
   }
 
-  // [spec] Without data nothing is dispatched, but the id counts.
+  // [spec] An event without data is not dispatched, but its id becomes the last event id.
   #dispatch(): void {
     this.lastEventId = this.#id
     const [event, data] = [this.#event || 'message', this.#data]

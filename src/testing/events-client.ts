@@ -6,43 +6,45 @@ import type { OpenResponse } from './targets/open-response.ts'
 import { isTimeout, startTimeout, withTimeout } from './timeout.ts'
 import { WaitError } from './wait-error.ts'
 
-/** Which event is waited for: one of this name, or one that satisfies a condition. */
+/** Selects an event: by its name, or by a function that returns true for it. */
 export type EventMatcher = string | ((event: ReceivedEvent) => boolean)
 
 export interface WaitOptions {
-  /** How long to wait at most, in ms. Default: that of the client. */
+  /** Longest time to wait, in ms. Default: the client's `timeout`. */
   timeout?: number | undefined
 }
 
-const checkWanted: Check = (wanted) =>
-  typeof wanted === 'string' || typeof wanted === 'function' ? undefined : 'a name or a condition'
+const checkMatcher: Check = (matcher) =>
+  typeof matcher === 'string' || typeof matcher === 'function' ? undefined : 'an event name or a function'
 
-/** How a body ended: as it should, cut in the middle, or closed by this client. */
+/** How a body ended. `end`: completely. `cut`: the connection broke. `closed`: this client was closed. */
 export type BodyEnd = 'end' | 'cut' | 'closed'
 
-const END_IN_WORDS: Readonly<Record<BodyEnd, string>> = {
+const WHEN_ENDED: Readonly<Record<BodyEnd, string>> = {
   end: 'before the stream ended',
   cut: 'before the connection was cut',
   closed: 'before the client was closed',
 }
 
 /**
- * One client of a stream. It reads what comes at once and hands it out one by one, so that nothing is lost that came
- * before it was asked for. Made by `openEvents`.
+ * A test client of one event stream, created by `openEvents`. It reads the stream immediately and keeps each event until
+ * a test takes it, so that no event is missed between two calls.
  */
 export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposable {
+  /** Status of the response. */
   readonly status: number
+  /** Headers of the response. */
   readonly headers: Headers
   readonly #response: OpenResponse
   readonly #received: ReceivedStream
   readonly #timeout: number
-  readonly #waiters = new Condition()
+  readonly #changed = new Condition()
   #eventsTaken = 0
   #commentsTaken = 0
   #end: BodyEnd | undefined
   #closed: Promise<void> | undefined
 
-  /** @internal Reads nothing yet. */
+  /** @internal Does not read until `resume()` is called. */
   constructor(response: OpenResponse, lastEventId: string, timeout: number) {
     this.status = response.status
     this.headers = response.headers
@@ -51,45 +53,48 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     this.#timeout = timeout
     const { body } = response
     body.pause()
-    body.on('data', (bytes: Uint8Array) => this.#read(bytes))
+    body.on('data', (bytes: Uint8Array) => this.#onData(bytes))
     body.once('end', () => this.#onEnd('end'))
     body.once('error', () => this.#onEnd('cut'))
     body.once('close', () => this.#onEnd('cut'))
-    // It may have come to its end before.
+    // A body that has already ended emits nothing more.
     if (body.readableEnded) this.#onEnd('end')
     else if (body.destroyed) this.#onEnd('cut')
   }
 
-  /** All events so far, taken or not. */
+  /** All events received so far, including the ones already taken. */
   get events(): readonly ReceivedEvent[] {
     return this.#received.events
   }
 
-  /** The text of all comments so far. A heartbeat is empty. Without the empty one that a stream may open with. */
+  /** Text of all comments received so far; that of a heartbeat is empty. Excludes an empty comment at the very start. */
   get comments(): readonly string[] {
     return this.#received.comments
   }
 
-  /** The id with which a browser would come back now. Empty when it has none. */
+  /** The id that a browser would reconnect with now. Empty if there is none. */
   get lastEventId(): string {
     return this.#received.lastEventId
   }
 
-  /** When a browser would come back, in ms, as it was told last. */
+  /** The last reconnection time received, in ms. Undefined if none was received. */
   get retry(): number | undefined {
     return this.#received.retry
   }
 
   /**
-   * Takes the next event, or the next one that is wanted: those before it are passed over. Rejects with a `WaitError`
-   * when it does not come in time, or the stream ends first. So do all that wait here.
+   * Takes the next event, or the next one that matches; events before it are skipped. Rejects with a `WaitError` if it
+   * does not arrive within the timeout or before the stream ends.
+   *
+   * Rejects with `SseError` `ERR_SSE_OPTION` for an invalid matcher or timeout.
    */
-  async next(wanted?: EventMatcher, options?: WaitOptions): Promise<ReceivedEvent> {
-    const name = typeof wanted === 'string' ? ` ${JSON.stringify(wanted)}` : wanted ? ' that is wanted' : ''
-    return this.#until(this.#taker(wanted), `event${name}`, options)
+  async next(matcher?: EventMatcher, options?: WaitOptions): Promise<ReceivedEvent> {
+    const take = this.#taker(matcher)
+    if (typeof matcher === 'string') return this.#until(take, `event ${JSON.stringify(matcher)}`, options)
+    return this.#until(take, matcher ? 'matching event' : 'event', options)
   }
 
-  /** Takes the next events, so many of them, within one limit of time. */
+  /** Takes the next `count` events; the timeout covers all of them together. Rejects as `next` does. */
   async take(count: number, options?: WaitOptions): Promise<ReceivedEvent[]> {
     checkOptions({ count }, { count: between(0, Number.MAX_SAFE_INTEGER) })
     const { events } = this.#received
@@ -102,21 +107,21 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     return this.#until(take, `${count} events`, options)
   }
 
-  /** Takes the next comment, and resolves with its text: that of a heartbeat is empty. */
+  /** Takes the next comment and resolves with its text, which is empty for a heartbeat. Rejects as `next` does. */
   comment(options?: WaitOptions): Promise<string> {
     const { comments } = this.#received
     const take = () => (comments.length > this.#commentsTaken ? comments[this.#commentsTaken++] : undefined)
     return this.#until(take, 'comment', options)
   }
 
-  /** Resolves with how the body ended, once it has. */
+  /** Waits for the end of the body and resolves with how it ended. Rejects with a `WaitError` after the timeout. */
   ended(options?: WaitOptions): Promise<BodyEnd> {
     return this.#until(() => this.#end, 'end', options)
   }
 
   /**
-   * The events to the end of the stream. Each is waited for no longer than the limit; a stream that is cut is an
-   * error. Leaving the loop does not close the client.
+   * Takes events until the stream ends. Throws a `WaitError` if the connection is cut, or if an event takes longer than
+   * the client's `timeout`. Breaking out of the loop does not close the client.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<ReceivedEvent, void, undefined> {
     const take = this.#taker()
@@ -128,53 +133,52 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     }
   }
 
-  /** Stops reading: what the server sends fills the buffers on the way, and then waits with the server. */
+  /** Stops reading. The network buffers fill up, and then the server has to queue events for this client. */
   pause(): void {
     this.#response.body.pause()
   }
 
-  /** Reads on. */
+  /** Starts reading again. */
   resume(): void {
     this.#response.body.resume()
   }
 
-  /** Leaves, as a client that closes its connection. Resolves when all that was opened for it is closed. */
+  /**
+   * Closes the connection, as a browser does when its page is closed. Resolves when the connection is closed, and the
+   * server too if `openEvents` started it and this was its last client. Rejects with a `WaitError` after the timeout.
+   */
   async close(): Promise<void> {
     this.#onEnd('closed')
     this.#closed ??= this.#response.close()
-    await withTimeout(
-      this.#timeout,
-      this.#closed,
-      () =>
-        new WaitError(`Not closed within ${this.#timeout} ms: somebody else holds the server.`, this.events),
-    )
+    const message = `Not closed within ${this.#timeout} ms. Something else keeps the server open.`
+    await withTimeout(this.#timeout, this.#closed, () => new WaitError(message, this.events))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  #read(bytes: Uint8Array): void {
+  #onData(bytes: Uint8Array): void {
     this.#received.feed(bytes)
-    this.#waiters.notify()
+    this.#changed.notify()
   }
 
   #onEnd(end: BodyEnd): void {
     this.#end ??= end
-    this.#waiters.notify()
+    this.#changed.notify()
   }
 
-  #taker(wanted: EventMatcher = () => true): () => ReceivedEvent | undefined {
-    checkOptions({ wanted }, { wanted: checkWanted })
-    const isWanted = typeof wanted === 'string' ? ({ event }: ReceivedEvent) => event === wanted : wanted
+  #taker(matcher: EventMatcher = () => true): () => ReceivedEvent | undefined {
+    checkOptions({ matcher }, { matcher: checkMatcher })
+    const matches = typeof matcher === 'string' ? ({ event }: ReceivedEvent) => event === matcher : matcher
     const { events } = this.#received
-    // No event is looked at twice.
+    // Each event is tested once, because a matcher may have side effects.
     let next = 0
     return () => {
       next = Math.max(next, this.#eventsTaken)
       while (next < events.length) {
         const event = events[next++]
-        if (!event || !isWanted(event)) continue
+        if (!event || !matches(event)) continue
         this.#eventsTaken = next
         return event
       }
@@ -182,35 +186,35 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     }
   }
 
-  /** Waits until a look finds what is there to be found. */
+  /** Resolves with the first value other than undefined that `find` returns. `what` names it in the error. */
   async #until<T>(
-    look: () => T | undefined,
+    find: () => T | undefined,
     what: string,
     { timeout = this.#timeout }: WaitOptions = {},
   ): Promise<T> {
     checkOptions({ timeout }, { timeout: isTimeout })
     let found: T | undefined
-    let isLate = false
+    let isTimedOut = false
     const cancel = startTimeout(timeout, () => {
-      isLate = true
-      this.#waiters.notify()
+      isTimedOut = true
+      this.#changed.notify()
     })
     try {
-      await this.#waiters.until(() => {
-        found = look()
-        return found !== undefined || isLate || this.#end !== undefined
+      await this.#changed.until(() => {
+        found = find()
+        return found !== undefined || isTimedOut || this.#end !== undefined
       })
     } finally {
       cancel()
     }
     if (found !== undefined) return found
-    throw this.#missing(what, this.#end ? END_IN_WORDS[this.#end] : `within ${timeout} ms`)
+    throw this.#missing(what, this.#end ? WHEN_ENDED[this.#end] : `within ${timeout} ms`)
   }
 
   #missing(what: string, when: string): WaitError {
     const type = this.headers.get('content-type') ?? 'no content type'
     const isPaused = this.#response.body.isPaused() ? ' The client is paused.' : ''
-    const head = `No ${what} ${when}: status ${this.status}, ${type}.${isPaused}`
-    return new WaitError(`${head} ${this.#received}`, this.events)
+    const summary = `No ${what} ${when}: status ${this.status}, ${type}.${isPaused}`
+    return new WaitError(`${summary} ${this.#received}`, this.events)
   }
 }

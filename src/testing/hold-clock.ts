@@ -1,22 +1,22 @@
 import { between, checkOptions, MAX_TIME } from '../check-options.ts'
 import { clock } from '../scheduler/clock.ts'
 
-/** The clock of all streams, in the hand of a test. */
+/** The stopped clock of all streams, returned by `holdClock`. */
 export interface HeldClock extends Disposable {
   /**
-   * Moves time on by `ms`, rounded up to a tick of 100 ms. The heartbeats, stall deadlines, lifetimes, rates and flush
-   * intervals that fall due on the way have been acted upon when it returns, each at its time. Throws when the clock was
-   * released, and `SseError` `ERR_SSE_OPTION`.
+   * Moves time forward by `ms`, rounded up to a tick of 100 ms. Heartbeats, stall timeouts, maximum durations, rate limits
+   * and flush intervals that become due run before it returns, each at its own time.
+   *
+   * Throws `SseError` `ERR_SSE_OPTION` for an invalid time, and `Error` if the clock has been released.
    */
   advance(ms: number): void
-  /** Lets time go by itself again, from where it was advanced to, for all that hold it. */
+  /** Restarts the clock at its current time, also for other holders. */
   release(): void
 }
 
 /**
- * Holds the clock that all streams share: time stands still until it is advanced. No timer is faked, and it does not
- * matter whether yours are, or were. It is the clock of this build: a program that loads the ES module and the CommonJS
- * build has two.
+ * Stops the clock that all streams share, so that time passes only when it is advanced. Uses no fake timers and works
+ * with or without yours. The ES module and CommonJS builds have separate clocks; this holds the clock of its own build.
  */
 export function holdClock(): HeldClock {
   clock._hold()

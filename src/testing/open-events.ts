@@ -5,30 +5,25 @@ import { EventsClient } from './events-client.ts'
 import { openRequest, type RequestOptions, type RequestSettings, urlOf } from './targets/http-request.ts'
 import { type InjectResponse, injectedResponse } from './targets/inject.ts'
 import type { OpenResponse } from './targets/open-response.ts'
-import { openOnServer, whileServing } from './targets/server.ts'
-import { type SuperagentRequest, superagentAnswer } from './targets/superagent.ts'
+import { openOnServer } from './targets/server.ts'
 import { type WebResponse, webResponse } from './targets/web-response.ts'
 import { isTimeout, withTimeout } from './timeout.ts'
 import { WaitError } from './wait-error.ts'
 
-/** What is asked: a URL, a server, or what answers the requests of one, such as an app of Express. */
+/** A target that `openEvents` sends a request to: a URL, a server, or a request listener such as an Express app. */
 export type Target = string | URL | Server | RequestListener
 
-/** What was asked already, or will be in its own way: see `docs/testing.md`. */
-export type ResponseSource =
-  | WebResponse
-  | InjectResponse
-  | PromiseLike<WebResponse | InjectResponse>
-  | SuperagentRequest
+/** A response to a request that was sent elsewhere: a web `Response`, the result of `inject()`, or a promise of one. */
+export type ResponseSource = WebResponse | InjectResponse | PromiseLike<WebResponse | InjectResponse>
 
 type Source = Target | ResponseSource
 
 export interface OpenOptions {
-  /** How long each wait of the client is at most, in ms, and that for the head. Default 2 000. */
+  /** Longest time in ms that `openEvents` and each wait of the client take. Default 2 000. */
   timeout?: number | undefined
-  /** The client reads nothing until `resume()`. */
+  /** True reads nothing until `resume()` is called. Default false. */
   paused?: boolean | undefined
-  /** The client's last event id until it gets another. Of a target it is asked for what came after it. */
+  /** Initial last event id of the client. A request to a target carries it as `Last-Event-ID`. Default: none. */
   lastEventId?: string | undefined
 }
 
@@ -47,11 +42,14 @@ const REQUEST_CHECKS: Record<keyof RequestOptions, Check> = {
   body: isAnything,
 }
 
+const NO_SUPERTEST =
+  'A supertest or superagent request cannot be opened. Use openEvents(app, { path, headers }) instead.'
+
 /**
- * Opens a client of an event stream. Resolves when the head is there, whatever its status. Rejects with a `WaitError`
- * when it does not come in time, and with the error of a connection that fails before.
+ * Opens a test client of an event stream. Resolves when the response headers have arrived, whatever the status. Rejects
+ * with a `WaitError` if they do not arrive in time, and with the connection's error if the request fails.
  *
- * Throws `SseError` `ERR_SSE_OPTION`, and `TypeError` for what is no source of events.
+ * Rejects with `SseError` `ERR_SSE_OPTION` for an invalid option, and with `TypeError` for an unsupported source.
  */
 export async function openEvents(
   target: Target,
@@ -64,10 +62,10 @@ export async function openEvents(
 ): Promise<EventsClient> {
   const checks = isTarget(source) ? { ...CHECKS, ...REQUEST_CHECKS } : CHECKS
   checkOptions({ timeout, paused, lastEventId, ...request }, checks)
-  const answer = await openInTime(timeout, source, (signal) =>
+  const response = await openInTime(timeout, source, (signal) =>
     responseOf(source, { ...request, lastEventId, signal }),
   )
-  const client = new EventsClient(answer, lastEventId, timeout)
+  const client = new EventsClient(response, lastEventId, timeout)
   if (!paused) client.resume()
   return client
 }
@@ -75,19 +73,16 @@ export async function openEvents(
 async function openInTime(
   timeout: number,
   source: Source,
-  ask: (signal: AbortSignal) => Promise<OpenResponse>,
+  open: (signal: AbortSignal) => Promise<OpenResponse>,
 ): Promise<OpenResponse> {
   const controller = new AbortController()
-  const answer = ask(controller.signal)
+  const response = open(controller.signal)
+  const timeoutError = () => new WaitError(`No response headers within ${timeout} ms.${hintFor(source)}`)
   try {
-    return await withTimeout(
-      timeout,
-      answer,
-      () => new WaitError(`No head within ${timeout} ms.${hintFor(source)}`),
-    )
+    return await withTimeout(timeout, response, timeoutError)
   } catch (error) {
     controller.abort()
-    answer.then(({ close: leave }) => leave()).catch(() => {})
+    response.then(({ close }) => close()).catch(() => {})
     throw error
   }
 }
@@ -95,18 +90,14 @@ async function openInTime(
 async function responseOf(source: Source, options: RequestSettings): Promise<OpenResponse> {
   if (isServing(source)) return openOnServer(source, options)
   if (isTarget(source)) return openRequest(urlOf(source, options.path), options)
-  // Before it is awaited: that would send it, and wait for the end of the body.
-  if (isSuperagent(source)) return askBySuperagent(source, options.signal)
-  const answered: unknown = await source
-  if (isResponse(answered)) return webResponse(answered)
-  if (isInjected(answered)) return injectedResponse(answered)
-  throw new TypeError(`No source of events: ${describe(answered)}.`)
-}
-
-// Supertest too would start the server of its app, and close it only when all others have left.
-function askBySuperagent(request: SuperagentRequest, signal: AbortSignal): Promise<OpenResponse> {
-  const ask = () => superagentAnswer(request, signal)
-  return isServer(request.app) ? whileServing(request.app, ask) : ask()
+  // Check this before awaiting, because its `then` sends the request and waits for the end of the body.
+  if (isSupertest(source)) throw new TypeError(NO_SUPERTEST)
+  const response: unknown = await source
+  if (isResponse(response)) return webResponse(response)
+  if (isInjected(response)) return injectedResponse(response)
+  throw new TypeError(
+    `openEvents expects a URL, a server, an app, a Response or a response of inject(), not ${describe(response)}.`,
+  )
 }
 
 function has(source: unknown, ...names: string[]): boolean {
@@ -125,7 +116,7 @@ function isTarget(source: unknown): source is Target {
   return typeof source === 'string' || source instanceof URL || isServing(source)
 }
 
-function isSuperagent(source: unknown): source is SuperagentRequest {
+function isSupertest(source: unknown): boolean {
   return has(source, 'buffer', 'parse', 'end', 'abort')
 }
 
@@ -138,6 +129,7 @@ function isInjected(source: unknown): source is InjectResponse {
 }
 
 function hintFor(source: Source): string {
-  const isAwaited = has(source, 'then') && !isSuperagent(source)
-  return isAwaited ? ' Give `inject` the option payloadAsStream, or it waits for the end.' : ''
+  return has(source, 'then')
+    ? ' Call inject() with payloadAsStream: true, otherwise it resolves at the end of the stream.'
+    : ''
 }

@@ -1,16 +1,16 @@
 import { EventParser, type ReceivedEvent } from './event-parser.ts'
 
-// How much of it a message shows.
-const EVENTS = 10
-const CHARACTERS = 100
+// Limits of what an error message shows.
+const SHOWN_EVENTS = 10
+const SHOWN_CHARACTERS = 100
 
-/** What one client has received so far. */
+/** Everything that one client has received so far. */
 export class ReceivedStream {
   readonly events: ReceivedEvent[] = []
   readonly comments: string[] = []
   retry: number | undefined
   readonly #parser: EventParser
-  // The first of the body, for a message about one that is no event stream.
+  // Shown in an error message if the body is not an event stream.
   #start = ''
   #hasComments = false
 
@@ -23,8 +23,8 @@ export class ReceivedStream {
   }
 
   feed(bytes: Uint8Array): void {
-    if (this.#start.length < CHARACTERS)
-      this.#start += new TextDecoder().decode(bytes.subarray(0, CHARACTERS))
+    if (this.#start.length < SHOWN_CHARACTERS)
+      this.#start += new TextDecoder().decode(bytes.subarray(0, SHOWN_CHARACTERS))
     this.#parser.feed(bytes)
   }
 
@@ -36,21 +36,21 @@ export class ReceivedStream {
     this.retry = ms
   }
 
-  // A stream may open with an empty comment, for proxies: a test that waits for a heartbeat must not take it for one.
+  // A stream may start with an empty comment, so that proxies forward the headers. It is not a heartbeat.
   onComment(text: string): void {
-    const isOpening = !this.#hasComments && text === '' && this.#start.startsWith(':')
+    const isPreamble = !this.#hasComments && text === '' && this.#start.startsWith(':')
     this.#hasComments = true
-    if (!isOpening) this.comments.push(text)
+    if (!isPreamble) this.comments.push(text)
   }
 
-  /** What came, in a few lines. */
+  /** Returns a summary of a few lines for an error message. */
   toString(): string {
     const { length } = this.events
-    const counts = `${counted(length, 'event')} and ${counted(this.comments.length, 'comment')} came`
-    if (length === 0)
-      return this.#start === '' ? 'Nothing came.' : `${counts}. The body began: ${short(this.#start)}`
-    const left = length > EVENTS ? [`  … ${length - EVENTS} more`] : []
-    return [`${counts}:`, ...left, ...this.events.slice(-EVENTS).map(lineOf)].join('\n')
+    if (this.#start === '') return 'Nothing was received.'
+    const received = `Received ${counted(length, 'event')} and ${counted(this.comments.length, 'comment')}`
+    if (length === 0) return `${received}. The body starts with ${short(this.#start)}`
+    const hidden = length > SHOWN_EVENTS ? [`  … ${length - SHOWN_EVENTS} more`] : []
+    return [`${received}:`, ...hidden, ...this.events.slice(-SHOWN_EVENTS).map(lineOf)].join('\n')
   }
 }
 
@@ -63,5 +63,5 @@ function counted(count: number, noun: string): string {
 }
 
 function short(text: string): string {
-  return JSON.stringify(text.length > CHARACTERS ? `${text.slice(0, CHARACTERS)}…` : text)
+  return JSON.stringify(text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text)
 }

@@ -1,22 +1,22 @@
 import { between, MAX_TIME } from '../check-options.ts'
 
-// Fake timers of a test must not hold the limits of its waiting.
+// Keep the real timers, so that fake timers of a test do not stop its timeouts.
 const { setTimeout: setRealTimeout, clearTimeout: clearRealTimeout } = globalThis
 
-/** What a limit of time may be. */
+/** Checks a timeout in ms. */
 export const isTimeout = between(1, MAX_TIME)
 
-/** Calls back after a time, unless the returned function was called before. */
-export function startTimeout(ms: number, onLate: () => void): () => void {
-  const timer = setRealTimeout(onLate, ms)
+/** Calls `onTimeout` after `ms`, unless the returned function is called first. */
+export function startTimeout(ms: number, onTimeout: () => void): () => void {
+  const timer = setRealTimeout(onTimeout, ms)
   return () => clearRealTimeout(timer)
 }
 
-/** Rejects with what `late` makes when the work is not done in time. */
-export async function withTimeout<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
+/** Resolves as `work` does. Rejects with the error that `timeoutError` creates if `work` takes longer than `ms`. */
+export async function withTimeout<T>(ms: number, work: Promise<T>, timeoutError: () => Error): Promise<T> {
   let cancel = () => {}
-  const limit = new Promise<never>((_, reject) => {
-    cancel = startTimeout(ms, () => reject(late()))
+  const timeout = new Promise<never>((_, reject) => {
+    cancel = startTimeout(ms, () => reject(timeoutError()))
   })
-  return Promise.race([work, limit]).finally(cancel)
+  return Promise.race([work, timeout]).finally(cancel)
 }

@@ -1,10 +1,10 @@
 import type { ReceivedEvent } from './event-parser.ts'
 
-/** What a test waited for did not come. The message shows what did. */
+/** Something that a test waited for did not arrive. The message lists what was received instead. */
 export class WaitError extends Error {
   override readonly name = 'WaitError'
   readonly code = 'ERR_SSE_WAIT'
-  /** The events that the client has received since it was opened. */
+  /** All events that the client has received. */
   readonly events: readonly ReceivedEvent[]
 
   constructor(message: string, events: readonly ReceivedEvent[] = [], options?: ErrorOptions) {

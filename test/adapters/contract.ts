@@ -7,55 +7,55 @@ import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
 
-/** What a handler of the contract may know of its request, however the framework says it. */
-export interface Ask {
-  /** The body of a POST, as text. */
+/** The request as a handler of the contract sees it, independent of the framework. */
+export interface ContractRequest {
+  /** Returns the body of a POST as text. */
   readonly body: () => string | Promise<string>
 }
 
-// The contract tries what types forbid.
-export type AnyHandler = (stream: SseStream, ask: Ask) => unknown
+// `unknown`, because the contract also returns values that the types forbid.
+export type AnyHandler = (stream: SseStream, request: ContractRequest) => unknown
 
-/** A server of the framework that has a handler on `/stream`. */
+/** A server of the framework with a handler on `/stream`. */
 export interface Mounted {
   readonly port: number
-  /** What reached the error handling of the framework, oldest first. */
+  /** Errors that reached the error handling of the framework, oldest first. */
   readonly errors: readonly unknown[]
-  /** Closes the server as the framework does it; resolves when it is closed. */
+  /** Closes the server as the framework does. Resolves when it is closed. */
   close(): Promise<void>
 }
 
 export interface AdapterUnderTest {
   readonly name: string
-  /** Serves GET, HEAD and POST, and sets the cookie `earlier=1` before the handler where a framework can. */
+  /** Serves GET, HEAD and POST. Sets the cookie `earlier=1` before the handler if the framework can. */
   serve(handler: AnyHandler, options?: SseStreamOptions): Promise<Mounted>
-  /** The adapter's `sse`, for what it refuses. */
+  /** The adapter's `sse`, for its errors. */
   readonly sse: (handler: never, options?: never) => unknown
-  /** Whether a request that accepts no stream goes on to what answers it with JSON. Otherwise it is a 406. */
+  /** True if a request that does not accept event streams goes to the next handler. Otherwise it gets a 406. */
   readonly passesOn: boolean
-  /** Whether headers that were set before the handler are on the response too. */
+  /** True if the response includes headers that were set before the handler. */
   readonly keepsEarlierHeaders: boolean
-  /** Whether the body of a stream that is cut off is cut off too, and does not come to a proper end. */
+  /** True if destroying a stream cuts the body instead of ending it. */
   readonly cutsBody: boolean
 }
 
 const PATH = '/stream'
 
-/** What every adapter keeps, against a real server of its framework. */
+/** Tests an adapter against a real server of its framework. */
 export function adapterContract(adapter: AdapterUnderTest): void {
-  async function open(handler: AnyHandler, ask: Get = {}, options: SseStreamOptions = {}) {
+  async function open(handler: AnyHandler, request: Get = {}, options: SseStreamOptions = {}) {
     const mounted = await mount(adapter, handler, options)
-    return { ...mounted, mounted, client: await ask_(mounted, ask) }
+    return { ...mounted, mounted, client: await send(mounted, request) }
   }
 
-  /** A handler that hands out its stream. */
-  function holding() {
-    const made = deferred<SseStream>()
-    return { made: made.promise, handler: (stream: SseStream) => made.resolve(stream) }
+  /** Returns a handler and a promise of its stream. */
+  function capturing() {
+    const opened = deferred<SseStream>()
+    return { opened: opened.promise, handler: (stream: SseStream) => opened.resolve(stream) }
   }
 
   describe(adapter.name, () => {
-    it('sends the head and a first byte at once, whatever the handler does (rules 13, 16)', async () => {
+    it('sends the headers and a first byte immediately (rules 13, 16)', async () => {
       const { client } = await open(() => new Promise(() => {}), {}, { retry: 1000 })
       expect(client.status).toBe(200)
       expect(client.headers['content-type']).toMatch(/^text\/event-stream; ?charset=utf-8$/)
@@ -67,7 +67,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
     })
 
     it.each(['text/event-stream', '*/*', 'text/*;q=0.5', 'application/json, text/event-stream'])(
-      'serves who accepts %s (rule 18)',
+      'opens a stream with Accept %s (rule 18)',
       async (accept) => {
         const { client } = await open((stream) => stream.send({ data: 'hello' }), { headers: { accept } })
         expect(client.status).toBe(200)
@@ -75,41 +75,41 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       },
     )
 
-    it('serves a client that sends a header named get', async () => {
+    it('accepts a request with a header named get', async () => {
       const { client } = await open((stream) => stream.send({ data: 'hello' }), { headers: { get: '1' } })
       expect(client.status).toBe(200)
       await client.until('data: hello\n\n')
     })
 
-    it('lets who accepts no stream go on, or refuses it (rule 18)', async () => {
+    it('calls the next handler or responds 406 when event streams are not accepted (rule 18)', async () => {
       const { client } = await open(() => {}, { headers: { accept: 'application/json' } })
       await client.ended
       if (adapter.passesOn) expect([client.status, JSON.parse(client.body)]).toEqual([200, { json: true }])
       else expect([client.status, client.headers.vary]).toEqual([406, expect.stringMatching(/\bAccept\b/)])
     })
 
-    it('answers HEAD with the head alone (rule 19)', async () => {
+    it('responds to HEAD with headers only (rule 19)', async () => {
       const { client } = await open(() => {}, { method: 'HEAD' })
       expect(client.headers['content-type']).toContain('text/event-stream')
       expect(await client.ended).toBe('end')
       expect(client.body).toBe('')
     })
 
-    it('sends what a handler sends, and leaves the stream open after it', async () => {
-      const { made, handler } = holding()
+    it('sends the events of a handler and keeps the stream open afterwards', async () => {
+      const { opened, handler } = capturing()
       const { client } = await open((stream) => {
         handler(stream)
         return stream.send({ event: 'tick', id: 7, data: { n: 1 } })
       })
       await client.until('event: tick\ndata: {"n":1}\n\n')
-      const stream = await made
+      const stream = await opened
       stream.send({ data: 'later' })
       await client.until('data: later\n\n')
       stream.close()
       expect(await client.ended).toBe('end')
     })
 
-    it('sends what a generator yields, and ends the stream after it', async () => {
+    it('sends the events of a generator and then ends the stream', async () => {
       const { client } = await open(async function* () {
         for (const word of ['to', 'be', 'or not']) yield { data: word }
       })
@@ -117,16 +117,16 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       expect(dataOf(client)).toEqual(['to', 'be', 'or not'])
     })
 
-    it('sends what a promise of an iterable yields', async () => {
+    it('sends the events of a promised iterable', async () => {
       const { client } = await open(async () => [{ data: 1 }, 'text'])
       expect(await client.ended).toBe('end')
       expect(dataOf(client)).toEqual(['1', 'text'])
     })
 
-    it('answers a POST with a body, and is not closed by the end of that (rule 28)', async () => {
+    it('keeps the stream of a POST open after the request body has ended (rule 28)', async () => {
       const { client } = await open(
-        async function* (_stream, ask) {
-          const { prompt } = JSON.parse(await ask.body())
+        async function* (_stream, request) {
+          const { prompt } = JSON.parse(await request.body())
           for (const token of prompt.split(' ')) yield { event: 'token', data: { token } }
         },
         { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"prompt":"what is é"}' },
@@ -144,7 +144,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       await second.until('data: a b\n\n')
     })
 
-    it('sends several cookies, and what was set before (rule 13)', async () => {
+    it('sends several cookies and the headers set before (rule 13)', async () => {
       const { client } = await open(
         () => {},
         {},
@@ -158,15 +158,15 @@ export function adapterContract(adapter: AdapterUnderTest): void {
 
     it.each<[string, AnyHandler]>([
       ['a handler', () => fail()],
-      ['an asynchronous handler', async () => fail()],
+      ['an async handler', async () => fail()],
       [
         'a generator',
-        // biome-ignore lint/correctness/useYield: it fails before it comes to one.
+        // biome-ignore lint/correctness/useYield: it throws before its first yield.
         async function* () {
           fail()
         },
       ],
-    ])('has the framework answer what %s fails with before anything was sent', async (_what, handler) => {
+    ])('passes the error of %s to the framework before anything is sent', async (_what, handler) => {
       const { client, errors } = await open(handler)
       await client.ended
       expect(client.status).toBe(500)
@@ -174,16 +174,29 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       expect(errors).toEqual([expect.objectContaining({ message: 'secret of the handler' })])
     })
 
-    it.each([undefined, null, 0, ''])('has the framework answer a failure with %j too', async (failure) => {
-      const { client, errors } = await open(() => Promise.reject(failure))
-      await client.ended
-      expect(client.status).toBe(500)
-      expect(errors).toEqual([expect.any(Error)])
-    })
+    it.each([undefined, null, 0, ''])(
+      'passes an Error to the framework when a handler rejects with %j',
+      async (failure) => {
+        const { client, errors } = await open(() => Promise.reject(failure))
+        await client.ended
+        expect(client.status).toBe(500)
+        expect(errors).toEqual([expect.any(Error)])
+      },
+    )
 
-    it('ends the stream when a handler fails later, and tells the framework but not the client', async () => {
+    it.each([{ data: 1 }, 'text', 7])(
+      'passes ERR_SSE_HANDLER to the framework when a handler returns %j',
+      async (returned) => {
+        const { client, errors } = await open(() => returned)
+        await client.ended
+        expect(client.status).toBe(500)
+        expect(errors).toEqual([expect.objectContaining({ code: 'ERR_SSE_HANDLER' })])
+      },
+    )
+
+    it('destroys the stream and reports the error to the framework only when a handler fails later', async () => {
       const ready = deferred<void>()
-      const { made, handler } = holding()
+      const { opened, handler } = capturing()
       const { client, errors } = await open(async function* (stream) {
         handler(stream)
         yield { data: 'first' }
@@ -191,7 +204,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
         fail()
       })
       await client.until('data: first\n\n')
-      const end = closed(await made)
+      const end = closed(await opened)
       ready.resolve()
       expect(await end).toMatchObject({ reason: 'error', error: { message: 'secret of the handler' } })
       expect(await client.ended).toBe(adapter.cutsBody ? 'cut' : 'end')
@@ -199,8 +212,8 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       expect(errors).toEqual([expect.objectContaining({ message: 'secret of the handler' })])
     })
 
-    it('closes the stream and its source when the client leaves, which is no error (rule 34)', async () => {
-      const { made, handler } = holding()
+    it('closes the stream and its source without an error when the client disconnects (rule 34)', async () => {
+      const { opened, handler } = capturing()
       const returned = deferred<void>()
       const { client, errors } = await open(async function* (stream) {
         handler(stream)
@@ -215,7 +228,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
         }
       })
       await client.until('data: 2\n\n')
-      const stream = await made
+      const stream = await opened
       const end = closed(stream)
       client.leave()
       expect(await end).toEqual({ reason: 'client', error: undefined })
@@ -224,10 +237,10 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       expect(errors).toEqual([])
     })
 
-    it('holds back for a client that does not read, and is bounded (rule 30)', async () => {
-      const { made, handler } = holding()
+    it('limits the queue of a client that does not read (rule 30)', async () => {
+      const { opened, handler } = capturing()
       const { client } = await open(handler, {}, { maxBufferedBytes: 200_000, stallTimeout: 0 })
-      const stream = await made
+      const stream = await opened
       const end = closed(stream)
       client.stopReading()
       let most = 0
@@ -241,7 +254,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       expect(most).toBeLessThanOrEqual(200_000)
     })
 
-    it('resumes what a hub published, exactly', async () => {
+    it('resumes a client of a hub with no gap and no duplicate', async () => {
       const hub = new Hub()
       const news = hub.channel('news')
       const subscribed = [deferred<void>(), deferred<void>()]
@@ -256,13 +269,13 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       const lastEventId = parseEvents(client.body).at(-1)?.id ?? ''
       client.leave()
       await news.publish({ data: 2 })
-      const back = await ask_(mounted, { headers: { 'last-event-id': lastEventId } })
+      const back = await send(mounted, { headers: { 'last-event-id': lastEventId } })
       await news.publish({ data: 3 })
       await back.until('data: 3\n\n')
       expect(dataOf(back)).toEqual(['2', '3'])
     })
 
-    it('lets the server close once its streams are over', async () => {
+    it('lets the server close after its streams have ended', async () => {
       const hub = new Hub()
       const { client, mounted } = await open((stream) => hub.subscribe(stream, ['news']))
       await client.until(':\n')
@@ -273,7 +286,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       await down
     })
 
-    it('refuses what is no handler and options that there are not', () => {
+    it('rejects an invalid handler and an unknown option', () => {
       const sse = adapter.sse as (handler: unknown, options?: unknown) => unknown
       expect(() => sse({})).toThrow(expect.objectContaining({ code: 'ERR_SSE_HANDLER' }))
       expect(() => sse(() => {}, { heartbeats: 1 })).toThrow(
@@ -289,8 +302,8 @@ async function mount(adapter: AdapterUnderTest, handler: AnyHandler, options: Ss
   return mounted
 }
 
-function ask_({ port }: Mounted, ask: Get): Promise<Client> {
-  return get('http', port, { path: PATH, ...ask })
+function send({ port }: Mounted, request: Get): Promise<Client> {
+  return get('http', port, { path: PATH, ...request })
 }
 
 function dataOf(client: Client): string[] {

@@ -22,7 +22,7 @@ import { closed, nextTurn } from '../support/streams.ts'
 
 const frameworks: ReadonlyArray<readonly [name: string, framework: typeof express]> = [
   ['Express 5', express],
-  // Its types are not installed twice.
+  // Only the types of Express 5 are installed.
   ['Express 4', createRequire(import.meta.url)('express-4') as typeof express],
 ]
 
@@ -38,9 +38,9 @@ interface Sessions {
 }
 
 const sessions: ReadonlyArray<readonly [what: string, options: Sessions]> = [
-  ['a session for everybody', { saveUninitialized: true, rolling: false }],
-  ['a session for who has something in it', { saveUninitialized: false, rolling: false }],
-  ['a session whose cookie rolls', { saveUninitialized: false, rolling: true }],
+  ['a session for every client', { saveUninitialized: true, rolling: false }],
+  ['sessions that are only saved with data', { saveUninitialized: false, rolling: false }],
+  ['sessions with rolling cookies', { saveUninitialized: false, rolling: true }],
 ]
 
 const NAMES = ['compression', 'helmet', 'cors', 'session', 'morgan'] as const
@@ -50,26 +50,22 @@ type Order = ReadonlyArray<(typeof NAMES)[number]>
 const PAGE = 'https://page.example'
 
 describe.each(frameworks)('%s behind compression, helmet, cors, a session and a log', (_name, framework) => {
-  it.each(sessions)(
-    'streams in each of their orders, with %s',
-    { timeout: 60_000 },
-    async (_what, options) => {
-      const apps = permutations(NAMES).map((order) => new OrderedApp(framework, order, options))
-      expect(apps).toHaveLength(120)
-      const { port } = await serve(dispatchTo(apps))
-      for (const [index, app] of apps.entries()) {
-        const seen = await app.visit((path, headers) =>
-          get('http', port, { path: `/${index}${path}`, headers }),
-        )
-        expect(seen, app.order.join(', ')).toEqual(expected(options))
-      }
-      for (const { log, order } of apps) expect(log.lines.sort(), order.join(', ')).toEqual(LOG)
-    },
-  )
+  it.each(sessions)('streams in any order of them, with %s', { timeout: 60_000 }, async (_what, options) => {
+    const apps = permutations(NAMES).map((order) => new OrderedApp(framework, order, options))
+    expect(apps).toHaveLength(120)
+    const { port } = await serve(dispatchTo(apps))
+    for (const [index, app] of apps.entries()) {
+      const seen = await app.visit((path, headers) =>
+        get('http', port, { path: `/${index}${path}`, headers }),
+      )
+      expect(seen, app.order.join(', ')).toEqual(expected(options))
+    }
+    for (const { log, order } of apps) expect(log.lines.sort(), order.join(', ')).toEqual(LOG)
+  })
 })
 
-describe('compression that is asked for all the same', () => {
-  // Without no-transform in it the middleware compresses what it is given, and keeps it until it is flushed.
+describe('compression without no-transform', () => {
+  // Without no-transform, the middleware compresses the stream and buffers it until it is flushed.
   const options = { headers: { 'Cache-Control': 'no-cache' } }
 
   async function serveCompressed(handler: SseHandler<readonly [express.Request, express.Response]>) {
@@ -84,10 +80,10 @@ describe('compression that is asked for all the same', () => {
     return response.pipe(createGunzip()).setEncoding('utf8')
   }
 
-  it('holds no event back', async () => {
-    const made = deferred<SseStream>()
-    const body = await serveCompressed((stream) => made.resolve(stream))
-    const stream = await made.promise
+  it('sends every event immediately', async () => {
+    const opened = deferred<SseStream>()
+    const body = await serveCompressed((stream) => opened.resolve(stream))
+    const stream = await opened.promise
     let [text, count] = ['', 0]
     stream.send({ data: `event ${count}` })
     for await (const piece of body) {
@@ -100,7 +96,7 @@ describe('compression that is asked for all the same', () => {
     expect(parseEvents(text)).toHaveLength(3)
   })
 
-  it('takes a source at the pace of the client', async () => {
+  it('pauses a source while the client is behind', async () => {
     const data = randomBytes(25_000).toString('hex')
     const body = await serveCompressed(function* () {
       for (let id = 1; id <= 8; id++) yield { id, data }
@@ -110,7 +106,7 @@ describe('compression that is asked for all the same', () => {
     expect(new Set(events.map((event) => event.data))).toEqual(new Set([data]))
   })
 
-  it('keeps no listener for each time that it was full', async () => {
+  it('adds no listener each time its buffer is full', async () => {
     const warning = vi.fn()
     process.on('warning', warning)
     onTestFinished(() => void process.off('warning', warning))
@@ -123,13 +119,13 @@ describe('compression that is asked for all the same', () => {
   })
 })
 
-// What the page on Express says of sessions. They are kept in the memory of the application.
+// The statements of docs/frameworks/express.md about sessions, with the memory store of express-session.
 describe('a session', () => {
   async function open(resave: boolean) {
     const store = new session.MemoryStore()
-    const made = deferred<[stream: SseStream, request: express.Request]>()
+    const opened = deferred<[stream: SseStream, request: express.Request]>()
     const app = express()
-    app.use(session({ secret: 'of the tests', resave, saveUninitialized: true, store }))
+    app.use(session({ secret: 'a test secret', resave, saveUninitialized: true, store }))
     app.get('/login', (request, response) => {
       request.session.visits = 1
       response.end()
@@ -139,7 +135,7 @@ describe('a session', () => {
       '/',
       sse((stream, request) => {
         stream.send({ data: String(request.session.visits) })
-        made.resolve([stream, request])
+        opened.resolve([stream, request])
       }),
     )
     const { port } = await serve(app)
@@ -147,7 +143,7 @@ describe('a session', () => {
     const ask = (path: string) => get('http', port, { path, headers: { cookie } })
     const client = await ask('/')
     await client.until('data: 1\n\n')
-    const [stream, request] = await made.promise
+    const [stream, request] = await opened.promise
     const visits = async () => {
       const saved = await promisify<session.SessionData | null | undefined>((done) =>
         store.get(request.sessionID, done),
@@ -157,7 +153,7 @@ describe('a session', () => {
     return { client, stream, request, visits, ask }
   }
 
-  it('that a handler changes is saved when the stream ends, but not when the client leaves first', async () => {
+  it('is saved when the stream ends, but not when the client disconnects first', async () => {
     const ending = await open(false)
     ending.request.session.visits = 2
     ending.stream.close()
@@ -171,7 +167,7 @@ describe('a session', () => {
     expect(await left.visits()).toBe(1)
   })
 
-  it('that has ended meanwhile comes back with the end of the stream when resave is set', async () => {
+  it('is restored by the end of the stream with resave if it was destroyed meanwhile', async () => {
     for (const [resave, visits] of [
       [false, undefined],
       [true, 1],
@@ -186,7 +182,7 @@ describe('a session', () => {
   })
 })
 
-/** One application, with its middlewares in an order of their own. */
+/** One application with a particular order of its middlewares. */
 class OrderedApp {
   readonly order: Order
   readonly app: Express
@@ -203,7 +199,7 @@ class OrderedApp {
     this.#route()
   }
 
-  /** What a client sees, first without a cookie and then with the one it was sent. */
+  /** Visits an application as a client, first without a cookie and then with the received one. */
   async visit(ask: (path: string, headers: Record<string, string>) => Promise<Client>) {
     const headers = { origin: PAGE, 'accept-encoding': 'gzip, deflate, br' }
     const words = await ask('/words', headers)
@@ -241,7 +237,7 @@ class OrderedApp {
       case 'cors':
         return cors({ origin: PAGE, credentials: true })
       case 'session':
-        return session({ secret: 'of the tests', resave: false, ...this.#options })
+        return session({ secret: 'a test secret', resave: false, ...this.#options })
       case 'morgan':
         return morgan(':method :url :status', { stream: this.log }) as RequestHandler
     }
@@ -249,7 +245,7 @@ class OrderedApp {
 
   #route(): void {
     const count = ({ session }: express.Request) => {
-      // Whose sessions are all saved needs nothing in them.
+      // An application that saves every session needs no data in it.
       if (!this.#options.saveUninitialized) session.visits = (session.visits ?? 0) + 1
       return String(session.visits)
     }
@@ -304,7 +300,7 @@ function expected({ saveUninitialized, rolling }: Sessions) {
   }
 }
 
-// What the log says of a visit: each request once, however it ended.
+// The log of a visit has one line per request, however it ended.
 const LOG = ['GET /fails 500', 'GET /open 200', 'GET /refuses 401', 'GET /words 200', 'GET /words 200']
 
 function headOf({ status, headers }: Client): unknown[] {
@@ -328,7 +324,7 @@ function sessionCookie({ headers }: Client): string | undefined {
   return cookies.find((cookie) => cookie.startsWith('connect.sid='))?.split(';')[0]
 }
 
-/** Where a log is written to. */
+/** The destination of a log. */
 class Log {
   readonly lines: string[] = []
   #isLongEnough: () => void = () => {}
@@ -346,7 +342,7 @@ class Log {
   }
 }
 
-/** Gives each application its part of the paths: `/17/open` is `/open` of the one with the index 17. */
+/** Mounts each application below its index: `/17/open` is `/open` of application 17. */
 function dispatchTo(apps: readonly OrderedApp[]): RequestListener {
   return (request, response) => {
     const [, index, path] = /^\/(\d+)(.*)$/.exec(request.url ?? '') ?? []
@@ -366,7 +362,7 @@ function fail(): never {
   throw new Error('of the handler')
 }
 
-it('sends the first byte at once, also under compression that was asked for all the same', async () => {
+it('sends the first byte immediately, even with compression', async () => {
   const app = express().use(compression({ threshold: 0 }))
   app.get(
     '/',

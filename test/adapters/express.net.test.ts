@@ -39,7 +39,7 @@ function adapter(name: string, framework: typeof express): AdapterUnderTest {
 const handlerOf = (handler: AnyHandler, options: object | undefined) =>
   sse((stream, request) => handler(stream, { body: () => request.body }) as never, options)
 
-/** The last middleware of an application: keeps its errors, and answers. */
+/** The last middleware of an application. Records errors and responds to them. */
 function noting(errors: unknown[]): ErrorRequestHandler {
   return (error, _request, response, next) => {
     errors.push(error)
@@ -50,7 +50,7 @@ function noting(errors: unknown[]): ErrorRequestHandler {
 
 const frameworks: ReadonlyArray<readonly [name: string, framework: typeof express]> = [
   ['Express 5', express],
-  // Its types are not installed twice.
+  // Only the types of Express 5 are installed.
   ['Express 4', createRequire(import.meta.url)('express-4') as typeof express],
 ]
 
@@ -61,11 +61,11 @@ const json = { headers: { accept: 'application/json' } }
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 
 describe.each(frameworks)('%s', (_name, framework) => {
-  /** An application on a free port, with what reaches its error handling. */
+  /** Serves an application on a free port and records the errors that reach its error handling. */
   async function serveApp(route: (app: Express) => unknown) {
     const errors: unknown[] = []
     const app = framework()
-    // What Express itself says of errors is not for the log of the tests.
+    // Keeps the error output of Express out of the test log.
     app.set('env', 'test')
     route(app)
     app.use(noting(errors))
@@ -73,9 +73,9 @@ describe.each(frameworks)('%s', (_name, framework) => {
     return { port, errors, ask: (path: string, ask: Get = {}) => get('http', port, { path, ...ask }) }
   }
 
-  describe('a handler that is mounted', () => {
+  describe('a mounted handler', () => {
     it.each(['/rooms', '/rooms/', '/rooms/below/it?and=more'])(
-      'with app.use serves what is below its path: %s',
+      'serves the paths below that of app.use: %s',
       async (path) => {
         const { ask } = await serveApp((app) =>
           app.use(
@@ -87,12 +87,12 @@ describe.each(frameworks)('%s', (_name, framework) => {
       },
     )
 
-    it('with app.use, without a path, serves everything', async () => {
+    it('serves every path with app.use without a path', async () => {
       const { ask } = await serveApp((app) => app.use(sse((stream, { path }) => stream.send({ data: path }))))
       await (await ask('/any/where')).until('data: /any/where\n\n')
     })
 
-    it('on a Router reads the parameters of its route', async () => {
+    it('reads the route parameters of a Router', async () => {
       const { ask } = await serveApp((app) => {
         const rooms = framework.Router({ mergeParams: true })
         rooms.get(
@@ -104,7 +104,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       await (await ask('/houses/red/attic')).until('data: red/attic\n\n')
     })
 
-    it.each(['GET', 'POST', 'PUT', 'DELETE'])('with app.all serves %s', async (method) => {
+    it.each(['GET', 'POST', 'PUT', 'DELETE'])('serves %s with app.all', async (method) => {
       const { ask } = await serveApp((app) =>
         app.all(
           '/',
@@ -114,7 +114,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       await (await ask('/', { method })).until(`data: ${method}\n\n`)
     })
 
-    it('with app.get answers HEAD too, and leaves other methods alone', async () => {
+    it('serves GET and HEAD, but no other method, with app.get', async () => {
       const { ask } = await serveApp((app) =>
         app.get(
           '/',
@@ -127,7 +127,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       expect((await ask('/', { method: 'POST' })).status).toBe(404)
     })
 
-    it('sees what a middleware has found out', async () => {
+    it('sees the data that a middleware put on the request', async () => {
       const { ask } = await serveApp((app) => {
         app.use((_request, response, next) => {
           response.locals.user = 'reader'
@@ -142,7 +142,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
     })
   })
 
-  describe('a URL that serves more than a stream', () => {
+  describe('a path that serves a stream and JSON', () => {
     const serveBoth = () =>
       serveApp((app) => {
         app.get(
@@ -153,7 +153,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
         app.get('/', (_request, response) => void response.json(['json']))
       })
 
-    it('serves events to who accepts them, from the first handler of a chain alone', async () => {
+    it('sends events to clients that accept them, from the first handler only', async () => {
       const { ask, errors } = await serveBoth()
       const client = await ask('/')
       await client.until('data: first\n\n')
@@ -162,7 +162,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       expect(errors).toEqual([])
     })
 
-    it('serves JSON to all others, and caches can tell the two apart (rule 18)', async () => {
+    it('sends JSON with Vary to other clients (rule 18)', async () => {
       const { ask } = await serveBoth()
       const client = await ask('/', json)
       expect(await client.ended).toBe('end')
@@ -171,14 +171,14 @@ describe.each(frameworks)('%s', (_name, framework) => {
     })
   })
 
-  describe('a handler that answers by itself', () => {
+  describe('a handler that sends its own response', () => {
     it.each<[number, string, (response: express.Response) => unknown]>([
       [401, '{"error":"who?"}', (response) => response.status(401).json({ error: 'who?' })],
       [401, '', (response) => response.status(401).end()],
       [403, 'Forbidden', (response) => response.sendStatus(403)],
       [204, '', (response) => response.sendStatus(204)],
       [302, '', (response) => response.redirect('/login')],
-    ])('sends its own %d %s', async (status, body, answer) => {
+    ])('sends %d %s', async (status, body, respond) => {
       const reason = deferred<unknown>()
       const { ask, errors } = await serveApp((app) =>
         app.get(
@@ -186,7 +186,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
           sse(async (stream, _request, response) => {
             stream.once('close', reason.resolve)
             await undefined
-            answer(response)
+            respond(response)
           }),
         ),
       )
@@ -200,8 +200,8 @@ describe.each(frameworks)('%s', (_name, framework) => {
     })
   })
 
-  describe('what cannot become a stream', () => {
-    it('a response whose head has left is an error, and nothing breaks', async () => {
+  describe('sse of spillway/express', () => {
+    it('passes ERR_SSE_HEADERS_SENT to next when headers were already sent', async () => {
       const { ask, errors } = await serveApp((app) => {
         app.use('/late', (_request, response, next) => {
           response.write('too early')
@@ -215,36 +215,36 @@ describe.each(frameworks)('%s', (_name, framework) => {
       await (await ask('/')).until('data: whole\n\n')
     })
 
-    it('a response that has ended is an error, and stays as it is', async () => {
-      const over = deferred<unknown>()
+    it('passes ERR_SSE_RESPONSE to next when the response has ended, and does not change it', async () => {
+      const nextError = deferred<unknown>()
       const { port } = await serve((request, response) => {
         response.end('done')
         sse(() => expect.unreachable())(
           request as express.Request,
           response as express.Response,
-          over.resolve,
+          nextError.resolve,
         )
       })
       const client = await get('http', port)
-      expect(await over.promise).toEqual(code('ERR_SSE_RESPONSE'))
+      expect(await nextError.promise).toEqual(code('ERR_SSE_RESPONSE'))
       expect(await client.ended).toBe('end')
       expect(client.body).toBe('done')
     })
 
-    it('a web Request is an error', async () => {
-      const over = deferred<unknown>()
+    it('passes ERR_SSE_REQUEST to next for a web Request', async () => {
+      const nextError = deferred<unknown>()
       const { port } = await serve((_request, response) => {
         const request = new Request('http://localhost/') as unknown as express.Request
-        sse(() => expect.unreachable())(request, response as express.Response, over.resolve)
+        sse(() => expect.unreachable())(request, response as express.Response, nextError.resolve)
         response.end()
       })
       await get('http', port)
-      expect(await over.promise).toEqual(code('ERR_SSE_REQUEST'))
+      expect(await nextError.promise).toEqual(code('ERR_SSE_REQUEST'))
     })
   })
 
-  describe('a client that left while a middleware was busy', () => {
-    it('has no handler called, and leaves nothing behind (rule 29)', async () => {
+  describe('a client that disconnects during a middleware', () => {
+    it('causes no handler call and leaves no listeners (rule 29)', async () => {
       const opened: unknown[] = []
       const note = (message: unknown) => opened.push(message)
       subscribe(String(openChannel.name), note)
@@ -252,14 +252,14 @@ describe.each(frameworks)('%s', (_name, framework) => {
 
       const hub = new Hub()
       const arrived = deferred<express.Response>()
-      const over = deferred<void>()
+      const handled = deferred<void>()
       const { port, errors } = await serveApp((app) => {
         app.use(async (_request, response, next) => {
           arrived.resolve(response)
           await once(response, 'close')
           next()
           await nextTurn()
-          over.resolve()
+          handled.resolve()
         })
         app.use(sse((stream) => hub.subscribe(stream, ['news'])))
         app.use(() => expect.unreachable())
@@ -268,18 +268,18 @@ describe.each(frameworks)('%s', (_name, framework) => {
       const response = await arrived.promise
       const listeners = response.listenerCount('close')
       client.leave()
-      await over.promise
+      await handled.promise
       expect(opened).toEqual([])
       expect(hub.size).toBe(0)
       expect(errors).toEqual([])
       expect(response.headersSent).toBe(false)
-      // Its own `once` is gone.
+      // The `once` listener of the test was removed.
       expect(response.listenerCount('close')).toBe(listeners - 1)
     })
   })
 
-  describe('errors', () => {
-    it('go to next once, whatever the handler does', async () => {
+  describe('errors of a handler', () => {
+    it('are passed to next once', async () => {
       const seen: unknown[] = []
       const failure = new Error('of the handler')
       const { port } = await serve(async (request, response) => {
@@ -294,7 +294,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       expect(seen).toEqual([failure])
     })
 
-    it('go to next once, also when a handler fails because its head has', async () => {
+    it('are passed to next once when the headers cannot be sent and the handler fails too', async () => {
       const seen: unknown[] = []
       const failure = new Error('of the head')
       const { port } = await serve(async (request, response) => {
@@ -312,7 +312,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       expect(seen).toEqual([failure])
     })
 
-    it('without an error handler are a 500 before the head, and a cut body after it', async () => {
+    it('cause a 500 before the headers, and a cut body after them, without an error handler', async () => {
       const app = framework()
       app.set('env', 'test')
       app.get(
@@ -336,8 +336,8 @@ describe.each(frameworks)('%s', (_name, framework) => {
       expect(late.body).not.toContain('of the handler')
     })
 
-    // A session, a cookie or a header that cannot be written is found out when the head leaves.
-    it('of a middleware that does not let the head pass go to next too', async () => {
+    // A session, cookie or header that cannot be written fails when the headers are sent.
+    it('include those that a middleware throws when the headers are sent', async () => {
       const failure = new Error('no cookie can be made of it')
       const reason = deferred<unknown>()
       const { ask, errors } = await serveApp((app) => {
@@ -363,7 +363,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
     })
   })
 
-  describe('a connection', () => {
+  describe('the connection of a stream', () => {
     const serveAll = () =>
       serveApp((app) => {
         app.get('/json', (_request, response) => void response.json({ n: 1 }))
@@ -382,7 +382,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
     const line = (path: string, accept = 'text/event-stream') =>
       `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\n\r\n`
 
-    it('of HTTP/1.0 gets a body that its end ends (rule 15)', async () => {
+    it('ends the body on HTTP/1.0 (rule 15)', async () => {
       const { port } = await serveAll()
       const client = rawClient(port, 'GET /words HTTP/1.0\r\n\r\n')
       expect(await client.ended).toBe('end')
@@ -391,7 +391,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       expect(client.body).toMatch(/\r\n\r\n:\nretry: \d+\ndata: to\n\ndata: be\n\n$/)
     })
 
-    it('is good for the next request after a refusal, an answer in JSON, and a stream that ended', async () => {
+    it('is reused after a 406, a JSON response and a stream that ended', async () => {
       const { port } = await serveAll()
       const requests = [line('/words', 'text/html'), line('/json'), line('/words'), line('/open')]
       const answers = [/ 406 /, /\{"n":1\}$/, /data: be\n\n\r\n0\r\n\r\n$/, /data: open\n\n\r\n$/]
@@ -404,7 +404,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       expect(client.body.match(/HTTP\/1\.1 \d+/g)).toEqual([406, 200, 200, 200].map((n) => `HTTP/1.1 ${n}`))
     })
 
-    it('of a client that does not wait for answers gets them in their order', async () => {
+    it('sends the responses to pipelined requests in order', async () => {
       const { port } = await serveAll()
       const all = line('/words') + line('/406') + line('/json') + line('/words') + line('/open')
       const client = rawClient(port, all)
@@ -419,7 +419,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
     })
   })
 
-  it('ends the streams of a client that leaves, also those whose turn has not come', async () => {
+  it('closes the streams of all pipelined requests when the client disconnects', async () => {
     const ends: Array<Promise<unknown>> = []
     const all = deferred<void>()
     const { port } = await serveApp((app) =>
@@ -438,7 +438,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
     expect(await Promise.all(ends)).toEqual(Array(3).fill({ reason: 'client', error: undefined }))
   })
 
-  it('ends every stream when its client leaves, and only that', async () => {
+  it('closes only the stream of the client that disconnects', async () => {
     const streams: SseStream[] = []
     const { ask } = await serveApp((app) =>
       app.get(
@@ -461,8 +461,8 @@ describe.each(frameworks)('%s', (_name, framework) => {
   })
 })
 
-describe('the types of the adapter', () => {
-  it('give the handler the request and the response of Express, and the route a handler', () => {
+describe('the types of spillway/express', () => {
+  it('pass the request and the response of Express to the handler', () => {
     const handler = sse((_stream, request, response) => {
       expectTypeOf(request).toEqualTypeOf<express.Request>()
       expectTypeOf(response).toEqualTypeOf<express.Response>()
@@ -471,14 +471,14 @@ describe('the types of the adapter', () => {
     express().get('/rooms/:room', handler)
   })
 
-  it('check the events of a stream as pairs of name and data', () => {
+  it('check the name and data of an event as a pair', () => {
     interface Prices {
       price: { value: number }
     }
     sse<Prices>((stream) => stream.send({ event: 'price', data: { value: 1 } }))
-    // @ts-expect-error a price is an object
+    // @ts-expect-error: a price is an object.
     sse<Prices>((stream) => stream.send({ event: 'price', data: 1 }))
-    // @ts-expect-error there is no such event
+    // @ts-expect-error: the stream has no such event.
     sse<Prices>(() => [{ event: 'halt', data: { value: 1 } }])
   })
 })

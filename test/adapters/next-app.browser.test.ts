@@ -26,7 +26,7 @@ describe('examples/next, by `next build` and `next start`', () => {
   const ask = (path: string, options: Get = {}) => get('http', server.port, { path, ...options })
 
   it.each(['/events', '/rooms/lobby', '/time', '/api/uptime'])(
-    'answers on %s at once, and what is compressed elsewhere is held back nowhere',
+    'sends the headers and first events of %s immediately, without compression',
     async (path) => {
       const client = await ask(path, { headers: { 'accept-encoding': 'gzip' } })
       await client.until((body) => /^:\nretry: \d+\n/.test(body))
@@ -42,16 +42,19 @@ describe('examples/next, by `next build` and `next start`', () => {
     },
   )
 
-  it.each(['/events', '/time'])('answers HEAD and refuses who takes no stream on %s', async (path) => {
-    const head = await ask(path, { method: 'HEAD' })
-    expect([head.headers['content-type'], await head.ended]).toEqual([
-      expect.stringMatching('event-stream'),
-      'end',
-    ])
-    expect((await ask(path, { headers: { accept: 'text/html' } })).status).toBe(406)
-  })
+  it.each(['/events', '/time'])(
+    'responds to HEAD, and with 406 to other Accept headers, on %s',
+    async (path) => {
+      const head = await ask(path, { method: 'HEAD' })
+      expect([head.headers['content-type'], await head.ended]).toEqual([
+        expect.stringMatching('event-stream'),
+        'end',
+      ])
+      expect((await ask(path, { headers: { accept: 'text/html' } })).status).toBe(406)
+    },
+  )
 
-  it('goes on where a client left off', async () => {
+  it('resumes a client after its last event id', async () => {
     const client = await ask('/events')
     await client.until((body) => parseEvents(body).length >= 2)
     client.leave()
@@ -61,7 +64,7 @@ describe('examples/next, by `next build` and `next start`', () => {
     expect(parseEvents(back.body)[0]).toEqual(second)
   })
 
-  it('hands the params of its path to a route, and shares the hub of the process', async () => {
+  it('passes the params of the path to a route and shares one hub in the process', async () => {
     const [lobby, other] = await Promise.all([ask('/rooms/lobby'), ask('/rooms/other')])
     await Promise.all([lobby.until(':\n'), other.until(':\n')])
     expect((await ask('/rooms/lobby', { method: 'POST', body: 'for the lobby' })).status).toBe(201)
@@ -70,12 +73,12 @@ describe('examples/next, by `next build` and `next start`', () => {
     expect([lobby.body, other.body].map((body) => parseEvents(body).length)).toEqual([1, 1])
   })
 
-  it('has routes that Next refuses for params which their path has not', () => {
-    const problems = problemsWith(folder, 'app/rooms/[id]/route.ts', 'sse<{ id:', 'sse<{ name:')
+  it('has route types that Next rejects for params that are not in the path', () => {
+    const problems = problemsWith(folder, 'app/rooms/[id]/route.ts', 'Context<{ id:', 'Context<{ name:')
     expect(problems).toEqual([expect.stringMatching(/'GET'.*'name' is missing/)])
   })
 
-  it('sends each token of a POST when it is there', async () => {
+  it('sends each token of a POST as soon as it is generated', async () => {
     const client = await ask('/tokens', { method: 'POST', body: '{"prompt":"one two three"}' })
     await client.until('data: {"token":"one"}\n\n')
     expect(client.body).not.toContain('three')
@@ -88,7 +91,7 @@ describe('examples/next, by `next build` and `next start`', () => {
     ])
   })
 
-  it('stops the source of a POST when the client leaves', async () => {
+  it('closes the source of a POST when the client disconnects', async () => {
     const prompt = 'word '.repeat(1_000)
     const client = await ask('/tokens', { method: 'POST', body: JSON.stringify({ prompt }) })
     await client.until('"word"')
@@ -97,7 +100,7 @@ describe('examples/next, by `next build` and `next start`', () => {
   })
 
   it.each(['/events', '/time', '/api/uptime'])(
-    'closes the stream when the client leaves %s',
+    'closes the stream when the client of %s disconnects',
     async (path) => {
       const client = await ask(path)
       await client.until((body) => parseEvents(body).length > 0)
@@ -107,7 +110,7 @@ describe('examples/next, by `next build` and `next start`', () => {
     },
   )
 
-  it.skipIf(!hasChromium)('shows the streams and the tokens on its page', async () => {
+  it.skipIf(!hasChromium)('shows the events and tokens on its page', async () => {
     const browser = await launchChromium()
     try {
       const page = await browser.newPage()
@@ -126,7 +129,7 @@ describe('examples/next, by `next build` and `next start`', () => {
     }
   })
 
-  it('ends when it is told to, and sends its clients away in order', async () => {
+  it('exits on SIGTERM after sending its clients a reconnection time', async () => {
     const own = await start(folder)
     onTestFinished(() => void own.process.kill('SIGKILL'))
     const exit = once(own.process, 'exit')
@@ -144,7 +147,7 @@ describe('examples/next, by `next build` and `next start`', () => {
 })
 
 describe('docs/frameworks/nextjs.md', () => {
-  it('quotes the files of the example as they are', () => {
+  it('quotes the files of the example unchanged', () => {
     const page = readFileSync(join(root, 'docs/frameworks/nextjs.md'), 'utf8')
     const quotes = [...page.matchAll(/```ts\n\/\/ (\S+\.ts)\n([\s\S]*?)```/g)]
     const files = quotes.map(([, name = '']) => [
@@ -159,13 +162,13 @@ describe('docs/frameworks/nextjs.md', () => {
 interface Started {
   readonly process: ChildProcess
   readonly port: number
-  /** How often it said something. */
+  /** Returns how often the output contains a text. */
   linesOf(text: string): number
-  /** Resolves when it said something so many times. */
+  /** Resolves when the output contains a text so many times. */
   said(text: string, times?: number): Promise<void>
 }
 
-/** `next start` on a free port. */
+/** Runs `next start` on a free port. */
 async function start(folder: string): Promise<Started> {
   const env = { ...process.env, ...environment }
   const args = [nextCommand, 'start', folder, '--port', '0', '--hostname', '127.0.0.1']
@@ -181,7 +184,7 @@ async function start(folder: string): Promise<Started> {
   return { process: child, port, linesOf, said }
 }
 
-/** What the types that `next build` has generated find wrong, when a file has another text. */
+/** Returns the type errors that the types generated by `next build` find when a text in a file is replaced. */
 function problemsWith(folder: string, file: string, text: string, other: string): string[] {
   const { config } = ts.readConfigFile(join(folder, 'tsconfig.json'), ts.sys.readFile)
   const { options, fileNames } = ts.parseJsonConfigFileContent(config, ts.sys, folder)

@@ -1,7 +1,8 @@
 import type createApp from 'next'
 import type { NextRequest } from 'next/server.js'
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it, vi } from 'vitest'
-import { sse } from '../../src/adapters/next.ts'
+import { type RouteContext, sse } from '../../src/adapters/next.ts'
+import type { AnyEvents } from '../../src/event/event.ts'
 import type { SseStreamOptions } from '../../src/http/options.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { buildOnNext, environment, requireOfNext } from '../fixtures/next-build/build.ts'
@@ -24,11 +25,11 @@ beforeAll(async () => {
 
 afterAll(() => app?.close())
 
-/** Puts a handler behind a server of its own: what the route is built with is asked for by the port. */
+/** Serves a handler on its own server. The built route looks up the handler by the port. */
 async function serve(handler: AnyHandler, options: SseStreamOptions = {}) {
   const errors: unknown[] = []
-  const answer = app.getRequestHandler()
-  const server = await listen((request, response) => void answer(request, response))
+  const handle = app.getRequestHandler()
+  const server = await listen((request, response) => void handle(request, response))
   mounted.set(`127.0.0.1:${server.port}`, {
     handler: (stream, request) => handler(stream as never, { body: () => request.text() }) as never,
     options: { ...options, onError: (error: unknown) => errors.push(error) },
@@ -38,7 +39,7 @@ async function serve(handler: AnyHandler, options: SseStreamOptions = {}) {
 }
 
 adapterContract({
-  name: 'Next, as it was built',
+  name: 'sse of spillway/next in a built app',
   sse,
   passesOn: false,
   keepsEarlierHeaders: true,
@@ -46,8 +47,8 @@ adapterContract({
   serve,
 })
 
-describe('Next', () => {
-  it('answers as redirect() and notFound() say, before the head has left', async () => {
+describe('sse of spillway/next', () => {
+  it('lets redirect() and notFound() respond before the headers are sent', async () => {
     const { notFound, redirect }: typeof import('next/navigation.js') = requireOfNext('next/navigation')
     const { port, errors } = await serve((stream) => (stream.lastEventId ? notFound() : redirect('/there')))
     const moved = await get('http', port, { path: '/stream' })
@@ -56,19 +57,41 @@ describe('Next', () => {
     expect([missing.status, errors]).toEqual([404, []])
   })
 
-  it('types what a route exports, and what its handler is given', () => {
+  it('has the types of the route and of its handler', () => {
     type Context<Params> = { params: Promise<Params> }
-    const route = sse<{ id: string }>(async (stream, request, { params }) => {
+    const route = sse<AnyEvents, { id: string }>(async (stream, request, { params }) => {
       expectTypeOf(stream).toEqualTypeOf<SseStream>()
       expectTypeOf(request).toEqualTypeOf<NextRequest>()
       expectTypeOf(await params).toEqualTypeOf<{ id: string }>()
     })
     expectTypeOf(route).toBeCallableWith({} as NextRequest, {} as Context<{ id: string }>)
-    // @ts-expect-error the params of another route
+    // @ts-expect-error: these are the params of another route.
     expectTypeOf(route).toBeCallableWith({} as NextRequest, {} as Context<{ name: string }>)
-    // Named where they are used, as by the `RouteContext` of Next.
+    // The params are inferred from the annotation of the context.
     expectTypeOf(sse((_stream, _request, _context: Context<{ id: string }>) => {})).toEqualTypeOf(route)
-    // @ts-expect-error they are not named
+    // @ts-expect-error: the params have no type.
     sse(async (_stream, _request, { params }) => void (await params).id)
+  })
+
+  it('has the events as its first type argument', () => {
+    interface Prices {
+      price: number
+    }
+    const route = sse<Prices>((stream) => {
+      stream.send({ event: 'price', data: 7 })
+      // @ts-expect-error: a price is a number.
+      stream.send({ event: 'price', data: '7' })
+    })
+    expectTypeOf(route).toBeCallableWith({} as NextRequest, {} as RouteContext<{ id: string }>)
+    const both = sse<Prices, { id: string }>(async (stream, _request, { params }) => {
+      expectTypeOf(stream).toEqualTypeOf<SseStream<Prices>>()
+      expectTypeOf(await params).toEqualTypeOf<{ id: string }>()
+    })
+    expectTypeOf(both).parameter(1).toEqualTypeOf<RouteContext<{ id: string }>>()
+    // Both are inferred from annotations.
+    const inferred = sse((_stream: SseStream<Prices>, _request, _context: RouteContext<{ id: string }>) => {})
+    expectTypeOf(inferred).toEqualTypeOf(both)
+    // @ts-expect-error: the handler returns an event that the stream does not have.
+    sse<Prices>(() => [{ event: 'halt', data: 7 }])
   })
 })

@@ -11,14 +11,14 @@ const deno = findRuntime('deno')
 
 const root = join(import.meta.dirname, '../..')
 
-/** An example as a reader starts it, on a free port. */
+/** Starts an example on a free port, as its reader does. */
 async function start(example: string, ...command: string[]): Promise<Running> {
   const running = await Running.start(command, join(root, 'examples', example), { PORT: '0' })
   onTestFinished(() => running.stop())
   return running
 }
 
-/** The first example of a page, in a project of its own that has the package installed. */
+/** Writes the first example of a page into a project that has the package installed. */
 function projectWith(page: string): string {
   const [, code = ''] = /```js\n(.*?)```/s.exec(readFileSync(join(root, page), 'utf8')) ?? []
   const folder = mkdtempSync(join(tmpdir(), 'spillway-'))
@@ -36,7 +36,7 @@ describe('the first example of docs/frameworks/web.md', () => {
     { name: 'deno serve', command: deno ? [deno, 'serve', '--host=127.0.0.1', '--port=0'] : undefined },
   ]
 
-  it.skipIf(!bun || !deno).each(runtimes)('is a whole server for $name', async ({ command }) => {
+  it.skipIf(!bun || !deno).each(runtimes)('is a complete server for $name', async ({ command }) => {
     const running = await Running.start(command ?? [], projectWith('docs/frameworks/web.md'), { PORT: '0' })
     onTestFinished(() => running.stop())
     const client = await get('http', running.port)
@@ -45,7 +45,7 @@ describe('the first example of docs/frameworks/web.md', () => {
 })
 
 describe('examples/hono.js', () => {
-  it('sends who follows what is published, and ends when it is told to', async () => {
+  it('sends published events to subscribers and exits on a signal', async () => {
     const example = await start('hono.js', process.execPath)
     const client = await get('http', example.port, { path: '/news' })
     await client.until(':\n')
@@ -60,7 +60,7 @@ describe('examples/hono.js', () => {
 })
 
 describe.skipIf(!bun)('examples/bun.js', () => {
-  it('sends the words of a request back', async () => {
+  it('sends the words of a request as events', async () => {
     const example = await start('bun.js', bun ?? '')
     const client = await get('http', example.port, { method: 'POST', body: 'to be é' })
     expect(await client.ended).toBe('end')
@@ -73,7 +73,7 @@ describe.skipIf(!bun)('examples/bun.js', () => {
 })
 
 describe.skipIf(!deno)('examples/deno.js', () => {
-  it('sends the time to all who follow it', async () => {
+  it('sends the time to all clients', async () => {
     const example = await start('deno.js', deno ?? '', 'run', '--allow-net', '--allow-env')
     const clients = await Promise.all([get('http', example.port), get('http', example.port)])
     await Promise.all(

@@ -14,37 +14,37 @@ afterEach(() => {
   logged.mockClear()
 })
 
-/** Answers with a handler that fails when it is told to. */
+/** Calls a web handler that fails when the test says so. */
 async function failing(options?: WebOptions) {
   const fails = deferred<never>()
   const opened = deferred<SseStream>()
-  const answer = sse((stream) => {
+  const respond = sse((stream) => {
     opened.resolve(stream as SseStream)
     return fails.promise
   }, options)
-  const response = await answer(new Request(PATH))
-  return { response, fail: fails.reject, over: closed(await opened.promise) }
+  const response = await respond(new Request(PATH))
+  return { response, fail: fails.reject, closing: closed(await opened.promise) }
 }
 
-describe('what a web handler fails with', () => {
+describe('an error of a web handler', () => {
   it.each<[string, (stream: SseStream) => unknown]>([
-    ['at once', () => fail()],
-    ['as a promise', async () => fail()],
+    ['is thrown', () => fail()],
+    ['rejects its promise', async () => fail()],
     [
-      'within the turn',
+      'occurs in the same turn',
       async () => {
         for (let tick = 0; tick < 20; tick++) await null
         fail()
       },
     ],
     [
-      'after it has sent something within the turn',
+      'occurs after an event was sent in the same turn',
       (stream) => {
         stream.send({ data: 'lost' })
         fail()
       },
     ],
-  ])('%s rejects, and is told to nobody else', async (_when, handler) => {
+  ])('rejects the response and is not passed to onError when it %s', async (_when, handler) => {
     const onError = vi.fn()
     const request = new Request(PATH)
     await expect(sse(handler as never, { onError })(request)).rejects.toBe(failure)
@@ -53,23 +53,26 @@ describe('what a web handler fails with', () => {
     expect(getEventListeners(request.signal, 'abort')).toEqual([])
   })
 
-  it('later is told to onError, once, and ends the stream', async () => {
+  it('is passed to onError once and closes the stream in a later turn', async () => {
     const onError = vi.fn()
-    const { response, fail, over } = await failing({ onError })
+    const { response, fail, closing } = await failing({ onError })
     fail(failure)
-    expect(await over).toEqual({ reason: 'error', error: failure })
+    expect(await closing).toEqual({ reason: 'error', error: failure })
     await expect(response.text()).rejects.toMatchObject({ name: 'AbortError' })
     expect(onError).toHaveBeenCalledExactlyOnceWith(failure)
     expect(logged).not.toHaveBeenCalled()
   })
 
-  it.each([undefined, {}, { onError: undefined }])('later is logged with the options %o', async (options) => {
-    const { fail, over } = await failing(options)
-    fail(failure)
-    await over
-    await settled()
-    expect(logged).toHaveBeenCalledExactlyOnceWith(failure)
-  })
+  it.each([undefined, {}, { onError: undefined }])(
+    'is logged in a later turn with the options %o',
+    async (options) => {
+      const { fail, closing } = await failing(options)
+      fail(failure)
+      await closing
+      await settled()
+      expect(logged).toHaveBeenCalledExactlyOnceWith(failure)
+    },
+  )
 
   it.each<[string, () => unknown]>([
     ['rejects', () => Promise.reject(new Error('no reporter'))],
@@ -79,33 +82,33 @@ describe('what a web handler fails with', () => {
         throw new Error('no reporter')
       },
     ],
-  ])('later is not lost with an onError that %s', async (_how, onError) => {
-    const { fail, over } = await failing({ onError })
+  ])('is logged in a later turn when onError %s', async (_how, onError) => {
+    const { fail, closing } = await failing({ onError })
     fail(failure)
-    await over
+    await closing
     await settled()
     expect(logged).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message: 'no reporter' }))
   })
 
-  it('because the client left is told to nobody', async () => {
+  it('is not reported when a disconnect caused it', async () => {
     const onError = vi.fn()
     const controller = new AbortController()
-    const answer = sse(
+    const respond = sse(
       (stream) =>
         new Promise((_resolve, reject) => {
           stream.signal.addEventListener('abort', () => reject(stream.signal.reason))
         }),
       { onError },
     )
-    await answer(new Request(PATH, { signal: controller.signal }))
+    await respond(new Request(PATH, { signal: controller.signal }))
     controller.abort()
     await settled()
     expect(onError).not.toHaveBeenCalled()
   })
 })
 
-describe('a web handler', () => {
-  it('is answered at once when it is over, and at the end of the turn when it is not', async () => {
+describe('sse of spillway/web', () => {
+  it('resolves when the handler has finished, or at the end of the turn', async () => {
     let isTurnOver = false
     setImmediate(() => {
       isTurnOver = true
@@ -116,30 +119,30 @@ describe('a web handler', () => {
     expect(isTurnOver).toBe(true)
   })
 
-  it('gets all that the server gives, and the stream before it', async () => {
+  it('passes the stream and all arguments of the server to the handler', async () => {
     const handler = vi.fn()
-    const answer = sse((stream, request: Request, env: { key: string }, context: number) => {
+    const respond = sse((stream, request: Request, env: { key: string }, context: number) => {
       handler(stream.closed, request, env, context)
     })
     const request = new Request(PATH)
-    await answer(request, { key: 'k' }, 7)
+    await respond(request, { key: 'k' }, 7)
     expect(handler).toHaveBeenCalledExactlyOnceWith(false, request, { key: 'k' }, 7)
-    expectTypeOf(answer).toEqualTypeOf<
+    expectTypeOf(respond).toEqualTypeOf<
       (request: Request, env: { key: string }, context: number) => Promise<Response>
     >()
   })
 
-  it('serves many requests, each with a stream of its own', async () => {
+  it('creates a stream per request', async () => {
     const streams = new Set<unknown>()
-    const answer = sse((stream) => {
+    const respond = sse((stream) => {
       streams.add(stream)
       return [{ data: streams.size }]
     })
-    const bodies = await Promise.all([1, 2, 3].map(async () => (await answer(new Request(PATH))).text()))
+    const bodies = await Promise.all([1, 2, 3].map(async () => (await respond(new Request(PATH))).text()))
     expect(bodies.map((body) => /data: (\d)\n\n$/.exec(body)?.[1])).toEqual(['1', '2', '3'])
   })
 
-  it('may hand its stream to a hub', async () => {
+  it('lets a handler subscribe its stream to a hub', async () => {
     const news = new Hub().channel('news')
     const response = await sse((stream) => news.subscribe(stream))(new Request(PATH))
     const reader = response.body?.getReader()
@@ -149,25 +152,38 @@ describe('a web handler', () => {
     await reader?.cancel()
   })
 
-  it('is typed by the events that it may send', () => {
-    const answer = sse<readonly [], { price: number }>((stream) => {
+  it('has the events as its first type argument', () => {
+    interface Prices {
+      price: number
+    }
+    const respond = sse<Prices>((stream) => {
       stream.send({ event: 'price', data: 7 })
-      // @ts-expect-error a price is a number
+      // @ts-expect-error: a price is a number.
       stream.send({ event: 'price', data: '7' })
     })
-    expectTypeOf(answer).toEqualTypeOf<(request: Request) => Promise<Response>>()
+    expectTypeOf(respond).toBeCallableWith({} as Request)
+    const withArguments = sse<Prices, [env: { KEY: string }]>((stream, _request, { KEY }) => {
+      expectTypeOf(stream).toEqualTypeOf<SseStream<Prices>>()
+      expectTypeOf(KEY).toEqualTypeOf<string>()
+    })
+    expectTypeOf(withArguments).parameters.toEqualTypeOf<[request: Request, env: { KEY: string }]>()
+    // Both are inferred from annotations.
+    const inferred = sse((_stream: SseStream<Prices>, _request: Request, _env: { KEY: string }) => {})
+    expectTypeOf(inferred).toEqualTypeOf(withArguments)
+    // @ts-expect-error: the handler returns an event that the stream does not have.
+    sse<Prices>(() => [{ event: 'halt', data: 7 }])
   })
 
-  it('is not called for a HEAD, nor for who accepts no stream', async () => {
+  it('does not call the handler for HEAD and for a 406', async () => {
     const handler = vi.fn()
-    const answer = sse(handler)
-    expect((await answer(new Request(PATH, { method: 'HEAD' }))).body).toBeNull()
-    expect((await answer(new Request(PATH, { headers: { accept: 'text/html' } }))).status).toBe(406)
+    const respond = sse(handler)
+    expect((await respond(new Request(PATH, { method: 'HEAD' }))).body).toBeNull()
+    expect((await respond(new Request(PATH, { headers: { accept: 'text/html' } }))).status).toBe(406)
     expect(handler).not.toHaveBeenCalled()
   })
 })
 
-describe('a mistake with a web handler', () => {
+describe('sse of spillway/web with bad input', () => {
   it.each([
     [null],
     ['text'],
@@ -176,18 +192,18 @@ describe('a mistake with a web handler', () => {
     [{ heartbeats: 1 }],
     [{ onError: 'log' }],
     [{ onError: null }],
-  ])('is refused when it is made, with options like %o', (options) => {
+  ])('rejects the options %o when it is called', (options) => {
     expect(() => sse(() => {}, options as never)).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
   })
 
-  it('names onError in what it says of it', () => {
+  it('names onError in the error', () => {
     expect(() => sse(() => {}, { onError: 'log' as never })).toThrow('Option onError must be a function, not')
   })
 
-  it('rejects for what is no web Request', async () => {
-    const answer = sse(() => {})
+  it('returns a handler that rejects anything but a web Request', async () => {
+    const respond = sse(() => {})
     for (const request of [undefined, { url: '/', headers: {} }]) {
-      await expect(answer(request as never)).rejects.toMatchObject({ code: 'ERR_SSE_REQUEST' })
+      await expect(respond(request as never)).rejects.toMatchObject({ code: 'ERR_SSE_REQUEST' })
     }
   })
 })

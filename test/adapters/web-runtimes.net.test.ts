@@ -5,7 +5,7 @@ const bun = findRuntime('bun')
 const deno = findRuntime('deno')
 
 runtimeContract({
-  // That what is asked of the others here is the same as what `contract.ts` asks.
+  // Node runs the contract too, which shows that it demands the same as `contract.ts`.
   name: 'web, @hono/node-server in a process of its own',
   command: [process.execPath],
   cutsStalled: true,

@@ -41,8 +41,8 @@ adapterContract({
   },
 })
 
-describe('web, Hono', () => {
-  /** An app with some middlewares before a stream, and that stream. */
+describe('sse of spillway/web on Hono', () => {
+  /** Serves a stream behind some middlewares. */
   async function open(...middlewares: Parameters<Hono['use']>[1][]) {
     const made = deferred<SseStream>()
     const app = new Hono()
@@ -55,7 +55,7 @@ describe('web, Hono', () => {
     return { client, stream: await made.promise }
   }
 
-  it('says nothing in the log when a client leaves', async () => {
+  it('logs nothing when a client disconnects', async () => {
     const { client, stream } = await open()
     await client.until(':\n')
     const end = closed(stream)
@@ -65,14 +65,14 @@ describe('web, Hono', () => {
     expect(logged).not.toHaveBeenCalled()
   })
 
-  it('is left alone by compression', async () => {
+  it('is not compressed by middleware', async () => {
     const { client, stream } = await open(compress())
     expect(client.headers['content-encoding']).toBeUndefined()
     stream.send({ data: 'at once' })
     await client.until('data: at once\n\n')
   })
 
-  it('keeps the headers that middlewares set after it', async () => {
+  it('keeps headers that middlewares set after it', async () => {
     const { client } = await open(cors(), async (context, next) => {
       await next()
       context.header('X-After', 'yes')

@@ -3,17 +3,17 @@ import { Frame } from '../../src/event/frame.ts'
 import { eventFrame } from '../../src/formats/event-stream.ts'
 
 describe('Frame', () => {
-  it('carries the chunk framing of HTTP/1.1 around the payload', () => {
+  it('contains the payload in HTTP/1.1 chunk framing', () => {
     expect(Frame.of('data: 0123456789\n\n', 1).chunk.toString()).toBe('12\r\ndata: 0123456789\n\n\r\n')
   })
 
-  it('counts bytes, not characters', () => {
+  it('measures its size in bytes, not characters', () => {
     const frame = Frame.of('data: é🦆\n\n', 1)
     expect(frame.size).toBe(14)
     expect(frame.chunk.toString()).toBe('e\r\ndata: é🦆\n\n\r\n')
   })
 
-  it('holds one allocation: the payload is a view of the chunk', () => {
+  it('stores chunk and payload in one allocation', () => {
     const frame = Frame.of('data: x\n\n', 1)
     expect(frame.payload.toString()).toBe('data: x\n\n')
     expect(frame.payload.buffer).toBe(frame.chunk.buffer)
@@ -27,11 +27,11 @@ describe('Frame', () => {
     expect(joined).toMatchObject({ size: 21, events: 2 })
   })
 
-  it('turns lone surrogates into U+FFFD (rule 9)', () => {
+  it('replaces lone surrogates by U+FFFD (rule 9)', () => {
     expect(Frame.of('\ud800', 1).payload.toString()).toBe('\ufffd')
   })
 
-  it('is the newest value of its key: the given one, else the name of the event', () => {
+  it('has the key of the event, or its name by default', () => {
     const key = (event: Parameters<typeof eventFrame>[0]) => eventFrame(event, JSON.stringify).key
     expect(key({ event: 'price', data: 1, key: 'BTC' })).toBe('BTC')
     expect(key({ event: 'price', data: 1 })).toBe('price')

@@ -10,7 +10,7 @@ import { fakeStream, nextTurn } from '../support/streams.ts'
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 const two = [{ data: 'a' }, { data: 'b' }]
 
-/** Everything a client would have read so far. */
+/** Returns the data of all events that a client has received. */
 const read = (transport: { writes: string[] }) =>
   parseEvents(transport.writes.join('')).map((event) => event.data)
 
@@ -22,13 +22,10 @@ describe('sendAll', () => {
     ['a Node stream of events', () => Readable.from(two)],
     ['a web stream of events', () => ReadableStream.from(two)],
     ['a web stream of text', () => ReadableStream.from(['a', 'b'])],
-    // What `lib.dom.d.ts` of TypeScript up to 5.9 says of a stream: nothing of iterating it.
-    [
-      'a web stream that cannot be iterated',
-      () => ({ getReader: () => ReadableStream.from(two).getReader() }),
-    ],
+    // `lib.dom.d.ts` of TypeScript up to 5.9 does not declare `ReadableStream` as iterable.
+    ['a web stream that is not iterable', () => ({ getReader: () => ReadableStream.from(two).getReader() })],
     ['a Node stream of bytes', () => Readable.from([Buffer.from('a'), Buffer.from('b')])],
-  ])('sends what %s yields', async (_name, source) => {
+  ])('sends the items of %s', async (_name, source) => {
     const { stream, transport } = fakeStream()
     await expect(stream.sendAll(source())).resolves.toBe(true)
     await nextTurn()
@@ -36,7 +33,7 @@ describe('sendAll', () => {
     expect(stream.closed).toBe(false)
   })
 
-  it('keeps a character whole that was split over two chunks (rule 35)', async () => {
+  it('joins a character that is split over two chunks (rule 35)', async () => {
     const { stream, transport } = fakeStream()
     const bytes = Buffer.from('é🦆\ufeff')
     await stream.sendAll(Array.from(bytes, (byte) => Uint8Array.of(byte)))
@@ -44,14 +41,14 @@ describe('sendAll', () => {
     expect(read(transport)).toEqual(['é', '🦆', '\ufeff'])
   })
 
-  it('sends the rest of a character that was cut off as U+FFFD', async () => {
+  it('sends an incomplete character at the end as U+FFFD', async () => {
     const { stream, transport } = fakeStream()
     await stream.sendAll([Uint8Array.of(0x61, 0xc3)])
     await nextTurn()
     expect(read(transport)).toEqual(['a', '\ufffd'])
   })
 
-  it('does not make two line ends of a CRLF that was split over two chunks', async () => {
+  it('reads a CRLF that is split over two chunks as one line end', async () => {
     const { stream, transport } = fakeStream()
     await stream.sendAll(['a\r', '\nb', 'c\r'])
     await nextTurn()
@@ -59,13 +56,13 @@ describe('sendAll', () => {
   })
 
   it.each(['text', Buffer.from('bytes'), 7, null, undefined, {}, () => {}])(
-    'refuses %s as a source',
+    'rejects %s as a source',
     async (source) => {
       await expect(fakeStream().stream.sendAll(source as never)).rejects.toThrow(code('ERR_SSE_SOURCE'))
     },
   )
 
-  it('goes at the pace of the client', async () => {
+  it('pauses the source while the client is behind', async () => {
     const { stream, transport } = fakeStream()
     let yielded = 0
     async function* endless() {
@@ -85,7 +82,7 @@ describe('sendAll', () => {
     await expect(all).resolves.toBe(false)
   })
 
-  it('lets others run while a source never waits', async () => {
+  it('lets other tasks run between the items of a synchronous source', async () => {
     const { stream } = fakeStream()
     let yielded = 0
     function* endless() {
@@ -99,7 +96,7 @@ describe('sendAll', () => {
     expect(yielded).toBeLessThan(100_000)
   })
 
-  it('rejects with what the source throws; the stream stays open', async () => {
+  it('rejects with the error of the source and leaves the stream open', async () => {
     const { stream, transport } = fakeStream()
     const error = new Error('source')
     async function* failing() {
@@ -112,7 +109,7 @@ describe('sendAll', () => {
     expect(stream.send({ data: 2 })).toBe(true)
   })
 
-  it('closes a source that yields what cannot be sent', async () => {
+  it('closes a source that yields an invalid event', async () => {
     let isClosed = false
     function* bad(): Generator<SseEvent> {
       try {
@@ -126,8 +123,8 @@ describe('sendAll', () => {
     expect(isClosed).toBe(true)
   })
 
-  // fastify-sse-v2: the generator was never closed after the client left.
-  it('closes a generator when the client leaves (rule 34)', async () => {
+  // fastify-sse-v2 never closed the generator after a disconnect.
+  it('closes a generator when the client disconnects (rule 34)', async () => {
     const { stream, transport } = fakeStream()
     let isClosed = false
     async function* slow() {
@@ -183,7 +180,7 @@ describe('sendAll', () => {
         return { source: { [Symbol.asyncIterator]: () => iterator }, isClosed: () => isClosed }
       },
     ],
-  ])('closes %s that never yields again when the client leaves (rule 34)', async (_name, make) => {
+  ])('closes %s when the client disconnects during a pending read (rule 34)', async (_name, make) => {
     const { stream, transport } = fakeStream()
     const { source, isClosed } = make()
     const all = stream.sendAll(source)
@@ -194,8 +191,8 @@ describe('sendAll', () => {
     expect(isClosed()).toBe(true)
   })
 
-  // better-sse `session.stream`: a source that went on emitting after the client left ended the process.
-  it('survives a Node stream that goes on after the client left', async () => {
+  // better-sse `session.stream` crashed the process when its source emitted after a disconnect.
+  it('ignores the items and errors of a Node stream after the client has disconnected', async () => {
     const { stream, transport } = fakeStream()
     const source = new Readable({ objectMode: true, read() {} })
     const all = stream.sendAll(source)
@@ -210,7 +207,7 @@ describe('sendAll', () => {
     expect(read(transport)).toEqual(['1'])
   })
 
-  it('survives a Node stream that fails after it was given to a closed stream', async () => {
+  it('ignores the error of a Node stream that is passed to a closed stream', async () => {
     const { stream } = fakeStream()
     stream.close()
     const source = createReadStream('/there/is/no/such/file')
@@ -219,7 +216,7 @@ describe('sendAll', () => {
     await new Promise<void>((resolve) => source.once('close', () => resolve()))
   })
 
-  it('closes a source that is given to a closed stream, without reading it', async () => {
+  it('closes a source that is passed to a closed stream without reading it', async () => {
     const { stream } = fakeStream()
     stream.close()
     const source = new Readable({ objectMode: true, read() {} })

@@ -81,6 +81,48 @@ describe('encode', () => {
     expect(() => encode(event as unknown as SseEvent)).toThrow(code('ERR_SSE_EVENT'))
   })
 
+  it.each([
+    ['type', 'Use event for the name.'],
+    ['delta', 'Put other values into data.'],
+    ['choices', 'Put other values into data.'],
+    ['Data', 'Put other values into data.'],
+  ])('rejects an event with the key %s', (key, hint) => {
+    for (const event of [{ [key]: 'x' }, { [key]: 'x', data: 1 }, { id: 'chatcmpl-1', [key]: [] }]) {
+      expect(() => encode(event)).toThrow(code('ERR_SSE_EVENT'))
+      expect(() => encode(event)).toThrow(
+        `An event has no key "${key}". ${hint} Known keys: event, data, id, retry, key.`,
+      )
+    }
+  })
+
+  it('accepts an unknown key with the value undefined and inherited keys', () => {
+    const event: object = Object.assign(Object.create({ type: 'price' }), { data: 1, other: undefined })
+    expect(encode(event)).toBe('data: 1\n\n')
+  })
+
+  it('accepts an instance of a class with getters', () => {
+    class Price {
+      get event() {
+        return 'price'
+      }
+      get data() {
+        return 1
+      }
+    }
+    expect(encode(new Price())).toBe('event: price\ndata: 1\n\n')
+  })
+
+  it('has a type that excludes the keys of other event formats', () => {
+    // @ts-expect-error: the name of an event is `event`.
+    expect(() => encode({ type: 'price', data: 1 })).toThrow(code('ERR_SSE_EVENT'))
+    const chunk = { id: 'chatcmpl-1', choices: [{ delta: { content: 'a' } }] }
+    // @ts-expect-error: a chunk of a language model is the data of an event.
+    expect(() => encode(chunk)).toThrow(code('ERR_SSE_EVENT'))
+    const part = { type: 'text-delta', id: '1', delta: 'a' }
+    // @ts-expect-error: a part of a language model's response is the data of an event.
+    expect(() => encode(part)).toThrow(code('ERR_SSE_EVENT'))
+  })
+
   it.each([true, Number.NaN, null, {}, Symbol('id')])('refuses %s as id', (id) => {
     expect(() => encode({ data: '', id } as unknown as SseEvent)).toThrow(code('ERR_SSE_ID'))
   })

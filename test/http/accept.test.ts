@@ -18,9 +18,9 @@ describe('acceptsEventStream (rule 18)', () => {
     'text/html, */*;q=0.1',
     'text/*;q=0, text/event-stream',
     'application/json, text/event-stream',
-    // graphql-sse refused this one.
+    // graphql-sse rejected this one.
     'text/event-stream, */*',
-  ])('serves %s', (accept) => {
+  ])('returns true for %s', (accept) => {
     expect(acceptsEventStream(accept)).toBe(true)
   })
 
@@ -32,11 +32,11 @@ describe('acceptsEventStream (rule 18)', () => {
     'text/*;q=0, */*',
     '*/*;q=0',
     'image/*',
-  ])('refuses %s', (accept) => {
+  ])('returns false for %s', (accept) => {
     expect(acceptsEventStream(accept)).toBe(false)
   })
 
-  it('never throws, whatever a client sends (rule 24)', () => {
+  it('never throws for any input (rule 24)', () => {
     fc.assert(fc.property(fc.string(), (accept) => typeof acceptsEventStream(accept) === 'boolean'))
   })
 
@@ -83,32 +83,32 @@ describe('positionOf', () => {
     expect(positionOf(request('41'))).toEqual({ id: '41' })
   })
 
-  it('decodes the header as UTF-8, which Node hands over as latin1 (rule 22)', () => {
+  it('decodes the header as UTF-8, which Node provides as latin1 (rule 22)', () => {
     expect(positionOf(request(latin1('é🦆\ufeff')))).toEqual({ id: 'é🦆\ufeff' })
     expect(positionOf(request(latin1('\ufeffa')))).toEqual({ id: '\ufeffa' })
   })
 
-  it.each([undefined, ''])('takes %j for a new client (rule 22)', (header) => {
+  it.each([undefined, ''])('returns new for the header %j (rule 22)', (header) => {
     expect(positionOf(request(header))).toBe('new')
   })
 
-  it('tells id 0 from none (rule 8)', () => {
+  it('distinguishes the id 0 from no id (rule 8)', () => {
     expect(positionOf(request('0'))).toEqual({ id: '0' })
   })
 
   it.each([
-    ['over the cap', 'x'.repeat(1025)],
+    ['over the limit', 'x'.repeat(1025)],
     ['not UTF-8', '\xff\xfe'],
     ['with a NUL', 'a\0b'],
-  ])('takes an id %s for unreadable (rules 22, 25)', (_name, header) => {
+  ])('returns unreadable for an id %s (rules 22, 25)', (_name, header) => {
     expect(positionOf(request(header))).toBe('unreadable')
   })
 
-  it('takes an id of the cap itself', () => {
+  it('accepts an id of exactly 1024 bytes', () => {
     expect(positionOf(request('x'.repeat(1024)))).toEqual({ id: 'x'.repeat(1024) })
   })
 
-  it('reads the query where there is no header (rule 23)', () => {
+  it('reads the query if there is no header (rule 23)', () => {
     expect(positionOf(request(undefined, '/a?b=1&lastEventId=4%201'))).toEqual({ id: '4 1' })
     expect(positionOf(request('', '/?lastEventId=41'))).toEqual({ id: '41' })
     expect(positionOf(request(undefined, '/?lastEventId=a?b'))).toEqual({ id: 'a?b' })
@@ -116,17 +116,17 @@ describe('positionOf', () => {
     expect(positionOf(request(undefined, '/a&lastEventId=5'))).toBe('new')
   })
 
-  it('prefers the header (rule 23)', () => {
+  it('prefers the header to the query (rule 23)', () => {
     expect(positionOf(request('2', '/?lastEventId=1'))).toEqual({ id: '2' })
     expect(positionOf(request('\xff', '/?lastEventId=1'))).toBe('unreadable')
   })
 
-  it('takes a query that no id can come from for unreadable', () => {
+  it('returns unreadable for an invalid id in the query', () => {
     expect(positionOf(request(undefined, '/?lastEventId=a%0D%0Ab'))).toBe('unreadable')
     expect(positionOf(request(undefined, `/?lastEventId=${'x'.repeat(2000)}`))).toBe('unreadable')
   })
 
-  it('never throws, whatever a client sends (rule 24)', () => {
+  it('never throws for any input (rule 24)', () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), (header, url) => {
         positionOf(request(latin1(header), url))

@@ -482,7 +482,7 @@ describe('a handler that fails', () => {
 })
 
 describe('what a handler returns', () => {
-  it.each([undefined, null, true, 7, 'text', { data: 1 }, () => {}, Buffer.from('bytes')])(
+  it.each([undefined, null, true, () => {}, { headersSent: false }, { sent: true }])(
     'leaves the stream open when it is no source: %s',
     async (returned) => {
       const made = deferred<SseStream>()
@@ -495,6 +495,15 @@ describe('what a handler returns', () => {
       stream.send({ data: 'later' })
       await client.until('data: later\n\n')
       expect(dataOf(client)).toEqual(['later'])
+    },
+  )
+
+  it.each([7, 'text', { data: 1 }, Buffer.from('bytes'), new Response()])(
+    'is an error when it is neither a source nor nothing: %s',
+    async (returned) => {
+      const { client, outcome } = await open(() => returned)
+      expect(client.status).toBe(500)
+      expect(await outcome).toEqual({ rejected: code('ERR_SSE_HANDLER'), isHeadSent: false })
     },
   )
 

@@ -14,8 +14,8 @@ import { closed, nextTurn, settled } from '../support/streams.ts'
 
 const PATH = 'http://127.0.0.1/stream'
 
-const made: SseStream[] = []
-const onOpen = (message: unknown) => void made.push((message as { stream: SseStream }).stream)
+const openStreams: SseStream[] = []
+const onOpen = (message: unknown) => void openStreams.push((message as { stream: SseStream }).stream)
 const onUnhandled = vi.fn()
 
 beforeEach(() => {
@@ -23,9 +23,9 @@ beforeEach(() => {
   process.on('unhandledRejection', onUnhandled)
 })
 
-// Whatever a test does: it leaves no stream that holds the clock, and no promise that would crash the process.
+// After each test: no open stream that the clock holds, and no rejection that would end the process.
 afterEach(async () => {
-  for (const stream of made.splice(0)) stream.destroy()
+  for (const stream of openStreams.splice(0)) stream.destroy()
   vi.useRealTimers()
   await settled()
   unsubscribe('spillway:stream:open', onOpen)
@@ -33,13 +33,13 @@ afterEach(async () => {
   expect(onUnhandled).not.toHaveBeenCalled()
 })
 
-interface Asked extends RequestInit {
+interface RequestSetup extends RequestInit {
   url?: string
 }
 
-/** A response that has been answered with a stream, which stays open. */
-function open(options?: SseStreamOptions, { url = PATH, ...asked }: Asked = {}) {
-  const request = new Request(url, asked)
+/** Opens a stream that stays open, with its response. */
+function open(options?: SseStreamOptions, { url = PATH, ...init }: RequestSetup = {}) {
+  const request = new Request(url, init)
   const streams: SseStream[] = []
   const response = createSseResponse(request, (stream) => void streams.push(stream), options)
   return {
@@ -54,8 +54,8 @@ async function chunk(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<s
   return Buffer.from((await reader.read()).value ?? []).toString()
 }
 
-describe('the head of a web response', () => {
-  it('has what proxies need, and no more', () => {
+describe('the headers of a web response', () => {
+  it('contain what proxies need and nothing else', () => {
     const { response } = open()
     expect(response.status).toBe(200)
     expect(Object.fromEntries(response.headers)).toEqual({
@@ -66,7 +66,7 @@ describe('the head of a web response', () => {
     })
   })
 
-  it('has the headers of the caller, in place of its own and beside them', () => {
+  it('contain the headers of the caller, which override the defaults', () => {
     const { response } = open({
       headers: {
         'cache-control': 'no-store',
@@ -83,19 +83,19 @@ describe('the head of a web response', () => {
     })
   })
 
-  it('has the status of the caller', () => {
+  it('are sent with the status of the caller', () => {
     expect(open({ status: 503 }).response.status).toBe(503)
   })
 
   it.each(['text/event-stream', '*/*', 'text/*', 'application/json, text/event-stream;q=0.1', ''])(
-    'is that of a stream for who accepts %s (rule 18)',
+    'are those of a stream with Accept %s (rule 18)',
     (accept) => {
       expect(open({}, { headers: { accept } }).response.status).toBe(200)
     },
   )
 
   it.each(['application/json', 'text/event-stream;q=0', 'text/html, */*;q=0'])(
-    'is a 406 that varies for who accepts %s, and no handler is called (rule 18)',
+    'are those of a 406 with Vary for Accept %s, and the handler is not called (rule 18)',
     async (accept) => {
       const { response, stream } = open({}, { headers: { accept } })
       expect([response.status, response.headers.get('vary')]).toEqual([406, 'Accept'])
@@ -105,7 +105,7 @@ describe('the head of a web response', () => {
     },
   )
 
-  it('is all that a HEAD gets, a stream or a refusal, and no handler is called (rule 19)', () => {
+  it('are the whole response to HEAD, and the handler is not called (rule 19)', () => {
     const { response, stream } = open({ headers: { 'X-Own': 'yes' } }, { method: 'HEAD' })
     expect(response.headers.get('content-type')).toContain('text/event-stream')
     expect(response.headers.get('x-own')).toBe('yes')
@@ -121,12 +121,12 @@ describe('the head of a web response', () => {
 })
 
 describe('the body of a web response', () => {
-  it('begins with a comment and the time to come back, before anything is sent (rule 16)', async () => {
+  it('starts with a comment and the reconnection time before anything is sent (rule 16)', async () => {
     expect(await chunk(open({ retry: 1000 }).body.getReader())).toMatch(/^:\nretry: (1\d\d\d|2000)\n$/)
     expect(await chunk(open({ retry: 0 }).body.getReader())).toBe(':\n')
   })
 
-  it('has all that was sent within a turn in one chunk', async () => {
+  it('contains everything sent within one turn in one chunk', async () => {
     const { stream, body } = open()
     const reader = body.getReader()
     await chunk(reader)
@@ -140,7 +140,7 @@ describe('the body of a web response', () => {
     }
   })
 
-  it('has what the handler returns, and ends after it', async () => {
+  it('contains the events that the handler returns and then ends', async () => {
     const { url } = new Request(PATH)
     const response = createSseResponse(new Request(PATH), async function* (stream, request) {
       yield { event: 'first', data: { lastEventId: stream.lastEventId ?? null } }
@@ -150,7 +150,7 @@ describe('the body of a web response', () => {
     expect(events.map(({ data }) => data)).toEqual(['{"lastEventId":null}', url])
   })
 
-  it('holds a source to the pace of its reader', async () => {
+  it('pauses a source until the body is read', async () => {
     let yielded = 0
     const response = createSseResponse(new Request(PATH), function* () {
       for (; yielded < 1_000; yielded++) yield { data: 'x'.repeat(1_000) }
@@ -163,7 +163,7 @@ describe('the body of a web response', () => {
     expect(parseEvents(await response.text())).toHaveLength(1_000)
   })
 
-  it('bounds what waits for a reader that has stopped: the stream ends and the body is broken off (rule 31)', async () => {
+  it('errors with the reason overflow when its reader stops and the queue is full (rule 31)', async () => {
     const { stream, body } = open({ maxBufferedBytes: 100_000 })
     const end = closed(stream)
     let most = 0
@@ -178,7 +178,7 @@ describe('the body of a web response', () => {
     await expect(new Response(body).text()).rejects.toThrow()
   })
 
-  it('goes on after what waited when its reader reads on, and loses nothing', async () => {
+  it('contains every event when its reader pauses and continues', async () => {
     const { stream, body } = open()
     for (let id = 0; id < 500; id++) {
       stream.send({ id, data: 'x'.repeat(1_000) })
@@ -195,14 +195,14 @@ describe('the body of a web response', () => {
     )
   })
 
-  it('has what is sent and closed within the turn that made it', async () => {
+  it('contains events that are sent and closed in the turn of the request', async () => {
     const { stream, response } = open()
     for (let id = 0; id < 100; id++) stream.send({ id, data: 'x'.repeat(5_000) })
     stream.close()
     expect(parseEvents(await response.text())).toHaveLength(100)
   })
 
-  it('beats while it is idle', async () => {
+  it('contains heartbeats while the stream is idle', async () => {
     const reader = open({ heartbeat: 300 }).body.getReader()
     await chunk(reader)
     expect([await chunk(reader), await chunk(reader)]).toEqual([':\n', ':\n'])
@@ -210,14 +210,14 @@ describe('the body of a web response', () => {
 })
 
 describe('the request of a web response', () => {
-  it('says where the client stopped, in the header or in the query (rules 22, 23)', () => {
+  it('provides the last event id in the header or in the query (rules 22, 23)', () => {
     const inHeader = { headers: { 'last-event-id': Buffer.from('é-7').toString('latin1') } }
     expect(open({}, { ...inHeader, url: `${PATH}?lastEventId=other` }).stream.lastEventId).toBe('é-7')
     expect(open({}, { url: `${PATH}?lastEventId=a%20b` }).stream.lastEventId).toBe('a b')
     expect(open().stream.lastEventId).toBeUndefined()
   })
 
-  it('is handed to the handler as it came', () => {
+  it('is passed to the handler unread', () => {
     const request = new Request(PATH, { method: 'POST', body: 'prompt' })
     const handler = vi.fn()
     createSseResponse(request, handler)
@@ -225,17 +225,17 @@ describe('the request of a web response', () => {
     expect(request.bodyUsed).toBe(false)
   })
 
-  it('need not have a signal', async () => {
+  it('may have no signal', async () => {
     const request = { url: PATH, method: 'GET', headers: new Headers() } as Request
     const response = createSseResponse(request, () => ['event'])
     expect(await response.text()).toContain('data: event\n\n')
   })
 })
 
-describe('a client of a web response', () => {
+describe('createSseResponse', () => {
   const listeners = (request: Request) => getEventListeners(request.signal, 'abort').length
 
-  it('that left first gets a handler with a closed stream, whose source is not read (rule 29)', async () => {
+  it('passes a closed stream and closes the returned source unread when the request was aborted before (rule 29)', async () => {
     vi.useFakeTimers()
     const request = new Request(PATH, { signal: AbortSignal.abort() })
     const next = vi.fn()
@@ -253,7 +253,7 @@ describe('a client of a web response', () => {
     expect([listeners(request), vi.getTimerCount()]).toEqual([0, 0])
   })
 
-  it('that leaves later ends the stream once, whether the server aborts, cancels or does both, in any order', async () => {
+  it('closes the stream once when the server aborts the request, cancels the body or does both', async () => {
     const ways: Array<(leave: () => void, body: ReadableStream) => Promise<void>> = [
       async (abort) => abort(),
       (_abort, body) => body.cancel(),
@@ -284,7 +284,7 @@ describe('a client of a web response', () => {
     }
   })
 
-  it('that leaves while a chunk is awaited leaves nobody waiting', async () => {
+  it('ends a pending read of the body when the request is aborted', async () => {
     const controller = new AbortController()
     const { body } = open({}, { signal: controller.signal })
     const reader = body.getReader()
@@ -295,7 +295,7 @@ describe('a client of a web response', () => {
     await reader.cancel()
   })
 
-  it('that leaves has the source of its stream closed, also one that never yields again (rule 34)', async () => {
+  it('closes the source when the client disconnects during a pending read (rule 34)', async () => {
     const returned = vi.fn(async () => ({ done: true, value: undefined }) as const)
     const source = {
       [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}), return: returned }),
@@ -307,7 +307,7 @@ describe('a client of a web response', () => {
     expect(returned).toHaveBeenCalledTimes(1)
   })
 
-  it('that aborts after the end changes nothing', async () => {
+  it('ignores an abort after the end of the stream', async () => {
     const controller = new AbortController()
     const { stream, response } = open({}, { signal: controller.signal })
     const onClose = vi.fn()
@@ -321,8 +321,8 @@ describe('a client of a web response', () => {
   })
 })
 
-describe('the end of a web response', () => {
-  it('leaves no timer and no listener, whichever it is', async () => {
+describe('the end of a web stream', () => {
+  it('removes all timers and listeners', async () => {
     vi.useFakeTimers()
     const ends: Array<(stream: SseStream, body: ReadableStream) => unknown> = [
       (stream, body) => {
@@ -343,7 +343,7 @@ describe('the end of a web response', () => {
     }
   })
 
-  it('comes in a body that nobody reads when the beats have filled it, and then nothing is held', async () => {
+  it('comes after the stall timeout once heartbeats have filled an unread body', async () => {
     vi.useFakeTimers()
     const { stream } = open({ heartbeat: 15_000, stallTimeout: 30_000 })
     vi.advanceTimersByTime(2 * 60_000)
@@ -353,7 +353,7 @@ describe('the end of a web response', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('comes in a body that nobody reads to its end when it has stalled', async () => {
+  it('comes after the stall timeout for a closed stream whose body is not read', async () => {
     vi.useFakeTimers()
     const { stream, body } = open({ stallTimeout: 30_000 })
     const end = closed(stream)
@@ -364,7 +364,7 @@ describe('the end of a web response', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('is what a shutdown waits for: the last bytes were read', async () => {
+  it('delays hub.shutdown() until the last bytes are read', async () => {
     const hub = new Hub()
     const response = createSseResponse(new Request(PATH), (stream) => hub.subscribe(stream, ['news']))
     const reader = (response.body as ReadableStream<Uint8Array>).getReader()
@@ -380,7 +380,7 @@ describe('the end of a web response', () => {
     expect(last).toMatch(/data: last\n\nretry: \d+\n$/)
   })
 
-  it('comes at once for a body that nobody reads when the grace of a shutdown is over', async () => {
+  it('comes immediately after the grace of hub.shutdown() if the body is not read', async () => {
     vi.useFakeTimers()
     const hub = new Hub()
     createSseResponse(new Request(PATH), (stream) => hub.subscribe(stream, ['news']))
@@ -391,42 +391,42 @@ describe('the end of a web response', () => {
   })
 })
 
-describe('a web response that is thrown away', () => {
+describe('the stream of a discarded web response', () => {
   setFlagsFromString('--expose-gc')
   const collectGarbage: () => void = runInNewContext('gc')
 
-  /** How many of some streams are not garbage. The last one may still be on the stack. */
+  /** Returns how many streams were not garbage-collected. The last one may still be on the stack. */
   async function leftOf(count: number, options: SseStreamOptions, wait: () => void): Promise<number> {
     const streams = Array.from({ length: count }, () => new WeakRef(open(options).stream))
-    made.length = 0
+    openStreams.length = 0
     wait()
     await settled()
     collectGarbage()
     return streams.filter((each) => each.deref() !== undefined).length
   }
 
-  it('holds nothing for long: once it has stalled, its stream is garbage', async () => {
+  it('is garbage-collected after its stall timeout', async () => {
     vi.useFakeTimers()
     expect(await leftOf(50, {}, () => vi.advanceTimersByTime(60_000))).toBe(50)
     expect(await leftOf(50, {}, () => vi.advanceTimersByTime(300_000))).toBeLessThanOrEqual(1)
   })
 
-  it('holds nothing at all when it has no beat', async () => {
+  it('is garbage-collected immediately without a heartbeat', async () => {
     expect(await leftOf(50, { heartbeat: 0 }, () => {})).toBeLessThanOrEqual(1)
   })
 })
 
-describe('a mistake in a web response', () => {
+describe('createSseResponse with bad input', () => {
   const nodes = new IncomingMessage(new Socket())
 
   it.each([
-    ['the request of Node', nodes],
-    ['nothing', undefined],
+    ['a Node.js request', nodes],
+    ['undefined', undefined],
     ['null', null],
     ['a URL', PATH],
-    ['headers alone', { headers: new Headers() }],
+    ['headers only', { headers: new Headers() }],
     ['a plain object of headers', { url: PATH, method: 'GET', headers: { accept: '*/*' } }],
-  ])('is %s for a request', (_what, request) => {
+  ])('rejects %s as a request', (_what, request) => {
     const handler = vi.fn()
     expect(() => createSseResponse(request as Request, handler)).toThrow(
       expect.objectContaining({ code: 'ERR_SSE_REQUEST' }),
@@ -434,7 +434,16 @@ describe('a mistake in a web response', () => {
     expect(handler).not.toHaveBeenCalled()
   })
 
-  it.each([undefined, null, {}, 'text', [{ data: 1 }]])('is %s for a handler', (handler) => {
+  it('names createSseStream for a Node.js request, and what to pass for Hono', () => {
+    const request = Object.assign(new IncomingMessage(new Socket()), { method: 'GET' })
+    expect(() => createSseResponse(request as never, () => {})).toThrow(
+      'Use createSseStream for a Node.js request.',
+    )
+    const context = { req: { raw: new Request(PATH) } }
+    expect(() => createSseResponse(context as never, () => {})).toThrow('pass context.req.raw')
+  })
+
+  it.each([undefined, null, {}, 'text', [{ data: 1 }]])('rejects %s as a handler', (handler) => {
     expect(() => createSseResponse(new Request(PATH), handler as never)).toThrow(
       expect.objectContaining({ code: 'ERR_SSE_HANDLER' }),
     )
@@ -449,17 +458,17 @@ describe('a mistake in a web response', () => {
     { onError() {} },
     null,
     [],
-  ])('is an option like %o', (options) => {
+  ])('rejects the options %o', (options) => {
     expect(() => createSseResponse(new Request(PATH), () => {}, options as never)).toThrow(
       expect.objectContaining({ code: 'ERR_SSE_OPTION' }),
     )
   })
 })
 
-describe('a handler of a web response', () => {
-  const failure = new Error('secret of the handler')
+describe('the handler of createSseResponse', () => {
+  const failure = new Error('a secret of the handler')
 
-  it('that throws at once has it thrown to the caller, and its stream is over', async () => {
+  it('throws a synchronous error to the caller and closes its stream', async () => {
     vi.useFakeTimers()
     const request = new Request(PATH)
     const onClose = vi.fn()
@@ -477,21 +486,21 @@ describe('a handler of a web response', () => {
   it.each<[string, (stream: SseStream) => unknown]>([
     ['rejects', () => Promise.reject(failure)],
     [
-      'fails as a generator',
+      'is a generator that throws',
       async function* () {
         yield { data: 'first' }
         throw failure
       },
     ],
     [
-      'fails after it has sent something',
+      'rejects after it has sent an event',
       async (stream) => {
         stream.send({ data: 'first' })
         await nextTurn()
         throw failure
       },
     ],
-  ])('that %s ends its stream with the error, and the client learns nothing of it', async (_how, handler) => {
+  ])('closes its stream with an error that is not sent to the client when it %s', async (_how, handler) => {
     const onClose = vi.fn()
     const response = createSseResponse(new Request(PATH), (stream) => {
       stream.on('close', onClose)
@@ -502,5 +511,72 @@ describe('a handler of a web response', () => {
     expect(onClose).toHaveBeenCalledExactlyOnceWith('error', failure)
     expect(body).toMatchObject({ name: 'AbortError' })
     expect(String(body)).not.toContain('secret')
+  })
+
+  it.each<[string, unknown]>([
+    ['an event', { event: 'price', data: 1 }],
+    ['a string', 'text'],
+    ['a number', 7],
+    ['a bigint', 7n],
+    ['bytes', new Uint8Array(1)],
+  ])('rejects the return value %s and says what to do with it', async (_what, returned) => {
+    const onClose = vi.fn()
+    const call = () =>
+      createSseResponse(new Request(PATH), (stream) => {
+        stream.on('close', onClose)
+        return returned as never
+      })
+    expect(call).toThrow(expect.objectContaining({ code: 'ERR_SSE_HANDLER' }))
+    expect(call).toThrow('yield it, or return it in an array.')
+    await settled()
+    expect(onClose).toHaveBeenCalledWith('error', expect.objectContaining({ code: 'ERR_SSE_HANDLER' }))
+  })
+
+  it('rejects a returned Response', () => {
+    const call = () => createSseResponse(new Request(PATH), () => new Response('no') as never)
+    expect(call).toThrow(/^A handler cannot return a Response/)
+  })
+
+  it('closes its stream with ERR_SSE_HANDLER when it resolves with an event', async () => {
+    const onClose = vi.fn()
+    createSseResponse(new Request(PATH), async (stream) => {
+      stream.on('close', onClose)
+      return { data: 1 } as never
+    })
+    await settled()
+    expect(onClose).toHaveBeenCalledWith('error', expect.objectContaining({ code: 'ERR_SSE_HANDLER' }))
+  })
+
+  it.each<[string, (stream: SseStream) => unknown]>([
+    ['nothing', () => {}],
+    ['null', () => null],
+    ['a boolean', (stream) => stream.send({ data: 1 })],
+    ['a function', (stream) => new Hub().subscribe(stream, 'news')],
+    ['its stream', (stream) => stream.on('close', () => {})],
+    ['a response of Node or Express', () => ({ headersSent: true })],
+    ['a reply of Fastify', () => ({ sent: true })],
+  ])('keeps the stream open when it returns %s, or a promise of it', async (_what, handler) => {
+    for (const isAsync of [false, true]) {
+      let opened: SseStream | undefined
+      const response = createSseResponse(new Request(PATH), (stream) => {
+        opened = stream
+        return (isAsync ? Promise.resolve(handler(stream)) : handler(stream)) as never
+      })
+      await settled()
+      expect(opened?.closed).toBe(false)
+      await response.body?.cancel()
+    }
+  })
+
+  it('has a type that excludes events, text, numbers and Responses', () => {
+    const request = new Request(PATH)
+    // @ts-expect-error: an event is sent, yielded or returned in an array.
+    expect(() => createSseResponse(request, () => ({ event: 'price', data: 1 }))).toThrow()
+    // @ts-expect-error: text is sent, yielded or returned in an array.
+    expect(() => createSseResponse(request, () => 'text')).toThrow()
+    // @ts-expect-error: a number is not a source.
+    expect(() => createSseResponse(request, () => 7)).toThrow()
+    // @ts-expect-error: the response is the stream.
+    expect(() => createSseResponse(request, () => new Response())).toThrow()
   })
 })

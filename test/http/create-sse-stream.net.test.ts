@@ -12,23 +12,23 @@ import { closed, nextTurn } from '../support/streams.ts'
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 
-/** A server whose every response becomes a stream, and a client of it. */
+/** Starts a server that creates a stream for every request, and opens a client. */
 async function open(
   options: SseStreamOptions = {},
   request: Get = {},
   { prepare, protocol = 'http' }: { prepare?: Handler; protocol?: Protocol } = {},
 ) {
-  const made = deferred<SseStream>()
+  const created = deferred<SseStream>()
   const { port, ...server } = await serve((req, res) => {
     prepare?.(req, res)
-    made.resolve(createSseStream(req, res, options))
+    created.resolve(createSseStream(req, res, options))
   }, protocol)
   const client = await get(protocol, port, request)
-  return { client, stream: await made.promise, port, ...server }
+  return { client, stream: await created.promise, port, ...server }
 }
 
-describe('the head', () => {
-  it.each<Protocol>(['http', 'h2c'])('says what each proxy needs over %s (rules 1, 13)', async (protocol) => {
+describe('response headers', () => {
+  it.each<Protocol>(['http', 'h2c'])('contain what proxies need over %s (rules 1, 13)', async (protocol) => {
     const { client } = await open({}, {}, { protocol })
     expect(client.status).toBe(200)
     expect(client.headers).toMatchObject({
@@ -40,13 +40,13 @@ describe('the head', () => {
     expect(client.headers).not.toHaveProperty('content-length')
   })
 
-  it('leaves framing to Node on HTTP/1.1 (rule 14)', async () => {
+  it('leave the framing to Node on HTTP/1.1 (rule 14)', async () => {
     const { client } = await open()
     expect(client.headers).toMatchObject({ 'transfer-encoding': 'chunked' })
   })
 
   // hono and ssestream fail on HTTP/2; better-sse, @fastify/sse and sse-channel warn.
-  it('sets nothing that HTTP/2 forbids, and nobody warns (rule 14)', async () => {
+  it('contain nothing that HTTP/2 forbids and cause no process warning (rule 14)', async () => {
     const warning = vi.fn()
     process.on('warning', warning)
     const { client } = await open({}, {}, { protocol: 'h2c' })
@@ -58,7 +58,7 @@ describe('the head', () => {
     expect(warning).not.toHaveBeenCalled()
   })
 
-  it('is not chunked on HTTP/1.0: the end of the connection ends the body (rule 15)', async () => {
+  it('declare no chunked encoding on HTTP/1.0 (rule 15)', async () => {
     const { port } = await serve((req, res) => {
       const stream = createSseStream(req, res)
       stream.send({ data: 1 })
@@ -70,7 +70,7 @@ describe('the head', () => {
     expect(client.body).toMatch(/\r\n\r\n:\nretry: \d+\ndata: 1\n\n$/)
   })
 
-  it('adds and overrides headers, and keeps those set before (rule 13)', async () => {
+  it('include added and overridden headers and keep those set before (rule 13)', async () => {
     const prepare: Handler = (_request, response) => {
       response.setHeader('X-Before', 'kept')
       response.setHeader('Vary', 'Origin')
@@ -78,12 +78,12 @@ describe('the head', () => {
       response.setHeader('Content-Length', '5')
       response.setHeader('Content-Type', 'application/json')
     }
-    const headers = { 'X-Mine': 'added', 'Cache-Control': 'no-store', 'Set-Cookie': ['c=3', 'd=4'] }
+    const headers = { 'X-Own': 'added', 'Cache-Control': 'no-store', 'Set-Cookie': ['c=3', 'd=4'] }
     const { client } = await open({ headers, status: 201 }, {}, { prepare })
     expect(client.status).toBe(201)
     expect(client.headers).toMatchObject({
       'x-before': 'kept',
-      'x-mine': 'added',
+      'x-own': 'added',
       'cache-control': 'no-store',
       'content-type': 'text/event-stream; charset=utf-8',
       vary: 'Origin, Accept',
@@ -96,13 +96,13 @@ describe('the head', () => {
     ['no-store', 'no-store, no-transform'],
     ['private, no-cache', 'private, no-cache, no-transform'],
     ['public, max-age=3600', 'no-cache, no-transform'],
-  ])('makes of an earlier Cache-Control %s: %s', async (before, after) => {
+  ])('turn an earlier Cache-Control %s into %s', async (before, after) => {
     const prepare: Handler = (_request, response) => response.setHeader('Cache-Control', before)
     const { client } = await open({}, {}, { prepare })
     expect(client.headers['cache-control']).toBe(after)
   })
 
-  it('tells each client another time to come back, between once and twice the given (rule 37)', async () => {
+  it('are followed by a random reconnection time from retry to twice retry (rule 37)', async () => {
     const { port } = await serve((req, res) => createSseStream(req, res, { retry: 1000 }).close())
     const bodies = await Promise.all(
       Array.from({ length: 20 }, async () => {
@@ -117,15 +117,17 @@ describe('the head', () => {
     expect(new Set(times).size).toBeGreaterThan(5)
   })
 
-  it('says nothing of retry when told so', async () => {
+  it('are followed by no reconnection time with retry 0', async () => {
     const { client, stream } = await open({ retry: 0 })
     stream.close()
     await client.ended
     expect(client.body).toBe(':\n')
   })
+})
 
-  /** What is asked of the socket of a stream. */
-  async function tuning(options: SseStreamOptions): Promise<unknown[]> {
+describe('the socket of a stream', () => {
+  /** Returns the calls that configure the socket of a stream. */
+  async function socketCalls(options: SseStreamOptions): Promise<unknown[]> {
     const calls: unknown[] = []
     const prepare: Handler = (_request, response) => {
       const socket = response.socket as Socket
@@ -141,8 +143,8 @@ describe('the head', () => {
     return calls
   }
 
-  it('tunes the socket of HTTP/1 (rule 17)', async () => {
-    expect(await tuning({ heartbeat: 0 })).toEqual([
+  it('is configured on HTTP/1 (rule 17)', async () => {
+    expect(await socketCalls({ heartbeat: 0 })).toEqual([
       'setNoDelay',
       true,
       'setTimeout',
@@ -153,8 +155,8 @@ describe('the head', () => {
     ])
   })
 
-  it('has a connection probed that falls silent, not one that is short or busy', async () => {
-    const calls = await tuning({ heartbeat: 300 })
+  it('gets keep-alive probes only after the stream falls silent', async () => {
+    const calls = await socketCalls({ heartbeat: 300 })
     expect(calls).not.toContain('setKeepAlive')
     await expect.poll(() => calls).toContain('setKeepAlive')
   })
@@ -171,8 +173,8 @@ describe('the head', () => {
   })
 })
 
-describe('negotiation', () => {
-  it('answers 406 to a client that does not accept the stream, and hands out a closed one (rule 18)', async () => {
+describe('createSseStream', () => {
+  it('responds 406 and returns a closed stream when the client does not accept event streams (rule 18)', async () => {
     const { client, stream } = await open({}, { headers: { accept: 'application/json' } })
     expect(client.status).toBe(406)
     expect(client.headers).toMatchObject({ vary: 'Accept' })
@@ -183,7 +185,7 @@ describe('negotiation', () => {
     await expect(stream.drained()).resolves.toBe(false)
   })
 
-  it('says close for a stream that was closed from the start', async () => {
+  it('emits close for a stream that is closed from the start', async () => {
     const onClose = vi.fn()
     const { port } = await serve((req, res) => {
       createSseStream(req, res).on('close', onClose)
@@ -192,16 +194,19 @@ describe('negotiation', () => {
     expect(onClose).toHaveBeenCalledExactlyOnceWith('not-acceptable', undefined)
   })
 
-  it.each<Protocol>(['http', 'h2c'])('gives HEAD the head and ends over %s (rule 19)', async (protocol) => {
-    const { client, stream } = await open({}, { method: 'HEAD' }, { protocol })
-    expect(client.headers).toMatchObject({ 'content-type': 'text/event-stream; charset=utf-8' })
-    await client.ended
-    expect(client.body).toBe('')
-    expect(stream).toMatchObject({ closed: true, closeReason: 'server' })
-  })
+  it.each<Protocol>(['http', 'h2c'])(
+    'responds to HEAD with headers only over %s (rule 19)',
+    async (protocol) => {
+      const { client, stream } = await open({}, { method: 'HEAD' }, { protocol })
+      expect(client.headers).toMatchObject({ 'content-type': 'text/event-stream; charset=utf-8' })
+      await client.ended
+      expect(client.body).toBe('')
+      expect(stream).toMatchObject({ closed: true, closeReason: 'server' })
+    },
+  )
 
   it.each(['*/*', 'text/html'])(
-    'answers HEAD that accepts %s on a server that is strict about bodies',
+    'responds to HEAD with Accept %s on a server that rejects non-standard bodies',
     async (accept) => {
       const server = http.createServer({ rejectNonStandardBodyWrites: true }, (req, res) => {
         createSseStream(req, res)
@@ -217,7 +222,7 @@ describe('negotiation', () => {
     },
   )
 
-  it('answers 406 whole when a middleware had guessed a length', async () => {
+  it('sends the whole 406 body when a middleware set another content length', async () => {
     const { client } = await open(
       {},
       { headers: { accept: 'text/html' } },
@@ -228,7 +233,7 @@ describe('negotiation', () => {
   })
 
   it.each<Protocol>(['http', 'h2c'])(
-    'serves a client that sends a header named get over %s',
+    'accepts a request with a header named get over %s',
     async (protocol) => {
       const { client, stream } = await open({}, { headers: { get: '1' } }, { protocol })
       expect(stream.closed).toBe(false)
@@ -236,12 +241,12 @@ describe('negotiation', () => {
     },
   )
 
-  it('reads where the client stopped', async () => {
+  it('reads the last event id from the header', async () => {
     const { stream } = await open({}, { headers: { 'last-event-id': Buffer.from('é1').toString('latin1') } })
     expect(stream.lastEventId).toBe('é1')
   })
 
-  it('reads it on HTTP/2 and from the query too (rule 23)', async () => {
+  it('reads the last event id on HTTP/2 and from the query (rule 23)', async () => {
     const { stream } = await open(
       {},
       { headers: { 'last-event-id': Buffer.from('é1').toString('latin1') } },
@@ -257,15 +262,15 @@ describe('negotiation', () => {
     'GET //[ HTTP/1.1\r\nHost: [\r\nAccept: ;;;,text/event-stream\r\n\r\n',
     'GET /?lastEventId=%ff%zz HTTP/1.1\r\nHost: a\r\nLast-Event-ID: \xff\xfe\r\n\r\n',
     'GET http://[/%00 HTTP/1.1\r\nHost: \xe9\r\n\r\n',
-  ])('serves %j (rule 24)', async (request) => {
+  ])('serves the malformed request %j (rule 24)', async (request) => {
     const { port } = await serve((req, res) => createSseStream(req, res).send({ data: 'served' }))
     await rawClient(port, request).until('data: served\n\n')
   })
 })
 
-describe('ends', () => {
+describe('a stream', () => {
   // better-sse #116, NestJS #17098.
-  it('does not take the end of a POST body for the end of the client (rule 28)', async () => {
+  it('stays open after the end of a POST body (rule 28)', async () => {
     const { client, stream } = await open(
       {},
       { method: 'POST', body: 'x'.repeat(1000) },
@@ -280,39 +285,39 @@ describe('ends', () => {
     await client.until('data: still here\n\n')
   })
 
-  // better-sse, sse-channel, express-sse: a permanent zombie.
+  // better-sse, sse-channel and express-sse keep such a stream forever.
   it.each<Protocol>(['http', 'https', 'h2c'])(
-    'notices over %s that the client left first (rule 29)',
+    'is closed from the start over %s when the client has disconnected (rule 29)',
     async (protocol) => {
-      const made = deferred<SseStream>()
-      const asked = deferred<void>()
+      const created = deferred<SseStream>()
+      const requested = deferred<void>()
       const { port } = await serve((req, res) => {
-        asked.resolve()
-        res.once('close', () => made.resolve(createSseStream(req, res)))
+        requested.resolve()
+        res.once('close', () => created.resolve(createSseStream(req, res)))
       }, protocol)
       const session = connectOnly(protocol, port)
-      await asked.promise
+      await requested.promise
       session.destroy()
-      const stream = await made.promise
+      const stream = await created.promise
       expect(stream).toMatchObject({ closed: true, closeReason: 'client' })
       expect(stream.signal.aborted).toBe(true)
     },
   )
 
   it.each<Protocol>(['http', 'h2c'])(
-    'takes a response over %s that was cut, and not ended, for a client that left first (rule 29)',
+    'is closed from the start over %s when its response was destroyed (rule 29)',
     async (protocol) => {
-      const made = deferred<SseStream>()
+      const created = deferred<SseStream>()
       const { port } = await serve((req, res) => {
-        res.once('close', () => made.resolve(createSseStream(req, res)))
+        res.once('close', () => created.resolve(createSseStream(req, res)))
         res.destroy()
       }, protocol)
       connectOnly(protocol, port)
-      expect(await made.promise).toMatchObject({ closed: true, closeReason: 'client' })
+      expect(await created.promise).toMatchObject({ closed: true, closeReason: 'client' })
     },
   )
 
-  it('notices that a client left whose pipelined request still waits', async () => {
+  it('closes when the client of a queued pipelined request disconnects', async () => {
     const second = deferred<SseStream>()
     const { port } = await serve((req, res) => {
       const stream = createSseStream(req, res)
@@ -327,7 +332,7 @@ describe('ends', () => {
     expect(await end).toMatchObject({ reason: 'client' })
   })
 
-  it('serves a pipelined request when its turn comes', async () => {
+  it('starts when the response to the previous pipelined request has ended', async () => {
     const streams: SseStream[] = []
     const { port } = await serve((req, res) => {
       const stream = createSseStream(req, res, { retry: 0 })
@@ -343,23 +348,23 @@ describe('ends', () => {
     await client.until('data: more\n\n')
   })
 
-  it('notices that a client left during an await whose pipelined request still waits (rule 29)', async () => {
+  it('is closed from the start when the client of a queued pipelined request has disconnected (rule 29)', async () => {
     const second = deferred<SseStream>()
-    const asked = deferred<void>()
+    const requested = deferred<void>()
     const { port } = await serve(async (req, res) => {
       if (req.url === '/1') return void createSseStream(req, res)
-      asked.resolve()
+      requested.resolve()
       await new Promise((resolve) => req.socket.once('close', resolve))
       second.resolve(createSseStream(req, res))
     })
     const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
     const client = rawClient(port, ask('/1') + ask('/2'))
-    await asked.promise
+    await requested.promise
     client.leave()
     expect(await second.promise).toMatchObject({ closed: true, closeReason: 'client' })
   })
 
-  it('lets nobody warn of a client that pipelines many requests', async () => {
+  it('causes no process warning when a client pipelines 30 requests', async () => {
     const warning = vi.fn()
     process.on('warning', warning)
     const streams: SseStream[] = []
@@ -373,7 +378,7 @@ describe('ends', () => {
     expect(warning).not.toHaveBeenCalled()
   })
 
-  it('leaves a connection that is kept alive to the next request', async () => {
+  it('leaves no listeners on a kept-alive connection', async () => {
     const { port, sockets } = await serve((req, res) => createSseStream(req, res).close())
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
     for (let i = 0; i < 3; i++) {
@@ -385,12 +390,12 @@ describe('ends', () => {
     }
     const [socket] = sockets
     expect(sockets.size).toBe(1)
-    // One request leaves as many listeners behind as three (rule 33).
+    // Three requests leave as many listeners as one (rule 33).
     expect(socket?.listenerCount('drain')).toBeLessThanOrEqual(1)
     agent.destroy()
   })
 
-  it('survives a client that closes its half and one that resets', async () => {
+  it('closes when the client half-closes or resets the connection', async () => {
     const streams: SseStream[] = []
     const { port } = await serve((req, res) => streams.push(createSseStream(req, res)))
     const half = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
@@ -411,7 +416,7 @@ describe('ends', () => {
     expect(await gone).toMatchObject({ reason: 'client' })
   })
 
-  it('lets go of all that it registered', async () => {
+  it('removes its listeners when it closes', async () => {
     const seen = deferred<ServerResponse>()
     const { client, stream } = await open({}, {}, { prepare: (_request, response) => seen.resolve(response) })
     const response = await seen.promise
@@ -423,38 +428,70 @@ describe('ends', () => {
   })
 })
 
-describe('bad input', () => {
+describe('createSseStream with bad input', () => {
   const request = { headers: {}, method: 'GET', url: '/' } as IncomingMessage
 
   it.each([undefined, null, {}, 'request', new Request('http://localhost/')])(
-    'refuses %s as a request',
+    'rejects %s as a request',
     async (wrong) => {
-      const { client } = await respond((_req, res) => createSseStream(wrong as never, res))
-      expect(client).toEqual(code('ERR_SSE_REQUEST'))
+      const { error } = await respond((_req, res) => createSseStream(wrong as never, res))
+      expect(error).toEqual(code('ERR_SSE_REQUEST'))
     },
   )
 
-  it.each([undefined, null, {}, 'response', new Response()])('refuses %s as a response', (wrong) => {
+  it.each([undefined, null, {}, 'response', new Response()])('rejects %s as a response', (wrong) => {
     expect(() => createSseStream(request, wrong as never)).toThrow(code('ERR_SSE_RESPONSE'))
   })
 
-  it('refuses a response whose head has left', async () => {
-    const { client } = await respond((req, res) => {
+  it('rejects a response whose headers were already sent', async () => {
+    const { error } = await respond((req, res) => {
       res.writeHead(200).write('x')
       createSseStream(req, res)
     })
-    expect(client).toEqual(code('ERR_SSE_HEADERS_SENT'))
+    expect(error).toEqual(code('ERR_SSE_HEADERS_SENT'))
+    expect(String(error)).toContain('Create the stream before anything is written.')
   })
 
-  it('refuses a response that has ended', async () => {
-    const { client } = await respond((req, res) => {
+  it.each<[Protocol, string]>([
+    ['http', 'a stream that is open'],
+    ['h2c', 'a stream that is open'],
+    ['http', 'a stream that has sent events'],
+  ])('names the second stream on one response over %s: %s', async (protocol, what) => {
+    const { error } = await respond((req, res) => {
+      const stream = createSseStream(req, res)
+      if (what === 'a stream that has sent events') stream.send({ data: 1 })
+      createSseStream(req, res)
+    }, protocol)
+    expect(error).toEqual(code('ERR_SSE_HEADERS_SENT'))
+    expect(String(error)).toContain('This response already has a stream.')
+  })
+
+  it('names the arguments to pass instead of the objects of a framework', async () => {
+    const response = new http.ServerResponse(request)
+    const fastify = { raw: request, headers: {}, method: 'GET' }
+    const koa = { req: request, res: response, request: {}, response: {} }
+    const hono = { req: { raw: new Request('http://localhost/') }, res: undefined }
+    for (const [first, second, hint] of [
+      [response, request, 'The request and the response are swapped.'],
+      [fastify, { raw: response }, 'For Fastify, pass request.raw and reply.raw.'],
+      [{ raw: request }, response, 'For Fastify, pass request.raw and reply.raw.'],
+      [koa, koa, 'For Koa, pass ctx.req and ctx.res.'],
+      [request, koa, 'For Koa, pass ctx.req and ctx.res.'],
+      [hono, response, 'For Hono, pass context.req.raw to createSseResponse.'],
+      [new Request('http://localhost/'), response, 'Use createSseResponse for a web Request.'],
+    ] as const)
+      expect(() => createSseStream(first as never, second as never), hint).toThrow(hint)
+  })
+
+  it('rejects a response that has ended', async () => {
+    const { error } = await respond((req, res) => {
       res.end('done')
       createSseStream(req, res)
     })
-    expect(client).toEqual(code('ERR_SSE_RESPONSE'))
+    expect(error).toEqual(code('ERR_SSE_RESPONSE'))
   })
 
-  it.each<Protocol>(['http', 'h2c'])('refuses it over %s also once it has finished', async (protocol) => {
+  it.each<Protocol>(['http', 'h2c'])('rejects a finished response over %s', async (protocol) => {
     const thrown = deferred<unknown>()
     const { port } = await serve((req, res) => {
       res.once('close', () => {
@@ -470,32 +507,32 @@ describe('bad input', () => {
     expect(await thrown.promise).toEqual(code('ERR_SSE_RESPONSE'))
   })
 
-  it('refuses options before anything is sent', async () => {
-    const { client, sent } = await respond((req, res) =>
+  it('rejects invalid options before anything is sent', async () => {
+    const { error, sent } = await respond((req, res) =>
       createSseStream(req, res, { heartbeat: 'often' } as never),
     )
-    expect(client).toEqual(code('ERR_SSE_OPTION'))
+    expect(error).toEqual(code('ERR_SSE_OPTION'))
     expect(sent).toBe(false)
   })
 
-  /** What a handler throws when it is asked. */
-  async function respond(handler: Handler) {
-    const thrown = deferred<{ client: unknown; sent: boolean }>()
+  /** Returns the error that a request listener throws. */
+  async function respond(handler: Handler, protocol: Protocol = 'http') {
+    const thrown = deferred<{ error: unknown; sent: boolean }>()
     const { port } = await serve((req, res) => {
       try {
         handler(req, res)
-        thrown.resolve({ client: undefined, sent: res.headersSent })
+        thrown.resolve({ error: undefined, sent: res.headersSent })
       } catch (error) {
-        thrown.resolve({ client: error, sent: res.headersSent })
+        thrown.resolve({ error, sent: res.headersSent })
       }
       res.end()
-    })
-    await get('http', port)
+    }, protocol)
+    await get(protocol, port)
     return thrown.promise
   }
 })
 
-/** A client that asks and does not wait for the answer. */
+/** Sends a request without waiting for the response. */
 function connectOnly(protocol: Protocol, port: number): { destroy(): void } {
   if (protocol === 'h2c') {
     const session = http2.connect(`http://127.0.0.1:${port}`).on('error', () => {})

@@ -3,7 +3,7 @@ import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import { get } from '../support/client.ts'
 import { serve } from '../support/serve.ts'
 
-it('sends a header of the caller once, in place of its own, however it is written (rule 13)', async () => {
+it('sendHead sends a header of the caller once, in place of the default and in any case (rule 13)', async () => {
   const headers = { 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'yes', VARY: 'Origin' }
   const { port } = await serve((req, res) => createSseStream(req, res, { headers }))
   const client = await get('http', port)

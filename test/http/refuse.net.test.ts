@@ -8,14 +8,14 @@ import { deferred, type Protocol, serve } from '../support/serve.ts'
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 
 describe('refuseSseStream (rule 20)', () => {
-  it.each<Protocol>(['http', 'h2c'])('answers with a status over %s', async (protocol) => {
+  it.each<Protocol>(['http', 'h2c'])('responds with a status over %s', async (protocol) => {
     const { port } = await serve((_req, res) => refuseSseStream(res, { status: 403 }), protocol)
     const client = await get(protocol, port)
     expect(client.status).toBe(403)
     expect(await client.ended).toBe('end')
   })
 
-  it('tells a client to come back later with a stream that ends at once (rule 39)', async () => {
+  it('sends a stream that ends immediately with a reconnection time (rule 39)', async () => {
     const { port } = await serve((_req, res) => refuseSseStream(res, { retry: 5000 }))
     const client = await get('http', port)
     expect(client).toMatchObject({
@@ -26,7 +26,7 @@ describe('refuseSseStream (rule 20)', () => {
     expect(Number(/^:\nretry: (\d+)\n$/.exec(client.body)?.[1])).toBeGreaterThanOrEqual(5000)
   })
 
-  it.each([204, 403, 503])('makes a real client give up with %i', async (status) => {
+  it.each([204, 403, 503])('makes an EventSource stop with status %i', async (status) => {
     let requests = 0
     const { url } = await serve((_req, res) => {
       requests += 1
@@ -40,7 +40,7 @@ describe('refuseSseStream (rule 20)', () => {
     expect(requests).toBe(1)
   })
 
-  it('makes a real client come back', async () => {
+  it('makes an EventSource reconnect', async () => {
     let requests = 0
     const { url } = await serve((req, res) => {
       requests += 1
@@ -56,7 +56,7 @@ describe('refuseSseStream (rule 20)', () => {
   })
 
   it.each([{}, { status: 200 }, { status: 600 }, { status: '403' }, { retry: 0 }, { retry: 1.5 }, null, 403])(
-    'refuses %j',
+    'rejects the refusal %j',
     async (refusal) => {
       const thrown = deferred<unknown>()
       const { port } = await serve((_req, res) => {
@@ -73,7 +73,7 @@ describe('refuseSseStream (rule 20)', () => {
     },
   )
 
-  it('refuses a response whose head has left', async () => {
+  it('rejects a response whose headers were already sent', async () => {
     const thrown = deferred<unknown>()
     const { port } = await serve((_req, res) => {
       res.writeHead(200).flushHeaders()

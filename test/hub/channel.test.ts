@@ -1,8 +1,42 @@
 import { describe, expect, expectTypeOf, it, vi } from 'vitest'
+import type { Channel } from '../../src/hub/channel.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { eventsOf, sseError, subscribed } from '../support/hub.ts'
-import { nextTurn, settled } from '../support/streams.ts'
+import { fakeStream, nextTurn, settled } from '../support/streams.ts'
+
+interface Prices {
+  price: number
+}
+
+describe('Hub.channel', () => {
+  it('returns an object with name, publish and subscribe', () => {
+    expect(Object.keys(new Hub().channel('news'))).toEqual(['name', 'publish', 'subscribe'])
+  })
+
+  it('returns functions that work without the object', async () => {
+    const { publish, subscribe } = new Hub().channel('news')
+    const { stream, transport } = fakeStream()
+
+    subscribe(stream)
+    await settled()
+    await publish({ data: 'hello' })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message hello'])
+  })
+
+  it('returns functions with the types of the events', () => {
+    const prices = new Hub().channel<Prices>('prices')
+    expectTypeOf(prices).toEqualTypeOf<Channel<Prices>>()
+    expectTypeOf(prices.publish).toBeCallableWith({ event: 'price', data: 1 })
+    // @ts-expect-error: a price is a number.
+    expectTypeOf(prices.publish).toBeCallableWith({ event: 'price', data: '1' })
+    // @ts-expect-error: the name of an event is `event`.
+    expectTypeOf(prices.publish).toBeCallableWith({ event: 'price', data: 1, type: 'price' })
+    expectTypeOf(prices.subscribe).toBeCallableWith({} as SseStream<Prices>)
+  })
+})
 
 describe('Channel.publish', () => {
   it('delivers the event to every stream of the channel, with the id that it resolves with', async () => {

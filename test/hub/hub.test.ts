@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
-import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { MemoryStore, memoryStore } from '../../src/stores/memory/memory-store.ts'
 import { sseError } from '../support/hub.ts'
 import { fakeStream } from '../support/streams.ts'
 
@@ -10,6 +10,26 @@ describe('the arguments of a hub', () => {
     ['a store without the methods of a store', { store: { append() {} } }],
   ])('are refused when the options hold %s', (_name, options) => {
     expect(() => new Hub(options as never)).toThrow(sseError('ERR_SSE_OPTION'))
+  })
+
+  it.each([
+    ['log', 'Did you mean store?'],
+    ['maxEvents', 'It is an option of the store, for example of memoryStore().'],
+    ['maxBytes', 'It is an option of the store, for example of memoryStore().'],
+    ['maxAge', 'It is an option of the store, for example of memoryStore().'],
+    ['gapEvents', 'Did you mean gapEvent?'],
+  ])('are refused with a hint when the options hold %s', (name, hint) => {
+    expect(() => new Hub({ [name]: 100 } as never)).toThrow(
+      `Unknown option "${name}". ${hint} Known options: store, `,
+    )
+  })
+
+  it('are refused with a hint when the options are a store, which remains free', () => {
+    const store = memoryStore()
+
+    expect(() => new Hub(store as never)).toThrow(sseError('ERR_SSE_OPTION'))
+    expect(() => new Hub(store as never)).toThrow('Pass it as { store }.')
+    expect(() => new Hub({ store })).not.toThrow()
   })
 
   it('are refused when the store belongs to another hub', () => {
@@ -27,7 +47,8 @@ describe('the arguments of a hub', () => {
     [[{}, ['a']], 'ERR_SSE_STREAM'],
     [[undefined, ['a']], 'ERR_SSE_STREAM'],
     [['stream', []], 'ERR_SSE_CHANNEL'],
-    [['stream', 'a'], 'ERR_SSE_CHANNEL'],
+    [['stream', 5], 'ERR_SSE_CHANNEL'],
+    [['stream', ''], 'ERR_SSE_CHANNEL'],
     [['stream', ['a\nb']], 'ERR_SSE_CHANNEL'],
     [['stream', ['x'.repeat(256)]], 'ERR_SSE_CHANNEL'],
     [['stream', ['a'], { filters: () => true }], 'ERR_SSE_OPTION'],
@@ -39,9 +60,9 @@ describe('the arguments of a hub', () => {
   })
 
   it.each<[unknown, string]>([
-    ['news', 'Channels are given as a list of names, not "news".'],
-    [[], 'Channels are given as a list of names, not an empty one.'],
-    [['ok', 5], 'A channel is a name of 1 to 255 characters without CR, LF and NUL, not 5.'],
+    [5, 'Channels must be a name or a list of names, not 5.'],
+    [[], 'Channels must be a name or a list of names, not an empty list.'],
+    [['ok', 5], 'A channel name must be a string of 1 to 255 characters without CR, LF and NUL, not 5.'],
   ])('are named in the error when `subscribe` gets the channels %j', (channels, message) => {
     const { stream } = fakeStream()
 

@@ -9,51 +9,51 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-const sleeper = (wakes: number[]) => ({ _onTimer: (now: number) => wakes.push(now) })
+const targetOf = (calls: number[]) => ({ _onTimer: (now: number) => calls.push(now) })
 
 describe('Clock', () => {
-  it('wakes a sleeper once, within two ticks after its deadline', () => {
+  it('calls a target once, within two ticks after its deadline', () => {
     const clock = new Clock()
-    const wakes: number[] = []
-    clock.schedule(sleeper(wakes), clock.now + 1000)
+    const calls: number[] = []
+    clock.schedule(targetOf(calls), clock.now + 1000)
     vi.advanceTimersByTime(999)
-    expect(wakes).toEqual([])
+    expect(calls).toEqual([])
     vi.advanceTimersByTime(1 + 2 * TICK)
-    expect(wakes).toHaveLength(1)
+    expect(calls).toHaveLength(1)
     vi.advanceTimersByTime(10_000)
-    expect(wakes).toHaveLength(1)
+    expect(calls).toHaveLength(1)
   })
 
-  it('does not wake a sleeper that was forgotten', () => {
+  it('does not call a cancelled target', () => {
     const clock = new Clock()
-    const wakes: number[] = []
-    const bed = sleeper(wakes)
-    clock.cancel(bed, clock.schedule(bed, clock.now + 1000))
+    const calls: number[] = []
+    const target = targetOf(calls)
+    clock.cancel(target, clock.schedule(target, clock.now + 1000))
     vi.advanceTimersByTime(5000)
-    expect(wakes).toEqual([])
+    expect(calls).toEqual([])
   })
 
-  it('runs one timer for everybody, and none when nobody sleeps (rule 33)', () => {
+  it('runs one timer for all targets, and none without targets (rule 33)', () => {
     const clock = new Clock()
     expect(vi.getTimerCount()).toBe(0)
-    const beds = Array.from({ length: 100 }, () => sleeper([]))
-    const ticks = beds.map((bed, i) => clock.schedule(bed, clock.now + 1000 + i))
+    const targets = Array.from({ length: 100 }, () => targetOf([]))
+    const ticks = targets.map((target, i) => clock.schedule(target, clock.now + 1000 + i))
     expect(vi.getTimerCount()).toBe(1)
-    for (const [i, bed] of beds.entries()) clock.cancel(bed, ticks[i] as number)
+    for (const [i, target] of targets.entries()) clock.cancel(target, ticks[i] as number)
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('wakes all that fell due while the event loop was blocked', () => {
+  it('calls all targets that became due while the event loop was blocked', () => {
     const clock = new Clock()
-    const wakes: number[] = []
-    for (const delay of [500, 1500, 2500]) clock.schedule(sleeper(wakes), clock.now + delay)
+    const calls: number[] = []
+    for (const delay of [500, 1500, 2500]) clock.schedule(targetOf(calls), clock.now + delay)
     const blocked = vi.spyOn(performance, 'now').mockReturnValue(clock.now + 2000)
     onTestFinished(() => blocked.mockRestore())
     vi.advanceTimersByTime(TICK)
-    expect(wakes).toHaveLength(2)
+    expect(calls).toHaveLength(2)
   })
 
-  it('wakes nobody before the deadline, wherever in a tick it lies', () => {
+  it('never calls a target before its deadline', () => {
     const clock = new Clock()
     const start = clock.now
     const early: number[] = []
@@ -65,29 +65,29 @@ describe('Clock', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('wakes the others of a tick that one of them was forgotten from', () => {
+  it('calls the other targets of a tick when one of them is cancelled', () => {
     const clock = new Clock()
-    const wakes: number[] = []
-    const forgotten = sleeper([])
+    const calls: number[] = []
+    const forgotten = targetOf([])
     const tick = clock.schedule(forgotten, clock.now + 1000)
-    clock.schedule(sleeper(wakes), clock.now + 1000)
+    clock.schedule(targetOf(calls), clock.now + 1000)
     clock.cancel(forgotten, tick)
     vi.advanceTimersByTime(1000 + 2 * TICK)
-    expect(wakes).toHaveLength(1)
+    expect(calls).toHaveLength(1)
   })
 
-  it('tells the time of the last tick while somebody sleeps, and the exact time while nobody does', () => {
+  it('returns the time of the last tick with targets, and the exact time without', () => {
     const clock = new Clock()
     const start = clock.now
     vi.advanceTimersByTime(30)
     expect(clock.now).toBe(start + 30)
-    const bed = sleeper([])
-    const tick = clock.schedule(bed, clock.now + 1000)
+    const target = targetOf([])
+    const tick = clock.schedule(target, clock.now + 1000)
     vi.advanceTimersByTime(TICK - 1)
     expect(clock.now).toBe(start + 30)
     vi.advanceTimersByTime(1)
     expect(clock.now).toBe(start + 30 + TICK)
-    clock.cancel(bed, tick)
+    clock.cancel(target, tick)
     vi.advanceTimersByTime(30)
     expect(clock.now).toBe(start + 60 + TICK)
   })
@@ -97,42 +97,42 @@ describe('Clock', () => {
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
     const before = timers()
     const clock = new Clock()
-    const bed = sleeper([])
-    const tick = clock.schedule(bed, clock.now + 60_000)
+    const target = targetOf([])
+    const tick = clock.schedule(target, clock.now + 60_000)
     const during = timers()
-    clock.cancel(bed, tick)
+    clock.cancel(target, tick)
     expect(during).toBe(before)
   })
 
-  it('does not wake a sleeper that another of the same tick has forgotten', () => {
+  it('does not call a target that another target of the same tick cancels', () => {
     const clock = new Clock()
-    const wakes: number[] = []
-    const second = sleeper(wakes)
-    const bed = clock.now + 1000
+    const calls: number[] = []
+    const second = targetOf(calls)
+    const deadline = clock.now + 1000
     let tick = 0
-    clock.schedule({ _onTimer: () => clock.cancel(second, tick) }, bed)
-    tick = clock.schedule(second, bed)
+    clock.schedule({ _onTimer: () => clock.cancel(second, tick) }, deadline)
+    tick = clock.schedule(second, deadline)
     vi.advanceTimersByTime(3000)
-    expect(wakes).toEqual([])
+    expect(calls).toEqual([])
   })
 
-  it('lets a sleeper go back to sleep from within its wake', () => {
+  it('lets a target reschedule itself in its call', () => {
     const clock = new Clock()
-    const wakes: number[] = []
-    const bed = {
+    const calls: number[] = []
+    const target = {
       _onTimer(now: number) {
-        wakes.push(now)
-        if (wakes.length < 3) clock.schedule(bed, now + 500)
+        calls.push(now)
+        if (calls.length < 3) clock.schedule(target, now + 500)
       },
     }
-    clock.schedule(bed, clock.now)
+    clock.schedule(target, clock.now)
     vi.advanceTimersByTime(3000)
-    expect(wakes).toHaveLength(3)
+    expect(calls).toHaveLength(3)
   })
 })
 
-describe('nextBeat', () => {
-  it('comes within one period of silence, and not before half of it', () => {
+describe('nextHeartbeat', () => {
+  it('returns a time half a period to one period after the last write', () => {
     for (let i = 0; i < 1000; i++) {
       const lastWrite = Math.random() * 1e6
       const beat = nextHeartbeat(lastWrite, 15_000, Math.random() * 15_000)
@@ -141,27 +141,27 @@ describe('nextBeat', () => {
     }
   })
 
-  it('comes once a period when nothing else is written', () => {
+  it('returns a time one period after the last heartbeat', () => {
     expect(
       nextHeartbeat(nextHeartbeat(123_456, 15_000, 7_777), 15_000, 7_777) -
         nextHeartbeat(123_456, 15_000, 7_777),
     ).toBe(15_000)
   })
 
-  it('is spread for streams that were written to at the same instant (rule 37)', () => {
+  it('spreads the heartbeats of streams that wrote at the same instant (rule 37)', () => {
     const beats = Array.from({ length: 1000 }, (_, i) => nextHeartbeat(50_000, 15_000, i * 15))
     const inOneSecond = beats.filter((beat) => beat >= 60_000 && beat < 61_000).length
     expect(inOneSecond).toBeGreaterThan(100)
     expect(inOneSecond).toBeLessThan(170)
   })
 
-  it('never comes when the period is 0', () => {
+  it('returns infinity when the period is 0', () => {
     expect(nextHeartbeat(1, 0, 0)).toBe(Number.POSITIVE_INFINITY)
   })
 })
 
-describe('expiry', () => {
-  it('comes up to a tenth earlier, differently for each stream (rule 37)', () => {
+describe('expiresAt', () => {
+  it('returns a random time up to a tenth before the maximum duration (rule 37)', () => {
     const ages = Array.from({ length: 200 }, () => expiresAt(0, 1000))
     expect(Math.min(...ages)).toBeGreaterThanOrEqual(900)
     expect(Math.max(...ages)).toBeLessThanOrEqual(1000)

@@ -3,16 +3,34 @@ import { resolveOptions } from '../../src/http/options.ts'
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 
-describe('options', () => {
-  it('are all optional', () => {
+describe('resolveOptions', () => {
+  it('fills in the defaults of missing and undefined options', () => {
     expect(resolveOptions(undefined)).toEqual(resolveOptions({}))
     expect(resolveOptions({ heartbeat: undefined, retry: 5 })).toMatchObject({ heartbeat: 15_000, retry: 5 })
   })
 
-  it('refuse a name that there is not, and say which there are', () => {
+  it('rejects an unknown name and lists the known ones', () => {
     expect(() => resolveOptions({ heartbeet: 1 })).toThrow(code('ERR_SSE_OPTION'))
-    expect(() => resolveOptions({ heartbeet: 1 })).toThrow(/"heartbeet".*heartbeat/)
+    expect(() => resolveOptions({ heartbeet: 1 })).toThrow(
+      /^Unknown option "heartbeet"\. Did you mean heartbeat\? Known options: retry, heartbeat, /,
+    )
     expect(() => resolveOptions({ constructor: 1 })).toThrow(code('ERR_SSE_OPTION'))
+  })
+
+  it.each([
+    ['heartbeatInterval', 'heartbeat'],
+    ['Heartbeat', 'heartbeat'],
+    ['hearbeat', 'heartbeat'],
+    ['retryAfter', 'retry'],
+    ['header', 'headers'],
+    ['stallTimeOut', 'stallTimeout'],
+    ['maxBufferBytes', 'maxBufferedBytes'],
+  ])('suggests an option for %s: %s', (name, meant) => {
+    expect(() => resolveOptions({ [name]: 1 })).toThrow(`Did you mean ${meant}?`)
+  })
+
+  it.each(['interval', 'log', 'toString', ''])('suggests nothing for %j', (name) => {
+    expect(() => resolveOptions({ [name]: 1 })).toThrow(/^Unknown option "\w*"\. Known options: /)
   })
 
   it.each([
@@ -44,7 +62,7 @@ describe('options', () => {
     ['maxReplayEvents', [0, '10']],
     ['onGap', [true]],
     ['gapEvent', ['', 'a\nb', true, 1]],
-  ])('refuse a wrong %s by its name', (name, values) => {
+  ])('rejects an invalid %s and names it', (name, values) => {
     for (const value of values) {
       expect(() => resolveOptions({ [name]: value })).toThrow(code('ERR_SSE_OPTION'))
       expect(() => resolveOptions({ [name]: value })).toThrow(name)
@@ -52,13 +70,13 @@ describe('options', () => {
   })
 
   it.each(['Connection', 'transfer-encoding', 'Content-Length'])(
-    'refuse the header %s (rules 14, 15)',
+    'rejects the header %s (rules 14, 15)',
     (name) => {
       expect(() => resolveOptions({ headers: { [name]: '1' } })).toThrow(code('ERR_SSE_OPTION'))
     },
   )
 
-  it.each([[null], ['options'], [7], [[]], [new Map()]])('refuse %s in place of options', (options) => {
+  it.each([[null], ['options'], [7], [[]], [new Map()]])('rejects %s in place of options', (options) => {
     expect(() => resolveOptions(options as never)).toThrow(code('ERR_SSE_OPTION'))
   })
 })

@@ -15,7 +15,7 @@ describe('a rate limit', () => {
     vi.useRealTimers()
   })
 
-  it('lets a burst through, then so many events a second', async () => {
+  it('sends a burst and then eventsPerSecond', async () => {
     const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 10, burst: 3 }, heartbeat: 0 })
     for (let i = 0; i < 20; i++) stream.send({ data: i })
     await nextTurn()
@@ -28,7 +28,7 @@ describe('a rate limit', () => {
     expect(sent(transport)).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`))
   })
 
-  it('spares what was not used, up to the burst', async () => {
+  it('accumulates unused tokens up to the burst', async () => {
     const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 5 }, heartbeat: 0 })
     stream.send({ data: 'first' })
     await nextTurn()
@@ -38,7 +38,7 @@ describe('a rate limit', () => {
     expect(sent(transport)).toHaveLength(6)
   })
 
-  it('keeps the newest of each key when it conflates', async () => {
+  it('queues only the newest event per key with excess conflate', async () => {
     const rateLimit = { eventsPerSecond: 1, burst: 1, excess: 'conflate' as const }
     const { stream, transport } = fakeStream({ rateLimit, heartbeat: 0 })
     stream.send({ key: 'x', data: 'first' })
@@ -78,7 +78,7 @@ describe('a rate limit', () => {
     expect(stream.bufferedEvents).toBe(1)
   })
 
-  it('holds to the bound of the stream', async () => {
+  it('counts queued events toward maxBufferedEvents', async () => {
     const { stream } = fakeStream({
       rateLimit: { eventsPerSecond: 1, burst: 1 },
       maxBufferedEvents: 5,
@@ -89,7 +89,7 @@ describe('a rate limit', () => {
     expect(stream.closeReason).toBe('overflow')
   })
 
-  it('holds for what a hub publishes too', async () => {
+  it('limits events that a hub publishes', async () => {
     const channel = new Hub().channel('ticks')
     const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 10, burst: 2 }, heartbeat: 0 })
     channel.subscribe(stream)
@@ -102,7 +102,7 @@ describe('a rate limit', () => {
     expect(sent(transport)).toEqual(['0', '1', '2', '3', '4'])
   })
 
-  it('sends what waits before it ends', async () => {
+  it('sends all queued events before close() ends the response', async () => {
     const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 10, burst: 1 }, heartbeat: 0 })
     for (let i = 0; i < 5; i++) stream.send({ data: i })
     stream.close()
@@ -112,7 +112,7 @@ describe('a rate limit', () => {
     expect(transport.isEnded).toBe(true)
   })
 
-  it('gathers the events of a window into one write', async () => {
+  it('sends the events of one flushInterval in one write', async () => {
     const { stream, transport } = fakeStream({ flushInterval: 500, heartbeat: 0 })
     for (let i = 0; i < 4; i++) {
       stream.send({ data: i })
@@ -125,7 +125,7 @@ describe('a rate limit', () => {
     expect(sent(transport)).toEqual(['0', '1', '2', '3'])
   })
 
-  it('answers false for an event that is dropped while others wait for their turn', async () => {
+  it('makes send() return false for a dropped event', async () => {
     const { stream } = fakeStream({
       rateLimit: { eventsPerSecond: 1, burst: 1 },
       maxBufferedEvents: 1,
@@ -137,7 +137,7 @@ describe('a rate limit', () => {
     expect([2, 3].map((data) => stream.send({ data }))).toEqual([true, false])
   })
 
-  it('gathers what a hub publishes too', async () => {
+  it('sends events that a hub publishes within one flushInterval in one write', async () => {
     const channel = new Hub().channel('ticks')
     const { stream, transport } = fakeStream({ flushInterval: 500, heartbeat: 0 })
     channel.subscribe(stream)
@@ -150,7 +150,7 @@ describe('a rate limit', () => {
     expect(transport.writes).toHaveLength(1)
   })
 
-  it('needs no timer once all has left', async () => {
+  it('leaves no timer when all events of a flushInterval are sent', async () => {
     const { stream, transport } = fakeStream({ flushInterval: 500, heartbeat: 0 })
     stream.send({ data: 1 })
     vi.advanceTimersByTime(700)
@@ -158,7 +158,7 @@ describe('a rate limit', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('leaves no timer behind', async () => {
+  it('cancels its timer when the stream is destroyed', async () => {
     const { stream } = fakeStream({ flushInterval: 500, rateLimit: { eventsPerSecond: 1 }, heartbeat: 0 })
     for (let i = 0; i < 4; i++) stream.send({ data: i })
     expect(vi.getTimerCount()).toBe(1)
@@ -167,21 +167,21 @@ describe('a rate limit', () => {
   })
 })
 
-describe('a source', () => {
+describe('a source with a rate limit', () => {
   const events = Array.from({ length: 100 }, (_, id) => ({ id, data: id }))
   const options = { rateLimit: { eventsPerSecond: 10 }, maxBufferedEvents: 5 }
 
   it.each<[string, (options: object) => SseStream]>([
     [
-      'that is sent',
+      'is passed to sendAll()',
       (options) => {
         const { stream } = fakeStream(options)
         void stream.sendAll(events)
         return stream
       },
     ],
-    ['that is replayed', (options) => fakeStream({ ...options, replay: () => events }, '0').stream],
-  ])('%s goes at the pace, and never trips the bound', async (_how, open) => {
+    ['is replayed', (options) => fakeStream({ ...options, replay: () => events }, '0').stream],
+  ])('is paused and never exceeds the queue limit when it %s', async (_how, open) => {
     const stream = open(options)
     await settled()
     expect(stream.closed).toBe(false)
@@ -189,8 +189,8 @@ describe('a source', () => {
   })
 })
 
-describe('a channel that conflates', () => {
-  it('keeps of what waits for a client that lags the newest of each key, and leaves other channels whole', async () => {
+describe('a channel with conflate', () => {
+  it('queues only the newest event per key for a slow client and all events of other channels', async () => {
     const hub = new Hub()
     const prices = hub.channel('prices', { conflate: true })
     const trades = hub.channel('trades')
@@ -217,34 +217,34 @@ describe('a channel that conflates', () => {
   })
 })
 
-describe('paceOf', () => {
-  it('knows when there is a token again', () => {
-    const pace = rateLimiterFor({ eventsPerSecond: 4, burst: 1 })
-    expect(pace.allowed(1_000)).toBe(1)
-    pace.spend(1)
-    expect(pace.allowed(1_100)).toBe(0)
-    expect(pace.nextAt()).toBeCloseTo(1_250)
-    expect(pace.allowed(1_250)).toBe(1)
+describe('rateLimiterFor', () => {
+  it('returns the time of the next token', () => {
+    const limiter = rateLimiterFor({ eventsPerSecond: 4, burst: 1 })
+    expect(limiter.allowed(1_000)).toBe(1)
+    limiter.spend(1)
+    expect(limiter.allowed(1_100)).toBe(0)
+    expect(limiter.nextAt()).toBeCloseTo(1_250)
+    expect(limiter.allowed(1_250)).toBe(1)
   })
 
-  it('lets one event through at once under a limit below one a second, and those of a second above', () => {
+  it('has a default burst of one second of events, and at least one', () => {
     expect(rateLimiterFor({ eventsPerSecond: 0.5 }).allowed(0)).toBe(1)
     expect(rateLimiterFor({ eventsPerSecond: 2.9 }).allowed(0)).toBe(2)
   })
 
-  it('spares no more than the burst', () => {
-    const pace = rateLimiterFor({ eventsPerSecond: 10, burst: 3 })
-    expect([pace.allowed(0), pace.allowed(60_000)]).toEqual([3, 3])
-    pace.spend(2)
-    expect([pace.allowed(60_100), pace.allowed(60_200), pace.allowed(60_300)]).toEqual([2, 3, 3])
+  it('accumulates no more tokens than the burst', () => {
+    const limiter = rateLimiterFor({ eventsPerSecond: 10, burst: 3 })
+    expect([limiter.allowed(0), limiter.allowed(60_000)]).toEqual([3, 3])
+    limiter.spend(2)
+    expect([limiter.allowed(60_100), limiter.allowed(60_200), limiter.allowed(60_300)]).toEqual([2, 3, 3])
   })
 
-  it('counts the part of a token that has come', () => {
-    const pace = rateLimiterFor({ eventsPerSecond: 0.5 })
-    expect(pace.allowed(0)).toBe(1)
-    pace.spend(1)
-    expect(pace.allowed(1_900)).toBe(0)
-    expect(pace.nextAt()).toBeCloseTo(2_000)
-    expect(pace.allowed(2_000)).toBe(1)
+  it('counts fractions of a token', () => {
+    const limiter = rateLimiterFor({ eventsPerSecond: 0.5 })
+    expect(limiter.allowed(0)).toBe(1)
+    limiter.spend(1)
+    expect(limiter.allowed(1_900)).toBe(0)
+    expect(limiter.nextAt()).toBeCloseTo(2_000)
+    expect(limiter.allowed(2_000)).toBe(1)
   })
 })

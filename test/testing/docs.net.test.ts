@@ -11,22 +11,22 @@ const examples = [...page.matchAll(/^```js\n(.*?)^```$/gms)].map(([, code = ''])
 
 describe('docs/testing.md', () => {
   it.each(examples.map((code) => [/test\('(.*?)'/.exec(code)?.[1], code]))(
-    'shows that %s',
+    'contains an example that passes: %s',
     async (_, code = '') => {
       expect(await run(code)).toMatch(/# pass 1\n# fail 0/)
     },
   )
 
-  it('has a row for each option, and for no other', async () => {
+  it('lists exactly the options of openEvents', async () => {
     const [own = '', ofRequest = ''] = sectionOf('Options').split('those of the request')
     const unknown: object = { unknown: 1 }
-    const toAnswer = await openEvents(new Response(), unknown).catch(String)
-    const toTarget = await openEvents('http://localhost/', unknown).catch(String)
-    expect(toAnswer).toContain(`There are: ${namesIn(own).join(', ')}.`)
-    expect(toTarget).toContain(`There are: ${[...namesIn(own), ...namesIn(ofRequest)].join(', ')}.`)
+    const withResponse = await openEvents(new Response(), unknown).catch(String)
+    const withTarget = await openEvents('http://localhost/', unknown).catch(String)
+    expect(withResponse).toContain(`Known options: ${namesIn(own).join(', ')}.`)
+    expect(withTarget).toContain(`Known options: ${[...namesIn(own), ...namesIn(ofRequest)].join(', ')}.`)
   })
 
-  it('has a row for each member of a client, and for no other', () => {
+  it('lists exactly the members of EventsClient', () => {
     const members = Object.getOwnPropertyNames(EventsClient.prototype).filter(
       (name) => name !== 'constructor',
     )
@@ -38,13 +38,13 @@ function sectionOf(heading: string): string {
   return page.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
 }
 
-/** The names in the first column of its tables. */
+/** Returns the names in the first column of the tables in a text. */
 function namesIn(text: string): string[] {
   const cells = text.match(/^\| `[^|]*\|/gm) ?? []
   return cells.flatMap((cell) => [...cell.matchAll(/`(\w+)/g)].map(([, name = '']) => name))
 }
 
-/** Runs an example beside package.json, so that `spillway` is this package. */
+/** Runs an example in the root folder, so that `spillway` resolves to this package. */
 function run(code: string): Promise<string> {
   const args = ['--test-reporter=tap', '--input-type=module', '--eval', code]
   return new Promise((resolve) => {

@@ -15,7 +15,7 @@ afterEach(() => {
   holdClock().release()
 })
 
-/** A stream of a real server, its client, and the clock of both in hand. */
+/** Opens a stream of a real server with its client, and holds the clock of both. */
 async function open(options: SseStreamOptions = {}, paused = false) {
   const time = holdClock()
   const streams: SseStream[] = []
@@ -28,7 +28,7 @@ async function open(options: SseStreamOptions = {}, paused = false) {
 }
 
 describe('holdClock', () => {
-  it('beats once each time the heartbeat is due, and not before', async () => {
+  it('sends one heartbeat per interval, and none before it is due', async () => {
     const { time, client, stream } = await open({ heartbeat: 15_000 })
     time.advance(7_400)
     stream.comment('before')
@@ -41,7 +41,7 @@ describe('holdClock', () => {
     expect(comments).toEqual(['', '', '', '', 'after'])
   })
 
-  it('has a stream stall that is not read', async () => {
+  it('closes a stream that is not read after its stall timeout', async () => {
     const { time, stream } = await open({ stallTimeout: 30_000, maxBufferedBytes: 1e9 }, true)
     while (stream.send({ data: 'x'.repeat(1024 * 1024) })) await nextTurn()
     const end = closed(stream)
@@ -51,7 +51,7 @@ describe('holdClock', () => {
     expect(await end).toMatchObject({ reason: 'stalled' })
   })
 
-  it('has a stream end at its maximum age', async () => {
+  it('closes a stream at its maximum duration', async () => {
     const { time, client, stream } = await open({ maxDuration: 3_600_000 })
     time.advance(3_600_000 * 0.9 - TICK)
     expect(stream.closed).toBe(false)
@@ -60,7 +60,7 @@ describe('holdClock', () => {
     expect(stream.closeReason).toBe('expired')
   })
 
-  it('keeps a rate and a flush interval', async () => {
+  it('drives rate limits and flush intervals', async () => {
     const { time, client, stream } = await open({ rateLimit: { eventsPerSecond: 2, burst: 1 } })
     for (const data of ['a', 'b', 'c']) stream.send({ data })
     await client.next()
@@ -71,34 +71,34 @@ describe('holdClock', () => {
     time.advance(500)
     expect(await client.next()).toMatchObject({ data: 'c' })
 
-    const gathering = await open({ flushInterval: 250 })
-    gathering.stream.send({ data: 'gathered' })
+    const batching = await open({ flushInterval: 250 })
+    batching.stream.send({ data: 'batched' })
     time.advance(200)
-    expect(gathering.stream.bufferedEvents).toBe(1)
+    expect(batching.stream.bufferedEvents).toBe(1)
     time.advance(50)
-    expect(gathering.stream.bufferedEvents).toBe(0)
+    expect(batching.stream.bufferedEvents).toBe(0)
   })
 
-  it('ages the events of a memory log', async () => {
+  it('evicts the events of a memory store by maxAge', async () => {
     const time = holdClock()
-    const log = new MemoryStore({ maxAge: 60_000 })
-    const hub = new Hub({ store: log })
-    const start = log.position
+    const store = new MemoryStore({ maxAge: 60_000 })
+    const hub = new Hub({ store })
+    const start = store.position
     await hub.channel('news').publish({ data: 'old' })
     time.advance(59_000)
-    expect(log.read(['news'], start, 1)).not.toBe('gap')
+    expect(store.read(['news'], start, 1)).not.toBe('gap')
     time.advance(2_000)
-    expect(log.read(['news'], start, 1)).toBe('gap')
+    expect(store.read(['news'], start, 1)).toBe('gap')
   })
 
-  it('holds and moves a stream that was there before', () => {
+  it('advances a stream that was opened before the clock was held', () => {
     const { transport } = fakeStream({ heartbeat: 1_000 })
     const time = holdClock()
     time.advance(3_000)
     expect(transport.writes.filter((text) => text === ':\n')).toHaveLength(3)
   })
 
-  it('stands still by itself, and rounds up to a tick', () => {
+  it('stops time until advance() is called, which rounds up to a tick', () => {
     const time = holdClock()
     const start = clock.now
     const until = performance.now() + 3
@@ -112,7 +112,7 @@ describe('holdClock', () => {
     expect(clock.now).toBe(start + 4 * TICK)
   })
 
-  it('lets time go on from where it was, and never back', () => {
+  it('continues from the advanced time after release() and never goes back', () => {
     const time = holdClock()
     const start = clock.now
     time.advance(3_600_000)
@@ -125,7 +125,7 @@ describe('holdClock', () => {
     again[Symbol.dispose]()
   })
 
-  it('never goes back for streams that are open, and those opened next live as long as they should', async () => {
+  it('keeps streams open that were opened before and after release()', async () => {
     const { time, stream } = await open()
     time.advance(3_600_000)
     const heldAt = clock.now
@@ -136,17 +136,19 @@ describe('holdClock', () => {
     expect([stream.closed, next.closed]).toEqual([false, false])
   })
 
-  it('refuses to be advanced when it is not held, and by what is no time', () => {
+  it('throws when the clock is not held or the time is invalid', () => {
     const time = holdClock()
     for (const ms of [Number.POSITIVE_INFINITY, Number.NaN, -1, '5' as never])
       expect(() => time.advance(ms)).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
     const start = clock.now
     holdClock().release()
-    expect(() => time.advance(3_600_000)).toThrow('The clock was released: hold it again to advance it.')
+    expect(() => time.advance(3_600_000)).toThrow(
+      'The clock was released. Call holdClock() again before advancing it.',
+    )
     expect(clock.now).toBeLessThan(start + 3_600_000)
   })
 
-  it('is one and the same when it is used twice', () => {
+  it('shares one clock between two holders', () => {
     const first = holdClock()
     first.advance(1_000)
     const start = clock.now
@@ -156,7 +158,7 @@ describe('holdClock', () => {
     expect(clock.now).toBeLessThan(start + 2_000)
   })
 
-  it('does not mind fake timers, whichever comes first', () => {
+  it('works with fake timers that are installed later', () => {
     const time = holdClock()
     vi.useFakeTimers()
     const { transport } = fakeStream({ heartbeat: 1_000 })
@@ -172,75 +174,75 @@ describe('holdClock', () => {
 })
 
 describe('Clock', () => {
-  const beds = (count: number, wakes: number[]) =>
-    Array.from({ length: count }, () => ({ _onTimer: (now: number) => void wakes.push(now) }))
+  const targetsOf = (count: number, calls: number[]) =>
+    Array.from({ length: count }, () => ({ _onTimer: (now: number) => void calls.push(now) }))
 
-  // A clock that was started on fake timers kept waiting for them when they were gone.
-  it('goes again after fake timers that are gone, once it was held', async () => {
-    const lame = new Clock()
-    const wakes: number[] = []
-    const [first, second, third] = beds(3, wakes)
+  // A clock that was started with fake timers kept waiting for them after they were removed.
+  it('runs again after fake timers were removed, once it has been held', async () => {
+    const stuck = new Clock()
+    const calls: number[] = []
+    const [first, second, third] = targetsOf(3, calls)
     vi.useFakeTimers()
-    lame.schedule(first as never, lame.now + 500)
+    stuck.schedule(first as never, stuck.now + 500)
     vi.advanceTimersByTime(60_000)
-    expect(wakes).toHaveLength(1)
-    lame.schedule(second as never, lame.now + 500)
+    expect(calls).toHaveLength(1)
+    stuck.schedule(second as never, stuck.now + 500)
     vi.useRealTimers()
 
-    lame._hold()
-    lame._advance(500)
-    expect(wakes).toHaveLength(2)
-    lame._release()
-    const woken = new Promise<number>((resolve) => lame.schedule({ _onTimer: resolve }, lame.now + 50))
-    lame.schedule(third as never, lame.now + 3_600_000)
-    const lastHeld = wakes[1] ?? 0
-    expect(await woken).toBeGreaterThan(lastHeld)
+    stuck._hold()
+    stuck._advance(500)
+    expect(calls).toHaveLength(2)
+    stuck._release()
+    const called = new Promise<number>((resolve) => stuck.schedule({ _onTimer: resolve }, stuck.now + 50))
+    stuck.schedule(third as never, stuck.now + 3_600_000)
+    const lastHeld = calls[1] ?? 0
+    expect(await called).toBeGreaterThan(lastHeld)
   })
 
-  it('wakes each sleeper in its tick while it is advanced, also one that goes back to sleep', () => {
+  it('calls each target at its tick while it is advanced, including one that reschedules itself', () => {
     const held = new Clock()
     held._hold()
     const start = held.now
     expect(start % TICK).toBe(0)
-    const wakes: number[] = []
-    const sleeper = {
+    const calls: number[] = []
+    const target = {
       _onTimer(now: number) {
         expect(held.now).toBe(now)
-        wakes.push(now - start)
-        held.schedule(sleeper, now + 300)
+        calls.push(now - start)
+        held.schedule(target, now + 300)
       },
     }
-    held.schedule(sleeper, start + 300)
+    held.schedule(target, start + 300)
     held._advance(1_000)
-    expect(wakes).toEqual([300, 600, 900])
+    expect(calls).toEqual([300, 600, 900])
     expect(held.now).toBe(start + 1_000)
   })
 
-  it('wakes at once whom it should have woken before it was held', () => {
+  it('calls overdue targets when it is held', () => {
     const late = new Clock()
-    const wakes: number[] = []
-    const [sleeper] = beds(1, wakes)
-    late.schedule(sleeper as never, late.now + 1_000)
+    const calls: number[] = []
+    const [target] = targetsOf(1, calls)
+    late.schedule(target as never, late.now + 1_000)
     const blocked = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 2_000)
     onTestFinished(() => blocked.mockRestore())
     late._hold()
-    expect(wakes).toHaveLength(1)
+    expect(calls).toHaveLength(1)
     late._release()
   })
 
-  it('runs no timer while it is held, and its own when it is released', () => {
+  it('runs no timer while it is held and one after it is released', () => {
     vi.useFakeTimers()
     const held = new Clock()
-    const wakes: number[] = []
-    const [sleeper] = beds(1, wakes)
+    const calls: number[] = []
+    const [target] = targetsOf(1, calls)
     held._hold()
-    const tick = held.schedule(sleeper as never, held.now + 500)
+    const tick = held.schedule(target as never, held.now + 500)
     expect(vi.getTimerCount()).toBe(0)
     held._release()
     expect(vi.getTimerCount()).toBe(1)
     vi.advanceTimersByTime(500 + 2 * TICK)
-    expect(wakes).toHaveLength(1)
-    held.cancel(sleeper as never, tick)
+    expect(calls).toHaveLength(1)
+    held.cancel(target as never, tick)
     expect(vi.getTimerCount()).toBe(0)
     held._hold()
     held._release()

@@ -9,18 +9,14 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import { createRequire } from 'node:module'
 import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import compression from 'compression'
 import express from 'express'
 import fastify from 'fastify'
 import inject from 'light-my-request'
 import { generate } from 'selfsigned'
-import type { get } from 'superagent'
-import supertest from 'supertest'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { sse } from '../../src/adapters/web.ts'
 import { createSseResponse } from '../../src/http/create-sse-response.ts'
@@ -29,16 +25,10 @@ import type { SseStreamOptions } from '../../src/http/options.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import type { EventsClient } from '../../src/testing/events-client.ts'
 import { type OpenOptions, openEvents } from '../../src/testing/open-events.ts'
-import { superagentAnswer } from '../../src/testing/targets/superagent.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
 import { deferred, serve } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
 import { timersLeftBy } from '../support/timers.ts'
-
-// It is installed with supertest, and not on its own.
-const superagent: { get: typeof get } = createRequire(createRequire(import.meta.url).resolve('supertest'))(
-  'superagent',
-)
 
 type OnStream = (stream: SseStream) => unknown
 
@@ -47,11 +37,11 @@ interface SourceUnderTest {
   open(onStream: OnStream, streamOptions?: SseStreamOptions, options?: OpenOptions): Promise<EventsClient>
 }
 
-function answering(onStream: OnStream, options?: SseStreamOptions): RequestListener {
+function streaming(onStream: OnStream, options?: SseStreamOptions): RequestListener {
   return (request, response) => void onStream(createSseStream(request, response, options))
 }
 
-/** A server that listens on a port of its own, as a URL. */
+/** Starts a server and returns its URL. */
 async function urlOf(listener: RequestListener): Promise<string> {
   return (await serve(listener)).url
 }
@@ -74,58 +64,58 @@ const sources: SourceUnderTest[] = [
   {
     name: 'a URL',
     open: async (onStream, settings, options) =>
-      openEvents(await urlOf(answering(onStream, settings)), options),
+      openEvents(await urlOf(streaming(onStream, settings)), options),
   },
   {
     name: 'a URL object',
     open: async (onStream, settings, options) =>
-      openEvents(new URL(await urlOf(answering(onStream, settings))), options),
+      openEvents(new URL(await urlOf(streaming(onStream, settings))), options),
   },
   {
     name: 'a server that listens',
     open: async (onStream, settings, options) =>
       openEvents(
-        (await serve(answering(onStream, settings))).server as ReturnType<typeof createServer>,
+        (await serve(streaming(onStream, settings))).server as ReturnType<typeof createServer>,
         options,
       ),
   },
   {
     name: 'a server that does not listen',
-    open: (onStream, settings, options) => openEvents(createServer(answering(onStream, settings)), options),
+    open: (onStream, settings, options) => openEvents(createServer(streaming(onStream, settings)), options),
   },
   {
-    name: 'a server of TLS',
+    name: 'a TLS server',
     async open(onStream, settings, options) {
       const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
         keyType: 'ec',
       })
-      return openEvents(createSecureServer({ key, cert }, answering(onStream, settings)), options)
+      return openEvents(createSecureServer({ key, cert }, streaming(onStream, settings)), options)
     },
   },
   {
-    name: 'an app of Express',
+    name: 'an Express app',
     open: (onStream, settings, options) =>
-      openEvents(appOf(answering(onStream, settings)), { ...options, path: '/events' }),
+      openEvents(appOf(streaming(onStream, settings)), { ...options, path: '/events' }),
   },
   {
-    name: 'the server of an app of Fastify',
+    name: 'the server of a Fastify app',
     async open(onStream, settings, options) {
-      const app = await fastifyOf(answering(onStream, settings))
+      const app = await fastifyOf(streaming(onStream, settings))
       await app.ready()
       return openEvents(app.server, { ...options, path: '/events' })
     },
   },
   {
-    name: 'inject of Fastify',
+    name: 'inject() of Fastify',
     async open(onStream, settings, options) {
-      const app = await fastifyOf(answering(onStream, settings))
+      const app = await fastifyOf(streaming(onStream, settings))
       return openEvents(app.inject({ url: '/events', payloadAsStream: true }), options)
     },
   },
   {
-    name: 'light-my-request',
+    name: 'inject() of light-my-request',
     open: (onStream, settings, options) =>
-      openEvents(inject(answering(onStream, settings), { url: '/', payloadAsStream: true }), options),
+      openEvents(inject(streaming(onStream, settings), { url: '/', payloadAsStream: true }), options),
   },
   {
     name: 'a web Response',
@@ -137,38 +127,10 @@ const sources: SourceUnderTest[] = [
       )
     },
   },
-  {
-    name: 'supertest of an app',
-    open: (onStream, settings, options) =>
-      openEvents(
-        supertest(appOf(answering(onStream, settings)))
-          .get('/events')
-          .expect(200),
-        options,
-      ),
-  },
-  {
-    name: 'supertest of a server that listens',
-    open: async (onStream, settings, options) =>
-      openEvents(supertest(await urlOf(answering(onStream, settings))).get('/'), options),
-  },
-  {
-    name: 'supertest that unpacks what it is sent',
-    open: (onStream, settings, options) => {
-      const app = express().use(compression())
-      app.get('/', answering(onStream, { ...settings, headers: { 'Cache-Control': 'no-cache' } }))
-      return openEvents(supertest(app).get('/').set('Accept-Encoding', 'gzip'), options)
-    },
-  },
-  {
-    name: 'superagent',
-    open: async (onStream, settings, options) =>
-      openEvents(superagent.get(await urlOf(answering(onStream, settings))), options),
-  },
 ]
 
 describe.each(sources)('openEvents of $name', ({ open }) => {
-  it('hands out events with the defaults of the standard, and the head', async () => {
+  it('returns events with the default values of the standard, and the response headers', async () => {
     await using client = await open((stream) => {
       stream.send({ event: 'price', id: 'é', data: { value: '🦆' } })
       stream.comment('between')
@@ -188,7 +150,7 @@ describe.each(sources)('openEvents of $name', ({ open }) => {
     expect(client.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
   })
 
-  it('hands out what comes later', async () => {
+  it('returns an event that is sent after the client has started to wait', async () => {
     let stream: SseStream | undefined
     await using client = await open((opened) => {
       stream = opened
@@ -200,7 +162,7 @@ describe.each(sources)('openEvents of $name', ({ open }) => {
     expect(await next).toMatchObject({ event: 'late' })
   })
 
-  it('tells an end from a cut', async () => {
+  it('distinguishes the end of the stream from a cut connection', async () => {
     await using ending = await open((stream) => {
       stream.send({ data: 'last' })
       stream.close()
@@ -217,7 +179,7 @@ describe.each(sources)('openEvents of $name', ({ open }) => {
     expect(await cutting.ended()).toBe('cut')
   })
 
-  it('leaves like a client when it is closed', async () => {
+  it('disconnects like a browser when the client is closed', async () => {
     const streams: SseStream[] = []
     const client = await open((stream) => streams.push(stream))
     const end = closed(streams[0] as SseStream)
@@ -226,7 +188,7 @@ describe.each(sources)('openEvents of $name', ({ open }) => {
     expect(await client.ended()).toBe('closed')
   })
 
-  it('is a reader that stalls when it is paused, and reads on', async () => {
+  it('stalls the stream while the client is paused and resumes reading', async () => {
     const streams: SseStream[] = []
     const settings = { overflow: 'drop-newest', maxBufferedBytes: 1_000_000 } as const
     await using client = await open((stream) => streams.push(stream), settings, { paused: true })
@@ -243,7 +205,7 @@ describe.each(sources)('openEvents of $name', ({ open }) => {
     await client.next('last', { timeout: 10_000 })
   })
 
-  it('stops reading when it is paused later', async () => {
+  it('stops reading when the client is paused after it was opened', async () => {
     const streams: SseStream[] = []
     await using client = await open((stream) => streams.push(stream))
     streams[0]?.send({ data: 1 })
@@ -259,7 +221,7 @@ describe.each(sources)('openEvents of $name', ({ open }) => {
 })
 
 describe('openEvents', () => {
-  it('sends what it is told to: path, method, headers, body and last event id', async () => {
+  it('sends the given path, method, headers, body and last event id', async () => {
     await using client = await openEvents(
       async (request: IncomingMessage, response: ServerResponse) => {
         const stream = createSseStream(request, response)
@@ -288,7 +250,7 @@ describe('openEvents', () => {
     expect(client.lastEventId).toBe('три')
   })
 
-  it('keeps the credentials of a URL, with a path of its own', async () => {
+  it('keeps the credentials of a URL when a path is given', async () => {
     const { port } = await serve((request, response) => {
       createSseStream(request, response).send({ data: request.headers.authorization })
     })
@@ -296,7 +258,7 @@ describe('openEvents', () => {
     expect(await client.next()).toMatchObject({ data: 'Basic dXNlcjpzZWNyZXQ=' })
   })
 
-  it('keeps the path of a URL, and another Accept', async () => {
+  it('keeps the path of a URL and a given Accept header', async () => {
     const { url } = await serve((request, response) => {
       createSseStream(request, response).send({ data: `${request.url} ${request.headers.accept}` })
     })
@@ -304,7 +266,7 @@ describe('openEvents', () => {
     expect(await client.next()).toMatchObject({ data: '/events?a=1 */*' })
   })
 
-  it('asks its server, whatever the path looks like', async () => {
+  it('sends the request to the given server even if the path looks like another host', async () => {
     const server = createServer((request, response) => {
       createSseStream(request, response).send({ data: request.url })
     })
@@ -318,7 +280,7 @@ describe('openEvents', () => {
     }
   })
 
-  it('sends a body with any method', async () => {
+  it('sends a body with GET, DELETE and POST', async () => {
     const server = createServer(async (request, response) => {
       const body = await text(request)
       createSseStream(request, response).send({ data: `${request.method} ${body}` })
@@ -332,25 +294,23 @@ describe('openEvents', () => {
     expect(await chunked.next()).toMatchObject({ data: 'POST hello' })
   })
 
-  it('asks for nothing that changes the bytes, over a connection of its own', async () => {
-    const asked: IncomingMessage[] = []
+  it('requests no compression and opens a separate connection per client', async () => {
+    const requests: IncomingMessage[] = []
     const { url } = await serve((request, response) => {
-      asked.push(request)
+      requests.push(request)
       createSseStream(request, response)
     })
     await using _one = await openEvents(url)
     await using _other = await openEvents(url)
-    expect(asked.map(({ headers }) => headers['accept-encoding'])).toEqual([undefined, undefined])
-    expect(asked.map(({ headers }) => headers.connection)).toEqual(['close', 'close'])
-    expect(new Set(asked.map(({ socket }) => socket)).size).toBe(2)
+    expect(requests.map(({ headers }) => headers['accept-encoding'])).toEqual([undefined, undefined])
+    expect(requests.map(({ headers }) => headers.connection)).toEqual(['close', 'close'])
+    expect(new Set(requests.map(({ socket }) => socket)).size).toBe(2)
   })
 
   it.each<[string, (listener: RequestListener) => Promise<EventsClient>]>([
-    ['an app', (listener) => openEvents(express().use(listener))],
-    ['supertest', (listener) => openEvents(supertest(listener).get('/'))],
-    ['a plain superagent', async (listener) => openEvents(superagent.get(await urlOf(listener)))],
-    ['inject', (listener) => openEvents(inject(listener, { url: '/', payloadAsStream: true }))],
-  ])('opens whatever the status, and shows what came instead of events: %s', async (_, open) => {
+    ['an Express app', (listener) => openEvents(express().use(listener))],
+    ['inject()', (listener) => openEvents(inject(listener, { url: '/', payloadAsStream: true }))],
+  ])('opens a response with status 503 from %s and shows its body in the error', async (_, open) => {
     const client = await open((_request, response) => {
       response.writeHead(503, { 'Content-Type': 'text/plain', 'Set-Cookie': ['a=1', 'b=2'] })
       response.end('Come back\nlater')
@@ -358,39 +318,23 @@ describe('openEvents', () => {
     expect(client.status).toBe(503)
     expect(client.headers.getSetCookie()).toEqual(['a=1', 'b=2'])
     await expect(client.next()).rejects.toThrow(
-      'No event before the stream ended: status 503, text/plain. 0 events and 0 comments came. ' +
-        'The body began: "Come back\\nlater"',
+      'No event before the stream ended: status 503, text/plain. Received 0 events and 0 comments. ' +
+        'The body starts with "Come back\\nlater"',
     )
     await client.close()
   })
 
-  it('takes an answer without a body for one that has ended', async () => {
-    const refused = () => openEvents(new Response(null, { status: 204 }))
-    expect(await (await refused()).ended()).toBe('end')
-    const onlyHead = supertest(answering(() => {})).head('/')
-    await using client = await openEvents(onlyHead)
+  it('reports the end of a response without a body', async () => {
+    const noContent = () => openEvents(new Response(null, { status: 204 }))
+    expect(await (await noContent()).ended()).toBe('end')
+    await using client = await openEvents(
+      streaming(() => {}),
+      { method: 'HEAD' },
+    )
     expect([client.status, await client.ended()]).toEqual([200, 'end'])
   })
 
-  it.each([200, 204, 304])('sees the end of a %d without a body by supertest', async (status) => {
-    const request = supertest((_: IncomingMessage, response: ServerResponse) => {
-      response.writeHead(status).end()
-    }).get('/')
-    await using client = await openEvents(request)
-    expect([client.status, await client.ended()]).toEqual([status, 'end'])
-  })
-
-  it('asks for no compression by supertest, unless it is told to', async () => {
-    const app = express().get('/', (request, response) => {
-      createSseStream(request, response).send({ data: request.headers['accept-encoding'] })
-    })
-    await using client = await openEvents(supertest(app).get('/'))
-    expect(await client.next()).toMatchObject({ data: 'identity' })
-    await using own = await openEvents(supertest(app).get('/').set('Accept-Encoding', 'gzip'))
-    expect(await own.next()).toMatchObject({ data: 'gzip' })
-  })
-
-  it('takes what a handler of web requests answers later', async () => {
+  it('accepts a promise of a web Response', async () => {
     const handler = sse(async function* () {
       yield { data: 'one' }
     })
@@ -398,8 +342,8 @@ describe('openEvents', () => {
     expect(await client.next()).toMatchObject({ data: 'one' })
   })
 
-  it('closes a server that did not listen with its last client, and no other', async () => {
-    const server = createServer(answering((stream) => stream.send({ data: 'here' })))
+  it('closes a server that it started with the last client, and leaves a listening server open', async () => {
+    const server = createServer(streaming((stream) => stream.send({ data: 'here' })))
     const one = await openEvents(server)
     const other = await openEvents(server)
     await one.close()
@@ -412,13 +356,13 @@ describe('openEvents', () => {
     await using again = await openEvents(server)
     expect(await again.next()).toMatchObject({ data: 'here' })
 
-    const { server: mine } = await serve(answering(() => {}))
-    await (await openEvents(mine as Server)).close()
-    expect(mine.listening).toBe(true)
+    const { server: listeningServer } = await serve(streaming(() => {}))
+    await (await openEvents(listeningServer as Server)).close()
+    expect(listeningServer.listening).toBe(true)
   })
 
-  it('closes a server that others still use', async () => {
-    const server = createServer(answering(() => {}))
+  it('closes a server that it started although another client is connected', async () => {
+    const server = createServer(streaming(() => {}))
     const client = await openEvents(server)
     const { port } = server.address() as AddressInfo
     const other = await openEvents(`http://127.0.0.1:${port}`)
@@ -426,22 +370,13 @@ describe('openEvents', () => {
     expect(await other.ended()).toBe('cut')
   })
 
-  it('leaves no timer behind', async () => {
+  it('clears its timers', async () => {
     expect(await timersLeftBy(() => openEvents(new Response('')))).toBe(0)
   })
 
-  it('sends a request of superagent without a warning', async () => {
-    const warn = vi.spyOn(console, 'warn')
-    onTestFinished(() => warn.mockRestore())
-    const url = await urlOf(answering((stream) => stream.close()))
-    await using client = await openEvents(superagent.get(url))
-    await client.ended()
-    expect(warn).not.toHaveBeenCalled()
-  })
-
-  it('finds a server that listens on one kind of address', async () => {
+  it('connects to a server that listens on IPv4 only, on IPv6 only or on all addresses', async () => {
     for (const host of ['0.0.0.0', '::', '::1', '127.0.0.1']) {
-      const server = createServer(answering((stream) => stream.send({ data: host })))
+      const server = createServer(streaming((stream) => stream.send({ data: host })))
       await once(server.listen(0, host), 'listening')
       const client = await openEvents(server)
       expect(await client.next()).toMatchObject({ data: host })
@@ -450,68 +385,8 @@ describe('openEvents', () => {
     }
   })
 
-  it('says what supertest expected, when it is closed', async () => {
-    const request = supertest(answering(() => {}))
-      .get('/')
-      .expect(418)
-    const client = await openEvents(request)
-    await expect(client.close()).rejects.toThrow('expected 418')
-  })
-
-  it('says what else supertest was told to expect, also where that fails with a status', async () => {
-    const failure = Object.assign(new Error('a teapot was expected'), { status: 418 })
-    const request = supertest(answering(() => {}))
-      .get('/')
-      .expect(() => {
-        throw failure
-      })
-    const client = await openEvents(request)
-    await expect(client.close()).rejects.toBe(failure)
-  })
-
-  it('takes the first answer that supertest gets, and asks no second time', async () => {
-    let requests = 0
-    const app = (_request: IncomingMessage, response: ServerResponse) => {
-      requests += 1
-      response.writeHead(503).end('later')
-    }
-    const client = await openEvents(supertest(app).get('/').retry(1))
-    expect([client.status, await client.ended()]).toEqual([503, 'end'])
-    await client.close()
-    expect(requests).toBe(1)
-  })
-
-  it('opens what supertest asks over HTTP/2, and tells an end from a cut', async () => {
-    for (const [finish, end] of [
-      ['close', 'end'],
-      ['destroy', 'cut'],
-    ] as const) {
-      let stream: SseStream | undefined
-      const app = answering((opened) => {
-        stream = opened
-        stream.send({ data: 'here' })
-      })
-      const client = await openEvents(supertest(app, { http2: true }).get('/'))
-      expect(await client.next()).toMatchObject({ data: 'here' })
-      expect(client.headers.get('content-type')).toMatch('text/event-stream')
-      stream?.[finish]()
-      expect(await client.ended()).toBe(end)
-      await client.close()
-    }
-  })
-
-  it('closes a client of supertest before others of the same server', async () => {
-    const server = createServer(answering(() => {}))
-    const first = await openEvents(supertest(server).get('/'))
-    const second = await openEvents(server)
-    await first.close()
-    expect(server.listening).toBe(true)
-    await second.close()
-    expect(server.listening).toBe(false)
-  })
-
-  it('closes a server that it has started with what is no request any more', async () => {
-    const server = createServer(answering(() => {})).on('upgrade', (_request, socket) => {
+  it('destroys upgraded sockets when it closes a server that it started', async () => {
+    const server = createServer(streaming(() => {})).on('upgrade', (_request, socket) => {
       socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n')
       socket.on('error', () => {})
     })
@@ -524,8 +399,8 @@ describe('openEvents', () => {
     socket.destroy()
   })
 
-  it('opens a server again that it is just closing', async () => {
-    const server = createServer(answering((stream) => stream.send({ data: 'here' })))
+  it('restarts a server that is closing', async () => {
+    const server = createServer(streaming((stream) => stream.send({ data: 'here' })))
     const client = await openEvents(server)
     const close = server.close.bind(server)
     const again = new Promise<EventsClient>((resolve) => {
@@ -540,8 +415,8 @@ describe('openEvents', () => {
     expect(await second.next()).toMatchObject({ data: 'here' })
   })
 
-  it('leaves a server alone that somebody else has closed and opened again', async () => {
-    const server = createServer(answering(() => {}))
+  it('leaves a server open that was closed and reopened by the test', async () => {
+    const server = createServer(streaming(() => {}))
     const client = await openEvents(server)
     const closing = once(server.close(), 'close')
     server.closeAllConnections()
@@ -552,56 +427,36 @@ describe('openEvents', () => {
     expect(server.listening).toBe(true)
   })
 
-  it('asks nothing by supertest once it is too late', async () => {
-    const asked = vi.fn()
-    const server = createServer(asked)
-    const late = new AbortController()
-    late.abort(new Error('late'))
-    await expect(superagentAnswer(supertest(server).get('/'), late.signal)).rejects.toThrow('late')
-    expect([asked.mock.calls.length, server.listening]).toEqual([0, false])
-  })
-
-  it('opens many clients of a server at once without a warning', async () => {
+  it('opens twenty clients of one server without a process warning', async () => {
     const warn = vi.fn()
     process.on('warning', warn)
     onTestFinished(() => void process.off('warning', warn))
-    const server = createServer(answering((stream) => stream.send({ data: 'here' })))
+    const server = createServer(streaming((stream) => stream.send({ data: 'here' })))
     const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(server)))
     for (const client of clients) await client.close()
     await nextTurn()
     expect(warn).not.toHaveBeenCalled()
   })
 
-  it('has closed its connection when it is closed', async () => {
+  it('closes its connection before close() resolves', async () => {
     const onClose = vi.fn()
     const onSocket = (message: unknown) => (message as { socket: Socket }).socket.on('close', onClose)
     subscribe('net.client.socket', onSocket)
     onTestFinished(() => void unsubscribe('net.client.socket', onSocket))
-    const client = await openEvents(await urlOf(answering(() => {})))
+    const client = await openEvents(await urlOf(streaming(() => {})))
     await client.close()
     expect(onClose).toHaveBeenCalledOnce()
   })
 
-  it('says that a server of a pipe has no URL', async () => {
+  it('rejects a server that listens on a pipe', async () => {
     const path = join(tmpdir(), `spillway-${process.pid}.sock`)
     const server = createServer().listen(path)
     onTestFinished(() => void server.close())
     await once(server, 'listening')
-    await expect(openEvents(server)).rejects.toThrow('A server of a pipe has no URL')
+    await expect(openEvents(server)).rejects.toThrow('The server listens on a pipe, which has no URL')
   })
 
-  it('closes a client of supertest that was paused at the end of its stream', async () => {
-    const streams: SseStream[] = []
-    const request = supertest(answering((stream) => streams.push(stream))).get('/')
-    const client = await openEvents(request, { paused: true })
-    const end = closed(streams[0] as SseStream)
-    streams[0]?.close()
-    await end
-    for (let turn = 0; turn < 20; turn++) await nextTurn()
-    await client.close()
-  })
-
-  it('reads nothing ahead of a web Response that is paused', async () => {
+  it('reads nothing ahead from a web Response while the client is paused', async () => {
     const streams: SseStream[] = []
     const request = new Request('http://localhost/')
     await using client = await openEvents(createSseResponse(request, (stream) => void streams.push(stream)))
@@ -615,25 +470,21 @@ describe('openEvents', () => {
     expect(streams[0]?.bufferedEvents).toBeGreaterThan(0)
   })
 
-  it.each<[string, (server: Server) => Promise<EventsClient>]>([
-    ['a server', (server) => openEvents(server, { timeout: 1_000 })],
-    ['supertest', (server) => openEvents(supertest(server).get('/'), { timeout: 1_000 })],
-  ])(
-    'waits for the head no longer than the limit, and lets go of what it waited for: %s',
-    async (_, open) => {
-      const left: Array<Promise<unknown>> = []
-      const server = createServer((_request, response) => void left.push(once(response, 'close')))
-      await expect(open(server)).rejects.toThrow(/^No head within 1000 ms\.$/)
-      await Promise.all(left)
-      expect(left).toHaveLength(1)
-      if (server.listening) await once(server, 'close')
-    },
-  )
+  it('rejects and closes the request when the response headers exceed the timeout', async () => {
+    const closedResponses: Array<Promise<unknown>> = []
+    const server = createServer((_request, response) => void closedResponses.push(once(response, 'close')))
+    await expect(openEvents(server, { timeout: 1_000 })).rejects.toThrow(
+      /^No response headers within 1000 ms\.$/,
+    )
+    await Promise.all(closedResponses)
+    expect(closedResponses).toHaveLength(1)
+    if (server.listening) await once(server, 'close')
+  })
 
-  it('names the option that an inject needs which is not answered before its end', async () => {
+  it('names payloadAsStream when inject() resolves too late', async () => {
     const buffered = openEvents(
       inject(
-        answering(() => {}),
+        streaming(() => {}),
         '/',
       ),
       { timeout: 50 },
@@ -642,7 +493,7 @@ describe('openEvents', () => {
     await expect(buffered).rejects.toMatchObject({ code: 'ERR_SSE_WAIT', name: 'WaitError', events: [] })
   })
 
-  it('leaves a client that was answered too late', async () => {
+  it('disconnects from a response that arrives after the timeout', async () => {
     const late = deferred<Response>()
     await expect(openEvents(late.promise, { timeout: 20 })).rejects.toThrow(WaitError)
     const streams: SseStream[] = []
@@ -650,32 +501,42 @@ describe('openEvents', () => {
     expect(await closed(streams[0] as SseStream)).toMatchObject({ reason: 'client' })
   })
 
-  it.each<[string, (port: number) => Promise<unknown>]>([
-    ['a URL', (port) => openEvents(`http://127.0.0.1:${port}`)],
-    ['supertest', (port) => openEvents(supertest(`http://127.0.0.1:${port}`).get('/'))],
-  ])('fails with the error of a connection that is refused: %s', async (_, open) => {
+  it('rejects with the connection error when the connection is refused', async () => {
     const server = createServer().listen(0)
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
     await new Promise((resolve) => server.close(resolve))
-    await expect(open(port)).rejects.toThrow(/ECONNREFUSED/)
+    await expect(openEvents(`http://127.0.0.1:${port}`)).rejects.toThrow(/ECONNREFUSED/)
   })
 
-  it('takes a source of one kind or another', async () => {
+  // A request of supertest, which is sent when it is awaited.
+  it('rejects a supertest request without sending it and names openEvents(app, …)', async () => {
+    const send = vi.fn()
+    // biome-ignore lint/suspicious/noThenProperty: awaiting the request would send it.
+    const request = { buffer: send, parse: send, end: send, abort: send, then: send }
+    const opening = openEvents(request as never)
+    await expect(opening).rejects.toThrow(TypeError)
+    await expect(opening).rejects.toThrow('openEvents(app, { path, headers })')
+    expect(send).not.toHaveBeenCalled()
+  })
+
+  it('accepts a source whose type is a union', async () => {
     const source = new Response('') as Response | Server
     expect(await (await openEvents(source)).ended()).toBe('end')
   })
 
-  it('refuses what is no source, and options that there are not', async () => {
+  it('rejects unsupported sources and unknown options', async () => {
     await expect(openEvents({} as Response)).rejects.toThrow(TypeError)
-    await expect(openEvents(undefined as never)).rejects.toThrow('No source of events: undefined.')
+    await expect(openEvents(undefined as never)).rejects.toThrow(
+      'openEvents expects a URL, a server, an app, a Response or a response of inject(), not undefined.',
+    )
     await expect(openEvents('http://localhost/', { timeOut: 5 } as object)).rejects.toThrow(
-      /no option "timeOut"/,
+      /Unknown option "timeOut"/,
     )
     await expect(openEvents('http://localhost/', { timeout: -1 })).rejects.toMatchObject({
       code: 'ERR_SSE_OPTION',
     })
-    // @ts-expect-error: what was asked already takes no method.
-    await expect(openEvents(new Response(), { method: 'POST' })).rejects.toThrow(/no option "method"/)
+    // @ts-expect-error: the request of a Response was sent before, so a method has no effect.
+    await expect(openEvents(new Response(), { method: 'POST' })).rejects.toThrow(/Unknown option "method"/)
   })
 })

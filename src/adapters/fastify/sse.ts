@@ -25,7 +25,7 @@ import { addStream } from './plugin.ts'
 import { type AnyReply, StreamBody } from './stream-body.ts'
 
 /**
- * A route handler of Fastify 5 that answers with an event stream:
+ * Creates a route handler of Fastify 5 whose response is an event stream:
  *
  * ```js
  * import Fastify from 'fastify'
@@ -39,15 +39,15 @@ import { type AnyReply, StreamBody } from './stream-body.ts'
  * fastify.listen({ port: 3000 })
  * ```
  *
- * Hooks run as for any answer, `onSend` before the handler. A request that does not accept a stream is a 406 of
- * Fastify's error handler. So is what the handler fails with; once the head has left, the stream is destroyed and the
- * error goes to `request.log.error`. An async route that calls it returns what it returns.
+ * All hooks run, and `onSend` runs before the handler. A request that does not accept event streams and an error of the
+ * handler go to Fastify's error handler, the former as a 406. If the response headers were sent, an error destroys the
+ * stream and goes to `request.log.error`. An async route that calls the returned function must return its result.
  *
- * Throws `SseError`: `ERR_SSE_HANDLER`, `ERR_SSE_OPTION`.
+ * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
  */
 export function sse<
   Events extends EventMap = AnyEvents,
-  // What Fastify knows of the route; it follows from where the handler is mounted.
+  // The types of the route, which Fastify infers where the handler is mounted.
   Route extends RouteGenericInterface = RouteGenericInterface,
   Server extends RawServerBase = RawServerDefault,
   Config = ContextConfigDefault,
@@ -60,7 +60,7 @@ export function sse<
 ): (...args: RouteArguments<Route, Server, Config, Schema, Types, Logger>) => void {
   checkHandler(handler)
   const settings = resolveOptions(options)
-  const opened: typeof handler = (stream, request, reply) => {
+  const tracked: typeof handler = (stream, request, reply) => {
     addStream(reply.server, stream as SseStream)
     return handler(stream, request, reply)
   }
@@ -68,9 +68,9 @@ export function sse<
     if (!acceptsEventStream(request.headers.accept)) throw notAcceptable(reply)
     if (request.method === 'HEAD') return sendHeadOf(reply, settings)
     const body = new StreamBody(reply, (hooks) => {
-      reply.removeHeader('Content-Type') // the answer to an error has another
-      const late = withHeadersOf(reply, settings)
-      return answerRequest(request.raw, reply.raw, late, opened, [request, reply], hooks)
+      reply.removeHeader('Content-Type') // an error response sets its own
+      const withHeaders = withHeadersOf(reply, settings)
+      return answerRequest(request.raw, reply.raw, withHeaders, tracked, [request, reply], hooks)
     })
     return sendBody(reply, body)
   }
@@ -90,13 +90,13 @@ type RouteArguments<
   reply: FastifyReply<Route, Server, RawRequest, RawReply, Config, Schema, Types>,
 ]
 
-// An async route returns the reply: what returns nothing has Fastify send nothing.
+// Returns the reply, because Fastify does not send the response of an async route that resolves with undefined.
 function sendBody(reply: AnyReply, body: Readable): AnyReply {
-  // Compression goes by the type.
+  // Compression plugins decide by the content type.
   return reply.type('text/event-stream').send(body)
 }
 
-/** The options of one answer. Its headers are read when the head leaves: until then the handler may add to the reply's. */
+/** Returns the options of one response. Its `headers` are read when they are sent, so a handler may add headers until then. */
 function withHeadersOf(reply: AnyReply, settings: Settings): Settings {
   return {
     ...settings,
@@ -121,7 +121,7 @@ function sendHeadOf(reply: AnyReply, settings: Settings): AnyReply {
   return reply.code(settings.status).send(Readable.from([]))
 }
 
-// RFC 9110 15.5.7. `status` and `expose` are how Nest knows an error of HTTP.
+// RFC 9110 15.5.7. Nest recognizes an HTTP error by `status` and `expose`.
 function notAcceptable(reply: AnyReply): Error {
   reply.header('Vary', varyOnAccept(reply.getHeader('Vary')))
   return Object.assign(new Error(NOT_ACCEPTABLE.trim()), { statusCode: 406, status: 406, expose: true })

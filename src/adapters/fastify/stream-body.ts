@@ -6,34 +6,34 @@ import type { AnswerHooks } from '../../http/answer-request.ts'
 export type AnyReply = FastifyReply<RouteGenericInterface, RawServerBase>
 
 /**
- * What Fastify is given to send: so its `onSend` hooks run, which serialise cookies, save sessions and count. When it
- * pipes the body into the response, the stream is made, which has the reply to itself once its head has left.
+ * The body passed to `reply.send`, so that Fastify runs its `onSend` hooks, which for example set cookies and save sessions.
+ * The event stream is created when Fastify pipes the body into the response. It owns the response once its headers are sent.
  */
 export class StreamBody extends Readable implements AnswerHooks {
   readonly #reply: AnyReply
-  readonly #answer: (hooks: AnswerHooks) => Promise<unknown>
+  readonly #respond: (hooks: AnswerHooks) => Promise<unknown>
   #isAnswered = false
 
-  constructor(reply: AnyReply, answer: (hooks: AnswerHooks) => Promise<unknown>) {
+  constructor(reply: AnyReply, respond: (hooks: AnswerHooks) => Promise<unknown>) {
     super()
     this.#reply = reply
-    this.#answer = answer
-    this.on('error', () => {}) // a hook may have put another body in its place
+    this.#respond = respond
+    this.on('error', () => {}) // a hook may have replaced the body, so nothing else handles its errors
   }
 
   override pipe<T extends NodeJS.WritableStream>(destination: T): T {
-    if ((destination as unknown) !== this.#reply.raw) throw isRead()
+    if ((destination as unknown) !== this.#reply.raw) throw readError()
     this.#watchSend()
-    this.#answer(this).catch((error) => this.onHeadError(error))
+    this.#respond(this).catch((error) => this.onHeadError(error))
     return destination
   }
 
   /** @internal */
   override _read(): void {
-    super.destroy(isRead())
+    super.destroy(readError())
   }
 
-  /** Asked for by Fastify when the response is over, which the stream sees for itself. It would count as a failure. */
+  /** Does nothing. Fastify calls it after the response has closed and would then report the body as failed. */
   override destroy(): this {
     return this
   }
@@ -46,14 +46,14 @@ export class StreamBody extends Readable implements AnswerHooks {
     this.#reply.hijack()
   }
 
-  /** Has Fastify answer with an error, or cut off what a hook has begun, unless there is an answer already. */
+  /** Passes an error to Fastify, or logs it if there is a response already. */
   onHeadError(error: unknown): void {
     const { request, sent } = this.#reply
-    if (sent || this.#isAnswered) request.log.error({ err: error }, 'An event stream was ended by an error.')
+    if (sent || this.#isAnswered) request.log.error({ err: error }, 'An event stream was closed by an error.')
     else super.destroy(error as Error)
   }
 
-  // What the handler sends by itself has hooks to pass, which may take longer than the head of a stream.
+  // Hooks may delay a response that the handler sends with `reply.send` beyond the time when stream headers are sent.
   #watchSend(): void {
     const { send } = this.#reply
     this.#reply.send = (payload) => {
@@ -63,7 +63,7 @@ export class StreamBody extends Readable implements AnswerHooks {
   }
 }
 
-function isRead(): SseError {
-  const message = 'An onSend hook reads the body of an event stream: have it leave text/event-stream alone.'
+function readError(): SseError {
+  const message = 'An onSend hook reads the body of an event stream. Make it skip text/event-stream.'
   return new SseError('ERR_SSE_RESPONSE', message)
 }

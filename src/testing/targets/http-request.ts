@@ -2,25 +2,26 @@ import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { headersOf, type OpenResponse } from './open-response.ts'
 
-/** What is asked for, where the kit asks itself: of a URL, a server or an app. */
+/** The request that `openEvents` sends to a URL, a server or an app. */
 export interface RequestOptions {
-  /** Path and query. Default `/`, or what the URL has. */
+  /** Path and query, for example `/events?room=7`. Default: that of the URL, otherwise `/`. */
   path?: string | undefined
   /** Default `GET`. */
   method?: string | undefined
-  /** By default it accepts an event stream, as an `EventSource` does. */
+  /** Headers to send. Default: `Accept: text/event-stream`, as an `EventSource` sends it. */
   headers?: ConstructorParameters<typeof Headers>[0] | undefined
+  /** Body to send, with any method. Default: none. */
   body?: string | Uint8Array | undefined
 }
 
 export interface RequestSettings extends RequestOptions {
   readonly lastEventId: string
   readonly signal: AbortSignal
-  /** For a server that the test has started itself: its certificate is its own. */
+  /** True for a server of the test itself, whose certificate is usually self-signed. */
   readonly acceptSelfSigned?: boolean
 }
 
-/** The URL of a path on a server, whatever the path looks like. */
+/** Returns the URL of a path on a server. A path such as `//events` does not change the host. */
 export function urlOf(base: string | URL, path: string | undefined): URL {
   const url = new URL(base)
   if (path === undefined) return url
@@ -29,37 +30,33 @@ export function urlOf(base: string | URL, path: string | undefined): URL {
 }
 
 /**
- * Asks over a connection of its own, which is closed with the client. Not with `fetch`: it would ask for compression,
- * keep the connection, and may be replaced in tests.
+ * Sends a request over its own connection. Does not use `fetch`, which would request compression and reuse connections,
+ * and which tests may have mocked.
  */
 export async function openRequest(
   url: URL,
   { method = 'GET', body, signal, acceptSelfSigned = false, ...rest }: RequestSettings,
 ): Promise<OpenResponse> {
-  const request = url.protocol === 'https:' ? requestHttps : requestHttp
+  const send = url.protocol === 'https:' ? requestHttps : requestHttp
   const headers = headersToSend(rest)
-  // Text would go with the head in one string, and the head in its encoding.
+  // Node sends a string body in one string with the headers, which would then be encoded as UTF-8, not latin1.
   const bytes = body === undefined ? undefined : Buffer.from(body)
-  // Node says nothing of a body where none is usual: it would be taken for the next request.
+  // Without a length, Node sends the body of a GET without framing, and the server reads it as the next request.
   if (bytes && !headers['transfer-encoding']) headers['content-length'] ??= String(bytes.length)
   const options = { method, headers, agent: false as const, signal, rejectUnauthorized: !acceptSelfSigned }
   return new Promise((resolve, reject) => {
-    const asked = request(url, options, (response) => {
+    const request = send(url, options, (response) => {
       const closed = new Promise<void>((resolve) => response.socket.once('close', () => resolve()))
-      const leave = () => {
-        asked.destroy()
+      const close = () => {
+        request.destroy()
         return closed
       }
-      resolve({
-        status: response.statusCode ?? 0,
-        headers: headersOf(response.headersDistinct),
-        body: response,
-        close: leave,
-      })
+      const { statusCode: status = 0, headersDistinct } = response
+      resolve({ status, headers: headersOf(headersDistinct), body: response, close })
     })
-    // Once there is a head, the body tells.
-    asked.on('error', reject)
-    asked.end(bytes)
+    // After the headers have arrived, `reject` has no effect and the body reports the error.
+    request.on('error', reject)
+    request.end(bytes)
   })
 }
 
@@ -69,7 +66,7 @@ function headersToSend({
 }: Pick<RequestSettings, 'headers' | 'lastEventId'>): Record<string, string> {
   const sent = new Headers(headers)
   if (!sent.has('accept')) sent.set('Accept', 'text/event-stream')
-  // [spec] As UTF-8, which a header of Node's takes byte by byte.
+  // [spec] The id is sent as UTF-8. Node writes header values as latin1, one byte per character.
   if (lastEventId) sent.set('Last-Event-ID', Buffer.from(lastEventId).toString('latin1'))
   return Object.fromEntries(sent)
 }

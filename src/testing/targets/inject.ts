@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { headersOf, type OpenResponse } from './open-response.ts'
 
-/** What `inject` of Fastify and light-my-request resolves with. Give it `payloadAsStream: true`. */
+/** The response of `inject()` of Fastify or light-my-request, called with `payloadAsStream: true`. */
 export interface InjectResponse {
   readonly statusCode: number
   readonly headers: Readonly<Record<string, unknown>>
@@ -10,11 +10,11 @@ export interface InjectResponse {
 }
 
 export function injectedResponse({ statusCode, headers, raw, stream }: InjectResponse): OpenResponse {
-  // There is no connection. The server learns from its response that the client has left.
   return {
     status: statusCode,
     headers: headersOf(headers),
     body: stream(),
+    // There is no connection, so destroy the server's response to report the disconnect.
     close: async () => void raw.res.destroy(),
   }
 }

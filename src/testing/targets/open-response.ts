@@ -1,20 +1,20 @@
 import type { Readable } from 'node:stream'
 
-/** What a server has answered: a head, and a body that nobody reads yet. */
+/** A response whose headers have arrived and whose body has not been read. */
 export interface OpenResponse {
   readonly status: number
   readonly headers: Headers
-  /** Yields bytes. Destroyed without an end, the connection was cut. */
+  /** Yields bytes. If it is destroyed before its end, the connection was cut. */
   readonly body: Readable
-  /** Leaves as a client that closes its connection. Resolves when all that was opened for it is closed. */
+  /** Closes the connection. Resolves when everything that was opened for the request is closed. */
   close(): Promise<void>
 }
 
-/** Headers as Node gives them. */
-export function headersOf(given: Readonly<Record<string, unknown>>): Headers {
+/** Converts headers of Node to `Headers`. */
+export function headersOf(nodeHeaders: Readonly<Record<string, unknown>>): Headers {
   const headers = new Headers()
-  for (const [name, value] of Object.entries(given)) {
-    // What HTTP/2 has among them is no header.
+  for (const [name, value] of Object.entries(nodeHeaders)) {
+    // HTTP/2 lists pseudo-headers such as `:status` among the headers.
     if (name.startsWith(':')) continue
     for (const each of [value].flat()) if (each !== undefined) headers.append(name, String(each))
   }
