@@ -1,7 +1,18 @@
-import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { isBuiltin } from 'node:module'
-import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import ts from 'typescript'
 import { beforeAll, describe, expect, test } from 'vitest'
 import * as source from '../src/index.ts'
@@ -24,6 +35,36 @@ describe('the built package', () => {
     const text = filesOfDist(format, '.js').join('\n')
     expect(text.match(/\bclass SseStream\b/g)).toHaveLength(1)
     expect(text.match(/\bclass SseError\b/g)).toHaveLength(1)
+  })
+
+  test.each(['module', 'commonjs'] as const)('keeps the names of its classes for a %s', (type) => {
+    const load = type === 'module' ? `await import('spillway')` : `require('spillway')`
+    const classes = run(
+      type,
+      `const exported = Object.entries(${load}).filter(([, each]) => String(each).startsWith('class '))
+       console.log(JSON.stringify(exported.map(([name, each]) => name + ' is ' + each.name)))`,
+    )
+    expect(classes).toContain('SseStream is SseStream')
+    expect(classes.filter((each) => !/^(\w+) is \1$/.test(each))).toEqual([])
+  })
+
+  test.each(['esm', 'cjs'])('has neither down-levelled syntax nor names of source files in %s', (format) => {
+    const traces = /_optionalChain|_nullishCoalesce|__name\(|['"]\.[^'"\n]*\.ts['"]/
+    const files = [...filesOfDist(format, '.js'), ...filesOfDist(format, '.d.ts')]
+    expect(files.filter((text) => traces.test(text))).toEqual([])
+  })
+
+  test.each(['esm', 'cjs'])('keeps every import of a builtin in %s, with its prefix', (format) => {
+    const modules = readdirSync(join(root, 'dist', format), { recursive: true, encoding: 'utf8' })
+    const imports = modules
+      .filter((name) => name.endsWith('.js'))
+      .map((name) => ({
+        name,
+        written: builtinsOfSource(readFileSync(join(root, 'src', name.replace(/js$/, 'ts')), 'utf8')),
+        built: importsOf(readFileSync(join(root, 'dist', format, name), 'utf8')).filter(isBuiltin),
+      }))
+    expect(imports.flatMap(({ written }) => written)).toContain('node:events')
+    expect(imports.filter(({ written, built }) => String(written) !== String(built))).toEqual([])
   })
 
   // From Node 22 on an import of node:http loads node:http2 itself, so that comes first.
@@ -57,11 +98,8 @@ describe('the built package', () => {
     ['esm', '.d.ts'],
     ['cjs', '.d.ts'],
   ])('imports only its optional peers and builtins in %s %s files', (format, ending) => {
-    const specifiers = filesOfDist(format, ending).flatMap(
-      (text) => ts.preProcessFile(text, true, true).importedFiles,
-    )
+    const specifiers = filesOfDist(format, ending).flatMap(importsOf)
     const strange = specifiers
-      .map(({ fileName }) => fileName)
       .filter((name) => !name.startsWith('.') && !isBuiltin(name))
       .filter((name) => !(packageOf(name) in manifest.peerDependencies))
     expect(specifiers.length).toBeGreaterThan(0)
@@ -114,12 +152,57 @@ describe('package.json', () => {
   })
 })
 
+describe('typesVersions', () => {
+  const subpaths = Object.entries<{ require: { types: string } }>(manifest.exports).filter(
+    ([, each]) => each.require,
+  )
+
+  // Without it, `moduleResolution: node10` finds the root alone, because it does not read `exports`.
+  test('names the declarations of every subpath', () => {
+    const expected = subpaths
+      .filter(([entry]) => entry !== '.')
+      .map(
+        ([
+          entry,
+          {
+            require: { types },
+          },
+        ]) => [entry.replace('./', ''), [types]],
+      )
+    expect(manifest.typesVersions).toEqual({ '*': Object.fromEntries(expected) })
+  })
+
+  test('lets TypeScript import every subpath under moduleResolution node10', () => {
+    const imports = subpaths.map(
+      ([entry], index) => `import * as entry${index} from '${join('spillway', entry)}'`,
+    )
+    const names = imports.map((_, index) => `entry${index}`)
+    const program = `${imports.join('\n')}\nexport const entries: readonly object[] = [${names}]\n`
+    expect(imports.length).toBeGreaterThan(1)
+    expect(compileForNode10(program)).toEqual({ status: 0, errors: '' })
+  })
+})
+
 describe('the published archive', () => {
+  let size: number
   let packed: string[]
 
   beforeAll(() => {
-    const listing = npm('pack', '--dry-run', '--json', '--ignore-scripts')
-    packed = JSON.parse(listing)[0].files.map(({ path }: { path: string }) => path)
+    const [archive] = JSON.parse(npm('pack', '--dry-run', '--json', '--ignore-scripts'))
+    size = archive.size
+    packed = archive.files.map(({ path }: { path: string }) => path)
+  })
+
+  test('is at most 150 kB, without source maps', () => {
+    expect(size).toBeLessThanOrEqual(150_000)
+    expect(packed.filter((file) => file.endsWith('.map'))).toEqual([])
+  })
+
+  test('holds no file that nothing loads', () => {
+    const reached = filesReached()
+    const unused = packed.filter((file) => /^dist\/.*\.(js|ts)$/.test(file) && !reached.has(join(root, file)))
+    expect(reached.size).toBeGreaterThan(0)
+    expect(unused).toEqual([])
   })
 
   test('holds every file that package.json names, the licence and the docs', () => {
@@ -144,6 +227,29 @@ function run(type: 'module' | 'commonjs', program: string): string[] {
   return JSON.parse(execFileSync(process.execPath, [`--input-type=${type}`, '--eval', program], options))
 }
 
+/**
+ * Compiles a program that has only `spillway` installed. The declarations of the frameworks would take seconds to read,
+ * and some do not compile under node10.
+ */
+function compileForNode10(program: string): { status: number | null; errors: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'spillway-node10-'))
+  const installed = join(folder, 'node_modules', 'spillway')
+  try {
+    mkdirSync(installed, { recursive: true })
+    copyFileSync(join(root, 'package.json'), join(installed, 'package.json'))
+    symlinkSync(join(root, 'dist'), join(installed, 'dist'))
+    writeFileSync(join(folder, 'program.ts'), program)
+    const flags =
+      '--noEmit --strict --skipLibCheck --target es2022 --module commonjs --moduleResolution node10'
+    const args = [...flags.split(' '), '--preserveSymlinks', 'program.ts']
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    const { status, stdout } = spawnSync(process.execPath, [tsc, ...args], { cwd: folder, encoding: 'utf8' })
+    return { status, errors: stdout }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
 function npm(...args: string[]): string {
   const stdio = ['ignore', 'pipe', 'ignore'] as const
   return execFileSync('npm', args, { cwd: root, encoding: 'utf8', stdio: [...stdio] })
@@ -157,6 +263,32 @@ function filesOfDist(format: string, ending: string): string[] {
 
 function packageOf(specifier: string): string {
   return /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier
+}
+
+function importsOf(text: string): string[] {
+  return ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName)
+}
+
+/** Returns the builtins that a source file imports, other than for types alone. */
+function builtinsOfSource(text: string): string[] {
+  return [...text.matchAll(/^import (?!type )[^'\n]*'(node:[\w/]+)'/gm)].map(([, name = '']) => name)
+}
+
+/** Returns the files that the entries name, and all files that these import. */
+function filesReached(
+  files = pathsIn(manifest.exports).map((file) => join(root, file)),
+  found = new Set<string>(),
+): Set<string> {
+  for (const file of files.filter((each) => !found.has(each))) {
+    found.add(file)
+    const ending = file.endsWith('.d.ts') ? '.d.ts' : '.js'
+    const imported = importsOf(readFileSync(file, 'utf8')).filter((name) => name.startsWith('.'))
+    filesReached(
+      imported.map((name) => join(dirname(file), name.replace(/\.js$/, ending))),
+      found,
+    )
+  }
+  return found
 }
 
 function internalMembers(): string[] {

@@ -12,7 +12,6 @@ const installed = fileURLToPath(new URL('../node_modules/spillway', import.meta.
 export function buildSpillway() {
   mkdirSync(installed, { recursive: true })
   copyFileSync(`${root}/package.json`, `${installed}/package.json`)
-  execFileSync(process.execPath, [`${root}/scripts/build.js`, `${installed}/dist`], {
-    stdio: ['ignore', 2, 'inherit'],
-  })
+  const env = { ...process.env, DIST: `${installed}/dist` }
+  execFileSync('npx', ['tsup'], { cwd: root, env, stdio: ['ignore', 2, 'inherit'] })
 }

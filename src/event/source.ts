@@ -130,18 +130,24 @@ function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
 
 /** Converts text chunks to events. The chunks may be split anywhere, even inside a character or a CRLF. */
 class TextChunks {
-  readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+  // Created for the first bytes, because Jest's jsdom environment has no `TextDecoder`.
+  #utf8: InstanceType<typeof TextDecoder> | undefined
   #carriageReturn = ''
 
   toEvent(item: unknown): SseEvent | undefined {
     if (typeof item === 'string') return this.#chunk(item)
-    if (item instanceof Uint8Array) return this.#chunk(this.#utf8.decode(item, { stream: true }))
+    if (item instanceof Uint8Array) return this.#chunk(this.#decode(item))
     return item as SseEvent
   }
 
   rest(): SseEvent | undefined {
-    const data = this.#carriageReturn + this.#utf8.decode()
+    const data = this.#carriageReturn + (this.#utf8?.decode() ?? '')
     return data === '' ? undefined : { data }
+  }
+
+  #decode(bytes: Uint8Array): string {
+    this.#utf8 ??= new TextDecoder('utf-8', { ignoreBOM: true })
+    return this.#utf8.decode(bytes, { stream: true })
   }
 
   // A CR at the end may be the first half of a CRLF, so keep it until the next chunk.

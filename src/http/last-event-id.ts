@@ -34,15 +34,10 @@ function toResumePoint(id: string | undefined): ResumePoint {
   return { id }
 }
 
-// Created on first use, because the jsdom environment of Jest has no `TextDecoder` at load time.
-let utf8: InstanceType<typeof TextDecoder> | undefined
-
-// [spec] Clients send the id as UTF-8. Node and `Headers` decode header bytes as latin1.
+// [spec] Clients send the id as UTF-8. Node and `Headers` decode header bytes as latin1. Invalid UTF-8 does not survive
+// a round trip. `TextDecoder` would report it too, but is undefined in Jest's jsdom environment.
 function decodeHeader(value: string): string | undefined {
-  try {
-    utf8 ??= new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-    return utf8.decode(Buffer.from(value, 'latin1'))
-  } catch {
-    return undefined
-  }
+  const bytes = Buffer.from(value, 'latin1')
+  const text = bytes.toString()
+  return Buffer.from(text).equals(bytes) ? text : undefined
 }

@@ -1,3 +1,6 @@
+// The global one is undefined in Jest's jsdom environment.
+import { TextDecoder } from 'node:util'
+
 /** An event as a browser would dispatch it. */
 export interface ReceivedEvent {
   /** The event's name. `message` if it has none. */

@@ -1,3 +1,4 @@
+import { TextDecoder } from 'node:util'
 import { EventParser, type ReceivedEvent } from './event-parser.ts'
 
 // Limits of what an error message shows.

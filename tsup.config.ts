@@ -1,0 +1,39 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { defineConfig, type Options } from 'tsup'
+
+// `DIST` names another folder, so that a benchmark keeps its build while `dist` changes.
+const dist = process.env.DIST ?? 'dist'
+
+// One file for each source file. All entries then share one `SseStream`, a bundler drops the unused files, classes keep
+// their names, and a stack trace names the source file.
+const build = (format: 'esm' | 'cjs'): Options => ({
+  entry: ['src/**/*.ts'],
+  format,
+  outDir: join(dist, format),
+  outExtension: () => ({ js: '.js' }),
+  target: 'es2023',
+  bundle: false,
+  splitting: false,
+  removeNodeProtocol: false,
+  clean: true,
+  silent: true,
+  plugins: [
+    {
+      // esbuild does not rewrite the specifiers of unbundled files.
+      name: 'js-extensions',
+      renderChunk: (code) => ({
+        code: code.replace(/\b(from |import |import\(|require\()"(\.\.?\/[^"\n]+)\.ts"/g, '$1"$2.js"'),
+      }),
+    },
+  ],
+})
+
+const cjs: Options = {
+  ...build('cjs'),
+  // Overrides the `"type": "module"` of the package for this folder.
+  onSuccess: async () =>
+    writeFileSync(join(dist, 'cjs', 'package.json'), '{ "type": "commonjs", "sideEffects": false }\n'),
+}
+
+export default defineConfig([build('esm'), cjs])
