@@ -28,7 +28,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   http: ['root', 'scheduler', 'event', 'formats', 'transports', 'stream', 'lifecycle'],
   adapters: ['root', 'scheduler', 'event', 'stream', 'lifecycle', 'http', 'express', 'koa', 'next'],
   'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify'],
-  testing: ['root', 'scheduler', 'testing/targets'],
+  testing: ['root', 'scheduler', 'stores', 'testing/targets'],
   'testing/targets': ['root'],
   'index.ts': [
     'root',

@@ -2,31 +2,34 @@ import { describe, SseError } from '../errors.ts'
 import type { SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
 
-/** Turns data that is not a string into one. Default: `JSON.stringify`. */
+/** Serializes data that is not a string. Default: `JSON.stringify`. */
 export type Serialize = (data: unknown) => string | undefined
 
-const LINE_END = /\r\n|\n|\r/
+/** The fields of an event beside its data. */
+type Fields = Pick<SseEvent, 'event' | 'id' | 'retry'>
+
+const LINE_END = /\r\n|\n|\r/g
 const UNSAFE = /[\r\n\0]/
 
 /**
- * An event as the text of the wire, whole, ending in a blank line; a lone `retry` is an open line, because a block
- * without data reaches some clients as an empty message. Line endings inside data reach the client as LF, lone
- * surrogates as U+FFFD.
+ * Encodes an event as complete `text/event-stream` text that ends in a blank line. A lone `retry` has no blank line,
+ * because some clients report a block without data as an empty message. Line ends inside data reach the client as LF,
+ * lone surrogates as U+FFFD.
  *
  * Throws `SseError`: `ERR_SSE_EVENT`, `ERR_SSE_EVENT_NAME`, `ERR_SSE_ID`, `ERR_SSE_RETRY`, `ERR_SSE_DATA`.
  */
 export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): string {
   checkEvent(event)
-  const { event: name, data, id, retry } = event
-  let text = ''
-  if (retry !== undefined) text = `retry: ${checkedRetry(retry)}\n`
-  if (data === undefined) return text + encodeCheckpoint(name, id, text !== '')
-  if (id !== undefined) text += `id: ${checkedId(id)}\n`
-  if (name !== undefined && name !== '') text += `event: ${checkedName(name)}\n`
-  return `${text}${encodeLines('data: ', serialized(data, serialize))}\n`
+  const { data } = event
+  return data === undefined ? encodeCheckpoint(event) : encodeText(event, serialized(data, serialize))
 }
 
-/** Throws `SseError` `ERR_SSE_EVENT` for a value that is not an object, and for an unknown key. */
+/** Encodes a checked event whose data is text. */
+export function encodeText(fields: Fields, data: string): string {
+  return `${encodeFields(fields)}${encodeLines('data: ', data)}\n`
+}
+
+/** Checks everything but the data. Throws `SseError`, as `encode` does. */
 export function checkEvent(event: unknown): void {
   if (typeof event !== 'object' || event === null) {
     throw new SseError(
@@ -35,6 +38,10 @@ export function checkEvent(event: unknown): void {
     )
   }
   for (const key in event) if (!isEventKey(key)) refuseKey(event, key)
+  const { event: name, id, retry } = event as SseEvent
+  if (retry !== undefined) checkRetry(retry)
+  if (id !== undefined) checkId(id)
+  if (name !== undefined) checkName(name)
 }
 
 // Comparisons cost less than a lookup in a `Set`.
@@ -52,43 +59,66 @@ function refuseKey(event: object, key: string): void {
   )
 }
 
-/** A comment, one line for each line of the text. It leaves an event that follows it untouched. */
+/** Returns the bytes of `encodeText` without encoding the data. */
+export function sizeOfText(fields: Fields, data: string): number {
+  return Buffer.byteLength(encodeFields(fields)) + sizeOfLines('data: ', data) + 1
+}
+
+/** Encodes a comment, one line for each line of the text. An event that follows it is not affected. */
 export function encodeComment(text: string): string {
   if (typeof text !== 'string')
     throw new SseError('ERR_SSE_EVENT', `A comment is a string, not ${describe(text)}.`)
   return encodeLines(': ', text)
 }
 
-// [spec] A block without data dispatches nothing, but its id is kept.
-function encodeCheckpoint(name: unknown, id: unknown, hasRetry: boolean): string {
-  if (name !== undefined) {
+function encodeFields({ event, id, retry }: Fields): string {
+  let text = retry === undefined ? '' : `retry: ${retry}\n`
+  if (id !== undefined) text += `id: ${id}\n`
+  if (event !== undefined && event !== '') text += `event: ${event}\n`
+  return text
+}
+
+// [spec] A block without data dispatches nothing, but the client keeps its id.
+function encodeCheckpoint({ event, id, retry }: SseEvent): string {
+  if (event !== undefined) {
     throw new SseError(
       'ERR_SSE_DATA',
-      `Event ${describe(name)} has no data, so no client would see it. Give it data: ''.`,
+      `Event ${describe(event)} has no data, so no client would see it. Give it data: ''.`,
     )
   }
-  if (id !== undefined) return `id: ${checkedId(id)}\n\n`
-  if (hasRetry) return ''
-  throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
+  if (id === undefined && retry === undefined)
+    throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
+  return id === undefined ? encodeFields({ retry }) : `${encodeFields({ id, retry })}\n`
 }
 
 // [spec] CRLF, LF and CR all end a line; the parser strips one space after the colon.
 function encodeLines(prefix: string, text: string): string {
-  if (!text.includes('\n') && !text.includes('\r')) return `${prefix}${text}\n`
-  return `${prefix}${text.split(LINE_END).join(`\n${prefix}`)}\n`
+  return `${prefix}${hasLineEnd(text) ? text.split(LINE_END).join(`\n${prefix}`) : text}\n`
 }
 
-function checkedName(name: unknown): string {
-  if (typeof name === 'string' && !UNSAFE.test(name)) return name
+function sizeOfLines(prefix: string, text: string): number {
+  const line = prefix.length + 1
+  const size = Buffer.byteLength(text) + line
+  if (!hasLineEnd(text)) return size
+  return (text.match(LINE_END) as string[]).reduce((sum, lineEnd) => sum + line - lineEnd.length, size)
+}
+
+// Cheaper than the regular expression, and nearly all data is one line.
+function hasLineEnd(text: string): boolean {
+  return text.includes('\n') || text.includes('\r')
+}
+
+function checkName(name: unknown): void {
+  if (typeof name === 'string' && !UNSAFE.test(name)) return
   throw new SseError(
     'ERR_SSE_EVENT_NAME',
     `event must be a string without CR, LF and NUL, not ${describe(name)}.`,
   )
 }
 
-// [spec] A NUL makes the client ignore the id, so that resuming breaks in silence.
-function checkedId(id: unknown): string | number {
-  if (typeof id === 'string' ? !UNSAFE.test(id) : Number.isFinite(id)) return id as string | number
+// [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
+function checkId(id: unknown): void {
+  if (typeof id === 'string' ? !UNSAFE.test(id) : Number.isFinite(id)) return
   throw new SseError(
     'ERR_SSE_ID',
     `id must be a number or a string without CR, LF and NUL, not ${describe(id)}.`,
@@ -96,15 +126,15 @@ function checkedId(id: unknown): string | number {
 }
 
 // [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
-function checkedRetry(retry: unknown): number {
-  if (Number.isSafeInteger(retry) && (retry as number) >= 0) return retry as number
+function checkRetry(retry: unknown): void {
+  if (Number.isSafeInteger(retry) && (retry as number) >= 0) return
   throw new SseError(
     'ERR_SSE_RETRY',
     `retry must be a whole number of milliseconds, 0 or more, not ${describe(retry)}.`,
   )
 }
 
-/** Data as text. Throws `SseError` `ERR_SSE_DATA`. */
+/** Returns data as text. Throws `SseError` `ERR_SSE_DATA`. */
 export function serialized(data: unknown, serialize: Serialize): string {
   if (typeof data === 'string') return data
   let text: string | undefined
@@ -113,26 +143,26 @@ export function serialized(data: unknown, serialize: Serialize): string {
   } catch (cause) {
     throw new SseError(
       'ERR_SSE_DATA',
-      `data could not be serialised: ${cause instanceof Error ? cause.message : describe(cause)}`,
+      `data could not be serialized: ${cause instanceof Error ? cause.message : describe(cause)}`,
       { cause },
     )
   }
   if (typeof text === 'string') return text
   throw new SseError(
     'ERR_SSE_DATA',
-    `data must serialise to a string; ${describe(data)} became ${describe(text)}.`,
+    `data must serialize to a string; ${describe(data)} became ${describe(text)}.`,
   )
 }
 
-// One line: a comment with a blank line after it is an empty message to some clients.
+// A single line, because some clients report a comment with a blank line after it as an empty message.
 export const HEARTBEAT = Frame.of(':\n', 0)
 
 /** Throws `SseError` for an event that cannot be encoded. */
-export function eventFrame(event: SseEvent, serialize: Serialize, isConflated = false): Frame {
+export function eventFrame(event: SseEvent, serialize: Serialize): Frame {
   const text = encode(event, serialize)
-  // A checkpoint is the newest value of nothing, unless it says so.
+  // A checkpoint is the newest value of nothing, unless its publisher gives it a key.
   const key = event.key ?? (event.data === undefined ? undefined : event.event || 'message')
-  return Frame.of(text, 1, key, isConflated)
+  return Frame.of(text, 1, key)
 }
 
 export function commentFrame(text: string): Frame {

@@ -1,6 +1,6 @@
 import { Frame } from '../event/frame.ts'
 import { type FanOut, turn } from '../scheduler/turn.ts'
-import type { LogEntry } from '../stores/event-store.ts'
+import type { LogEntry } from '../stores/log-entry.ts'
 import { MAX_WRITE } from '../stream/backlog.ts'
 import type { FrameBatch } from '../stream/stream.ts'
 
@@ -26,13 +26,13 @@ export class Batch implements FrameBatch {
     return this.#joined
   }
 
-  hasRoomFor({ frame }: LogEntry): boolean {
-    return frame.size <= this.#room
+  hasRoomFor({ size }: LogEntry): boolean {
+    return size <= this.#room
   }
 
   push(entry: LogEntry): void {
     this.entries.push(entry)
-    this.#room -= entry.frame.size
+    this.#room -= entry.size
   }
 }
 
@@ -76,7 +76,7 @@ export class Broadcaster implements FanOut {
   broadcast(entry: LogEntry): void {
     if (!this.#subscribers.has(entry.channel)) return
     if (this.#pending.length === 0) turn.scheduleFanOut(this)
-    this.#pendingBytes += entry.frame.size
+    this.#pendingBytes += entry.size
     if (this.#pending.push(entry) === MAX_PENDING || this.#pendingBytes > MAX_PENDING_BYTES) turn.fanOutNow()
   }
 

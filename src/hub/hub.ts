@@ -1,10 +1,10 @@
 import { checkOptions, isBoolean, isFunction, isString, withDefaults } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
-import { checkEvent, eventFrame, type Serialize, serialized } from '../formats/event-stream.ts'
+import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
 import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../lifecycle/graceful-close.ts'
 import { StreamSet } from '../lifecycle/stream-set.ts'
-import type { AppendOptions, EventStore, LogEntry, StoreState } from '../stores/event-store.ts'
+import type { EventStore, StoreState } from '../stores/event-store.ts'
 import { memoryStore } from '../stores/memory/memory-store.ts'
 import { checkGapEvent } from '../stream/options.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
@@ -65,8 +65,6 @@ export class Hub {
       onUnsubscribed: (stream, resumePoint) => this.#onUnsubscribed(stream, resumePoint),
     }
     this._store.open({
-      entry: (id, channel, event, options) => this.#entry(id, channel, event, options),
-      serialize: (data) => serialized(data, this.#serialize),
       onEntry: (entry) => this.#broadcaster.broadcast(entry),
       onLoss: () => this.#onLoss(),
     })
@@ -147,16 +145,19 @@ export class Hub {
   ): Promise<string> {
     checkPublished(event)
     checkOptions(options, PUBLISH_CHECKS)
+    const publication = {
+      channel,
+      event: event.event,
+      data: serialized(event.data, this.#serialize),
+      isText: typeof event.data === 'string',
+      retry: event.retry,
+      key: event.key,
+      conflate,
+      idempotencyKey: options.idempotencyKey,
+    }
     if (this.#streams.isShutDown)
-      throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: nothing more is published.')
-    return this._store.append(channel, event, { ...options, conflate })
-  }
-
-  #entry(id: string, channel: string, published: SseEvent, { conflate = false }: AppendOptions): LogEntry {
-    const key = `${channel}\n${published.key ?? (published.event || 'message')}`
-    const event = { ...published, id }
-    const frame = eventFrame({ ...event, key }, this.#serialize, conflate)
-    return { id, channel, event, frame }
+      throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: publish no more events.')
+    return this._store.append(publication)
   }
 
   #subscribe(stream: SseStream): Subscription {
@@ -176,10 +177,10 @@ export class Hub {
   }
 }
 
-function checkStore(log: unknown): string | undefined {
+function checkStore(store: unknown): string | undefined {
   const methods = ['open', 'append', 'read', 'close'] as const
-  const isLog = methods.every((name) => typeof (Object(log) as Partial<EventStore>)[name] === 'function')
-  return isLog ? undefined : `an event log, with ${methods.join(', ')}`
+  const isStore = methods.every((name) => typeof (Object(store) as Partial<EventStore>)[name] === 'function')
+  return isStore ? undefined : `a store such as memoryStore(), with ${methods.join(', ')}`
 }
 
 /** Returns a copy, because the caller may change its list later. */
@@ -202,9 +203,9 @@ function checkName(name: string): void {
 function checkPublished(event: SseEvent): void {
   checkEvent(event)
   if (event.id !== undefined)
-    throw new SseError('ERR_SSE_ID', 'The log gives the id: publish the event without one.')
+    throw new SseError('ERR_SSE_ID', 'The store assigns the id: publish the event without one.')
   if (event.key !== undefined && typeof event.key !== 'string')
     throw new SseError('ERR_SSE_EVENT', `The key of an event is a string, not ${describe(event.key)}.`)
   if (event.data === undefined)
-    throw new SseError('ERR_SSE_DATA', "What is published has data; data: '' is some.")
+    throw new SseError('ERR_SSE_DATA', "A published event needs data (data: '' is allowed).")
 }

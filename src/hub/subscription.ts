@@ -1,5 +1,6 @@
 import type { AnyEvents, EventMap } from '../event/event.ts'
-import type { EventStore, LogEntry } from '../stores/event-store.ts'
+import type { EventStore } from '../stores/event-store.ts'
+import type { LogEntry } from '../stores/log-entry.ts'
 import type { OnGap } from '../stream/gap.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
@@ -91,12 +92,12 @@ export class Subscription implements Subscriber, CatchUpOwner {
     else for (const entry of batch.entries) if (this.passes(entry)) this.stream._enqueue(entry.frame)
   }
 
-  passes({ event, channel }: LogEntry): boolean {
-    const options = this.#channels.get(channel)
+  passes(entry: LogEntry): boolean {
+    const options = this.#channels.get(entry.channel)
     // The channel may have been removed since the page was read.
     if (!options?.filter) return options !== undefined
     try {
-      return ask(options.filter, event, channel)
+      return ask(options.filter, entry.event, entry.channel)
     } catch (error) {
       // An event that the filter cannot judge is not shown. One client's failure does not stop a broadcast.
       this.stream.destroy(error)

@@ -183,7 +183,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     while (!this.#output.isFull && this.#queue?.length) {
       const batch = this.#queue.take(clock.now)
       if (batch) this.write(batch)
-      else return this.#flushAt(this.#queue.nextAt())
+      else return void this.#flushAt(this.#queue.nextAt())
     }
     if (this.isIdle && !this.isClosed) this.#onDrained()
   }

@@ -111,7 +111,7 @@ export class Output implements TransportOwner {
   #use(transport: Transport): void {
     this.isFull = false
     // The stream was destroyed before its response headers were sent.
-    if (this.#isDestroyed) return transport.destroy()
+    if (this.#isDestroyed) return void transport.destroy()
     this.#transport = transport
     transport.open(this)
     this.#owner._opened()

@@ -1,74 +1,107 @@
-import type { StoreLimits } from '../../src/stores/memory/memory-store.ts'
+import type { EventStore, Page, StoreListener } from '../../src/stores/event-store.ts'
+import { LogEntry, type Publication } from '../../src/stores/log-entry.ts'
+import type { MemoryStoreOptions, StoreLimits } from '../../src/stores/memory/memory-store.ts'
 
-export interface Listed {
-  readonly id: string
-  readonly channel: string
-  readonly data: string
-  readonly size: number
+interface Listed {
+  readonly entry: LogEntry
+  readonly publication: Publication
   readonly time: number
-  /** What a newer one replaces. */
-  readonly key: string | undefined
-  readonly idempotencyKey: string | undefined
 }
 
-/** What a memory log must be, as lists. */
-export class PlainLog {
-  readonly #limits: StoreLimits
-  readonly #perChannel: StoreLimits
+/** The memory store in its plainest form: lists that are filtered from beginning to end. */
+export class PlainStore implements EventStore {
+  readonly #options: MemoryStoreOptions
   readonly #all: Listed[] = []
   readonly #evicted = new Set<Listed>()
   #kept: Listed[] = []
-  // What would be kept if no entry were replaced by a newer one.
-  #unreplaced: Listed[] = []
+  #listener: StoreListener | undefined
+  #isClosed = false
 
-  constructor(limits: StoreLimits, perChannel: StoreLimits) {
-    this.#limits = limits
-    this.#perChannel = perChannel
+  constructor(options: MemoryStoreOptions = {}) {
+    this.#options = options
   }
 
-  append(entry: Listed): void {
-    const isReplaced = ({ channel, key }: Listed) =>
-      key !== undefined && key === entry.key && channel === entry.channel
-    this.#all.push(entry)
-    this.#kept = [...this.#kept.filter((each) => !isReplaced(each)), entry]
-    this.#unreplaced.push(entry)
-    this.evict(entry.time)
+  get position(): string {
+    return idOf(this.#all.length)
   }
 
-  evict(now: number): void {
-    const kept = this.#within(this.#kept, now)
-    for (const entry of this.#kept) if (!kept.includes(entry)) this.#evicted.add(entry)
+  open(listener: StoreListener): void {
+    this.#listener = listener
+  }
+
+  async append(publication: Publication): Promise<string> {
+    const known = this.#known(publication)
+    if (known) return known.entry.id
+    this.#evict()
+    const entry = new LogEntry(idOf(this.#all.length + 1), publication)
+    const added = { entry, publication, time: performance.now() }
+    this.#all.push(added)
+    this.#kept = [...this.#kept.filter((each) => !isReplaced(each, added)), added]
+    this.#evict()
+    this.#listener?.onEntry(entry)
+    return entry.id
+  }
+
+  read(channels: readonly string[], after: string, limit: number): Page {
+    this.#evict()
+    const sequence = this.#all.findIndex(({ entry }) => entry.id === after) + 1
+    if (this.#isClosed || (sequence === 0 && after !== idOf(0))) return 'gap'
+    const missed = this.#all.slice(sequence).filter(({ entry }) => channels.includes(entry.channel))
+    if (missed.some((each) => this.#evicted.has(each))) return 'gap'
+    const entries = missed.filter((each) => this.#kept.includes(each)).map(({ entry }) => entry)
+    const last = entries[limit - 1]
+    return { entries: entries.slice(0, limit), upTo: last ? last.id : this.position }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+  }
+
+  #known({ channel, idempotencyKey }: Publication): Listed | undefined {
+    const { idempotencyWindow = 600_000, maxEvents = 10_000 } = this.#options
+    const keyed = this.#all.filter(({ publication }) => publication.idempotencyKey !== undefined)
+    const remembered = keyed
+      .slice(-maxEvents)
+      .filter(({ time }) => performance.now() - time <= idempotencyWindow)
+    const isSame = ({ publication }: Listed) =>
+      publication.channel === channel && publication.idempotencyKey === idempotencyKey
+    return idempotencyKey === undefined ? undefined : remembered.find(isSame)
+  }
+
+  #evict(): void {
+    const kept = this.#within(this.#kept)
+    for (const each of this.#kept) if (!kept.includes(each)) this.#evicted.add(each)
     this.#kept = kept
-    this.#unreplaced = this.#within(this.#unreplaced, now)
   }
 
-  /** What lies after the first so many entries: a gap when some of it was evicted. */
-  read(channels: readonly string[], after: number): string[] | 'gap' {
-    const missed = this.#all.slice(after).filter(({ channel }) => channels.includes(channel))
-    if (missed.some((entry) => this.#evicted.has(entry))) return 'gap'
-    return missed.filter((entry) => this.#kept.includes(entry)).map(({ data }) => data)
-  }
-
-  /** The id of what was published under a key and still counts. */
-  idOf(channel: string, idempotencyKey: string): string | undefined {
-    const known = [...this.#kept, ...this.#unreplaced]
-    return known.find((each) => each.channel === channel && each.idempotencyKey === idempotencyKey)?.id
-  }
-
-  #within(entries: readonly Listed[], now: number): Listed[] {
-    const channels = new Set(entries.map(({ channel }) => channel))
-    const ofOne = (name: string) => entries.filter(({ channel }) => channel === name)
-    const own = [...channels].flatMap((name) => newest(ofOne(name), this.#perChannel, now))
-    const inOrder = entries.filter((entry) => own.includes(entry))
-    return newest(inOrder, this.#limits, now)
+  #within(entries: readonly Listed[]): Listed[] {
+    const { perChannel = {} } = this.#options
+    const channels = new Set(entries.map(({ entry }) => entry.channel))
+    const ofOne = (name: string) => entries.filter(({ entry }) => entry.channel === name)
+    const own = [...channels].flatMap((name) => newest(ofOne(name), perChannel))
+    return newest(
+      entries.filter((entry) => own.includes(entry)),
+      this.#options,
+    )
   }
 }
 
-/** As many of the newest as there may be. */
-function newest(entries: readonly Listed[], limits: StoreLimits, now: number): Listed[] {
+// As long as an id of the memory store, so that events have the same size.
+function idOf(sequence: number): string {
+  return `plainplain00-${sequence}`
+}
+
+function isReplaced({ entry, publication }: Listed, { entry: newer, publication: by }: Listed): boolean {
+  return Boolean(publication.conflate && by.conflate) && entry.key === newer.key
+}
+
+/** As many of the newest entries as the limits allow. */
+function newest(entries: readonly Listed[], limits: StoreLimits): Listed[] {
   const { maxEvents = Infinity, maxBytes = Infinity, maxAge = Infinity } = limits
   const left = [...entries]
-  const bytes = () => left.reduce((sum, { size }) => sum + size, 0)
-  while (left.length > maxEvents || bytes() > maxBytes || now - (left[0]?.time ?? now) > maxAge) left.shift()
+  const bytes = () => left.reduce((sum, { entry }) => sum + entry.size, 0)
+  const isOver = ({ time }: Listed) =>
+    left.length > maxEvents || bytes() > maxBytes || performance.now() - time > maxAge
+  while (left[0] && isOver(left[0])) left.shift()
   return left
 }

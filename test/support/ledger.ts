@@ -1,4 +1,4 @@
-import type { LogEntry } from '../../src/stores/event-store.ts'
+import type { LogEntry } from '../../src/stores/log-entry.ts'
 import type { Seen } from './hub-client.ts'
 import { SlowLog } from './slow-log.ts'
 

@@ -1,4 +1,5 @@
-import type { EventStore, LogEntry, Page, StoreListener } from '../../src/stores/event-store.ts'
+import type { EventStore, Page, StoreListener } from '../../src/stores/event-store.ts'
+import type { LogEntry, Publication } from '../../src/stores/log-entry.ts'
 import type { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { nextTurn } from './streams.ts'
 
@@ -38,8 +39,6 @@ export class SlowLog implements EventStore {
 
   open(follower: StoreListener): void {
     this.#log.open({
-      entry: (...args) => follower.entry(...args),
-      serialize: (data) => follower.serialize(data),
       onEntry: (entry) => {
         this.entries.push(entry)
         this.onEntry()
@@ -50,9 +49,9 @@ export class SlowLog implements EventStore {
   }
 
   // Each takes as many turns as the one before it: their order stays.
-  async append(...args: Parameters<EventStore['append']>): Promise<string> {
+  async append(publication: Publication): Promise<string> {
     await this.#wait()
-    return this.#log.append(...args)
+    return this.#log.append(publication)
   }
 
   read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {

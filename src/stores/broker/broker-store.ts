@@ -1,40 +1,30 @@
 import { Condition } from '../../condition.ts'
-import { storeSkipChannel, storeStateChannel } from '../../diagnostics.ts'
-import { SseError } from '../../errors.ts'
-import type { SseEvent } from '../../event/event.ts'
-import type { AppendOptions, EventStore, LogEntry, Page, StoreListener, StoreState } from '../event-store.ts'
+import type { EventStore, Page, StoreListener, StoreState } from '../event-store.ts'
+import { LogEntry, type Publication } from '../log-entry.ts'
+import { ConnectedStore } from './connected-store.ts'
 import { withDeadline } from './deadline.ts'
 import { type BrokerDriver, type DriverOwner, NOOP_RECORD, type StoredEntry } from './driver.ts'
+import type { BrokerSettings } from './options.ts'
 import { RecentEntries } from './recent-entries.ts'
-import { decodeRecord, type EventRecord, encodeRecord, toEvent } from './record.ts'
+import { decodeRecord, encodeRecord } from './record.ts'
 import { SharedReads } from './shared-reads.ts'
 
-export interface BrokerSettings {
-  /** How much of the log a process keeps to itself, so that clients who come back cost the broker nothing. */
-  readonly recentEvents: number
-  readonly recentBytes: number
-  /** How long a publish waits for the log to begin, in ms. */
-  readonly publishTimeout: number
-}
-
-// A range of the broker's is read in pages of so many entries.
+// How many entries one request to the broker reads.
 const PAGE_SIZE = 1_000
 
-/** A log that a broker keeps: it is followed once for all streams of this process, and read from memory where it can be. */
-export class BrokerStore implements EventStore, DriverOwner {
+/** A log in a broker. A process subscribes to it once for all streams, and caches its newest entries. */
+export class BrokerStore extends ConnectedStore implements EventStore, DriverOwner {
   position = ''
-  ready: Promise<void> | undefined
-  state: StoreState = 'connecting'
   readonly #driver: BrokerDriver
   readonly #settings: BrokerSettings
   readonly #recent: RecentEntries
   readonly #reads: SharedReads
-  // Of places that another process has told, and this one has not been told.
+  // For positions that another process has delivered and this one has not.
   readonly #lookups: SharedReads
   readonly #advanced = new Condition()
-  #listener: StoreListener | undefined
 
   constructor(driver: BrokerDriver, settings: BrokerSettings) {
+    super()
     this.#driver = driver
     this.#settings = settings
     this.#recent = new RecentEntries(settings.recentEvents, settings.recentBytes)
@@ -42,20 +32,15 @@ export class BrokerStore implements EventStore, DriverOwner {
     this.#lookups = new SharedReads((after) => driver.range(after, 1))
   }
 
-  open(follower: StoreListener): void {
-    if (this.#listener) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
-    this.#listener = follower
-    this.ready = this.#begin()
-    // Who publishes or follows is told.
-    this.ready.catch(() => {})
+  override open(listener: StoreListener): void {
+    super.open(listener)
+    this.start(this.#begin())
   }
 
-  async append(channel: string, event: SseEvent, options: AppendOptions = {}): Promise<string> {
-    // What cannot be sent is not kept for others either.
-    this.#listener?.entry('', channel, event, options)
-    const record = encodeRecord(this.#record(event, options))
+  async append(publication: Publication): Promise<string> {
     if (this.ready) await withDeadline(Date.now() + this.#settings.publishTimeout, this.ready)
-    return this.#driver.append(channel, record, options.idempotencyKey)
+    const { channel, idempotencyKey } = publication
+    return this.#driver.append(channel, encodeRecord(publication), idempotencyKey)
   }
 
   read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
@@ -64,13 +49,13 @@ export class BrokerStore implements EventStore, DriverOwner {
     const { start } = this.#recent
     if (start === undefined || !this.#driver.isId(after)) return 'gap'
     if (this.#driver.compare(after, this.position) > 0) return this.#awaitPosition(after)
-    // What is newer than the oldest entry here, and not here, was never in the log.
+    // The cache has every position after `start`. One that is missing there was never in the log.
     const isOlder = this.#driver.compare(after, start) < 0
     return isOlder ? this.#readRange(new Set(channels), after, limit) : 'gap'
   }
 
   async close(): Promise<void> {
-    this.#state('closed')
+    this.setState('closed')
     this.#advanced.notify()
     await this.#driver.close()
   }
@@ -78,60 +63,44 @@ export class BrokerStore implements EventStore, DriverOwner {
   /** @internal */
   _onEntries(stored: readonly StoredEntry[]): void {
     for (const each of stored) {
-      const entry = this.#decode(each, (error) => skip(this, each, error))
-      // What is nobody's event is a place all the same, at which a client may have stopped.
-      this.#recent.push(entry ?? { id: each.id })
+      const entry = this.#decode(each, (error) => this.#skip(each, error))
+      // A client may resume at the position of a skipped record, because an earlier page ended there.
+      this.#recent.push(entry ?? { id: each.id, size: 0 })
       this.position = each.id
-      if (entry && !this.ready) this.#listener?.onEntry(entry)
+      if (entry && !this.ready) this.listener?.onEntry(entry)
     }
     this.#advanced.notify()
   }
 
   /** @internal */
-  _onLoss(head: string): void {
-    this.#recent.restart(head)
-    this.position = head
+  _onLoss(position: string): void {
+    this.#recent.restart(position)
+    this.position = position
     this.#advanced.notify()
-    this.#listener?.onLoss()
+    this.listener?.onLoss()
   }
 
   /** @internal */
   _onState(state: StoreState): void {
-    if (this.state !== 'closed') this.#state(state)
+    this.setState(state)
   }
 
   async #begin(): Promise<void> {
     const newest = await this.#driver.open(this, this.#settings.recentEvents)
-    // Where what another program wrote lies behind all events, nothing here is at the newest place.
+    // No entry was delivered if the log is empty.
     if (this.position === '') this.position = newest
     this.#recent.begin(newest)
     this.ready = undefined
   }
 
-  #state(state: StoreState): void {
-    if (state === this.state) return
-    this.state = state
-    if (storeStateChannel.hasSubscribers) storeStateChannel.publish({ store: this, state })
+  #skip({ id, channel, record }: StoredEntry, error: unknown): void {
+    if (record !== NOOP_RECORD) this.reportSkip(id, channel, error)
   }
 
-  #record({ event, data, retry, key }: SseEvent, { conflate }: AppendOptions): EventRecord {
-    const isText = typeof data === 'string'
-    return { event, data: (this.#listener as StoreListener).serialize(data), retry, key, conflate, isText }
-  }
-
-  // What another program wrote is nobody's event, and no reason to stop.
+  // A record of another program is no event and no failure. Its position still counts.
   #decode({ id, channel, record }: StoredEntry, onSkip: (error: unknown) => void): LogEntry | undefined {
-    const decoded = decodeRecord(record)
     try {
-      if (!decoded) throw new SseError('ERR_SSE_EVENT', 'It is no event of a hub.')
-      const { event, data, retry, key, conflate } = decoded
-      const entry = (this.#listener as StoreListener).entry(
-        id,
-        channel,
-        { event, data, retry, key },
-        { conflate },
-      )
-      return { ...entry, event: toEvent(decoded, id) }
+      return new LogEntry(id, decodeRecord(record, channel))
     } catch (error) {
       onSkip(error)
       return undefined
@@ -143,7 +112,7 @@ export class BrokerStore implements EventStore, DriverOwner {
     return { entries, upTo: entries.length < limit ? this.position : (entries.at(-1) as LogEntry).id }
   }
 
-  /** Another process may have told a client what this one has not been told yet. */
+  /** Waits until this process has received a position that a client got from another process. */
   async #awaitPosition(after: string): Promise<Page> {
     if ((await this.#lookups.after(after)) === 'gap') return 'gap'
     await this.#advanced.until(
@@ -152,7 +121,7 @@ export class BrokerStore implements EventStore, DriverOwner {
     return { entries: [], upTo: after }
   }
 
-  /** From the broker, up to where this process has everything itself. */
+  /** Reads from the broker, at most up to where the cache begins. */
   async #readRange(channels: ReadonlySet<string>, after: string, limit: number): Promise<Page> {
     const stored = await this.#reads.after(after)
     const { start } = this.#recent
@@ -162,12 +131,7 @@ export class BrokerStore implements EventStore, DriverOwner {
     const last = found.length === limit ? found.at(-1) : older.at(-1)
     const isAll = found.length < limit && (older.length < stored.length || stored.length === 0)
     const upTo = isAll ? start : (last?.id ?? after)
-    // What is passed over was reported when it was told.
+    // Skipped records were reported when they were delivered.
     return { entries: found.flatMap((each) => this.#decode(each, () => {}) ?? []), upTo }
   }
-}
-
-function skip(store: EventStore, { id, channel, record }: StoredEntry, error: unknown): void {
-  if (record === NOOP_RECORD || !storeSkipChannel.hasSubscribers) return
-  storeSkipChannel.publish({ store, id, channel, error })
 }

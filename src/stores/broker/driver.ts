@@ -1,45 +1,45 @@
 import type { StoreState } from '../event-store.ts'
 
-/** The record of an entry that marks a place, and tells nothing. */
+/** A record that only marks a position. Subscribers do not receive it. */
 export const NOOP_RECORD = 'place'
 
 /** A published event as a broker keeps it. */
 export interface StoredEntry {
-  /** Its place in the log, and the id of the event. */
+  /** The entry's position in the log, and the id of the event. */
   readonly id: string
   readonly channel: string
-  /** What `encodeRecord` made. A broker holds what other programs wrote too: anything at all. */
+  /** The text of `encodeRecord`. Untrusted, because other programs may write to the broker too. */
   readonly record: string
 }
 
-/** What an engine tells its log. */
+/** The store of a driver. */
 export interface DriverOwner {
-  /** @internal Entries that follow the last told one, in their order, whoever appended them. */
+  /** @internal MUST be called with the entries after the last one delivered, in order, whichever process appended them. */
   _onEntries(entries: readonly StoredEntry[]): void
-  /** @internal It goes on from `head`, and entries before that may have been lost. */
-  _onLoss(head: string): void
+  /** @internal MUST be called if entries before `position`, where the log continues, may be lost. */
+  _onLoss(position: string): void
   /** @internal */
   _onState(state: StoreState): void
 }
 
-/** A broker that keeps one ordered log. */
+/** A connection to a broker that keeps one ordered log. */
 export interface BrokerDriver {
   /**
-   * Begins to follow, and tells the newest entries that there are, about `recent` of them. Resolves with the place of the
-   * newest: what comes after it is told. Rejects with `SseError` for what no second try can mend. Called once.
+   * Subscribes to the log. MUST first deliver about `recent` of the newest entries, and resolve with the position of the
+   * newest one. MUST reject with `SseError` if no retry can succeed. Called once.
    */
   open(owner: DriverOwner, recent: number): Promise<string>
   /**
-   * Appends. Resolves with the id once the broker has it. Rejects with `SseError` `ERR_SSE_STORE` within a bound of time.
-   * With an idempotency key it tries again by itself; without one, never where that could append it twice.
+   * Appends an entry. MUST resolve with its id once the broker has stored it, or reject with `SseError` `ERR_SSE_STORE`
+   * within `publishTimeout`. Without an idempotency key, MUST NOT retry if that could append the entry twice.
    */
   append(channel: string, record: string, idempotencyKey?: string): Promise<string>
-  /** At most `limit` entries after a place that `isId`. `'gap'`: the place is no longer, or never was, in the log. */
+  /** Returns at most `limit` entries after a position for which `isId` is true. `'gap'`: the log has no such position. */
   range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'>
-  /** Whether a text can be a place in this log. It is a client's input. */
+  /** Whether untrusted text can be a position in this log. */
   isId(text: string): boolean
-  /** Below, above or at 0, as a place is before, after or at another one. */
+  /** Returns a number below, above or at 0 if `a` is before, after or at `b`. */
   compare(a: string, b: string): number
-  /** Lets go of the connections that are the engine's own. */
+  /** Closes the connections that the driver opened. */
   close(): Promise<void>
 }

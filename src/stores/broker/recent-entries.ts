@@ -1,15 +1,15 @@
 import { RingBuffer } from '../../ring-buffer.ts'
-import type { LogEntry } from '../event-store.ts'
+import type { LogEntry } from '../log-entry.ts'
 
-/** An entry, or a place at which there is nothing to tell. */
-type CachedEntry = LogEntry | { readonly id: string; readonly frame?: undefined }
+/** An entry, or the position of a record that is not an event of a hub. */
+type CachedEntry = LogEntry | { readonly id: string; readonly size: 0; readonly channel?: undefined }
 
-/** The entries of a broker's log that this process was told last, in their order. */
+/** The newest entries of a broker's log, in their order. */
 export class RecentEntries {
   readonly #maxEvents: number
   readonly #maxBytes: number
   readonly #entries = new RingBuffer<CachedEntry>()
-  // Counted from the first entry that was ever told.
+  // The number of each entry, counted from the first one ever pushed.
   readonly #numbers = new Map<string, number>()
   #count = 0
   #bytes = 0
@@ -19,53 +19,51 @@ export class RecentEntries {
     this.#maxBytes = maxBytes
   }
 
-  /** The place after which everything is here. */
+  /** Everything after this position is cached. */
   start: string | undefined
 
   push(entry: CachedEntry): void {
     this.#numbers.set(entry.id, this.#count)
     this.#count += 1
     this.#entries.push(entry)
-    this.#bytes += sizeOf(entry)
+    this.#bytes += entry.size
     while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
   }
 
-  /** With nothing evicted, everything is here after its oldest entry; with no entry, after the newest place there is. */
+  /**
+   * Sets `start` after the initial load: the oldest cached entry or, if the cache is empty, the log's newest position.
+   */
   begin(newest: string): void {
     this.start ??= this.#entries.at(0)?.id ?? newest
   }
 
-  /** Forgets everything: what comes now follows `start`. */
+  /** Removes all entries. The next one pushed follows `start`. */
   restart(start: string): void {
     while (this.#entries.length > 0) this.#evict()
     this.start = start
   }
 
-  /** Whether a place is `start` or that of an entry which is here. */
+  /** Whether a position is `start` or that of a cached entry. */
   has(id: string): boolean {
     return id === this.start || this.#numbers.has(id)
   }
 
-  /** At most `limit` entries of some channels after a place that it has. */
+  /** Returns at most `limit` entries of some channels after a position that it `has`. */
   after(id: string, channels: ReadonlySet<string>, limit: number): LogEntry[] {
     const oldest = this.#count - this.#entries.length
     const found: LogEntry[] = []
     for (let at = (this.#numbers.get(id) ?? oldest - 1) + 1 - oldest; found.length < limit; at++) {
       const entry = this.#entries.at(at)
       if (!entry) break
-      if (entry.frame && channels.has(entry.channel)) found.push(entry)
+      if (entry.channel !== undefined && channels.has(entry.channel)) found.push(entry)
     }
     return found
   }
 
   #evict(): void {
     const entry = this.#entries.shift() as CachedEntry
-    this.#bytes -= sizeOf(entry)
+    this.#bytes -= entry.size
     this.#numbers.delete(entry.id)
     this.start = entry.id
   }
-}
-
-function sizeOf({ frame }: CachedEntry): number {
-  return frame?.size ?? 0
 }

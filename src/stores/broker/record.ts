@@ -1,49 +1,31 @@
-import type { SseEvent } from '../../event/event.ts'
+import { SseError } from '../../errors.ts'
+import { checkEvent } from '../../formats/event-stream.ts'
+import type { Publication } from '../log-entry.ts'
 
-/** What the broker keeps of an event, beside its channel: the data as text, once serialised. */
-export interface EventRecord {
-  readonly event?: string | undefined
-  readonly data: string
-  readonly retry?: number | undefined
-  readonly key?: string | undefined
-  readonly conflate?: boolean | undefined
-  /** Whether the data was a string: what filters see. */
-  readonly isText?: boolean | undefined
+/** Encodes a publication as JSON. The channel and the idempotency key are stored beside it. */
+export function encodeRecord({ event, data, isText, retry, key, conflate }: Publication): string {
+  return JSON.stringify({ event, data, isText, retry, key, conflate })
 }
 
-export function encodeRecord(record: EventRecord): string {
-  return JSON.stringify(record)
+/** Decodes a record. Throws `SseError` if a hub cannot have written it, for example if its name holds a line end. */
+export function decodeRecord(record: string, channel: string): Publication {
+  return { ...parseRecord(record), channel }
 }
 
-/** Undefined for what another program wrote. */
-export function decodeRecord(text: string): EventRecord | undefined {
-  let record: Partial<EventRecord> | null
-  try {
-    record = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  const { event, data, retry, key } = Object(record) as Partial<EventRecord>
-  const isText = (value: unknown) => value === undefined || typeof value === 'string'
-  const isWhole = typeof data === 'string' && isText(event) && isText(key)
-  return isWhole && (retry === undefined || typeof retry === 'number') ? (record as EventRecord) : undefined
-}
-
-/** The event as it is told to filters. What a serialiser of its own made is told as text. */
-export function toEvent({ event, data, retry, key, isText }: EventRecord, id: string): SseEvent {
-  return {
-    ...(event !== undefined && { event }),
-    ...(retry !== undefined && { retry }),
-    ...(key !== undefined && { key }),
-    id,
-    data: isText ? data : parsed(data),
-  }
+/** Returns a record as it was written. Throws `SseError` for anything else. */
+export function parseRecord(record: string): Partial<Publication> & { readonly data: string } {
+  const fields = Object(parsed(record)) as Partial<Publication>
+  const { event, data, key, retry } = fields
+  if (typeof data !== 'string' || (key !== undefined && typeof key !== 'string'))
+    throw new SseError('ERR_SSE_EVENT', 'Not a record written by a hub.')
+  checkEvent({ event, retry })
+  return { ...fields, data }
 }
 
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    return text
+    return undefined
   }
 }

@@ -2,40 +2,40 @@ import type { StoredEntry } from './driver.ts'
 
 type Read = Promise<readonly StoredEntry[] | 'gap'>
 
-interface Shared {
-  readonly read: Read
-  /** Begins when the read is done. */
-  expiry?: { refresh?(): unknown; unref?(): unknown }
+interface SharedRead {
+  readonly result: Read
+  /** Started when the read is done. */
+  timer?: { refresh?(): unknown; unref?(): unknown }
 }
 
-// Clients that were cut off together come back one after the other, with no more between them than this, in ms.
+// Clients that were disconnected together reconnect one after the other, at most this far apart, in ms.
 const SHARED_FOR = 1_000
 
-/** Clients that stopped at the same place share one read of the broker, for as long as they keep coming. */
+/** Clients that resume at the same position share one request to the broker, until none has come for a second. */
 export class SharedReads {
   readonly #read: (after: string) => Read
-  readonly #reads = new Map<string, Shared>()
+  readonly #reads = new Map<string, SharedRead>()
 
   constructor(read: (after: string) => Read) {
     this.#read = read
   }
 
-  after(place: string): Read {
-    const shared = this.#reads.get(place)
-    if (!shared) return this.#begin(place)
-    shared.expiry?.refresh?.()
-    return shared.read
+  after(position: string): Read {
+    const shared = this.#reads.get(position)
+    if (!shared) return this.#start(position)
+    shared.timer?.refresh?.()
+    return shared.result
   }
 
-  #begin(place: string): Read {
-    const shared: Shared = { read: this.#read(place) }
-    this.#reads.set(place, shared)
-    const expiry = () => void this.#reads.delete(place)
-    const forgetLater = () => {
-      shared.expiry = setTimeout(expiry, SHARED_FOR)
-      shared.expiry.unref?.()
+  #start(position: string): Read {
+    const shared: SharedRead = { result: this.#read(position) }
+    this.#reads.set(position, shared)
+    const remove = () => void this.#reads.delete(position)
+    const removeLater = () => {
+      shared.timer = setTimeout(remove, SHARED_FOR)
+      shared.timer.unref?.()
     }
-    shared.read.then(forgetLater, expiry)
-    return shared.read
+    shared.result.then(removeLater, remove)
+    return shared.result
   }
 }

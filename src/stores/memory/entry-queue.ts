@@ -1,71 +1,73 @@
 import { RingBuffer } from '../../ring-buffer.ts'
 import { clock } from '../../scheduler/clock.ts'
+import type { LogEntry } from '../log-entry.ts'
 
-/** Where something stands in the log. What stood there may go long before the place does. */
+/** A position in the log. It outlives its entry. */
 export interface Slot {
   readonly channel: string
   readonly sequence: number
-  /** When it was appended, on the clock of the streams. */
+  /** When the entry was appended, on the clock of the streams. */
   readonly time: number
   /** Bytes on the wire. */
   readonly size: number
-  /** Nothing stands there any more. */
-  isRemoved: boolean
+  /** The conflated value that the entry updates. Undefined: no newer entry replaces it. */
+  readonly key: string | undefined
+  /** Undefined once the entry is removed, so that its memory is free at once. */
+  entry: LogEntry | undefined
 }
 
-/** How much is kept. */
 export interface Limits {
   readonly maxEvents: number
   readonly maxBytes: number
   readonly maxAge: number
 }
 
-// So many places that are gone are not worth clearing away.
+// Compacting costs more than this many empty slots.
 const SLACK = 8
 
-/** Places in the order of the log. They may go in any order: those in the middle are passed over. */
-export class EntryQueue<P extends Slot> {
-  /** How many are not gone. */
+/** Slots in the order of the log. Entries can be removed in any order; empty slots in the middle are skipped. */
+export class EntryQueue {
+  /** Number of entries. */
   length = 0
-  /** The newest that was evicted. */
+  /** The newest sequence number that was evicted. */
   evictedUpTo: number
   #bytes = 0
-  // The first is not gone.
-  readonly #ring = new RingBuffer<P>()
+  // The first slot is not empty.
+  readonly #ring = new RingBuffer<Slot>()
 
   constructor(evictedUpTo: number) {
     this.evictedUpTo = evictedUpTo
   }
 
-  push(slot: P): void {
+  push(slot: Slot): void {
     this.#ring.push(slot)
     this.length += 1
     this.#bytes += slot.size
   }
 
-  /** Is told of each of them that is gone. */
-  remove(slot: P): void {
+  /** Accounts for a slot that has become empty. */
+  remove(slot: Slot): void {
     this.length -= 1
     this.#bytes -= slot.size
-    while (this.#ring.at(0)?.isRemoved) this.#ring.shift()
+    while (this.#ring.length > 0 && !this.#ring.at(0)?.entry) this.#ring.shift()
     if (this.#ring.length > 2 * this.length + SLACK) this.#compact()
   }
 
-  /** The oldest, when limits demand that it goes. */
-  firstOverLimit({ maxEvents, maxBytes, maxAge }: Limits): P | undefined {
+  /** Returns the oldest slot if the queue exceeds a limit. */
+  firstOverLimit({ maxEvents, maxBytes, maxAge }: Limits): Slot | undefined {
     const oldest = this.#ring.at(0)
     if (!oldest) return undefined
     const isOver = this.length > maxEvents || this.#bytes > maxBytes || clock.now - oldest.time > maxAge
     return isOver ? oldest : undefined
   }
 
-  /** At most `limit` of them after a sequence number. */
-  after(sequence: number, limit: number): P[] {
-    const found: P[] = []
+  /** Returns at most `limit` slots with an entry after a sequence number. */
+  after(sequence: number, limit: number): Slot[] {
+    const found: Slot[] = []
     for (let at = this.#firstAfter(sequence); found.length < limit; at++) {
       const slot = this.#ring.at(at)
       if (!slot) break
-      if (!slot.isRemoved) found.push(slot)
+      if (slot.entry) found.push(slot)
     }
     return found
   }
@@ -74,7 +76,7 @@ export class EntryQueue<P extends Slot> {
     let [low, high] = [0, this.#ring.length]
     while (low < high) {
       const middle = (low + high) >>> 1
-      if ((this.#ring.at(middle) as P).sequence > sequence) high = middle
+      if ((this.#ring.at(middle) as Slot).sequence > sequence) high = middle
       else low = middle + 1
     }
     return low
@@ -82,13 +84,8 @@ export class EntryQueue<P extends Slot> {
 
   #compact(): void {
     for (let left = this.#ring.length; left > 0; left--) {
-      const slot = this.#ring.shift() as P
-      if (!slot.isRemoved) this.#ring.push(slot)
+      const slot = this.#ring.shift() as Slot
+      if (slot.entry) this.#ring.push(slot)
     }
   }
-}
-
-/** What a key of a channel is known by among those of all channels. */
-export function scopedKey(channel: string, key: string): string {
-  return `${channel.length} ${channel}${key}`
 }

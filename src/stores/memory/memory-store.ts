@@ -1,9 +1,10 @@
 import { between, checkOptions, optionsOf, withDefaults } from '../../check-options.ts'
-import { SseError } from '../../errors.ts'
-import type { SseEvent } from '../../event/event.ts'
 import { clock } from '../../scheduler/clock.ts'
-import type { AppendOptions, EventStore, LogEntry, Page, StoreListener } from '../event-store.ts'
-import { type Limits, type Slot, scopedKey } from './entry-queue.ts'
+import { BaseStore } from '../base-store.ts'
+import type { EventStore, Page } from '../event-store.ts'
+import { LogEntry, type Publication } from '../log-entry.ts'
+import { scopedKey } from '../scoped-key.ts'
+import type { Limits, Slot } from './entry-queue.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
 import { RetentionWindow } from './retention-window.ts'
 
@@ -20,72 +21,59 @@ export interface StoreLimits {
 export interface MemoryStoreOptions extends StoreLimits {
   /** Limits of each single channel, so that a busy one leaves room for the others. Default: none. */
   perChannel?: StoreLimits | undefined
-}
-
-interface MemoryEntry extends Slot {
-  /** Undefined when it is gone: the bytes go at once. */
-  entry: LogEntry | undefined
-  /** Undefined: none was given. */
-  readonly idempotencyKey: string | undefined
-  /** What a newer entry replaces. Undefined: nothing does. */
-  readonly key: string | undefined
+  /** How long an idempotency key counts, in ms. At most `maxEvents` keys are remembered. Default 600 000. */
+  idempotencyWindow?: number | undefined
 }
 
 const MAX = Number.MAX_SAFE_INTEGER
-const DEFAULTS: Limits = { maxEvents: 10_000, maxBytes: 16 * 1024 * 1024, maxAge: MAX }
 const NO_LIMITS: Limits = { maxEvents: MAX, maxBytes: MAX, maxAge: MAX }
+const DEFAULTS = { maxEvents: 10_000, maxBytes: 16 * 1024 * 1024, maxAge: MAX, idempotencyWindow: 600_000 }
 
-const CHECKS = { maxEvents: between(1, MAX), maxBytes: between(1, MAX), maxAge: between(1, MAX) }
+const LIMIT_CHECKS = { maxEvents: between(1, MAX), maxBytes: between(1, MAX), maxAge: between(1, MAX) }
+const CHECKS = { ...LIMIT_CHECKS, perChannel: optionsOf(LIMIT_CHECKS), idempotencyWindow: between(1, MAX) }
 
-const ALL_CHECKS = { ...CHECKS, perChannel: optionsOf(CHECKS) }
-
-/** Throws `SseError` `ERR_SSE_OPTION`. */
+/** Returns a store for a hub of a single process. Throws `SseError` `ERR_SSE_OPTION`. */
 export function memoryStore(options?: MemoryStoreOptions): EventStore {
   return new MemoryStore(options)
 }
 
-/** The log of a single process. An id is `epoch-sequence`: a restart begins an epoch of its own. */
-export class MemoryStore implements EventStore {
+/** An id is `epoch-sequence`. Each store has its own random epoch, so that ids from before a restart are a gap. */
+export class MemoryStore extends BaseStore implements EventStore {
   readonly #epoch = newEpoch()
-  readonly #window: RetentionWindow<MemoryEntry>
-  readonly #newest = new Map<string, MemoryEntry>()
+  readonly #window: RetentionWindow
+  // The newest entry of each conflated key.
+  readonly #newest = new Map<string, Slot>()
   readonly #idempotencyKeys: IdempotencyKeys
   #sequence = 0
-  #follower: StoreListener | undefined
   #isClosed = false
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: MemoryStoreOptions = {}) {
-    checkOptions(options, ALL_CHECKS)
-    const { perChannel, ...limits } = options
-    const all = withDefaults(limits, DEFAULTS)
-    const each = withDefaults(perChannel, NO_LIMITS)
-    this.#window = new RetentionWindow(all, each, (evicted) => this.#onRemoved(evicted))
-    this.#idempotencyKeys = new IdempotencyKeys(all, each)
+    super()
+    checkOptions(options, CHECKS)
+    const { perChannel, ...own } = options
+    const settings = withDefaults(own, DEFAULTS)
+    this.#window = new RetentionWindow(settings, withDefaults(perChannel, NO_LIMITS), (slot) =>
+      this.#onRemoved(slot),
+    )
+    this.#idempotencyKeys = new IdempotencyKeys(settings.idempotencyWindow, settings.maxEvents)
   }
 
   get position(): string {
     return this.#id(this.#sequence)
   }
 
-  open(follower: StoreListener): void {
-    if (this.#follower) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
-    this.#follower = follower
-  }
-
-  // All of it in one step: only the answer is asynchronous.
-  async append(channel: string, event: SseEvent, options: AppendOptions = {}): Promise<string> {
-    const key = options.idempotencyKey === undefined ? undefined : scopedKey(channel, options.idempotencyKey)
-    // What is overdue is lost before anything can replace it.
-    this.#window.trim([channel])
-    const published = key === undefined ? undefined : this.#idempotencyKeys.idOf(channel, key)
-    if (published !== undefined) return published
-    const follower = this.#follower as StoreListener
-    const sequence = this.#sequence + 1
-    const entry = follower.entry(this.#id(sequence), channel, event, options)
-    this.#sequence = sequence
-    this.#keep(entry, sequence, options.conflate, key)
-    follower.onEntry(entry)
+  // Runs in one step: only its result is asynchronous.
+  async append(publication: Publication): Promise<string> {
+    const { channel, idempotencyKey, conflate } = publication
+    const key = idempotencyKey === undefined ? undefined : scopedKey(channel, idempotencyKey)
+    const known = key === undefined ? undefined : this.#idempotencyKeys.idOf(key)
+    if (known !== undefined) return known
+    const entry = new LogEntry(this.#id(this.#sequence + 1), publication)
+    this.#sequence += 1
+    if (key !== undefined) this.#idempotencyKeys.add(key, entry.id)
+    this.#keep(entry, conflate ? entry.key : undefined)
+    this.listener?.onEntry(entry)
     return entry.id
   }
 
@@ -108,42 +96,36 @@ export class MemoryStore implements EventStore {
     return `${this.#epoch}-${sequence}`
   }
 
-  /** The place that an id names, if the id is one of this log's. */
+  /** Returns the sequence number of an id, or undefined if the id is not one of this store. */
   #sequenceOf(id: string): number | undefined {
     const sequence = Number(id.slice(this.#epoch.length + 1))
     const isOurs = Number.isSafeInteger(sequence) && sequence <= this.#sequence && this.#id(sequence) === id
     return isOurs ? sequence : undefined
   }
 
-  #keep(entry: LogEntry, sequence: number, conflate = false, idempotencyKey?: string): void {
-    const { channel, frame } = entry
-    const key = conflate && frame.key !== undefined ? scopedKey(channel, frame.key) : undefined
-    const { size } = frame
-    const kept = { channel, sequence, time: clock.now, size, isRemoved: false, entry, idempotencyKey, key }
-    this.#idempotencyKeys.add(kept, entry.id)
-    this.#window.push(kept)
-    if (key !== undefined) this.#replace(key, kept)
+  #keep(entry: LogEntry, key: string | undefined): void {
+    const { channel, size } = entry
+    const slot: Slot = { channel, sequence: this.#sequence, time: clock.now, size, key, entry }
+    // An entry over a limit is evicted, and so a gap, before a newer one can replace it.
+    this.#window.trim([channel])
+    this.#window.push(slot)
+    if (key !== undefined) this.#replace(key, slot)
     this.#window.trim([channel])
   }
 
-  /** An entry that a newer one has replaced is missed by nobody: it is not evicted. */
-  #replace(key: string, kept: MemoryEntry): void {
+  // No client misses a replaced entry, because it receives the newer one. So it does not count as evicted.
+  #replace(key: string, slot: Slot): void {
     const replaced = this.#newest.get(key)
-    if (replaced) {
-      this.#window.remove(replaced)
-      this.#onRemoved(replaced)
-    }
-    this.#newest.set(key, kept)
+    if (replaced) this.#window.remove(replaced)
+    this.#newest.set(key, slot)
   }
 
-  #onRemoved(removed: MemoryEntry): void {
-    removed.entry = undefined
-    if (removed.key !== undefined) this.#newest.delete(removed.key)
-    this.#idempotencyKeys.remove(removed)
+  #onRemoved({ key }: Slot): void {
+    if (key !== undefined) this.#newest.delete(key)
   }
 }
 
-// Twelve digits of a random UUID: `node:crypto` is not everywhere.
+// Twelve digits of a random UUID, because not every runtime has `node:crypto`.
 function newEpoch(): string {
   return crypto.randomUUID().slice(-12)
 }

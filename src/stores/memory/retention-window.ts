@@ -1,69 +1,69 @@
 import { EntryQueue, type Limits, type Slot } from './entry-queue.ts'
 import { Evictions } from './evictions.ts'
 
-/** What lies within the limits of the log and of each channel. The oldest is evicted first. */
-export class RetentionWindow<P extends Slot> {
+/** The entries within the limits of the store and of each channel. The oldest is evicted first. */
+export class RetentionWindow {
   readonly #limits: Limits
   readonly #perChannel: Limits
-  readonly #onEvicted: (slot: P) => void
-  readonly #all = new EntryQueue<P>(0)
-  readonly #channels = new Map<string, EntryQueue<P>>()
-  // Of channels of which nothing is left; the others know themselves.
+  readonly #onEvicted: (slot: Slot) => void
+  readonly #all = new EntryQueue(0)
+  readonly #channels = new Map<string, EntryQueue>()
+  // Of channels without entries; the others keep it themselves.
   readonly #evictions = new Evictions()
 
-  constructor(limits: Limits, perChannel: Limits, onEvicted: (slot: P) => void) {
+  constructor(limits: Limits, perChannel: Limits, onEvicted: (slot: Slot) => void) {
     this.#limits = limits
     this.#perChannel = perChannel
     this.#onEvicted = onEvicted
   }
 
-  /** Takes the newest. What has to go for it goes with `trim`. */
-  push(slot: P): void {
-    const ofChannel = this.#channels.get(slot.channel) ?? this.#begin(slot.channel)
-    ofChannel.push(slot)
+  /** Appends a slot. `trim` evicts what then exceeds a limit. */
+  push(slot: Slot): void {
+    const queue = this.#channels.get(slot.channel) ?? this.#addChannel(slot.channel)
+    queue.push(slot)
     this.#all.push(slot)
   }
 
-  remove(slot: P): void {
-    slot.isRemoved = true
+  remove(slot: Slot): void {
+    slot.entry = undefined
     this.#all.remove(slot)
-    const ofChannel = this.#channels.get(slot.channel) as EntryQueue<P>
-    ofChannel.remove(slot)
-    if (ofChannel.length === 0) this.#end(slot.channel, ofChannel)
+    const queue = this.#channels.get(slot.channel) as EntryQueue
+    queue.remove(slot)
+    if (queue.length === 0) this.#removeChannel(slot.channel, queue)
   }
 
-  /** Evicts what some channels hold over their own limits, then what all hold over those of the log. */
+  /** Evicts what some channels hold over their own limits, then what all hold over the limits of the store. */
   trim(channels: readonly string[]): void {
     for (const channel of channels) this.#evict(this.#channels.get(channel), this.#perChannel)
     this.#evict(this.#all, this.#limits)
   }
 
-  /** At most `limit` places of a channel after a sequence number, oldest first. */
-  after(channel: string, sequence: number, limit: number): P[] {
+  /** Returns at most `limit` slots of a channel after a sequence number, oldest first. */
+  after(channel: string, sequence: number, limit: number): Slot[] {
     return this.#channels.get(channel)?.after(sequence, limit) ?? []
   }
 
-  /** The newest place of a channel that was evicted. 0: none was. */
+  /** Returns the newest evicted sequence number of a channel, or 0. */
   evictedUpTo(channel: string): number {
     return this.#channels.get(channel)?.evictedUpTo ?? this.#evictions.upTo(channel)
   }
 
-  #evict(queue: EntryQueue<P> | undefined, limits: Limits): void {
+  #evict(queue: EntryQueue | undefined, limits: Limits): void {
     for (let slot = queue?.firstOverLimit(limits); slot; slot = queue?.firstOverLimit(limits)) {
-      const ofChannel = this.#channels.get(slot.channel) as EntryQueue<P>
+      const ofChannel = this.#channels.get(slot.channel) as EntryQueue
       ofChannel.evictedUpTo = slot.sequence
       this.remove(slot)
       this.#onEvicted(slot)
     }
   }
 
-  #begin(channel: string): EntryQueue<P> {
-    const queue = new EntryQueue<P>(this.#evictions.upTo(channel))
+  #addChannel(channel: string): EntryQueue {
+    const queue = new EntryQueue(this.#evictions.upTo(channel))
     this.#channels.set(channel, queue)
     return queue
   }
 
-  #end(channel: string, queue: EntryQueue<P>): void {
+  #removeChannel(channel: string, queue: EntryQueue): void {
     this.#channels.delete(channel)
     this.#evictions.add(channel, queue.evictedUpTo)
   }

@@ -1,10 +1,10 @@
 import type { JetStreamClient, JetStreamManager, jetstream } from '@nats-io/jetstream'
 
-// By way of the one package that is asked for: it knows where the others are.
-/** A connection to NATS, of `@nats-io/transport-node` say. */
+// Inferred, so that the package that declares it need not be installed by name.
+/** A connection to NATS, for example of `@nats-io/transport-node`. */
 export type NatsConnection = Parameters<typeof jetstream>[0]
 
-/** What the parts of a log work with. */
+/** The user's connection and what was made from it. */
 export interface NatsClient {
   readonly connection: NatsConnection
   readonly jetstream: JetStreamClient

@@ -1,11 +1,11 @@
 import { Condition } from '../../condition.ts'
-import { timeoutError } from '../broker/deadline.ts'
+import { timeoutError } from '../broker/errors.ts'
 import type { NatsConnection } from './client.ts'
 import { ConnectionLost } from './errors.ts'
 
 type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
 
-/** Whether the user's connection is up: it is watched, and left as it is. */
+/** Watches whether the user's connection is up. */
 export class ConnectionMonitor {
   isUp: boolean
   isClosed: boolean
@@ -22,16 +22,16 @@ export class ConnectionMonitor {
     void this.#watch()
   }
 
-  /** Resolves when the connection is up, or closed for good. */
+  /** Resolves when the connection is up, or closed permanently. */
   whenSettled(): Promise<void> {
     return this.#changed.until(() => this.isUp || this.isClosed)
   }
 
   /**
-   * What is asked on a connection is not answered on the next one: rejects with `LinkLost` when it goes, and with
-   * `SseError` `ERR_SSE_STORE` after a time.
+   * Awaits a request. A response cannot arrive on a later connection, so this rejects with `ConnectionLost` when the
+   * connection is lost, and with `SseError` `ERR_SSE_STORE` after `timeout`.
    */
-  whileConnected<T>(ask: () => Promise<T>, timeout?: number): Promise<T> {
+  whileConnected<T>(request: () => Promise<T>, timeout?: number): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.isUp) return reject(new ConnectionLost())
       const end = (settle: () => void) => {
@@ -43,16 +43,16 @@ export class ConnectionMonitor {
       const onChange = () => fail(new ConnectionLost())
       const timer = timeout === undefined ? undefined : setTimeout(() => fail(timeoutError()), timeout)
       this.#pending.add(onChange)
-      ask().then((answer) => end(() => resolve(answer)), fail)
+      request().then((response) => end(() => resolve(response)), fail)
     })
   }
 
-  /** Resolves after a time, in ms, or when the connection goes or comes. */
+  /** Resolves after a time, in ms, or when the connection is lost or back. */
   async pause(time: number): Promise<void> {
     await this.whileConnected(() => new Promise(() => {}), time).catch(() => {})
   }
 
-  /** Watches no more. The connection is the user's. */
+  /** Stops watching. The user's connection stays open. */
   close(): void {
     this.#statuses.stop?.()
     this.#update(false, true)
@@ -69,7 +69,7 @@ export class ConnectionMonitor {
   #update(isUp: boolean, isClosed = this.isClosed): void {
     this.isUp = isUp && !isClosed
     this.isClosed = isClosed
-    // Also when it comes back: that it was away may be news.
+    // Also when the connection is back, because its loss may not have been reported.
     for (const fail of [...this.#pending]) fail()
     this.#onChange()
     this.#changed.notify()

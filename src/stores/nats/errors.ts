@@ -1,20 +1,18 @@
-import { SseError } from '../../errors.ts'
-
-/** The connection went while an answer was awaited. */
+/** The connection was lost before the response. */
 export class ConnectionLost extends Error {
-  override readonly name = 'LinkLost'
+  override readonly name = 'ConnectionLost'
 
   constructor() {
     super('the connection was lost')
   }
 }
 
-/** Messages that were there did not come: they were removed, or the broker is slow. */
+/** Stored messages were not received: they were removed meanwhile, or the broker is slow. */
 export class NoMessages extends Error {
-  override readonly name = 'NothingCame'
+  override readonly name = 'NoMessages'
 
   constructor(cause?: unknown) {
-    super('no message came', { cause })
+    super('no message was received', { cause })
   }
 }
 
@@ -24,36 +22,17 @@ interface Failure {
   readonly cause?: { readonly name?: string }
 }
 
-/**
- * Whether the same may go well a moment later: nobody answers, for now. By names, because a program may hold the
- * classes of several versions.
- */
+/** Whether a retry may succeed. Compares names, because a program may hold the classes of several versions. */
 export function isTransient(error: unknown): boolean {
-  const { name, status } = Object(error) as Failure
-  const isOurs = name === 'LinkLost' || name === 'NothingCame'
-  // A stream that is deleted is created again.
-  const isPassing = name === 'TimeoutError' || name === 'StreamNotFoundError' || status === 503
-  return isOurs || isPassing || hasNoResponders(error)
+  const { name = '', status } = Object(error) as Failure
+  // A stream that was deleted is created again.
+  const names = ['ConnectionLost', 'NoMessages', 'TimeoutError', 'StreamNotFoundError']
+  return names.includes(name) || status === 503 || hasNoResponders(error)
 }
 
-/** Whether nobody serves a subject: no JetStream, or no stream with it. */
+/** Whether no server responds on a subject: there is no JetStream, or no stream with that subject. */
 export function hasNoResponders(error: unknown): boolean {
   const { name, cause } = Object(error) as Failure
-  // An account without JetStream is said in the same class, with the server's answer for a cause.
+  // For an account without JetStream, the same class has the server's error as its cause.
   return name === 'JetStreamNotEnabled' && cause?.name !== 'JetStreamApiError'
-}
-
-export function unusableError(error: unknown): SseError {
-  if (error instanceof SseError) return error
-  const { message } = Object(error) as Error
-  return new SseError('ERR_SSE_STORE', `The broker cannot be used: ${message}`, { cause: error })
-}
-
-export function rejectedError(error: unknown): SseError {
-  const { message } = Object(error) as Error
-  return new SseError('ERR_SSE_STORE', `The broker refused it: ${message}`, { cause: error })
-}
-
-export function closedError(): SseError {
-  return new SseError('ERR_SSE_STORE', 'The connection to the broker is closed.')
 }

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Condition } from '../../condition.ts'
-import { timeoutError } from '../broker/deadline.ts'
 import type { BrokerDriver, DriverOwner, StoredEntry } from '../broker/driver.ts'
+import { closedError, timeoutError, unusableError } from '../broker/errors.ts'
 import type { NatsClient } from './client.ts'
 import { ConnectionMonitor } from './connection-monitor.ts'
-import { closedError, hasNoResponders, isTransient, unusableError } from './errors.ts'
+import { hasNoResponders, isTransient } from './errors.ts'
 import { messageIdOf } from './message-id.ts'
 import { comparePositions, epochOf, isPositionIn, positionOf, sequenceOf } from './message-position.ts'
 import { OrderedConsumer, type StreamMessage } from './ordered-consumer.ts'
@@ -13,37 +13,37 @@ import { Publisher } from './publisher.ts'
 import { ensureStream, lookUp, type StreamSpec, type StreamState } from './stream-config.ts'
 import { channelOf, subjectOf } from './subjects.ts'
 
-// What lies between attempts to follow again, in ms.
+// The delay before the stream is consumed again, in ms.
 const RETRY_DELAY = 50
 const MAX_RETRY_DELAY = 1_000
-// How long the end of a log waits for the end of its consumer, in ms.
-const REMOVAL = 1_000
+// How long `close` waits for the consumer to be removed, in ms.
+const REMOVAL_TIMEOUT = 1_000
 
 /** A log in a stream of JetStream: a subject for each channel, and one ordered consumer for all of them. */
 export class JetStreamDriver implements BrokerDriver {
   readonly compare = comparePositions
   readonly #client: NatsClient
-  readonly #plan: StreamSpec
+  readonly #spec: StreamSpec
   readonly #connection: ConnectionMonitor
   readonly #publisher: Publisher
   readonly #changed = new Condition()
   #owner: DriverOwner | undefined
   #recent = 0
   #consumer: OrderedConsumer | undefined
-  // Where the log stands: in this creation of the stream, up to this sequence.
+  // The last message delivered: the creation of the stream and a sequence in it.
   #epoch = ''
   #last = 0
-  // The newest there was when it began: up to there, it is what was before.
+  // The newest sequence at the start. Messages up to it belong to the initial load.
   #newest = 0
   #isOpen = false
   #isReady = false
   #failure: unknown
 
-  constructor(client: NatsClient, plan: StreamSpec) {
+  constructor(client: NatsClient, spec: StreamSpec) {
     this.#client = client
-    this.#plan = plan
+    this.#spec = spec
     this.#connection = new ConnectionMonitor(client.connection, () => this.#onConnectionChange())
-    this.#publisher = new Publisher(client, this.#connection, plan.publishTimeout, () =>
+    this.#publisher = new Publisher(client, this.#connection, spec.publishTimeout, () =>
       this.#checkStream().catch(() => {}),
     )
   }
@@ -62,23 +62,23 @@ export class JetStreamDriver implements BrokerDriver {
   }
 
   async append(channel: string, record: string, idempotencyKey?: string): Promise<string> {
-    const [creation, told] = [this.#epoch, this.#last]
-    const subject = subjectOf(this.#plan.subjectPrefix, channel)
+    const [epoch, last] = [this.#epoch, this.#last]
+    const subject = subjectOf(this.#spec.subjectPrefix, channel)
     const msgId = messageIdOf(channel, idempotencyKey)
     const { seq, duplicate } = await this.#publisher.publish(subject, record, msgId)
-    if (creation === this.#epoch && (seq > told || duplicate)) return positionOf(creation, seq)
-    // A new message in an old place: the stream is another one than that which was told of.
+    if (epoch === this.#epoch && (seq > last || duplicate)) return positionOf(epoch, seq)
+    // A new message has an old sequence, so the stream was recreated.
     const state = await this.#checkStream().catch(() => undefined)
     return positionOf(state?.epoch ?? this.#epoch, seq)
   }
 
   async range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
-    let deadline = Date.now() + this.#plan.publishTimeout
+    let deadline = Date.now() + this.#spec.publishTimeout
     for (let failure: unknown; ; ) {
-      // An outage is waited for, however long: the client stays connected.
+      // Waits out an outage of any length, so that the client stays connected.
       if (!this.#connection.isUp) {
         await this.#connection.whenSettled()
-        deadline = Date.now() + this.#plan.publishTimeout
+        deadline = Date.now() + this.#spec.publishTimeout
       }
       const timeout = deadline - Date.now()
       if (this.#connection.isClosed) throw closedError()
@@ -99,8 +99,9 @@ export class JetStreamDriver implements BrokerDriver {
 
   async close(): Promise<void> {
     const consumer = this.#consumer
-    // What cannot be reached now is dropped by the server itself.
-    if (consumer) await this.#connection.whileConnected(() => consumer.remove(), REMOVAL).catch(() => {})
+    // The server itself drops a consumer that cannot be removed now.
+    if (consumer)
+      await this.#connection.whileConnected(() => consumer.remove(), REMOVAL_TIMEOUT).catch(() => {})
     this.#connection.close()
   }
 
@@ -113,7 +114,7 @@ export class JetStreamDriver implements BrokerDriver {
         wait = RETRY_DELAY
       } catch (error) {
         this.#dropConsumer()
-        // Credentials and a stream that does not fit do not get right by trying again: at the start, it is said.
+        // At the start, an error that no retry can mend rejects `open`, for example wrong credentials.
         if (!this.#isOpen && !isRetryable(error)) return this.#fail(error)
       }
       await this.#connection.pause(wait)
@@ -122,33 +123,33 @@ export class JetStreamDriver implements BrokerDriver {
 
   async #resume(): Promise<void> {
     const manager = await this.#client.manager
-    const state = await this.#connection.whileConnected(() => ensureStream(manager, this.#plan))
+    const state = await this.#connection.whileConnected(() => ensureStream(manager, this.#spec))
     this.#publisher.isReplicated = state.isReplicated
     this.#reposition(state)
-    const consumer = new OrderedConsumer(this.#client, this.#plan.stream, {
+    const consumer = new OrderedConsumer(this.#client, this.#spec.stream, {
       onMessage: (message) => this.#onMessage(message),
       onIdle: (upTo) => this.#onIdle(upTo),
       onBroken: () => this.#dropConsumer(),
     })
     this.#consumer = consumer
     await this.#connection.whileConnected(() => consumer.create(this.#last))
-    // The consumer may be one of a stream that was created in between: nobody listens to it before that is known.
+    // The stream may have been recreated before its consumer was created. Checked before messages are received.
     await this.#connection.whileConnected(() => this.#checkStream())
     if (this.#consumer !== consumer) return
     consumer.listen()
     if (this.#last >= this.#newest) this.#markReady()
   }
 
-  /** Decides where to go on in a stream as it is now, and says what cannot be told any more. */
-  #reposition({ epoch: creation, first, last }: StreamState): void {
-    // The sequence of a stream that never held anything is 0, and its first is too.
+  /** Decides where to continue in the stream as it is now. Reports a loss if that is not after the last message. */
+  #reposition({ epoch, first, last }: StreamState): void {
+    // A stream that never held a message has 0 as its first sequence.
     const oldest = Math.max(first, 1)
     const isFirst = this.#epoch === ''
-    const isSame = creation === this.#epoch
+    const isSame = epoch === this.#epoch
     if (isSame && oldest <= this.#last + 1 && this.#last <= last) return
-    this.#epoch = creation
+    this.#epoch = epoch
     this.#newest = last
-    // Of a server that lost its last messages, what is still there was told before.
+    // Same stream, but its newest messages were lost by the server. The remaining ones were delivered before.
     const delivered = isFirst ? last - this.#recent : isSame ? this.#last : 0
     const from = Math.min(Math.max(oldest - 1, delivered), last)
     if (isFirst) this.#last = from
@@ -162,11 +163,11 @@ export class JetStreamDriver implements BrokerDriver {
 
   #onMessage(message: StreamMessage): void {
     const { sequence, pending } = message
-    // Sequences are dense: what lies between was removed before it could be told.
+    // Sequences are dense. The messages in between were removed before they were delivered.
     if (sequence !== this.#last + 1) this.#reportLoss(sequence - 1)
     this.#last = sequence
     this.#owner?._onEntries([this.#toEntry(message, this.#epoch)])
-    // What is not there any more at the end of what it begins with is lost to nobody.
+    // Initial load: messages deleted after the last one delivered were never seen by a client, so they are not a gap.
     if (pending === 0 && !this.#isOpen) this.#last = Math.max(sequence, this.#newest)
     if (pending === 0 || sequence >= this.#newest) this.#markReady()
   }
@@ -191,7 +192,7 @@ export class JetStreamDriver implements BrokerDriver {
     this.#owner?._onState('closed')
   }
 
-  /** Has it follow anew, from where it stands. */
+  /** Drops the consumer. `#run` creates another one, which continues after the last message. */
   #dropConsumer(): void {
     const consumer = this.#consumer
     consumer?.stop()
@@ -207,9 +208,9 @@ export class JetStreamDriver implements BrokerDriver {
     this.#changed.notify()
   }
 
-  /** Looks whether the stream is still the one that is followed. */
+  /** Drops the consumer if the stream was recreated or deleted. */
   async #checkStream(): Promise<StreamState | undefined> {
-    const state = await lookUp(await this.#client.manager, this.#plan)
+    const state = await lookUp(await this.#client.manager, this.#spec)
     if (state?.epoch !== this.#epoch) this.#dropConsumer()
     return state
   }
@@ -219,19 +220,19 @@ export class JetStreamDriver implements BrokerDriver {
     if (!isKept(after, state)) return 'gap'
     const position = sequenceOf(after)
     if (position === state.last) return []
-    const found = await readPage(this.#client, this.#plan.stream, position, limit)
-    // What was there before may have been removed while it was read.
+    const found = await readPage(this.#client, this.#spec.stream, position, limit)
+    // Messages may have been removed during the read.
     if (!isKept(after, await this.#checkStream())) return 'gap'
     return found.map((message) => this.#toEntry(message, state.epoch))
   }
 
   #toEntry({ sequence, subject, payload }: StreamMessage, epoch: string): StoredEntry {
-    const channel = channelOf(this.#plan.subjectPrefix, subject)
+    const channel = channelOf(this.#spec.subjectPrefix, subject)
     return { id: positionOf(epoch, sequence), channel, record: payload }
   }
 }
 
-/** Whether all that followed a place is still there. */
+/** Whether all messages after a position are still stored. */
 function isKept(position: string, state: StreamState | undefined): state is StreamState {
   if (state?.epoch !== epochOf(position)) return false
   return sequenceOf(position) >= state.first - 1 && sequenceOf(position) <= state.last

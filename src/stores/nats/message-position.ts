@@ -1,12 +1,12 @@
-// When the stream was created, and a sequence in it, as they are written here.
+// The time when the stream was created, in base 36, and a sequence: `mbx1k2f0-17`.
 const POSITION = /^([0-9a-z]{1,12})-(0|[1-9]\d{0,15})$/
 
-/** The place of a message: its sequence counts in one creation of the stream, and starts anew in the next. */
+/** Returns the position of a message. Sequences start again when the stream is recreated, so each epoch has its own. */
 export function positionOf(epoch: string, sequence: number): string {
   return `${epoch}-${sequence}`
 }
 
-/** Whether a text is a place in one creation of a stream. It is a client's input. */
+/** Whether untrusted text is spelled like a position in an epoch of the stream. */
 export function isPositionIn(epoch: string, text: string): boolean {
   const [, ofText, digits] = POSITION.exec(text) ?? []
   return ofText === epoch && Number.isSafeInteger(Number(digits))
@@ -20,7 +20,7 @@ export function sequenceOf(position: string): number {
   return Number(position.split('-')[1])
 }
 
-/** Below, above or at 0, as a place is before, after or the same as another one. */
+/** Returns a number below, above or at 0 if position `a` is before, after or the same as `b`. */
 export function comparePositions(a: string, b: string): number {
   const created = (position: string) => Number.parseInt(position, 36)
   return created(a) - created(b) || sequenceOf(a) - sequenceOf(b)

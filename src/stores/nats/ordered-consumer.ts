@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { ConsumerConfig } from '@nats-io/jetstream'
 import type { NatsClient, NatsConnection } from './client.ts'
 
-// So often the server says that it is there, in ms; and so many times it may be late.
+// How often the server sends a heartbeat, in ms, and how many may be missing.
 const HEARTBEAT = 1_000
-const MISSED = 3
+const MAX_MISSED = 3
 
 type Subscription = ReturnType<NatsConnection['subscribe']>
 type Message = Parameters<NonNullable<NonNullable<Parameters<NatsConnection['subscribe']>[1]>['callback']>>[1]
@@ -13,21 +13,21 @@ export interface StreamMessage {
   readonly sequence: number
   readonly subject: string
   readonly payload: string
-  /** How many more there were when it was sent. */
+  /** How many more messages there were when this one was sent. */
   readonly pending: number
 }
 
 export interface ConsumerListener {
   onMessage(message: StreamMessage): void
-  /** Nothing more is there, up to a sequence. */
+  /** There are no further messages up to a sequence. */
   onIdle(upTo: number): void
-  /** A message may be missing, or the consumer is gone: it is of no more use. Called once. */
+  /** A message may be missing, or the server has dropped the consumer. Called once and last. */
   onBroken(): void
 }
 
 /**
- * An ordered consumer: the server pushes a stream from one sequence on to an inbox of this process, and forgets about it
- * when nobody listens any more. It says when it is broken, and does not mend itself: what was missed is not its business.
+ * An ordered consumer: the server pushes a stream from a sequence on to an inbox of this process. It does not recover
+ * itself; its owner creates another one after `onBroken`. The server drops a consumer without a subscription.
  */
 export class OrderedConsumer {
   readonly #client: NatsClient
@@ -48,13 +48,13 @@ export class OrderedConsumer {
     this.#inbox = `${inboxPrefixOf(client.connection)}.${this.#name}`
   }
 
-  /** Has the server begin after a sequence. It sends nothing before somebody listens. */
+  /** Creates the consumer after a sequence. The server sends no message before `listen`. */
   async create(after: number): Promise<void> {
     const { consumers } = await this.#client.manager
     await consumers.add(this.#stream, configOf(this.#name, this.#inbox, after))
   }
 
-  /** Tells what the server sends from now on. */
+  /** Subscribes to the inbox. */
   listen(): void {
     if (this.#isStopped) return
     this.#subscription = this.#client.connection.subscribe(this.#inbox, {
@@ -66,7 +66,7 @@ export class OrderedConsumer {
     this.#watchdog = setInterval(() => this.#countMissed(), HEARTBEAT)
   }
 
-  /** Tells nothing more. The server drops the consumer within seconds; who cannot wait has it removed. */
+  /** Unsubscribes. The server then drops the consumer within seconds; `remove` does so at once. */
   stop(): void {
     this.#isStopped = true
     clearInterval(this.#watchdog)
@@ -82,7 +82,7 @@ export class OrderedConsumer {
 
   #countMissed(): void {
     this.#missed += 1
-    if (this.#missed > MISSED) this.#break()
+    if (this.#missed > MAX_MISSED) this.#break()
   }
 
   #break(): void {
@@ -94,7 +94,7 @@ export class OrderedConsumer {
   #onMessage(message: Message): void {
     if (this.#isStopped) return
     this.#missed = 0
-    // What is of the stream has its own subject: nobody can forge what the server says about itself.
+    // A message of the stream has a subject of the stream, so no publisher can forge a status.
     if (message.subject === this.#inbox) this.#onStatus(message)
     else this.#onStreamMessage(message)
   }
@@ -106,11 +106,11 @@ export class OrderedConsumer {
     else this.#listener.onMessage({ sequence, subject: message.subject, payload: message.string(), pending })
   }
 
-  /** Answers what asks whether we keep up, and compares what the server has sent with what came. */
+  /** Answers flow-control requests, resumes a stalled consumer, and compares the heartbeat's sequence with what was received. */
   #onStatus(message: Message): void {
     const { headers } = message
     const delivered = headers?.get('Nats-Last-Consumer')
-    // It asked, and got no answer: it has more, and waits.
+    // The server waits for a response to a flow-control request that was lost.
     const stalled = headers?.get('Nats-Consumer-Stalled')
     if (message.reply) message.respond()
     else if (delivered && Number(delivered) !== this.#delivered) this.#break()
@@ -135,7 +135,7 @@ function configOf(name: string, inbox: string, after: number): ConsumerConfig {
   } as ConsumerConfig
 }
 
-// Who may listen only to inboxes of his own has told his connection so.
+// A user who may only subscribe to certain inboxes has set their prefix on the connection.
 function inboxPrefixOf(connection: NatsConnection): string {
   const { options } = connection as { options?: { inboxPrefix?: string } }
   return options?.inboxPrefix ?? '_INBOX'

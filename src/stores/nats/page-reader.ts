@@ -4,14 +4,14 @@ import type { NatsClient } from './client.ts'
 import { NoMessages } from './errors.ts'
 import type { StreamMessage } from './ordered-consumer.ts'
 
-// How long the broker has for a batch, in ms: the shortest time that it takes. A part of a page is a page too.
+// How long the broker has for a batch, in ms: the shortest time that NATS accepts. A shorter page is a page too.
 const EXPIRY = 1_000
-// A server cuts off a connection for which more than 64 MiB wait: a batch has fewer bytes, however large its messages.
+// A server closes a connection for which it queues more than 64 MiB. A batch of the largest messages stays below.
 const MAX_BATCH = 32 * 1024 * 1024
-// A page that has so many bytes is long enough.
+// A page of this many bytes ends early.
 const MAX_PAGE = 8 * 1024 * 1024
 
-/** Messages after a sequence, at most so many, oldest first: fewer where they are large, and none where it ends. */
+/** Reads at most `limit` messages after a sequence, oldest first. Large messages make a shorter page. */
 export async function readPage(
   client: NatsClient,
   stream: string,
@@ -23,9 +23,9 @@ export async function readPage(
   const count = Math.min(limit, info.num_pending)
   const found: StreamMessage[] = []
   try {
-    for await (const message of messagesOf(client, info, count)) found.push(toFollowed(message))
+    for await (const message of messagesOf(client, info, count)) found.push(toStreamMessage(message))
   } catch (error) {
-    // The consumer went, or nothing is heard of it: what came before that is a page too.
+    // The consumer was removed or does not respond. The messages received before are a page too.
     if (found.length === 0) throw new NoMessages(error)
   } finally {
     consumers.delete(stream, info.name).catch(() => {})
@@ -62,7 +62,7 @@ function configOf(after: number) {
   }
 }
 
-function toFollowed(message: JsMsg): StreamMessage {
+function toStreamMessage(message: JsMsg): StreamMessage {
   const { seq: sequence, subject, info } = message
   return { sequence, subject, payload: message.string(), pending: info.pending }
 }

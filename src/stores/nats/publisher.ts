@@ -1,22 +1,22 @@
 import type { PubAck } from '@nats-io/jetstream'
 import { RingBuffer } from '../../ring-buffer.ts'
-import { timeoutError } from '../broker/deadline.ts'
+import { closedError, rejectedError, timeoutError } from '../broker/errors.ts'
 import type { NatsClient } from './client.ts'
 import type { ConnectionMonitor } from './connection-monitor.ts'
-import { closedError, isTransient, rejectedError } from './errors.ts'
+import { isTransient } from './errors.ts'
 
-// How long one attempt waits for its acknowledgement, and what lies between two of them, in ms.
-const ATTEMPT = 2_000
-const PAUSE = 100
-// So many are on their way to one server at a time: the clock of an attempt runs while it works off those before it.
+// How long an attempt waits for its acknowledgement, and the delay before the next one, in ms.
+const ATTEMPT_TIMEOUT = 2_000
+const RETRY_DELAY = 100
+// How many messages are in flight to a single server. More would use up the timeout of an attempt while they queue there.
 const WINDOW = 500
 
-interface Publication {
-  /** Counted up: the order in which they were given. */
+interface Job {
+  /** The order of `publish`. */
   readonly number: number
   readonly subject: string
   readonly payload: string
-  /** What the server knows it by: sent twice, it is kept once. */
+  /** The server stores two messages with the same id once. */
   readonly msgID: string
   readonly resolve: (ack: PubAck) => void
   readonly reject: (error: Error) => void
@@ -26,24 +26,24 @@ interface Publication {
 }
 
 /**
- * Publishes in the order given, and tries again what got no answer: after the others that are on their way, so that none
- * overtakes it. A single server takes what it is sent in order, and one does not wait for the one before.
+ * Publishes in order. A message without a response is sent again once no other is in flight, so that no later message
+ * overtakes it. A single server keeps the order of many messages in flight.
  */
 export class Publisher {
-  /** Whether more than one server keeps the stream. */
+  /** Whether several servers keep the stream. */
   isReplicated = false
   readonly #client: NatsClient
   readonly #connection: ConnectionMonitor
   readonly #timeout: number
   readonly #onTrouble: () => void
-  // To be sent again, in any order while it is held: it goes before what waits.
-  #returned: Publication[] = []
-  readonly #waiting = new RingBuffer<Publication>()
+  // The messages to send again, before those that wait.
+  #requeued: Job[] = []
+  readonly #waiting = new RingBuffer<Job>()
   #inFlight = 0
   #isPaused = false
   #published = 0
 
-  /** `onTrouble` is told when nobody took something: the stream may be gone. */
+  /** `onTrouble` is called when a message was not stored although the connection is up: the stream may be deleted. */
   constructor(client: NatsClient, connection: ConnectionMonitor, timeout: number, onTrouble: () => void) {
     this.#client = client
     this.#connection = connection
@@ -55,30 +55,30 @@ export class Publisher {
     return new Promise((resolve, reject) => {
       const number = ++this.#published
       const deadline = Date.now() + this.#timeout
-      const publication: Publication = {
+      const job: Job = {
         ...{ number, subject, payload, msgID, deadline },
         resolve: (ack) => end(() => resolve(ack)),
         reject: (error) => end(() => reject(error)),
         isSettled: false,
         failure: undefined,
       }
-      const timer = setTimeout(() => publication.reject(timeoutError(publication.failure)), this.#timeout)
+      const timer = setTimeout(() => job.reject(timeoutError(job.failure)), this.#timeout)
       const end = (settle: () => void) => {
         clearTimeout(timer)
-        publication.isSettled = true
+        job.isSettled = true
         settle()
       }
-      this.#waiting.push(publication)
+      this.#waiting.push(job)
       this.#sendAll()
     })
   }
 
-  /** Rejects what waits. What is on its way is rejected by its link. */
+  /** Rejects the waiting messages. The connection rejects those in flight. */
   close(): void {
     for (let next = this.#next(); next; next = this.#next()) next.reject(closedError())
   }
 
-  // When the leader of a cluster changes, the old one may lose one that is on its way, and the new one take the next.
+  // When the leader of a cluster changes, the old one may lose a message in flight and the new one store the next.
   get #window(): number {
     const { info } = this.#client.connection
     return this.isReplicated || info?.cluster ? 1 : WINDOW
@@ -94,33 +94,33 @@ export class Publisher {
     }
   }
 
-  #next(): Publication | undefined {
-    return this.#returned.shift() ?? this.#waiting.shift()
+  #next(): Job | undefined {
+    return this.#requeued.shift() ?? this.#waiting.shift()
   }
 
-  async #send(publication: Publication): Promise<void> {
-    const { subject, payload, msgID, deadline } = publication
+  async #send(job: Job): Promise<void> {
+    const { subject, payload, msgID, deadline } = job
     const { jetstream } = this.#client
-    const timeout = Math.max(1, Math.min(ATTEMPT, deadline - Date.now()))
+    const timeout = Math.max(1, Math.min(ATTEMPT_TIMEOUT, deadline - Date.now()))
     this.#inFlight += 1
     try {
       const ack = await this.#connection.whileConnected(() =>
         jetstream.publish(subject, payload, { msgID, timeout }),
       )
-      publication.resolve(ack)
+      job.resolve(ack)
     } catch (error) {
-      if (this.#connection.isClosed) publication.reject(closedError())
-      else if (isTransient(error)) this.#requeue(publication, error)
-      else publication.reject(rejectedError(error))
+      if (this.#connection.isClosed) job.reject(closedError())
+      else if (isTransient(error)) this.#requeue(job, error)
+      else job.reject(rejectedError(error))
     }
     this.#inFlight -= 1
     if (!this.#isPaused) this.#sendAll()
     else if (this.#inFlight === 0) void this.#resume()
   }
 
-  #requeue(publication: Publication, failure: unknown): void {
-    publication.failure = failure
-    this.#returned.push(publication)
+  #requeue(job: Job, failure: unknown): void {
+    job.failure = failure
+    this.#requeued.push(job)
     this.#isPaused = true
     if (this.#connection.isUp) this.#onTrouble()
   }
@@ -133,8 +133,8 @@ export class Publisher {
 
   async #resume(): Promise<void> {
     await this.#connection.whenSettled()
-    await this.#connection.pause(PAUSE)
-    this.#returned.sort((a, b) => a.number - b.number)
+    await this.#connection.pause(RETRY_DELAY)
+    this.#requeued.sort((a, b) => a.number - b.number)
     this.#isPaused = false
     this.#sendAll()
   }

@@ -1,7 +1,7 @@
 import type { JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import { SseError } from '../../errors.ts'
 
-/** What is wanted of a stream. What is undefined is left to a stream that is there. Times are milliseconds. */
+/** A configuration of a stream. An undefined field is left to an existing stream. Times are in ms. */
 export interface RequestedConfig {
   readonly maxEvents?: number | undefined
   readonly maxBytes?: number | undefined
@@ -11,42 +11,42 @@ export interface RequestedConfig {
   readonly storage?: 'file' | 'memory' | undefined
 }
 
-/** One stream of one hub. */
+/** The stream of a hub. */
 export interface StreamSpec {
   readonly stream: string
   readonly subjectPrefix: string
   readonly publishTimeout: number
-  /** What the user asked for. */
+  /** The options given by the user, which an existing stream must match. */
   readonly requested: RequestedConfig
-  /** What a stream is created with. */
+  /** The options with defaults, for a new stream. */
   readonly settings: RequestedConfig
 }
 
-/** A stream as it is now. */
+/** The current state of a stream. */
 export interface StreamState {
   readonly epoch: string
-  /** The sequences of the oldest and of the newest message: of an empty one, the oldest comes after the newest. */
+  /** The sequences of the oldest and the newest message. If there is none, `first` is after `last`. */
   readonly first: number
   readonly last: number
-  /** Whether more than one server keeps it. */
+  /** Whether several servers keep the stream. */
   readonly isReplicated: boolean
 }
 
 const NOT_FOUND = 10059
 const NAME_IN_USE = 10058
 
-// The server counts in nanoseconds.
+// The server's unit.
 const nanos = (milliseconds: number) => milliseconds * 1_000_000
 
-/** The stream as it is: created when there is none. Throws `SseError` `ERR_SSE_STORE` for one that does not fit. */
+/** Returns the stream, created if there is none. Throws `SseError` `ERR_SSE_STORE` if it does not match. */
 export async function ensureStream(manager: JetStreamManager, spec: StreamSpec): Promise<StreamState> {
   const info = await findOrCreate(manager, spec)
-  const misfits = mismatches(info.config, spec)
-  if (misfits.length === 0) return stateOf(info)
-  throw new SseError('ERR_SSE_STORE', `The stream "${spec.stream}" does not fit: ${misfits.join('; ')}.`)
+  const found = mismatches(info.config, spec)
+  if (found.length === 0) return stateOf(info)
+  throw new SseError('ERR_SSE_STORE', `The stream "${spec.stream}" does not match: ${found.join('; ')}.`)
 }
 
-/** Undefined: there is no such stream. */
+/** Returns the stream, or undefined if there is none. */
 export async function lookUp(
   manager: JetStreamManager,
   { stream }: StreamSpec,
@@ -66,7 +66,7 @@ async function findOrCreate(manager: JetStreamManager, spec: StreamSpec): Promis
       ...(requestedConfig(settings) as Partial<StreamConfig>),
     })
   } catch (error) {
-    // Another process was faster, with wishes of its own.
+    // Another process has created the stream meanwhile, maybe with other options.
     if ((error as { code?: unknown }).code !== NAME_IN_USE) throw error
     return manager.streams.info(spec.stream)
   }
@@ -84,17 +84,17 @@ async function infoOf(manager: JetStreamManager, stream: string): Promise<Stream
 function stateOf({ created, state, config }: StreamInfo): StreamState {
   const { first_seq: first, last_seq: last } = state
   const epoch = Date.parse(created).toString(36)
-  return { epoch: epoch, first, last, isReplicated: config.num_replicas > 1 }
+  return { epoch, first, last, isReplicated: config.num_replicas > 1 }
 }
 
-/** Only what leaves the log dense, acknowledged and open at its old end is a log. */
+/** What makes a stream a log: dense sequences, acknowledged messages, and room made by removing the oldest. */
 function requiredConfig(prefix: string): Record<string, unknown> {
   return {
     subjects: [`${prefix}.*`],
     retention: 'limits',
     discard: 'old',
     max_msgs_per_subject: -1,
-    // One for each process, and one for each page that is read.
+    // One consumer for each process, and one for each page being read.
     max_consumers: -1,
     no_ack: false,
     sealed: false,
@@ -103,7 +103,7 @@ function requiredConfig(prefix: string): Record<string, unknown> {
 
 function requestedConfig(requested: RequestedConfig): Record<string, unknown> {
   const { maxEvents, maxBytes, maxAge, idempotencyWindow: duplicateWindow, replicas, storage } = requested
-  const wished = {
+  const config = {
     max_msgs: maxEvents,
     max_bytes: maxBytes,
     max_age: maxAge && nanos(maxAge),
@@ -111,17 +111,17 @@ function requestedConfig(requested: RequestedConfig): Record<string, unknown> {
     num_replicas: replicas,
     storage,
   }
-  return Object.fromEntries(Object.entries(wished).filter(([, value]) => value !== undefined))
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined))
 }
 
 function mismatches(config: StreamConfig, spec: StreamSpec): string[] {
-  const demands = { ...requiredConfig(spec.subjectPrefix), ...requestedConfig(spec.requested) }
-  const misfits = Object.entries(demands).flatMap(([name, wanted]) => {
-    // What a server does not name is off.
-    const found = config[name as keyof StreamConfig] ?? (wanted === false ? false : undefined)
-    const [is, should] = [JSON.stringify(found), JSON.stringify(wanted)]
-    return is === should ? [] : [`${name} is ${is}, and not ${should}`]
+  const required = { ...requiredConfig(spec.subjectPrefix), ...requestedConfig(spec.requested) }
+  const found = Object.entries(required).flatMap(([name, wanted]) => {
+    // The server leaves out a flag that is off.
+    const value = config[name as keyof StreamConfig] ?? (wanted === false ? false : undefined)
+    const [is, should] = [JSON.stringify(value), JSON.stringify(wanted)]
+    return is === should ? [] : [`${name} is ${is}, not ${should}`]
   })
-  const isForgetful = config.duplicate_window < nanos(spec.publishTimeout)
-  return isForgetful ? [...misfits, 'duplicate_window is shorter than publishTimeout'] : misfits
+  const isShort = config.duplicate_window < nanos(spec.publishTimeout)
+  return isShort ? [...found, 'duplicate_window is shorter than publishTimeout'] : found
 }

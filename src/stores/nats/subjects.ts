@@ -1,9 +1,9 @@
-/** The subject of a channel: the prefix, and the name as one token that NATS takes and that can be read back. */
+/** Returns the subject of a channel: the prefix and the name as one token, which `channelOf` decodes. */
 export function subjectOf(prefix: string, channel: string): string {
   return `${prefix}.${tokenOf(channel)}`
 }
 
-/** The channel of a subject. Empty, which no channel is, for what another program made up. */
+/** Returns the channel of a subject, or an empty string for a subject that `subjectOf` did not make. */
 export function channelOf(prefix: string, subject: string): string {
   const token = subject.slice(prefix.length + 1)
   const channel = token.replace(/=([0-9a-f]{4})/g, (_, code) =>
@@ -12,7 +12,7 @@ export function channelOf(prefix: string, subject: string): string {
   return subject === subjectOf(prefix, channel) ? channel : ''
 }
 
-// By code units: half of a pair is in a name too, and has no bytes of its own.
+// Encodes code units, because a name may hold a lone surrogate, which has no bytes in UTF-8.
 function tokenOf(channel: string): string {
   return channel.replace(/[^\w-]/g, (unit) => `=${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -1,5 +1,5 @@
-import { timeoutError } from '../broker/deadline.ts'
-import { closedError, commandError, isRejection, wasNotExecuted } from './errors.ts'
+import { closedError, commandError, rejectedError, timeoutError } from '../broker/errors.ts'
+import { isRejection, wasNotExecuted } from './errors.ts'
 
 interface Job {
   readonly number: number
@@ -11,16 +11,16 @@ interface Job {
   isSettled: boolean
 }
 
-// What lies before a command is sent again, in ms: the connection may say in the next turn that it is lost.
+// The delay before a command is sent again, in ms. The connection may report a moment later that it is lost.
 const RETRY_DELAY = 10
 
 /**
- * Sends commands in the order in which they came, without waiting for answers. One that must be sent again goes before
- * all that came later: from its failure on, one command is on its way at a time until one of them is done.
+ * Sends commands in the order of `send`, without waiting for responses. A failed command is sent again before all later
+ * ones: from its failure on, one command is in flight at a time, until one of them is done.
  */
 export class CommandQueue {
   readonly #isReady: () => boolean
-  // What is not on its way, by number.
+  // The commands that are not in flight, by number.
   #waiting = new Map<number, Job>()
   #count = 0
   #inFlight = 0
@@ -32,8 +32,8 @@ export class CommandQueue {
   }
 
   /**
-   * Sends something, and again when it was surely not done, or when doing it twice is doing it once. Rejects with
-   * `SseError` `ERR_SSE_STORE` when the server refuses it, when it is not known whether it was done, and at the deadline.
+   * Sends a command. Sends it again if it was certainly not executed, or if `isRepeatable`. Rejects with `SseError`
+   * `ERR_SSE_STORE` if the server rejects it, if it may have been executed, and at the deadline.
    */
   send<T>(deadline: number, isRepeatable: boolean, work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -48,7 +48,7 @@ export class CommandQueue {
     })
   }
 
-  /** Sends what waits, as far as it may. */
+  /** Sends the waiting commands that may be in flight now. */
   drain(): void {
     if (this.#isSerial && this.#inFlight === 0) this.#sort()
     while (this.#canSend) {
@@ -59,7 +59,7 @@ export class CommandQueue {
     }
   }
 
-  /** Rejects what waits. What is on its way is rejected by its connection. */
+  /** Rejects the waiting commands. The connection rejects those in flight. */
   close(): void {
     this.#isClosed = true
     for (const job of this.#waiting.values()) this.#settle(job, () => job.reject(closedError()))
@@ -69,7 +69,7 @@ export class CommandQueue {
     return this.#isReady() && !this.#isClosed && !(this.#isSerial && this.#inFlight > 0)
   }
 
-  // What comes back is behind what came later.
+  // A requeued command is behind later ones.
   #sort(): void {
     this.#waiting = new Map([...this.#waiting].sort(([a], [b]) => a - b))
   }
@@ -85,16 +85,16 @@ export class CommandQueue {
     else if (this.#inFlight === 0) setTimeout(() => this.drain(), RETRY_DELAY)
   }
 
-  /** Resolves with whether it is over. */
+  /** Resolves with false if the command must be sent again. */
   async #try(job: Job): Promise<boolean> {
     try {
       const result = await job.work()
       this.#settle(job, () => job.resolve(result as never))
     } catch (cause) {
       const error = cause as Error
-      const isAgain = wasNotExecuted(error) || (job.isRepeatable && !isRejection(error))
-      if (isAgain && !job.isSettled && !this.#isClosed) return false
-      this.#settle(job, () => job.reject(commandError(error)))
+      const mayRetry = wasNotExecuted(error) || (job.isRepeatable && !isRejection(error))
+      if (mayRetry && !job.isSettled && !this.#isClosed) return false
+      this.#settle(job, () => job.reject(isRejection(error) ? rejectedError(error) : commandError(error)))
     }
     return true
   }

@@ -1,22 +1,23 @@
 import { Condition } from '../../condition.ts'
 import { SseError } from '../../errors.ts'
 import { withDeadline } from '../broker/deadline.ts'
+import { closedError, unusableError } from '../broker/errors.ts'
 import { openConnection } from './client.ts'
 import { CommandQueue } from './command-queue.ts'
 import type { RedisClient, RedisConnection } from './connection.ts'
-import { closedError, isPermanent, unusableError } from './errors.ts'
+import { isPermanent } from './errors.ts'
 
-type Role = 'reader' | 'writer'
+export type Role = 'reader' | 'writer'
 
 export interface ConnectionPairListener {
   onReady(role: Role): void
   onLost(role: Role): void
 }
 
-// How long a connection may always take for an answer, in ms.
+// The shortest time that a connection has for a response, in ms.
 const MIN_RESPONSE_TIMEOUT = 1_000
 
-/** The two connections of a log: one that waits for entries, and one for everything else. */
+/** The two connections of a store: one that waits for entries, and one for everything else. */
 export class ConnectionPair {
   isClosed = false
   readonly #responseTimeout: number
@@ -28,7 +29,7 @@ export class ConnectionPair {
   #failure: Error | undefined
 
   constructor(client: RedisClient, publishTimeout: number, listener: ConnectionPairListener) {
-    // A publish is given up by then: no more is lost by a new connection.
+    // By then every publish has timed out, so a new connection loses none.
     this.#responseTimeout = Math.max(MIN_RESPONSE_TIMEOUT, publishTimeout)
     this.#listener = listener
     this.#queue = new CommandQueue(() => this.isWritable)
@@ -48,34 +49,34 @@ export class ConnectionPair {
     return !this.isClosed && this.#reader.isReady
   }
 
-  /** Resolves when both connections are there, or the link is closed. */
+  /** Resolves when both connections are ready, or the pair is closed. */
   whenUp(): Promise<void> {
     return this.#changed.until(() => this.isUp || this.isClosed)
   }
 
-  /** Resolves at a beginning. Rejects with `SseError` when that will never be. */
-  async whenReady(isBegun = () => this.isUp): Promise<void> {
-    await this.#changed.until(() => isBegun() || this.isClosed || this.#failure !== undefined)
+  /** Resolves once a condition is true. Rejects with `SseError` if no retry can make it true. */
+  async whenReady(isReady = () => this.isUp): Promise<void> {
+    await this.#changed.until(() => isReady() || this.isClosed || this.#failure !== undefined)
     if (this.isClosed) throw closedError()
     if (this.#failure) throw unusableError(this.#failure)
   }
 
-  /** Resolves when it can be asked, or is closed. */
+  /** Resolves when the writer is ready, or the pair is closed. */
   whenWritable(): Promise<void> {
     return this.#changed.until(() => this.isWritable || this.isClosed)
   }
 
-  /** Asks at once. */
+  /** Sends a command at once. */
   ask(...command: string[]): Promise<unknown> {
     return this.#awaitReply(this.#responseTimeout, this.#writer.command(...command))
   }
 
-  /** Asks what the server answers up to so many ms later. */
+  /** Sends a command that the server may respond to up to `ms` later. */
   askBlocking(ms: number, ...command: string[]): Promise<unknown> {
     return this.#awaitReply(ms + this.#responseTimeout, this.#reader.command(...command))
   }
 
-  /** Asks in the order of those who send, and again when it has to: see `Line`. */
+  /** Sends a command in order, with retries: see `CommandQueue`. */
   send(deadline: number, isRepeatable: boolean, ...command: string[]): Promise<unknown> {
     return this.#queue.send(deadline, isRepeatable, () => this.ask(...command))
   }
@@ -84,23 +85,23 @@ export class ConnectionPair {
     return this.#awaitReply(this.#responseTimeout, this.#reader.subscribe(channel, listener))
   }
 
-  /** Looks whether the connection that listens is alive. */
+  /** Reconnects if the reader does not respond. */
   async probe(): Promise<void> {
     await this.#awaitReply(this.#responseTimeout, this.#reader.command('ping')).catch(() => {})
   }
 
-  /** What no second try can mend is told to who begins. */
+  /** Rejects `whenReady` if no retry can mend the error. */
   fail(error: Error): void {
     if (isPermanent(error)) this.#failure = error
     this.notify()
   }
 
-  /** Those who wait look again. */
+  /** Checks the conditions that are waited for. */
   notify(): void {
     this.#changed.notify()
   }
 
-  /** For new connections: dead without a word, these would be noticed after a quarter of an hour. */
+  /** Reconnects both connections. Without this, a half-open TCP connection goes unnoticed for about 15 minutes. */
   reconnect(): void {
     this.#writer.reconnect()
     this.#reader.reconnect()
@@ -128,11 +129,11 @@ export class ConnectionPair {
     }
   }
 
-  async #awaitReply<T>(ms: number, asked: Promise<T>): Promise<T> {
+  async #awaitReply<T>(ms: number, reply: Promise<T>): Promise<T> {
     try {
-      return await withDeadline(Date.now() + ms, asked)
+      return await withDeadline(Date.now() + ms, reply)
     } catch (error) {
-      // Where one says nothing, the other is dead too, most likely.
+      // If one connection does not respond, most likely neither does the other.
       if (error instanceof SseError && !this.isClosed) this.reconnect()
       throw error
     }

@@ -1,6 +1,6 @@
 /** A client of the `redis` package, from version 4 on. */
 export interface NodeRedisClient {
-  // What its own types demand is its own affair.
+  // Its own types demand options that differ between versions.
   duplicate(options?: never): unknown
   sendCommand(args: never): Promise<unknown>
   readonly isReady: boolean
@@ -15,13 +15,13 @@ export interface IoRedisClient {
 
 export type RedisClient = NodeRedisClient | IoRedisClient
 
-/** A connection of our own, which comes back by itself. A command fails at once while it is lost. */
+/** A connection of the store, which reconnects by itself. While it is lost, a command MUST fail at once. */
 export interface RedisConnection {
   readonly isReady: boolean
   command(...args: string[]): Promise<unknown>
-  /** Resolves when every message of a channel is heard from here on. May be called again after the connection was lost. */
+  /** Resolves once every further message of a channel is received. MAY be called again after a reconnect. */
   subscribe(channel: string, listener: (text: string) => void): Promise<void>
-  /** Lets go of what does not answer any more, for a new connection. */
+  /** Replaces a connection that does not respond any more by a new one. */
   reconnect(): void
   close(): void
 }
@@ -29,6 +29,6 @@ export interface RedisConnection {
 export interface ConnectionListener {
   onReady(): void
   onLost(): void
-  /** What no second try can mend, wrong credentials say. */
+  /** The error may be one that no retry can mend, for example wrong credentials. */
   onError(error: Error): void
 }

@@ -1,39 +1,24 @@
-import { SseError } from '../../errors.ts'
-
-// The server did not do it, and may soon: it starts, has no room for a client, or another one takes over. Redis before
-// version 7 says it behind a prefix where a script was refused.
+// The server did not execute the command and soon may: it is loading, has no room for a client, or is failing over. Before
+// version 7, Redis puts a prefix before the error of a script.
 const TRANSIENT =
   /^(ERR Error running script .*[\s-])?(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY)\b|^ERR max number of clients/
-// No answer of the server, but what the clients say about a connection that is lost before anything was sent.
+// Errors of the client packages for a command that was not sent, because the connection was lost before.
 const NOT_SENT = /offline|isn't writeable|Connection is closed|Socket closed unexpectedly before sending/i
 const REJECTED = /^[A-Z]+ /
-// Wrong credentials, missing rights, a key that holds something else, a server that does not know the command.
+// Wrong credentials, missing rights, a key of another type, a server that does not know the command.
 const PERMANENT = /^(WRONGPASS|NOAUTH|NOPERM|NOPROTO|DENIED|WRONGTYPE|ERR)\b/
 
-/** Whether a server answered with an error. */
+/** Whether the server responded with an error. */
 export function isRejection(error: Error): boolean {
   return REJECTED.test(error.message)
 }
 
-/** Whether a command that failed was surely not done, and may be sent again. */
+/** Whether a failed command was certainly not executed, so that it is safe to send again. */
 export function wasNotExecuted(error: Error): boolean {
   return TRANSIENT.test(error.message) || NOT_SENT.test(error.message)
 }
 
-/** Whether no second try can mend it. */
+/** Whether no retry can succeed. */
 export function isPermanent(error: Error): boolean {
   return PERMANENT.test(error.message) && !wasNotExecuted(error)
-}
-
-export function commandError(cause: Error): SseError {
-  const certainty = isRejection(cause) ? 'refused it' : 'was lost, and may have it or not'
-  return new SseError('ERR_SSE_STORE', `The broker ${certainty}: ${cause.message}`, { cause })
-}
-
-export function unusableError(cause: Error): SseError {
-  return new SseError('ERR_SSE_STORE', `The broker cannot be used: ${cause.message}`, { cause })
-}
-
-export function closedError(): SseError {
-  return new SseError('ERR_SSE_STORE', 'The log is closed.')
 }

@@ -13,13 +13,13 @@ interface OwnIoRedis {
 const OVERRIDES = {
   lazyConnect: true,
   enableOfflineQueue: false,
-  // Keys come with it: version 5 puts it before what is no key too.
+  // The keys of the store have the prefix already, and version 5 would also add it to arguments that are not keys.
   keyPrefix: '',
-  // A command that was sent may have been done: sent again, it would be done twice.
+  // A command that was sent may have been executed, and would be executed twice.
   autoResendUnfulfilledCommands: false,
-  // What waits for an answer fails when the connection is lost, and not only when the time for it is over.
+  // A command fails as soon as the connection is lost, not only at its timeout.
   maxRetriesPerRequest: 0,
-  // A read waits for longer than a command of the user's may take.
+  // A blocking read takes longer than the commands that the user's timeouts are made for.
   commandTimeout: undefined,
   socketTimeout: undefined,
   retryStrategy: backoff,

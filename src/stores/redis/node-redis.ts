@@ -44,7 +44,7 @@ class NodeRedisConnection implements RedisConnection {
   async subscribe(channel: string, listener: (text: string) => void): Promise<void> {
     if (!this.#isListening) await this.#own.subscribe(channel, listener)
     this.#isListening = true
-    // It subscribes again by itself, and before this.
+    // The client resubscribes by itself before it sends further commands.
     await this.#own.ping()
   }
 
@@ -57,7 +57,7 @@ class NodeRedisConnection implements RedisConnection {
 
   close(): void {
     this.#isClosed = true
-    // One that is ended while it connects, connects all the same.
+    // A client that is destroyed while it connects would still connect.
     if (!this.#isConnecting) this.#end()
   }
 
@@ -65,9 +65,9 @@ class NodeRedisConnection implements RedisConnection {
     const { options } = client as { options?: { socket?: object } }
     const reconnectStrategy = (attempt: number) => (this.#isClosed ? false : backoff(attempt))
     return {
-      // What is not sent at once is tried again by who knows whether that is safe.
+      // The offline queue resends commands after a reconnect, and only `CommandQueue` knows which are safe to repeat.
       disableOfflineQueue: true,
-      // A read waits for longer than a command of the user's may take.
+      // A blocking read takes longer than the commands that the user's timeout is made for.
       socket: { ...options?.socket, socketTimeout: undefined, reconnectStrategy },
     }
   }
@@ -77,8 +77,8 @@ class NodeRedisConnection implements RedisConnection {
     this.#own.connect().catch(this.#listener.onError)
   }
 
-  // Not when it is ready: a server may say nothing for ever. And not from within the event: version 4 would leave
-  // rejections behind that nobody can handle.
+  // Not at `ready`, because a server may never respond. Not inside the event, because version 4 would then cause
+  // unhandled rejections.
   #connected(): void {
     this.#isConnecting = false
     if (this.#isClosed) setImmediate(() => this.#end())
@@ -94,7 +94,7 @@ class NodeRedisConnection implements RedisConnection {
     this.#listener.onLost()
   }
 
-  // Version 4 answers with a promise, and 4 and 5 fail for one that is ended.
+  // Version 4 returns a promise; versions 4 and 5 throw if the client is destroyed already.
   #end(): void {
     const { destroy, disconnect } = this.#own
     const end = async () => (destroy ?? disconnect).call(this.#own)

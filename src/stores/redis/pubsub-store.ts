@@ -1,208 +1,202 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { storeSkipChannel, storeStateChannel } from '../../diagnostics.ts'
+import { between, type Check, checkOptions, withDefaults } from '../../check-options.ts'
 import { SseError } from '../../errors.ts'
-import type { SseEvent } from '../../event/event.ts'
+import { ConnectedStore } from '../broker/connected-store.ts'
 import { withDeadline } from '../broker/deadline.ts'
-import { decodeRecord, type EventRecord, encodeRecord, toEvent } from '../broker/record.ts'
-import type { AppendOptions, EventStore, Page, StoreListener, StoreState } from '../event-store.ts'
+import { closedError } from '../broker/errors.ts'
+import { BROKER_CHECKS, type BrokerStoreOptions, MAX_COUNT } from '../broker/options.ts'
+import { parseRecord } from '../broker/record.ts'
+import type { EventStore, Page, StoreListener } from '../event-store.ts'
+import type { Publication } from '../log-entry.ts'
+import { MemoryStore } from '../memory/memory-store.ts'
+import { scopedKey } from '../scoped-key.ts'
+import { checkClient, isName } from './client.ts'
 import type { RedisClient } from './connection.ts'
-import { ConnectionPair } from './connection-pair.ts'
-import { closedError, isPermanent } from './errors.ts'
+import { ConnectionPair, type Role } from './connection-pair.ts'
+import { isPermanent } from './errors.ts'
 
-export interface PubSubSettings {
-  readonly redisChannel: string
-  readonly publishTimeout: number
+/** Times are in ms. */
+export interface RedisPubSubStoreOptions extends Pick<BrokerStoreOptions, 'publishTimeout'> {
+  /** The channel of Redis: one for each hub, the same in all processes. Default `spillway`. */
+  redisChannel?: string | undefined
+  /** How many of the newest events this process keeps, for clients that reconnect to it. Default 10 000. */
+  maxEvents?: number | undefined
+  /** The size of these events in bytes on the wire. Default 16 MiB. */
+  maxBytes?: number | undefined
+  /** How long an idempotency key counts. At most `maxEvents` keys are remembered. Default 600 000. */
+  idempotencyWindow?: number | undefined
 }
 
-interface Message {
-  readonly channel: string
-  readonly record: string
-  /** Known once to each process: what is sent again is not told again. */
-  readonly dedupeKey: string
+const DEFAULTS = {
+  redisChannel: 'spillway',
+  maxEvents: 10_000,
+  maxBytes: 16 * 1024 * 1024,
+  idempotencyWindow: 600_000,
+  publishTimeout: 5_000,
 }
 
-// How often it is looked whether the connection that listens is alive, in ms: it may hear nothing for long.
-const PROBE_EVERY = 5_000
-// What lies between two attempts to listen, in ms.
-const PAUSE = 1_000
-
-/** The window of a process over what it saw: a log of its own, with places of its own. */
-export type OpenWindow = () => EventStore
+const { maxEvents, idempotencyWindow, publishTimeout } = BROKER_CHECKS
+const CHECKS: Record<keyof RedisPubSubStoreOptions, Check> = {
+  redisChannel: isName,
+  maxEvents,
+  maxBytes: between(1, MAX_COUNT),
+  idempotencyWindow,
+  publishTimeout,
+}
 
 /**
- * Fan-out by Redis Pub/Sub, without history: a process keeps what it saw itself. Who comes back to another process, or
- * after the connection was lost, is told of a gap.
+ * Returns a store that delivers events to many processes by Redis Pub/Sub, **without history**: Redis keeps nothing. A
+ * client that reconnects to the same process gets the events that the process has received meanwhile. A client that
+ * reconnects to another process, or after the connection to Redis was lost, gets a gap. Use `redisStore` to avoid that.
+ *
+ * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example wrong credentials, reject the first publish.
  */
-export class PubSubStore implements EventStore {
-  ready: Promise<void> | undefined
-  state: StoreState = 'connecting'
+export function redisPubSubStore(client: RedisClient, options: RedisPubSubStoreOptions = {}): EventStore {
+  checkClient(client)
+  checkOptions(options, CHECKS)
+  return new PubSubStore(client, withDefaults(options, DEFAULTS))
+}
+
+/** A publication with an idempotency key: the publisher's, or a random one, so that a message sent twice counts once. */
+type Message = Publication & { readonly idempotencyKey: string }
+
+// How often the subscribed connection is probed, in ms. A half-open one would receive nothing without an error.
+const PROBE_INTERVAL = 5_000
+// The delay before a failed subscription is retried, in ms.
+const RETRY_DELAY = 1_000
+
+/** Keeps what this process has received in a memory store, whose positions mean nothing to other processes. */
+class PubSubStore extends ConnectedStore implements EventStore {
   readonly #client: RedisClient
-  readonly #settings: PubSubSettings
-  readonly #openWindow: OpenWindow
-  // Of what was published here and has not come back yet.
+  readonly #settings: typeof DEFAULTS
+  // The messages published here that Redis has not delivered yet.
   readonly #pending = new Map<string, PendingPublish>()
-  #window: EventStore
-  #listener: StoreListener | undefined
-  #connections: ConnectionPair | undefined
-  #hearing: EventRecord | undefined
+  #received: MemoryStore
+  #connections!: ConnectionPair
   #isSubscribed = false
   #hasSubscribed = false
   #probes: ReturnType<typeof setInterval> | undefined
 
-  constructor(client: RedisClient, settings: PubSubSettings, openWindow: OpenWindow) {
+  constructor(client: RedisClient, settings: typeof DEFAULTS) {
+    super()
     this.#client = client
     this.#settings = settings
-    this.#openWindow = openWindow
-    this.#window = openWindow()
+    this.#received = this.#newMemory()
   }
 
   get position(): string {
-    return this.#window.position
+    return this.#received.position
   }
 
-  open(follower: StoreListener): void {
-    if (this.#listener) throw new SseError('ERR_SSE_OPTION', 'A log serves one hub: this one has its hub.')
-    this.#listener = follower
-    this.#window.open(this.#ofWindow())
+  override open(listener: StoreListener): void {
+    super.open(listener)
+    this.#received.open(listener)
     this.#connections = new ConnectionPair(this.#client, this.#settings.publishTimeout, {
-      onReady: (which) => (which === 'reader' ? void this.#subscribe() : this.#updateState()),
-      onLost: (which) => this.#onLost(which),
+      onReady: (role) => (role === 'reader' ? void this.#subscribe() : this.#updateState()),
+      onLost: (role) => this.#onLost(role),
     })
-    this.ready = this.#begin(this.#connections)
-    this.ready.catch(() => {})
-    this.#probes = setInterval(() => this.#isSubscribed && this.#connections?.probe(), PROBE_EVERY)
+    this.start(this.#begin())
+    this.#probes = setInterval(() => this.#isSubscribed && this.#connections.probe(), PROBE_INTERVAL)
     this.#probes.unref?.()
   }
 
-  async append(channel: string, event: SseEvent, options: AppendOptions = {}): Promise<string> {
-    const follower = this.#listener as StoreListener
-    follower.entry('', channel, event, options)
-    const { event: name, retry, key, data } = event
-    const isText = typeof data === 'string'
-    const { conflate, idempotencyKey } = options
-    const record = encodeRecord({ event: name, data: follower.serialize(data), retry, key, conflate, isText })
-    const dedupeKey = idempotencyKey === undefined ? crypto.randomUUID() : `${channel}\n${idempotencyKey}`
-    return this.#publish({ channel, record, dedupeKey: dedupeKey })
+  append(publication: Publication): Promise<string> {
+    const { idempotencyKey = crypto.randomUUID() } = publication
+    return this.#publish({ ...publication, idempotencyKey })
   }
 
-  read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
-    return this.#window.read(channels, after, limit)
+  read(channels: readonly string[], after: string, limit: number): Page {
+    return this.#received.read(channels, after, limit)
   }
 
   async close(): Promise<void> {
-    this.state = 'closed'
+    this.setState('closed')
     clearInterval(this.#probes)
     this.#connections?.close()
-    for (const echo of this.#pending.values()) echo.resolve(Promise.reject(closedError()))
-    await this.#window.close()
+    for (const each of this.#pending.values()) each.resolve(Promise.reject(closedError()))
+    await this.#received.close()
   }
 
-  async #begin(connections: ConnectionPair): Promise<void> {
-    await connections.whenReady(() => this.state === 'ready')
+  async #begin(): Promise<void> {
+    await this.#connections.whenReady(() => this.state === 'ready')
     this.ready = undefined
   }
 
   async #subscribe(): Promise<void> {
-    const connections = this.#connections as ConnectionPair
     try {
-      await connections.subscribe(this.#settings.redisChannel, this.#onMessage)
+      await this.#connections.subscribe(this.#settings.redisChannel, this.#onMessage)
     } catch (error) {
-      await this.#subscribeLater(error as Error)
+      await this.#retrySubscribe(error as Error)
       return
     }
-    if (!connections.isReadable || this.#isSubscribed) return
+    if (!this.#connections.isReadable || this.#isSubscribed) return
     if (this.#hasSubscribed) this.#reset()
     this.#isSubscribed = true
     this.#hasSubscribed = true
     this.#updateState()
   }
 
-  async #subscribeLater(error: Error): Promise<void> {
-    const connections = this.#connections as ConnectionPair
-    connections.fail(error)
-    // Who may not listen is told at the first use.
+  async #retrySubscribe(error: Error): Promise<void> {
+    this.#connections.fail(error)
+    // A permanent error has rejected `ready`.
     if (this.ready && isPermanent(error)) return
-    await pause(PAUSE)
-    // What was lost meanwhile begins again by itself.
-    if (connections.isReadable && !this.#isSubscribed) await this.#subscribe()
+    await pause(RETRY_DELAY)
+    // A connection lost meanwhile subscribes once it is ready again.
+    if (this.#connections.isReadable && !this.#isSubscribed) await this.#subscribe()
   }
 
-  /** Without the connection that publishes, nothing is lost to who listens. */
+  // The state is `ready` while both connections are up, although subscribers lose nothing without the writer.
   #updateState(): void {
-    if (this.#isSubscribed && this.#connections?.isUp) this.#setState('ready')
-    this.#connections?.notify()
+    if (this.#isSubscribed && this.#connections.isUp) this.setState('ready')
+    this.#connections.notify()
   }
 
-  // What was published while nobody listened is lost: no place of before means anything now.
+  // Messages published without the subscription are lost. With new positions, every earlier one is a gap.
   #reset(): void {
-    void this.#window.close()
-    this.#window = this.#openWindow()
-    this.#window.open(this.#ofWindow())
-    this.#listener?.onLoss()
+    const listener = this.listener as StoreListener
+    void this.#received.close()
+    this.#received = this.#newMemory()
+    this.#received.open(listener)
+    listener.onLoss()
   }
 
-  #onLost(which: 'reader' | 'writer'): void {
-    if (which === 'reader') this.#isSubscribed = false
-    if (this.state === 'ready') this.#setState('reconnecting')
+  #newMemory(): MemoryStore {
+    const { maxEvents, maxBytes, idempotencyWindow } = this.#settings
+    return new MemoryStore({ maxEvents, maxBytes, idempotencyWindow })
   }
 
-  #setState(state: StoreState): void {
-    if (state === this.state) return
-    this.state = state
-    if (storeStateChannel.hasSubscribers) storeStateChannel.publish({ store: this, state })
+  #onLost(role: Role): void {
+    if (role === 'reader') this.#isSubscribed = false
+    if (this.state === 'ready') this.setState('reconnecting')
   }
 
   async #publish(message: Message): Promise<string> {
-    const connections = this.#connections as ConnectionPair
     const deadline = Date.now() + this.#settings.publishTimeout
     if (this.ready) await withDeadline(deadline, this.ready)
-    const back = this.#pending.get(message.dedupeKey) ?? new PendingPublish()
-    this.#pending.set(message.dedupeKey, back)
+    const key = scopedKey(message.channel, message.idempotencyKey)
+    const pending = this.#pending.get(key) ?? new PendingPublish()
+    this.#pending.set(key, pending)
     try {
       const text = JSON.stringify(message)
-      await connections.send(deadline, true, 'PUBLISH', this.#settings.redisChannel, text)
-      return await withDeadline(deadline, back.id)
+      await this.#connections.send(deadline, true, 'PUBLISH', this.#settings.redisChannel, text)
+      return await withDeadline(deadline, pending.id)
     } finally {
-      this.#pending.delete(message.dedupeKey)
+      this.#pending.delete(key)
     }
   }
 
   readonly #onMessage = (text: string): void => {
-    const message = parseMessage(text)
-    const record = message && decodeRecord(message.record)
-    if (!message || !record) {
-      this.#skip(message?.channel, new Error('It is no event of a hub.'))
-      return
-    }
-    const { event, data, retry, key, conflate } = record
-    this.#hearing = record
-    const options = { conflate, idempotencyKey: message.dedupeKey }
-    const id = this.#window.append(message.channel, { event, data, retry, key }, options)
-    this.#pending.get(message.dedupeKey)?.resolve(id)
-    id.catch((error) => this.#skip(message.channel, error))
-  }
-
-  #skip(channel: string | undefined, error: unknown): void {
-    if (storeSkipChannel.hasSubscribers)
-      storeSkipChannel.publish({ store: this, id: undefined, channel, error })
-  }
-
-  // The window is given the data as text; a filter sees what was published.
-  #ofWindow(): StoreListener {
-    const follower = this.#listener as StoreListener
-    return {
-      serialize: (data) => follower.serialize(data),
-      onEntry: (entry) => follower.onEntry(entry),
-      onLoss: () => follower.onLoss(),
-      entry: (id, channel, event, options) => {
-        const entry = follower.entry(id, channel, event, options)
-        return this.#hearing ? { ...entry, event: toEvent(this.#hearing, id) } : entry
-      },
+    try {
+      const message = parseMessage(text)
+      const id = this.#received.append(message)
+      this.#pending.get(scopedKey(message.channel, message.idempotencyKey))?.resolve(id)
+    } catch (error) {
+      this.reportSkip(undefined, undefined, error)
     }
   }
 }
 
-/** The id that a message gets when it comes back. */
+/** A published message without its id, which it gets once Redis delivers it to this process. */
 class PendingPublish {
   resolve!: (id: Promise<string>) => void
   readonly id = new Promise<string>((resolve) => {
@@ -210,18 +204,16 @@ class PendingPublish {
   })
 
   constructor() {
-    // Who publishes may not wait for it yet.
+    // The publisher may not await it yet.
     this.id.catch(() => {})
   }
 }
 
-function parseMessage(text: string): Message | undefined {
-  try {
-    const { channel, record, token } = JSON.parse(text)
-    return [channel, record, token].every((each) => typeof each === 'string')
-      ? { channel, record, dedupeKey: token }
-      : undefined
-  } catch {
-    return undefined
-  }
+/** Throws `SseError` for a message that no hub sent. */
+function parseMessage(text: string): Message {
+  const message = parseRecord(text)
+  const { channel, idempotencyKey } = message
+  if (typeof channel === 'string' && typeof idempotencyKey === 'string')
+    return { ...message, channel, idempotencyKey }
+  throw new SseError('ERR_SSE_EVENT', 'Not a record written by a hub.')
 }

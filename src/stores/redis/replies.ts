@@ -1,12 +1,12 @@
 import type { StoredEntry } from '../broker/driver.ts'
 
-/** The fields of an entry: who wrote it, and what. */
+/** The fields of a stream's entry: the channel and the record. */
 export const CHANNEL = 'c'
 export const RECORD = 'e'
 
 type Fields = readonly unknown[] | Readonly<Record<string, unknown>>
 
-/** Entries as XRANGE answers with them. */
+/** Returns the entries of a reply to XRANGE. */
 export function toEntries(reply: unknown): StoredEntry[] {
   return ((reply ?? []) as Array<readonly [unknown, Fields]>).map(([id, fields]) => {
     const named = toRecord(fields)
@@ -14,14 +14,14 @@ export function toEntries(reply: unknown): StoredEntry[] {
   })
 }
 
-/** The entries of the one stream that XREAD was asked for. Null: none came in time. */
+/** Returns the entries of a reply to XREAD for one stream. The reply is null if there were none in time. */
 export function entriesOfOneStream(reply: unknown): StoredEntry[] {
-  // RESP2 answers with pairs of name and entries, RESP3 with a map, which ioredis makes a flat list of.
+  // RESP2 has pairs of name and entries. RESP3 has a map, which ioredis flattens to a list.
   const isPairs = Array.isArray(reply) && Array.isArray(reply[0])
   return toEntries(isPairs ? reply[0][1] : Object.values(toRecord(reply ?? []))[0])
 }
 
-/** Names and values in turn, or a map, as an object. */
+/** Returns a map, or a list of alternating names and values, as an object. */
 export function toRecord(reply: unknown): Record<string, unknown> {
   if (reply instanceof Map) return Object.fromEntries(reply)
   if (!Array.isArray(reply)) return Object(reply)

@@ -1,5 +1,6 @@
 import { SseError } from '../../errors.ts'
 import { NOOP_RECORD, type StoredEntry } from '../broker/driver.ts'
+import { scopedKey } from '../scoped-key.ts'
 import type { ConnectionPair } from './connection-pair.ts'
 import { CHANNEL, entriesOfOneStream, RECORD, toEntries, toRecord } from './replies.ts'
 
@@ -12,10 +13,10 @@ export interface StreamSettings {
   readonly recentBytes: number
 }
 
-// So many of the newest entries are read at a time.
+// How many of the newest entries one request reads.
 const PAGE = 500
 
-// The guard and the entry in one step: a publisher that tries again cannot come in between.
+// Sets the guard and appends the entry in one step, so that a concurrent retry cannot append it too.
 const APPEND_ONCE = `
 local known = redis.call('GET', KEYS[2])
 if known then return known end
@@ -23,29 +24,27 @@ local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', '${CHANNEL}'
 redis.call('SET', KEYS[2], id, 'PX', ARGV[4])
 return id`
 
-/** The key that holds a log, and what it is asked. */
+/** The commands on the key of a log. */
 export class StreamCommands {
   readonly #connections: ConnectionPair
   readonly #settings: StreamSettings
   readonly #key: string
 
-  constructor(link: ConnectionPair, settings: StreamSettings) {
-    this.#connections = link
+  constructor(connections: ConnectionPair, settings: StreamSettings) {
+    this.#connections = connections
     this.#settings = settings
     this.#key = settings.key
   }
 
-  /** Why the key cannot hold a log: it holds something else. */
+  /** Resolves with an error if the key holds another type than a stream. */
   async typeMismatch(): Promise<SseError | undefined> {
     const type = await this.#connections.ask('TYPE', this.#key)
     if (type === 'none' || type === 'stream') return undefined
-    return new SseError(
-      'ERR_SSE_STORE',
-      `The key ${JSON.stringify(this.#key)} holds a ${type}, and no stream.`,
-    )
+    const message = `The key ${JSON.stringify(this.#key)} holds a ${type}, not a stream.`
+    return new SseError('ERR_SSE_STORE', message)
   }
 
-  /** Resolves with the id. */
+  /** Resolves with the id of the entry. */
   async append(channel: string, record: string, idempotencyKey?: string): Promise<string> {
     const { maxEvents, publishTimeout, idempotencyWindow } = this.#settings
     const max = String(maxEvents)
@@ -57,12 +56,12 @@ export class StreamCommands {
     return String(await this.#connections.send(deadline, true, ...once))
   }
 
-  /** What a log begins with that is empty: every place that a client can have is one of an entry. */
+  /** Appends a no-op record to an empty stream, so that every position a client can hold is the id of a stored entry. */
   async appendNoop(): Promise<string> {
     return String(await this.#connections.ask('XADD', this.#key, '*', CHANNEL, '', RECORD, NOOP_RECORD))
   }
 
-  /** Newest first: so many, or as many as a process keeps the bytes of. In pages: nobody knows how large they are. */
+  /** Returns the newest entries, newest first, up to a number or `recentBytes`. Reads pages, because sizes are unknown. */
   async newest(limit: number): Promise<StoredEntry[]> {
     const found: StoredEntry[] = []
     for (let end = '+', left = this.#settings.recentBytes; left > 0 && found.length < limit; ) {
@@ -77,18 +76,18 @@ export class StreamCommands {
     return found
   }
 
-  /** What follows a place; with the place itself, while it is there. */
+  /** Returns the entries from a position on, including the entry at the position if it is still stored. */
   async rangeFrom(position: string, limit: number): Promise<StoredEntry[]> {
     return toEntries(await this.#connections.ask('XRANGE', this.#key, position, '+', 'COUNT', String(limit)))
   }
 
-  /** Entries go from the oldest on: when a place is there, all that follows it is. */
+  /** Whether a position is still stored. Redis trims from the oldest entry on, so all entries after it are stored too. */
   async has(position: string): Promise<boolean> {
     const [first] = await this.rangeFrom(position, 1)
     return first?.id === position
   }
 
-  /** Waits so many ms for what follows a place. */
+  /** Waits up to `ms` for entries after a position. */
   async next(position: string, limit: number, ms: number): Promise<StoredEntry[]> {
     const how = ['COUNT', String(limit), 'BLOCK', String(ms)]
     return entriesOfOneStream(
@@ -96,7 +95,7 @@ export class StreamCommands {
     )
   }
 
-  /** The newest id that it ever gave. Undefined: there is no such key. */
+  /** Returns the newest id ever assigned. Undefined: the key does not exist. */
   async lastId(): Promise<string | undefined> {
     try {
       return String(toRecord(await this.#connections.ask('XINFO', 'STREAM', this.#key))['last-generated-id'])
@@ -106,14 +105,14 @@ export class StreamCommands {
     }
   }
 
-  /** Lets go of what is before a place. */
+  /** Removes the entries before a position. */
   async trim(position: string): Promise<void> {
     await this.#connections.ask('XTRIM', this.#key, 'MINID', position)
   }
 }
 
-// In a cluster, the guard lies where its stream lies.
+// The hash tag puts the guard into the same slot of a cluster as its stream.
 function guardOf(key: string, channel: string, idempotencyKey: string): string {
   const tagged = /\{[^}]+\}/.test(key) ? key : `{${key}}`
-  return `${tagged}:idempotency:${channel.length}:${channel}:${idempotencyKey}`
+  return `${tagged}:idempotency:${scopedKey(channel, idempotencyKey)}`
 }

@@ -1,22 +1,23 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SseError } from '../../errors.ts'
 import type { BrokerDriver, DriverOwner, StoredEntry } from '../broker/driver.ts'
+import { closedError, rejectedError, unusableError } from '../broker/errors.ts'
 import { prefixOf } from './client.ts'
 import type { RedisClient } from './connection.ts'
 import { ConnectionPair } from './connection-pair.ts'
 import { compareEntryIds, isEntryId } from './entry-id.ts'
-import { closedError, commandError, isPermanent, unusableError } from './errors.ts'
+import { isPermanent } from './errors.ts'
 import { StreamCommands, type StreamSettings } from './stream-commands.ts'
 
-// How long a read waits for an entry, in ms. After it, the place is looked after.
+// How long a read waits for an entry, in ms. After an empty read, the position is checked.
 const BLOCK_TIME = 5_000
 const PAGE = 1_000
-// What lies between two attempts, in ms.
+// In ms.
 const RETRY_DELAY = 50
-// How often entries that are too old are looked for, in ms.
-const TRIM_EVERY = 60_000
+// How often entries over `maxAge` are removed, in ms.
+const TRIM_INTERVAL = 60_000
 
-/** A log in a stream of Redis: one key, one blocking read, and one connection for everything else. */
+/** A log in a stream of Redis: one key, one connection for blocking reads, and one for everything else. */
 export class StreamsDriver implements BrokerDriver {
   readonly isId = isEntryId
   readonly compare = compareEntryIds
@@ -25,7 +26,7 @@ export class StreamsDriver implements BrokerDriver {
   #connections!: ConnectionPair
   #commands!: StreamCommands
   #owner!: DriverOwner
-  // Up to where it was read. Taken once, and kept over empty reads: `$` would pass over what comes between two.
+  // Position of the last entry read. Kept over empty reads, because `$` would skip entries added between two reads.
   #position = ''
   #trimsAt = 0
   #isReading = false
@@ -38,14 +39,14 @@ export class StreamsDriver implements BrokerDriver {
   async open(owner: DriverOwner, recent: number): Promise<string> {
     this.#owner = owner
     this.#connections = new ConnectionPair(this.#client, this.#settings.publishTimeout, {
-      // A read goes on while only the other connection is lost.
+      // While only the writer was lost, the blocking read is still running.
       onReady: () => this.#connections.isUp && this.#isReading && owner._onState('ready'),
       onLost: () => owner._onState(this.#position === '' ? 'connecting' : 'reconnecting'),
     })
     this.#commands = new StreamCommands(this.#connections, this.#settings)
     while (this.#position === '') await this.#tryToBegin(recent)
     owner._onState('ready')
-    void this.#follow()
+    void this.#readForever()
     return this.#position
   }
 
@@ -53,17 +54,17 @@ export class StreamsDriver implements BrokerDriver {
     return this.#commands.append(channel, record, idempotencyKey)
   }
 
-  /** Those who are replayed stay over an outage, like those who are live. */
+  /** Waits during an outage, so that a client that is replayed stays connected like one that is live. */
   async range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
     for (;;) {
       await this.#connections.whenWritable()
       if (this.#connections.isClosed) throw closedError()
       try {
-        // With the place itself, which tells whether all that follows it is there.
+        // Includes the entry at the position: if it is stored, all entries after it are.
         const [first, ...rest] = await this.#commands.rangeFrom(after, limit + 1)
         return first?.id === after ? rest : 'gap'
       } catch (error) {
-        if (isPermanent(error as Error)) throw commandError(error as Error)
+        if (isPermanent(error as Error)) throw rejectedError(error)
         await pause(RETRY_DELAY)
       }
     }
@@ -73,28 +74,28 @@ export class StreamsDriver implements BrokerDriver {
     this.#connections?.close()
   }
 
-  /** A server that starts, or that takes nothing yet, is tried again. */
+  /** Begins once the connections are ready. Returns for a retry if the server is starting or rejects writes for now. */
   async #tryToBegin(recent: number): Promise<void> {
     await this.#connections.whenReady()
-    let misfit: SseError | undefined
+    let mismatch: SseError | undefined
     try {
-      misfit = await this.#commands.typeMismatch()
-      if (!misfit) await this.#begin(recent)
+      mismatch = await this.#commands.typeMismatch()
+      if (!mismatch) await this.#begin(recent)
     } catch (error) {
-      if (isPermanent(error as Error)) throw unusableError(error as Error)
+      if (isPermanent(error as Error)) throw unusableError(error)
       await pause(RETRY_DELAY)
     }
-    if (misfit) throw misfit
+    if (mismatch) throw mismatch
   }
 
-  /** Tells the newest entries, and goes on after them. */
+  /** Delivers the newest entries and sets the position after them. */
   async #begin(recent: number): Promise<void> {
     const newest = await this.#commands.newest(recent)
     this.#position = newest[0]?.id ?? (await this.#commands.appendNoop())
     this.#owner._onEntries(newest.reverse())
   }
 
-  async #follow(): Promise<void> {
+  async #readForever(): Promise<void> {
     let isChecked = true
     while (!this.#connections.isClosed) {
       try {
@@ -109,7 +110,7 @@ export class StreamsDriver implements BrokerDriver {
     }
   }
 
-  /** Tells what comes next. Resolves with whether anything came. */
+  /** Delivers the next entries. Resolves with true if there were any. */
   async #read(): Promise<boolean> {
     this.#isReading = true
     const entries = await this.#commands.next(this.#position, PAGE, BLOCK_TIME).finally(() => {
@@ -118,18 +119,18 @@ export class StreamsDriver implements BrokerDriver {
     const isOvertaken = await this.#isOvertaken(entries.length)
     const [first] = entries
     this.#position = entries.at(-1)?.id ?? this.#position
-    // The first one takes the part of the place that is gone: what follows it is whole.
+    // The position itself was trimmed. The log is complete after the first entry read, so that is the new position.
     if (first && isOvertaken) this.#owner._onLoss(first.id)
     this.#owner._onEntries(isOvertaken ? entries.slice(1) : entries)
     return entries.length > 0
   }
 
-  /** Whether entries were trimmed before they were read. Then so many have come meanwhile that the read is full. */
+  /** Whether entries were trimmed before they were read. That takes so many new ones that the read is full. */
   async #isOvertaken(read: number): Promise<boolean> {
     return read >= Math.min(PAGE, this.#settings.maxEvents) && !(await this.#commands.has(this.#position))
   }
 
-  /** Whether all that followed the place is still there: the stream may have been trimmed, flushed or replaced. */
+  /** Reports a loss if entries after the position are gone: the stream may have been trimmed, flushed or replaced. */
   async #check(): Promise<void> {
     const newest = await this.#commands.lastId()
     if (newest === this.#position) return
@@ -139,13 +140,13 @@ export class StreamsDriver implements BrokerDriver {
     this.#owner._onLoss(this.#position)
   }
 
-  /** Lets go of what is too old. A write does not: it trims by number. */
+  /** Removes entries over `maxAge`. XADD trims by `maxEvents` only. */
   async #trim(): Promise<void> {
     const { maxAge } = this.#settings
     if (maxAge === 0 || Date.now() < this.#trimsAt) return
-    this.#trimsAt = Date.now() + Math.min(maxAge, TRIM_EVERY)
+    this.#trimsAt = Date.now() + Math.min(maxAge, TRIM_INTERVAL)
     const oldest = `${Date.now() - maxAge}-0`
-    // The place stays: without it, nobody could tell after an outage that nothing was lost.
+    // The entry at the position is kept. Without it, a later check could not tell that nothing was lost.
     await this.#commands.trim(compareEntryIds(oldest, this.#position) < 0 ? oldest : this.#position)
   }
 

@@ -2,206 +2,197 @@ import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import { eventFrame } from '../../../src/formats/event-stream.ts'
-import type { LogEntry, Page } from '../../../src/stores/event-store.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Page } from '../../../src/stores/event-store.ts'
+import type { LogEntry } from '../../../src/stores/log-entry.ts'
 import { Evictions } from '../../../src/stores/memory/evictions.ts'
-import { MemoryStore, type MemoryStoreOptions } from '../../../src/stores/memory/memory-store.ts'
+import { MemoryStore, type MemoryStoreOptions, memoryStore } from '../../../src/stores/memory/memory-store.ts'
+import { publicationOf } from '../../support/publication.ts'
 import { logContract } from '../contract.ts'
-import { PlainLog } from '../plain-store.ts'
+import { PlainStore } from '../plain-store.ts'
 
-logContract('MemoryLog', () => new MemoryStore())
+logContract('memoryStore', () => memoryStore())
+logContract('the plain store that memoryStore is compared with', () => new PlainStore())
 
-function openLog(options?: MemoryStoreOptions, onEntry: (entry: LogEntry) => void = () => {}) {
-  const log = new MemoryStore(options)
-  log.open({
-    entry: (id, channel, event) => ({
-      id,
-      channel,
-      event,
-      frame: eventFrame({ ...event, id }, JSON.stringify),
-    }),
-    serialize: JSON.stringify,
-    onEntry,
-    onLoss: () => {},
-  })
-  return log
+class TestStore extends MemoryStore {
+  publish(...args: Parameters<typeof publicationOf>): Promise<string> {
+    return this.append(publicationOf(...args))
+  }
+}
+
+function openStore(options?: MemoryStoreOptions, onEntry: (entry: LogEntry) => void = () => {}): TestStore {
+  const store = new TestStore(options)
+  store.open({ onEntry, onLoss: () => {} })
+  return store
 }
 
 const data = (page: Page) => (page === 'gap' ? page : page.entries.map((entry) => entry.event.data))
-const entriesOf = (page: Page) => (page === 'gap' ? [] : page.entries)
 
-describe('the window of a memory log', () => {
+describe('the window of a memory store', () => {
   afterEach(() => {
     vi.useRealTimers()
   })
 
-  it('is bounded in events; a place before it is a gap, the last one evicted is not', async () => {
-    const log = openLog({ maxEvents: 3 })
-    const start = log.position
+  it('is bounded in events; a position before it is a gap, that of the last evicted event is not', async () => {
+    const store = openStore({ maxEvents: 3 })
+    const start = store.position
     const ids: string[] = []
-    for (let i = 0; i < 5; i++) ids.push(await log.append('a', { data: i }))
-    expect(data(log.read(['a'], start, 10))).toBe('gap')
-    expect(data(log.read(['a'], ids[0] as string, 10))).toBe('gap')
-    expect(data(log.read(['a'], ids[1] as string, 10))).toEqual([2, 3, 4])
+    for (let i = 0; i < 5; i++) ids.push(await store.publish('a', { data: i }))
+    expect(data(store.read(['a'], start, 10))).toBe('gap')
+    expect(data(store.read(['a'], ids[0] as string, 10))).toBe('gap')
+    expect(data(store.read(['a'], ids[1] as string, 10))).toEqual([2, 3, 4])
   })
 
   it('is bounded in bytes', async () => {
-    const log = openLog({ maxBytes: 1000 })
-    const start = log.position
-    await log.append('a', { data: 'x'.repeat(400) })
-    const second = await log.append('a', { data: 'x'.repeat(400) })
-    expect(data(log.read(['a'], start, 10))).toHaveLength(2)
-    await log.append('a', { data: 'y'.repeat(400) })
-    expect(data(log.read(['a'], start, 10))).toBe('gap')
-    expect(data(log.read(['a'], second, 10))).toHaveLength(1)
+    const store = openStore({ maxBytes: 1000 })
+    const start = store.position
+    await store.publish('a', { data: 'x'.repeat(400) })
+    const second = await store.publish('a', { data: 'x'.repeat(400) })
+    expect(data(store.read(['a'], start, 10))).toHaveLength(2)
+    await store.publish('a', { data: 'y'.repeat(400) })
+    expect(data(store.read(['a'], start, 10))).toBe('gap')
+    expect(data(store.read(['a'], second, 10))).toHaveLength(1)
   })
 
-  it('keeps nothing of an event that is larger than the bound, and says so', async () => {
-    const log = openLog({ maxBytes: 100 })
-    const start = log.position
-    const id = await log.append('a', { data: 'x'.repeat(400) })
-    expect(data(log.read(['a'], start, 10))).toBe('gap')
-    expect(data(log.read(['a'], id, 10))).toEqual([])
+  it('evicts an event larger than maxBytes at once, and a position before it is a gap', async () => {
+    const store = openStore({ maxBytes: 100 })
+    const start = store.position
+    const id = await store.publish('a', { data: 'x'.repeat(400) })
+    expect(data(store.read(['a'], start, 10))).toBe('gap')
+    expect(data(store.read(['a'], id, 10))).toEqual([])
   })
 
-  it('is bounded in age, also when nothing is published', async () => {
+  it('is bounded in age while nothing is published', async () => {
     vi.useFakeTimers()
-    const log = openLog({ maxAge: 1000 })
-    const start = log.position
-    await log.append('a', { data: 1 })
+    const store = openStore({ maxAge: 1000 })
+    const start = store.position
+    await store.publish('a', { data: 1 })
     vi.advanceTimersByTime(900)
-    expect(data(log.read(['a'], start, 10))).toEqual([1])
+    expect(data(store.read(['a'], start, 10))).toEqual([1])
     vi.advanceTimersByTime(300)
-    expect(data(log.read(['a'], start, 10))).toBe('gap')
+    expect(data(store.read(['a'], start, 10))).toBe('gap')
   })
 
-  it('is bounded for each channel, so that a busy one leaves room for the others', async () => {
-    const log = openLog({ maxEvents: 1000, perChannel: { maxEvents: 5 } })
-    const start = log.position
-    await log.append('quiet', { data: 'q' })
-    for (let i = 0; i < 500; i++) await log.append('busy', { data: i })
-    expect(data(log.read(['quiet'], start, 10))).toEqual(['q'])
-    expect(data(log.read(['busy'], start, 10))).toBe('gap')
-    expect(data(log.read(['busy', 'quiet'], start, 10))).toBe('gap')
+  it('is bounded per channel, so that a busy channel does not evict the events of others', async () => {
+    const store = openStore({ maxEvents: 1000, perChannel: { maxEvents: 5 } })
+    const start = store.position
+    await store.publish('quiet', { data: 'q' })
+    for (let i = 0; i < 500; i++) await store.publish('busy', { data: i })
+    expect(data(store.read(['quiet'], start, 10))).toEqual(['q'])
+    expect(data(store.read(['busy'], start, 10))).toBe('gap')
+    expect(data(store.read(['busy', 'quiet'], start, 10))).toBe('gap')
   })
 
-  it('is bounded in bytes for each channel', async () => {
-    const log = openLog({ perChannel: { maxBytes: 1000 } })
-    const start = log.position
-    await log.append('quiet', { data: 'q' })
-    const first = await log.append('busy', { data: 'x'.repeat(400) })
-    await log.append('busy', { data: 'x'.repeat(400) })
-    expect(data(log.read(['busy', 'quiet'], start, 10))).toHaveLength(3)
-    await log.append('busy', { data: 'y'.repeat(400) })
-    expect(data(log.read(['busy'], start, 10))).toBe('gap')
-    expect(data(log.read(['busy'], first, 10))).toHaveLength(2)
-    expect(data(log.read(['quiet'], start, 10))).toEqual(['q'])
+  it('is bounded in bytes per channel', async () => {
+    const store = openStore({ perChannel: { maxBytes: 1000 } })
+    const start = store.position
+    await store.publish('quiet', { data: 'q' })
+    const first = await store.publish('busy', { data: 'x'.repeat(400) })
+    await store.publish('busy', { data: 'x'.repeat(400) })
+    expect(data(store.read(['busy', 'quiet'], start, 10))).toHaveLength(3)
+    await store.publish('busy', { data: 'y'.repeat(400) })
+    expect(data(store.read(['busy'], start, 10))).toBe('gap')
+    expect(data(store.read(['busy'], first, 10))).toHaveLength(2)
+    expect(data(store.read(['quiet'], start, 10))).toEqual(['q'])
   })
 
-  it('is bounded in age for each channel', async () => {
+  it('is bounded in age per channel', async () => {
     vi.useFakeTimers()
-    const log = openLog({ perChannel: { maxAge: 1000 } })
-    const start = log.position
-    await log.append('a', { data: 1 })
+    const store = openStore({ perChannel: { maxAge: 1000 } })
+    const start = store.position
+    await store.publish('a', { data: 1 })
     vi.advanceTimersByTime(900)
-    expect(data(log.read(['a'], start, 10))).toEqual([1])
+    expect(data(store.read(['a'], start, 10))).toEqual([1])
     vi.advanceTimersByTime(300)
-    expect(data(log.read(['a'], start, 10))).toBe('gap')
+    expect(data(store.read(['a'], start, 10))).toBe('gap')
   })
 
-  it('tells no gap to whom only other channels were evicted', async () => {
-    const log = openLog({ maxEvents: 10 })
-    const mine = await log.append('mine', { data: 1 })
-    for (let i = 0; i < 100; i++) await log.append('others', { data: i })
-    expect(data(log.read(['mine'], mine, 10))).toEqual([])
-    expect(data(log.read(['mine', 'never published'], mine, 10))).toEqual([])
+  it('is no gap for a channel if only events of other channels were evicted', async () => {
+    const store = openStore({ maxEvents: 10 })
+    const mine = await store.publish('mine', { data: 1 })
+    for (let i = 0; i < 100; i++) await store.publish('others', { data: i })
+    expect(data(store.read(['mine'], mine, 10))).toEqual([])
+    expect(data(store.read(['mine', 'never published'], mine, 10))).toEqual([])
   })
 
-  it('keeps of a conflating channel the newest of each key, and calls what was replaced no gap', async () => {
-    const log = openLog({ maxEvents: 4 })
-    const start = log.position
-    for (let i = 0; i < 50; i++) await log.append('prices', { key: `${i % 3}`, data: i }, { conflate: true })
-    expect(data(log.read(['prices'], start, 10))).toEqual([47, 48, 49])
+  it('keeps the newest event of each key of a conflating channel, and a replaced event is no gap', async () => {
+    const store = openStore({ maxEvents: 4 })
+    const start = store.position
+    for (let i = 0; i < 50; i++)
+      await store.publish('prices', { key: `${i % 3}`, data: i }, { conflate: true })
+    expect(data(store.read(['prices'], start, 10))).toEqual([47, 48, 49])
   })
 
-  it('counts of a conflating channel the bytes of what is there, after any number of replacements', async () => {
+  it('counts the bytes of the kept events of a conflating channel after any number of replacements', async () => {
     const sizes: number[] = []
-    const log = openLog({ maxBytes: 400 }, ({ frame }) => sizes.push(frame.size))
-    const start = log.position
+    const store = openStore({ maxBytes: 400 }, ({ size }) => sizes.push(size))
+    const start = store.position
     const publish = (key: string, value: string) =>
-      log.append('prices', { key, data: value }, { conflate: true })
+      store.publish('prices', { key, data: value }, { conflate: true })
     for (let i = 0; i < 300; i++) await publish(`${i % 3}`, 'x'.repeat(i % 40))
     await publish('last', '')
     const bytes = sizes.slice(-4).reduce((sum, size) => sum + size, 0)
     await publish('last', 'y'.repeat(400 - bytes))
-    expect(data(log.read(['prices'], start, 10))).toHaveLength(4)
+    expect(data(store.read(['prices'], start, 10))).toHaveLength(4)
     await publish('last', 'y'.repeat(401 - bytes))
-    expect(data(log.read(['prices'], start, 10))).toBe('gap')
+    expect(data(store.read(['prices'], start, 10))).toBe('gap')
   })
 
-  it('counts of a conflating channel no bytes of what was evicted', async () => {
+  it('counts no bytes of evicted events of a conflating channel', async () => {
     const sizes: number[] = []
-    const log = openLog({ maxBytes: 400 }, ({ frame }) => sizes.push(frame.size))
+    const store = openStore({ maxBytes: 400 }, ({ size }) => sizes.push(size))
     const ids: string[] = []
     for (let i = 100; i < 400; i++) {
-      ids.push(await log.append('prices', { key: `${i}`, data: i }, { conflate: true }))
+      ids.push(await store.publish('prices', { key: `${i}`, data: i }, { conflate: true }))
     }
     const fits = Math.floor(400 / (sizes.at(-1) as number))
-    expect(data(log.read(['prices'], ids.at(-fits - 1) as string, 100))).toHaveLength(fits)
-    expect(data(log.read(['prices'], ids.at(-fits - 2) as string, 100))).toBe('gap')
+    expect(data(store.read(['prices'], ids.at(-fits - 1) as string, 100))).toHaveLength(fits)
+    expect(data(store.read(['prices'], ids.at(-fits - 2) as string, 100))).toBe('gap')
   })
 
-  it('conflates in a channel from when that is asked for, and keeps what was published without', async () => {
-    const log = openLog({ maxEvents: 5 })
-    const start = log.position
+  it('keeps events published without conflate beside conflated ones', async () => {
+    const store = openStore({ maxEvents: 5 })
+    const start = store.position
     const publish = (value: string, conflate: boolean) =>
-      log.append('a', { key: 'k', data: value }, { conflate })
+      store.publish('a', { key: 'k', data: value }, { conflate })
     await publish('plain 1', false)
     await publish('newest 1', true)
     await publish('plain 2', false)
     for (let i = 2; i < 50; i++) await publish(`newest ${i}`, true)
     await publish('plain 3', false)
-    expect(data(log.read(['a'], start, 10))).toEqual(['plain 1', 'plain 2', 'newest 49', 'plain 3'])
+    expect(data(store.read(['a'], start, 10))).toEqual(['plain 1', 'plain 2', 'newest 49', 'plain 3'])
   })
 
-  it('keeps what a conflating channel holds in order, however much was replaced in between', async () => {
-    const log = openLog()
-    const start = log.position
+  it('keeps the order of a conflating channel after any number of replacements', async () => {
+    const store = openStore()
+    const start = store.position
     const newest = new Map<number, number>()
     for (let i = 0; i < 100; i++) {
       const key = i === 0 ? -1 : i % 3
       newest.delete(key)
       newest.set(key, i)
-      await log.append('a', { key: `${key}`, data: i }, { conflate: true })
-      expect(data(log.read(['a'], start, 100))).toEqual([...newest.values()])
+      await store.publish('a', { key: `${key}`, data: i }, { conflate: true })
+      expect(data(store.read(['a'], start, 100))).toEqual([...newest.values()])
     }
   })
 
-  it('keeps the same key apart in two conflating channels', async () => {
-    const log = openLog()
-    const start = log.position
-    // Two that would be one if the names were only put together.
-    await log.append('a', { key: 'bc', data: 1 }, { conflate: true })
-    await log.append('ab', { key: 'c', data: 2 }, { conflate: true })
-    expect(data(log.read(['a', 'ab'], start, 10))).toEqual([1, 2])
+  it('does not mix up the same key of two conflating channels', async () => {
+    const store = openStore()
+    const start = store.position
+    // Both would be the same key if the names were only concatenated.
+    await store.publish('a', { key: 'bc', data: 1 }, { conflate: true })
+    await store.publish('ab', { key: 'c', data: 2 }, { conflate: true })
+    expect(data(store.read(['a', 'ab'], start, 10))).toEqual([1, 2])
   })
 
-  it('keeps of a conflating channel all that is the newest value of nothing', async () => {
-    const log = openLog()
-    const start = log.position
-    const first = await log.append('a', { retry: 1 }, { conflate: true })
-    const second = await log.append('a', { retry: 2 }, { conflate: true })
-    expect(entriesOf(log.read(['a'], start, 10)).map(({ id }) => id)).toEqual([first, second])
-  })
-
-  it('finds out that nothing is newer without looking through all keys', async () => {
-    const log = openLog({ maxEvents: 30_001 })
-    for (let i = 0; i < 30_000; i++) await log.append('prices', { key: `${i}`, data: i }, { conflate: true })
-    await log.append('plain', { data: 1 })
+  it('finds out that nothing is newer without visiting all keys', async () => {
+    const store = openStore({ maxEvents: 30_001 })
+    for (let i = 0; i < 30_000; i++)
+      await store.publish('prices', { key: `${i}`, data: i }, { conflate: true })
+    await store.publish('plain', { data: 1 })
     const time = (channel: string) => {
       const startedAt = performance.now()
-      for (let i = 0; i < 300; i++) log.read([channel], log.position, 500)
+      for (let i = 0; i < 300; i++) store.read([channel], store.position, 500)
       return performance.now() - startedAt
     }
     const fastest = (channel: string) => Math.min(...Array.from({ length: 5 }, () => time(channel)))
@@ -209,36 +200,36 @@ describe('the window of a memory log', () => {
   })
 
   it.each([
-    ['hold something', 'small'],
-    ['hold nothing', 'x'.repeat(400)],
-  ])('knows of a channel that holds something what it lost, however many others %s', async (_, other) => {
-    const log = openLog({ maxEvents: 100_000, perChannel: { maxEvents: 1, maxBytes: 100 } })
-    const start = log.position
-    await log.append('whole', { data: 'whole' })
-    const first = await log.append('cut', { data: 'lost' })
-    await log.append('cut', { data: 'kept' })
+    ['hold events', 'small'],
+    ['hold none', 'x'.repeat(400)],
+  ])('remembers the evictions of a channel with events while 10 500 other channels %s', async (_, other) => {
+    const store = openStore({ maxEvents: 100_000, perChannel: { maxEvents: 1, maxBytes: 100 } })
+    const start = store.position
+    await store.publish('whole', { data: 'whole' })
+    const first = await store.publish('cut', { data: 'lost' })
+    await store.publish('cut', { data: 'kept' })
     for (let i = 0; i < 10_500; i++) {
-      await log.append(`user:${i}`, { data: other })
-      await log.append(`user:${i}`, { data: other })
+      await store.publish(`user:${i}`, { data: other })
+      await store.publish(`user:${i}`, { data: other })
     }
-    expect(data(log.read(['whole'], start, 10))).toEqual(['whole'])
-    expect(data(log.read(['cut'], start, 10))).toBe('gap')
-    expect(data(log.read(['cut'], first, 10))).toEqual(['kept'])
+    expect(data(store.read(['whole'], start, 10))).toEqual(['whole'])
+    expect(data(store.read(['cut'], start, 10))).toBe('gap')
+    expect(data(store.read(['cut'], first, 10))).toEqual(['kept'])
   })
 
-  it('begins an epoch of its own: an id of another log is a gap', async () => {
-    const id = await openLog().append('a', { data: 1 })
-    const log = openLog()
-    await log.append('a', { data: 1 })
-    expect(data(log.read(['a'], id, 10))).toBe('gap')
+  it('returns a gap for an id of another store', async () => {
+    const id = await openStore().publish('a', { data: 1 })
+    const store = openStore()
+    await store.publish('a', { data: 1 })
+    expect(data(store.read(['a'], id, 10))).toBe('gap')
   })
 
-  it('says a gap once it is closed', async () => {
-    const log = openLog()
-    const start = log.position
-    await log.append('a', { data: 1 })
-    await log.close()
-    expect(data(log.read(['a'], start, 10))).toBe('gap')
+  it('returns a gap once it is closed', async () => {
+    const store = openStore()
+    const start = store.position
+    await store.publish('a', { data: 1 })
+    await store.close()
+    expect(data(store.read(['a'], start, 10))).toBe('gap')
   })
 
   it.each([
@@ -247,105 +238,84 @@ describe('the window of a memory log', () => {
     { maxAge: -1 },
     { perChannel: { maxEvent: 1 } },
     { size: 1 },
-  ])('refuses the options %j', (options) => {
+    { idempotencyWindow: 0 },
+  ])('throws ERR_SSE_OPTION for the options %j', (options) => {
     expect(() => new MemoryStore(options as MemoryStoreOptions)).toThrow(
       expect.objectContaining({ code: 'ERR_SSE_OPTION' }),
     )
   })
 
-  it.each([5, null, []])('names the limits that are no object, but %j', (perChannel) => {
+  it.each([5, null, []])('names perChannel in the error for the value %j', (perChannel) => {
     expect(() => new MemoryStore({ perChannel: perChannel as never })).toThrow(
       /^Option perChannel must be an object, not /,
     )
   })
 })
 
-describe('the idempotency keys of a memory log', () => {
-  afterEach(() => {
-    vi.useRealTimers()
-  })
+describe('an idempotency key of a memory store', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
 
   const key = { idempotencyKey: 'k' }
 
-  it('are forgotten with the window in events', async () => {
-    const log = openLog({ maxEvents: 3 })
-    const first = await log.append('a', { data: 0 }, key)
-    for (let i = 0; i < 2; i++) await log.append('b', { data: i })
-    expect(await log.append('a', { data: 0 }, key)).toBe(first)
-    await log.append('b', { data: 2 })
-    expect(await log.append('a', { data: 0 }, key)).not.toBe(first)
+  it.each<[string, MemoryStoreOptions, number]>([
+    ['ten minutes', {}, 600_000],
+    ['idempotencyWindow', { idempotencyWindow: 1_000 }, 1_000],
+  ])('counts for %s', async (_, options, window) => {
+    const store = openStore(options)
+    const first = await store.publish('a', { data: 0 }, key)
+    vi.advanceTimersByTime(window)
+    expect(await store.publish('a', { data: 1 }, key)).toBe(first)
+    vi.advanceTimersByTime(1)
+    const second = await store.publish('a', { data: 2 }, key)
+    expect(second).not.toBe(first)
+    expect(await store.publish('a', { data: 3 }, key)).toBe(second)
   })
 
-  it('are forgotten with the window in bytes', async () => {
-    const log = openLog({ maxBytes: 1000 })
-    const first = await log.append('a', { data: 'x'.repeat(400) }, key)
-    await log.append('b', { data: 'x'.repeat(400) })
-    expect(await log.append('a', { data: 0 }, key)).toBe(first)
-    await log.append('b', { data: 'x'.repeat(400) })
-    expect(await log.append('a', { data: 0 }, key)).not.toBe(first)
+  it('counts from the publish that was appended, not from its repetitions', async () => {
+    const store = openStore({ idempotencyWindow: 1_000 })
+    const first = await store.publish('a', { data: 0 }, key)
+    vi.advanceTimersByTime(600)
+    await store.publish('a', { data: 1 }, key)
+    vi.advanceTimersByTime(600)
+    expect(await store.publish('a', { data: 2 }, key)).not.toBe(first)
   })
 
-  it('are forgotten with the window in age, also when nothing else is published', async () => {
-    vi.useFakeTimers()
-    for (const options of [{ maxAge: 1000 }, { perChannel: { maxAge: 1000 } }]) {
-      const log = openLog(options)
-      const first = await log.append('a', { data: 0 }, key)
-      vi.advanceTimersByTime(1000)
-      expect(await log.append('a', { data: 0 }, key)).toBe(first)
-      vi.advanceTimersByTime(1)
-      expect(await log.append('a', { data: 0 }, key)).not.toBe(first)
-    }
+  it('is forgotten once maxEvents newer keys were published', async () => {
+    const store = openStore({ maxEvents: 3 })
+    const first = await store.publish('a', { data: 0 }, key)
+    for (const idempotencyKey of ['l', 'm']) await store.publish('b', { data: 0 }, { idempotencyKey })
+    expect(await store.publish('a', { data: 0 }, key)).toBe(first)
+    await store.publish('b', { data: 0 }, { idempotencyKey: 'n' })
+    expect(await store.publish('a', { data: 0 }, key)).not.toBe(first)
   })
 
-  it.each([
-    ['events', { maxEvents: 2 }],
-    ['bytes', { maxBytes: 80 }],
-  ])('are forgotten with the window of their channel in %s', async (_, perChannel) => {
-    const log = openLog({ perChannel })
-    const first = await log.append('a', { data: 0 }, key)
-    await log.append('a', { data: 1 })
-    for (let i = 0; i < 100; i++) await log.append('b', { data: i })
-    expect(await log.append('a', { data: 0 }, key)).toBe(first)
-    await log.append('a', { data: 2 })
-    expect(await log.append('a', { data: 0 }, key)).not.toBe(first)
+  it.each<[string, MemoryStoreOptions]>([
+    ['by maxEvents', { maxEvents: 3 }],
+    ['by maxBytes', { maxBytes: 100 }],
+    ['by maxAge', { maxAge: 1 }],
+    ['by a limit per channel', { perChannel: { maxEvents: 1 } }],
+  ])('still counts when its event was evicted %s', async (_, options) => {
+    const store = openStore(options)
+    const start = store.position
+    const first = await store.publish('a', { data: 0 }, key)
+    vi.advanceTimersByTime(10)
+    for (let i = 0; i < 10; i++) await store.publish('a', { data: i })
+    expect(store.read(['a'], start, 10)).toBe('gap')
+    expect(await store.publish('a', { data: 0 }, key)).toBe(first)
   })
 
-  it('count for what a newer event replaced as long as they would for what is kept', async () => {
-    const log = openLog({ maxEvents: 4 })
-    const newest = { conflate: true }
-    const first = await log.append('a', { data: 0 }, { ...key, ...newest })
-    for (let i = 1; i < 4; i++) await log.append('a', { data: i }, newest)
-    expect(await log.append('a', { data: 0 }, { ...key, ...newest })).toBe(first)
-    await log.append('a', { data: 4 }, newest)
-    expect(await log.append('a', { data: 0 }, { ...key, ...newest })).not.toBe(first)
-  })
-
-  it('count for what is kept while others replace each other', async () => {
-    const log = openLog({ maxEvents: 4 })
-    const first = await log.append('a', { key: 'rare', data: 0 }, { ...key, conflate: true })
-    for (let i = 0; i < 50; i++) await log.append('a', { key: 'often', data: i }, { conflate: true })
-    expect(await log.append('a', { data: 0 }, key)).toBe(first)
-  })
-
-  it('are not left by what a busy channel loses to its own limits', async () => {
-    const log = openLog({ maxEvents: 10, perChannel: { maxEvents: 3 } })
-    const first = await log.append('quiet', { data: 0 }, { ...key, conflate: true })
-    await log.append('quiet', { data: 1 }, { conflate: true })
-    for (let i = 0; i < 100; i++) await log.append('busy', { data: i })
-    expect(await log.append('quiet', { data: 0 }, key)).toBe(first)
-  })
-
-  it('are not kept for what is larger than the window', async () => {
-    const log = openLog({ maxBytes: 100 })
-    const first = await log.append('a', { data: 'x'.repeat(400) }, key)
-    expect(await log.append('a', { data: 'x'.repeat(400) }, key)).not.toBe(first)
+  it('still counts when its event was replaced by a newer one', async () => {
+    const store = openStore()
+    const first = await store.publish('a', { data: 0 }, { ...key, conflate: true })
+    for (let i = 1; i < 50; i++) await store.publish('a', { data: i }, { conflate: true })
+    expect(await store.publish('a', { data: 0 }, { ...key, conflate: true })).toBe(first)
   })
 })
 
-describe('a memory log beside a plain list', () => {
-  afterEach(() => {
-    vi.useRealTimers()
-  })
+describe('a memory store beside a plain one', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
 
   const CHANNELS = ['a', 'b', 'c']
   const publish = fc.record({
@@ -362,23 +332,20 @@ describe('a memory log beside a plain list', () => {
   })
   const maybe = (min: number, max: number) => fc.option(fc.integer({ min, max }), { nil: undefined, freq: 2 })
   const limits = fc.record({ maxEvents: maybe(1, 20), maxBytes: maybe(30, 1500), maxAge: maybe(1, 200) })
+  const options = fc.record({ limits, perChannel: limits, idempotencyWindow: maybe(1, 200) })
 
-  it('calls a gap what was evicted and nothing else, and knows the keys of what is there', async () => {
-    vi.useFakeTimers()
+  it('returns the same pages, gaps and ids after any steps', async () => {
     await fc.assert(
-      fc.asyncProperty(steps, limits, limits, async (steps, all, perChannel) => {
-        let size = 0
-        const log = openLog({ ...all, perChannel }, ({ frame }) => {
-          size = frame.size
-        })
-        const list = new PlainLog(all, perChannel)
-        const places = [log.position]
+      fc.asyncProperty(steps, options, async (steps, { limits, ...others }) => {
+        const settings = { ...limits, ...others }
+        const stores = [openStore(settings), new PlainStore(settings)] as const
+        const positions = [stores.map(({ position }) => position)]
         const compare = (channels: string[]) => {
-          list.evict(performance.now())
-          for (const [after, place] of places.entries()) {
-            const missed = list.read(channels, after)
-            expect(data(log.read(channels, place, 1000))).toEqual(missed)
-            expect(data(log.read(channels, place, 2))).toEqual(missed === 'gap' ? 'gap' : missed.slice(0, 2))
+          for (const [ours, plain] of positions as Array<[string, string]>) {
+            for (const limit of [1000, 2]) {
+              const page = stores[0].read(channels, ours, limit)
+              expect(data(page)).toEqual(data(stores[1].read(channels, plain, limit)))
+            }
           }
         }
         for (const [i, step] of steps.entries()) {
@@ -387,24 +354,11 @@ describe('a memory log beside a plain list', () => {
             vi.advanceTimersByTime(step.wait)
             continue
           }
-          const { channel, conflate, key, idempotencyKey } = step
-          const value = `${i}${'x'.repeat(step.size)}`
-          const time = performance.now()
-          list.evict(time)
-          const known = idempotencyKey && list.idOf(channel, idempotencyKey)
-          const id = await log.append(channel, { key, data: value }, { conflate, idempotencyKey })
-          expect(id).toBe(known ?? log.position)
-          if (known) continue
-          places.push(id)
-          list.append({
-            id,
-            channel,
-            data: value,
-            size,
-            time,
-            idempotencyKey,
-            key: conflate ? key : undefined,
-          })
+          const { channel, key, size, ...more } = step
+          const publication = publicationOf(channel, { key, data: `${i}${'x'.repeat(size)}` }, more)
+          const ids = [await stores[0].append(publication), await stores[1].append(publication)]
+          positions.push(ids)
+          expect(ids.map((id) => id.split('-')[1])).toEqual(Array(2).fill(ids[0]?.split('-')[1]))
         }
         for (const channels of [['a'], ['c', 'b'], CHANNELS]) compare(channels)
       }),
@@ -413,52 +367,57 @@ describe('a memory log beside a plain list', () => {
   })
 })
 
-describe('what a memory log holds', () => {
+describe('the heap of a memory store', () => {
   setFlagsFromString('--expose-gc')
   const collectGarbage: () => void = runInNewContext('gc')
 
-  it('is no entry that was replaced or evicted', async () => {
+  it('holds no entry that was replaced or evicted', async () => {
     const told: WeakRef<LogEntry>[] = []
-    const log = openLog({ perChannel: { maxEvents: 3 } }, (entry) => told.push(new WeakRef(entry)))
+    const store = openStore({ perChannel: { maxEvents: 3 } }, (entry) => told.push(new WeakRef(entry)))
     for (let i = 0; i < 100; i++) {
-      await log.append('plain', { data: i })
-      await log.append('prices', { key: i ? 'often' : 'rare', data: i }, { conflate: true })
+      await store.publish('plain', { data: i })
+      await store.publish('prices', { key: i ? 'often' : 'rare', data: i }, { conflate: true })
     }
     await setImmediate()
     collectGarbage()
     const held = told.map((ref) => ref.deref()?.event.data).filter((each) => each !== undefined)
     expect(held).toEqual([0, 97, 98, 99, 99])
-    expect(log.position).toMatch(/-200$/)
+    expect(store.position).toMatch(/-200$/)
   })
 
   it.each([
-    ['place of what was replaced', {}, { conflate: true }, {}],
-    ['channel of which nothing is left', { maxEvents: 100 }, {}, { isChannel: true }],
-    ['idempotency key of what was evicted', { maxEvents: 100 }, {}, { isKeyed: true }],
-    ['idempotency key of what was replaced', { maxEvents: 100 }, { conflate: true }, { isKeyed: true }],
+    ['position of a replaced event', {}, { conflate: true }, {}],
+    ['channel without events', { maxEvents: 100 }, {}, { isChannel: true }],
+    ['idempotency key beyond maxEvents', { maxEvents: 100 }, {}, { isKeyed: true }],
+    [
+      'idempotency key of a replaced event beyond maxEvents',
+      { maxEvents: 100 },
+      { conflate: true },
+      { isKeyed: true },
+    ],
   ])(
-    'is no %s',
+    'holds no %s',
     async (_, limits, options, { isKeyed = false, isChannel = false }: Record<string, boolean>) => {
-      const log = openLog(limits)
-      await log.append('a', { key: 'rare', data: 0 }, options)
+      const store = openStore(limits)
+      await store.publish('a', { key: 'rare', data: 0 }, options)
       const heapAfter = async (from: number, to: number) => {
         for (let i = from; i < to; i++) {
           const idempotencyKey = isKeyed ? `${i}` : undefined
           const channel = isChannel ? `user:${i}` : 'a'
-          await log.append(channel, { key: 'often', data: i }, { ...options, idempotencyKey })
+          await store.publish(channel, { key: 'often', data: i }, { ...options, idempotencyKey })
         }
         collectGarbage()
         return process.memoryUsage().heapUsed
       }
       const before = await heapAfter(0, 20_000)
       expect((await heapAfter(20_000, 120_000)) - before).toBeLessThan(3_000_000)
-      expect(log.position).toMatch(/-120001$/)
+      expect(store.position).toMatch(/-120001$/)
     },
   )
 })
 
 describe('Evictions', () => {
-  it('remembers a bounded number of channels, and takes the rest for evicted rather than for whole', () => {
+  it('remembers 10 000 channels, and counts any other as evicted', () => {
     const evictions = new Evictions()
     for (let i = 1; i <= 20_000; i++) evictions.add(`user:${i}`, i)
     expect(evictions.upTo('user:20000')).toBe(20_000)
@@ -467,7 +426,7 @@ describe('Evictions', () => {
     expect(evictions.upTo('never')).toBe(10_000)
   })
 
-  it('forgets first what was evicted longest ago, and never that it was', () => {
+  it('forgets the channel that was evicted longest ago first, and keeps its number for all others', () => {
     const evictions = new Evictions()
     evictions.add('again', 1)
     for (let i = 0; i < 9_999; i++) evictions.add(`user:${i}`, 10)

@@ -35,7 +35,7 @@ beforeEach(() => {
 })
 
 logContract('JetStream', () => jetstreamStore(connection, { streamName: stream }), {
-  sharesPlaces: true,
+  sharesPositions: true,
   openAnother: () => jetstreamStore(connection, { streamName: stream }),
 })
 
@@ -221,7 +221,7 @@ describe('a gap', () => {
 })
 
 describe('messages that an operator deletes', () => {
-  test('are left out, and nothing waits for them', async () => {
+  test('are left out, nothing waits for them', async () => {
     const hub = await openHub({ recentEvents: 2 })
     const ids = await publish(hub, numbers(1, 9))
     await eventually(() => hub._store.position).toBe(ids[8])
@@ -299,18 +299,18 @@ describe('what other programs publish', () => {
 
 describe('a stream that is there', () => {
   const wrong: Array<[what: string, config: Partial<StreamConfig>, options?: JetStreamStoreOptions]> = [
-    ['subjects is ["other.*"], and not', { subjects: ['other.*'] }],
-    ['retention is "workqueue", and not "limits"', { retention: 'workqueue' }],
-    ['discard is "new", and not "old"', { discard: 'new' }],
-    ['max_msgs_per_subject is 3, and not -1', { max_msgs_per_subject: 3 }],
-    ['max_consumers is 9, and not -1', { max_consumers: 9 }],
-    ['no_ack is true, and not false', { no_ack: true }],
-    ['max_msgs is 9, and not 10', { max_msgs: 9 }, { maxEvents: 10 }],
-    ['max_bytes is -1, and not 1000', {}, { maxBytes: 1000 }],
-    ['max_age is 0, and not 60000000000', {}, { maxAge: 60_000 }],
-    ['duplicate_window is 60000000000, and not', { duplicate_window: 60e9 }, { idempotencyWindow: 30_000 }],
+    ['subjects is ["other.*"], not', { subjects: ['other.*'] }],
+    ['retention is "workqueue", not "limits"', { retention: 'workqueue' }],
+    ['discard is "new", not "old"', { discard: 'new' }],
+    ['max_msgs_per_subject is 3, not -1', { max_msgs_per_subject: 3 }],
+    ['max_consumers is 9, not -1', { max_consumers: 9 }],
+    ['no_ack is true, not false', { no_ack: true }],
+    ['max_msgs is 9, not 10', { max_msgs: 9 }, { maxEvents: 10 }],
+    ['max_bytes is -1, not 1000', {}, { maxBytes: 1000 }],
+    ['max_age is 0, not 60000000000', {}, { maxAge: 60_000 }],
+    ['duplicate_window is 60000000000, not', { duplicate_window: 60e9 }, { idempotencyWindow: 30_000 }],
     ['duplicate_window is shorter than publishTimeout', { duplicate_window: 1e9 }],
-    ['storage is "memory", and not "file"', { storage: 'memory' }, { storage: 'file' }],
+    ['storage is "memory", not "file"', { storage: 'memory' }, { storage: 'file' }],
   ]
 
   test.each(wrong)('must fit: %s', async (what, config, options) => {
@@ -343,7 +343,7 @@ describe('a stream that is there', () => {
     const results = await Promise.all(hubs.map((hub) => hub._store.ready?.then(() => 'fits', String)))
     await Promise.all(hubs.map((hub) => hub.shutdown()))
     expect([results[1], results[3]]).toEqual(['fits', 'fits'])
-    expect(results.filter((result) => result?.includes('does not fit')).length).toBeGreaterThan(0)
+    expect(results.filter((result) => result?.includes('does not match')).length).toBeGreaterThan(0)
   })
 
   test('is created as the options say', async () => {
@@ -453,7 +453,7 @@ describe('options', () => {
       () => jetstreamStore(connection, { publishTimeout: 2_000, idempotencyWindow: 1_000 }),
     ],
     ['at most idempotencyWindow', () => jetstreamStore(connection, { publishTimeout: 2_000, maxAge: 1_000 })],
-    ['no option "maxEvents"', () => jetstreamStore(connection, { maxEvents: 1 } as JetStreamStoreOptions)],
+    ['"maxEntries"', () => jetstreamStore(connection, { maxEntries: 1 } as JetStreamStoreOptions)],
   ])('are checked: %s', (what, take) => {
     expect(take).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
     expect(take).toThrow(what)

@@ -70,7 +70,7 @@ it('gives up at the deadline, and never sends it after that', async () => {
 
 it('rejects what waits, and what comes later, when it is closed', async () => {
   const line = new CommandQueue(() => false)
-  const closed = { code: 'ERR_SSE_STORE', message: 'The log is closed.' }
+  const closed = { code: 'ERR_SSE_STORE', message: 'The connection to the broker is closed.' }
   const failed = expect(line.send(soon(), true, async () => 1)).rejects.toMatchObject(closed)
   line.close()
   await failed

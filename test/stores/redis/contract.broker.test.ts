@@ -20,12 +20,12 @@ const CLIENTS: Array<[name: string, open: () => RedisClient]> = [
 
 describe.each(CLIENTS)('with a client of %s', (name, open) => {
   logContract(`Redis Streams, ${name}`, () => redisStore(open(), { key: `log-${++keys}` }), {
-    sharesPlaces: true,
+    sharesPositions: true,
     openAnother: () => redisStore(open(), { key: `log-${keys}` }),
   })
 
   logContract(`Redis Pub/Sub, ${name}`, () => redisPubSubStore(open(), { redisChannel: `log-${++keys}` }), {
-    sharesPlaces: false,
+    sharesPositions: false,
     openAnother: () => redisPubSubStore(open(), { redisChannel: `log-${keys}` }),
   })
 })

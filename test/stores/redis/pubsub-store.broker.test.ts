@@ -55,8 +55,9 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
   it('passes over what another program publishes', async () => {
     const hub = openPubSub(newClient())
     const client = await follow(hub)
-    for (const text of ['no JSON', '{}', '{"channel":"a","record":"{}","token":"1"}'])
-      await admin.publish(key, text)
+    const foreign = ['no JSON', '{}', '{"channel":"a","data":"1"}', '{"data":"1","idempotencyKey":"k"}']
+    const invalid = '{"channel":"a","event":"a\\nb","data":"1","idempotencyKey":"k"}'
+    for (const text of [...foreign, invalid]) await admin.publish(key, text)
     await publish(hub, 0, 1)
     expect(await seen(client, 1)).toEqual(['0'])
   })
@@ -93,7 +94,7 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     const failed = expect(hub.channel('a').publish({ data: 1 })).rejects
     await expect.poll(() => commandsOf('publish')).toBe(before + 1)
     await hub.shutdown({ grace: 0 })
-    await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: 'The log is closed.' })
+    await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: 'The connection to the broker is closed.' })
   })
 
   it('replaces a connection that is dead without a word', async () => {

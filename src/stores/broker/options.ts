@@ -1,0 +1,44 @@
+import { between, type Check, MAX_TIME } from '../../check-options.ts'
+
+/** The options of every store that keeps its log in a broker. Times are in ms. */
+export interface BrokerStoreOptions {
+  /** How many events the broker keeps. Default 100 000. */
+  maxEvents?: number | undefined
+  /** How long the broker keeps an event. Default: as long as `maxEvents` allows. */
+  maxAge?: number | undefined
+  /** How long an idempotency key counts. */
+  idempotencyWindow?: number | undefined
+  /** How many of the newest events this process caches, to replay them without a request to the broker. Default 10 000. */
+  recentEvents?: number | undefined
+  /** The size of that cache in bytes on the wire. Default 16 MiB. */
+  recentBytes?: number | undefined
+  /** How long a publish waits for the broker. Default 5 000. */
+  publishTimeout?: number | undefined
+}
+
+/** The options that a store uses itself, whichever broker it has. */
+export interface BrokerSettings {
+  readonly recentEvents: number
+  readonly recentBytes: number
+  readonly publishTimeout: number
+}
+
+export const MAX_COUNT = Number.MAX_SAFE_INTEGER
+/** Ten years. NATS counts nanoseconds in 64 bits. */
+export const MAX_AGE = 10 * 365 * 86_400_000
+
+export const BROKER_DEFAULTS = {
+  maxEvents: 100_000,
+  recentEvents: 10_000,
+  recentBytes: 16 * 1024 * 1024,
+  publishTimeout: 5_000,
+}
+
+export const BROKER_CHECKS: Record<keyof BrokerStoreOptions, Check> = {
+  maxEvents: between(1, MAX_COUNT),
+  maxAge: between(1_000, MAX_AGE),
+  idempotencyWindow: between(1_000, MAX_AGE),
+  recentEvents: between(1, MAX_COUNT),
+  recentBytes: between(1, MAX_COUNT),
+  publishTimeout: between(1, MAX_TIME),
+}

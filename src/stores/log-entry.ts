@@ -1,0 +1,83 @@
+import type { SseEvent } from '../event/event.ts'
+import { Frame } from '../event/frame.ts'
+import { encodeText, sizeOfText } from '../formats/event-stream.ts'
+import { scopedKey } from './scoped-key.ts'
+
+/** A published event before the store gives it an id: checked by the hub, with its data as text. */
+export interface Publication {
+  readonly channel: string
+  /** The event's name. */
+  readonly event?: string | undefined
+  readonly data: string
+  /** True if the data was a string; otherwise `data` is what the hub serialized, for example `{"price":7}`. */
+  readonly isText?: boolean | undefined
+  readonly retry?: number | undefined
+  /** The value that the event updates. Default: the event's name. */
+  readonly key?: string | undefined
+  /** True if a store need only keep the newest event of each `key`. */
+  readonly conflate?: boolean | undefined
+  /** Publications of one channel with the same key within the store's `idempotencyWindow` are one event. */
+  readonly idempotencyKey?: string | undefined
+}
+
+/** An event in a store. It is encoded, and its data is parsed, at most once and only when a subscriber needs it. */
+export class LogEntry {
+  /** The entry's position in the log, and the id of the event: short ASCII text that clients receive. */
+  readonly id: string
+  readonly channel: string
+  /** Bytes of the event on the wire. */
+  readonly size: number
+  readonly #publication: Publication
+  #frame: Frame | undefined
+  #event: SseEvent | undefined
+
+  constructor(id: string, publication: Publication) {
+    const { channel, event, retry, data } = publication
+    this.id = id
+    this.channel = channel
+    this.size = sizeOfText({ id, event, retry }, data)
+    this.#publication = publication
+  }
+
+  /** The value that the event updates, among the values of all channels. */
+  get key(): string {
+    const { channel, key, event } = this.#publication
+    return scopedKey(channel, key ?? (event || 'message'))
+  }
+
+  /** The encoded event. */
+  get frame(): Frame {
+    this.#frame ??= this.#encode()
+    return this.#frame
+  }
+
+  /** The event as a filter gets it: data that was serialized is parsed as JSON, or stays text where that fails. */
+  get event(): SseEvent {
+    this.#event ??= this.#decode()
+    return this.#event
+  }
+
+  #encode(): Frame {
+    const { event, retry, data, conflate } = this.#publication
+    return Frame.of(encodeText({ id: this.id, event, retry }, data), 1, this.key, conflate)
+  }
+
+  #decode(): SseEvent {
+    const { event, data, isText, retry, key } = this.#publication
+    return {
+      ...(event !== undefined && { event }),
+      ...(retry !== undefined && { retry }),
+      ...(key !== undefined && { key }),
+      id: this.id,
+      data: isText ? data : parsed(data),
+    }
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,64 @@
+import { fail, ok } from 'node:assert/strict'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { EventStore } from '../stores/event-store.ts'
+import type { LogEntry, Publication } from '../stores/log-entry.ts'
+
+/** Returns a new store, which is not open yet and keeps at least 100 small events. */
+export type OpenStore = () => EventStore | Promise<EventStore>
+
+// How long an entry may take from `append` to `onEntry`, in ms.
+const PATIENCE = 5_000
+// More pages than any test reads.
+const MAX_PAGES = 1_000
+
+/** A store and the entries that it has passed to `onEntry`. */
+export class Opened {
+  readonly entries: LogEntry[] = []
+  readonly store: EventStore
+
+  private constructor(store: EventStore) {
+    this.store = store
+    store.open({ onEntry: (entry) => this.entries.push(entry), onLoss: () => {} })
+  }
+
+  static async by(open: OpenStore): Promise<Opened> {
+    const opened = new Opened(await open())
+    await opened.store.ready
+    return opened
+  }
+
+  append(channel: string, data: number, more: Partial<Publication> = {}): Promise<string> {
+    return this.store.append({ channel, data: String(data), ...more })
+  }
+
+  /** Resolves with the data of all entries once there are `count` of them. */
+  async received(count: number): Promise<unknown[]> {
+    await until(() => this.entries.length >= count, `${count} entries passed to onEntry`)
+    return dataOf(this.entries)
+  }
+
+  /** Reads everything after a position page by page, as a subscription does. */
+  async readAll(channels: string[], after: string, limit = 3): Promise<unknown[]> {
+    const data: unknown[] = []
+    for (let [position, pages] = [after, 0]; pages < MAX_PAGES; pages++) {
+      const answer = this.store.read(channels, position, limit)
+      const page = await answer
+      if (page === 'gap') return [...data, 'gap']
+      if (page.entries.length === 0 && page === answer) return data
+      ok(page.entries.length <= limit, 'A page has more entries than its limit.')
+      data.push(...dataOf(page.entries))
+      position = page.upTo
+    }
+    fail('`read` did not return the empty page synchronously after the last entry.')
+  }
+}
+
+/** Resolves once a condition is true. Fails after some seconds. */
+export async function until(isTrue: () => boolean, expected: string): Promise<void> {
+  for (const deadline = Date.now() + PATIENCE; !isTrue(); await pause(1))
+    if (Date.now() > deadline) fail(`Expected ${expected} within ${PATIENCE} ms.`)
+}
+
+function dataOf(entries: readonly LogEntry[]): unknown[] {
+  return entries.map((entry) => entry.event.data)
+}

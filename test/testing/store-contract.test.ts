@@ -1,0 +1,123 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import type { EventStore, Page, StoreListener } from '../../src/stores/event-store.ts'
+import { LogEntry, type Publication } from '../../src/stores/log-entry.ts'
+import { type StoreTraits, storeContract } from '../../src/testing/store-contract.ts'
+import { PlainStore } from '../stores/plain-store.ts'
+
+/** Runs the suite without a test runner. Resolves with the names of the failed tests. */
+async function failuresOf(open: () => EventStore, traits?: StoreTraits): Promise<string[]> {
+  const tests: Array<[name: string, run: () => Promise<void>]> = []
+  const runner = {
+    describe: (_name: string, define: () => void) => define(),
+    test: (name: string, run: () => Promise<void>) => void tests.push([name, run]),
+  }
+  storeContract(runner, 'a store', open, traits)
+  const failed = await Promise.all(
+    tests.map(([name, run]) =>
+      run().then(
+        () => [],
+        () => [name],
+      ),
+    ),
+  )
+  return failed.flat()
+}
+
+class AsyncEnd extends PlainStore {
+  override read(...args: Parameters<PlainStore['read']>): Page {
+    return Promise.resolve(super.read(...args)) as never
+  }
+}
+
+class Silent extends PlainStore {
+  override read(...args: Parameters<PlainStore['read']>): Page {
+    const page = super.read(...args)
+    return page === 'gap' ? { entries: [], upTo: this.position } : page
+  }
+}
+
+class Inclusive extends PlainStore {
+  override read(channels: readonly string[], after: string, limit: number): Page {
+    const before = after.replace(/\d+$/, (digits) => String(Math.max(0, Number(digits) - 1)))
+    return super.read(channels, before, limit)
+  }
+}
+
+class Unlimited extends PlainStore {
+  override read(channels: readonly string[], after: string): Page {
+    return super.read(channels, after, 1_000)
+  }
+}
+
+class Forgetful extends PlainStore {
+  override append({ idempotencyKey: _, ...publication }: Publication): Promise<string> {
+    return super.append(publication)
+  }
+}
+
+class Unscoped extends PlainStore {
+  override append(publication: Publication): Promise<string> {
+    return super.append(publication.idempotencyKey ? { ...publication, channel: 'a' } : publication)
+  }
+}
+
+class Twice extends PlainStore {
+  override open({ onEntry, onLoss }: StoreListener): void {
+    super.open({
+      onLoss,
+      onEntry: (entry) => {
+        onEntry(entry)
+        onEntry(entry)
+      },
+    })
+  }
+}
+
+class Nameless extends PlainStore {
+  override open({ onEntry, onLoss }: StoreListener): void {
+    super.open({
+      onLoss,
+      onEntry: ({ id, channel, event }) => onEntry(new LogEntry(id, { channel, data: String(event.data) })),
+    })
+  }
+}
+
+describe('the contract suite of a store', () => {
+  it('passes for a plain store', async () => {
+    const open = () => new PlainStore()
+    expect(await failuresOf(open, { openAnother: open })).toEqual([])
+  })
+
+  it.each<[fault: string, store: new () => EventStore, failed: string]>([
+    ['returns a promise for the empty page', AsyncEnd, 'returns the empty page synchronously'],
+    ['returns an empty page in place of a gap', Silent, 'returns a gap for the id "*"'],
+    ['reads from a position instead of after it', Inclusive, 'reads strictly after a position'],
+    ['ignores the limit', Unlimited, 'reads strictly after a position, in pages'],
+    ['ignores idempotency keys', Forgetful, 'appends one event for an idempotency key'],
+    ['shares idempotency keys between channels', Unscoped, 'appends an event on each channel'],
+    ['delivers an entry twice', Twice, 'passes every entry to onEntry once'],
+    ['drops fields of an event', Nameless, 'keeps every field of an event'],
+  ])('fails for a store that %s', async (_, Store, failed) => {
+    const failures = await failuresOf(() => new Store())
+    expect(failures).toContainEqual(expect.stringContaining(failed))
+  })
+
+  it('runs under node:test, from both builds', async () => {
+    const program = (load: string) => `
+      const { describe, test } = require('node:test')
+      ;(async () => {
+        const [{ storeContract }, { memoryStore }] = await Promise.all(
+          ['spillway/testing/store-contract', 'spillway'].map(${load}))
+        storeContract({ describe, test }, 'memoryStore', memoryStore)
+      })()`
+    for (const load of ['(name) => import(name)', '(name) => require(name)']) {
+      const cwd = join(import.meta.dirname, '../..')
+      const { stdout } = await promisify(execFile)(process.execPath, ['-e', program(load)], { cwd })
+      expect(stdout).toMatch(/# tests 2\d/)
+      expect(stdout).toContain('# fail 0')
+    }
+  })
+})
