@@ -74,7 +74,7 @@ describe('examples/next, by `next build` and `next start`', () => {
   })
 
   it('has route types that Next rejects for params that are not in the path', () => {
-    const problems = problemsWith(folder, 'app/rooms/[id]/route.ts', 'Context<{ id:', 'Context<{ name:')
+    const problems = problemsWith(folder, 'app/rooms/[id]/route.ts', '{ id: string }>(', '{ name: string }>(')
     expect(problems).toEqual([expect.stringMatching(/'GET'.*'name' is missing/)])
   })
 
