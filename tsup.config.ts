@@ -18,12 +18,17 @@ const build = (format: 'esm' | 'cjs'): Options => ({
   removeNodeProtocol: false,
   clean: true,
   silent: true,
+  // Names stay. Short lines keep positions in a stack trace useful, and so the line that Node prints for an error.
+  esbuildOptions: (options) => {
+    options.minifyWhitespace = true
+    options.lineLimit = 500
+  },
   plugins: [
     {
       // esbuild does not rewrite the specifiers of unbundled files.
       name: 'js-extensions',
       renderChunk: (code) => ({
-        code: code.replace(/\b(from |import |import\(|require\()"(\.\.?\/[^"\n]+)\.ts"/g, '$1"$2.js"'),
+        code: code.replace(/\b(from ?|import ?|import\(|require\()"(\.\.?\/[^"\n]+)\.ts"/g, '$1"$2.js"'),
       }),
     },
   ],

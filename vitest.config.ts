@@ -17,7 +17,7 @@ export default defineConfig({
     // A hook starts browsers, brokers and builds.
     hookTimeout: 60_000,
     // The default of 1 s is shorter than a busy machine may take.
-    expect: { poll: { timeout: 10_000 } },
+    expect: { poll: { timeout: 30_000 } },
     projects: [
       {
         extends: true,

@@ -42,29 +42,11 @@ function fail(message: string): never {
 }
 
 function unknownOption(name: string, known: readonly string[], hints: Hints = {}): string {
-  const meant = known.find((each) => isSimilar(name.toLowerCase(), each.toLowerCase()))
+  // Four letters are enough for `heartbeatInterval`, `graceMs` and most typing errors.
+  const meant = known.find((each) => each.startsWith(name.slice(0, 4)))
   const guess = meant ? ` Did you mean ${meant}?` : ''
   const hint = Object.hasOwn(hints, name) ? ` ${hints[name]}` : guess
   return `Unknown option ${describe(name)}.${hint} Known options: ${known.join(', ')}.`
-}
-
-// For example `heartbeatInterval` and `hearbeat`, but not every name of three letters.
-function isSimilar(name: string, known: string): boolean {
-  return name.startsWith(known) || isWithin(known.length > 4 ? 2 : 1, name, known)
-}
-
-/** True if so many insertions, deletions and replacements of a character turn `a` into `b`. */
-function isWithin(edits: number, a: string, b: string): boolean {
-  let same = 0
-  while (same < a.length && a[same] === b[same]) same++
-  const [restA, restB] = [a.slice(same), b.slice(same)]
-  if (restA === restB || edits === 0) return restA === restB
-  const [nextA, nextB] = [restA.slice(1), restB.slice(1)]
-  return (
-    isWithin(edits - 1, nextA, restB) ||
-    isWithin(edits - 1, restA, nextB) ||
-    isWithin(edits - 1, nextA, nextB)
-  )
 }
 
 export function between(min: number, max: number): Check {

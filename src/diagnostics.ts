@@ -15,11 +15,11 @@ function channel(name: string): Pick<Channel, 'name' | 'hasSubscribers' | 'publi
  * The diagnostics channels, for `diagnostics_channel.subscribe(name, …)`. A message is built only if its channel has
  * subscribers. `docs/metrics.md` lists the fields of each message.
  */
-export const openChannel = channel('spillway:stream:open')
-export const closeChannel = channel('spillway:stream:close')
-export const overflowChannel = channel('spillway:stream:overflow')
-export const drainChannel = channel('spillway:stream:drain')
-export const replayChannel = channel('spillway:stream:replay')
-export const gapChannel = channel('spillway:stream:gap')
-export const storeStateChannel = channel('spillway:store:state')
-export const storeSkipChannel = channel('spillway:store:skip')
+export const openChannel = /* @__PURE__ */ channel('spillway:stream:open')
+export const closeChannel = /* @__PURE__ */ channel('spillway:stream:close')
+export const overflowChannel = /* @__PURE__ */ channel('spillway:stream:overflow')
+export const drainChannel = /* @__PURE__ */ channel('spillway:stream:drain')
+export const replayChannel = /* @__PURE__ */ channel('spillway:stream:replay')
+export const gapChannel = /* @__PURE__ */ channel('spillway:stream:gap')
+export const storeStateChannel = /* @__PURE__ */ channel('spillway:store:state')
+export const storeSkipChannel = /* @__PURE__ */ channel('spillway:store:skip')

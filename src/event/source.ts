@@ -118,10 +118,10 @@ function destroyQuietly(stream: Readable): void {
 }
 
 function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
-  const of = source as AsyncIterable<unknown> & Iterable<unknown>
-  const isIterable = typeof source === 'object' && source !== null && !ArrayBuffer.isView(source)
-  if (isIterable && typeof of[Symbol.asyncIterator] === 'function') return of[Symbol.asyncIterator]()
-  if (isIterable && typeof of[Symbol.iterator] === 'function') return of[Symbol.iterator]()
+  const of = Object(source)
+  const start = of[Symbol.asyncIterator] ?? of[Symbol.iterator]
+  const isIterable = typeof source === 'object' && !ArrayBuffer.isView(source) && typeof start === 'function'
+  if (isIterable) return start.call(source)
   throw new SseError(
     'ERR_SSE_SOURCE',
     `A source must be an iterable or a stream of events, not ${describe(source)}.`,

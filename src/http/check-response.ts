@@ -1,19 +1,17 @@
-import { describe, SseError } from '../errors.ts'
+import type { Http2ServerResponse } from 'node:http2'
+import { SseError } from '../errors.ts'
 import { isHttp2, type NodeResponse } from '../transports/node-response.ts'
-import { hintFor } from './check-request.ts'
+import { failExpecting } from './check-request.ts'
 
 /**
  * Throws `SseError` if a stream cannot be created on a response: `ERR_SSE_RESPONSE` if it is not a Node.js response or has
  * ended, `ERR_SSE_HEADERS_SENT` if its headers were sent.
  */
 export function checkResponse(response: NodeResponse): void {
-  if (typeof response?.writeHead !== 'function' || typeof response.setHeader !== 'function') {
-    const message = `Expected a response of node:http or node:http2, not ${describe(response)}.`
-    throw new SseError('ERR_SSE_RESPONSE', `${message}${hintFor(response)}`)
-  }
+  if (typeof response?.writeHead !== 'function' || typeof response.setHeader !== 'function')
+    failExpecting('a response of node:http or node:http2', response, 'ERR_SSE_RESPONSE')
   // Check this first, because a finished response is also closed.
-  if (response.writableEnded)
-    throw new SseError('ERR_SSE_RESPONSE', 'The response has already ended, so no stream can be created.')
+  if (response.writableEnded) throw new SseError('ERR_SSE_RESPONSE', 'The response has already ended.')
   if (isClosed(response)) return
   if (response.headersSent) {
     throw new SseError(
@@ -25,12 +23,11 @@ export function checkResponse(response: NodeResponse): void {
   }
 }
 
-// `getHeader` does not return what `writeHead` sent. This runs only for the error, so that streams need no flag.
+// `getHeader` does not return headers passed to `writeHead`. Read them here, so that streams need no flag.
 function isEventStream(response: NodeResponse): boolean {
-  const sent = isHttp2(response)
-    ? response.stream.sentHeaders['content-type']
-    : (response as { _header?: unknown })._header
-  return String(sent).includes('text/event-stream')
+  const { _header, stream } = response as Partial<Http2ServerResponse> & { readonly _header?: unknown }
+  // HTTP/1 keeps the sent headers as text, and `_header` of HTTP/2 is true.
+  return `${_header}${stream?.sentHeaders['content-type']}`.includes('event-stream')
 }
 
 /** True if the client disconnected before anything was sent. */

@@ -32,6 +32,8 @@ export class CatchUp {
   readonly #owner: CatchUpOwner
   readonly #store: EventStore
   readonly #gapEvent: string | false
+  // Taken at the start, because the store may become ready before `run`.
+  readonly #ready: Promise<void> | undefined
   // Up to where the client has received everything.
   #position: string
   // Where the client continues after a gap that was not reported to it yet.
@@ -46,6 +48,7 @@ export class CatchUp {
     this.#store = store
     this.#gapEvent = gapEvent
     this.#position = position
+    this.#ready = store.ready
   }
 
   /** Where another subscription of the stream would resume. */
@@ -69,7 +72,7 @@ export class CatchUp {
     const startedAt = clock.now
     let error: unknown
     try {
-      if (this.#store.ready) await this.#awaitStore()
+      if (this.#ready) await this.#awaitStore()
       while (this.#isActive) await this.#step()
     } catch (failure) {
       error = failure
@@ -86,7 +89,7 @@ export class CatchUp {
 
   // A store that is not ready has no position.
   async #awaitStore(): Promise<void> {
-    await this.#store.ready
+    await this.#ready
     if (this.#owner.resumePoint === 'new') this.#position = this.#store.position
     if (this.#owner.resumePoint === 'unreadable') this.reportGap()
   }

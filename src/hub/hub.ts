@@ -14,9 +14,9 @@ import type { Channel, ChannelOptions, PublishOptions } from './channel.ts'
 import { type HubContext, type SubscribeOptions, Subscription } from './subscription.ts'
 
 export interface HubOptions {
-  /** Where events get their id and can be read again. Default `memoryStore()`. */
+  /** Assigns ids to events and keeps them so that they can be read again. Default `memoryStore()`. */
   store?: EventStore | undefined
-  /** Turns data that is not a string into one. Default `JSON.stringify`. */
+  /** Serializes data that is not a string. Default `JSON.stringify`. */
   serialize?: Serialize | undefined
   /** Name of the event that tells a client of a gap. False sends none. Default `gap`. */
   gapEvent?: string | false | undefined
@@ -54,7 +54,7 @@ export class Hub {
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: HubOptions = {}) {
     if (!checkStore(options))
-      throw new SseError('ERR_SSE_OPTION', 'A store is an option. Pass it as { store }.')
+      throw new SseError('ERR_SSE_OPTION', 'A store is an option: new Hub({ store }).')
     checkOptions(options, CHECKS, HINTS)
     this._store = options.store ?? memoryStore()
     this.#serialize = options.serialize ?? JSON.stringify
@@ -108,7 +108,7 @@ export class Hub {
     if (stream.closed) return () => {}
     const subscription = this.#streams.get(stream) ?? this.#subscribe(stream)
     // A copy, so that the returned function undoes this call only.
-    const own = { ...options }
+    const own = { onGap: options.onGap, filter: options.filter }
     // A stream that still has to receive the current entry must not start behind it.
     this.#broadcaster.runAfterFanOut(() => subscription.add(names, own))
     return () => subscription.remove(names, own)

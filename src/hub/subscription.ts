@@ -6,6 +6,7 @@ import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
 import type { Batch, Broadcaster, Subscriber } from './broadcaster.ts'
 import { CatchUp, type CatchUpOwner } from './catch-up.ts'
+import { ChannelMap } from './channel-map.ts'
 import { ask, type Filter } from './filter.ts'
 
 export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
@@ -29,7 +30,7 @@ export class Subscription implements Subscriber, CatchUpOwner {
   readonly stream: SseStream
   readonly resumePoint: ResumePoint
   readonly #hub: HubContext
-  readonly #channels = new Map<string, SubscribeOptions>()
+  readonly #channels = new ChannelMap()
   // Undefined while the subscription is live.
   #catchUp: CatchUp | undefined
   // Channels removed from a live client that resumed. It misses nothing of them if they are added again.
@@ -49,16 +50,16 @@ export class Subscription implements Subscriber, CatchUpOwner {
   }
 
   get channels(): readonly string[] {
-    return [...this.#channels.keys()]
+    return this.#channels.channels
   }
 
   get gapHooks(): Iterable<OnGap | undefined> {
-    return new Set([...this.#channels.values()].map(({ onGap }) => onGap))
+    return new Set(this.channels.map((channel) => this.#channels.get(channel)?.onGap))
   }
 
   /** Adds channels. Those added before the first `await` are resumed together; a later one starts at the present. */
   add(channels: readonly string[], options: SubscribeOptions): void {
-    const added = channels.filter((channel) => !this.#channels.has(channel))
+    const added = channels.filter((channel) => !this.#channels.get(channel))
     for (const channel of channels) this.#channels.set(channel, options)
     this.#hasFilter ||= options.filter !== undefined
     if (this.#hasEnded || !this.#hasStarted) return
@@ -77,7 +78,7 @@ export class Subscription implements Subscriber, CatchUpOwner {
   end(): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    for (const channel of this.#channels.keys()) this.#hub.broadcaster.remove(channel, this)
+    for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
     const resumePoint = this.#hasStarted ? (this.#catchUp?.resumePoint ?? 'new') : this.resumePoint
     this.#hub.onUnsubscribed(this.stream, resumePoint)
   }
@@ -112,7 +113,7 @@ export class Subscription implements Subscriber, CatchUpOwner {
   /** @internal */
   _goLive(): void {
     this.#catchUp = undefined
-    for (const channel of this.#channels.keys()) this.#hub.broadcaster.add(channel, this)
+    for (const channel of this.channels) this.#hub.broadcaster.add(channel, this)
   }
 
   #startReading(): void {
@@ -131,7 +132,7 @@ export class Subscription implements Subscriber, CatchUpOwner {
   }
 
   #readAgain(added: readonly string[] = []): CatchUp {
-    for (const channel of this.#channels.keys()) this.#hub.broadcaster.remove(channel, this)
+    for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
     const catchUp = new CatchUp(this, this.#hub.store, this.#hub.gapEvent)
     catchUp.addChannels(added)
     this.#catchUp = catchUp

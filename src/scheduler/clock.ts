@@ -7,27 +7,46 @@ export interface TimerTarget {
 /** Length of a tick in ms. A target is called within two ticks of its deadline. */
 export const TICK = 100
 
+/** What moves a clock: real time, or the time of a test. */
+export interface TimeSource {
+  /** Returns monotonic time in whole ms. */
+  read(): number
+  /** Calls `onTick` about every `TICK` ms until the returned function is called. */
+  start(onTick: () => void): () => void
+}
+
+/** Returns real time plus `offset` ms. Its timer never keeps the process alive. */
+export function realTime(offset = 0): TimeSource {
+  return {
+    // Whole milliseconds, because V8 stores small integers without an allocation.
+    read: () => Math.round(performance.now()) + offset,
+    start(onTick) {
+      const timer = setInterval(onTick, TICK)
+      timer.unref?.()
+      return () => clearInterval(timer)
+    },
+  }
+}
+
 /**
  * A timing wheel that all streams share for heartbeats, stall timeouts and maximum durations. Its single timer runs only
- * while a target is scheduled, and never keeps the process alive.
+ * while a target is scheduled.
  */
 export class Clock {
   readonly #buckets = new Map<number, Set<TimerTarget>>()
-  #timer: NodeJS.Timeout | undefined
+  #time = realTime()
+  #stopTicks: (() => void) | undefined
   #tick = 0
   #now = 0
-  #isHeld = false
-  // Sum of all `_advance` calls, in ms.
-  #offset = 0
 
   /** Monotonic time in ms, as of the last tick while the timer runs. Cheap enough to read on every write. */
   get now(): number {
-    return this.#timer ? this.#now : this.#read()
+    return this.#stopTicks ? this.#now : this.#time.read()
   }
 
   /** Schedules a call at `deadline`. Returns the tick, which `cancel` needs. */
   schedule(target: TimerTarget, deadline: number): number {
-    if (!this.#timer) this.#start()
+    if (!this.#stopTicks) this.#start()
     const tick = Math.max(Math.ceil(deadline / TICK), this.#tick + 1)
     const bucket = this.#buckets.get(tick)
     if (bucket) bucket.add(target)
@@ -41,54 +60,35 @@ export class Clock {
     if (this.#buckets.size === 0) this.#stop()
   }
 
-  /** @internal Stops the clock at the end of a tick until it is advanced. For tests. */
-  _hold(): void {
-    this.#read()
+  /** @internal Changes the source of the time. `create` gets the present time, before which it MUST NOT begin. */
+  _use(create: (now: number) => TimeSource): void {
+    const isRunning = this.#stopTicks !== undefined
     this.#stop()
-    this.#isHeld = true
-    this._advance(0)
-  }
-
-  /** @internal Moves a held clock forward by whole ticks and calls the targets of each tick. */
-  _advance(ms: number): void {
-    if (!this.#isHeld) throw new Error('The clock was released. Call holdClock() again before advancing it.')
-    const until = Math.ceil((this.#now + ms) / TICK)
-    while (this.#tick < until) {
-      this.#now = ++this.#tick * TICK
-      this.#fire(this.#tick)
-    }
-    // Fake timers may have moved the time ahead of the ticks. Time MUST NOT go back.
-    this.#now = this.#tick * TICK
-  }
-
-  /** @internal Restarts a held clock at its current time. */
-  _release(): void {
-    if (!this.#isHeld) return
-    this.#isHeld = false
-    const heldAt = this.#now
-    this.#offset += heldAt - this.#read()
-    this.#now = heldAt
-    if (this.#buckets.size > 0) this.#run()
+    this.#time = create(Math.max(this.#now, this.#time.read()))
+    if (!isRunning) return
+    this.#run()
+    this.#advance()
   }
 
   #start(): void {
-    this.#tick = Math.floor(this.#read() / TICK)
-    if (!this.#isHeld) this.#run()
+    this.#run()
+    this.#tick = Math.floor(this.#now / TICK)
   }
 
   #run(): void {
-    this.#timer = setInterval(() => this.#advance(), TICK)
-    this.#timer.unref?.()
+    this.#now = this.#time.read()
+    this.#stopTicks = this.#time.start(() => this.#advance())
   }
 
   #stop(): void {
-    clearInterval(this.#timer)
-    this.#timer = undefined
+    this.#stopTicks?.()
+    this.#stopTicks = undefined
   }
 
   // A blocked event loop misses ticks, so call the targets of all ticks since the last one.
   #advance(): void {
-    const until = Math.floor(this.#read() / TICK)
+    this.#now = this.#time.read()
+    const until = Math.floor(this.#now / TICK)
     while (this.#tick < until) this.#fire(++this.#tick)
     if (this.#buckets.size === 0) this.#stop()
   }
@@ -101,12 +101,6 @@ export class Clock {
       target._onTimer(this.#now)
     }
     this.#buckets.delete(tick)
-  }
-
-  // Whole milliseconds, because V8 stores small integers without an allocation.
-  #read(): number {
-    if (!this.#isHeld) this.#now = Math.round(performance.now()) + this.#offset
-    return this.#now
   }
 }
 

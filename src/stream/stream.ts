@@ -56,7 +56,8 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   #closeReason: CloseReason | undefined
   #error: unknown
   #abortController: AbortController | undefined
-  #closeTargets: CloseTarget[] | undefined
+  // A list only from the second target on, because most streams have one.
+  #closeTargets: CloseTarget | CloseTarget[] | undefined
   #isReported = false
 
   private constructor(settings: StreamSettings, resumePoint: ResumePoint) {
@@ -201,13 +202,12 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   /** @internal Notifies a target when the stream is closed, at once if that was reported. */
   _addCloseTarget(target: CloseTarget): void {
     if (this.#isReported) target._streamClosed(this as SseStream)
-    else if (this.#closeTargets) this.#closeTargets.push(target)
-    else this.#closeTargets = [target]
+    else this.#closeTargets = this.#closeTargets ? [this.#closeTargets, target].flat() : target
   }
 
   /** @internal */
   _removeCloseTarget(target: CloseTarget): void {
-    this.#closeTargets = this.#closeTargets?.filter((each) => each !== target)
+    this.#closeTargets = [this.#closeTargets ?? []].flat().filter((each) => each !== target)
   }
 
   #enqueue(frame: Frame): boolean {
@@ -294,8 +294,9 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   // The library first, so that nothing of it depends on the application's listeners.
   #reportClosed(): void {
     this.#isReported = true
-    for (const target of this.#closeTargets ?? []) target._streamClosed(this as SseStream)
+    const targets = [this.#closeTargets ?? []].flat()
     this.#closeTargets = undefined
+    for (const target of targets) target._streamClosed(this as SseStream)
     this.emit('close', this.#closeReason as CloseReason, this.#error)
   }
 

@@ -1,5 +1,6 @@
 import { between, checkOptions, MAX_TIME } from '../check-options.ts'
 import { clock } from '../scheduler/clock.ts'
+import { ClockHold } from './clock-hold.ts'
 
 /** The stopped clock of all streams, returned by `holdClock`. */
 export interface HeldClock extends Disposable {
@@ -19,12 +20,14 @@ export interface HeldClock extends Disposable {
  * with or without yours. The ES module and CommonJS builds have separate clocks; this holds the clock of its own build.
  */
 export function holdClock(): HeldClock {
-  clock._hold()
-  const release = () => clock._release()
+  shared.hold()
+  const release = () => shared.release()
   return { advance, release, [Symbol.dispose]: release }
 }
 
+const shared = new ClockHold(clock)
+
 function advance(ms: number): void {
   checkOptions({ ms }, { ms: between(0, MAX_TIME) })
-  clock._advance(ms)
+  shared.advance(ms)
 }

@@ -69,8 +69,8 @@ adapterContract(
   }),
 )
 
-describe('the head', () => {
-  it('has what the hooks of plugins put on the reply, beside what the stream needs (rule 13)', async () => {
+describe('the response headers', () => {
+  it('contain the headers that the hooks of plugins set and those of the stream (rule 13)', async () => {
     const { fastify } = logging()
     await addPlugins(fastify)
     fastify.addHook(
@@ -100,7 +100,7 @@ describe('the head', () => {
     expect(client.headers['content-encoding']).toBeUndefined()
   })
 
-  it('has what the handler sets on the reply before it leaves', async () => {
+  it('contain the headers that the handler sets before they are sent', async () => {
     const { fastify } = logging()
     await addPlugins(fastify)
     fastify.addHook(
@@ -120,7 +120,7 @@ describe('the head', () => {
     expect(client.headers['x-frame-options']).toBeUndefined()
   })
 
-  it('keeps a stricter Cache-Control of a hook', async () => {
+  it('keep a stricter Cache-Control of a hook', async () => {
     const { fastify } = logging()
     fastify.addHook('onRequest', async (_request, reply) => void reply.header('Cache-Control', 'no-store'))
     fastify.get(
@@ -132,10 +132,10 @@ describe('the head', () => {
   })
 
   it.each([
-    ['a GET', 'GET', true],
-    ['a HEAD, whose route Fastify makes', 'HEAD', true],
-    ['a HEAD with a route of its own', 'HEAD', false],
-  ])('is the same for %s (rule 19)', async (_what, method, exposed) => {
+    ['GET', 'GET', true],
+    ['HEAD on a route that Fastify adds', 'HEAD', true],
+    ['HEAD on a separate route', 'HEAD', false],
+  ])('are the same for %s (rule 19)', async (_what, method, exposed) => {
     const { fastify } = logging()
     await addPlugins(fastify)
     fastify.addHook('onRequest', async (_request, reply) => {
@@ -159,8 +159,8 @@ describe('the head', () => {
   })
 })
 
-describe('what goes wrong before the head has left', () => {
-  it('is answered by the error handler of the scope, and logged as it sees fit', async () => {
+describe('an error before the headers are sent', () => {
+  it('goes to the error handler of the scope, which decides what is logged', async () => {
     const { fastify, log } = logging()
     const seen: string[] = []
     fastify.addHook('onError', async (_request, _reply, error) => void seen.push(error.message))
@@ -180,7 +180,7 @@ describe('what goes wrong before the head has left', () => {
     expect([seen, log.warn, log.error]).toEqual([['no'], [], []])
   })
 
-  it.each([undefined, null, 0, 'a text'])('is a 500 also when %s is thrown', async (thrown) => {
+  it.each([undefined, null, 0, 'a text'])('causes a 500 when %s is thrown', async (thrown) => {
     const { fastify } = logging()
     fastify.get(
       '/stream',
@@ -189,9 +189,9 @@ describe('what goes wrong before the head has left', () => {
     expect((await ask(await listen(fastify))).status).toBe(500)
   })
 
-  it('may be a header that cannot be sent', async () => {
+  it('is reported for an invalid header', async () => {
     const { fastify, log } = logging()
-    const { made, handler } = holding()
+    const { opened, handler } = capturing()
     fastify.get(
       '/stream',
       sse((stream, _request, reply) => {
@@ -206,10 +206,10 @@ describe('what goes wrong before the head has left', () => {
     const client = await ask(await listen(fastify))
     expect(client.status).toBe(500)
     expect(log.error).toEqual([expect.objectContaining({ code: 'ERR_INVALID_CHAR' })])
-    expect((await made).closeReason).toBe('error')
+    expect((await opened).closeReason).toBe('error')
   })
 
-  it('may be a hook: the handler is not called then', async () => {
+  it('of an onSend hook is reported, and the handler is not called', async () => {
     const { fastify, log } = logging()
     let calls = 0
     fastify.addHook('onSend', async (_request, _reply, payload) => {
@@ -226,7 +226,7 @@ describe('what goes wrong before the head has left', () => {
 
   it.each<[string, (fastify: FastifyInstance) => unknown]>([
     [
-      'compression that does not leave event streams out',
+      'compression that includes event streams',
       (fastify) => fastify.register(compress, { customTypes: /./ }),
     ],
     [
@@ -243,7 +243,7 @@ describe('what goes wrong before the head has left', () => {
           isStream(payload) ? text(payload) : payload,
         ),
     ],
-  ])('may be %s, and is said in words', async (what, prepare) => {
+  ])('is ERR_SSE_RESPONSE for %s', async (what, prepare) => {
     const { fastify, log } = logging()
     await prepare(fastify)
     fastify.get(
@@ -256,7 +256,7 @@ describe('what goes wrong before the head has left', () => {
     expect(log.error).toContainEqual(expect.objectContaining({ code: 'ERR_SSE_RESPONSE' }))
   })
 
-  it('may be a head that something of the application does not let pass', async () => {
+  it('is reported when writeHead throws', async () => {
     const { fastify, log } = logging()
     const failure = new Error('no cookie can be made of it')
     fastify.addHook('onRequest', async (_request, { raw }) => {
@@ -276,7 +276,7 @@ describe('what goes wrong before the head has left', () => {
     expect([log.warn, log.error]).toEqual([[], [failure]])
   })
 
-  it('may be a head that a hook has sent: Fastify cuts it off', async () => {
+  it('is ERR_SSE_HEADERS_SENT when a hook has written to the response, which Fastify then cuts', async () => {
     const { fastify, log } = logging()
     fastify.addHook('onRequest', async (_request, reply) => void reply.raw.write('too early'))
     fastify.get(
@@ -289,7 +289,7 @@ describe('what goes wrong before the head has left', () => {
     expect(log.warn).toContainEqual(expect.objectContaining({ code: 'ERR_SSE_HEADERS_SENT' }))
   })
 
-  it('may be none: a hook that puts another body in its place has the word', async () => {
+  it('is not caused by a hook that replaces the body', async () => {
     const { fastify, log } = logging()
     fastify.addHook('onSend', async (_request, reply, payload) => {
       ;(payload as Readable).resume()
@@ -307,8 +307,8 @@ describe('what goes wrong before the head has left', () => {
   })
 })
 
-describe('a client that gets no stream', () => {
-  it('is told by the error handler that it is not acceptable, with all that the answer varies on (rule 18)', async () => {
+describe('a client without a stream', () => {
+  it('gets a 406 with Vary from the error handler (rule 18)', async () => {
     const { fastify, log } = logging()
     await addPlugins(fastify)
     fastify.get(
@@ -327,7 +327,7 @@ describe('a client that gets no stream', () => {
     expect(log.error).toEqual([])
   })
 
-  it('may return its reply', async () => {
+  it('gets the reply that the handler returns', async () => {
     const { fastify } = logging()
     fastify.get(
       '/stream',
@@ -341,10 +341,10 @@ describe('a client that gets no stream', () => {
   it.each<[string, number, (reply: FastifyReply) => unknown]>([
     ['reply.send', 403, (reply) => void reply.code(403).send({ error: 'not for you' })],
     ['refuseSseStream', 204, (reply) => refuseSseStream(reply.raw, { status: 204 })],
-  ])('is answered by the handler itself, with %s', async (_with, status, refuse) => {
+  ])('gets the response that the handler sends with %s', async (_with, status, refuse) => {
     const { fastify, log } = logging()
     await addPlugins(fastify)
-    const { made, handler } = holding()
+    const { opened, handler } = capturing()
     fastify.get(
       '/stream',
       sse((stream, _request, reply) => {
@@ -357,21 +357,17 @@ describe('a client that gets no stream', () => {
     expect(client.status).toBe(status)
     expect(client.headers['access-control-allow-origin']).toBe('https://example.org')
     expect(client.headers['content-type'] ?? 'application/json').toMatch('application/json')
-    const stream = await made
+    const stream = await opened
     await expect.poll(() => stream.closeReason).toBe('server')
     expect([log.warn, log.error]).toEqual([[], []])
   })
 
   it.each<[string, () => unknown, unknown[]]>([
-    ['', () => {}, []],
-    [
-      ', and what the handler fails with then is logged',
-      fail,
-      [expect.objectContaining({ message: 'late' })],
-    ],
-  ])('is answered by the handler itself, however long hooks take%s', async (_and, goOn, errors) => {
+    ['the handler then returns', () => {}, []],
+    ['the handler then throws, which is logged', fail, [expect.objectContaining({ message: 'late' })]],
+  ])('gets the response of the handler despite slow hooks when %s', async (_when, finish, errors) => {
     const { fastify, log } = logging()
-    const { made, handler } = holding()
+    const { opened, handler } = capturing()
     fastify.addHook('onSend', async () => {
       for (let turns = 0; turns < 3; turns++) await turn()
     })
@@ -381,17 +377,17 @@ describe('a client that gets no stream', () => {
         handler(stream)
         await undefined
         reply.code(403).send({ error: 'not for you' })
-        goOn()
+        finish()
       }),
     )
     const client = await ask(await listen(fastify))
     expect(await client.ended).toBe('end')
     expect([client.status, client.body]).toEqual([403, '{"error":"not for you"}'])
-    expect((await made).closed).toBe(true)
+    expect((await opened).closed).toBe(true)
     expect([log.warn, log.error]).toEqual([[], errors])
   })
 
-  it('is answered with the status of what the handler throws, whatever hooks take their time', async () => {
+  it('gets the status of the error that the handler throws despite slow hooks', async () => {
     const { fastify, log } = logging()
     fastify.addHook('onSend', async () => void (await turn()))
     fastify.get(
@@ -406,14 +402,14 @@ describe('a client that gets no stream', () => {
     expect([log.warn, log.error]).toEqual([[], []])
   })
 
-  it('is gone before the hooks are done: the handler is not called', async () => {
+  it('disconnects during a hook, and the handler is not called', async () => {
     const { fastify, log } = logging()
-    const [asked, gone, sent] = [deferred<() => void>(), deferred<void>(), deferred<void>()]
+    const [requested, disconnected, sent] = [deferred<() => void>(), deferred<void>(), deferred<void>()]
     let calls = 0
     fastify.addHook('onSend', async (request) => {
-      request.raw.socket.once('close', gone.resolve)
-      asked.resolve(() => request.raw.socket.destroy())
-      await gone.promise
+      request.raw.socket.once('close', disconnected.resolve)
+      requested.resolve(() => request.raw.socket.destroy())
+      await disconnected.promise
       await turn()
       setImmediate(sent.resolve)
     })
@@ -422,32 +418,32 @@ describe('a client that gets no stream', () => {
       sse(() => void calls++),
     )
     const port = await listen(fastify)
-    const answer = ask(port)
-    const cut = await asked.promise
+    const response = ask(port)
+    const cut = await requested.promise
     cut()
-    await expect(answer).rejects.toThrow('socket hang up')
+    await expect(response).rejects.toThrow('socket hang up')
     await sent.promise
     expect(calls).toBe(0)
     expect([log.warn, log.error]).toEqual([[], []])
   })
 })
 
-describe('an async route that returns what the handler returns', () => {
+describe('an async route that returns the result of sse()', () => {
   async function open(handler: Parameters<typeof sse>[0]) {
     const { fastify, log } = logging()
-    const answer = sse(handler)
-    fastify.get('/stream', async (request, reply) => answer(request, reply))
+    const route = sse(handler)
+    fastify.get('/stream', async (request, reply) => route(request, reply))
     return { log, client: await ask(await listen(fastify), {}) }
   }
 
-  it('answers with the stream', async () => {
+  it('responds with the stream', async () => {
     const { client, log } = await open(() => ['to', 'be'])
     expect(await client.ended).toBe('end')
     expect(parseEvents(client.body).map(({ data }) => data)).toEqual(['to', 'be'])
     expect([log.warn, log.error]).toEqual([[], []])
   })
 
-  it('answers what the handler throws with its status', async () => {
+  it('responds with the status of the error that the handler throws', async () => {
     const { client, log } = await open(() => {
       throw Object.assign(new Error('not for you'), { statusCode: 403 })
     })
@@ -456,8 +452,8 @@ describe('an async route that returns what the handler returns', () => {
   })
 })
 
-describe('the life of a request', () => {
-  it('is completed when the stream ends: onResponse runs once and the log says so', async () => {
+describe('the request of a stream', () => {
+  it('is completed, with onResponse and a log line, when the stream ends', async () => {
     const { fastify, log } = logging()
     const statuses: number[] = []
     fastify.addHook('onResponse', async (_request, reply) => void statuses.push(reply.statusCode))
@@ -475,15 +471,15 @@ describe('the life of a request', () => {
     expect([log.warn, log.error]).toEqual([[], []])
   })
 
-  it('is aborted when the client leaves: onRequestAbort runs and the log says so, which is no error (rule 34)', async () => {
+  it('is aborted, with onRequestAbort and no error, when the client disconnects (rule 34)', async () => {
     const { fastify, log } = logging()
-    const { made, handler } = holding()
+    const { opened, handler } = capturing()
     let aborted = 0
     fastify.addHook('onRequestAbort', async (_request) => void aborted++)
     fastify.get('/stream', sse(handler))
     const client = await ask(await listen(fastify))
     await client.until(':\n')
-    const end = closed(await made)
+    const end = closed(await opened)
     client.leave()
     expect(await end).toEqual({ reason: 'client', error: undefined })
     await expect.poll(() => aborted).toBe(1)
@@ -491,7 +487,7 @@ describe('the life of a request', () => {
     expect([log.warn, log.error]).toEqual([[], []])
   })
 
-  it('keeps the connection for the next one', async () => {
+  it('keeps the connection open for the next request', async () => {
     const { fastify } = logging()
     fastify.get(
       '/stream',
@@ -503,21 +499,21 @@ describe('the life of a request', () => {
     expect(client.body.match(/data: over\n\n/g)).toHaveLength(2)
   })
 
-  it('is not bound by the time that Fastify gives a handler', async () => {
+  it('is not limited by handlerTimeout', async () => {
     const { fastify } = logging({ handlerTimeout: 40 })
-    const { made, handler } = holding()
+    const { opened, handler } = capturing()
     fastify.get('/stream', sse(handler))
     fastify.get('/slow', () => new Promise(() => {}))
     const port = await listen(fastify)
     const client = await ask(port)
-    // This one came later: when its time is over, that of the stream is too.
+    // This request started later, so when it times out, the timeout of the stream has passed too.
     expect((await ask(port, { path: '/slow' })).status).toBe(503)
-    const stream = await made
+    const stream = await opened
     stream.send({ data: 'still here' })
     await client.until('data: still here\n\n')
   })
 
-  it('logs once what a handler fails with later, and Fastify answers nothing more', async () => {
+  it('logs a later error of the handler once and sends nothing more', async () => {
     const { fastify, log } = logging()
     let handled = 0
     fastify.setErrorHandler(() => void handled++)
@@ -540,7 +536,7 @@ describe('the life of a request', () => {
 })
 
 describe('spillwayPlugin', () => {
-  it('ends open streams when Fastify closes, and spreads the clients over time', async () => {
+  it('closes open streams with jittered reconnection times when Fastify closes', async () => {
     const { fastify } = logging()
     await fastify.register(spillwayPlugin, { retry: 50_000 })
     const reasons: string[] = []
@@ -563,7 +559,7 @@ describe('spillwayPlugin', () => {
     expect(reasons).toEqual(Array(6).fill('server'))
   })
 
-  it('tells nobody when to come back with a retry of 0', async () => {
+  it('sends no reconnection time with retry 0', async () => {
     const { fastify } = logging()
     await fastify.register(spillwayPlugin, { retry: 0 })
     fastify.get(
@@ -576,7 +572,7 @@ describe('spillwayPlugin', () => {
     expect(client.body).toBe(':\n')
   })
 
-  it('sends what waits, and cuts who does not take it within the grace', async () => {
+  it('sends queued events and destroys streams that are still open after the grace', async () => {
     const { fastify } = logging()
     await fastify.register(spillwayPlugin, { grace: 500 })
     const streams: SseStream[] = []
@@ -598,7 +594,7 @@ describe('spillwayPlugin', () => {
     expect(await stalled.ended).toBe('cut')
   })
 
-  it('sends away who comes while Fastify closes', async () => {
+  it('closes streams that open while Fastify closes', async () => {
     const { fastify } = logging({ return503OnClosing: false })
     await fastify.register(spillwayPlugin, { retry: 50_000 })
     fastify.get(
@@ -614,9 +610,9 @@ describe('spillwayPlugin', () => {
     expect.assertions(2)
   })
 
-  it('leaves alone the streams of other scopes', async () => {
+  it('does not close the streams of other scopes', async () => {
     const { fastify } = logging()
-    const { made, handler } = holding()
+    const { opened, handler } = capturing()
     fastify.get('/other', sse(handler))
     fastify.register(async (scope) => {
       await scope.register(spillwayPlugin)
@@ -629,23 +625,24 @@ describe('spillwayPlugin', () => {
     const [client, other] = [await ask(port), await ask(port, { path: '/other' })]
     const down = fastify.close()
     expect(await client.ended).toBe('end')
-    const stream = await made
+    const stream = await opened
     expect(stream.closed).toBe(false)
     stream.close()
     await down
     expect(await other.ended).toBe('end')
   })
 
-  it('refuses options that there are not', async () => {
+  it('rejects an unknown option', async () => {
     const { fastify } = logging()
-    const options = { grace: 1 } as object
+    const options = { graceMs: 1 } as object
     await expect(async () => fastify.register(spillwayPlugin, options)).rejects.toMatchObject({
       code: 'ERR_SSE_OPTION',
+      message: 'Unknown option "graceMs". Did you mean grace? Known options: grace, retry.',
     })
   })
 })
 
-it('answers fastify.inject: at the end of the stream, or at once when that is asked for', async () => {
+it('sse of spillway/fastify supports fastify.inject() with and without payloadAsStream', async () => {
   const { fastify } = logging()
   await addPlugins(fastify)
   const goOn = deferred<void>()
@@ -669,26 +666,26 @@ it('answers fastify.inject: at the end of the stream, or at once when that is as
   expect((await fastify.inject({ url, headers: { accept: 'text/html' } })).statusCode).toBe(406)
 })
 
-it('streams over HTTP/2', async () => {
+it('sse of spillway/fastify sends a stream over HTTP/2', async () => {
   const fastify = Fastify({ http2: true, forceCloseConnections: true })
   onTestFinished(() => fastify.close())
   await fastify.register(spillwayPlugin)
   fastify.addHook('onRequest', async (_request, reply) => void reply.header('X-Own', 'yes'))
-  const made = deferred<SseStream>()
+  const opened = deferred<SseStream>()
   fastify.get(
     '/stream',
-    sse((stream) => made.resolve(stream)),
+    sse((stream) => opened.resolve(stream)),
   )
   await fastify.listen({ port: 0, host: '127.0.0.1' })
   const client = await get('h2c', (fastify.server.address() as AddressInfo).port, { path: '/stream' })
   expect(client.headers).toMatchObject({ 'content-type': 'text/event-stream; charset=utf-8', 'x-own': 'yes' })
-  ;(await made.promise).send({ data: 1 })
+  ;(await opened.promise).send({ data: 1 })
   await client.until('data: 1\n\n')
   await fastify.close()
   expect(await client.ended).toBe('end')
 })
 
-it('has the types of the events and of the route', () => {
+it('sse of spillway/fastify infers the types of the events and of the route', () => {
   interface Prices {
     price: { value: number }
   }
@@ -709,7 +706,7 @@ it('has the types of the events and of the route', () => {
     sse((stream: SseStream<Prices>, request) => {
       expectTypeOf(request.params.id).toBeString()
       stream.send({ event: 'price', data: { value: 1 } })
-      // @ts-expect-error: there is no such event.
+      // @ts-expect-error: the stream has no such event.
       stream.send({ event: 'prise', data: { value: 1 } })
     }),
   )
@@ -728,7 +725,7 @@ it('has the types of the events and of the route', () => {
 })
 
 describe('examples/fastify.js', () => {
-  it('sends what is said in a room, live and to who comes back, and ends when it is told to', async () => {
+  it('sends the messages of a room, resumes a client and exits on a signal', async () => {
     const { url, child } = await start('fastify.js')
     const say = async (body: string) => {
       const { id } = (await (await fetch(url, { method: 'POST', body })).json()) as { id: string }
@@ -750,7 +747,7 @@ describe('examples/fastify.js', () => {
   })
 })
 
-/** The plugins that most servers have. */
+/** Adds plugins that most servers have. */
 async function addPlugins(fastify: FastifyInstance): Promise<void> {
   await fastify.register(cors, { origin: ['https://example.org'] })
   await fastify.register(helmet)
@@ -759,7 +756,7 @@ async function addPlugins(fastify: FastifyInstance): Promise<void> {
   await fastify.register(spillwayPlugin)
 }
 
-/** A Fastify, and what it logs: errors as they are, all else by its message. */
+/** Creates an instance that records its log: errors unchanged, other entries by message. */
 function logging(options: { return503OnClosing?: boolean; handlerTimeout?: number } = {}) {
   const log = { error: [] as unknown[], warn: [] as unknown[], info: [] as unknown[] }
   const ignore = () => {}
@@ -779,7 +776,7 @@ function logging(options: { return503OnClosing?: boolean; handlerTimeout?: numbe
   return { fastify, log }
 }
 
-/** Resolves with the port. */
+/** Starts the server and resolves with its port. */
 async function listen(fastify: FastifyInstance, preClose?: () => Promise<void>): Promise<number> {
   if (preClose) fastify.addHook('preClose', preClose)
   await fastify.listen({ port: 0, host: '127.0.0.1' })
@@ -790,10 +787,10 @@ function ask(port: number, options: Get = {}): Promise<Client> {
   return get('http', port, { path: '/stream', ...options })
 }
 
-/** A handler that hands out its stream. */
-function holding() {
-  const made = deferred<SseStream>()
-  return { made: made.promise, handler: (stream: SseStream) => made.resolve(stream) }
+/** Returns a handler and a promise of its stream. */
+function capturing() {
+  const opened = deferred<SseStream>()
+  return { opened: opened.promise, handler: (stream: SseStream) => opened.resolve(stream) }
 }
 
 function cookiesOf({ headers }: Client): string[] {
@@ -813,7 +810,7 @@ function statusOf(error: unknown): number {
   return (error as { statusCode?: number }).statusCode ?? 500
 }
 
-/** An example as a process of its own, as a reader starts it. Answers where it listens. */
+/** Starts an example as a separate process. Resolves with its URL. */
 async function start(example: string): Promise<{ url: string; child: ChildProcess }> {
   const script = fileURLToPath(new URL(`../../examples/${example}`, import.meta.url))
   const child = spawn(process.execPath, [script], {

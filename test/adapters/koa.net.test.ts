@@ -16,7 +16,7 @@ import { deferred, type Handler, type Protocol, serve } from '../support/serve.t
 import { closed, nextTurn } from '../support/streams.ts'
 import { adapterContract } from './contract.ts'
 
-/** A Koa of these middlewares, on a free port of the loopback. */
+/** Serves a Koa application with these middlewares. */
 async function serveKoa(middlewares: readonly Middleware[], protocol: Protocol = 'http') {
   const errors: unknown[] = []
   const app = new Koa()
@@ -45,13 +45,13 @@ adapterContract({
     ]),
 })
 
-describe('the Koa adapter', () => {
+describe('sse of spillway/koa', () => {
   async function open(middlewares: readonly Middleware[], ask: Get = {}, protocol: Protocol = 'http') {
     const served = await serveKoa(middlewares, protocol)
     return { ...served, client: await get(protocol, served.port, ask) }
   }
 
-  it('gives the handler its stream and the context, with what came before in its state', async () => {
+  it('passes the stream and the context, with its state, to the handler', async () => {
     const { client } = await open([
       (context, next) => {
         context.state.user = 'editor'
@@ -62,7 +62,7 @@ describe('the Koa adapter', () => {
     await client.until('data: editor on /\n\n')
   })
 
-  it('keeps the headers of a middleware before, also those it sets when the handler has returned', async () => {
+  it('sends headers that an earlier middleware sets before and after the handler', async () => {
     const { client } = await open([
       async (context, next) => {
         context.set('X-Before', 'kept')
@@ -84,7 +84,7 @@ describe('the Koa adapter', () => {
     expect(client.headers).not.toHaveProperty('content-length')
   })
 
-  it('keeps the words of a status that is its own', async () => {
+  it('sends the status message of the application', async () => {
     for (const handler of [() => {}, (stream: SseStream) => stream.close()]) {
       const own: Middleware = (context, next) => {
         context.status = 200
@@ -100,34 +100,34 @@ describe('the Koa adapter', () => {
 
   it.each<[string, Middleware]>([
     [
-      'had a body before',
+      'sets a body before',
       (context, next) => {
         context.body = 'default'
         return next()
       },
     ],
     [
-      'looks for a body after it',
+      'reads the body after',
       async (context, next) => {
         await next()
         if (!context.body) context.status = 404
       },
     ],
     [
-      'answers without Koa',
+      'bypasses Koa',
       (context, next) => {
         context.respond = false
         return next()
       },
     ],
-  ])('answers a HEAD as a GET behind a middleware that %s', async (_what, middleware) => {
+  ])('responds to HEAD as to GET behind a middleware that %s', async (_what, middleware) => {
     const { client } = await open([middleware, sse(() => {})], { method: 'HEAD' })
     expect(client.status).toBe(200)
     expect(client.headers['content-type']).toBe('text/event-stream; charset=utf-8')
     expect(client.headers).not.toHaveProperty('content-length')
   })
 
-  it('keeps what a middleware before sets late on the answer to a HEAD', async () => {
+  it('sends headers that an earlier middleware sets after the handler in the response to HEAD', async () => {
     const late: Middleware = async (context, next) => {
       await next()
       await nextTurn()
@@ -145,7 +145,7 @@ describe('the Koa adapter', () => {
 
   it.each<[string, Middleware[]]>([
     [
-      'a middleware before it',
+      'an earlier middleware',
       [
         (context, next) => {
           context.status = 202
@@ -154,7 +154,7 @@ describe('the Koa adapter', () => {
       ],
     ],
     [
-      'a middleware before it, later',
+      'an earlier middleware after the handler',
       [
         async (context, next) => {
           await next()
@@ -162,8 +162,8 @@ describe('the Koa adapter', () => {
         },
       ],
     ],
-    ['nobody', []],
-  ])('has the status line of its own, whatever is set by %s', async (_whom, middlewares) => {
+    ['no middleware', []],
+  ])('sends its own status line over that of %s', async (_whom, middlewares) => {
     for (const handler of [() => {}, (stream: SseStream) => stream.close()]) {
       const { port } = await serveKoa([...middlewares, sse(handler)])
       const [response] = (await once(request({ port }).end(), 'response')) as [IncomingMessage]
@@ -173,14 +173,14 @@ describe('the Koa adapter', () => {
   })
 
   it.each<[string, Get, Middleware, number]>([
-    ['a stream that stays open', {}, sse(() => {}), 200],
-    ['a stream that has sent something', {}, sse((stream) => stream.send({ data: 1 })), 200],
-    ['a stream with a status of its own', {}, sse(() => {}, { status: 299 }), 299],
-    ['a stream that is over', {}, sse(() => [{ data: 1 }]), 200],
+    ['an open stream', {}, sse(() => {}), 200],
+    ['a stream that has sent an event', {}, sse((stream) => stream.send({ data: 1 })), 200],
+    ['a stream with its own status', {}, sse(() => {}, { status: 299 }), 299],
+    ['a closed stream', {}, sse(() => [{ data: 1 }]), 200],
     ['HEAD', { method: 'HEAD' }, sse(() => {}), 200],
-    ['a handler that answers alone', {}, sse((_, { res }) => void res.writeHead(204).end()), 204],
-    ['nobody', { headers: { accept: 'text/html' } }, sse(() => {}), 404],
-  ])('shows a logger the status of %s', async (_whose, ask, middleware, status) => {
+    ['a handler that sends its own response', {}, sse((_, { res }) => void res.writeHead(204).end()), 204],
+    ['no middleware', { headers: { accept: 'text/html' } }, sse(() => {}), 404],
+  ])('lets a logger read the status of %s', async (_whose, ask, middleware, status) => {
     const seen: number[] = []
     const { client } = await open(
       [
@@ -197,7 +197,7 @@ describe('the Koa adapter', () => {
     expect(seen).toEqual([status])
   })
 
-  it('answers with the stream, whatever a handler sets on the context', async () => {
+  it('sends the stream even if the handler sets a body and a status on the context', async () => {
     const { client } = await open([
       sse((_stream, context) => {
         context.status = 401
@@ -210,7 +210,7 @@ describe('the Koa adapter', () => {
     expect(client.body).not.toContain('not for you')
   })
 
-  it('has Koa answer what a handler throws as it says, with an error that is told once', async () => {
+  it('lets Koa respond to an error of the handler and emit it once', async () => {
     const { client, errors } = await open([sse((_stream, context) => context.throw(403, 'not for you'))])
     expect(client.status).toBe(403)
     await client.ended
@@ -218,7 +218,7 @@ describe('the Koa adapter', () => {
     expect(errors).toEqual([expect.objectContaining({ status: 403 })])
   })
 
-  it('lets a middleware before answer what a handler throws', async () => {
+  it('lets an earlier middleware respond to an error of the handler', async () => {
     const { client, errors } = await open([answerErrors(() => {}), sse(() => fail())])
     expect(client.status).toBe(418)
     await client.ended
@@ -226,7 +226,7 @@ describe('the Koa adapter', () => {
     expect(errors).toEqual([])
   })
 
-  it('has Koa answer what a middleware before throws when the head leaves', async () => {
+  it('lets Koa respond to an error that an earlier middleware throws when the headers are sent', async () => {
     const { client, errors } = await open([
       (context, next) => {
         const { writeHead } = context.res
@@ -245,7 +245,7 @@ describe('the Koa adapter', () => {
   })
 
   it.each<Protocol>(['http', 'h2c'])(
-    'writes nothing of Koa into a stream whose handler fails over %s, whoever catches the error',
+    'writes no response of Koa into a stream whose handler fails over %s',
     async (protocol) => {
       const caught = deferred<Caught>()
       const ready = deferred<void>()
@@ -270,7 +270,7 @@ describe('the Koa adapter', () => {
     },
   )
 
-  it('writes nothing of Koa into a stream that a middleware before does not wait for', async () => {
+  it('writes no response of Koa into a stream that an earlier middleware does not await', async () => {
     const impatient = deferred<void>()
     const answered = deferred<void>()
     const goOn = deferred<void>()
@@ -279,7 +279,7 @@ describe('the Koa adapter', () => {
         await Promise.race([next(), impatient.promise])
         context.status = 504
         context.body = 'too late'
-        // Koa has answered, or not, once this turn is over.
+        // Koa would have responded by the end of this turn.
         setImmediate(answered.resolve)
       },
       sse(async function* () {
@@ -297,7 +297,7 @@ describe('the Koa adapter', () => {
     expect(errors).toEqual([])
   })
 
-  it('leaves what comes after to Koa when the client accepts no stream', async () => {
+  it('calls the next middleware when the client does not accept event streams', async () => {
     const contexts: Context[] = []
     const { client, errors } = await open(
       [
@@ -316,7 +316,7 @@ describe('the Koa adapter', () => {
   })
 
   it.each<Protocol>(['http', 'h2c'])(
-    'tells the application nothing of a connection that breaks over %s (rule 34)',
+    'reports no error when a connection breaks over %s (rule 34)',
     async (protocol) => {
       const made = deferred<SseStream>()
       const broken = deferred<unknown>()
@@ -346,7 +346,7 @@ describe('the Koa adapter', () => {
     },
   )
 
-  it('tells the application of what a handler fails with after the client has left', async () => {
+  it('reports an error of the handler after the client has disconnected', async () => {
     const { app, errors, client } = await open([
       sse(async (stream) => {
         stream.send({ data: 1 })
@@ -361,8 +361,8 @@ describe('the Koa adapter', () => {
     expect(errors).toEqual([expect.objectContaining({ message: 'secret of the application' })])
   })
 
-  it('answers over HTTP/2', async () => {
-    // Node warns of whatever is put there.
+  it('sends a stream over HTTP/2', async () => {
+    // Node prints a warning for a status message on HTTP/2.
     const message = vi.spyOn(Http2ServerResponse.prototype, 'statusMessage', 'set')
     onTestFinished(() => message.mockRestore())
     const { client, errors } = await open([sse(() => [{ data: 1 }, { data: 2 }])], {}, 'h2c')
@@ -374,7 +374,7 @@ describe('the Koa adapter', () => {
 })
 
 describe('examples/koa.js', () => {
-  it('tells of the visits that it takes, and resumes', async () => {
+  it('sends its visits and resumes a client', async () => {
     const { port, child } = await start()
     const visit = async () => {
       const json = await get('http', port, { path: '/shop', headers: { accept: 'application/json' } })
@@ -411,7 +411,7 @@ interface Caught {
   readonly respond: boolean | undefined
 }
 
-/** A middleware that answers what those behind it throw. */
+/** Returns a middleware that responds to the errors of later ones. */
 function answerErrors(tell: (caught: Caught) => void): Middleware {
   return async (context, next) => {
     try {
@@ -419,13 +419,13 @@ function answerErrors(tell: (caught: Caught) => void): Middleware {
     } catch (error) {
       context.status = 418
       context.body = 'sorry'
-      // Koa has answered, or not, once this turn is over.
+      // Koa would have responded by the end of this turn.
       setImmediate(() => tell({ error, respond: context.respond }))
     }
   }
 }
 
-/** Asks for a stream, waits for its first event, and resets the connection. */
+/** Requests a stream, waits for its first event and resets the connection. */
 async function reset(port: number): Promise<void> {
   const socket = connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'))
   let received = ''

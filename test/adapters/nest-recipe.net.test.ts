@@ -11,7 +11,7 @@ import { parseEvents } from '../support/parse.ts'
 const root = join(import.meta.dirname, '../..')
 
 describe('examples/nest.js', () => {
-  it('tells the time, resumes, and ends its streams when it is told to stop', async () => {
+  it('sends the time, resumes a client and closes its streams on a signal', async () => {
     const example = await start([join(root, 'examples/nest.js')])
     expect(example.before).toEqual([])
     const client = await example.ask()
@@ -31,13 +31,13 @@ describe('docs/frameworks/nestjs.md', () => {
   const EXPRESS = `import { ExpressAdapter as Adapter } from '@nestjs/platform-express'`
   const FASTIFY = `import { FastifyAdapter as Adapter } from '@nestjs/platform-fastify'`
 
-  it('has blocks that type-check, with the decorators of TypeScript', { timeout: 60_000 }, () => {
+  it('contains blocks that type-check with TypeScript decorators', { timeout: 60_000 }, () => {
     expect(blocks.length).toBeGreaterThan(3)
     const wrong = `${blocks[0]}\ncreateSseStream('no request')\n`
     expect(problemsIn([...blocks, wrong])).toEqual([expect.stringMatching(/Expected 2-3 arguments/)])
   })
 
-  it('has a hub that resumes and ends with the application', async () => {
+  it('contains a hub that resumes clients and shuts down with the application', async () => {
     const program = await startTypeScript(
       `${blockWith('NestFactory').replace('listen(3000)', `listen(0, '127.0.0.1')`)}
       const news = app.get(NewsHub).channel('news')
@@ -55,13 +55,13 @@ describe('docs/frameworks/nestjs.md', () => {
   it.each([
     ['on Express', EXPRESS, blockWith('response: Response) {\n    createSseStream')],
     ['on Fastify', FASTIFY, blockWith('reply.raw')],
-  ])('has a controller that streams %s', async (_where, platform, code) => {
+  ])('contains a controller that streams %s', async (_where, platform, code) => {
     const program = await startTypeScript(serving('HelloController', platform, code))
     const client = await program.ask({ path: '/hello' })
     await client.until('data: hello\n\n')
   })
 
-  it('has a generator that answers, and an exception of it that Nest does', async () => {
+  it('contains a generator whose exception goes to Nest', async () => {
     const program = await startTypeScript(serving('ChatController', EXPRESS, blockWith('@Post')))
     const chat = async (body: string) => {
       const headers = { 'content-type': 'application/json' }
@@ -79,7 +79,7 @@ function readPage(): string {
   return readFileSync(join(root, 'docs/frameworks/nestjs.md'), 'utf8')
 }
 
-/** A program that serves one controller. */
+/** Returns a program that serves one controller. */
 function serving(controller: string, platform: string, code: string): string {
   return `import 'reflect-metadata'
     import { Module } from '@nestjs/common'
@@ -93,14 +93,14 @@ function serving(controller: string, platform: string, code: string): string {
     console.log(await app.getUrl())`
 }
 
-/** Starts a program beside package.json, so that `spillway` is this package. */
+/** Starts a program in the root folder, so that `spillway` resolves to this package. */
 function startTypeScript(code: string) {
   const compilerOptions = { ...nestOptions(), module: ts.ModuleKind.ESNext }
   const { outputText } = ts.transpileModule(code, { compilerOptions })
   return start(['--input-type=module', '--eval', outputText])
 }
 
-/** Starts a program that prints where it listens. */
+/** Starts a program that prints its URL. */
 async function start(args: string[]) {
   const env = { ...process.env, PORT: '0', NO_COLOR: '1' }
   const child = spawn(process.execPath, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] })
@@ -118,7 +118,7 @@ async function start(args: string[]) {
   throw new Error(`It ended before it listened: ${before.join('\n')}`)
 }
 
-/** Has the program stop as a supervisor does: its stream ends well, and it does. */
+/** Stops the program as a supervisor does and expects its stream and its process to end cleanly. */
 async function expectEnd(child: ChildProcess, client: Client): Promise<void> {
   child.kill('SIGTERM')
   expect(await client.ended).toBe('end')
@@ -126,7 +126,7 @@ async function expectEnd(child: ChildProcess, client: Client): Promise<void> {
   expect(await once(child, 'exit')).toEqual([null, 'SIGTERM'])
 }
 
-/** The problems of blocks as files that lie beside their page. */
+/** Returns the type errors of blocks as files next to their page. */
 function problemsIn(blocks: readonly string[]): string[] {
   const byFile = new Map(
     blocks.map((code, index) => [join(root, `docs/frameworks/nestjs.${index}.ts`), code]),
@@ -141,7 +141,7 @@ function problemsIn(blocks: readonly string[]): string[] {
   return diagnostics.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))
 }
 
-/** The rules of this project, but for the decorators that Nest is written with. */
+/** The compiler options of this project with legacy decorators, as Nest needs them. */
 function nestOptions(): ts.CompilerOptions {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, root)

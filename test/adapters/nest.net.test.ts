@@ -38,9 +38,9 @@ import { closed } from '../support/streams.ts'
 interface Platform {
   readonly name: string
   adapter(tell: (error: string) => void): AbstractHttpAdapter
-  /** What a controller writes to make a stream out of what `@Req()` and `@Res()` give it. */
+  /** Creates a stream from the values of `@Req()` and `@Res()`, as a controller does. */
   stream(request: unknown, response: unknown): SseStream
-  /** What it writes to have a handler answer. */
+  /** Responds with a handler, as a controller does. */
   answer(handler: SseHandler): (request: unknown, response: unknown, next: unknown) => void
 }
 
@@ -66,7 +66,7 @@ const platforms: Platform[] = [
   },
 ]
 
-// The server waits for open streams when it closes, so they end before: in this hook or in `beforeApplicationShutdown`.
+// The server waits for open streams when it closes, so close them before, in this hook or in `beforeApplicationShutdown`.
 class NewsHub extends Hub implements OnModuleDestroy {
   onModuleDestroy(): Promise<void> {
     return this.shutdown()
@@ -79,7 +79,7 @@ class NotBanned implements CanActivate {
   }
 }
 
-/** A Nest application on a free port of the loopback. `generate` answers `POST /chat`. */
+/** Serves a Nest application. `generate` handles `POST /chat`. */
 async function serveNest(platform: Platform, generate: SseHandler = () => {}, providers: Type[] = []) {
   const streams: SseStream[] = []
 
@@ -139,7 +139,7 @@ async function serveNest(platform: Platform, generate: SseHandler = () => {}, pr
 }
 
 describe.each(platforms)('Nest on $name', (platform) => {
-  it('streams what a hub publishes, behind a guard and with the headers of CORS', async () => {
+  it('streams the events of a hub behind a guard and with CORS headers', async () => {
     const { hub, ask } = await serveNest(platform)
     const client = await ask('/news', { headers: { origin: 'http://elsewhere.test' } })
     expect(client.status).toBe(200)
@@ -152,7 +152,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     await client.until('event: headline\ndata: {"text":"first"}\n\n')
   })
 
-  it('answers what a guard refuses as Nest does, and makes no stream', async () => {
+  it('lets Nest respond when a guard rejects, without creating a stream', async () => {
     const { ask, streams } = await serveNest(platform)
     const client = await ask('/news', { headers: { authorization: 'banned' } })
     await client.ended
@@ -163,7 +163,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     expect(streams).toEqual([])
   })
 
-  it('answers what a controller throws before it makes its stream as Nest does', async () => {
+  it('lets Nest respond to an error of a controller before the stream is created', async () => {
     const { ask } = await serveNest(platform)
     const client = await ask('/room')
     await client.ended
@@ -173,7 +173,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     ])
   })
 
-  it('answers 406 to who accepts no stream (rule 18)', async () => {
+  it('responds 406 to a client that does not accept event streams (rule 18)', async () => {
     const { ask, hub, errors } = await serveNest(platform)
     const client = await ask('/news', { headers: { accept: 'application/json' } })
     expect(await client.ended).toBe('end')
@@ -182,7 +182,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     expect(errors).toEqual([])
   })
 
-  it('resumes, exactly', async () => {
+  it('resumes a client with no gap and no duplicate', async () => {
     const { hub, ask } = await serveNest(platform)
     const news = hub.channel('news')
     const client = await ask('/news')
@@ -198,7 +198,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     expect(dataOf(back)).toEqual(['2', '3'])
   })
 
-  it('lets go of a client that has left, which is no error (rule 34)', async () => {
+  it('unsubscribes a client that disconnects, without an error (rule 34)', async () => {
     const { hub, ask, streams, errors } = await serveNest(platform)
     const client = await ask('/news')
     await client.until(':\n')
@@ -210,10 +210,10 @@ describe.each(platforms)('Nest on $name', (platform) => {
     expect(errors).toEqual([])
   })
 
-  it('closes with open streams, each of which is told when to come back', async () => {
+  it('closes with open streams, which get a reconnection time', async () => {
     const { app, hub, ask, port } = await serveNest(platform)
     const clients = await Promise.all([ask('/news'), ask('/news')])
-    // A connection that is kept for later requests.
+    // A connection that is kept open for later requests.
     clients.push(rawClient(port, 'GET /news HTTP/1.1\r\nHost: a\r\n\r\n'))
     await Promise.all(clients.map((client) => client.until(':\n')))
     expect(hub.size).toBe(3)
@@ -222,7 +222,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     for (const { body } of clients) expect(body.match(/retry: \d+\n/g)).toHaveLength(2)
   })
 
-  it('sends to open streams what the modules that import the hub publish when they are destroyed', async () => {
+  it('sends events that modules publish in onModuleDestroy to open streams', async () => {
     class Farewell implements OnModuleDestroy {
       readonly #hub: NewsHub
 
@@ -243,7 +243,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     expect(dataOf(client)).toEqual(['goodbye'])
   })
 
-  it('sends away who comes while it closes, and does not wait for him', async () => {
+  it('refuses streams while it closes and does not wait for them', async () => {
     const late = deferred<Client>()
     class Latecomer {
       async beforeApplicationShutdown(): Promise<void> {
@@ -258,7 +258,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     expect(client.body.match(/retry: \d+\n/g)).toHaveLength(2)
   })
 
-  it('has a generator answer, with the headers that decorators set', async () => {
+  it('responds with a generator and the headers of decorators', async () => {
     const { ask } = await serveNest(platform, async function* (_stream, request) {
       for (const word of promptOf(request).split(' ')) yield { event: 'token', data: { word } }
     })
@@ -268,8 +268,8 @@ describe.each(platforms)('Nest on $name', (platform) => {
     expect(dataOf(client)).toEqual(['{"word":"to"}', '{"word":"be"}'])
   })
 
-  it('answers what a generator fails with at first as Nest does', async () => {
-    // biome-ignore lint/correctness/useYield: it fails before it comes to one.
+  it('lets Nest respond to an error of a generator before its first event', async () => {
+    // biome-ignore lint/correctness/useYield: it throws before its first yield.
     const { ask } = await serveNest(platform, async function* () {
       throw new NotFoundException('There is no such model.')
     })
@@ -281,7 +281,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     ])
   })
 
-  it('cuts a stream whose generator fails later, and tells the log but not the client', async () => {
+  it('cuts a stream whose generator fails later, and logs the error without sending it', async () => {
     const ready = deferred<void>()
     const { ask, errors } = await serveNest(platform, async function* () {
       yield { data: 'first' }
@@ -297,13 +297,13 @@ describe.each(platforms)('Nest on $name', (platform) => {
   })
 })
 
-/** What `@Each() class Target { constructor(@Param() …) }` is compiled to: TypeScript cannot just erase decorators. */
+/** The compiled form of `@Each() class Target { constructor(@Param() …) }`. Decorators cannot be erased. */
 function decorate(target: Type, decorators: ClassDecorator[], params: ParameterDecorator[] = []): void {
   for (const [index, param] of params.entries()) param(target, undefined, index)
   for (const each of decorators) each(target)
 }
 
-/** What `@Each() name(@Param() …)` is compiled to. */
+/** The compiled form of `@Each() name(@Param() …)`. */
 function decorateMethod<T extends object>(
   { prototype }: { prototype: T; name: string },
   name: keyof T & string,

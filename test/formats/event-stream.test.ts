@@ -82,15 +82,15 @@ describe('encode', () => {
   })
 
   it.each([
-    ['type', 'Use event for the name.'],
-    ['delta', 'Put other values into data.'],
-    ['choices', 'Put other values into data.'],
-    ['Data', 'Put other values into data.'],
+    ['type', ' Did you mean event?'],
+    ['delta', ''],
+    ['choices', ''],
+    ['Data', ''],
   ])('rejects an event with the key %s', (key, hint) => {
     for (const event of [{ [key]: 'x' }, { [key]: 'x', data: 1 }, { id: 'chatcmpl-1', [key]: [] }]) {
       expect(() => encode(event)).toThrow(code('ERR_SSE_EVENT'))
       expect(() => encode(event)).toThrow(
-        `An event has no key "${key}". ${hint} Known keys: event, data, id, retry, key.`,
+        `Unknown key "${key}" in an event.${hint} Known keys: event, data, id, retry, key.`,
       )
     }
   })

@@ -470,14 +470,12 @@ describe('createSseStream with bad input', () => {
     const response = new http.ServerResponse(request)
     const fastify = { raw: request, headers: {}, method: 'GET' }
     const koa = { req: request, res: response, request: {}, response: {} }
-    const hono = { req: { raw: new Request('http://localhost/') }, res: undefined }
     for (const [first, second, hint] of [
       [response, request, 'The request and the response are swapped.'],
-      [fastify, { raw: response }, 'For Fastify, pass request.raw and reply.raw.'],
-      [{ raw: request }, response, 'For Fastify, pass request.raw and reply.raw.'],
-      [koa, koa, 'For Koa, pass ctx.req and ctx.res.'],
-      [request, koa, 'For Koa, pass ctx.req and ctx.res.'],
-      [hono, response, 'For Hono, pass context.req.raw to createSseResponse.'],
+      [fastify, { raw: response }, 'Did you mean request.raw and reply.raw (Fastify)'],
+      [{ raw: request }, response, 'Did you mean request.raw and reply.raw (Fastify)'],
+      [koa, koa, 'or ctx.req and ctx.res (Koa)?'],
+      [request, koa, 'or ctx.req and ctx.res (Koa)?'],
       [new Request('http://localhost/'), response, 'Use createSseResponse for a web Request.'],
     ] as const)
       expect(() => createSseStream(first as never, second as never), hint).toThrow(hint)

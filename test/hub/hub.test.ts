@@ -28,7 +28,7 @@ describe('the arguments of a hub', () => {
     const store = memoryStore()
 
     expect(() => new Hub(store as never)).toThrow(sseError('ERR_SSE_OPTION'))
-    expect(() => new Hub(store as never)).toThrow('Pass it as { store }.')
+    expect(() => new Hub(store as never)).toThrow('new Hub({ store })')
     expect(() => new Hub({ store })).not.toThrow()
   })
 

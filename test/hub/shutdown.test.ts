@@ -62,7 +62,7 @@ describe('Hub.shutdown', () => {
     expect(stream.closeReason).toBe('server')
   })
 
-  it.each(['graceMs', 'grance'])('suggests `grace` for the option %s', async (name) => {
+  it.each(['graceMs', 'gracePeriod'])('suggests `grace` for the option %s', async (name) => {
     await expect(new Hub().shutdown({ [name]: 1 })).rejects.toThrow('Did you mean grace?')
   })
 

@@ -3,43 +3,42 @@ import type { Seen } from './hub-client.ts'
 import { SlowLog } from './slow-log.ts'
 
 /**
- * How an entry is owed to a client. `due`: nothing that lies after it in the log reaches the client before it does.
- * `late`: nothing of its channel does, but other channels may be ahead. `free`: it may come, or not. None comes twice,
- * and instead of any of them the client may be told of a gap.
+ * How an entry is owed to a client. `due`: no later entry is received before it. `late`: no later entry of its channel is.
+ * `free`: it may be received or not. None is received twice, and a gap may replace any of them.
  */
 type Debt = 'due' | 'late' | 'free'
 
-/** What a client does with a channel. It is left whole by a client that had all of it by then, and got the rest live. */
+/** `left whole`: a client left the channel while it was live, so it had all events of the channel. */
 type Following = 'followed' | 'left whole' | 'left'
 
 export interface LedgerOptions {
-  /** All that was ever published. Place 1 is that of its first entry. */
+  /** All entries ever published. The first one has number 1. */
   log: readonly LogEntry[]
-  /** Whether the hub lets go of what is old. */
+  /** Whether the store evicts entries. */
   isEvicting: boolean
-  /** Where the client comes from: '' for a new one. */
+  /** The client's last event id: '' for a new client. */
   lastEventId: string
-  /** What it follows from the beginning. */
+  /** The channels it subscribes to at first. */
   channels: readonly string[]
-  /** What it may see. */
+  /** The entries it may see. */
   filter: (entry: LogEntry) => boolean
 }
 
-/** The books of one connection: what the hub owes the client, entry by entry, and in the end what of it came. */
+/** Accounts for one connection: the entries that the hub owes the client, and those that it received. */
 export class Ledger {
-  /** Whether the client is known to have all there was, so that it gets live what is published now. */
+  /** Whether the client has received all earlier entries, so that it receives new ones live. */
   isLive = false
   readonly #log: readonly LogEntry[]
   readonly #filter: (entry: LogEntry) => boolean
   readonly #isEvicting: boolean
   readonly #isResumed: boolean
-  // A new client begins with the present.
+  // A new client starts after the newest entry.
   readonly #start: number
   readonly #channels = new Map<string, Following>()
   readonly #debts = new Map<number, Debt>()
-  // A client that has left all its channels goes on as a new one: what it missed by then is not told any more.
+  // A client that has left all its channels continues as a new one: gaps of the time before are not sent any more.
   #isAnew = false
-  // How many gaps there may be.
+  // How many gaps are allowed.
   #gaps: number
 
   constructor({ log, isEvicting, lastEventId, channels, filter }: LedgerOptions) {
@@ -55,25 +54,25 @@ export class Ledger {
     }
   }
 
-  /** The newest entry of the log is published. */
+  /** Records that the newest entry was published. */
   published(): void {
     const place = this.#log.length
     if (this.#isFollowed(this.#at(place)) && this.#filter(this.#at(place))) this.#debts.set(place, 'due')
   }
 
-  /** A further channel begins with the present: what the client missed there comes late, or is a gap. */
+  /** Records a further channel, which starts at present. The events that the client missed there are `late`, or a gap. */
   follow(channel: string): void {
     const before = this.#channels.get(channel)
     if (before === 'followed') return
     this.#channels.set(channel, 'followed')
     this.isLive = false
-    // What is published on a channel that was left is forgone.
+    // Events published while the channel was left are not owed.
     this.#owe(channel, before === undefined && this.#isToldOfMissed ? 'late' : 'free')
     const isMissing = this.#log.slice(this.#start).some((entry) => entry.channel === channel)
     if (isMissing && (this.#isAnew || (this.#isResumed && before !== 'left whole'))) this.#gaps += 1
   }
 
-  /** What was live still comes. Who leaves in the middle of a replay lacks the rest when it follows again. */
+  /** Records that a channel is left. Live events are still owed; the rest of a replay is missing after a new subscription. */
   leave(channel: string): void {
     if (this.#channels.get(channel) !== 'followed') return
     this.#channels.set(channel, this.isLive ? 'left whole' : 'left')
@@ -83,12 +82,12 @@ export class Ledger {
     this.#isAnew ||= isLast
   }
 
-  /** What is wrong about what the client has seen. `isAll`: nothing more was to come. */
+  /** Returns the faults of what the client has received. `isAll`: no further event is expected. */
   check(seen: readonly Seen[], isAll: boolean): string[] {
     const wrong: string[] = []
     let at = this.#start
     for (const { event, data, id } of seen) {
-      // A snapshot has no id of its own: the place from which the client goes on comes after it.
+      // A snapshot has no id. The position where the client continues is sent after it.
       if (data === 'snapshot') continue
       const place = SlowLog.placeOf(id)
       if (place < at) wrong.push(`${event} ${place} came after ${at}`)
@@ -134,7 +133,7 @@ export class Ledger {
     }
   }
 
-  // When nothing is evicted, a gap stands for nothing but what is late.
+  // If nothing is evicted, a gap may only replace late entries.
   *#excuse(place: number): Iterable<string> {
     if (this.#gaps-- === 0) yield `the gap up to ${place} is none`
     for (const [lost, debt] of this.#debts) {

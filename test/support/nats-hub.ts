@@ -10,12 +10,12 @@ import {
 } from '../../src/stores/nats/index.ts'
 import { fakeStream, settled } from './streams.ts'
 
-/** A connection that a test closes itself, and that comes back at once. */
+/** Opens a connection that reconnects at once. The caller closes it. */
 export function join(port: number): Promise<NatsConnection> {
   return connect({ port, maxReconnectAttempts: -1, reconnectTimeWait: 20, reconnectJitter: 0 })
 }
 
-/** A connection that ends with the test. */
+/** Opens a connection that is closed after the test. */
 export async function openConnection(port: number): Promise<NatsConnection> {
   const connection = await join(port)
   onTestFinished(() => connection.close())
@@ -29,10 +29,10 @@ export async function openHub(connection: NatsConnection, options: JetStreamStor
   return hub
 }
 
-/** Resolves when the hub has been told of it too, which may be a moment later. */
+/** Resolves once the hub has received the events too. */
 export async function publish(hub: Hub, data: readonly unknown[]): Promise<string[]> {
   const ids = await Promise.all(data.map((each) => hub.channel('a').publish({ data: each })))
-  const sequence = (place = '') => Number(place.split('-')[1])
+  const sequence = (id = '') => Number(id.split('-')[1])
   await eventually(() => sequence(hub._store.position)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
   return ids
 }
@@ -62,15 +62,15 @@ export function numbers(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i)
 }
 
-/** What becomes true, on a busy machine in seconds. */
+/** Polls until an expectation is met, on a busy machine for seconds. */
 export function eventually<T>(what: () => T) {
-  return expect.poll(what, { timeout: 10_000, interval: 10 })
+  return expect.poll(what, { interval: 10 })
 }
 
-/** Asked before what a process sends goes on. False: it is lost on its way. */
+/** Called with what a process sends. It is forwarded when the result is settled, unless that is false. */
 export type Pass = (text: string) => Promise<unknown> | unknown
 
-/** A way to the broker that can be cut for one process alone. */
+/** A proxy to the broker that can be cut for one process alone. */
 export async function wayTo(target: number, pass: Pass = () => {}) {
   const sockets = new Set<Socket>()
   let isCut = false

@@ -14,7 +14,7 @@ import {
 import { type Broker, startRedis } from './brokers.ts'
 import { HubClient } from './hub-client.ts'
 
-// A file of tests that loads this has a Redis of its own, and each test has a key of its own.
+// Each test file that imports this starts its own Redis, and each test has its own key.
 
 export let broker: Broker
 export let admin: Redis
@@ -48,7 +48,7 @@ export const CLIENTS: Array<[name: string, client: (port?: number, options?: obj
   ['ioredis', ioRedis],
 ]
 
-/** A hub as a process has it: with a client and a log of its own. Thousands of publishes at once may take seconds. */
+/** The hub of a process, with its own client and store. Thousands of publishes at once may take seconds. */
 export function openHub(options: RedisStoreOptions = {}, client: RedisClient = nodeRedis()): Hub {
   return hubOn(redisStore(client, { key, publishTimeout: 30_000, ...options }))
 }
@@ -57,24 +57,24 @@ export function openPubSub(client: RedisClient = nodeRedis(), options: RedisPubS
   return hubOn(redisPubSubStore(client, { redisChannel: key, publishTimeout: 30_000, ...options }))
 }
 
-function hubOn(log: EventStore): Hub {
-  const hub = new Hub({ store: log })
-  onTestFinished(() => void log.close())
+function hubOn(store: EventStore): Hub {
+  const hub = new Hub({ store })
+  onTestFinished(() => void store.close())
   return hub
 }
 
-/** A client that follows channels of a hub; resolves when it is live. */
+/** Subscribes a client to channels of a hub. Resolves once it is live. */
 export async function follow(hub: Hub, channels = ['a'], client = new HubClient(hub, channels)) {
   client.connect()
   const { stream } = client
-  // A first event would be held back no longer once it is live.
+  // The client is live at the end of the turn.
   await expect.poll(() => hub.state).toBe('ready')
   await new Promise((resolve) => setImmediate(resolve))
   expect(stream?.closed).toBe(false)
   return client
 }
 
-/** A client that comes back after an event. */
+/** Connects a client that resumes after an event. */
 export function comeBack(hub: Hub, lastEventId: string, channels = ['a']): HubClient {
   const client = new HubClient(hub, channels)
   client.lastEventId = lastEventId
@@ -82,7 +82,7 @@ export function comeBack(hub: Hub, lastEventId: string, channels = ['a']): HubCl
   return client
 }
 
-/** All that a client has seen, once it has seen so much; it leaves. */
+/** Returns what a client has received once there are so many events, and disconnects it. */
 export async function seen(client: HubClient, events: number): Promise<string[]> {
   await expect
     .poll(() => client.data.length + (client.transport.writes.join('').match(/\ndata: /g)?.length ?? 0))
@@ -98,12 +98,12 @@ export async function publish(hub: Hub, from: number, to: number, channel = 'a')
 export const numbers = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => String(from + i))
 
-/** The states that a hub has from here on. */
+/** Returns an array of the states that a hub reports from now on. */
 export function statesOf(hub: Hub): string[] {
   return watch('spillway:store:state', hub, ({ state }) => state)
 }
 
-/** The places that a hub passes over from here on. */
+/** Returns an array of the positions that a hub skips from now on. */
 export function skipsOf(hub: Hub): string[] {
   return watch('spillway:store:skip', hub, ({ id }) => id)
 }
@@ -115,8 +115,8 @@ function watch(
 ): string[] {
   const found: string[] = []
   const listener = (message: unknown) => {
-    const said = message as { store: unknown; state: string; id: string }
-    if (said.store === hub._store) found.push(read(said))
+    const report = message as { store: unknown; state: string; id: string }
+    if (report.store === hub._store) found.push(read(report))
   }
   subscribe(channel, listener)
   onTestFinished(() => void unsubscribe(channel, listener))
@@ -141,7 +141,7 @@ export async function onlyAdminIsConnected(): Promise<void> {
   await expect.poll(connections).toBe(1)
 }
 
-/** The ids of the connections that a line of CLIENT LIST tells so of. */
+/** Returns the ids of the connections whose line of CLIENT LIST matches. */
 export async function connectionsWith(pattern: RegExp): Promise<string[]> {
   const list = String(await admin.call('CLIENT', 'LIST', 'TYPE', 'normal')).split('\n')
   return list.filter((line) => pattern.test(line)).map((line) => /^id=(\d+)/.exec(line)?.[1] as string)

@@ -4,13 +4,13 @@ import type { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { nextTurn } from './streams.ts'
 
 /**
- * The memory log as one on a broker is: an answer takes some turns, and tells of a few entries in a row, of which none
- * may be asked for. With no turns it is the memory log as it is.
+ * A memory store that behaves like one on a broker: a page takes some turns and covers a few entries in a row, maybe none
+ * of the requested channels. With no turns it is a memory store.
  */
 export class SlowLog implements EventStore {
-  /** All that there ever was in it. */
+  /** All entries ever appended. */
   readonly entries: LogEntry[] = []
-  /** Called when there is one more, before the hub is told. */
+  /** Called for each entry before the hub receives it. */
   onEntry: () => void = () => {}
   readonly #log: MemoryStore
   readonly #turns: number
@@ -23,7 +23,7 @@ export class SlowLog implements EventStore {
     this.#inRow = inRow
   }
 
-  /** The place of an entry by its id: 1, 2, 3, … */
+  /** Returns the number of an entry from its id: 1, 2, 3, … */
   static placeOf(id: string): number {
     return Number(id.split('-')[1])
   }
@@ -32,23 +32,23 @@ export class SlowLog implements EventStore {
     return this.#log.position
   }
 
-  /** Whether an answer is under way. */
+  /** Whether a page or an append is pending. */
   get isBusy(): boolean {
     return this.#answers > 0
   }
 
-  open(follower: StoreListener): void {
+  open(listener: StoreListener): void {
     this.#log.open({
       onEntry: (entry) => {
         this.entries.push(entry)
         this.onEntry()
-        follower.onEntry(entry)
+        listener.onEntry(entry)
       },
-      onLoss: () => follower.onLoss(),
+      onLoss: () => listener.onLoss(),
     })
   }
 
-  // Each takes as many turns as the one before it: their order stays.
+  // Each append takes the same number of turns, so their order is kept.
   async append(publication: Publication): Promise<string> {
     await this.#wait()
     return this.#log.append(publication)

@@ -6,6 +6,7 @@ import { Hub } from '../../src/hub/hub.ts'
 import { Clock, clock, TICK } from '../../src/scheduler/clock.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import { ClockHold } from '../../src/testing/clock-hold.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
 import { openEvents } from '../../src/testing/open-events.ts'
 import { closed, fakeStream, nextTurn, settled } from '../support/streams.ts'
@@ -180,6 +181,7 @@ describe('Clock', () => {
   // A clock that was started with fake timers kept waiting for them after they were removed.
   it('runs again after fake timers were removed, once it has been held', async () => {
     const stuck = new Clock()
+    const hold = new ClockHold(stuck)
     const calls: number[] = []
     const [first, second, third] = targetsOf(3, calls)
     vi.useFakeTimers()
@@ -189,10 +191,10 @@ describe('Clock', () => {
     stuck.schedule(second as never, stuck.now + 500)
     vi.useRealTimers()
 
-    stuck._hold()
-    stuck._advance(500)
+    hold.hold()
+    hold.advance(500)
     expect(calls).toHaveLength(2)
-    stuck._release()
+    hold.release()
     const called = new Promise<number>((resolve) => stuck.schedule({ _onTimer: resolve }, stuck.now + 50))
     stuck.schedule(third as never, stuck.now + 3_600_000)
     const lastHeld = calls[1] ?? 0
@@ -201,7 +203,8 @@ describe('Clock', () => {
 
   it('calls each target at its tick while it is advanced, including one that reschedules itself', () => {
     const held = new Clock()
-    held._hold()
+    const hold = new ClockHold(held)
+    hold.hold()
     const start = held.now
     expect(start % TICK).toBe(0)
     const calls: number[] = []
@@ -213,39 +216,41 @@ describe('Clock', () => {
       },
     }
     held.schedule(target, start + 300)
-    held._advance(1_000)
+    hold.advance(1_000)
     expect(calls).toEqual([300, 600, 900])
     expect(held.now).toBe(start + 1_000)
   })
 
   it('calls overdue targets when it is held', () => {
     const late = new Clock()
+    const hold = new ClockHold(late)
     const calls: number[] = []
     const [target] = targetsOf(1, calls)
     late.schedule(target as never, late.now + 1_000)
     const blocked = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 2_000)
     onTestFinished(() => blocked.mockRestore())
-    late._hold()
+    hold.hold()
     expect(calls).toHaveLength(1)
-    late._release()
+    hold.release()
   })
 
   it('runs no timer while it is held and one after it is released', () => {
     vi.useFakeTimers()
     const held = new Clock()
+    const hold = new ClockHold(held)
     const calls: number[] = []
     const [target] = targetsOf(1, calls)
-    held._hold()
+    hold.hold()
     const tick = held.schedule(target as never, held.now + 500)
     expect(vi.getTimerCount()).toBe(0)
-    held._release()
+    hold.release()
     expect(vi.getTimerCount()).toBe(1)
     vi.advanceTimersByTime(500 + 2 * TICK)
     expect(calls).toHaveLength(1)
     held.cancel(target as never, tick)
     expect(vi.getTimerCount()).toBe(0)
-    held._hold()
-    held._release()
+    hold.hold()
+    hold.release()
     expect(vi.getTimerCount()).toBe(0)
   })
 })

@@ -19,7 +19,7 @@ export interface StoreLimits {
 
 /** Default: 10 000 events and 16 MiB, of any age. */
 export interface MemoryStoreOptions extends StoreLimits {
-  /** Limits of each single channel, so that a busy one leaves room for the others. Default: none. */
+  /** Limits of each channel, so that a busy one does not evict the events of others. Default: none. */
   perChannel?: StoreLimits | undefined
   /** How long an idempotency key counts, in ms. At most `maxEvents` keys are remembered. Default 600 000. */
   idempotencyWindow?: number | undefined

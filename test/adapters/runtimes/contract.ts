@@ -8,21 +8,21 @@ import { Running } from './runtime.ts'
 
 export interface RuntimeUnderTest {
   readonly name: string
-  /** What runs a script. Undefined: it is not installed. */
+  /** The command that runs a script. Undefined if the runtime is not installed. */
   readonly command: readonly string[] | undefined
   /**
-   * Whether the connection of a client that has stalled is cut when its stream is. Otherwise the server does not look at
-   * the body again before its last write was taken: the connection stays until the client reads on, or the kernel or
-   * the server's own idle timeout gives it up.
+   * True if the connection of a stalled client is cut with its stream. Otherwise the server does not read the body again
+   * until its last write completes, so the connection stays open until the client reads, the kernel gives up or the
+   * server's idle timeout ends it.
    */
   readonly cutsStalled: boolean
-  /** Whether the server's own error handler is told of a body that was broken off, besides its log. */
+  /** True if the server's error handler is called for a body that errors. */
   readonly tellsOfCut: boolean
 }
 
 const SCRIPT = join(import.meta.dirname, 'server.js')
 
-/** What `../contract.ts` asks of every adapter, of `spillway/web` on a runtime whose server is a process of its own. */
+/** Tests `spillway/web` as `../contract.ts` does, on a runtime whose server is a separate process. */
 export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: RuntimeUnderTest): void {
   describe.skipIf(!command)(name, () => {
     let server: Running
@@ -35,7 +35,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
 
     afterAll(async () => {
       await server?.stop()
-      // Over all that was tried here.
+      // Longer than any runtime needed in our tests.
       expect(server.reports.filter((each) => 'unhandled' in each || 'uncaught' in each)).toEqual([])
     })
 
@@ -43,7 +43,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       reportsBefore = server.reports.length
     })
 
-    /** Asks a handler of the server, by its name in there. */
+    /** Sends a request to a handler of the server by its name. */
     async function open(handler: string, { path = '', ...ask }: Get = {}, on = server) {
       const key = `${++clients}`
       const client = await get('http', on.port, { path: `/stream/${handler}?key=${key}${path}`, ...ask })
@@ -57,7 +57,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       return JSON.parse(client.body)
     }
 
-    /** What went wrong in this test, as the server has it: what `onError` was told, and the server's own handler. */
+    /** Returns the errors of this test that `onError` and the server's error handler received. */
     async function failures() {
       const mark = `${++clients}`
       await order('mark', { key: mark })
@@ -66,7 +66,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       return reports.filter((each) => 'onError' in each || 'rejected' in each)
     }
 
-    it('sends the head and a first byte at once, whatever the handler does (rules 13, 16)', async () => {
+    it('sends the headers and a first byte immediately (rules 13, 16)', async () => {
       const { client } = await open('silent')
       expect(client.status).toBe(200)
       expect(client.headers).toMatchObject({
@@ -80,7 +80,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
     })
 
     it.each(['text/event-stream', '*/*', 'text/*;q=0.5', 'application/json, text/event-stream'])(
-      'serves who accepts %s (rule 18)',
+      'opens a stream with Accept %s (rule 18)',
       async (accept) => {
         const { client } = await open('hello', { headers: { accept } })
         expect(client.status).toBe(200)
@@ -88,20 +88,20 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       },
     )
 
-    it('refuses who accepts no stream (rule 18)', async () => {
+    it('responds 406 to a client that does not accept event streams (rule 18)', async () => {
       const { client } = await open('hello', { headers: { accept: 'application/json' } })
       await client.ended
       expect([client.status, client.headers.vary]).toEqual([406, 'Accept'])
     })
 
-    it('answers HEAD with the head alone (rule 19)', async () => {
+    it('responds to HEAD with headers only (rule 19)', async () => {
       const { client } = await open('hello', { method: 'HEAD' })
       expect(client.headers['content-type']).toContain('text/event-stream')
       expect(await client.ended).toBe('end')
       expect(client.body).toBe('')
     })
 
-    it('sends what a handler sends, and leaves the stream open after it', async () => {
+    it('sends the events of a handler and keeps the stream open afterwards', async () => {
       const { client, key, closed } = await open('typed')
       await client.until('id: 7\nevent: tick\ndata: {"n":1}\n\n')
       await order('send', { key, text: 'later' })
@@ -112,21 +112,21 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
     })
 
     it.each([
-      ['what a generator yields', 'generator', ['to', 'be', 'or not']],
-      ['what a promise of an iterable yields', 'iterable', ['1', 'text']],
-    ])('sends %s, and ends the stream after it', async (_what, handler, data) => {
+      ['the events of a generator', 'generator', ['to', 'be', 'or not']],
+      ['the events of a promised iterable', 'iterable', ['1', 'text']],
+    ])('sends %s and then ends the stream', async (_what, handler, data) => {
       const { client } = await open(handler)
       expect(await client.ended).toBe('end')
       expect(dataOf(client)).toEqual(data)
     })
 
-    it('sends large events whole and in order', async () => {
+    it('sends large events completely and in order', async () => {
       const { client } = await open('large')
       expect(await client.ended).toBe('end')
       expect(dataOf(client)).toEqual([0, 1, 2, 3, 4].map((id) => `${id} é🦆 ${'x'.repeat(100_000)}`))
     })
 
-    it('answers a POST with a body, and is not closed by the end of that (rule 28)', async () => {
+    it('keeps the stream of a POST open after the request body has ended (rule 28)', async () => {
       const { client } = await open('prompt', {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
@@ -144,19 +144,19 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       await inQuery.client.until('data: a b\n\n')
     })
 
-    it('sends several cookies, and what is set on the response after it (rule 13)', async () => {
+    it('sends several cookies and headers that are set on the response (rule 13)', async () => {
       const { client } = await open('cookies')
       expect(client.headers['set-cookie']).toEqual(['a=1; Path=/', 'b=2', 'earlier=1'])
       expect(client.headers['x-own']).toBe('yes')
     })
 
-    it('beats while it is idle', async () => {
+    it('sends heartbeats while it is idle', async () => {
       const { client } = await open('idle')
       await client.until(':\n:\n:\n')
     })
 
     it.each(['throws', 'rejects', 'generator-fails'])(
-      'has the server answer what a handler fails with before anything was sent: one that %s',
+      'lets the server respond when a handler fails before anything is sent: %s',
       async (handler) => {
         const { client, key, closed } = await open(handler)
         await client.ended
@@ -166,7 +166,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       },
     )
 
-    it('ends the stream when a handler fails later, and tells onError but not the client', async () => {
+    it('destroys the stream and calls onError when a handler fails later', async () => {
       const { client, key, closed } = await open('fails-later')
       await client.until('data: first\n\n')
       await order('fail', { key })
@@ -179,7 +179,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       expect(told.filter((each) => 'rejected' in each)).toEqual(tellsOfCut ? [cut] : [])
     })
 
-    it('cuts the connection when it is destroyed, so that the client comes back', async () => {
+    it('cuts the connection when the stream is destroyed, so that the client reconnects', async () => {
       const { client, key, closed } = await open('hello')
       await client.until('data: hello\n\n')
       await order('destroy', { key })
@@ -187,7 +187,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       expect(await closed()).toEqual({ closed: key, reason: 'server' })
     })
 
-    it('closes the stream and its source when the client leaves, which is no error (rule 34)', async () => {
+    it('closes the stream and its source without an error when the client disconnects (rule 34)', async () => {
       const { client, key, closed } = await open('endless')
       await client.until('data: 2\n\n')
       client.leave()
@@ -196,14 +196,14 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       expect(await failures()).toEqual([])
     })
 
-    it('notices that a client has left a silent stream, before anything is sent to it', async () => {
+    it('closes a silent stream when the client disconnects', async () => {
       const { client, key, closed } = await open('silent')
       await client.until(':\n')
       client.leave()
       expect(await closed()).toEqual({ closed: key, reason: 'client' })
     })
 
-    it('holds back for a client that does not read, and is bounded (rule 30)', async () => {
+    it('limits the queue of a client that does not read (rule 30)', async () => {
       const { client, key, closed } = await open('flood')
       client.stopReading()
       expect(await closed()).toEqual({ closed: key, reason: 'overflow' })
@@ -212,7 +212,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       expect(most).toBeLessThanOrEqual(200_000)
     })
 
-    it('loses nothing of what waited when its client reads on (rules 27, 30)', async () => {
+    it('sends every queued event when the client reads again (rules 27, 30)', async () => {
       const { client, key } = await open('patient')
       client.stopReading()
       expect((await server.report({ filled: key })).bufferedEvents).toBeGreaterThan(50)
@@ -224,7 +224,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       )
     })
 
-    it('sees a client that does not read leave (rule 27)', async () => {
+    it('closes the stream when a client that does not read disconnects (rule 27)', async () => {
       const { client, key, closed } = await open('patient')
       client.stopReading()
       await server.report({ filled: key })
@@ -232,14 +232,14 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       expect(await closed()).toEqual({ closed: key, reason: 'client' })
     })
 
-    it('ends the stream of a client that has stalled, and its connection where the server lets it', async () => {
+    it('closes a stalled stream, and its connection if the server allows it', async () => {
       const socket = net.connect(server.port, '127.0.0.1')
       onTestFinished(() => void socket.destroy())
       const over = once(socket, 'close').catch(() => {})
       socket.pause().write('GET /stream/stalled?key=stalled HTTP/1.1\r\nHost: a\r\n\r\n')
       expect(await server.report({ closed: 'stalled' })).toMatchObject({ reason: 'stalled' })
       if (cutsStalled) {
-        // What is said to a connection that is no more breaks it here too.
+        // A write to a closed connection errors here too.
         await expect.poll(() => socket.destroyed || void socket.write('\r\n')).toBe(true)
       } else {
         socket.resume()
@@ -247,7 +247,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       await over
     })
 
-    it('resumes what a hub published, exactly', async () => {
+    it('resumes a client of a hub with no gap and no duplicate', async () => {
       const { client } = await open('news')
       await client.until(':\n')
       await order('publish', { text: '1' })
@@ -261,7 +261,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       expect(dataOf(back.client)).toEqual(['2', '3'])
     })
 
-    it('lets the server close once its streams are over, and then the process ends', async () => {
+    it('lets the server close and the process exit after its streams have ended', async () => {
       const own = await Running.start(command ?? [], SCRIPT)
       onTestFinished(() => own.stop())
       const { client, closed } = await open('news', {}, own)

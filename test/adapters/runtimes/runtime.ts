@@ -7,16 +7,16 @@ import { requireProgram } from '../../support/program.ts'
 
 const root = join(import.meta.dirname, '../../..')
 
-/** The path of a runtime, from the fixture or from `PATH`. Undefined if there is none; its tests are then skipped. */
+/** Returns the path of a runtime from the fixture or from `PATH`. If there is none, its tests are skipped. */
 export function findRuntime(name: string): string | undefined {
   const installed = join(root, 'test/fixtures/runtimes/node_modules/.bin', name)
   return existsSync(installed) ? installed : requireProgram({ commands: [name], install: 'npm run fixtures' })
 }
 
-/** What `server.js` says that happened. */
+/** An event that `server.js` reports. */
 export type Report = Readonly<Record<string, unknown>>
 
-/** A script in a process of its own. It prints a line with its URL first, and then lines of JSON. */
+/** A script in a separate process. It prints a line with its URL and then lines of JSON. */
 export class Running {
   readonly reports: Report[] = []
   url = ''
@@ -35,7 +35,7 @@ export class Running {
     })
     this.#child.stderr?.setEncoding('utf8').on('data', (text) => {
       this.#errors += text
-      // Where `deno serve` says it.
+      // `deno serve` prints the URL here.
       this.url ||= /Listening on (http:\S+)/.exec(this.#errors)?.[1] ?? ''
       this.#look()
     })

@@ -6,7 +6,7 @@ afterEach(() => void vi.useRealTimers())
 
 const entries = [{ id: '1-0', channel: 'a', record: '' }]
 
-it('shares one read among all who come from the same place, however long they keep coming', async () => {
+it('shares one read among all clients at a position, for as long as clients keep coming', async () => {
   const read = vi.fn(async () => entries)
   const reads = new SharedReads(read)
   for (let client = 0; client < 20; client++) {
@@ -20,14 +20,14 @@ it('shares one read among all who come from the same place, however long they ke
   expect(vi.getTimerCount()).toBe(1)
 })
 
-it('reads each place for itself', async () => {
+it('reads each position separately', async () => {
   const read = vi.fn(async () => entries)
   const reads = new SharedReads(read)
   await Promise.all([reads.after('0-1'), reads.after('0-2'), reads.after('0-1')])
   expect(read.mock.calls).toEqual([['0-1'], ['0-2']])
 })
 
-it('asks again at once after a read that failed', async () => {
+it('reads again at once after a failed read', async () => {
   const read = vi.fn(async () => entries)
   read.mockRejectedValueOnce(new Error('lost'))
   const reads = new SharedReads(read)

@@ -4,7 +4,7 @@ import { connect } from '@nats-io/transport-node'
 import fc from 'fast-check'
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { Hub } from '../../../src/hub/hub.ts'
-import type { EventStore } from '../../../src/stores/event-store.ts'
+import type { EventStore, Page } from '../../../src/stores/event-store.ts'
 import {
   type JetStreamStoreOptions,
   jetstreamStore,
@@ -40,7 +40,7 @@ logContract('JetStream', () => jetstreamStore(connection, { streamName: stream }
 })
 
 describe('several processes', () => {
-  test('are told of the same events in the same order', async () => {
+  test('receive the same events in the same order', async () => {
     const [a, b] = [await openHub(), await openHub()]
     const [atA, atB] = [await follow(a, ['x', 'y']), await follow(b, ['x', 'y'])]
     const published = Array.from({ length: 40 }, (_, i) =>
@@ -52,7 +52,7 @@ describe('several processes', () => {
     expect(atA.seen.filter((data) => Number(data) % 3 === 0)).toEqual(numbers(0, 13).map((i) => 3 * i))
   })
 
-  test('resume a client of another one, from memory and from the broker', async () => {
+  test('resume a client of another process, from the cache and from the broker', async () => {
     const ids = await publish(await openHub(), numbers(0, 29))
     for (const recentEvents of [100, 3]) {
       const hub = await openHub({ recentEvents })
@@ -61,7 +61,7 @@ describe('several processes', () => {
     }
   })
 
-  test('resume in pages of the broker, with what other channels have in between', async () => {
+  test('resume in pages of the broker, with events of other channels in between', async () => {
     const first = await openHub()
     const [start] = await publish(first, [0])
     for (let i = 0; i < 3; i++) {
@@ -71,7 +71,7 @@ describe('several processes', () => {
     await eventually(() => client.seen).toEqual([0, 1, 2])
   })
 
-  test('begin with the newest events that one keeps, and no more', async () => {
+  test('load the newest recentEvents events, and no more', async () => {
     const ids = await publish(await openHub(), numbers(1, 20))
     const log = await openLog({ recentEvents: 5 })
     expect(await log.read(['a'], ids[15] as string, 10)).toMatchObject({ entries: { length: 4 } })
@@ -84,7 +84,7 @@ describe('several processes', () => {
 })
 
 describe('a page of the broker', () => {
-  /** A log whose server says how large a message may be, and the sizes of the batches that it asks for. */
+  /** A hub whose server limits messages to a size, and the sizes of the batches that it requests. */
   async function openReader(max_payload: number) {
     const other = await connect({ port: broker.port })
     onTestFinished(() => other.close())
@@ -98,21 +98,28 @@ describe('a page of the broker', () => {
     return { hub: await openHub({ recentEvents: 1 }, other), batches }
   }
 
-  test('is asked for in batches that a server can hold for a connection, however large the messages', async () => {
+  test('is requested in batches that the server can queue, for messages of any size', async () => {
     const ids = await publish(await openHub(), numbers(1, 20))
     const { hub, batches } = await openReader(8 * 1024 * 1024)
     const client = await follow(hub, ['a'], ids[0])
     await eventually(() => client.seen).toEqual(numbers(2, 20))
-    expect(batches).toEqual([4, 4, 4, 4, 3])
+    // More than five if a busy broker sends only a part of a batch in time.
+    expect(batches.slice(0, 4)).toEqual([4, 4, 4, 4])
+    expect(Math.max(...batches)).toBe(4)
   })
 
-  test('ends where it is large enough, and the next one begins there', async () => {
+  test('ends early if it is large, and the next one begins there', async () => {
     const ids = await publish(await openHub({ storage: 'memory' }), Array(14).fill('x'.repeat(900_000)))
     const { hub } = await openReader(16 * 1024 * 1024)
-    const page = await hub._store.read(['a'], ids[0] as string, 100)
-    expect(page).toMatchObject({ entries: { length: 10 }, upTo: ids[10] })
-    const next = await hub._store.read(['a'], ids[10] as string, 100)
-    expect(next).toMatchObject({ entries: { length: 3 }, upTo: ids[13] })
+    const read: string[] = []
+    for (let after = ids[0] as string; after !== ids[13]; after = read.at(-1) as string) {
+      const { entries, upTo } = (await hub._store.read(['a'], after, 100)) as Exclude<Page, 'gap'>
+      // A busy broker may send fewer entries than fit into a page.
+      expect(entries.length).toBeLessThanOrEqual(10)
+      expect(upTo).toBe(entries.at(-1)?.id)
+      read.push(...entries.map(({ id }) => id))
+    }
+    expect(read).toEqual(ids.slice(1))
   })
 })
 
@@ -140,7 +147,7 @@ describe('a channel', () => {
 })
 
 describe('a gap', () => {
-  test('is told exactly when what followed a place was evicted', async () => {
+  test('is sent only if events after the position were evicted', async () => {
     const ids = await publish(await openHub({ maxEvents: 5 }), numbers(1, 10))
     const hub = await openHub({ recentEvents: 1 })
     const [kept, evicted] = [await follow(hub, ['a'], ids[4]), await follow(hub, ['a'], ids[3])]
@@ -148,7 +155,7 @@ describe('a gap', () => {
     await eventually(() => evicted.seen).toEqual(['gap'])
   })
 
-  test('is told when the stream was purged, unless nothing was missed', async () => {
+  test('is sent if the stream was purged, unless nothing was missed', async () => {
     const first = await openHub()
     const ids = await publish(first, [1, 2, 3])
     const live = await follow(first, ['a'])
@@ -162,7 +169,7 @@ describe('a gap', () => {
     await eventually(() => live.seen).toEqual([4])
   })
 
-  test('is told to a client of a stream that has been deleted, and of one created anew', async () => {
+  test('is sent to a client of a stream that was deleted or recreated', async () => {
     const hub = await openHub()
     const [first, second] = await publish(hub, [1, 2])
     const live = await follow(hub, ['a'])
@@ -179,7 +186,7 @@ describe('a gap', () => {
     await eventually(() => resumed.seen).toEqual([4])
   })
 
-  test('is told when another program deletes the stream and creates it, and ids are those of the new one', async () => {
+  test('is sent if another program recreates the stream, whose ids are new', async () => {
     const hub = await openHub()
     const [first] = await publish(hub, [1, 2, 3])
     const live = await follow(hub, ['a'])
@@ -192,11 +199,11 @@ describe('a gap', () => {
     expect(id?.split('-')[0]).not.toBe(first?.split('-')[0])
     await eventually(() => live.seen).toEqual(['gap', 4])
     expect((await openLog()).position).toBe(id)
-    // It is not told of that: it misses the sign of life that the server gives each second.
+    // The server does not report the deletion. The consumer notices that the heartbeat is missing.
     await eventually(() => atQuiet.seen).toEqual(['gap', 4])
   })
 
-  test('is told for a place in a stream that was replaced a moment ago', async () => {
+  test('is sent for a position in a stream that was just recreated', async () => {
     const log = await openLog({ recentEvents: 1 })
     const { config } = await manager.streams.info(stream)
     const ids = await publish(await openHub(), [1, 2, 3])
@@ -207,7 +214,7 @@ describe('a gap', () => {
     expect(await log.read(['a'], ids[0] as string, 10)).toBe('gap')
   })
 
-  test('is told when what was to come is purged before it is told', async () => {
+  test('is sent if undelivered events are purged', async () => {
     const hub = await openHub()
     await publish(hub, [1])
     const live = await follow(hub, ['a'])
@@ -215,13 +222,13 @@ describe('a gap', () => {
     onTestFinished(() => other.close())
     await Promise.all([connection.reconnect(), publish(await openHub({}, other), [2, 3])])
     await (await jetstreamManager(other)).streams.purge(stream)
-    const isTold = (seen: unknown[]) => seen.includes('gap') || seen.join() === '2,3'
-    await eventually(() => live.seen).toSatisfy(isTold)
+    const isComplete = (seen: unknown[]) => seen.includes('gap') || seen.join() === '2,3'
+    await eventually(() => live.seen).toSatisfy(isComplete)
   })
 })
 
 describe('messages that an operator deletes', () => {
-  test('are left out, nothing waits for them', async () => {
+  test('are skipped without a wait', async () => {
     const hub = await openHub({ recentEvents: 2 })
     const ids = await publish(hub, numbers(1, 9))
     await eventually(() => hub._store.position).toBe(ids[8])
@@ -239,13 +246,13 @@ describe('messages that an operator deletes', () => {
 })
 
 describe('a last event id', () => {
-  test('that is no place of this stream is a gap at once, and asks nothing of the broker', async () => {
+  test('that is not a position of this stream is a gap at once, without a request to the broker', async () => {
     const hub = await openHub({ recentEvents: 1 })
     const [first = ''] = await publish(hub, [1, 2, 3])
     const log = hub._store
-    const [creation = ''] = first.split('-')
+    const [epoch = ''] = first.split('-')
     const like = fc.tuple(
-      fc.oneof(fc.constant(creation), fc.string()),
+      fc.oneof(fc.constant(epoch), fc.string()),
       fc.constantFrom('-', '', '.', '--'),
       fc.oneof(fc.string(), fc.bigInt().map(String), fc.double().map(String)),
     )
@@ -256,7 +263,7 @@ describe('a last event id', () => {
     const before = connection.stats().outMsgs
     fc.assert(
       fc.property(text, (id) => {
-        fc.pre(!(id.startsWith(`${creation}-`) && /^(0|[1-9]\d{0,15})$/.test(id.slice(creation.length + 1))))
+        fc.pre(!(id.startsWith(`${epoch}-`) && /^(0|[1-9]\d{0,15})$/.test(id.slice(epoch.length + 1))))
         expect(log.read(['a'], id, 10)).toBe('gap')
       }),
       { numRuns: 500 },
@@ -265,8 +272,8 @@ describe('a last event id', () => {
   })
 })
 
-describe('what other programs publish', () => {
-  test('is skipped, and can be watched', async () => {
+describe('a message of another program', () => {
+  test('is skipped and reported', async () => {
     const hub = await openHub()
     const live = await follow(hub, ['a', 'b'])
     const skipped: unknown[] = []
@@ -285,7 +292,7 @@ describe('what other programs publish', () => {
     expect(skipped).toEqual(['a', 'a', 'b'])
   })
 
-  test('changes nothing when it is the newest that a process begins with', async () => {
+  test('changes nothing if it is the newest message at the start', async () => {
     const [first] = await publish(await openHub(), [1, 2])
     await jetstream(connection).publish(`${stream}.a`, 'no record')
     const hub = await openHub()
@@ -297,7 +304,7 @@ describe('what other programs publish', () => {
   })
 })
 
-describe('a stream that is there', () => {
+describe('an existing stream', () => {
   const wrong: Array<[what: string, config: Partial<StreamConfig>, options?: JetStreamStoreOptions]> = [
     ['subjects is ["other.*"], not', { subjects: ['other.*'] }],
     ['retention is "workqueue", not "limits"', { retention: 'workqueue' }],
@@ -313,7 +320,7 @@ describe('a stream that is there', () => {
     ['storage is "memory", not "file"', { storage: 'memory' }, { storage: 'file' }],
   ]
 
-  test.each(wrong)('must fit: %s', async (what, config, options) => {
+  test.each(wrong)('must match: %s', async (what, config, options) => {
     await manager.streams.add({ name: stream, subjects: [`${stream}.*`], ...config })
     onTestFinished(async () => void (await manager.streams.delete(stream)))
     const hub = new Hub({ store: jetstreamStore(connection, { streamName: stream, ...options }) })
@@ -327,7 +334,7 @@ describe('a stream that is there', () => {
     expect(error.message).toContain(stream)
   })
 
-  test('decides what no option says', async () => {
+  test('keeps what no option sets', async () => {
     const config = { max_msgs: 9, max_age: 3600e9, duplicate_window: 60e9, storage: 'memory' } as const
     await manager.streams.add({ name: stream, subjects: ['elsewhere.deep.*'], ...config })
     const hub = await openHub({ subjectPrefix: 'elsewhere.deep' })
@@ -335,18 +342,18 @@ describe('a stream that is there', () => {
     expect((await manager.streams.info(stream)).config).toMatchObject(config)
   })
 
-  test('is created by one of those who come at once, and judged by the others', async () => {
+  test('is created by one of several processes that start together, and checked by the others', async () => {
     const options = [{ maxAge: 60_000 }, {}, { maxAge: 30_000 }, {}]
     const hubs = options.map(
       (each) => new Hub({ store: jetstreamStore(connection, { streamName: stream, ...each }) }),
     )
-    const results = await Promise.all(hubs.map((hub) => hub._store.ready?.then(() => 'fits', String)))
+    const results = await Promise.all(hubs.map((hub) => hub._store.ready?.then(() => 'matches', String)))
     await Promise.all(hubs.map((hub) => hub.shutdown()))
-    expect([results[1], results[3]]).toEqual(['fits', 'fits'])
+    expect([results[1], results[3]]).toEqual(['matches', 'matches'])
     expect(results.filter((result) => result?.includes('does not match')).length).toBeGreaterThan(0)
   })
 
-  test('is created as the options say', async () => {
+  test('is created with the options', async () => {
     await openHub({ maxEvents: 7, maxBytes: 10_000, maxAge: 60_000, storage: 'memory' })
     const { config } = await manager.streams.info(stream)
     expect(config).toMatchObject({ max_msgs: 7, max_bytes: 10_000, max_age: 60e9, storage: 'memory' })
@@ -381,7 +388,7 @@ describe('a broker that cannot be used', () => {
       'Permissions Violation',
     ],
     ['a server without JetStream', () => ({ port: bare.port }), 'not enabled'],
-  ])('is said at the first use: %s', async (_, options, what) => {
+  ])('rejects the first publish: %s', async (_, options, what) => {
     const limited = await connect(options())
     onTestFinished(() => limited.close())
     const hub = new Hub({ store: jetstreamStore(limited) })
@@ -394,7 +401,7 @@ describe('a broker that cannot be used', () => {
     expect(error.message).toContain(what)
   })
 
-  test('refuses an event that is too large, and takes the next', async () => {
+  test('rejects an event that is too large, and accepts the next one', async () => {
     const hub = await openHub()
     const large = hub.channel('a').publish({ data: 'x'.repeat(2 * 1024 * 1024) })
     await expect(large).rejects.toMatchObject({ code: 'ERR_SSE_STORE', cause: expect.any(Error) })
@@ -403,7 +410,7 @@ describe('a broker that cannot be used', () => {
 })
 
 describe('an idempotency key', () => {
-  test('has any characters, and counts in all processes', async () => {
+  test('has any characters and length, and counts in all processes', async () => {
     const [a, b] = [await openHub(), await openHub()]
     for (const idempotencyKey of ['', 'two\r\nlines', '\ud800', 'x'.repeat(10_000)]) {
       const id = await a.channel('a').publish({ data: 1 }, { idempotencyKey })
@@ -412,7 +419,7 @@ describe('an idempotency key', () => {
     expect((await manager.streams.info(stream)).state.messages).toBe(4)
   })
 
-  test('counts on its own channel, also where names have no bytes to be told apart by', async () => {
+  test('counts per channel, also for names with lone surrogates', async () => {
     const hub = await openHub()
     const ids = await Promise.all(
       ['\ud800', '\ud801', '\ufffd'].map((name) =>
@@ -424,7 +431,7 @@ describe('an idempotency key', () => {
 })
 
 describe('shutdown', () => {
-  test('leaves nothing of its own, and the connection as it was', async () => {
+  test('removes what the store created, and leaves the connection open', async () => {
     const { protocol } = connection as unknown as { protocol: Protocol }
     const before = [protocol.listeners.length, protocol.subscriptions.size()]
     const hub = await openHub({ recentEvents: 2 })
@@ -444,7 +451,7 @@ describe('shutdown', () => {
 describe('options', () => {
   test.each<[what: string, take: () => unknown]>([
     ['a connection', () => jetstreamStore({} as NatsConnection)],
-    ['Option stream', () => jetstreamStore(connection, { streamName: 'a.b' })],
+    ['Option streamName', () => jetstreamStore(connection, { streamName: 'a.b' })],
     ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: 'a.*' })],
     ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: '$JS' })],
     ['Option storage', () => jetstreamStore(connection, { storage: 'disk' as 'file' })],
@@ -478,7 +485,7 @@ async function openHub(options: JetStreamStoreOptions = {}, on = connection): Pr
   return hub
 }
 
-/** Resolves when the hub has been told of it too, which may be a moment later. */
+/** Resolves once the hub has received the events too. */
 async function publish(hub: Hub, data: readonly unknown[], channel = 'a'): Promise<string[]> {
   const ids = await Promise.all(data.map((each) => hub.channel(channel).publish({ data: each })))
   const sequence = (place = '') => Number(place.split('-')[1])
@@ -486,7 +493,7 @@ async function publish(hub: Hub, data: readonly unknown[], channel = 'a'): Promi
   return ids
 }
 
-/** A client, which is live when it had nothing to read of the broker. */
+/** A client. It is live if it had nothing to read from the broker. */
 async function follow(hub: Hub, channels: readonly string[], lastEventId?: string) {
   const client = fakeStream({ heartbeat: 0 }, lastEventId)
   hub.subscribe(client.stream, channels)
@@ -511,7 +518,7 @@ async function consumers(): Promise<number> {
   return (await manager.streams.info(stream)).state.consumer_count
 }
 
-/** What becomes true, on a busy machine in seconds. */
+/** Polls until an expectation is met, on a busy machine for seconds. */
 function eventually<T>(what: () => T) {
-  return expect.poll(what, { timeout: 10_000, interval: 10 })
+  return expect.poll(what, { interval: 10 })
 }

@@ -39,7 +39,7 @@ beforeEach(() => {
   stream = `outage-${++streams}`
 })
 
-test('each event arrives once and in order when the broker is killed in the middle', async () => {
+test('a client receives each event once and in order if the broker is killed in between', async () => {
   const [a, b] = [await openHub(await opened()), await openHub(await opened())]
   const clients = [await follow(a), await follow(b)]
   const published: Array<Promise<string>> = []
@@ -59,7 +59,7 @@ test('each event arrives once and in order when the broker is killed in the midd
   await eventually(() => resumed.seen).toEqual(numbers(251, 599))
 })
 
-test('what is published while nobody answers waits, and is published once', async () => {
+test('a publish during an outage waits and appends once', async () => {
   const hub = await openHub(await opened())
   const live = await follow(hub)
   await broker.stop()
@@ -71,7 +71,7 @@ test('what is published while nobody answers waits, and is published once', asyn
   expect(hub.state).toBe('ready')
 })
 
-test('a publish waits no longer than it may, and is not made later', async () => {
+test('a publish rejects after publishTimeout and is not sent later', async () => {
   const hub = await openHub(await opened(), { publishTimeout: 200 })
   const other = await openHub(await opened())
   const live = await follow(hub)
@@ -90,7 +90,7 @@ test('a publish waits no longer than it may, and is not made later', async () =>
   await eventually(() => live.seen).toEqual(['next'])
 })
 
-test('a hub that begins during an outage begins after it', async () => {
+test('a hub that is created during an outage is ready after it', async () => {
   const connection = await opened()
   await broker.stop()
   const hub = new Hub({ store: jetstreamStore(connection, { streamName: stream, publishTimeout: 30_000 }) })
@@ -102,7 +102,7 @@ test('a hub that begins during an outage begins after it', async () => {
   expect(hub.state).toBe('ready')
 })
 
-test('a process that was cut off gets what it missed', async () => {
+test('a process that was cut off receives the events it missed', async () => {
   const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
   const live = await follow(b)
@@ -117,7 +117,7 @@ test('a process that was cut off gets what it missed', async () => {
   await eventually(() => waiting.seen).toEqual(numbers(2, 9))
 })
 
-test('a process that was cut off for too long tells of a gap, and goes on with what is left', async () => {
+test('a process that was cut off for too long sends a gap and the remaining events', async () => {
   const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened(), { maxEvents: 5 }), await openHub(await opened(way.port))]
   const live = await follow(b)
@@ -129,7 +129,7 @@ test('a process that was cut off for too long tells of a gap, and goes on with w
   await eventually(() => live.seen).toEqual([1, 'gap', 5, 6, 7, 8, 9])
 })
 
-test('a process that was cut off while the stream was purged tells of a gap at once, to those who were there', async () => {
+test('a process that was cut off while the stream was purged sends a gap to live clients at once', async () => {
   const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
   const live = await follow(b)
@@ -146,7 +146,7 @@ test('a process that was cut off while the stream was purged tells of a gap at o
   expect(live.seen).toEqual(['gap', 3])
 })
 
-test('a process that was cut off while nothing happened tells of none', async () => {
+test('a process that was cut off while nothing was published sends no gap', async () => {
   const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
   const live = await follow(b)
@@ -160,7 +160,7 @@ test('a process that was cut off while nothing happened tells of none', async ()
   await eventually(() => live.seen).toEqual([1, 2])
 })
 
-test('a client that comes back during an outage is served after it, from memory at once', async () => {
+test('a client that reconnects during an outage gets cached events at once and others after it', async () => {
   const way = await wayTo(broker.port)
   const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port), { recentEvents: 2 })]
   const live = await follow(b)
@@ -175,7 +175,7 @@ test('a client that comes back during an outage is served after it, from memory 
   await eventually(() => older.seen).toEqual([3, 4, 5, 6])
 })
 
-test('a connection that its owner closes ends the log, and what waits is told at once', async () => {
+test('a connection closed by its owner closes the store and rejects waiting publishes at once', async () => {
   const connection = await opened()
   const hub = await openHub(connection)
   const [first] = await publish(hub, [1])
@@ -191,14 +191,14 @@ test('a connection that its owner closes ends the log, and what waits is told at
   expect(Date.now() - startedAt).toBeLessThan(10_000)
 })
 
-test('a client that comes to a log that is closed is told of one gap, and stays connected', async () => {
+test('a client that resumes at a closed store gets one gap and stays connected', async () => {
   const connection = await opened()
   const hub = await openHub(connection)
   const [first] = await publish(hub, [1, 2])
   await connection.close()
   const { stream: client, transport } = fakeStream({ heartbeat: 0 }, first)
   let gaps = 0
-  // So that it ends, if it is told again and again.
+  // Ends a test in which gaps are sent again and again.
   const onGap = () => void (++gaps === 10 && client.destroy())
   hub.subscribe(client, ['a'], { onGap })
   await settled()
@@ -207,7 +207,7 @@ test('a client that comes to a log that is closed is told of one gap, and stays 
   expect((await follow(hub)).seen).toEqual([])
 })
 
-test('a publish before the broker was ever reached waits no longer than it may', async () => {
+test('a publish before the first connection rejects after publishTimeout', async () => {
   const way = await wayTo(broker.port)
   const connection = await opened(way.port)
   way.cut()
@@ -224,7 +224,7 @@ test('a publish before the broker was ever reached waits no longer than it may',
   expect(await publish(hub, [1])).toEqual([expect.stringMatching(/-1$/)])
 })
 
-test('a client that comes back is served after an outage that is longer than a publish waits', async () => {
+test('a client is resumed after an outage that is longer than publishTimeout', async () => {
   const way = await wayTo(broker.port)
   const hub = await openHub(await opened(way.port), { recentEvents: 2, publishTimeout: 5_000 })
   const ids = await publish(await openHub(await opened()), numbers(1, 9))
@@ -238,7 +238,7 @@ test('a client that comes back is served after an outage that is longer than a p
   await eventually(() => client.seen).toEqual(numbers(2, 9))
 })
 
-test('a server that lost its last messages is a gap at once, to those who were there, and nothing comes twice', async () => {
+test('a server that lost its newest messages causes a gap for live clients and no repeated event', async () => {
   const own = await startNats()
   const hub = await openHub(await opened(own.port))
   const live = await follow(hub)
@@ -261,7 +261,7 @@ test('a server that lost its last messages is a gap at once, to those who were t
   expect(live.seen).toEqual([...numbers(1, 8), 'gap', 9])
 })
 
-test('a page of which nothing is heard is asked for again', async () => {
+test('a page without a response is requested again', async () => {
   let isLost = false
   const way = await wayTo(broker.port, (text) => {
     if (isLost || !text.includes('CONSUMER.MSG.NEXT')) return true
@@ -276,7 +276,7 @@ test('a page of which nothing is heard is asked for again', async () => {
 })
 
 test.each(['CONSUMER.CREATE', 'CONSUMER.MSG.NEXT'])(
-  'a stream that is deleted in the middle of a page, before %s, is a gap',
+  'a stream deleted during a page, before %s, causes a gap',
   async (subject) => {
     let isArmed = false
     const way = await wayTo(broker.port, async (text) => {
@@ -293,7 +293,7 @@ test.each(['CONSUMER.CREATE', 'CONSUMER.MSG.NEXT'])(
   },
 )
 
-test('a stream that is replaced while it is followed anew is told of once, with its own ids', async () => {
+test('a stream that is recreated during a reconnect causes one gap, and has new ids', async () => {
   let isArmed = false
   const replace = async () => {
     const { config } = await manager.streams.info(stream)
@@ -319,7 +319,7 @@ test('a stream that is replaced while it is followed anew is told of once, with 
   expect(live.ids.slice(2)).toEqual(ids)
 })
 
-test('a shutdown during an outage does not wait for its end', async () => {
+test('a shutdown during an outage does not wait for the broker', async () => {
   const hub = await openHub(await opened())
   await broker.stop()
   const waiting = hub.channel('a').publish({ data: 1 })

@@ -18,12 +18,12 @@ beforeEach(() => {
   vi.useFakeTimers()
 })
 
-const followers: OrderedConsumer[] = []
-const engines: JetStreamDriver[] = []
+const consumers: OrderedConsumer[] = []
+const drivers: JetStreamDriver[] = []
 
 afterEach(async () => {
-  for (const engine of engines.splice(0)) await engine.close()
-  for (const follower of followers.splice(0)) follower.stop()
+  for (const driver of drivers.splice(0)) await driver.close()
+  for (const consumer of consumers.splice(0)) consumer.stop()
   expect(vi.getTimerCount()).toBe(0)
   vi.useRealTimers()
 })
@@ -31,7 +31,7 @@ afterEach(async () => {
 const codeUnits = fc.array(fc.nat(0xffff), { minLength: 1 }).map((units) => String.fromCharCode(...units))
 
 describe('the subject of a channel', () => {
-  test('is one token that every server takes, and says which channel it is', () => {
+  test('is one token that every server accepts, and decodes to the channel', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ minLength: 1 }), codeUnits), (channel) => {
         const subject = subjectOf('a.b', channel)
@@ -42,15 +42,15 @@ describe('the subject of a channel', () => {
   })
 
   test.each(['a.b.c.d', 'a.c.x', 'a.b.=61', 'a.b.=0061', 'a.b.=00E9', 'a.b.ü', 'a.b.', 'a.b'])(
-    'is not %s',
+    'does not decode from %s',
     (subject) => {
       expect(channelOf('a.b', subject)).toBe('')
     },
   )
 })
 
-describe('a place', () => {
-  test('is one of the creation it names, as it is written', () => {
+describe('a position', () => {
+  test('belongs to its epoch and has one spelling', () => {
     expect(isPositionIn('mbx1', positionOf('mbx1', 0))).toBe(true)
     expect(isPositionIn('mbx1', positionOf('mbx1', Number.MAX_SAFE_INTEGER))).toBe(true)
     for (const text of [
@@ -68,44 +68,44 @@ describe('a place', () => {
     expect(isPositionIn('', '-1')).toBe(false)
   })
 
-  test('comes after those of an older creation, and after lower sequences', () => {
-    const places = ['z-9', '10-1', '10-2', '10-10', 'mbx1-1', 'mbx1-100', 'mbx2-3']
-    expect(places.toReversed().sort(comparePositions)).toEqual(places)
+  test('is after the positions of older epochs and of lower sequences', () => {
+    const positions = ['z-9', '10-1', '10-2', '10-10', 'mbx1-1', 'mbx1-100', 'mbx2-3']
+    expect(positions.toReversed().sort(comparePositions)).toEqual(positions)
     expect(comparePositions('a-7', 'a-7')).toBe(0)
     expect(sequenceOf('mbx1-100')).toBe(100)
   })
 })
 
-describe('a follower', () => {
-  test('tells messages with their sequences, for servers with and without a domain', async () => {
-    const { server, heard } = await startFollower()
+describe('an ordered consumer', () => {
+  test('delivers messages with their sequences, for servers with and without a domain', async () => {
+    const { server, received } = await startConsumer()
     server.send('log.a', 'one', '$JS.ACK.log.c.1.41.1.1700000000000000000.3')
     server.send('log.b', 'two', '$JS.ACK.hub.acc.log.c.1.42.2.1700000000000000000.2.token')
-    expect(heard).toEqual([
+    expect(received).toEqual([
       { sequence: 41, subject: 'log.a', payload: 'one', pending: 3 },
       { sequence: 42, subject: 'log.b', payload: 'two', pending: 2 },
     ])
   })
 
-  test('asks for what lies after a sequence, on the inbox of this process', async () => {
-    const { server } = await startFollower()
+  test('consumes after a sequence, on the inbox of this process', async () => {
+    const { server } = await startConsumer()
     expect(server.config).toMatchObject({ opt_start_seq: 41, deliver_policy: 'by_start_sequence' })
     expect(server.config).toMatchObject({ flow_control: true, ack_policy: 'none', max_deliver: 1 })
     expect(server.inbox).toMatch(/^_INBOX_mine\./)
   })
 
-  test('is broken when a message is missing, and tells nothing after that', async () => {
-    const { server, heard, broken } = await startFollower()
+  test('is broken if a message is missing, and delivers none after that', async () => {
+    const { server, received, broken } = await startConsumer()
     server.send('log.a', 'one', ackOf(41, 1))
     server.send('log.a', 'three', ackOf(43, 3))
     server.send('log.a', 'two', ackOf(42, 2))
-    expect(heard).toHaveLength(1)
+    expect(received).toHaveLength(1)
     expect(broken).toHaveBeenCalledOnce()
     expect(server.isSubscribed).toBe(false)
   })
 
-  test('is broken when the server says that it sent more than came', async () => {
-    const { server, idle, broken } = await startFollower()
+  test('is broken if the heartbeat counts more messages than were received', async () => {
+    const { server, idle, broken } = await startConsumer()
     server.send('log.a', 'one', ackOf(41, 1))
     server.say({ 'Nats-Last-Consumer': '1', 'Nats-Last-Stream': '41' })
     expect(idle).toHaveBeenCalledExactlyOnceWith(41)
@@ -114,8 +114,8 @@ describe('a follower', () => {
     expect(idle).toHaveBeenCalledOnce()
   })
 
-  test('is broken when the server says nothing for seconds', async () => {
-    const { server, broken } = await startFollower()
+  test('is broken if heartbeats are missing for seconds', async () => {
+    const { server, broken } = await startConsumer()
     for (let i = 0; i < 10; i++) {
       vi.advanceTimersByTime(1_000)
       server.say({ 'Nats-Last-Consumer': '0', 'Nats-Last-Stream': '40' })
@@ -125,8 +125,8 @@ describe('a follower', () => {
     expect(broken).toHaveBeenCalledOnce()
   })
 
-  test('answers what controls the flow', async () => {
-    const { server, idle } = await startFollower()
+  test('answers flow control', async () => {
+    const { server, idle } = await startConsumer()
     server.say({}, '$JS.FC.log.c.x')
     expect(server.answered).toEqual(['$JS.FC.log.c.x'])
     server.say({ 'Nats-Last-Consumer': '0', 'Nats-Last-Stream': '40', 'Nats-Consumer-Stalled': '$JS.FC.y' })
@@ -134,15 +134,15 @@ describe('a follower', () => {
     expect(idle).not.toHaveBeenCalled()
   })
 
-  test('takes no message for a word of the server', async () => {
-    const { server, heard, broken } = await startFollower()
+  test('does not treat a message as a status', async () => {
+    const { server, received, broken } = await startConsumer()
     server.send('log.a', 'one', ackOf(41, 1), { 'Nats-Last-Consumer': '9', 'Nats-Consumer-Stalled': 'x' })
-    expect([heard.length, broken.mock.calls.length, server.published.length]).toEqual([1, 0, 0])
+    expect([received.length, broken.mock.calls.length, server.published.length]).toEqual([1, 0, 0])
   })
 })
 
 describe('a publisher', () => {
-  test('lets none overtake what has to be sent again', async () => {
+  test('sends no message before one that must be sent again', async () => {
     const { server, publish } = startPublisher()
     const published = [publish('1'), publish('2'), publish('3')]
     expect(server.sent()).toEqual(['1', '2', '3'])
@@ -158,7 +158,7 @@ describe('a publisher', () => {
     await Promise.all(published)
   })
 
-  test('sends it again with the same id', async () => {
+  test('sends a message again with the same id', async () => {
     const { server, publish } = startPublisher()
     const published = publish('1')
     server.sent()
@@ -170,7 +170,7 @@ describe('a publisher', () => {
     expect(server.ids).toEqual(['id of 1', 'id of 1'])
   })
 
-  test('sends what the connection took with it again when it is back, and nothing before that', async () => {
+  test('sends lost messages again after a reconnect, before later ones', async () => {
     const { server, publish } = startPublisher()
     const published = [publish('1'), publish('2')]
     server.sent()
@@ -185,7 +185,7 @@ describe('a publisher', () => {
     await Promise.all(published)
   })
 
-  test('gives up in time with the last failure, and sends it no more', async () => {
+  test('rejects at the timeout with the last failure, and does not send again', async () => {
     const { server, publish, trouble } = startPublisher()
     const failed = expect(publish('1')).rejects.toMatchObject({
       code: 'ERR_SSE_STORE',
@@ -200,7 +200,7 @@ describe('a publisher', () => {
     expect(server.sent()).toEqual([])
   })
 
-  test('sends again in the order given what failed in another one', async () => {
+  test('sends again in the order of publish, whatever the order of the failures', async () => {
     const { server, publish } = startPublisher()
     const published = [publish('1'), publish('2'), publish('3')]
     expect(server.sent()).toEqual(['1', '2', '3'])
@@ -211,9 +211,9 @@ describe('a publisher', () => {
     await Promise.all(published)
   })
 
-  test('works off a long burst in its order, and does not go through all of it for each', async () => {
+  test('sends a long burst in order, without visiting all of it for each message', async () => {
     const { server, publish } = startPublisher()
-    // It would take longer than a test may.
+    // Visiting all of it for each message would exceed the timeout of the test.
     const payloads = Array.from({ length: 100_000 }, (_, i) => String(i))
     const published = Promise.all(payloads.map(publish))
     for (const payload of server.sent()) server.fail(payload, { name: 'TimeoutError' })
@@ -229,7 +229,7 @@ describe('a publisher', () => {
     expect(sent).toEqual(payloads)
   })
 
-  test('does not try again what the server refuses', async () => {
+  test('does not send a rejected message again', async () => {
     const { server, publish } = startPublisher()
     const error = { name: 'JetStreamApiError', status: 400, message: 'no' }
     const refused = expect(publish('1')).rejects.toMatchObject({ code: 'ERR_SSE_STORE', cause: error })
@@ -243,11 +243,11 @@ describe('a publisher', () => {
 
 describe('a publisher in a cluster', () => {
   test.each([
-    ['belongs to it', { info: { cluster: 'c' }, replicas: 1 }],
-    ['is a leaf of it', { info: {}, replicas: 3 }],
-  ])('sends one when the one before is acknowledged, where the server %s', async (_, { info, replicas }) => {
-    const { engine, server } = await startLog({ info, replicas })
-    const published = ['1', '2', '3'].map((record) => engine.append('a', record))
+    ['belongs to a cluster', { info: { cluster: 'c' }, replicas: 1 }],
+    ['is a leaf of a cluster', { info: {}, replicas: 3 }],
+  ])('sends one message at a time if the server %s', async (_, { info, replicas }) => {
+    const { driver, server } = await startDriver({ info, replicas })
+    const published = ['1', '2', '3'].map((record) => driver.append('a', record))
     expect(server.sent()).toEqual(['1'])
     server.fail('1', { name: 'TimeoutError' })
     await vi.advanceTimersByTimeAsync(1_000)
@@ -259,52 +259,52 @@ describe('a publisher in a cluster', () => {
     await Promise.all(published)
   })
 
-  test('sends many at a time to a server that is alone', async () => {
-    const { engine, server } = await startLog({ info: {}, replicas: 1 })
-    for (const record of ['1', '2', '3']) engine.append('a', record).catch(() => {})
+  test('sends many messages at a time to a single server', async () => {
+    const { driver, server } = await startDriver({ info: {}, replicas: 1 })
+    for (const record of ['1', '2', '3']) driver.append('a', record).catch(() => {})
     expect(server.sent()).toEqual(['1', '2', '3'])
   })
 })
 
-describe('a log that begins', () => {
-  test('loses what the stream removed after the first of its events was told', async () => {
-    const { server, told, begun } = beginLog({ last: 5 })
+describe('a driver that starts', () => {
+  test('reports a loss if messages were removed after the first one was delivered', async () => {
+    const { server, delivered, ready } = openDriver({ last: 5 })
     await vi.advanceTimersByTimeAsync(0)
     server.send('log.a', 'one', ackOf(1, 1, 4))
     server.send('log.a', 'four', ackOf(4, 2, 1))
     server.send('log.a', 'five', ackOf(5, 3, 0))
-    await begun
-    expect(told).toEqual(['s-1 one', 'lost up to s-3', 's-4 four', 's-5 five'])
+    await ready
+    expect(delivered).toEqual(['s-1 one', 'lost up to s-3', 's-4 four', 's-5 five'])
   })
 
-  test('loses nothing for want of the newest events, when they were removed before', async () => {
-    const { server, told, begun } = beginLog({ last: 5 })
+  test('reports no loss if the newest messages were removed before the first delivery', async () => {
+    const { server, delivered, ready } = openDriver({ last: 5 })
     await vi.advanceTimersByTimeAsync(0)
     server.send('log.a', 'one', ackOf(1, 1, 1))
     server.send('log.a', 'two', ackOf(2, 2, 0))
-    await begun
+    await ready
     server.say({ 'Nats-Last-Consumer': '2', 'Nats-Last-Stream': '5' })
     server.send('log.a', 'six', ackOf(6, 3, 0))
-    expect(told).toEqual(['s-1 one', 's-2 two', 's-6 six'])
+    expect(delivered).toEqual(['s-1 one', 's-2 two', 's-6 six'])
   })
 })
 
-describe('a log that is followed', () => {
-  test('loses what the stream removed before it was told, and goes on behind it', async () => {
-    const { server, told } = await startLog()
+describe('a driver that is live', () => {
+  test('reports a loss if messages were removed before their delivery, and continues', async () => {
+    const { server, delivered } = await startDriver()
     server.send('log.a', 'one', ackOf(1, 1))
     server.send('log.a', 'five', ackOf(5, 2))
     server.send('log.a', 'six', ackOf(6, 3))
-    expect(told).toEqual(['s-1 one', 'lost up to s-4', 's-5 five', 's-6 six'])
+    expect(delivered).toEqual(['s-1 one', 'lost up to s-4', 's-5 five', 's-6 six'])
   })
 
-  test('loses what was purged before it was told, when the server says that nothing more is there', async () => {
-    const { server, told } = await startLog()
+  test('reports a loss if the heartbeat is ahead of the last message', async () => {
+    const { server, delivered } = await startDriver()
     server.send('log.a', 'one', ackOf(1, 1))
     server.say({ 'Nats-Last-Consumer': '1', 'Nats-Last-Stream': '1' })
     server.say({ 'Nats-Last-Consumer': '1', 'Nats-Last-Stream': '3' })
     server.say({ 'Nats-Last-Consumer': '1', 'Nats-Last-Stream': '3' })
-    expect(told).toEqual(['s-1 one', 'lost up to s-3'])
+    expect(delivered).toEqual(['s-1 one', 'lost up to s-3'])
   })
 })
 
@@ -314,27 +314,28 @@ interface ServerState {
   readonly last?: number
 }
 
-function beginLog(state: ServerState = {}) {
+function openDriver(state: ServerState = {}) {
   const server = new FakeServer(state)
   const plan = { stream: 'log', subjectPrefix: 'log', publishTimeout: 5_000, requested: {}, settings: {} }
-  const told: string[] = []
-  const engine = new JetStreamDriver(server.client, plan)
-  engines.push(engine)
+  const delivered: string[] = []
+  const driver = new JetStreamDriver(server.client, plan)
+  drivers.push(driver)
   const short = (id: string) => id.replace(/^\w+/, 's')
-  const begun = engine.open(
+  const ready = driver.open(
     {
-      _onEntries: (entries) => void told.push(...entries.map(({ id, record }) => `${short(id)} ${record}`)),
-      _onLoss: (head) => void told.push(`lost up to ${short(head)}`),
+      _onEntries: (entries) =>
+        void delivered.push(...entries.map(({ id, record }) => `${short(id)} ${record}`)),
+      _onLoss: (head) => void delivered.push(`lost up to ${short(head)}`),
       _onState: () => {},
     },
     10,
   )
-  return { engine, server, told, begun }
+  return { driver, server, delivered, ready }
 }
 
-async function startLog(state?: ServerState) {
-  const log = beginLog(state)
-  await log.begun
+async function startDriver(state?: ServerState) {
+  const log = openDriver(state)
+  await log.ready
   return log
 }
 
@@ -342,16 +343,16 @@ function ackOf(sequence: number, delivered: number, pending = 0): string {
   return `$JS.ACK.log.c.1.${sequence}.${delivered}.1700000000000000000.${pending}`
 }
 
-async function startFollower() {
+async function startConsumer() {
   const server = new FakeServer()
-  const heard: StreamMessage[] = []
+  const received: StreamMessage[] = []
   const [broken, idle] = [vi.fn(), vi.fn()]
-  const listener = { onMessage: (each: StreamMessage) => heard.push(each), onIdle: idle, onBroken: broken }
-  const follower = new OrderedConsumer(server.client, 'log', listener)
-  await follower.create(40)
-  follower.listen()
-  followers.push(follower)
-  return { server, heard, broken, idle }
+  const listener = { onMessage: (each: StreamMessage) => received.push(each), onIdle: idle, onBroken: broken }
+  const consumer = new OrderedConsumer(server.client, 'log', listener)
+  await consumer.create(40)
+  consumer.listen()
+  consumers.push(consumer)
+  return { server, received, broken, idle }
 }
 
 function startPublisher() {
@@ -374,7 +375,7 @@ function infoOfStream({ last = 0, replicas = 1 }: ServerState) {
 
 type Callback = (error: null, message: object) => void
 
-/** What the parts see of a connection and of a server. */
+/** A connection and its server, as far as the parts use them. */
 class FakeServer {
   readonly published: string[] = []
   readonly answered: string[] = []
@@ -386,7 +387,7 @@ class FakeServer {
   readonly #sent: string[] = []
   readonly #pending = new Map<string, { resolve(ack: PubAck): void; reject(error: unknown): void }>()
   readonly #state: ServerState
-  #tell: (type: string) => void = () => {}
+  #report: (type: string) => void = () => {}
 
   constructor(state: ServerState = {}) {
     this.#state = state
@@ -427,10 +428,10 @@ class FakeServer {
   }
 
   status(type: string): void {
-    this.#tell(type)
+    this.#report(type)
   }
 
-  /** What was sent since this was asked last. */
+  /** Returns the payloads sent since the last call. */
   sent(): string[] {
     return this.#sent.splice(0)
   }
@@ -450,6 +451,6 @@ class FakeServer {
   }
 
   async *#statuses() {
-    for (;;) yield { type: await new Promise<string>((resolve) => (this.#tell = resolve)) }
+    for (;;) yield { type: await new Promise<string>((resolve) => (this.#report = resolve)) }
   }
 }

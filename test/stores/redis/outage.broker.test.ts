@@ -20,7 +20,7 @@ import {
   statesOf,
 } from '../../support/redis-hub.ts'
 
-describe.each(CLIENTS)('a log that begins in a bad moment, with a client of %s,', (_name, client) => {
+describe.each(CLIENTS)('a store with a client of %s', (_name, client) => {
   it('waits for a Redis that is loading', async () => {
     // A second: 5 ms for each key.
     const own = await startRedis('--key-load-delay', '5000')
@@ -32,7 +32,7 @@ describe.each(CLIENTS)('a log that begins in a bad moment, with a client of %s,'
     expect(await hub.channel('a').publish({ data: 1 })).toMatch(/-/)
   })
 
-  it('waits for a Redis that has no room for a client', async () => {
+  it('waits for a Redis that is at maxclients', async () => {
     const own = await startRedis('--maxclients', '1')
     const first = adminOf(own.port)
     await first.ping()
@@ -53,8 +53,8 @@ describe.each(CLIENTS)('a log that begins in a bad moment, with a client of %s,'
   })
 })
 
-describe.each(CLIENTS)('the order of a publisher, with a client of %s,', (_name, client) => {
-  it('is kept while Redis takes nothing, with a key and without', async () => {
+describe.each(CLIENTS)('a publisher with a client of %s', (_name, client) => {
+  it('keeps its order while Redis rejects writes, with and without idempotency keys', async () => {
     const own = await startRedis()
     const other = adminOf(own.port)
     const hub = openHub({}, client(own.port))
@@ -67,24 +67,24 @@ describe.each(CLIENTS)('the order of a publisher, with a client of %s,', (_name,
     }
     await other.replicaof('NO', 'ONE')
     const ids = await Promise.all(published)
-    expect(ids).toEqual([...ids].sort(byPlace))
+    expect(ids).toEqual([...ids].sort(byPosition))
   })
 })
 
 describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
-  it('is not left behind by a hub that is shut down while it connects', async () => {
+  it('is closed if the hub is shut down while it connects', async () => {
     await onlyAdminIsConnected()
     for (const turns of [0, 1, 2, 4, 8, 16]) {
       const hub = openHub({}, client())
       for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
       await hub.shutdown({ grace: 0 })
     }
-    // Those that were on their way come yet.
+    // Connections in progress still open.
     await new Promise((resolve) => setTimeout(resolve, 100))
     await onlyAdminIsConnected()
   })
 
-  it('is not left behind by a hub that is shut down before the server has said a word', async () => {
+  it('is closed if the hub is shut down before the server responds', async () => {
     const sockets = new Set<Socket>()
     const silent = createServer((socket) => {
       sockets.add(socket)
@@ -101,7 +101,7 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
     await expect.poll(() => sockets.size).toBe(0)
   })
 
-  it('is replaced when it is dead without a word', async () => {
+  it('is replaced if it is half-open', async () => {
     const proxy = await startProxy(broker.port)
     const hub = openHub({ publishTimeout: 1_000 }, client(proxy.port))
     const reader = await follow(hub)
@@ -112,14 +112,14 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
     expect(await seen(reader, 2)).toEqual(['0', '1'])
   })
 
-  it('is lost and back without a gap when it is the one that publishes', async () => {
+  it('reconnects without a gap if it was the writer', async () => {
     const hub = openHub({}, client())
     const states = statesOf(hub)
     const reader = await follow(hub)
     await publish(hub, 0, 1)
     await expect.poll(() => connectionsWith(/cmd=xread/)).toHaveLength(1)
     for (const id of await connectionsWith(/cmd=xadd/)) await admin.call('CLIENT', 'KILL', 'ID', id)
-    // Before the read that waits is over, which takes 5 s.
+    // Well before the blocking read ends, which takes 5 s.
     await expect.poll(() => states, { timeout: 4_000 }).toEqual(['ready', 'reconnecting', 'ready'])
     await publish(hub, 1, 2)
     expect(await seen(reader, 2)).toEqual(['0', '1'])
@@ -127,7 +127,7 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
 })
 
 describe('an outage', () => {
-  it('ends no client that is replayed from Redis', async () => {
+  it('keeps a client connected that is replayed from Redis', async () => {
     const own = await startRedis()
     const writer = openHub({}, nodeRedis(own.port))
     const start = await writer.channel('a').publish({ data: 'start' })
@@ -143,20 +143,20 @@ describe('an outage', () => {
     expect(await seen(client, 20)).toEqual(numbers(0, 20))
   })
 
-  it('keeps no publish waiting when the hub is shut down', async () => {
+  it('rejects a waiting publish when the hub is shut down', async () => {
     const own = await startRedis()
     const hub = openHub({ publishTimeout: 60_000 }, nodeRedis(own.port))
     await publish(hub, 0, 1)
     await own.stop()
     await expect.poll(() => hub.state).toBe('reconnecting')
-    // With a key it is sent again, should it still be on its way.
+    // With a key, it is sent again if it is in flight.
     const failed = expect(hub.channel('a').publish({ data: 1 }, { idempotencyKey: 'once' })).rejects
     await hub.shutdown({ grace: 0 })
     await failed.toMatchObject({ code: 'ERR_SSE_STORE' })
   })
 })
 
-function byPlace(a: string, b: string): number {
+function byPosition(a: string, b: string): number {
   const [[aTime = 0, aNumber = 0], [bTime = 0, bNumber = 0]] = [a, b].map((id) =>
     id.split('-').map(Number),
   ) as [number[], number[]]

@@ -18,7 +18,7 @@ import {
 import { fakeStream } from '../../support/streams.ts'
 
 describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
-  it('tells every process what each of them publishes, with what filters see', async () => {
+  it('delivers the events of each process to all of them', async () => {
     const [one, two] = [openPubSub(newClient()), openPubSub(newClient())]
     const [left, right] = await Promise.all([follow(one), follow(two)])
     for (let n = 0; n < 10; n++) await (n % 2 ? one : two).channel('a').publish({ data: { n } })
@@ -27,22 +27,22 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     expect(await seen(right, 10)).toEqual(expected)
   })
 
-  it('resumes in the process that a client left, and is a gap in another one', async () => {
+  it('resumes a client in the same process, and sends a gap in another one', async () => {
     const [one, two] = [openPubSub(newClient()), openPubSub(newClient())]
     const client = await follow(one)
     const other = await follow(two)
     await publish(one, 0, 1)
     await seen(client, 1)
     await publish(one, 1, 3)
-    const place = client.lastEventId
+    const position = client.lastEventId
     client.connect()
     expect(await seen(client, 3)).toEqual(['0', '1', '2'])
-    // By then this one was told of all too.
+    // By then the other process has received all events too.
     await seen(other, 3)
-    expect(await seen(comeBack(two, place), 1)).toEqual(['gap'])
+    expect(await seen(comeBack(two, position), 1)).toEqual(['gap'])
   })
 
-  it('tells a gap when its connection was lost, and goes on', async () => {
+  it('sends a gap after its connection was lost, and continues', async () => {
     const hub = openPubSub(newClient())
     const client = await follow(hub)
     await publish(hub, 0, 1)
@@ -52,7 +52,7 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     expect(await seen(client, 3)).toEqual(['0', 'gap', '1'])
   })
 
-  it('passes over what another program publishes', async () => {
+  it('skips messages of other programs', async () => {
     const hub = openPubSub(newClient())
     const client = await follow(hub)
     const foreign = ['no JSON', '{}', '{"channel":"a","data":"1"}', '{"data":"1","idempotencyKey":"k"}']
@@ -62,7 +62,7 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     expect(await seen(client, 1)).toEqual(['0'])
   })
 
-  it('is ready again when only the connection that publishes was lost, and tells no gap', async () => {
+  it('is ready again without a gap if only the writer was lost', async () => {
     const hub = openPubSub(newClient())
     const states = statesOf(hub)
     const reader = await follow(hub)
@@ -73,7 +73,7 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     expect(await seen(reader, 2)).toEqual(['0', '1'])
   })
 
-  it('says at the first use that the user may not subscribe', async () => {
+  it('destroys the first stream if the user may not subscribe', async () => {
     await admin.call('ACL', 'SETUSER', 'deaf', 'on', '>p', '~*', '+@all', 'resetchannels')
     const hub = openPubSub(newClient(broker.port, { username: 'deaf', password: 'p' }))
     const { stream } = fakeStream()
@@ -82,7 +82,7 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     expect(hub.state).toBe('connecting')
   })
 
-  it('tells a publish that nobody will hear of the shutdown at once', async () => {
+  it('rejects a publish that was not delivered as soon as the hub is shut down', async () => {
     await admin.call('ACL', 'SETUSER', 'muted', 'on', '>p', '~*', '&*', '+@all')
     const user = { username: 'muted', password: 'p' }
     const hub = openPubSub(newClient(broker.port, user), { publishTimeout: 60_000 })
@@ -97,7 +97,7 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: 'The connection to the broker is closed.' })
   })
 
-  it('replaces a connection that is dead without a word', async () => {
+  it('replaces a half-open connection', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     onTestFinished(() => void vi.useRealTimers())
     const proxy = await startProxy(broker.port)

@@ -25,7 +25,7 @@ import {
 import { fakeStream, settled } from '../../support/streams.ts'
 
 describe('hubs on one key of Redis', () => {
-  it('tell what each of them publishes, in one order, and resume from each other', async () => {
+  it('deliver the events of each process in one order, and resume the clients of each other', async () => {
     const [one, two] = [openHub(), openHub({}, ioRedis())]
     const [left, right] = await Promise.all([follow(one), follow(two)])
     for (let n = 0; n < 20; n++) await (n % 2 ? one : two).channel('a').publish({ data: n })
@@ -38,7 +38,7 @@ describe('hubs on one key of Redis', () => {
     expect(await seen(moved, 5)).toEqual(numbers(20, 25))
   })
 
-  it('see the events as they were published: name, data, key', async () => {
+  it('pass name, data and key of an event to a filter', async () => {
     const [one, two] = [openHub(), openHub()]
     const events: unknown[] = []
     const { stream, transport } = fakeStream()
@@ -62,7 +62,7 @@ describe('hubs on one key of Redis', () => {
       .toContain(`id: ${first}\nevent: tick\ndata: {"n":[1,"é"]}\n\n`)
   })
 
-  it('deliver what one idempotency key published once, whoever published it', async () => {
+  it('deliver one event for an idempotency key of several processes', async () => {
     const [one, two] = [openHub(), openHub()]
     const client = await follow(one)
     const ids = await Promise.all(
@@ -73,7 +73,7 @@ describe('hubs on one key of Redis', () => {
     expect(await seen(client, 2)).toEqual(['0', '1'])
   })
 
-  it('replay from Redis what no process has in memory, in pages, one read for all who stopped at the same place', async () => {
+  it('replay in pages from Redis, with one read for all clients at one position', async () => {
     const writer = openHub()
     const start = await writer.channel('a').publish({ data: 'start' })
     await Promise.all(
@@ -92,7 +92,7 @@ describe('hubs on one key of Redis', () => {
     expect((await commandsOf('xrange')) - before).toBeLessThan(10)
   })
 
-  it('begin with the newest events that there is room for, in pages', async () => {
+  it('load the newest events that fit into the cache, in pages', async () => {
     const data = 'x'.repeat(1_000)
     const first = openHub().channel('a')
     const ids = await Promise.all(Array.from({ length: 1_200 }, () => first.publish({ data })))
@@ -112,7 +112,7 @@ describe('hubs on one key of Redis', () => {
     expect(await commandsOf('xrange')).toBe(before)
   })
 
-  it('resume what is in memory without a command', async () => {
+  it('resume cached events without a command', async () => {
     const hub = openHub()
     const client = await follow(hub)
     await publish(hub, 0, 1)
@@ -128,7 +128,7 @@ describe('hubs on one key of Redis', () => {
     expect(await commandsOf('xrange')).toBe(before)
   })
 
-  it('ask Redis once for a place that this process has not been told, for all who come from it', async () => {
+  it('ask Redis once about a position that this process has not received', async () => {
     const hub = openHub()
     await follow(hub)
     const before = await commandsOf('xrange')
@@ -138,7 +138,7 @@ describe('hubs on one key of Redis', () => {
     expect((await commandsOf('xrange')) - before).toBe(1)
   })
 
-  it('wait for an event that another process has told first', async () => {
+  it('wait for an event that another process has delivered first', async () => {
     const [one, two] = [openHub(), openHub()]
     await Promise.all([follow(one), follow(two)])
     const id = await one.channel('a').publish({ data: 0 })
@@ -155,13 +155,13 @@ describe('a gap', () => {
     ['trimmed', () => admin.xtrim(key, 'MAXLEN', 1)],
     ['deleted', () => admin.del(key)],
     [
-      'flushed and written anew',
+      'flushed and written again',
       async () => {
         await admin.del(key)
         await admin.xadd(key, '*', 'c', 'a', 'e', '{"data":"of another log"}')
       },
     ],
-  ])('is told for a place that was %s', async (_how, lose) => {
+  ])('is sent for a position that was %s', async (_how, lose) => {
     const writer = openHub()
     const start = await writer.channel('a').publish({ data: 'start' })
     await publish(writer, 0, 3)
@@ -172,7 +172,7 @@ describe('a gap', () => {
     expect(await seen(client, 1)).toEqual(['gap'])
   })
 
-  it('is told to nobody whose place is still there', async () => {
+  it('is not sent for a position that is still stored', async () => {
     const writer = openHub()
     await publish(writer, 0, 5)
     const place = await writer.channel('a').publish({ data: 'place' })
@@ -198,7 +198,7 @@ describe('a gap', () => {
     `${'9'.repeat(30)}-1`,
     'x y',
     '\u0000',
-  ])('is what the id %j means, and no such id reaches a command but a place of the past', async (id) => {
+  ])('is sent for the id %j', async (id) => {
     const hub = openHub()
     const reader = await follow(hub)
     await publish(hub, 0, 2)
@@ -210,8 +210,8 @@ describe('a gap', () => {
   })
 })
 
-describe('a log that is closed', () => {
-  it('is one gap for a client that comes back, which stays connected', async () => {
+describe('a closed store', () => {
+  it('sends one gap to a client that reconnects, and keeps it connected', async () => {
     const hub = openHub()
     const start = await hub.channel('a').publish({ data: 0 })
     const last = await hub.channel('a').publish({ data: 1 })
@@ -219,7 +219,7 @@ describe('a log that is closed', () => {
     await hub._store.close()
     const { stream, transport } = fakeStream({ heartbeat: 0 }, start)
     let gaps = 0
-    // So that it ends, if it is told again and again.
+    // Ends a test in which gaps are sent again and again.
     hub.subscribe(stream, ['a'], { onGap: () => void (++gaps === 10 && stream.destroy()) })
     await settled()
     expect([gaps, stream.closed]).toEqual([1, false])
@@ -227,8 +227,8 @@ describe('a log that is closed', () => {
   })
 })
 
-describe('a reader that the trimming overtakes', () => {
-  it('tells a gap, and loses nothing in silence', async () => {
+describe('a reader that is slower than the trimming', () => {
+  it('sends a gap for every lost event', async () => {
     const hub = openHub({ maxEvents: 100 })
     const client = await follow(hub)
     await Promise.all(numbers(0, 3_000).map((n) => hub.channel('a').publish({ data: Number(n) })))
@@ -265,7 +265,7 @@ describe('an outage', () => {
     await expect.poll(() => hub.state).toBe('ready')
   })
 
-  it('of Redis itself loses and doubles nothing, with what it keeps on disk', async () => {
+  it('of Redis loses and repeats no event that is on disk', async () => {
     const own = await startRedis()
     const hub = openHub({ publishTimeout: 20_000 }, nodeRedis(own.port))
     const reader = await follow(hub)
@@ -280,7 +280,7 @@ describe('an outage', () => {
     expect(await seen(reader, 10)).toEqual(numbers(0, 10))
   })
 
-  it('that loses entries is a gap for those who follow, and then goes on', async () => {
+  it('that loses entries sends a gap to live clients, and continues', async () => {
     const own = await startRedis()
     const hub = openHub({}, nodeRedis(own.port))
     const reader = await follow(hub)
@@ -294,7 +294,7 @@ describe('an outage', () => {
     expect(await seen(reader, 6)).toEqual(['0', '1', '2', 'gap', '3', '4'])
   })
 
-  it('is told to a publisher within its bound of time, and a client stays connected', async () => {
+  it('rejects a publish within publishTimeout, and keeps clients connected', async () => {
     const own = await startRedis()
     const hub = openHub({ publishTimeout: 300 }, nodeRedis(own.port))
     const reader = await follow(hub)
@@ -305,7 +305,7 @@ describe('an outage', () => {
     reader.cut()
   })
 
-  it('from the beginning on is told to a publisher within its bound of time too', async () => {
+  it('before the first connection rejects a publish within publishTimeout', async () => {
     const own = await startRedis()
     await own.stop()
     const hub = openHub({ publishTimeout: 100 }, nodeRedis(own.port))
@@ -318,8 +318,8 @@ describe('an outage', () => {
   })
 })
 
-describe('what cannot work', () => {
-  it('is said at the first use: a key that holds something else', async () => {
+describe('a permanent error', () => {
+  it('rejects the first publish: a key of another type', async () => {
     await admin.lpush(key, 'x')
     const hub = openHub()
     const failed = expect(hub.channel('a').publish({ data: 1 })).rejects
@@ -329,7 +329,7 @@ describe('what cannot work', () => {
     await expect.poll(() => stream.closeReason).toBe('error')
   })
 
-  it.each(CLIENTS)('is said at the first use: wrong credentials, with %s', async (_name, client) => {
+  it.each(CLIENTS)('rejects the first publish: wrong credentials, with %s', async (_name, client) => {
     const hub = openHub({}, client(broker.port, { username: 'user', password: 'wrong' }))
     await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({
       code: 'ERR_SSE_STORE',
@@ -339,16 +339,16 @@ describe('what cannot work', () => {
 
   it.each([
     ['no client', {}, {}],
-    ['an option that there is not', undefined, { keys: 'x' }],
+    ['an unknown option', undefined, { keys: 'x' }],
     ['an empty key', undefined, { key: '' }],
-    ['a bound that is none', undefined, { maxEvents: 0 }],
-  ])('is refused at once: %s', (_what, client, options) => {
+    ['a limit of 0', undefined, { maxEvents: 0 }],
+  ])('is thrown by redisStore: %s', (_what, client, options) => {
     expect(() => redisStore((client ?? nodeRedis()) as never, options as never)).toThrow(
       expect.objectContaining({ code: 'ERR_SSE_OPTION' }),
     )
   })
 
-  it('is passed over, counted and not fatal: what another program wrote into the key', async () => {
+  it('is not an entry of another program, which is skipped and reported', async () => {
     const hub = openHub()
     const skipped = skipsOf(hub)
     const client = await follow(hub)
@@ -365,8 +365,8 @@ describe('what cannot work', () => {
   })
 })
 
-describe('an entry that is nobody’s event', () => {
-  it('is a place from which a client goes on', async () => {
+describe('an entry of another program', () => {
+  it('is a position that a client can resume at', async () => {
     const hub = openHub()
     await publish(hub, 0, 1)
     const place = String(await admin.xadd(key, '*', 'job', '17'))
@@ -376,7 +376,7 @@ describe('an entry that is nobody’s event', () => {
     expect(await seen(client, 2)).toEqual(['1', '2'])
   })
 
-  it('is reported once, and not for everyone to whom it is replayed', async () => {
+  it('is not reported again when it is replayed', async () => {
     const writer = openHub()
     const start = await writer.channel('a').publish({ data: 'start' })
     await admin.xadd(key, '*', 'c', 'a', 'e', 'no JSON')
@@ -390,7 +390,7 @@ describe('an entry that is nobody’s event', () => {
     expect(skipped).toEqual([])
   })
 
-  it('is not reported where the log wrote it itself, to begin with', async () => {
+  it('is not reported if it is the no-op record of a store', async () => {
     await follow(openHub())
     const hub = openHub()
     const skipped = skipsOf(hub)
@@ -404,16 +404,16 @@ describe('the settings of a client', () => {
     ['socketTimeout of redis', nodeRedis, { socket: { socketTimeout: 200 } }],
     ['commandTimeout of ioredis', ioRedis, { commandTimeout: 200 }],
     ['socketTimeout of ioredis', ioRedis, { socketTimeout: 200 }],
-  ])('do not end a read that waits: %s', async (_name, client, options) => {
+  ])('do not end a blocking read: %s', async (_name, client, options) => {
     const hub = openHub({}, client(broker.port, options))
     const states = statesOf(hub)
     await follow(hub)
-    // Nothing must happen in it.
+    // Longer than the timeout.
     await new Promise((resolve) => setTimeout(resolve, 500))
     expect(states).toEqual(['ready'])
   })
 
-  it.each(CLIENTS)('put its prefix before the key, with %s', async (_name, client) => {
+  it.each(CLIENTS)('include a prefix for all keys, with %s', async (_name, client) => {
     const hub = openHub({}, client(broker.port, { keyPrefix: 'app:' }))
     await follow(hub)
     await hub.channel('a').publish({ data: 0 }, { idempotencyKey: 'once' })
@@ -422,8 +422,8 @@ describe('the settings of a client', () => {
   })
 })
 
-describe('what it keeps', () => {
-  it('is bounded in entries, about', async () => {
+describe('the stream of a store', () => {
+  it('is bounded in entries, approximately', async () => {
     const hub = openHub({ maxEvents: 100 })
     await Promise.all(numbers(0, 1_000).map((n) => hub.channel('a').publish({ data: n })))
     expect(await admin.xlen(key)).toBeLessThan(300)
@@ -436,7 +436,7 @@ describe('what it keeps', () => {
     await expect.poll(async () => (await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([young])
   })
 
-  it('is the newest entry at least, however old: a client’s place, from which it goes on', async () => {
+  it('keeps its newest entry at any age, because clients resume at it', async () => {
     const trims = await commandsOf('xtrim')
     const place = await admin.xadd(key, `${Date.now() - 60_000}-0`, 'c', 'a', 'e', '{"data":"old"}')
     const hub = openHub({ maxAge: 30_000 })
@@ -446,9 +446,9 @@ describe('what it keeps', () => {
   })
 })
 
-describe('its end', () => {
+describe('a hub', () => {
   it.each(CLIENTS)(
-    'leaves no connection of ours behind, and the client as it was, with %s',
+    'closes its own connections at shutdown and not the client, with %s',
     async (_name, open) => {
       await onlyAdminIsConnected()
       const client = open()
@@ -465,7 +465,7 @@ describe('its end', () => {
     },
   )
 
-  it('costs one write for each publish, and one read for each batch', async () => {
+  it('writes once for each publish', async () => {
     const hub = openHub()
     const client = await follow(hub)
     const before = await commandsOf('xadd')
