@@ -21,7 +21,7 @@ beforeAll(async () => {
   const next: typeof createApp.default = requireOfNext('next')
   app = next({ dir, dev: false })
   await app.prepare()
-}, 120_000)
+}, 300_000)
 
 afterAll(() => app?.close())
 

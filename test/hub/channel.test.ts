@@ -1,18 +1,15 @@
-import { describe, expect, expectTypeOf, it } from 'vitest'
+import { describe, expect, expectTypeOf, it, vi } from 'vitest'
 import type { Channel } from '../../src/hub/channel.ts'
 import { Hub } from '../../src/hub/hub.ts'
-import { memoryStore } from '../../src/stores/memory/memory-store.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
-import { parseEvents } from '../support/parse.ts'
-import { fakeStream, settled } from '../support/streams.ts'
+import { eventsOf, sseError, subscribed } from '../support/hub.ts'
+import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
 interface Prices {
   price: number
 }
 
-const dataOf = ({ writes }: { writes: string[] }) => parseEvents(writes.join('')).map(({ data }) => data)
-
-describe('hub.channel()', () => {
+describe('Hub.channel', () => {
   it('returns an object with name, publish and subscribe', () => {
     expect(Object.keys(new Hub().channel('news'))).toEqual(['name', 'publish', 'subscribe'])
   })
@@ -20,14 +17,16 @@ describe('hub.channel()', () => {
   it('returns functions that work without the object', async () => {
     const { publish, subscribe } = new Hub().channel('news')
     const { stream, transport } = fakeStream()
+
     subscribe(stream)
     await settled()
     await publish({ data: 'hello' })
     await settled()
-    expect(dataOf(transport)).toEqual(['hello'])
+
+    expect(eventsOf(transport)).toEqual(['message hello'])
   })
 
-  it('has the types of its events', () => {
+  it('returns functions with the types of the events', () => {
     const prices = new Hub().channel<Prices>('prices')
     expectTypeOf(prices).toEqualTypeOf<Channel<Prices>>()
     expectTypeOf(prices.publish).toBeCallableWith({ event: 'price', data: 1 })
@@ -39,50 +38,223 @@ describe('hub.channel()', () => {
   })
 })
 
-describe('hub.subscribe()', () => {
-  it.each([['news'], [['news']]])('accepts the channels %j', async (channels) => {
+describe('Channel.publish', () => {
+  it('delivers the event to every stream of the channel, with the id that it resolves with', async () => {
     const hub = new Hub()
-    const { stream, transport } = fakeStream()
-    const unsubscribe = hub.subscribe(stream, channels)
+    const [one, two, other] = await Promise.all(['a', 'a', 'b'].map((channel) => subscribed(hub, [channel])))
+
+    const id = await hub.channel('a').publish({ event: 'tick', data: { n: 1 } })
     await settled()
-    await hub.channel('news').publish({ data: 'first' })
-    await settled()
-    unsubscribe()
-    await hub.channel('news').publish({ data: 'second' })
-    await settled()
-    expect(dataOf(transport)).toEqual(['first'])
+
+    expect(one?.transport.writes).toEqual([`id: ${id}\nevent: tick\ndata: {"n":1}\n\n`])
+    expect(two?.transport.chunks[0]).toBe(one?.transport.chunks[0])
+    expect(other?.transport.writes).toEqual([])
   })
 
-  it('has the types of a name and of a list', () => {
-    expectTypeOf<Hub['subscribe']>().toBeCallableWith({} as SseStream, 'news')
-    expectTypeOf<Hub['subscribe']>().toBeCallableWith({} as SseStream, ['news', 'sport'])
-    // @ts-expect-error: a name is a string.
-    expectTypeOf<Hub['subscribe']>().toBeCallableWith({} as SseStream, 5)
+  it('encodes an event once, and joins the events of a turn once, for all streams', async () => {
+    const hub = new Hub({ serialize: vi.fn(JSON.stringify) })
+    const streams = await Promise.all(Array.from({ length: 5 }, () => subscribed(hub, ['a'])))
+
+    for (let i = 0; i < 3; i++) void hub.channel('a').publish({ data: { i } })
+    await settled()
+
+    expect(new Set(streams.map(({ transport }) => transport.chunks[0])).size).toBe(1)
+    expect(streams[0]?.transport.chunks).toHaveLength(1)
+    expect(eventsOf(streams[4]?.transport ?? { writes: [] })).toHaveLength(3)
+  })
+
+  it('uses the serializer of the hub', async () => {
+    const hub = new Hub({ serialize: (data) => `<${data}>` })
+    const { transport } = await subscribed(hub, ['a'])
+
+    await hub.channel('a').publish({ data: 7 })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message <7>'])
+  })
+
+  it('does not change the event object', async () => {
+    const event = { data: 1 }
+
+    await new Hub().channel('a').publish(event)
+
+    expect(event).toEqual({ data: 1 })
+  })
+
+  it.each<[string, unknown, string]>([
+    ['with an id', { id: '1', data: 1 }, 'ERR_SSE_ID'],
+    ['without data', { event: 'tick' }, 'ERR_SSE_DATA'],
+    ['with data that cannot be serialized', { data: 1n }, 'ERR_SSE_DATA'],
+    ['with a line end in its name', { event: 'a\nb', data: 1 }, 'ERR_SSE_EVENT_NAME'],
+    ['that is a string', 'text', 'ERR_SSE_EVENT'],
+    ['with a key that is not a string', { data: 1, key: Symbol('key') }, 'ERR_SSE_EVENT'],
+  ])('rejects an event %s and delivers nothing', async (_name, event, code) => {
+    const hub = new Hub()
+    const { transport } = await subscribed(hub, ['a'])
+
+    await expect(hub.channel('a').publish(event as never)).rejects.toThrow(sseError(code))
+
+    await settled()
+    expect(transport.writes).toEqual([])
+  })
+
+  it.each<[string, unknown]>([
+    ['a misspelled name', { idempotencykey: 'order-7' }],
+    ['the name of another function', { conflate: true }],
+    ['a Map', new Map([['idempotencyKey', 'order-7']])],
+    ['a number', 5],
+    ['null', null],
+    ['a boolean', true],
+  ])('rejects options that are %s and delivers nothing', async (_name, options) => {
+    const hub = new Hub()
+    const { transport } = await subscribed(hub, ['a'])
+
+    await expect(hub.channel('a').publish({ data: 1 }, options as never)).rejects.toThrow(
+      sseError('ERR_SSE_OPTION'),
+    )
+
+    await settled()
+    expect(transport.writes).toEqual([])
+  })
+
+  it('delivers two events with one idempotency key once', async () => {
+    const hub = new Hub()
+    const { transport } = await subscribed(hub, ['a'])
+
+    const first = await hub.channel('a').publish({ data: 1 }, { idempotencyKey: 'order-7' })
+    const again = await hub.channel('a').publish({ data: 1 }, { idempotencyKey: 'order-7' })
+    await settled()
+
+    expect(again).toBe(first)
+    expect(eventsOf(transport)).toEqual(['message 1'])
+  })
+
+  it('continues when a client overflows, has disconnected, or publishes while it is closed (rule 32)', async () => {
+    const hub = new Hub()
+    const [slow, leaving, last] = await Promise.all(
+      Array.from({ length: 3 }, () => subscribed(hub, ['a'], { maxBufferedEvents: 1 })),
+    )
+    if (!slow || !leaving || !last) throw new Error('unreachable')
+    slow.transport.isFull = true
+
+    for (let i = 0; i < 5; i++) {
+      if (i === 2) leaving.transport.lose()
+      if (i === 3) last.stream.once('close', () => void hub.channel('a').publish({ data: 'more' }))
+      await hub.channel('a').publish({ data: i })
+      await settled()
+    }
+
+    expect(slow.stream.closeReason).toBe('overflow')
+    expect(eventsOf(last.transport)).toEqual([0, 1, 2, 3, 4].map((i) => `message ${i}`))
+    await settled()
+    expect(hub.size).toBe(1)
+  })
+
+  it('accepts the events of the type of the channel only', () => {
+    const hub = new Hub()
+    const prices = hub.channel<{ price: { value: number }; halt: string }>('prices')
+
+    const publish = () => {
+      prices.publish({ event: 'price', data: { value: 1 } })
+      // @ts-expect-error the data of another event
+      prices.publish({ event: 'halt', data: { value: 1 } })
+      // @ts-expect-error the store assigns the id
+      prices.publish({ event: 'halt', data: 'x', id: '1' })
+      // @ts-expect-error an event has data
+      prices.publish({})
+      prices.subscribe({} as SseStream, {
+        filter: (event) => event.event === 'halt' || event.data.value > 1,
+        onGap: () => [{ event: 'board', data: 'of all channels' }],
+      })
+    }
+
+    expect(publish).toBeTypeOf('function')
+    expectTypeOf(prices.subscribe)
+      .parameter(0)
+      .toExtend<SseStream<{ price: { value: number }; halt: string }>>()
   })
 })
 
-describe('new Hub()', () => {
-  it.each([
-    ['log', 'Did you mean store?'],
-    ['maxEvents', 'It is an option of the store, for example of memoryStore().'],
-    ['maxBytes', 'It is an option of the store, for example of memoryStore().'],
-    ['maxAge', 'It is an option of the store, for example of memoryStore().'],
-    ['gapEvents', 'Did you mean gapEvent?'],
-  ])('rejects the option %s and says what is meant', (name, hint) => {
-    expect(() => new Hub({ [name]: 100 } as never)).toThrow(
-      `Unknown option "${name}". ${hint} Known options: store, `,
-    )
+describe('a channel that conflates', () => {
+  it('keeps events that were published without conflation', async () => {
+    const hub = new Hub()
+    const start = await hub.channel('p', { conflate: true }).publish({ data: 'conflated' })
+    await hub.channel('p').publish({ data: '1' })
+    await hub.channel('p').publish({ data: '2' })
+
+    const { transport } = await subscribed(hub, ['p'], {}, start)
+
+    expect(eventsOf(transport)).toEqual(['message 1', 'message 2'])
   })
 
-  it('rejects a store in place of options', () => {
-    const store = memoryStore()
-    expect(() => new Hub(store as never)).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
-    expect(() => new Hub(store as never)).toThrow('new Hub({ store })')
-    // The store is still free.
-    expect(() => new Hub({ store })).not.toThrow()
+  it('keeps a key apart from the same key of another channel', async () => {
+    const hub = new Hub()
+    const { stream, transport } = await subscribed(hub, ['p', 'q'])
+    const publish = (event: (channel: string) => { event?: string; key?: string; data: string }) =>
+      Promise.all(['p', 'q'].map((name) => hub.channel(name, { conflate: true }).publish(event(name))))
+    transport.isFull = true
+    stream.send({ data: 'first' })
+    await settled()
+
+    await publish((channel) => ({ key: 'k', data: channel }))
+    await publish((channel) => ({ event: 'named', data: channel }))
+    await publish((channel) => ({ event: 'named', data: `${channel}2` }))
+    await nextTurn()
+    transport.drain()
+
+    expect(eventsOf(transport)).toEqual(['message first', 'message p', 'message q', 'named p2', 'named q2'])
+  })
+})
+
+describe('a serializer', () => {
+  it('publishes an event with an id of its own, before the event that it serializes', async () => {
+    const hub = new Hub()
+    const { transport } = await subscribed(hub, ['a'])
+    let nested: Promise<string> | undefined
+    const data = {
+      toJSON() {
+        nested ??= hub.channel('a').publish({ data: 'nested' })
+        return 'outer'
+      },
+    }
+
+    const id = await hub.channel('a').publish({ data })
+
+    expect(await nested).not.toBe(id)
+    await settled()
+    expect(eventsOf(transport)).toEqual(['message nested', 'message "outer"'])
   })
 
-  it.each(['graceMs', 'gracePeriod'])('suggests grace for the option %s of shutdown()', async (name) => {
-    await expect(new Hub().shutdown({ [name]: 1 })).rejects.toThrow('Did you mean grace?')
+  it('subscribes a stream that then gets the event that it serializes', async () => {
+    const hub = new Hub()
+    const { stream, transport } = await subscribed(hub, ['b'])
+    const data = {
+      toJSON() {
+        hub.subscribe(stream, ['a'])
+        return 1
+      },
+    }
+
+    await hub.channel('a').publish({ data })
+    await hub.channel('a').publish({ data: 2 })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message 1', 'message 2'])
+  })
+
+  it('sends and publishes events that precede the event that it serializes', async () => {
+    const hub = new Hub()
+    const { stream, transport } = await subscribed(hub, ['a'])
+    const toJSON = vi.fn(() => {
+      stream.send({ data: 'own' })
+      void hub.channel('a').publish({ data: 'nested' })
+      return 'outer'
+    })
+
+    void hub.channel('a').publish({ data: 'first' })
+    void hub.channel('a').publish({ data: { toJSON } })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message first', 'message own', 'message nested', 'message "outer"'])
   })
 })

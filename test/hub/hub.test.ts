@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
-import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { MemoryStore, memoryStore } from '../../src/stores/memory/memory-store.ts'
 import { sseError } from '../support/hub.ts'
 import { fakeStream } from '../support/streams.ts'
 
@@ -10,6 +10,26 @@ describe('the arguments of a hub', () => {
     ['a store without the methods of a store', { store: { append() {} } }],
   ])('are refused when the options hold %s', (_name, options) => {
     expect(() => new Hub(options as never)).toThrow(sseError('ERR_SSE_OPTION'))
+  })
+
+  it.each([
+    ['log', 'Did you mean store?'],
+    ['maxEvents', 'It is an option of the store, for example of memoryStore().'],
+    ['maxBytes', 'It is an option of the store, for example of memoryStore().'],
+    ['maxAge', 'It is an option of the store, for example of memoryStore().'],
+    ['gapEvents', 'Did you mean gapEvent?'],
+  ])('are refused with a hint when the options hold %s', (name, hint) => {
+    expect(() => new Hub({ [name]: 100 } as never)).toThrow(
+      `Unknown option "${name}". ${hint} Known options: store, `,
+    )
+  })
+
+  it('are refused with a hint when the options are a store, which remains free', () => {
+    const store = memoryStore()
+
+    expect(() => new Hub(store as never)).toThrow(sseError('ERR_SSE_OPTION'))
+    expect(() => new Hub(store as never)).toThrow('new Hub({ store })')
+    expect(() => new Hub({ store })).not.toThrow()
   })
 
   it('are refused when the store belongs to another hub', () => {

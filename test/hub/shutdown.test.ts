@@ -62,6 +62,10 @@ describe('Hub.shutdown', () => {
     expect(stream.closeReason).toBe('server')
   })
 
+  it.each(['graceMs', 'gracePeriod'])('suggests `grace` for the option %s', async (name) => {
+    await expect(new Hub().shutdown({ [name]: 1 })).rejects.toThrow('Did you mean grace?')
+  })
+
   it('closes the store once when it is called twice', async () => {
     const store = new MemoryStore()
     const close = vi.spyOn(store, 'close')

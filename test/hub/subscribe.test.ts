@@ -1,5 +1,6 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, expectTypeOf, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
+import type { SseStream } from '../../src/stream/stream.ts'
 import { eventsOf, publishNumbers, subscribed } from '../support/hub.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
@@ -14,6 +15,25 @@ describe('Hub.subscribe', () => {
     await settled()
 
     expect(eventsOf(transport)).toEqual(['message after'])
+  })
+
+  it.each([['news'], [['news']]])('accepts the channels %j', async (channels) => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, channels)
+    await settled()
+    await hub.channel('news').publish({ data: 'first' })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message first'])
+  })
+
+  it('has the types of a name and of a list', () => {
+    expectTypeOf<Hub['subscribe']>().toBeCallableWith({} as SseStream, 'news')
+    expectTypeOf<Hub['subscribe']>().toBeCallableWith({} as SseStream, ['news', 'sport'])
+    // @ts-expect-error: a name is a string.
+    expectTypeOf<Hub['subscribe']>().toBeCallableWith({} as SseStream, 5)
   })
 
   it('sends an event once to a stream that is subscribed to its channel twice', async () => {
