@@ -20,7 +20,7 @@ interface Served {
   readonly protocol?: Protocol
   /** What comes before. */
   readonly prepare?: (...of: Parameters<Handler>) => unknown
-  readonly onHeadError?: (error: unknown, response: ServerResponse) => void
+  readonly onHeadersError?: (error: unknown, response: ServerResponse) => void
 }
 
 /** What `answerRequest` came to, and whether the head had left by then. */
@@ -31,11 +31,14 @@ interface Outcome {
 }
 
 /** A server that answers with a handler, as the adapter of a framework does. */
-async function serveHandler(handler: AnyHandler, { options, protocol, prepare, onHeadError }: Served = {}) {
+async function serveHandler(
+  handler: AnyHandler,
+  { options, protocol, prepare, onHeadersError }: Served = {},
+) {
   const outcome = deferred<Outcome>()
   const served = await serve(async (request, response) => {
     await prepare?.(request, response)
-    const hooks = onHeadError && { onHeadError: (error: unknown) => onHeadError(error, response) }
+    const hooks = onHeadersError && { onHeadersError: (error: unknown) => onHeadersError(error, response) }
     const settings = resolveOptions(options)
     const args = [request, response] as const
     try {
@@ -158,7 +161,7 @@ describe('a head that a middleware does not let pass', () => {
       {
         prepare,
         options: { maxBufferedEvents: 2 },
-        onHeadError: (error, response) => {
+        onHeadersError: (error, response) => {
           errors.push(error, response.headersSent)
           response.writeHead(500).end('sorry')
         },
@@ -177,7 +180,7 @@ describe('a head that a middleware does not let pass', () => {
     const end = deferred<unknown>()
     await open((stream) => closed(stream).then(end.resolve), {
       prepare,
-      onHeadError: (_error, response) => response.end(),
+      onHeadersError: (_error, response) => response.end(),
     })
     expect(await end.promise).toEqual({ reason: 'error', error: failure })
   })
