@@ -176,12 +176,14 @@ class PubSubStore extends ConnectedStore implements EventStore {
     const key = scopedKey(message.channel, message.idempotencyKey)
     const pending = this.#pending.get(key) ?? new PendingPublish()
     this.#pending.set(key, pending)
+    pending.publishers += 1
     try {
       const text = JSON.stringify(message)
       await this.#connections.send(deadline, true, 'PUBLISH', this.#settings.redisChannel, text)
       return await withDeadline(deadline, pending.id)
     } finally {
-      this.#pending.delete(key)
+      pending.publishers -= 1
+      if (pending.publishers === 0) this.#pending.delete(key)
     }
   }
 
@@ -198,6 +200,8 @@ class PubSubStore extends ConnectedStore implements EventStore {
 
 /** A published message without its id, which it gets once Redis delivers it to this process. */
 class PendingPublish {
+  /** How many calls wait for the id, because several may publish the same idempotency key. */
+  publishers = 0
   resolve!: (id: Promise<string>) => void
   readonly id = new Promise<string>((resolve) => {
     this.resolve = resolve
