@@ -102,7 +102,8 @@ class PubSubStore extends ConnectedStore implements EventStore {
 
   append(publication: Publication): Promise<string> {
     const { idempotencyKey = crypto.randomUUID() } = publication
-    return this.#publish({ ...publication, idempotencyKey })
+    const deadline = Date.now() + this.#settings.publishTimeout
+    return this.onceReady(deadline, () => this.#publish({ ...publication, idempotencyKey }, deadline))
   }
 
   read(channels: readonly string[], after: string, limit: number): Page {
@@ -170,9 +171,7 @@ class PubSubStore extends ConnectedStore implements EventStore {
     if (this.state === 'ready') this.setState('reconnecting')
   }
 
-  async #publish(message: Message): Promise<string> {
-    const deadline = Date.now() + this.#settings.publishTimeout
-    if (this.ready) await withDeadline(deadline, this.ready)
+  async #publish(message: Message, deadline: number): Promise<string> {
     const key = scopedKey(message.channel, message.idempotencyKey)
     const pending = this.#pending.get(key) ?? new PendingPublish()
     this.#pending.set(key, pending)
