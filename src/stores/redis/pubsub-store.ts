@@ -23,7 +23,7 @@ export interface RedisPubSubStoreOptions extends Pick<BrokerStoreOptions, 'publi
   maxEvents?: number | undefined
   /** The size of these events in bytes on the wire. Default 16 MiB. */
   maxBytes?: number | undefined
-  /** How long an idempotency key counts. At most `maxEvents` keys are remembered. Default 600 000. */
+  /** How long an idempotency key counts. The keys of the last `maxEvents` events are remembered. Default 600 000. */
   idempotencyWindow?: number | undefined
 }
 
