@@ -254,7 +254,7 @@ describe('createSseResponse', () => {
   })
 
   it('closes the stream once when the server aborts the request, cancels the body or does both', async () => {
-    const ways: Array<(leave: () => void, body: ReadableStream) => Promise<void>> = [
+    const disconnects: Array<(abort: () => void, body: ReadableStream) => Promise<void>> = [
       async (abort) => abort(),
       (_abort, body) => body.cancel(),
       async (abort, body) => {
@@ -267,7 +267,7 @@ describe('createSseResponse', () => {
         await cancelled
       },
     ]
-    for (const leave of ways) {
+    for (const disconnect of disconnects) {
       const controller = new AbortController()
       const { request, stream, body } = open({}, { signal: controller.signal })
       const onClose = vi.fn()
@@ -276,7 +276,7 @@ describe('createSseResponse', () => {
       const drained = stream.drained()
       await nextTurn()
       expect(listeners(request)).toBe(1)
-      await leave(() => controller.abort(), body)
+      await disconnect(() => controller.abort(), body)
       await nextTurn()
       expect(onClose).toHaveBeenCalledExactlyOnceWith('client', undefined)
       expect(await drained).toBe(false)

@@ -328,7 +328,7 @@ describe('a stream', () => {
     const stream = await second.promise
     stream.send({ data: 'waits' })
     const end = closed(stream)
-    client.leave()
+    client.disconnect()
     expect(await end).toMatchObject({ reason: 'client' })
   })
 
@@ -360,7 +360,7 @@ describe('a stream', () => {
     const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
     const client = rawClient(port, ask('/1') + ask('/2'))
     await requested.promise
-    client.leave()
+    client.disconnect()
     expect(await second.promise).toMatchObject({ closed: true, closeReason: 'client' })
   })
 
@@ -372,7 +372,7 @@ describe('a stream', () => {
     const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(30))
     await expect.poll(() => streams.length).toBe(30)
     const ends = streams.map(closed)
-    client.leave()
+    client.disconnect()
     await Promise.all(ends)
     process.off('warning', warning)
     expect(warning).not.toHaveBeenCalled()
@@ -422,7 +422,7 @@ describe('a stream', () => {
     const response = await seen.promise
     await client.until(':\n')
     const end = closed(stream)
-    client.leave()
+    client.disconnect()
     await end
     expect(response.listenerCount('drain')).toBe(0)
   })
