@@ -34,7 +34,7 @@ describe('a client that does not read', () => {
         expect(stream.bufferedBytes).toBeLessThanOrEqual(maxBufferedBytes)
         if (i % 10 === 0) await nextTurn()
       }
-      clients[0]?.readOn()
+      clients[0]?.resumeReading()
       await stream.drained()
       stream.close()
       await clients[0]?.ended
@@ -87,12 +87,12 @@ describe('a client that does not read', () => {
     })
     // The kernel buffers the last 10 MB, so the pauses add up to more than twice the stall timeout.
     for (let burst = 1; burst <= bursts && !isEnded; burst++) {
-      client.readOn()
+      client.resumeReading()
       while (client.length < burst * size && !isEnded) await nextTurn()
       client.stopReading()
       await pause(100)
     }
-    client.readOn()
+    client.resumeReading()
     expect(await client.ended).toBe('end')
     expect(client.body).toMatch(/x\n\n$/)
   })
