@@ -36,7 +36,7 @@ export function sse<Events extends EventMap = AnyEvents>(
       hasFailed = true
       next(error)
     }
-    const hooks = { onHeadError: fail }
+    const hooks = { onHeadersError: fail }
     try {
       const isHandled = await answerRequest(request, response, settings, handler, [request, response], hooks)
       if (!isHandled) next()

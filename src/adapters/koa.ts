@@ -39,8 +39,8 @@ export function sse<Events extends EventMap = AnyEvents>(
   return async (context, next) => {
     const { req, res } = context
     const hooks: AnswerHooks = {
-      onHeadError: (error) => context.onerror(error as Error),
-      answerHead: () => answerHead(context, settings),
+      onHeadersError: (error) => context.onerror(error as Error),
+      respondToHead: () => respondToHead(context, settings),
     }
     try {
       const isHandled = await answerRequest(req, res, settings, takeOver, [context], hooks)
@@ -54,7 +54,7 @@ export function sse<Events extends EventMap = AnyEvents>(
 }
 
 // Koa responds after all middlewares have finished, unless `respond` is false.
-function answerHead(context: Context, settings: Settings): boolean {
+function respondToHead(context: Context, settings: Settings): boolean {
   if (context.respond === false) return false
   // The body of a GET has no known length, and an empty stream makes Koa omit `Content-Length`.
   context.body = Readable.from([])

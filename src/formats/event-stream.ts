@@ -76,10 +76,7 @@ function encodeFields({ event, id, retry }: Fields): string {
 // [spec] A block without data dispatches nothing, but the client keeps its id.
 function encodeCheckpoint({ event, id, retry }: SseEvent): string {
   if (event !== undefined) {
-    throw new SseError(
-      'ERR_SSE_DATA',
-      `Event ${describe(event)} has no data. Give it data: ''.`,
-    )
+    throw new SseError('ERR_SSE_DATA', `Event ${describe(event)} has no data. Give it data: ''.`)
   }
   if (id === undefined && retry === undefined)
     throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')

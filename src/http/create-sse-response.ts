@@ -5,7 +5,7 @@ import { acceptsEventStream } from './accept.ts'
 import { checkWebRequest } from './check-request.ts'
 import { checkHandler, runHandler, type SseHandler } from './handler.ts'
 import { NOT_ACCEPTABLE, preamble, webHeaders } from './head.ts'
-import { webPositionOf } from './last-event-id.ts'
+import { resumePointOfWeb } from './last-event-id.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
 
 /**
@@ -45,7 +45,7 @@ export function openResponse(request: Request, settings: Settings): WebAnswer {
   const transport = new WebTransport(preamble(settings.retry))
   // Create the response first, because it may throw and the clock holds a reference to every open stream.
   const response = new Response(transport.body, init)
-  const stream = SseStream._open(transport, settings, webPositionOf(request))
+  const stream = SseStream._open(transport, settings, resumePointOfWeb(request))
   disconnectOnAbort(request.signal, transport, stream)
   return { response, stream }
 }

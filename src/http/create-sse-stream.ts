@@ -7,7 +7,7 @@ import { acceptsEventStream } from './accept.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
 import { sendHead, sendNotAcceptable } from './head.ts'
-import { type NodeRequest, positionOf } from './last-event-id.ts'
+import { type NodeRequest, resumePointOf } from './last-event-id.ts'
 import { resolveOptions, type SseStreamOptions } from './options.ts'
 
 /**
@@ -27,7 +27,7 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
   const settings = resolveOptions(options)
   checkRequest(request)
   checkResponse(response)
-  const resumePoint = positionOf(request)
+  const resumePoint = resumePointOf(request)
   const closed = (reason: CloseReason) => SseStream._closed(reason, settings, resumePoint)
 
   if (isClosed(response)) return closed('client')

@@ -9,13 +9,13 @@ export type NodeRequest = IncomingMessage | Http2ServerRequest
 const MAX_ID_BYTES = 1024
 
 /** Returns the resume point of a Node.js request. Never throws. */
-export function positionOf({ headers, url }: NodeRequest): ResumePoint {
+export function resumePointOf({ headers, url }: NodeRequest): ResumePoint {
   const id = headers['last-event-id']
   return readResumePoint(id && String(id), url)
 }
 
 /** Returns the resume point of a web `Request`. Never throws. */
-export function webPositionOf({ headers, url }: Request): ResumePoint {
+export function resumePointOfWeb({ headers, url }: Request): ResumePoint {
   return readResumePoint(headers.get('last-event-id'), url)
 }
 

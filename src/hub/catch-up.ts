@@ -17,7 +17,7 @@ export interface CatchUpOwner {
   isCatchingUp(catchUp: CatchUp): boolean
   /** Whether the client may see an entry. */
   passes(entry: LogEntry): boolean
-  /** @internal Nothing is left to read. */
+  /** @internal Called when there is nothing more to read. */
   _goLive(): void
 }
 
@@ -76,7 +76,7 @@ export class CatchUp {
       while (this.#isActive) await this.#step()
     } catch (failure) {
       error = failure
-      // A failure after the end of the subscription concerns nobody.
+      // After the end of the subscription, a failure has no effect.
       if (this.#owner.isCatchingUp(this)) this.#owner.stream.destroy(failure)
     }
     if (isResuming) this.#publishReplay(clock.now - startedAt, error)
@@ -135,7 +135,7 @@ export class CatchUp {
     if (missed === undefined) return
     const ahead = await firstIdAfter(this.#store, this.#position, added)
     const subscribed = added.filter((channel) => this.#owner.channels.includes(channel))
-    // A channel that was removed meanwhile is missed by nobody.
+    // The client misses nothing of a channel that was removed meanwhile.
     if (subscribed.length < added.length) this.addChannels(subscribed)
     else if (ahead !== 'gap' && missed !== ahead) this.#gapEnd = this.#position
   }
@@ -185,7 +185,7 @@ async function firstIdAfter(
     const result = store.read(channels, after, 1)
     const page = await result
     if (page === 'gap') return 'gap'
-    // A synchronous empty page: nothing is left.
+    // A synchronous empty page is the end of the log.
     if (page.entries[0] || page === result) return page.entries[0]?.id
     after = page.upTo
   }

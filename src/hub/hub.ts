@@ -18,7 +18,7 @@ export interface HubOptions {
   store?: EventStore | undefined
   /** Serializes data that is not a string. Default `JSON.stringify`. */
   serialize?: Serialize | undefined
-  /** Name of the event that tells a client of a gap. False sends none. Default `gap`. */
+  /** Name of the event that reports a gap to the client. False sends none. Default `gap`. */
   gapEvent?: string | false | undefined
 }
 
@@ -114,19 +114,21 @@ export class Hub {
     return () => subscription.remove(names, own)
   }
 
-  /** Whether the log can be reached. `ready`, or `connecting`, `reconnecting`, `closed`. */
+  /** The state of the connection to the store: `ready`, `connecting`, `reconnecting` or `closed`. */
   get state(): StoreState {
     return this._store.state ?? 'ready'
   }
 
-  /** How many streams follow a channel of the hub. */
+  /** The number of streams that are subscribed to a channel of the hub. */
   get size(): number {
     return this.#streams.size
   }
 
   /**
-   * Takes nothing more, sends every stream what waits for it and when to come back, spread over time, and ends it; what
-   * has not left within the grace is cut. Resolves when all streams are over and the log is closed.
+   * Rejects further publishes, flushes every stream, sends each client a jittered reconnection time and closes it. Streams
+   * still open after `grace` are destroyed. Resolves when all streams and the store are closed.
+   *
+   * Rejects with `SseError` `ERR_SSE_OPTION`.
    */
   async shutdown(options: ShutdownOptions = {}): Promise<void> {
     checkOptions(options, SHUTDOWN_CHECKS)

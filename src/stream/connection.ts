@@ -64,7 +64,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     this._flush()
   }
 
-  /** Leaves the response to somebody else, unless its headers were sent. */
+  /** Releases the response to the framework, unless its headers were sent. */
   abandon(): void {
     this.#output.abandon()
   }

@@ -3,7 +3,7 @@ import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import type { MaybePromise, Source } from '../event/source.ts'
 import type { SseStream } from './stream.ts'
 
-/** A client has missed events, or nobody can know whether it has. */
+/** A client has missed events, or it is unknown whether it has. */
 export interface Gap {
   /** The last event id of the client. Undefined if it cannot be an id. It is untrusted input: check it before use. */
   readonly lastEventId: string | undefined

@@ -105,7 +105,7 @@ function checkRateLimit(limit: unknown) {
   return check(limit) ?? ((limit as RateLimit).eventsPerSecond === undefined ? demand : undefined)
 }
 
-/** For an option that names the event of a gap. */
+/** Checks an option that names the gap event. */
 export function checkGapEvent(value: unknown) {
   const usable = value === false || (typeof value === 'string' && /^[^\r\n\0]+$/.test(value))
   return usable ? undefined : 'an event name or false'

@@ -61,7 +61,7 @@ export class Output implements TransportOwner {
     }
   }
 
-  /** Leaves the response to somebody else, unless its headers were sent. */
+  /** Releases the response to the framework, unless its headers were sent. */
   abandon(): void {
     this.#openTransport = undefined
   }

@@ -193,7 +193,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#connection.begin()
   }
 
-  /** @internal Leaves the response to somebody else, unless its headers were sent. */
+  /** @internal Releases the response to the framework, unless its headers were sent. */
   _abandon(): void {
     this.#connection.abandon()
   }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import Negotiator from 'negotiator'
 import { describe, expect, it } from 'vitest'
 import { acceptsEventStream } from '../../src/http/accept.ts'
-import { type NodeRequest, positionOf } from '../../src/http/last-event-id.ts'
+import { type NodeRequest, resumePointOf } from '../../src/http/last-event-id.ts'
 
 describe('acceptsEventStream (rule 18)', () => {
   it.each([
@@ -65,26 +65,26 @@ describe('acceptsEventStream (rule 18)', () => {
   })
 })
 
-describe('positionOf', () => {
+describe('resumePointOf', () => {
   const request = (header: string | undefined, url = '/') =>
     ({ headers: header === undefined ? {} : { 'last-event-id': header }, url }) as unknown as NodeRequest
   const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
 
   it('reads the header', () => {
-    expect(positionOf(request('41'))).toEqual({ id: '41' })
+    expect(resumePointOf(request('41'))).toEqual({ id: '41' })
   })
 
   it('decodes the header as UTF-8, which Node provides as latin1 (rule 22)', () => {
-    expect(positionOf(request(latin1('é🦆\ufeff')))).toEqual({ id: 'é🦆\ufeff' })
-    expect(positionOf(request(latin1('\ufeffa')))).toEqual({ id: '\ufeffa' })
+    expect(resumePointOf(request(latin1('é🦆\ufeff')))).toEqual({ id: 'é🦆\ufeff' })
+    expect(resumePointOf(request(latin1('\ufeffa')))).toEqual({ id: '\ufeffa' })
   })
 
   it.each([undefined, ''])('returns new for the header %j (rule 22)', (header) => {
-    expect(positionOf(request(header))).toBe('new')
+    expect(resumePointOf(request(header))).toBe('new')
   })
 
   it('distinguishes the id 0 from no id (rule 8)', () => {
-    expect(positionOf(request('0'))).toEqual({ id: '0' })
+    expect(resumePointOf(request('0'))).toEqual({ id: '0' })
   })
 
   it.each([
@@ -92,36 +92,36 @@ describe('positionOf', () => {
     ['not UTF-8', '\xff\xfe'],
     ['with a NUL', 'a\0b'],
   ])('returns unreadable for an id %s (rules 22, 25)', (_name, header) => {
-    expect(positionOf(request(header))).toBe('unreadable')
+    expect(resumePointOf(request(header))).toBe('unreadable')
   })
 
   it('accepts an id of exactly 1024 bytes', () => {
-    expect(positionOf(request('x'.repeat(1024)))).toEqual({ id: 'x'.repeat(1024) })
+    expect(resumePointOf(request('x'.repeat(1024)))).toEqual({ id: 'x'.repeat(1024) })
   })
 
   it('reads the query if there is no header (rule 23)', () => {
-    expect(positionOf(request(undefined, '/a?b=1&lastEventId=4%201'))).toEqual({ id: '4 1' })
-    expect(positionOf(request('', '/?lastEventId=41'))).toEqual({ id: '41' })
-    expect(positionOf(request(undefined, '/?lastEventId=a?b'))).toEqual({ id: 'a?b' })
-    expect(positionOf(request(undefined, '/?lastEventId='))).toBe('new')
-    expect(positionOf(request(undefined, '/a&lastEventId=5'))).toBe('new')
+    expect(resumePointOf(request(undefined, '/a?b=1&lastEventId=4%201'))).toEqual({ id: '4 1' })
+    expect(resumePointOf(request('', '/?lastEventId=41'))).toEqual({ id: '41' })
+    expect(resumePointOf(request(undefined, '/?lastEventId=a?b'))).toEqual({ id: 'a?b' })
+    expect(resumePointOf(request(undefined, '/?lastEventId='))).toBe('new')
+    expect(resumePointOf(request(undefined, '/a&lastEventId=5'))).toBe('new')
   })
 
   it('prefers the header to the query (rule 23)', () => {
-    expect(positionOf(request('2', '/?lastEventId=1'))).toEqual({ id: '2' })
-    expect(positionOf(request('\xff', '/?lastEventId=1'))).toBe('unreadable')
+    expect(resumePointOf(request('2', '/?lastEventId=1'))).toEqual({ id: '2' })
+    expect(resumePointOf(request('\xff', '/?lastEventId=1'))).toBe('unreadable')
   })
 
   it('returns unreadable for an invalid id in the query', () => {
-    expect(positionOf(request(undefined, '/?lastEventId=a%0D%0Ab'))).toBe('unreadable')
-    expect(positionOf(request(undefined, `/?lastEventId=${'x'.repeat(2000)}`))).toBe('unreadable')
+    expect(resumePointOf(request(undefined, '/?lastEventId=a%0D%0Ab'))).toBe('unreadable')
+    expect(resumePointOf(request(undefined, `/?lastEventId=${'x'.repeat(2000)}`))).toBe('unreadable')
   })
 
   it('never throws for any input (rule 24)', () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), (header, url) => {
-        positionOf(request(latin1(header), url))
-        positionOf(request(undefined, `//[?lastEventId=%${url}`))
+        resumePointOf(request(latin1(header), url))
+        resumePointOf(request(undefined, `//[?lastEventId=%${url}`))
       }),
     )
   })

@@ -20,7 +20,7 @@ interface HandlerSetup {
   readonly protocol?: Protocol
   /** Runs before the handler, as a middleware does. */
   readonly prepare?: (...args: Parameters<Handler>) => unknown
-  readonly onHeadError?: (error: unknown, response: ServerResponse) => void
+  readonly onHeadersError?: (error: unknown, response: ServerResponse) => void
 }
 
 /** The result of `answerRequest`, and whether the response headers had been sent by then. */
@@ -33,12 +33,12 @@ interface Outcome {
 /** Starts a server that calls a handler, as the adapter of a framework does. */
 async function serveHandler(
   handler: AnyHandler,
-  { options, protocol, prepare, onHeadError }: HandlerSetup = {},
+  { options, protocol, prepare, onHeadersError }: HandlerSetup = {},
 ) {
   const outcome = deferred<Outcome>()
   const served = await serve(async (request, response) => {
     await prepare?.(request, response)
-    const hooks = onHeadError && { onHeadError: (error: unknown) => onHeadError(error, response) }
+    const hooks = onHeadersError && { onHeadersError: (error: unknown) => onHeadersError(error, response) }
     const settings = resolveOptions(options)
     const args = [request, response] as const
     try {
@@ -150,7 +150,7 @@ describe('a writeHead that throws', () => {
     ],
     ['closes the stream', (stream) => stream.close()],
     ['is asynchronous', () => nextTurn()],
-  ])('calls onHeadError once, which may respond, when the handler %s', async (_action, handler) => {
+  ])('calls onHeadersError once, which may respond, when the handler %s', async (_action, handler) => {
     const errors: unknown[] = []
     const reasons: unknown[] = []
     const { client, outcome } = await open(
@@ -164,7 +164,7 @@ describe('a writeHead that throws', () => {
       {
         prepare,
         options: { maxBufferedEvents: 2 },
-        onHeadError: (error, response) => {
+        onHeadersError: (error, response) => {
           errors.push(error, response.headersSent)
           response.writeHead(500).end('sorry')
         },
@@ -183,13 +183,13 @@ describe('a writeHead that throws', () => {
     const end = deferred<unknown>()
     await open((stream) => closed(stream).then(end.resolve), {
       prepare,
-      onHeadError: (_error, response) => response.end(),
+      onHeadersError: (_error, response) => response.end(),
     })
     expect(await end.promise).toEqual({ reason: 'error', error: failure })
   })
 
   it.each<Protocol>(['http', 'h2c'])(
-    'cuts the connection if there is no onHeadError, over %s',
+    'cuts the connection if there is no onHeadersError, over %s',
     async (protocol) => {
       const { port } = await serveHandler(() => {}, { prepare, protocol })
       expect(await requestWithoutResponse(protocol, port).isCut).toBe(true)

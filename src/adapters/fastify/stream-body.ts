@@ -12,7 +12,7 @@ export type AnyReply = FastifyReply<RouteGenericInterface, RawServerBase>
 export class StreamBody extends Readable implements AnswerHooks {
   readonly #reply: AnyReply
   readonly #respond: (hooks: AnswerHooks) => Promise<unknown>
-  #isAnswered = false
+  #hasResponded = false
 
   constructor(reply: AnyReply, respond: (hooks: AnswerHooks) => Promise<unknown>) {
     super()
@@ -24,7 +24,7 @@ export class StreamBody extends Readable implements AnswerHooks {
   override pipe<T extends NodeJS.WritableStream>(destination: T): T {
     if ((destination as unknown) !== this.#reply.raw) throw readError()
     this.#watchSend()
-    this.#respond(this).catch((error) => this.onHeadError(error))
+    this.#respond(this).catch((error) => this.onHeadersError(error))
     return destination
   }
 
@@ -38,18 +38,19 @@ export class StreamBody extends Readable implements AnswerHooks {
     return this
   }
 
-  isAnswered(): boolean {
-    return this.#isAnswered
+  hasResponded(): boolean {
+    return this.#hasResponded
   }
 
-  onHead(): void {
+  onHeaders(): void {
     this.#reply.hijack()
   }
 
   /** Passes an error to Fastify, or logs it if there is a response already. */
-  onHeadError(error: unknown): void {
+  onHeadersError(error: unknown): void {
     const { request, sent } = this.#reply
-    if (sent || this.#isAnswered) request.log.error({ err: error }, 'An event stream was closed by an error.')
+    if (sent || this.#hasResponded)
+      request.log.error({ err: error }, 'An event stream was closed by an error.')
     else super.destroy(error as Error)
   }
 
@@ -57,7 +58,7 @@ export class StreamBody extends Readable implements AnswerHooks {
   #watchSend(): void {
     const { send } = this.#reply
     this.#reply.send = (payload) => {
-      this.#isAnswered = true
+      this.#hasResponded = true
       return send.call(this.#reply, payload as never)
     }
   }

@@ -175,7 +175,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       expect(client.body).not.toContain('secret')
       const told = await failures()
       expect(told).toContainEqual({ onError: 'Error: secret of the handler' })
-      const cut = { rejected: 'AbortError: The stream was cut off.' }
+      const cut = { rejected: 'AbortError: The stream was destroyed.' }
       expect(told.filter((each) => 'rejected' in each)).toEqual(tellsOfCut ? [cut] : [])
     })
 
