@@ -160,7 +160,7 @@ describe('the response headers', () => {
 })
 
 describe('an error before the headers are sent', () => {
-  it('goes to the error handler of the scope, which decides what is logged', async () => {
+  it('is passed to the error handler of the scope, which decides what is logged', async () => {
     const { fastify, log } = logging()
     const seen: string[] = []
     fastify.addHook('onError', async (_request, _reply, error) => void seen.push(error.message))

@@ -371,7 +371,7 @@ describe('the heap of a memory store', () => {
   setFlagsFromString('--expose-gc')
   const collectGarbage: () => void = runInNewContext('gc')
 
-  it('holds no entry that was replaced or evicted', async () => {
+  it('keeps no reference to an entry that was replaced or evicted', async () => {
     const told: WeakRef<LogEntry>[] = []
     const store = openStore({ perChannel: { maxEvents: 3 } }, (entry) => told.push(new WeakRef(entry)))
     for (let i = 0; i < 100; i++) {

@@ -494,7 +494,7 @@ async function openHub(options: JetStreamStoreOptions = {}, on = connection): Pr
 /** Resolves once the hub has received the events too. */
 async function publish(hub: Hub, data: readonly unknown[], channel = 'a'): Promise<string[]> {
   const ids = await Promise.all(data.map((each) => hub.channel(channel).publish({ data: each })))
-  const sequence = (place = '') => Number(place.split('-')[1])
+  const sequence = (position = '') => Number(position.split('-')[1])
   await eventually(() => sequence(hub._store.position)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
   return ids
 }

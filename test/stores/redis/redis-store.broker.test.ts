@@ -101,7 +101,7 @@ describe('hubs on one key of Redis', () => {
       await subscribeClient(openHub(options))
       return (await commandsOf('xrevrange')) - before
     }
-    // One page holds more than these bytes.
+    // One page contains more than these bytes.
     expect(await begin({ recentBytes: 100_000 })).toBe(1)
     expect(await begin({ recentEvents: 1_100 })).toBe(3)
 
@@ -132,8 +132,8 @@ describe('hubs on one key of Redis', () => {
     const hub = openHub()
     await subscribeClient(hub)
     const before = await commandsOf('xrange')
-    const place = `${Date.now() + 100_000}-0`
-    const clients = Array.from({ length: 50 }, () => reconnect(hub, place))
+    const position = `${Date.now() + 100_000}-0`
+    const clients = Array.from({ length: 50 }, () => reconnect(hub, position))
     for (const client of clients) expect(await seen(client, 1)).toEqual(['gap'])
     expect((await commandsOf('xrange')) - before).toBe(1)
   })
@@ -175,11 +175,11 @@ describe('a gap', () => {
   it('is not sent for a position that is still stored', async () => {
     const writer = openHub()
     await publish(writer, 0, 5)
-    const place = await writer.channel('a').publish({ data: 'place' })
+    const position = await writer.channel('a').publish({ data: 'position' })
     await publish(writer, 5, 8)
-    await admin.xtrim(key, 'MINID', place)
+    await admin.xtrim(key, 'MINID', position)
     const client = new HubClient(openHub({ recentEvents: 1 }), ['a'])
-    client.lastEventId = place
+    client.lastEventId = position
     client.connect()
     expect(await seen(client, 3)).toEqual(['5', '6', '7'])
   })
@@ -232,7 +232,7 @@ describe('a reader that is slower than the trimming', () => {
     const hub = openHub({ maxEvents: 100 })
     const client = await subscribeClient(hub)
     await Promise.all(numbers(0, 3_000).map((n) => hub.channel('a').publish({ data: Number(n) })))
-    // In one step, so that no read comes in between.
+    // In one transaction, so that no read can happen in between.
     const burst = admin.multi()
     for (const n of numbers(3_000, 3_300))
       burst.xadd(key, 'MAXLEN', 100, '*', 'c', 'a', 'e', JSON.stringify({ data: n }))
@@ -369,9 +369,9 @@ describe('an entry of another program', () => {
   it('is a position that a client can resume at', async () => {
     const hub = openHub()
     await publish(hub, 0, 1)
-    const place = String(await admin.xadd(key, '*', 'job', '17'))
-    await expect.poll(() => hub._store.position).toBe(place)
-    const client = reconnect(hub, place)
+    const position = String(await admin.xadd(key, '*', 'job', '17'))
+    await expect.poll(() => hub._store.position).toBe(position)
+    const client = reconnect(hub, position)
     await publish(hub, 1, 3)
     expect(await seen(client, 2)).toEqual(['1', '2'])
   })
@@ -438,11 +438,11 @@ describe('the stream of a store', () => {
 
   it('keeps its newest entry at any age, because clients resume at it', async () => {
     const trims = await commandsOf('xtrim')
-    const place = await admin.xadd(key, `${Date.now() - 60_000}-0`, 'c', 'a', 'e', '{"data":"old"}')
+    const position = await admin.xadd(key, `${Date.now() - 60_000}-0`, 'c', 'a', 'e', '{"data":"old"}')
     const hub = openHub({ maxAge: 30_000 })
     await subscribeClient(hub)
     await expect.poll(() => commandsOf('xtrim')).toBeGreaterThan(trims)
-    expect((await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([place])
+    expect((await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([position])
   })
 })
 
