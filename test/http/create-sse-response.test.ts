@@ -186,11 +186,11 @@ describe('the body of a web response', () => {
     }
     expect(stream.send({ id: 500, data: 'last' })).toBe(false)
     const drained = stream.drained()
-    const whole = new Response(body).text()
+    const text = new Response(body).text()
     expect(await drained).toBe(true)
     expect(stream.send({ id: 501, data: 'after' })).toBe(true)
     stream.close()
-    expect(parseEvents(await whole).map(({ id }) => Number(id))).toEqual(
+    expect(parseEvents(await text).map(({ id }) => Number(id))).toEqual(
       Array.from({ length: 502 }, (_, id) => id),
     )
   })
@@ -517,7 +517,7 @@ describe('the handler of createSseResponse', () => {
     ['a number', 7],
     ['a bigint', 7n],
     ['bytes', new Uint8Array(1)],
-  ])('rejects the return value %s and says what to do with it', async (_what, returned) => {
+  ])('rejects the return value %s with a message that explains what to do', async (_type, returned) => {
     const onClose = vi.fn()
     const call = () =>
       createSseResponse(new Request(PATH), (stream) => {

@@ -8,7 +8,7 @@ const conflated = (text: string) => Frame.of(text, 1, text[0], true)
 const backlog = (overflow: Overflow, maxBufferedBytes: number, maxBufferedEvents = 1000) =>
   new Backlog({ overflow, maxBufferedBytes, maxBufferedEvents })
 /** Takes a batch at time 0 and returns its text. */
-const takeText = (from: Backlog) => from.take(0)?.payload.toString() ?? ''
+const takeText = (backlog: Backlog) => backlog.take(0)?.payload.toString() ?? ''
 
 describe('a backlog', () => {
   it.each<Overflow>(['close', 'drop-oldest', 'drop-newest', 'conflate'])(

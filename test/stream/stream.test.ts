@@ -284,8 +284,8 @@ describe('drained', () => {
   })
 })
 
-describe('the end of a stream', () => {
-  it('comes after the queued events with close()', async () => {
+describe('a stream that closes', () => {
+  it('ends after the queued events with close()', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     stream.send({ data: 1 })
@@ -300,7 +300,7 @@ describe('the end of a stream', () => {
     expect(transport.writes).toHaveLength(1)
   })
 
-  it('comes after a slow client has received the queued events with close()', async () => {
+  it('ends after a slow client has received the queued events with close()', async () => {
     const { stream, transport } = fakeStream()
     transport.isFull = true
     stream.send({ data: 1 })
@@ -312,7 +312,7 @@ describe('the end of a stream', () => {
     expect(transport).toMatchObject({ writes: ['data: 1\n\n', 'data: 2\n\n'], isEnded: true })
   })
 
-  it('comes after the reconnection time of close(), even if the queue is full', async () => {
+  it('ends after the reconnection time of close(), even if the queue is full', async () => {
     const { stream, transport } = fakeStream({ maxBufferedEvents: 1 })
     transport.isFull = true
     stream.send({ data: 1 })
@@ -326,14 +326,14 @@ describe('the end of a stream', () => {
     expect(transport.isEnded).toBe(true)
   })
 
-  it('does not come when close() throws for an invalid reconnection time', () => {
+  it('stays open when close() throws for an invalid reconnection time', () => {
     const { stream, transport } = fakeStream()
     expect(() => stream.close({ retry: -1 })).toThrow(code('ERR_SSE_RETRY'))
     expect(stream.closed).toBe(false)
     expect(transport.isEnded).toBe(false)
   })
 
-  it('comes without a drain event and without events that are sent after close()', async () => {
+  it('emits no drain and ignores events that are sent after close()', async () => {
     const { stream, transport } = fakeStream()
     const drained = vi.fn()
     stream.on('drain', drained)
@@ -348,7 +348,7 @@ describe('the end of a stream', () => {
     expect(drained).not.toHaveBeenCalled()
   })
 
-  it('comes after the events of a drain listener, even if they fill the transport again', async () => {
+  it('ends after the events of a drain listener, even if they fill the transport again', async () => {
     const { stream, transport } = fakeStream()
     transport.isFull = true
     stream.send({ data: 1 })
@@ -365,7 +365,7 @@ describe('the end of a stream', () => {
     expect(transport.writes).toHaveLength(4)
   })
 
-  it('comes when end() of the transport throws', async () => {
+  it('emits close when end() of the transport throws', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     transport.end = () => {
@@ -376,14 +376,14 @@ describe('the end of a stream', () => {
     expect(transport.isDestroyed).toBe(true)
   })
 
-  it('is not followed by destroying the connection, which may serve the next request', () => {
+  it('does not destroy a closed connection, which may serve the next request', () => {
     const { stream, transport } = fakeStream()
     transport.lose()
     stream.destroy()
     expect(transport.isDestroyed).toBe(false)
   })
 
-  it('comes without the queued events with destroy()', async () => {
+  it('cuts the connection without sending the queued events with destroy()', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     const error = new Error('handler')
@@ -395,7 +395,7 @@ describe('the end of a stream', () => {
     expect(transport.writes).toEqual([])
   })
 
-  it('comes immediately when destroy() is called during a close', async () => {
+  it('cuts the connection when destroy() is called after close()', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     transport.isFull = true
@@ -411,7 +411,7 @@ describe('the end of a stream', () => {
   it.each([
     ['client', undefined],
     ['error', new Error('the transport failed')],
-  ])('has the reason %s when the connection is lost', async (reason, error) => {
+  ])('has the close reason %s when the connection is lost', async (reason, error) => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     transport.lose(error)
@@ -420,7 +420,7 @@ describe('the end of a stream', () => {
     expect(await end).toEqual({ reason, error })
   })
 
-  it('is emitted once as close for several causes', async () => {
+  it('emits close once for several causes', async () => {
     const { stream, transport } = fakeStream()
     const onClose = vi.fn()
     stream.on('close', onClose)
@@ -436,7 +436,7 @@ describe('the end of a stream', () => {
     expect(onClose).toHaveBeenCalledWith('server', undefined)
   })
 
-  it('is emitted as close in a later turn, so that listeners can be added', async () => {
+  it('emits close after the present call, so that listeners can be added', async () => {
     const { stream } = fakeStream()
     stream.destroy()
     const onClose = vi.fn()
@@ -445,7 +445,7 @@ describe('the end of a stream', () => {
     expect(onClose).toHaveBeenCalledTimes(1)
   })
 
-  it('aborts the signal, whether it was read before or is read later', () => {
+  it('aborts its signal, whether it was read before or is read later', () => {
     const { stream, transport } = fakeStream()
     const { signal } = stream
     expect(signal.aborted).toBe(false)
@@ -457,7 +457,7 @@ describe('the end of a stream', () => {
     expect(other.signal.aborted).toBe(true)
   })
 
-  it('comes when write() of the transport throws', async () => {
+  it('closes with the error that write() of the transport throws', async () => {
     const { stream, transport } = fakeStream()
     const error = new Error('wrapped write')
     transport.write = () => {
@@ -540,7 +540,7 @@ describe('a stream over time', () => {
     },
   )
 
-  it('waits for the whole stallTimeout after close(), even if it was idle before', () => {
+  it('waits for the full stallTimeout after close(), even if it was idle before', () => {
     const { stream, transport } = timedStream({ heartbeat: 0, stallTimeout: 5_000, maxDuration: 1_000_000 })
     vi.advanceTimersByTime(60_000)
     stream.close()

@@ -54,15 +54,15 @@ describe('nodeTransport', () => {
   })
 
   it('writes a snapshot over maxBufferedBytes in the tick of the response headers without an overflow', async () => {
-    const made = deferred<SseStream>()
+    const opened = deferred<SseStream>()
     const { port } = await serve((req, res) => {
       const stream = createSseStream(req, res)
       for (let id = 0; id < 100; id++) stream.send({ id, data: 'x'.repeat(20_000) })
-      made.resolve(stream)
+      opened.resolve(stream)
     })
     const client = await get('http', port)
     await client.until('id: 99\n')
-    expect((await made.promise).closed).toBe(false)
+    expect((await opened.promise).closed).toBe(false)
   })
 
   it('writes nothing after other code has ended the response', async () => {
@@ -81,13 +81,13 @@ describe('nodeTransport', () => {
   })
 
   it('configures the HTTP/1 socket even if a middleware adds a `stream` property to the response', async () => {
-    const made = deferred<SseStream>()
+    const opened = deferred<SseStream>()
     const { port, sockets } = await serve((req, res) => {
       Object.assign(res, { stream: () => {} })
-      made.resolve(createSseStream(req, res))
+      opened.resolve(createSseStream(req, res))
     })
     const client = await get('http', port)
-    const stream = await made.promise
+    const stream = await opened.promise
     expect([...sockets].map((socket) => socket.timeout)).toEqual([0])
     stream.destroy()
     expect(await client.ended).toBe('cut')
@@ -97,17 +97,17 @@ describe('nodeTransport', () => {
     ['http', 1],
     ['h2c', 0],
   ])('configures a connection only if the stream owns it, over %s (rule 17)', async (protocol, times) => {
-    const made = deferred<number[]>()
+    const opened = deferred<number[]>()
     const { port, sockets } = await serve((req, res) => {
       const [socket] = sockets as Set<Socket>
       const calls = (['setKeepAlive', 'setNoDelay', 'setTimeout'] as const).map((name) =>
         vi.spyOn(socket as Socket, name),
       )
       createSseStream(req, res, { heartbeat: 0 })
-      made.resolve(calls.map((call) => call.mock.calls.length))
+      opened.resolve(calls.map((call) => call.mock.calls.length))
     }, protocol)
     await get(protocol, port)
-    expect(await made.promise).toEqual([times, times, times])
+    expect(await opened.promise).toEqual([times, times, times])
   })
 
   it('calls flush() of a middleware that buffers bytes', async () => {

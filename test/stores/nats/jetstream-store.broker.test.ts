@@ -326,7 +326,7 @@ describe('an existing stream', () => {
     ['storage is "memory", not "file"', { storage: 'memory' }, { storage: 'file' }],
   ]
 
-  test.each(wrong)('must match: %s', async (what, config, options) => {
+  test.each(wrong)('must match: %s', async (mismatch, config, options) => {
     await manager.streams.add({ name: stream, subjects: [`${stream}.*`], ...config })
     onTestFinished(async () => void (await manager.streams.delete(stream)))
     const hub = new Hub({ store: jetstreamStore(connection, { streamName: stream, ...options }) })
@@ -336,11 +336,11 @@ describe('an existing stream', () => {
       .publish({ data: 1 })
       .catch((reason) => reason)
     expect(error).toMatchObject({ code: 'ERR_SSE_STORE' })
-    expect(error.message).toContain(what)
+    expect(error.message).toContain(mismatch)
     expect(error.message).toContain(stream)
   })
 
-  test('keeps what no option sets', async () => {
+  test('keeps the settings that no option changes', async () => {
     const config = { max_msgs: 9, max_age: 3600e9, duplicate_window: 60e9, storage: 'memory' } as const
     await manager.streams.add({ name: stream, subjects: ['elsewhere.deep.*'], ...config })
     const hub = await openHub({ subjectPrefix: 'elsewhere.deep' })
@@ -404,7 +404,7 @@ describe('a broker that cannot be used', () => {
       .publish({ data: 1 })
       .catch((reason) => reason)
     expect(error).toMatchObject({ code: 'ERR_SSE_STORE', cause: expect.any(Error) })
-    expect(error.message).toContain(what)
+    expect(error.message).toContain(mismatch)
   })
 
   test('rejects an event that is too large, and accepts the next one', async () => {
@@ -455,7 +455,7 @@ describe('shutdown', () => {
 })
 
 describe('options', () => {
-  test.each<[what: string, take: () => unknown]>([
+  test.each<[message: string, create: () => unknown]>([
     ['a connection', () => jetstreamStore({} as NatsConnection)],
     ['Option streamName', () => jetstreamStore(connection, { streamName: 'a.b' })],
     ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: 'a.*' })],
@@ -467,9 +467,9 @@ describe('options', () => {
     ],
     ['at most idempotencyWindow', () => jetstreamStore(connection, { publishTimeout: 2_000, maxAge: 1_000 })],
     ['"maxEntries"', () => jetstreamStore(connection, { maxEntries: 1 } as JetStreamStoreOptions)],
-  ])('are checked: %s', (what, take) => {
-    expect(take).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
-    expect(take).toThrow(what)
+  ])('are checked: %s', (message, create) => {
+    expect(create).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
+    expect(create).toThrow(message)
   })
 })
 
