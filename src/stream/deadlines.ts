@@ -41,7 +41,7 @@ export class Deadlines implements TimerTarget {
   /** Sets the timer for the next deadline. MUST be called when the kernel's buffer has become full or has drained. */
   schedule(): void {
     if (this.#timerTick === CANCELLED) return
-    clock.cancel(this, this.#timerTick)
+    if (this.#timerTick > 0) clock.cancel(this, this.#timerTick)
     const end = this.#owner.isOpen ? this.#expiresAt : NEVER
     const deadline = Math.min(this.#flushesAt, this.#stallsAt, this.#beatsAt, end)
     this.#timerTick = Number.isFinite(deadline) ? clock.schedule(this, deadline) : 0
