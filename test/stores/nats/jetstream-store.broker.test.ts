@@ -394,7 +394,7 @@ describe('a broker that cannot be used', () => {
       'Permissions Violation',
     ],
     ['a server without JetStream', () => ({ port: bare.port }), 'not enabled'],
-  ])('rejects the first publish: %s', async (_, options, what) => {
+  ])('rejects the first publish: %s', async (_, options, message) => {
     const limited = await connect(options())
     onTestFinished(() => limited.close())
     const hub = new Hub({ store: jetstreamStore(limited) })
@@ -404,7 +404,7 @@ describe('a broker that cannot be used', () => {
       .publish({ data: 1 })
       .catch((reason) => reason)
     expect(error).toMatchObject({ code: 'ERR_SSE_STORE', cause: expect.any(Error) })
-    expect(error.message).toContain(mismatch)
+    expect(error.message).toContain(message)
   })
 
   test('rejects an event that is too large, and accepts the next one', async () => {
