@@ -138,10 +138,11 @@ export class Subscription implements Subscriber, CatchUpOwner {
   }
 
   #readAgain(added: readonly string[] = []): CatchUp {
-    for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
     const catchUp = new CatchUp(this, this.#hub.store, this.#hub.gapEvent)
     catchUp.addChannels(added)
+    // First, because `remove` delivers pending entries, and a channel that their filter adds must not go live.
     this.#catchUp = catchUp
+    for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
     queueMicrotask(() => this.#run(catchUp, false))
     return catchUp
   }
