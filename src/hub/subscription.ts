@@ -75,8 +75,7 @@ export class Subscription implements Subscriber, CatchUpOwner {
     if (this.#hasEnded) return
     this.#hasEnded = true
     for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
-    const resumePoint = this.#hasStarted ? (this.#catchUp?.resumePoint ?? 'new') : this.resumePoint
-    this.#hub.onUnsubscribed(this.stream, resumePoint)
+    this.#hub.onUnsubscribed(this.stream, this.#catchUp?.resumePoint ?? 'new')
   }
 
   /** Reports a gap, because events may be lost, and continues from the store's position. */

@@ -57,4 +57,18 @@ describe('a loss of the store', () => {
 
     expect(eventsOf(transport)).toEqual(['message 1', GAP, 'message 2'])
   })
+
+  it('is reported to a client that subscribes again before it was reported', async () => {
+    const { store, hub } = lossyHub()
+    const { transport, stream, unsubscribe } = await subscribed(hub, ['a'])
+
+    store.lose()
+    unsubscribe()
+    hub.subscribe(stream, 'a')
+    await settled()
+    await hub.channel('a').publish({ data: 1 })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual([GAP, 'message 1'])
+  })
 })
