@@ -237,6 +237,22 @@ describe('a replay', () => {
     },
   )
 
+  it('queues and drops nothing when the client disconnects while an event waits for room', async () => {
+    const replay = () => ['x', 'y'].map((text) => ({ data: text.repeat(20_000) }))
+    const options = { maxBufferedBytes: 10_000, overflow: 'drop-newest' } as const
+    const clients = [fakeStream({ replay }, '0'), fakeStream({ ...options, replay }, '0')]
+    const drops = vi.fn()
+    for (const { stream, transport } of clients) {
+      stream.on('drop', drops)
+      transport.isFull = true
+    }
+    await settled()
+    for (const { transport } of clients) transport.lose()
+    await settled()
+    for (const { stream } of clients) expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
+    expect(drops).not.toHaveBeenCalled()
+  })
+
   it('does not call onGap when the client has disconnected', async () => {
     const onGap = vi.fn()
     const { transport } = fakeStream({ replay: async () => 'gap' as const, onGap }, '0')
