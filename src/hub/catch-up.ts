@@ -21,6 +21,9 @@ export interface CatchUpOwner {
   _goLive(): void
 }
 
+// After a gap that was not reported. No store has this id, so the next subscription reports it.
+const UNKNOWN: ResumePoint = { id: '' }
+
 // Entries that are read from the store at a time.
 const PAGE_SIZE = 500
 
@@ -32,8 +35,8 @@ export class CatchUp {
   readonly #owner: CatchUpOwner
   readonly #store: EventStore
   readonly #gapEvent: string | false
-  // Taken at the start, because the store may become ready before `run`.
-  readonly #ready: Promise<void> | undefined
+  // Taken at the start, because the store may become ready before `run`. Undefined once it is ready.
+  #ready: Promise<void> | undefined
   // Up to where the client has received everything.
   #position: string
   // Where the client continues after a gap that was not reported to it yet.
@@ -53,8 +56,11 @@ export class CatchUp {
 
   /** Where another subscription of the stream would resume. */
   get resumePoint(): ResumePoint {
-    const isUnreported = this.#owner.resumePoint === 'unreadable' && this.#gapEnd !== undefined
-    return isUnreported ? 'unreadable' : { id: this.#position }
+    const { resumePoint } = this.#owner
+    // A store that is not ready has no position.
+    if (this.#ready) return resumePoint
+    if (this.#gapEnd === undefined) return { id: this.#position }
+    return resumePoint === 'unreadable' ? resumePoint : UNKNOWN
   }
 
   /** Reports a gap up to the store's present position first. */
@@ -87,9 +93,9 @@ export class CatchUp {
     return this.#owner.isCatchingUp(this) && !this.#owner.stream.closed
   }
 
-  // A store that is not ready has no position.
   async #awaitStore(): Promise<void> {
     await this.#ready
+    this.#ready = undefined
     if (this.#owner.resumePoint === 'new') this.#position = this.#store.position
     if (this.#owner.resumePoint === 'unreadable') this.reportGap()
   }

@@ -109,8 +109,7 @@ export class Hub {
     const subscription = this.#streams.get(stream) ?? this.#subscribe(stream)
     // A copy, so that the returned function undoes this call only.
     const own = { onGap: options.onGap, filter: options.filter }
-    // A stream that still has to receive the current entry must not start behind it.
-    this.#broadcaster.runAfterFanOut(() => subscription.add(names, own))
+    subscription.add(names, own)
     return () => subscription.remove(names, own)
   }
 
@@ -151,6 +150,8 @@ export class Hub {
     const isText = typeof data === 'string'
     const text = serialized(data, this.#serialize)
     const publication = { channel, event: name, data: text, isText, retry, key, conflate, idempotencyKey }
+    // An event that a filter or a listener publishes comes after the entries being delivered, and after its subscriptions.
+    if (this.#broadcaster.isFanningOut) await null
     if (this.#streams.isShutDown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: publish no more events.')
     return this._store.append(publication)

@@ -44,9 +44,8 @@ export class Subscription implements Subscriber, CatchUpOwner {
     this.stream = stream
     this.#hub = hub
     this.resumePoint = resumePoint
-    const { store, broadcaster } = hub
     // Otherwise the client is live at once, because a new one has missed nothing.
-    if (resumePoint !== 'new' || store.ready || broadcaster.isFanningOut) this.#startReading()
+    if (resumePoint !== 'new' || hub.store.ready) this.#startReading()
   }
 
   get channels(): readonly string[] {
@@ -62,11 +61,8 @@ export class Subscription implements Subscriber, CatchUpOwner {
     const added = channels.filter((channel) => !this.#channels.get(channel))
     for (const channel of channels) this.#channels.set(channel, options)
     this.#hasFilter ||= options.filter !== undefined
-    if (this.#hasEnded || !this.#hasStarted) return
-    const missable = this.#missable(added)
-    if (this.#catchUp) this.#catchUp.addChannels(missable)
-    else if (missable.length > 0) this.#readAgain(missable)
-    else for (const channel of added) this.#hub.broadcaster.add(channel, this)
+    // A stream that still has to receive the current entry must not start behind it.
+    this.#hub.broadcaster.runAfterFanOut(() => this.#start(added))
   }
 
   /** Removes channels, as far as they are still subscribed to with these options. */
@@ -79,8 +75,7 @@ export class Subscription implements Subscriber, CatchUpOwner {
     if (this.#hasEnded) return
     this.#hasEnded = true
     for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
-    const resumePoint = this.#hasStarted ? (this.#catchUp?.resumePoint ?? 'new') : this.resumePoint
-    this.#hub.onUnsubscribed(this.stream, resumePoint)
+    this.#hub.onUnsubscribed(this.stream, this.#catchUp?.resumePoint ?? 'new')
   }
 
   /** Reports a gap, because events may be lost, and continues from the store's position. */
@@ -116,6 +111,16 @@ export class Subscription implements Subscriber, CatchUpOwner {
     for (const channel of this.channels) this.#hub.broadcaster.add(channel, this)
   }
 
+  // During a fan-out, channels may be removed before they are started.
+  #start(channels: readonly string[]): void {
+    if (this.#hasEnded || !this.#hasStarted) return
+    const added = channels.filter((channel) => this.#channels.get(channel))
+    const missable = this.#missable(added)
+    if (this.#catchUp) this.#catchUp.addChannels(missable)
+    else if (missable.length > 0) this.#readAgain(missable)
+    else for (const channel of added) this.#hub.broadcaster.add(channel, this)
+  }
+
   #startReading(): void {
     const { store, gapEvent } = this.#hub
     const { resumePoint } = this
@@ -132,10 +137,11 @@ export class Subscription implements Subscriber, CatchUpOwner {
   }
 
   #readAgain(added: readonly string[] = []): CatchUp {
-    for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
     const catchUp = new CatchUp(this, this.#hub.store, this.#hub.gapEvent)
     catchUp.addChannels(added)
+    // First, because `remove` delivers pending entries, and a channel that their filter adds must not go live.
     this.#catchUp = catchUp
+    for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
     queueMicrotask(() => this.#run(catchUp, false))
     return catchUp
   }

@@ -98,9 +98,10 @@ export class Replayer {
       if (this.#events === limit) throw tooLong(limit)
       const frame = eventFrame(event, this.#settings.serialize)
       if (!this.#connection.hasRoomFor(frame)) await this.#waitForRoom()
+      if (this.#isStopped) return false
       this.#events += 1
       this.#connection.enqueueNext(frame)
-      return !this.#connection.isClosed
+      return true
     })
   }
 

@@ -187,11 +187,11 @@ describe('the body of a web response', () => {
     }
     expect(stream.send({ id: 500, data: 'last' })).toBe(false)
     const drained = stream.drained()
-    const whole = new Response(body).text()
+    const text = new Response(body).text()
     expect(await drained).toBe(true)
     expect(stream.send({ id: 501, data: 'after' })).toBe(true)
     stream.close()
-    expect(parseEvents(await whole).map(({ id }) => Number(id))).toEqual(
+    expect(parseEvents(await text).map(({ id }) => Number(id))).toEqual(
       Array.from({ length: 502 }, (_, id) => id),
     )
   })
@@ -255,7 +255,7 @@ describe('createSseResponse', () => {
   })
 
   it('closes the stream once when the server aborts the request, cancels the body or does both', async () => {
-    const ways: Array<(leave: () => void, body: ReadableStream) => Promise<void>> = [
+    const disconnects: Array<(abort: () => void, body: ReadableStream) => Promise<void>> = [
       async (abort) => abort(),
       (_abort, body) => body.cancel(),
       async (abort, body) => {
@@ -268,7 +268,7 @@ describe('createSseResponse', () => {
         await cancelled
       },
     ]
-    for (const leave of ways) {
+    for (const disconnect of disconnects) {
       const controller = new AbortController()
       const { request, stream, body } = open({}, { signal: controller.signal })
       const onClose = vi.fn()
@@ -277,7 +277,7 @@ describe('createSseResponse', () => {
       const drained = stream.drained()
       await nextTurn()
       expect(listeners(request)).toBe(1)
-      await leave(() => controller.abort(), body)
+      await disconnect(() => controller.abort(), body)
       await nextTurn()
       expect(onClose).toHaveBeenCalledExactlyOnceWith('client', undefined)
       expect(await drained).toBe(false)
@@ -539,7 +539,7 @@ describe('the handler of createSseResponse', () => {
     ['a number', 7],
     ['a bigint', 7n],
     ['bytes', new Uint8Array(1)],
-  ])('rejects the return value %s and says what to do with it', async (_what, returned) => {
+  ])('rejects the return value %s with a message that explains what to do', async (_type, returned) => {
     const onClose = vi.fn()
     const call = () =>
       createSseResponse(new Request(PATH), (stream) => {

@@ -153,4 +153,56 @@ describe('a filter that calls the hub', () => {
 
     expect(eventsOf(other.transport)).toEqual(messages(1))
   })
+
+  it('subscribes its own stream, which gets the events that it publishes next', async () => {
+    const { hub, stream, transport } = await calling(({ hub, stream }) => {
+      hub.subscribe(stream, 'b')
+      void hub.channel('b').publish({ data: 'next' })
+    })
+
+    expect(eventsOf(transport)).toEqual(messages('call', 'next'))
+    expect(stream.closed).toBe(false)
+    expect(hub.size).toBe(1)
+  })
+
+  it('undoes a subscription that it has just made', async () => {
+    const { hub, transport } = await calling(({ hub, stream }) => hub.subscribe(stream, 'b')())
+
+    await hub.channel('b').publish({ data: 'unwanted' })
+    await hub.channel('a').publish({ data: 'wanted' })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(messages('call', 'wanted'))
+  })
+
+  it('moves its own stream to another channel', async () => {
+    const { hub, transport } = await calling(({ hub, stream, unsubscribe }) => {
+      hub.subscribe(stream, 'b')
+      unsubscribe()
+    })
+
+    await hub.channel('a').publish({ data: 'unwanted' })
+    await hub.channel('b').publish({ data: 'wanted' })
+    await settled()
+
+    expect(hub.size).toBe(1)
+    expect(eventsOf(transport)).toEqual(messages('call', 'wanted'))
+  })
 })
+
+/** Subscribes a stream to `a` with a filter that makes a call at the event `call`, and publishes this event. */
+async function calling(
+  call: (context: ReturnType<typeof fakeStream> & { hub: Hub; unsubscribe: () => void }) => void,
+) {
+  const context = { ...fakeStream(), hub: new Hub(), unsubscribe: () => {} }
+  context.unsubscribe = context.hub.subscribe(context.stream, 'a', {
+    filter: ({ data }) => {
+      if (data === 'call') call(context)
+      return true
+    },
+  })
+  await settled()
+  await context.hub.channel('a').publish({ data: 'call' })
+  await settled()
+  return context
+}

@@ -1,6 +1,8 @@
 import { describe, expect, expectTypeOf, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import { deferred } from '../support/deferred.ts'
 import { eventsOf, publishNumbers, subscribed } from '../support/hub.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
@@ -151,5 +153,42 @@ describe('the function that Hub.subscribe returns', () => {
     }
 
     expect(eventsOf(transport)).toEqual(['message 0', 'message b'])
+  })
+})
+
+describe('a subscription to a store that connects', () => {
+  /** A store without a position until it is ready. */
+  class LateStore extends MemoryStore {
+    readonly #connected = deferred<void>()
+    ready: Promise<void> | undefined = this.#connected.promise
+
+    override get position(): string {
+      return this.ready ? '' : super.position
+    }
+
+    connect(): void {
+      this.ready = undefined
+      this.#connected.resolve()
+    }
+  }
+
+  it.each([
+    ['in the same turn', async () => {}],
+    ['in a later turn', settled],
+  ])('begins at the present when the stream unsubscribes and subscribes again %s', async (_when, wait) => {
+    const store = new LateStore()
+    const hub = new Hub({ store })
+    const { stream, transport } = fakeStream()
+
+    const unsubscribe = hub.subscribe(stream, 'a')
+    await wait()
+    unsubscribe()
+    hub.subscribe(stream, 'b')
+    store.connect()
+    await settled()
+    await hub.channel('b').publish({ data: 1 })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message 1'])
   })
 })
