@@ -112,6 +112,15 @@ describe('encode', () => {
     expect(encode(new Price())).toBe('event: price\ndata: 1\n\n')
   })
 
+  it('encodes the fields that it checked, although toJSON changes the event afterwards', () => {
+    const toJSON = () => {
+      event.event = 'a\ndata: forged'
+      return 1
+    }
+    const event: SseEvent = { event: 'a', data: { toJSON } }
+    expect(encode(event)).toBe('event: a\ndata: 1\n\n')
+  })
+
   it('has a type that excludes the keys of other event formats', () => {
     // @ts-expect-error: the name of an event is `event`.
     expect(() => encode({ type: 'price', data: 1 })).toThrow(code('ERR_SSE_EVENT'))

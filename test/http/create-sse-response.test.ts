@@ -4,6 +4,7 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { Hono } from 'hono'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createSseResponse } from '../../src/http/create-sse-response.ts'
 import type { SseStreamOptions } from '../../src/http/options.ts'
@@ -416,6 +417,14 @@ describe('the stream of a discarded web response', () => {
   })
 })
 
+function catchError(run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    return error
+  }
+}
+
 describe('createSseResponse with bad input', () => {
   const nodes = new IncomingMessage(new Socket())
 
@@ -439,6 +448,19 @@ describe('createSseResponse with bad input', () => {
     expect(() => createSseResponse(request as never, () => {})).toThrow(
       'Use createSseStream for a Node.js request.',
     )
+  })
+
+  it('names the request of a context of Hono, and of its own request', async () => {
+    let thrown: unknown[] = []
+    const app = new Hono().get('/', (context) => {
+      thrown = [context, context.req].map((each) =>
+        catchError(() => createSseResponse(each as never, () => {})),
+      )
+      return context.text('')
+    })
+    await app.request('/')
+    const message = 'Expected a web Request, not an object. Did you mean context.req.raw (Hono)?'
+    expect(thrown).toEqual([expect.objectContaining({ message }), expect.objectContaining({ message })])
   })
 
   it.each([undefined, null, {}, 'text', [{ data: 1 }]])('rejects %s as a handler', (handler) => {

@@ -62,6 +62,16 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     expect(await seen(client, 1)).toEqual(['0'])
   })
 
+  it('resolves every publish of one idempotency key, also of those that overlap', async () => {
+    const channel = openPubSub(newClient(), { publishTimeout: 3_000 }).channel('a')
+    for (let round = 0; round < 100; round++) {
+      const publishOnce = () => channel.publish({ data: round }, { idempotencyKey: `key ${round}` })
+      const rounds = [publishOnce(), publishOnce(), publishOnce()].map((first) => first.then(publishOnce))
+      const [id, ...others] = await Promise.all([publishOnce(), ...rounds])
+      expect(others).toEqual([id, id, id])
+    }
+  })
+
   it('is ready again without a gap if only the writer was lost', async () => {
     const hub = openPubSub(newClient())
     const states = statesOf(hub)
