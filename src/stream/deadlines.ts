@@ -64,6 +64,8 @@ export class Deadlines implements TimerTarget {
   /** @internal */
   _onTimer(now: number): void {
     if (now >= this.#flushesAt) this.#owner._flush()
+    // A blocked event loop notices only after this tick which connections have room again, so that time does not count.
+    if (now >= this.#stallsAt) this.#output.lastWrite += clock.late
     if (now >= this.#stallsAt) this.#owner._stalled()
     else if (now >= this.#beatsAt) this.#owner._silent()
     if (now >= this.#expiresAt && this.#owner.isOpen) this.#owner._expired()

@@ -82,7 +82,7 @@ export class Output implements TransportOwner {
     this.begin()
     this.#isEnded = true
     this.isFull = true
-    this.lastWrite = clock.now
+    this.lastWrite = clock.read()
     this.#transport.end()
   }
 
@@ -137,6 +137,7 @@ export class Output implements TransportOwner {
       const slice = bytes.length > SLICE_BYTES ? bytes.subarray(at, at + SLICE_BYTES) : bytes
       this.isFull = !this.#transport.write(slice)
     }
+    if (this.isFull) this.lastWrite = clock.read()
     return !this.isFull
   }
 }

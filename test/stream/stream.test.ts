@@ -526,6 +526,30 @@ describe('a stream over time', () => {
     expect(transport.isDestroyed).toBe(true)
   })
 
+  /** Moves the time forward, as work does that blocks the event loop. */
+  function block(ms: number) {
+    const now = performance.now.bind(performance)
+    const blocked = vi.spyOn(performance, 'now').mockImplementation(() => now() + ms)
+    onTestFinished(() => blocked.mockRestore())
+  }
+
+  it.each([
+    ['before', 0],
+    ['after', 4_000],
+  ])('does not count time in which the event loop was blocked %s the kernel was full', async (_when, lag) => {
+    const { stream, transport } = timedStream({ stallTimeout: 5_000 })
+    transport.isFull = true
+    if (lag === 0) block(60_000)
+    stream.send({ data: 1 })
+    await nextTurn()
+    vi.advanceTimersByTime(lag)
+    if (lag > 0) block(60_000)
+    vi.advanceTimersByTime(4_900 - lag)
+    expect(stream.closed).toBe(false)
+    vi.advanceTimersByTime(400)
+    expect(stream.closeReason).toBe('stalled')
+  })
+
   it.each([0, 60_000])(
     'sends heartbeats again after the transport has drained, with stallTimeout %i (rule 36)',
     async (stallTimeout) => {
