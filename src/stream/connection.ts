@@ -163,10 +163,11 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     }
   }
 
-  /** Ends the body after everything queued. */
+  /** Ends the body after everything queued. Frames held back by a replay that was stopped are dropped. */
   end(): void {
     if (!this.isOpen) return
     this.#state = 'ending'
+    this.#liveQueue = undefined
     this._flush()
   }
 
