@@ -64,6 +64,23 @@ describe('the end of a response', () => {
     expect(response.isDestroyed).toBe(true)
   })
 
+  it.each(['finish', 'close'])('is the end of a stream over an object that delegates %s', async (event) => {
+    const { response } = overFake()
+    // A middleware may pass on an object of its own, whose listeners get the inner response as `this`, or nothing.
+    const facade = {
+      socket: {},
+      on(name: string, listener: () => void) {
+        response.on(name, () => listener())
+        return facade
+      },
+      destroy: () => {},
+    }
+    const transport = new ResponseTransport(facade as unknown as NodeResponse)
+    const end = closed(SseStream._open(transport, resolveOptions({}), 'new'))
+    response.emit(event)
+    expect(await end).toEqual({ reason: 'client', error: undefined })
+  })
+
   it('is heard once, whatever else the response says, and the first reason stays', async () => {
     const { response, stream } = streamed()
     const onClose = vi.fn()
