@@ -61,7 +61,6 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   begin(): void {
     this.#output.begin()
     this.#probe()
-    this._flush()
   }
 
   /** Releases the response to the framework, unless its headers were sent. */
@@ -164,10 +163,11 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     }
   }
 
-  /** Ends the body after everything queued. */
+  /** Ends the body after everything queued. Frames held back by a replay that was stopped are dropped. */
   end(): void {
     if (!this.isOpen) return
     this.#state = 'ending'
+    this.#liveQueue = undefined
     this._flush()
   }
 
@@ -181,11 +181,16 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   /** @internal */
   _flush(): void {
     this.#isFlushScheduled = false
+    // Frames that a middleware sends meanwhile, and the end of the body, follow the frame that is being written.
+    if (this.#output.isBusy) return void this.#scheduleFlush()
     this.#deadlines.cancelFlush()
     while (!this.#output.isFull && this.#queue?.length) {
       const batch = this.#queue.take(clock.now)
-      if (batch) this.write(batch)
-      else return void this.#flushAt(this.#queue.nextAt())
+      if (!batch) {
+        this.#isFlushScheduled = true
+        return void this.#deadlines.flushAt(this.#queue.nextAt())
+      }
+      this.write(batch)
     }
     if (this.isIdle && !this.isClosed) this.#onDrained()
   }
@@ -193,8 +198,8 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   /** @internal */
   _drained(): void {
     this._flush()
-    // While full, the timer was set to the stall deadline; reschedule it for the next heartbeat.
-    if (!this.#output.isFull) this.#deadlines.schedule()
+    // The timer was set to the stall deadline.
+    this.#deadlines.schedule()
   }
 
   /** @internal */
@@ -239,13 +244,8 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     if (this.#isFlushScheduled) return
     this.#isFlushScheduled = true
     const { flushInterval } = this.#settings
-    if (flushInterval > 0) this.#flushAt(clock.now + flushInterval)
+    if (flushInterval > 0) this.#deadlines.flushAt(clock.now + flushInterval)
     else turn.scheduleFlush(this)
-  }
-
-  #flushAt(time: number): void {
-    this.#isFlushScheduled = true
-    this.#deadlines.flushAt(time)
   }
 
   #markBehind(): void {

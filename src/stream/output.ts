@@ -18,8 +18,10 @@ const SLICE_BYTES = 64 * 1024
 
 /** Writes frames to a transport, which is open or is opened by the first write. */
 export class Output implements TransportOwner {
-  /** Whether the kernel is full, or the response headers are being sent. */
+  /** Whether the kernel is full. */
   isFull = false
+  /** Whether the transport is opened or written to. A middleware's own `writeHead` or `write` may then call the stream. */
+  isBusy = false
   /** When the transport last accepted bytes, in ms on the clock. */
   lastWrite = clock.now
   #transport: Transport = noTransport
@@ -50,15 +52,17 @@ export class Output implements TransportOwner {
     const openTransport = this.#openTransport
     if (!openTransport) return
     this.#openTransport = undefined
-    // A middleware's `writeHead` may send events. Full, so that they are queued behind the headers.
-    this.isFull = true
+    this.isBusy = true
+    let failure: unknown
     try {
       const transport = openTransport()
       if (transport) this.#use(transport)
-      else queueMicrotask(() => this.#owner._lost())
     } catch (error) {
-      queueMicrotask(() => this.#owner._lost(error))
+      failure = error
     }
+    this.isBusy = false
+    this.isFull = this.#transport === noTransport
+    if (this.isFull) queueMicrotask(() => this.#owner._lost(failure))
   }
 
   /** Releases the response to the framework, unless its headers were sent. */
@@ -66,7 +70,7 @@ export class Output implements TransportOwner {
     this.#openTransport = undefined
   }
 
-  /** Writes a frame. Returns false when the kernel is full. Throws what a middleware's own `write` throws. */
+  /** Writes a frame. MUST NOT be called while full. Returns false when the kernel is full. Throws errors of a middleware. */
   write(frame: Frame): boolean {
     this.begin()
     return this.#writeSlices(this.#transport.bytesOf(frame))
@@ -94,10 +98,10 @@ export class Output implements TransportOwner {
 
   /** @internal */
   _drained(): void {
-    if (!this.isFull || this.#isDestroyed) return
+    if (!this.isFull) return
     // The peer reads the end of the body.
     if (this.#isEnded) this.lastWrite = clock.now
-    else if (this.#writeRest()) this.#owner._drained()
+    else this.#writeRest()
   }
 
   /** @internal */
@@ -107,35 +111,32 @@ export class Output implements TransportOwner {
   }
 
   #use(transport: Transport): void {
-    this.isFull = false
     // The stream was destroyed before its response headers were sent.
     if (this.#isDestroyed) return void transport.destroy()
-    this.#transport = transport
     transport.open(this)
+    this.#transport = transport
   }
 
-  #writeRest(): boolean {
-    const rest = this.#rest
-    this.#rest = undefined
+  #writeRest(): void {
     this.isFull = false
     try {
-      return rest ? this.#writeSlices(rest) : true
+      if (!this.#rest || this.#writeSlices(this.#rest)) this.#owner._drained()
     } catch (error) {
       this.#owner._lost(error)
-      return false
     }
   }
 
   // In slices, because otherwise a client that is slow with a large frame looks like one that has stalled.
   #writeSlices(bytes: Buffer): boolean {
     this.lastWrite = clock.now
-    for (let at = 0; at < bytes.length && !this.#isDestroyed; at += SLICE_BYTES) {
-      if (this.isFull) {
-        this.#rest = bytes.subarray(at)
-        break
+    this.isBusy = true
+    try {
+      for (let rest: Buffer | undefined = bytes; rest && !this.isFull; rest = this.#rest) {
+        this.#rest = rest.length > SLICE_BYTES ? rest.subarray(SLICE_BYTES) : undefined
+        this.isFull = !this.#transport.write(this.#rest ? rest.subarray(0, SLICE_BYTES) : rest)
       }
-      const slice = bytes.length > SLICE_BYTES ? bytes.subarray(at, at + SLICE_BYTES) : bytes
-      this.isFull = !this.#transport.write(slice)
+    } finally {
+      this.isBusy = false
     }
     if (this.isFull) this.lastWrite = clock.read()
     return !this.isFull

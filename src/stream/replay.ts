@@ -54,7 +54,8 @@ export class Replayer {
     let error: unknown
     try {
       await this.#sendMissed(resumePoint)
-      complete = (await this.#waitForRoom()) && !this.#isStopped
+      await this.#waitForRoom()
+      complete = !this.#isStopped
     } catch (failure) {
       error = failure
       throw failure
@@ -105,9 +106,8 @@ export class Replayer {
     })
   }
 
-  async #waitForRoom(): Promise<boolean> {
-    await this.#connection.waitUntil(() => this.#connection.isIdle || this.#connection.isClosed)
-    return !this.#connection.isClosed
+  #waitForRoom(): Promise<void> {
+    return this.#connection.waitUntil(() => this.#connection.isIdle || this.#isStopped)
   }
 }
 

@@ -18,13 +18,6 @@ export function isHttp2(response: NodeResponse): response is Http2ServerResponse
 // How long a connection is silent before the kernel probes it, in ms.
 const PROBE_DELAY = 15_000
 
-// Where a response keeps the owner of its transport, so that all responses share their listeners.
-const OWNER = Symbol()
-
-function onClosed(this: { [OWNER]: TransportOwner }, error?: Error): void {
-  this[OWNER]._closed(error)
-}
-
 /** The general transport: HTTP/1.0, HTTP/2, a response that a middleware has wrapped, a test double. */
 export class ResponseTransport implements Transport {
   // The response of `node:http2` has the same methods.
@@ -39,11 +32,11 @@ export class ResponseTransport implements Transport {
   open(owner: TransportOwner): void {
     configureSocket(this.response)
     this.owner = owner
-    Object.assign(this.response, { [OWNER]: owner })
+    const closed = (error?: Error) => owner._closed(error)
     // The response's `close`, because the request's comes as soon as the body of a POST has been read. Not `once`, which
     // holds three more objects per listener; the owner ignores a second call.
-    this.response.on('close', onClosed).on('finish', onClosed).on('error', onClosed)
-    if (!this.response.socket) watchPipelined(this.response, () => owner._closed())
+    this.response.on('close', closed).on('finish', closed).on('error', closed)
+    if (!this.response.socket) watchPipelined(this.response, closed)
   }
 
   bytesOf(frame: Frame): Buffer {

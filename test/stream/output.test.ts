@@ -1,11 +1,13 @@
-import { describe, expect, it, vi } from 'vitest'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
 import { resolveOptions, type SseStreamOptions } from '../../src/http/options.ts'
+import { Hub } from '../../src/hub/hub.ts'
 import { type OpenTransport, Output } from '../../src/stream/output.ts'
 import { SseStream } from '../../src/stream/stream.ts'
 import type { Transport, TransportOwner } from '../../src/transports/transport.ts'
 import { FakeTransport } from '../support/fake-transport.ts'
-import { closed, nextTurn } from '../support/streams.ts'
+import { closed, fakeStream, nextTurn, settled } from '../support/streams.ts'
 
 const SLICE = 64 * 1024
 
@@ -97,16 +99,16 @@ describe('an output with a deferred transport', () => {
     expect(calls).toEqual(['headers', 'open', 'end'])
   })
 
-  it('is full while the response headers are being sent', () => {
+  it('is busy while the response headers are being sent', () => {
     const owner = ownerSpy()
     const output = new Output(owner)
     const seen: boolean[] = []
     output.start(() => {
-      seen.push(output.isFull)
+      seen.push(output.isBusy)
       return new FakeTransport()
     })
     output.begin()
-    expect([...seen, output.isFull]).toEqual([true, false])
+    expect([...seen, output.isBusy]).toEqual([true, false])
   })
 
   it('destroys a transport that opens after the output was destroyed', () => {
@@ -140,7 +142,7 @@ describe('an output with a deferred transport', () => {
     output.end()
     expect(owner._lost).not.toHaveBeenCalled()
     await Promise.resolve()
-    expect(owner._lost.mock.calls).toEqual([[]])
+    expect(owner._lost.mock.calls).toEqual([[undefined]])
     expect(calls).toEqual(['headers'])
   })
 
@@ -315,5 +317,124 @@ describe('a stream before its response headers are sent', () => {
     stream.send({ data: 1 })
     stream._begin()
     expect(await end).toEqual({ reason: 'error', error: failure })
+  })
+
+  it('sends what a middleware sends meanwhile, and ends if it closes the stream', async () => {
+    const streams: SseStream[] = []
+    const drained = vi.fn()
+    const { stream, calls } = openStream({}, (calls) => {
+      const [stream] = streams
+      stream?.send({ data: 'from within' })
+      void stream?.drained().then(drained)
+      stream?.close()
+      return new RecordingTransport(calls)
+    })
+    streams.push(stream)
+    stream._begin()
+    await nextTurn()
+    await nextTurn()
+    expect(calls).toEqual(['headers', 'open', 'write data: from within', 'end'])
+    expect(drained).toHaveBeenCalledExactlyOnceWith(false)
+    stream.destroy()
+  })
+
+  it('collects events for `flushInterval`, however early the headers are sent', async () => {
+    const { stream, calls } = openStream({ flushInterval: 60_000 })
+    stream.send({ data: 1 })
+    stream._begin()
+    await nextTurn()
+    expect(calls).toEqual(['headers', 'open'])
+    stream.destroy()
+  })
+
+  it('counts no events if the client disconnects before the headers', async () => {
+    const { stream } = openStream({}, () => undefined)
+    const summaries: unknown[] = []
+    const onClose = (summary: unknown) => summaries.push(summary)
+    subscribe('spillway:stream:close', onClose)
+    onTestFinished(() => void unsubscribe('spillway:stream:close', onClose))
+    stream.send({ data: 1 })
+    stream._begin()
+    await nextTurn()
+    expect(summaries).toMatchObject([{ reason: 'client', events: 0, bytes: 0 }])
+  })
+})
+
+describe("a middleware's own write", () => {
+  const large = 'x'.repeat(3 * SLICE)
+
+  /** A stream whose transport makes a call before its second write. */
+  function intercepted(call: (stream: SseStream) => unknown, options: SseStreamOptions = {}) {
+    const { stream, transport } = fakeStream(options)
+    const write = transport.write.bind(transport)
+    transport.write = (bytes) => {
+      if (transport.writes.length === 1) call(stream)
+      return !transport.isDestroyed && write(bytes)
+    }
+    return { stream, transport }
+  }
+
+  it.each(['within the turn', 'after a drain'])(
+    'sends events that follow the large frame being written %s, also when the queue is full',
+    async (when) => {
+      const overflow = 'drop-oldest'
+      const { stream, transport } = intercepted(
+        (stream) => {
+          for (const data of [1, 2, 3]) stream.send({ data })
+        },
+        { maxBufferedEvents: 2, overflow },
+      )
+      transport.isFull = when === 'after a drain'
+      stream.send({ data: large })
+      await settled()
+      transport.drain()
+      await settled()
+      expect(transport.writes.join('')).toBe(`data: ${large}\n\ndata: 2\n\ndata: 3\n\n`)
+    },
+  )
+
+  it.each(['within the turn', 'after a drain'])(
+    'closes the stream after the large frame being written %s',
+    async (when) => {
+      const { stream, transport } = intercepted((stream) => stream.close())
+      transport.isFull = when === 'after a drain'
+      stream.send({ data: large })
+      await settled()
+      transport.drain()
+      await settled()
+      expect(transport.writes.join('')).toBe(`data: ${large}\n\n`)
+      expect(transport).toMatchObject({ isEnded: true, lateWrites: 0 })
+    },
+  )
+
+  it('closes the stream after a published event', async () => {
+    const hub = new Hub()
+    const { stream, transport } = intercepted((stream) => stream.close())
+    hub.subscribe(stream, 'a')
+    for (const data of [1, 2]) {
+      await hub.channel('a').publish({ data })
+      await settled()
+    }
+    expect(transport.writes.join('')).toMatch(/data: 1\n\n.*\ndata: 2\n\n$/)
+    expect(transport).toMatchObject({ isEnded: true, lateWrites: 0 })
+  })
+
+  it.each<[string, (stream: SseStream) => unknown]>([
+    ['destroys the stream', (stream) => stream.destroy()],
+    [
+      'throws',
+      () => {
+        throw new Error('write failed')
+      },
+    ],
+  ])('%s, and nothing more of a large frame is written', async (_what, call) => {
+    const { stream, transport } = intercepted(call)
+    stream.send({ data: large })
+    stream.send({ data: 'queued' })
+    await settled()
+    expect(stream.closed).toBe(true)
+    expect(transport.isDestroyed).toBe(true)
+    expect(transport.writes.length).toBeLessThanOrEqual(2)
+    expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
   })
 })

@@ -340,7 +340,7 @@ describe('a replay', () => {
       stream.send({ data: 'live' })
       vi.advanceTimersByTime(2000)
       await settled()
-      expect(stream.closeReason).toBe('expired')
+      expect(stream).toMatchObject({ closeReason: 'expired', bufferedEvents: 0, bufferedBytes: 0 })
       expect(transport).toMatchObject({ isEnded: true, writes: [] })
     } finally {
       vi.useRealTimers()

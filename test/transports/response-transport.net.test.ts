@@ -64,6 +64,26 @@ describe('the end of a response', () => {
     expect(response.isDestroyed).toBe(true)
   })
 
+  it.each(['finish', 'close'])(
+    'closes the stream when an object that wraps the response passes on %s',
+    async (event) => {
+      const { response } = fakeTransport()
+      // A middleware may pass on an object of its own, whose listeners get the inner response as `this`, or nothing.
+      const facade = {
+        socket: {},
+        on(name: string, listener: () => void) {
+          response.on(name, () => listener())
+          return facade
+        },
+        destroy: () => {},
+      }
+      const transport = new ResponseTransport(facade as unknown as NodeResponse)
+      const end = closed(SseStream._open(transport, resolveOptions({}), 'new'))
+      response.emit(event)
+      expect(await end).toEqual({ reason: 'client', error: undefined })
+    },
+  )
+
   it('is reported once, with the first reason, when the response emits several events', async () => {
     const { response, stream } = openStream()
     const onClose = vi.fn()
