@@ -25,9 +25,13 @@ interface WebStream<Item> {
 
 /** True if a value can be read as a source. False for a string and for bytes. */
 export function isSource(value: unknown): value is Source {
-  const of = Object(value) as Partial<AsyncIterable<unknown> & Iterable<unknown> & ReadableStream>
-  const yields = of[Symbol.asyncIterator] ?? of[Symbol.iterator] ?? of.getReader
-  return typeof value === 'object' && !ArrayBuffer.isView(value) && typeof yields === 'function'
+  return typeof (iteratorMethod(value) ?? Object(value).getReader) === 'function'
+}
+
+function iteratorMethod(value: unknown) {
+  if (typeof value !== 'object' || ArrayBuffer.isView(value)) return undefined
+  const of = Object(value)
+  return of[Symbol.asyncIterator] ?? of[Symbol.iterator]
 }
 
 /** A source is paused while this many bytes that it yielded have not been sent. */
@@ -118,10 +122,8 @@ function destroyQuietly(stream: Readable): void {
 }
 
 function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
-  const of = Object(source)
-  const start = of[Symbol.asyncIterator] ?? of[Symbol.iterator]
-  const isIterable = typeof source === 'object' && !ArrayBuffer.isView(source) && typeof start === 'function'
-  if (isIterable) return start.call(source)
+  const start = iteratorMethod(source)
+  if (typeof start === 'function') return start.call(source)
   throw new SseError(
     'ERR_SSE_SOURCE',
     `A source must be an iterable or a stream of events, not ${describe(source)}.`,

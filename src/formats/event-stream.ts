@@ -132,17 +132,11 @@ export function serialized(data: unknown, serialize: Serialize): string {
   try {
     text = serialize(data)
   } catch (cause) {
-    throw new SseError(
-      'ERR_SSE_DATA',
-      `data could not be serialized: ${cause instanceof Error ? cause.message : describe(cause)}`,
-      { cause },
-    )
+    const reason = (cause as Error | undefined)?.message ?? describe(cause)
+    throw new SseError('ERR_SSE_DATA', `data could not be serialized: ${reason}`, { cause })
   }
-  if (typeof text === 'string') return text
-  throw new SseError(
-    'ERR_SSE_DATA',
-    `data must serialize to a string; ${describe(data)} became ${describe(text)}.`,
-  )
+  if (typeof text !== 'string') fail('ERR_SSE_DATA', 'data', 'a value that serializes to a string', data)
+  return text
 }
 
 // A single line, because some clients report a comment with a blank line after it as an empty message.

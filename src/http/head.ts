@@ -75,9 +75,8 @@ export const NOT_ACCEPTABLE = 'This resource is an event stream: accept text/eve
 /** Responds 406 to a client that does not accept event streams (RFC 9110 15.5.7). */
 export function sendNotAcceptable(response: NodeResponse): void {
   dropLength(response)
-  response.setHeader('Vary', varyOnAccept(response.getHeader('Vary')))
-  response.setHeader('Content-Type', 'text/plain; charset=utf-8')
-  response.writeHead(406)
+  const Vary = varyOnAccept(response.getHeader('Vary'))
+  ;(response as ServerResponse).writeHead(406, { 'Content-Type': 'text/plain; charset=utf-8', Vary })
   endWith(response, NOT_ACCEPTABLE)
 }
 

@@ -120,18 +120,14 @@ export class Backlog {
   #conflate(frame: Frame): number {
     const before = this.length
     this.#conflateBy(anyKey)
+    if (!this.fits(frame, this.#queue.replacedBy(frame))) return OVERFLOW
     this.#push(frame)
-    return this.#isOverLimit() ? OVERFLOW : before + 1 - this.length
+    return before + 1 - this.length
   }
 
   // The queue conflates until the client has caught up, so that each frame costs the same however long the backlog is.
   #conflateBy(keyOf: KeyOf): void {
     this.#queue = this.#queue.conflate(keyOf)
-  }
-
-  #isOverLimit(): boolean {
-    const { maxBufferedBytes, maxBufferedEvents } = this.#limits
-    return this.length > maxBufferedEvents || this.bytes > maxBufferedBytes
   }
 
   #push(frame: Frame): number {
