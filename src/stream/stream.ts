@@ -33,7 +33,7 @@ export interface FrameBatch {
 
 /** Part of the library that is notified by a direct call when a stream is closed. */
 export interface CloseTarget {
-  /** @internal Called once, before the `close` event, and in no call of the stream. */
+  /** @internal Called once: before the `close` event, or at once if the stream was closed before. */
   _streamClosed(stream: SseStream): void
 }
 
