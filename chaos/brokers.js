@@ -5,7 +5,7 @@ import { jetstreamStore } from 'spillway/nats'
 import { redisStore } from 'spillway/redis'
 import { launchNats, launchRedis } from '../support/broker.js'
 
-// The brokers: how each is started, and how a process opens a store on it.
+// The functions that start each broker, and that open a store on it.
 
 const publishTimeout = 30_000
 const redisOptions = { key: 'chaos', publishTimeout, maxEvents: 1_000_000 }
@@ -13,7 +13,7 @@ const redisOptions = { key: 'chaos', publishTimeout, maxEvents: 1_000_000 }
 export const brokers = {
   redis: {
     launch: launchRedis,
-    openLog(port) {
+    openStore(port) {
       const client = createClient({ url: `redis://127.0.0.1:${port}` })
       client.on('error', () => {})
       return redisStore(client, redisOptions)
@@ -22,19 +22,19 @@ export const brokers = {
 
   ioredis: {
     launch: launchRedis,
-    openLog: (port) => redisStore(new Redis({ port: Number(port), lazyConnect: true }), redisOptions),
+    openStore: (port) => redisStore(new Redis({ port: Number(port), lazyConnect: true }), redisOptions),
   },
 
   jetstream: {
     launch: launchNats,
-    async openLog(port) {
+    async openStore(port) {
       const connection = await connect({
         servers: `127.0.0.1:${port}`,
         waitOnFirstConnect: true,
         maxReconnectAttempts: -1,
         reconnectTimeWait: 100,
       })
-      return jetstreamStore(connection, { stream: 'chaos', publishTimeout, maxEvents: 1_000_000 })
+      return jetstreamStore(connection, { streamName: 'chaos', publishTimeout, maxEvents: 1_000_000 })
     },
   },
 }

@@ -17,9 +17,10 @@ export class Client {
   #lastEventId = ''
   // The number of the newest event on each channel, as counted by the publisher.
   #newest = new Map()
-  #mayJump = new Set()
+  // The channels that may skip events, because a gap was received.
+  #gapChannels = new Set()
   #request
-  #isOver = false
+  #isEnded = false
 
   constructor(channels, ports) {
     this.#channels = channels
@@ -34,7 +35,7 @@ export class Client {
   }
 
   connect() {
-    if (this.#isOver) return
+    if (this.#isEnded) return
     const port = this.#ports[Math.floor(Math.random() * this.#ports.length)]
     const query = this.#channels.map((channel) => `channel=${channel}`).join('&')
     const headers = this.#lastEventId === '' ? {} : { 'Last-Event-ID': this.#lastEventId }
@@ -43,19 +44,19 @@ export class Client {
     request.on('response', (response) => this.#read(response))
     request.on('error', () => {})
     request.once('close', () => {
-      if (this.#isOver) return
+      if (this.#isEnded) return
       this.disconnects += 1
       setTimeout(() => this.connect(), 20 + Math.random() * 200)
     })
   }
 
-  /** Cuts the connection, also in the middle of an event. */
+  /** Cuts the connection, maybe in the middle of an event. */
   cut() {
     this.#request?.destroy()
   }
 
   end() {
-    this.#isOver = true
+    this.#isEnded = true
     this.cut()
   }
 
@@ -71,18 +72,18 @@ export class Client {
     response.on('data', (text) => {
       const blocks = (rest + text).split('\n\n')
       rest = blocks.pop() ?? ''
-      for (const block of blocks) this.#take(block)
+      for (const block of blocks) this.#dispatch(block)
     })
   }
 
-  #take(block) {
+  #dispatch(block) {
     const fields = Object.fromEntries(
       block.split('\n').map((line) => [line.split(': ', 1)[0], line.split(': ').slice(1).join(': ')]),
     )
     if (fields.id !== undefined) this.#lastEventId = fields.id
     if (fields.event === 'gap') {
       this.gaps += 1
-      this.#mayJump = new Set(this.#channels)
+      this.#gapChannels = new Set(this.#channels)
     } else if (fields.data !== undefined) this.#account(JSON.parse(fields.data))
   }
 
@@ -91,8 +92,8 @@ export class Client {
     const newest = this.#newest.get(channel) ?? 0
     if (n === newest) this.duplicates += 1
     else if (n < newest) this.reorderings += 1
-    else if (n > newest + 1 && !this.#mayJump.has(channel)) this.losses += n - newest - 1
-    this.#mayJump.delete(channel)
+    else if (n > newest + 1 && !this.#gapChannels.has(channel)) this.losses += n - newest - 1
+    this.#gapChannels.delete(channel)
     this.#newest.set(channel, Math.max(n, newest))
   }
 }

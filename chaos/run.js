@@ -21,11 +21,11 @@ const { values } = parseArgs({
 const EVENTS = Number(values.events)
 const CHANNELS = ['a', 'b', 'c']
 const SERVERS = 3
-// How long the clients may take to receive the last event, in ms.
+// The time that the clients may take to receive the last event, in ms.
 const GRACE = 60_000
 
 const kind = brokers[values.broker]
-if (!kind) throw new Error(`--broker is one of ${Object.keys(brokers).join(', ')}.`)
+if (!kind) throw new Error(`--broker must be one of ${Object.keys(brokers).join(', ')}.`)
 const broker = await kind.launch()
 const servers = await Promise.all(
   Array.from(
@@ -39,9 +39,9 @@ const ports = servers.map(({ port }) => port)
 const clients = Array.from({ length: Number(values.clients) }, (_, i) => new Client(channelsOf(i), ports))
 await Promise.all(clients.map((client) => client.connected()))
 
-const hub = new Hub({ store: await kind.openLog(broker.port) })
+const hub = new Hub({ store: await kind.openStore(broker.port) })
 const newest = new Map()
-let isOver = false
+let isFinished = false
 const kills = { servers: 0, broker: 0 }
 let cuts = 0
 const progress = setInterval(() => {
@@ -51,14 +51,14 @@ const progress = setInterval(() => {
   )
 }, 10_000)
 
-// Gives each client a first event. A client without a last event id is a new client when it reconnects, so it would not
-// receive what it missed.
+// Gives each client a first event. A client without a last event id would reconnect as a new client, without the events
+// that it missed.
 await publishOnce()
 await finish()
 
 const chaos = [killServers(), killBroker(), cutConnections()]
 const publishedFor = await publishAll()
-isOver = true
+isFinished = true
 clearInterval(progress)
 await Promise.all(chaos)
 await finish()
@@ -70,7 +70,7 @@ await broker.end()
 
 console.table(report)
 const isExact = report.duplicates + report.losses + report.reorderings + report.unfinished === 0
-console.log(isExact ? 'Each event exactly once and in order, or a gap first.' : 'NOT EXACT')
+console.log(isExact ? 'Each event arrived exactly once and in order, or after a gap.' : 'NOT EXACT')
 process.exit(isExact ? 0 : 1)
 
 // Subscribes a third of the clients to one channel, a third to two, and a third to all.
@@ -103,13 +103,13 @@ async function publish(channel, n) {
     try {
       return await hub.channel(channel).publish({ event: 'message', data }, { idempotencyKey: String(n) })
     } catch (error) {
-      if (error.code !== 'ERR_SSE_LOG') throw error
+      if (error.code !== 'ERR_SSE_STORE') throw error
     }
   }
 }
 
 async function killServers() {
-  while (!isOver) {
+  while (!isFinished) {
     await pause(500 + Math.random() * 2_000)
     await restart(servers[Math.floor(Math.random() * SERVERS)], Math.random() * 500)
     kills.servers += 1
@@ -117,21 +117,21 @@ async function killServers() {
 }
 
 async function killBroker() {
-  while (!isOver) {
+  while (!isFinished) {
     await pause(2_000 + Math.random() * 6_000)
     await restart(broker, Math.random() * 1_000)
     kills.broker += 1
   }
 }
 
-async function restart(victim, downtime) {
-  await victim.stop()
+async function restart(target, downtime) {
+  await target.stop()
   await pause(downtime)
-  await victim.start()
+  await target.start()
 }
 
 async function cutConnections() {
-  while (!isOver) {
+  while (!isFinished) {
     await pause(Math.random() * 100)
     clients[Math.floor(Math.random() * clients.length)].cut()
     cuts += 1

@@ -2,10 +2,10 @@ import { createServer } from 'node:http'
 import { createSseStream, Hub } from 'spillway'
 import { brokers } from './brokers.js'
 
-// A server process. It has no shutdown, because it is killed with SIGKILL.
+// A server process. It has no shutdown handler, because it is killed with SIGKILL.
 
 const { BROKER, BROKER_PORT, PORT } = process.env
-const hub = new Hub({ store: await brokers[BROKER].openLog(BROKER_PORT) })
+const hub = new Hub({ store: await brokers[BROKER].openStore(BROKER_PORT) })
 
 createServer((request, response) => {
   const channels = new URL(request.url ?? '/', 'http://localhost').searchParams.getAll('channel')

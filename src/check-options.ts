@@ -30,9 +30,12 @@ export function withDefaults<T extends object>(options: object | undefined, defa
   return { ...defaults, ...Object.fromEntries(given) }
 }
 
-/** True if a value has properties of its own. The content of an array, a `Map` or a `Headers` would be ignored. */
+/**
+ * True if a value is an object whose own properties are its content, of any class and realm. That of an array, a `Map`, an
+ * `Error` or a promise would be ignored.
+ */
 export function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !(Symbol.iterator in value)
+  return /t (Ob|Mo)/.test({}.toString.call(value))
 }
 
 /** Returns a check for an option that itself has options. `expected` describes the option. */

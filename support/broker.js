@@ -6,7 +6,7 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-// Shared by the tests, the chaos run and the benchmarks. In JavaScript, so that each Node version runs it.
+// Shared by the tests, the chaos run and the benchmarks. Written in JavaScript, so that each version of Node can run it.
 
 /** @typedef {(broker: Broker) => [program: string, ...args: string[]]} CommandOf */
 
@@ -31,12 +31,12 @@ export class Broker {
     return this.#process?.pid
   }
 
-  /** Resolves when the broker accepts connections. */
+  /** Starts the process. Resolves when the broker accepts connections. */
   async start() {
     const [program, ...args] = this.#command(this)
     const child = spawn(program, args, { stdio: 'ignore' })
     this.#process = child
-    // Rejects also for the event `error`.
+    // Also rejects for an `error` event.
     const ended = once(child, 'exit').then(([code]) => {
       throw new Error(`${program} exited with ${code} before it listened on port ${this.port}.`)
     })
@@ -45,7 +45,7 @@ export class Broker {
   }
 
   /**
-   * Resolves when the process has ended. `SIGKILL` gives it no time to write.
+   * Stops the process. Resolves when it has ended. With `SIGKILL` it cannot write to disk before.
    *
    * @param {NodeJS.Signals} [signal]
    */
@@ -58,7 +58,7 @@ export class Broker {
     await exit
   }
 
-  /** Deletes its files. */
+  /** Deletes the files of the broker. */
   async loseDisk() {
     rmSync(this.folder, { recursive: true, force: true })
     mkdirSync(this.folder)

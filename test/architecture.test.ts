@@ -122,7 +122,7 @@ function readModule(name: string): Module {
   return { name, source, imports: nodesOf(source).flatMap(importOf) }
 }
 
-/** `import { type A }` loads the file all the same: `verbatimModuleSyntax` leaves `import {}` of it. */
+/** `import { type A }` loads the file all the same: `verbatimModuleSyntax` keeps `import {}`. */
 function importOf(node: ts.Node): Import[] {
   if (ts.isImportDeclaration(node)) {
     return [{ specifier: textOf(node.moduleSpecifier), isTypeOnly: node.importClause?.isTypeOnly ?? false }]
@@ -217,7 +217,7 @@ function linesOfCode(source: ts.SourceFile): number {
   return lines.filter((line) => line !== '' && !/^(\/\/|\/\*|\*)/.test(line)).length
 }
 
-/** The line of a place in the file, counted from 1. A line break at the end begins no further line. */
+/** The line of a position in the file, counted from 1. A line break at the end begins no further line. */
 function lineOf(source: ts.SourceFile, position: number): number {
   const { line, character } = source.getLineAndCharacterOfPosition(position)
   return character === 0 && position === source.end ? line : line + 1

@@ -56,7 +56,7 @@ describe('the built package', () => {
     expect(imports.filter(({ written, built }) => String(written) !== String(built))).toEqual([])
   })
 
-  // From Node 22 on an import of node:http loads node:http2 itself, so that comes first.
+  // From Node 22 on, an import of node:http loads node:http2 itself, so it is loaded first.
   test.each(['module', 'commonjs'] as const)('loads no HTTP/2, threads or processes for a %s', (type) => {
     const load = type === 'module' ? 'await import' : 'require'
     const loaded = run(
@@ -171,14 +171,14 @@ describe('the published archive', () => {
     expect(packed.filter((file) => file.endsWith('.map'))).toEqual([])
   })
 
-  test('holds no file that nothing loads', () => {
+  test('contains no file that no entry loads', () => {
     const reached = filesReached()
     const unused = packed.filter((file) => /^dist\/.*\.(js|ts)$/.test(file) && !reached.has(join(root, file)))
     expect(reached.size).toBeGreaterThan(0)
     expect(unused).toEqual([])
   })
 
-  test('holds every file that package.json names, the licence and the docs', () => {
+  test('contains every file that package.json names, the licence and the docs', () => {
     const named = [...pathsIn(manifest.exports)].map((file) => file.replace('./', ''))
     const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
       // Only the tests of this repository refer to the rules.
@@ -188,14 +188,14 @@ describe('the published archive', () => {
     expect(wanted.filter((file) => !packed.includes(file))).toEqual([])
   })
 
-  test('holds no other file', () => {
+  test('contains no other file', () => {
     const expected =
       /^(dist\/(esm|cjs)\/[\w./-]+|docs\/[\w/-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
     expect(packed.filter((file) => !expected.test(file))).toEqual([])
   })
 })
 
-/** Runs a program beside package.json, so that `spillway` is this package; returns what it printed. */
+/** Runs a program beside package.json, so that `spillway` is this package. Returns its output. */
 function run(type: 'module' | 'commonjs', program: string): string[] {
   const options = { cwd: root, encoding: 'utf8', timeout: 30_000 } as const
   return JSON.parse(execFileSync(process.execPath, [`--input-type=${type}`, '--eval', program], options))

@@ -10,12 +10,12 @@ import { sse as expressSse } from 'spillway/express'
 import { sse as fastifyOurs } from 'spillway/fastify'
 import { sse as webSse } from 'spillway/web'
 
-// One topic that all clients of a framework follow: by its usual way, and by ours.
+// One topic that all clients of a framework subscribe to, with the usual code of the framework and with Spillway.
 
 const NAME = 'price'
 const encoder = new TextEncoder()
 
-/** All who follow a hub of ours. `listen` makes a server that calls what it is given with each stream. */
+/** Publishes through a hub. `listen` creates a server that calls its argument with each stream. */
 function byHub(listen) {
   const channel = new Hub().channel('prices')
   return {
@@ -28,7 +28,7 @@ function byHub(listen) {
   }
 }
 
-/** All who are sent each event by hand. */
+/** Publishes without a hub. `send` is called for each client. */
 function byHand(listen, send) {
   const clients = new Set()
   let n = 0
@@ -50,7 +50,7 @@ function byHand(listen, send) {
   }
 }
 
-// Fastify makes its server itself, and is ready a moment later.
+// Fastify creates its own server, which is ready a moment later.
 function serverOf(app) {
   app.ready()
   return app.server
@@ -58,34 +58,36 @@ function serverOf(app) {
 
 export const contenders = {
   'node:http, spillway': () =>
-    byHub((follow) => createHttpServer((request, response) => follow(createSseStream(request, response)))),
+    byHub((subscribe) =>
+      createHttpServer((request, response) => subscribe(createSseStream(request, response))),
+    ),
 
   'express, spillway': () =>
-    byHub((follow) =>
+    byHub((subscribe) =>
       createHttpServer(
         express().get(
           '/',
-          expressSse((stream) => follow(stream)),
+          expressSse((stream) => subscribe(stream)),
         ),
       ),
     ),
 
   'hono, spillway': () =>
-    byHub((follow) => {
-      const answer = webSse((stream) => follow(stream))
-      return createAdaptorServer({ fetch: new Hono().get('/', (context) => answer(context.req.raw)).fetch })
+    byHub((subscribe) => {
+      const handler = webSse((stream) => subscribe(stream))
+      return createAdaptorServer({ fetch: new Hono().get('/', (context) => handler(context.req.raw)).fetch })
     }),
 
   'hono, streamSSE': () =>
     byHand(
-      (follow) => {
+      (subscribe) => {
         const app = new Hono()
         app.get('/', (context) =>
           streamSSE(context, async (stream) => {
             await stream.write(':\n\n')
-            const leave = follow(stream)
+            const unsubscribe = subscribe(stream)
             await new Promise((resolve) => stream.onAbort(resolve))
-            leave()
+            unsubscribe()
           }),
         )
         return createAdaptorServer({ fetch: app.fetch })
@@ -93,19 +95,19 @@ export const contenders = {
       (stream, { event, id, data }) => stream.writeSSE({ event, id, data: JSON.stringify(data) }),
     ),
 
-  // The floor of what a fetch server costs: bytes made once, put into each body.
+  // The minimal cost of a fetch server: bytes that are created once and enqueued in each body.
   'hono, enqueue': () =>
     byHand(
-      (follow) => {
+      (subscribe) => {
         const app = new Hono()
         app.get('/', () => {
-          let leave
+          let unsubscribe
           const body = new ReadableStream({
             start(controller) {
               controller.enqueue(new TextEncoder().encode(':\n\n'))
-              leave = follow(controller)
+              unsubscribe = subscribe(controller)
             },
-            cancel: () => leave(),
+            cancel: () => unsubscribe(),
           })
           return new Response(body, { headers: { 'Content-Type': 'text/event-stream' } })
         })
@@ -115,25 +117,25 @@ export const contenders = {
     ),
 
   'fastify, spillway': () =>
-    byHub((follow) =>
+    byHub((subscribe) =>
       serverOf(
         fastify().get(
           '/',
-          fastifyOurs((stream) => follow(stream)),
+          fastifyOurs((stream) => subscribe(stream)),
         ),
       ),
     ),
 
   'fastify, @fastify/sse': () =>
     byHand(
-      (follow) => {
+      (subscribe) => {
         const app = fastify()
         app.register(fastifySse)
         app.after(() => {
           app.get('/', { sse: true }, async (_request, reply) => {
             reply.sse.keepAlive()
             await reply.sse.send({ data: 'hello', event: 'hello' })
-            reply.sse.onClose(follow(reply.sse))
+            reply.sse.onClose(subscribe(reply.sse))
           })
         })
         return serverOf(app)

@@ -3,12 +3,13 @@ import { buildSpillway } from '../lib/build.js'
 import { startCrowd } from '../lib/fan-out.js'
 import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
 
-// Each of ours against the usual way of its framework, and what it may cost of that: one event, and ten in one turn.
-// What is compared runs side by side, and nothing else does: each process more has the caches forget what the others need.
+// Compares each adapter with the usual code of its framework, with one event and with ten events in one turn. `single`
+// and `burst` are the ratios that the adapter may reach. Only the contenders of one framework run at the same time,
+// because each further process evicts the data of the others from the caches.
 const ALL_FRAMEWORKS = {
   hono: [
     { ours: 'hono, spillway', theirs: 'hono, streamSSE', single: 0.55, burst: 0.2 },
-    // The floor of what a fetch server costs, without a target of its own.
+    // The minimal cost of a fetch server, which has no target.
     { ours: 'hono, spillway', theirs: 'hono, enqueue' },
   ],
   fastify: [{ ours: 'fastify, spillway', theirs: 'fastify, @fastify/sse', single: 0.8, burst: 0.4 }],
@@ -16,11 +17,13 @@ const ALL_FRAMEWORKS = {
 }
 const [, , framework] = process.argv
 if (framework && !ALL_FRAMEWORKS[framework]) {
-  throw new Error(`There is no ${framework}. There are: ${Object.keys(ALL_FRAMEWORKS).join(', ')}.`)
+  throw new Error(
+    `Unknown framework ${framework}. Known frameworks: ${Object.keys(ALL_FRAMEWORKS).join(', ')}.`,
+  )
 }
 const FRAMEWORKS = framework ? { [framework]: ALL_FRAMEWORKS[framework] } : ALL_FRAMEWORKS
 const CLIENTS = 200
-// A few per cent are asked of some: what one process differs from the next weighs more than what a round does.
+// Some targets are within a few per cent. The difference between processes is larger than the one between rounds.
 const FRESH_PROCESSES = 6
 const ROUNDS = 3
 const PER_TURN = 10
@@ -54,8 +57,8 @@ async function measureAll(crowds, publishing) {
   return interleave(contenders, ROUNDS, measure)
 }
 
-function report(pairs, measured, mode, says) {
-  console.log(`${CLIENTS} clients, ${says}:\n`)
+function report(pairs, measured, mode, title) {
+  console.log(`${CLIENTS} clients, ${title}:\n`)
   const ratioOf = ({ ours, theirs }) => ratio(measured.get(ours), measured.get(theirs), 'cpu')
   const rows = [...measured].map(([name, measurements]) => {
     const { cpu, user, busy } = medians(measurements)
@@ -63,9 +66,9 @@ function report(pairs, measured, mode, says) {
   })
   printTable(['µs a delivery', 'CPU', 'user', 'clients busy'], rows)
   for (const pair of pairs) {
-    const says = `${pair.ours} / ${pair.theirs}`
-    if (pair[mode]) printTarget(says, ratioOf(pair), pair[mode])
-    else console.log(`${says}: ${ratioOf(pair).toFixed(2)}`)
+    const label = `${pair.ours} / ${pair.theirs}`
+    if (pair[mode]) printTarget(label, ratioOf(pair), pair[mode])
+    else console.log(`${label}: ${ratioOf(pair).toFixed(2)}`)
   }
   console.log()
 }

@@ -4,38 +4,39 @@ import { createClient } from 'redis'
 import { Hub } from 'spillway'
 import { jetstreamStore } from 'spillway/nats'
 import { redisStore } from 'spillway/redis'
-import { followBetterSse, followChannel } from '../lib/topics.js'
+import { subscribeBetterSse, subscribeChannel } from '../lib/topics.js'
 
-// One topic over several processes: each of them publishes to the broker, and serves who follows what comes from there.
+// One topic over several processes. Each process can publish to the broker, and sends the events from the broker to its
+// clients.
 
 const NAME = 'price'
 const { REDIS_URL, NATS_URL } = process.env
 
-async function byHub(log) {
-  const channel = new Hub({ store: log }).channel('prices')
-  await log.ready
+async function byHub(store) {
+  const channel = new Hub({ store }).channel('prices')
+  await store.ready
   return {
-    createServer: followChannel(channel),
+    createServer: subscribeChannel(channel),
     publish: (data) => channel.publish({ event: NAME, data }),
   }
 }
 
-/** Several logs in one process: to the broker they are as many processes. */
+/** Opens several stores in one process. The broker sees as many processes. */
 async function byHubs(count, open) {
-  const [log, ...others] = await Promise.all(Array.from({ length: count }, open))
+  const [store, ...others] = await Promise.all(Array.from({ length: count }, open))
   for (const other of others) new Hub({ store: other })
   await Promise.all(others.map(({ ready }) => ready))
-  return byHub(log)
+  return byHub(store)
 }
 
-// As it is written by hand: no history, and a client that comes back has missed what was published meanwhile.
+// Code as users write it without a library. It has no history, so a client that reconnects has missed events.
 async function byBridge() {
   const channel = createChannel()
   const [publisher, subscriber] = [createClient({ url: REDIS_URL }), createClient({ url: REDIS_URL })]
   await Promise.all([publisher.connect(), subscriber.connect()])
   await subscriber.subscribe('prices', (text) => channel.broadcast(JSON.parse(text), NAME))
   return {
-    createServer: followBetterSse(channel),
+    createServer: subscribeBetterSse(channel),
     publish: (data) => publisher.publish('prices', JSON.stringify(data)),
   }
 }
@@ -48,7 +49,7 @@ export const contenders = {
   'spillway, JetStream': async () => byHub(await openJetStream()),
   'better-sse, Pub/Sub': byBridge,
 
-  // Who comes back from further than that is served by the broker.
+  // A client that resumes further back reads from the broker.
   'spillway, Redis, old': () => byHub(openRedis({ recentEvents: 20 })),
   'spillway, JetStream, old': async () => byHub(await openJetStream({ recentEvents: 20 })),
 

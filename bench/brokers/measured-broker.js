@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { createClient } from 'redis'
 import { freePort, launchNats, launchRedis } from '../../support/broker.js'
 
-// Ticks of the kernel's clock in a second: 100 on every Linux of today.
+// Ticks of the kernel clock per second, which is 100 on every current Linux.
 const TICKS = 100
 
-/** A Redis and a NATS server for a run, which count what they are asked. Their addresses are told to all processes. */
+/** Starts a Redis and a NATS server whose commands and messages can be counted. Their addresses are in the environment. */
 export async function launchBrokers() {
   const monitor = await freePort()
   const [redis, nats] = await Promise.all([
@@ -26,13 +26,13 @@ export async function launchBrokers() {
   }
 }
 
-/** CPU time of a process, in µs: user and system. */
+/** Returns the CPU time of a process, user and system, in µs. */
 function cpuOf(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ')
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS
 }
 
-/** How often each command was called, but the question itself. */
+/** Returns how often each command was called, without the command that reads these counts. */
 async function commandsOf(client) {
   const stats = await client.info('commandstats')
   const counts = [...stats.matchAll(/cmdstat_([^:]+):calls=(\d+)/g)].map(([, name, calls]) => [
@@ -42,7 +42,7 @@ async function commandsOf(client) {
   return Object.fromEntries(counts.filter(([name]) => name !== 'info'))
 }
 
-/** Messages to the server and from it; what it says of itself once a second is among these. */
+/** Returns the messages to and from the server. They include its statistics, which it sends once a second. */
 async function messagesOf(monitor) {
   const response = await fetch(`http://127.0.0.1:${monitor}/varz`)
   const { in_msgs, out_msgs } = await response.json()

@@ -26,7 +26,7 @@ const brokers = await launchBrokers()
 for (const [name, measure] of Object.entries(PARTS)) if (!wanted || name === wanted) await measure()
 await brokers.end()
 
-/** A publisher, and server processes with their clients. */
+/** Starts a publisher, and server processes with their clients. */
 async function startFleet(contender, clients, processes = PROCESSES) {
   const publisher = await startServer(server, contender, { core: CLIENT_CORE })
   const crowds = []
@@ -35,7 +35,7 @@ async function startFleet(contender, clients, processes = PROCESSES) {
   return {
     publisher,
     crowds,
-    /** Has events published by a phase of the publisher, and waits until all clients have all of them. */
+    /** Publishes events with a phase of the publisher. Resolves when all clients have received them. */
     async publish(publishing, phase = 'publish') {
       const newest = await publisher.run(phase, publishing)
       const { count } = publishing
@@ -54,7 +54,7 @@ async function compareLatencies() {
     await fleets[name].publish(EVENTS)
     const each = await Promise.all(fleets[name].crowds.map(({ clients }) => clients.ask('takeLatencies')))
     if (each.some(({ count }) => count !== EVENTS.count * CLIENTS)) throw new Error('A latency is missing.')
-    // Of the process that was later.
+    // The figure of the slower process.
     const worst = (figure) => Math.max(...each.map((latencies) => latencies[figure]))
     return { p50: worst('p50'), p99: worst('p99'), max: worst('max') }
   }
@@ -81,7 +81,7 @@ async function countCommands() {
   for (const [broker, contender] of Object.entries(OURS)) {
     const fleet = await startFleet(contender, 1)
     await fleet.publish({ count: 1, interval: 0 })
-    console.log(`what ${broker} is asked for each event, of a publisher and ${PROCESSES} servers:\n`)
+    console.log(`requests to ${broker} for each event, with a publisher and ${PROCESSES} servers:\n`)
     for (const [pace, publishing] of Object.entries(PACES)) {
       const counts = await countsDuring(broker, () => fleet.publish(publishing))
       printCounts(pace, counts, publishing.count)
@@ -94,7 +94,7 @@ async function countCommands() {
 async function measureStorms() {
   const MISSED = 100
   for (const [broker, contender] of Object.entries(OURS)) {
-    console.log(`what ${broker} is asked when clients come back at once, each ${MISSED} events behind:\n`)
+    console.log(`requests to ${broker} when clients reconnect at once, each after ${MISSED} missed events:\n`)
     for (const [where, name] of Object.entries({ 'in memory': contender, older: `${contender}, old` })) {
       for (const clients of [200, 2_000]) {
         const counts = await stormOf(name, broker, clients, MISSED)
@@ -105,7 +105,7 @@ async function measureStorms() {
   }
 }
 
-// Of a process of its own: it knows what it has read.
+// Uses a new process, because an old one has already read the events.
 async function stormOf(name, broker, clients, missed) {
   const { publisher, crowds, publish, stop } = await startFleet(name, 1, 1)
   const [crowd] = crowds
@@ -120,7 +120,7 @@ async function stormOf(name, broker, clients, missed) {
   return counts
 }
 
-/** What an event costs a broker, by how many processes read it. The publisher reads too. */
+/** Measures the cost of an event for a broker by the number of processes that read it. The publisher is also a reader. */
 async function measureReaders() {
   const EVENTS = { count: 1_000, interval: 5 }
   console.log('CPU of the broker for each event, one at a time, µs:\n')
@@ -192,8 +192,8 @@ async function countsDuring(broker, work) {
   return Object.fromEntries(Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)]))
 }
 
-function printCounts(says, counts, per) {
-  const asked = Object.entries(counts).filter(([, count]) => count > 0)
-  const text = asked.map(([name, count]) => `${name} ${+(count / per).toFixed(2)}`).join(', ')
-  console.log(`- ${says}: ${text || 'nothing'}`)
+function printCounts(label, counts, per) {
+  const used = Object.entries(counts).filter(([, count]) => count > 0)
+  const text = used.map(([name, count]) => `${name} ${+(count / per).toFixed(2)}`).join(', ')
+  console.log(`- ${label}: ${text || 'nothing'}`)
 }

@@ -2,7 +2,7 @@ import { createServer as createHttpServer } from 'node:http'
 import { createSession } from 'better-sse'
 
 export function createServer(onStream, options) {
-  // Its own way to say that data is text already.
+  // Prevents better-sse from serializing data that is text.
   const given = options.isText ? { serializer: String } : undefined
   return createHttpServer(async (request, response) => {
     const session = await createSession(request, response, given)

@@ -6,7 +6,7 @@ export function createServer(onStream) {
   const app = new Hono()
   app.get('/', (context) =>
     streamSSE(context, async (stream) => {
-      // Nothing leaves before the first event: a comment stands for it.
+      // Hono sends nothing before the first event, so a comment is written first.
       await stream.write(':\n\n')
       let onClose
       await new Promise((end) => {

@@ -1,6 +1,6 @@
 import { createServer as createHttpServer } from 'node:http'
 
-// What many write by hand: the head, and a string for each event.
+// Code without a library: `writeHead`, and a string for each event.
 export function createServer(onStream) {
   return createHttpServer((_request, response) => {
     response.writeHead(200, {

@@ -2,12 +2,12 @@ import { createEventBuffer } from 'better-sse'
 import * as encoder from 'eventsource-encoder'
 import * as spillway from 'spillway'
 
-// Each is called as its users call it. eventsource-encoder takes text only, so objects are serialised before.
+// Each encoder is called as its users call it. eventsource-encoder accepts only text, so objects are serialized first.
 export const contenders = {
   spillway: () => spillway.encode,
   'eventsource-encoder': () => (event) =>
     encoder.encode(typeof event.data === 'string' ? event : { ...event, data: JSON.stringify(event.data) }),
-  // Makes JSON of text too: it has no other way to keep a line end inside data. Adds a random id where there is none.
+  // Also serializes text as JSON, because otherwise it could not keep a line end in data. Adds a random id by default.
   'better-sse': () => {
     const buffer = createEventBuffer()
     return ({ data, event, id }) => {

@@ -29,7 +29,7 @@ for (const worker of Object.values(workers)) await worker.stop()
 
 async function figures(name, into) {
   const measure = (contender) => workers[contender].ask('run', { name, into, duration: DURATION })
-  // The first round lets the engine optimise.
+  // The first rounds let the engine optimize.
   await interleave(CONTENDERS, 2, measure)
   const measured = await interleave(CONTENDERS, ROUNDS, measure)
   const [ours, ...peers] = CONTENDERS.map((contender) => medians(measured.get(contender)).ns)

@@ -1,26 +1,26 @@
 import { createServer } from 'node:http'
 import { createChannel } from 'better-sse'
 import { Hub } from 'spillway'
-import { followBetterSse, followChannel } from '../lib/topics.js'
+import { subscribeBetterSse, subscribeChannel } from '../lib/topics.js'
 
-// One topic that all clients follow. `publish` sends them all an event.
+// One topic that all clients subscribe to. `publish` sends an event to all of them.
 
 const NAME = 'price'
 
-const HEAD = {
+const HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
   Vary: 'Accept',
 }
 
-/** The head by hand, and what `send` does with the text of an event for all responses. */
+/** Writes the response headers directly. `send` is called with the text of an event and all responses. */
 function byHand(send) {
   const responses = new Set()
   return {
     createServer: (onStream) =>
       createServer((_request, response) => {
-        response.writeHead(200, HEAD)
+        response.writeHead(200, HEADERS)
         response.write(':\nretry: 3000\n')
         responses.add(response)
         const onClose = onStream({})
@@ -30,7 +30,7 @@ function byHand(send) {
         })
       }),
     publish(data) {
-      // As long as an id of Spillway's.
+      // The id is as long as an id of Spillway.
       send(`event: ${NAME}\ndata: ${JSON.stringify(data)}\nid: 0123456789ab-${data.n}\n\n`, responses)
     },
   }
@@ -42,10 +42,10 @@ function writeToSockets(text, responses) {
 }
 
 export const contenders = {
-  // The floor for one write for each event and client: bytes that are shared, chunk framing included, past the response.
+  // The minimal cost of one write per event and client: shared bytes with chunk framing, written directly to the socket.
   socket: () => byHand(writeToSockets),
 
-  // The floor for one write for each turn and client: the same, of what was published within the turn.
+  // The minimal cost of one write per turn and client: the same for all events of the turn together.
   'socket, joined'() {
     let texts = []
     return byHand((text, responses) => {
@@ -65,7 +65,7 @@ export const contenders = {
   spillway() {
     const channel = new Hub().channel('prices')
     return {
-      createServer: followChannel(channel),
+      createServer: subscribeChannel(channel),
       publish: (data) => channel.publish({ event: NAME, data }),
     }
   },
@@ -73,7 +73,7 @@ export const contenders = {
   'better-sse'() {
     const channel = createChannel()
     return {
-      createServer: followBetterSse(channel),
+      createServer: subscribeBetterSse(channel),
       publish: (data) => channel.broadcast(data, NAME),
     }
   },

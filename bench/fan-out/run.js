@@ -6,18 +6,18 @@ import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
 const CONTENDERS = ['socket', 'spillway', 'res-write', 'better-sse']
 const BASES = ['socket', 'res-write', 'better-sse']
 const WITH_FLOOR = [...CONTENDERS, 'socket, joined']
-// As many deliveries a second whatever the number of clients: 5 000 of them every 20 ms are more than a core can do.
+// The deliveries per second are similar for every number of clients, because 5 000 every 20 ms exceed one core.
 const SIZES = [
   { clients: 500, single: { count: 40, interval: 20 }, burst: { count: 120, interval: 50 } },
   { clients: 5_000, single: { count: 6, interval: 150 }, burst: { count: 20, interval: 500 } },
 ]
 const PER_TURN = 10
 const ROUNDS = 8
-const asked = SIZES.filter(({ clients }) => !process.argv[2] || clients === Number(process.argv[2]))
+const sizes = SIZES.filter(({ clients }) => !process.argv[2] || clients === Number(process.argv[2]))
 
 buildSpillway()
 printSetting("fan-out: the server's CPU time for each event that each client is sent, µs")
-for (const size of asked) {
+for (const size of sizes) {
   const singles = new Map()
   const bursts = new Map()
   for (let i = 0; i < FRESH_PROCESSES; i++) {

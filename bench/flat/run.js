@@ -6,7 +6,7 @@ import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
 const SIZES = [500, 2_000, 5_000, 10_000]
 const CONTENDERS = ['socket', 'spillway']
 const ROUNDS = 8
-// The same number of deliveries, and of deliveries a second, whatever the number of clients.
+// The number of deliveries, and of deliveries per second, is the same for every number of clients.
 const EVENTS_OF_ONE = 20_000
 const MS_OF_ONE = 0.03
 
@@ -19,7 +19,7 @@ for (let i = 0; i < FRESH_PROCESSES; i++) gather(measured, await measureAll())
 const of = (name, size) => measured.get(runs.find((run) => run.name === name && run.size === size))
 const toSocket = (size) => ratio(of('spillway', size), of('socket', size), 'cpu')
 const toSmallest = (name, size) => ratio(of(name, size), of(name, SIZES[0]), 'cpu')
-/** How ours has grown since the smallest size, in relation to how the socket's own cost has. */
+/** Returns the growth of Spillway's cost since the smallest size, relative to the growth of the socket's cost. */
 const growth = (size) => {
   const relative = (round, at) => of('spillway', at)[round].cpu / of('socket', at)[round].cpu
   return median(of('socket', size).map((_, round) => relative(round, size) / relative(round, SIZES[0])))
@@ -34,7 +34,7 @@ printTable(['clients', 'socket', first, 'spillway', first, 'spillway / socket', 
 for (const size of SIZES.slice(1))
   printTarget(`${size} clients, CPU / socket / at ${SIZES[0]}`, growth(size), 1.1)
 
-/** All sizes are open at the same time: rounds go over them too. */
+/** Measures all sizes in each round, so the streams of all sizes are open at the same time. */
 async function measureAll() {
   const crowds = new Map()
   for (const run of runs) crowds.set(run, await startCrowd(run.name, run.size))

@@ -5,9 +5,9 @@ import { Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { createSseStream, Hub } from 'spillway'
 
-// The least that each can do: answer, and keep the stream open. Nothing of the benchmark is held for a stream.
+// Minimal handlers that only respond and keep the stream open. The benchmark keeps no data per stream.
 
-const HEAD = {
+const HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
@@ -25,10 +25,10 @@ app.get('/', (context) =>
 const channel = new Hub().channel('prices')
 
 export const servers = {
-  // The same head and the same first bytes as Spillway.
+  // The same response headers and first bytes as Spillway.
   bare: () =>
     createServer((_request, response) => {
-      response.writeHead(200, HEAD)
+      response.writeHead(200, HEADERS)
       response.write(':\nretry: 3000\n')
     }),
   spillway: () => createServer((request, response) => createSseStream(request, response)),

@@ -15,8 +15,8 @@ const bare = of('bare')
 const ratioOf = (contender) => ratio(measured.get(contender), measured.get('bare'), 'cpu')
 const rows = CONTENDERS.map((contender) => {
   const { heap, external, rss, cpu } = of(contender)
-  const whole = [heap, heap - bare.heap, external, rss].map(fixed(0))
-  return [contender, ...whole, cpu.toFixed(1), ratioOf(contender).toFixed(2)]
+  const bytes = [heap, heap - bare.heap, external, rss].map(fixed(0))
+  return [contender, ...bytes, cpu.toFixed(1), ratioOf(contender).toFixed(2)]
 })
 printTable(['', 'heap B', '- bare', 'external B', 'RSS B', 'accept and answer, CPU µs', '/ bare'], rows)
 printTarget('heap over bare', of('spillway').heap - bare.heap, 1024, ' B')
@@ -28,7 +28,7 @@ printTarget(
 )
 printTarget('CPU to accept and answer / bare', ratioOf('spillway'), 1.2)
 
-// Fresh processes each time: a heap keeps the shape of what was in it before.
+// Uses new processes each time, because the layout of a heap depends on its earlier content.
 async function measure(contender) {
   const nodeFlags = ['--expose-gc']
   const server = await startServer(new URL('./server.js', import.meta.url), contender, { nodeFlags })

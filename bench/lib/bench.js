@@ -1,6 +1,6 @@
 import { CLIENT_CORE, SERVER_CORE, start } from './child.js'
 
-/** Starts a server of one contender: a benchmark's `server.js`, which calls `serve`. */
+/** Starts a server process of a contender. Its module is the `server.js` of a benchmark, which calls `serve`. */
 export async function startServer(url, contender, { options = {}, nodeFlags = [], core = SERVER_CORE } = {}) {
   const args = [contender, JSON.stringify(options)]
   const child = start(url, { core, args, nodeFlags })
@@ -17,19 +17,19 @@ class Server {
     return this.child.ask(name, argument)
   }
 
-  /** Has one of the benchmark's phases done with the open streams. */
+  /** Runs a phase of the benchmark with the open streams. */
   run(name, argument) {
     return this.child.ask('phase', { name, ...argument })
   }
 
-  /** The server's CPU time, in µs, while `work` is done: `cpu` is user and system, `user` alone. */
+  /** Returns the server's CPU time during `work`, in µs. `cpu` is the sum of user and system time. */
   async measure(work) {
     await this.child.ask('startMeasuring')
     await work()
     return this.child.ask('measured')
   }
 
-  /** Resolves when the server has so many open streams: none is forgotten, none is left over. */
+  /** Resolves when the server has exactly `count` open streams. Rejects after five seconds. */
   async hasStreams(count) {
     for (let i = 0; i < 500; i++) {
       if ((await this.child.ask('streams')) === count) return
@@ -43,15 +43,14 @@ class Server {
   }
 }
 
-/** Starts the process of the clients. */
+/** Starts the client process. */
 export function startClients() {
   return start(new URL('./clients.js', import.meta.url), { core: CLIENT_CORE })
 }
 
 /**
- * Measures every contender in turn, and all of them again: A B C, C B A, B C A, … What disturbs a machine for a while
- * then disturbs all of them, and none always comes after the same other, whose garbage and caches it finds. Returns
- * the measurements by contender.
+ * Measures every contender in each round, in the order A B C, C B A, B C A, … A temporary disturbance of the machine then
+ * affects all contenders, and none always runs after the same other one. Returns the measurements by contender.
  */
 export async function interleave(contenders, rounds, measure) {
   const measurements = new Map(contenders.map((contender) => [contender, []]))
@@ -63,10 +62,10 @@ export async function interleave(contenders, rounds, measure) {
   return measurements
 }
 
-/** The layout of its memory makes a process a tenth cheaper or dearer for as long as it runs: so many of each. */
+/** The number of processes per contender. The memory layout of a process changes its cost by up to a tenth. */
 export const FRESH_PROCESSES = 3
 
-/** Adds the measurements of fresh processes to those of others. */
+/** Adds the measurements of new processes to those of earlier ones. */
 export function gather(all, fresh) {
   for (const [contender, measurements] of fresh)
     all.set(contender, [...(all.get(contender) ?? []), ...measurements])
@@ -85,14 +84,14 @@ export function median(values) {
 }
 
 /**
- * How a figure compares with that of another contender: the median over the rounds of the ratio within the round, so
- * that a machine that is slow for a while weighs on both sides.
+ * Returns the ratio of a figure to that of another contender. It is the median of the ratios of all rounds, so that a
+ * temporarily slow machine affects both figures.
  */
 export function ratio(measurements, others, name) {
   return median(measurements.map((each, round) => each[name] / others[round][name]))
 }
 
-/** The median of each figure over measurements that have the same figures. */
+/** Returns the median of each figure of the measurements. */
 export function medians(measurements) {
   const names = Object.keys(measurements[0])
   return Object.fromEntries(names.map((name) => [name, median(measurements.map((each) => each[name]))]))

@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url'
 
 const hasTaskset = succeeds('taskset', ['-c', '0', 'true'])
 
-/** Server and client each have a core, where the machine has two and `taskset`. */
+/** The cores of the server and the clients, if the machine has two cores and `taskset`. */
 export const SERVER_CORE = 0
 export const CLIENT_CORE = 1
 
-/** Starts a module as a process of its own, on one core. It answers through `answer` below. */
+/** Starts a module as a separate process on one core. The module MUST call `respond`. */
 export function start(url, { core, args = [], nodeFlags = [] }) {
   const pin = hasTaskset ? { execPath: 'taskset', execArgv: ['-c', String(core), process.execPath] } : {}
   const process_ = fork(fileURLToPath(url), args, {
@@ -18,7 +18,7 @@ export function start(url, { core, args = [], nodeFlags = [] }) {
   return new Child(process_)
 }
 
-/** Whether this machine has the cores the figures ask for. */
+/** Whether processes run on separate cores. */
 export function isPinned() {
   return hasTaskset
 }
@@ -32,12 +32,13 @@ class Child {
     this.#process.setMaxListeners(0)
   }
 
-  /** Calls one of the functions that the process has passed to `answer`. */
+  /** Calls one of the functions that the process has passed to `respond`. */
   async ask(name, argument) {
     this.#last += 1
     const id = this.#last
     const reply = new Promise((resolve, reject) => {
-      const onExit = (code) => reject(new Error(`The process ended (${code}) before it answered ${name}.`))
+      const onExit = (code) =>
+        reject(new Error(`The process ended (${code}) before it responded to ${name}.`))
       const onMessage = (message) => {
         if (message.id !== id) return
         this.#process.off('message', onMessage).off('exit', onExit)
@@ -58,8 +59,8 @@ class Child {
   }
 }
 
-/** In the child: answers what the parent asks. It ends when the parent does. */
-export function answer(functions) {
+/** Called in the child process. Runs the functions that the parent calls, and exits with the parent. */
+export function respond(functions) {
   process.on('message', async ({ id, name, argument }) => {
     try {
       process.send({ id, value: await functions[name](argument) })

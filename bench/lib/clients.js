@@ -1,21 +1,20 @@
-// The clients' process: raw sockets that count, on a core of their own, so that reading costs the server nothing.
+// The client process. Its raw sockets count events on a separate core, so that reading does not cost the server CPU time.
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { answer } from './child.js'
+import { respond } from './child.js'
 
-// The end of a line of JSON data: comments, ids and heads have none.
+// The end of a line of JSON data. Comments, ids and headers do not contain it.
 const START = '{'
 const END = '}\n'
 const TIME = /"at":"(\d+)"$/
 const TIME_LENGTH = 32
-// Events that are numbered end in `"n":1000000,"at":"0000000000000000"}`, so that a number is where it is expected.
+// Numbered events end with `"n":1000000,"at":"0000000000000000"}`, so that the number has a fixed position.
 const NUMBER_LENGTH = 7
 const NUMBER_BEFORE_END = '1000000,"at":"0000000000000000"'.length
 const KEPT = 64
-const NOTHING = Buffer.alloc(0)
+const EMPTY = Buffer.alloc(0)
 
-// All sockets read into the same memory, one after the other: a stream and a buffer for each read would cost more than
-// what is measured.
+// All sockets read into the same buffer, because a stream and a buffer per read would cost more than the server.
 const memory = Buffer.alloc(64 * 1024)
 
 class Client {
@@ -25,30 +24,30 @@ class Client {
   #socket
   #isTimed
   #isNumbered
-  #head = ''
-  #tail = NOTHING
+  #headers = ''
+  #tail = EMPTY
   #onOpen
 
   constructor(port, { isTimed = false, isNumbered = false, lastEventId }) {
     this.#isTimed = isTimed
     this.#isNumbered = isNumbered
-    const onread = { buffer: memory, callback: (size) => this.#take(memory.subarray(0, size)) }
+    const onread = { buffer: memory, callback: (size) => this.#onChunk(memory.subarray(0, size)) }
     this.#socket = connect({ port, host: '127.0.0.1', onread }, () =>
       this.#socket.write(requestFrom(lastEventId)),
     )
-    // A server that cuts a slow client is part of what is measured.
+    // Some benchmarks measure a server that disconnects slow clients.
     this.#socket.on('error', () => {})
   }
 
-  /** Resolves when the head and the first byte of the body are here. */
+  /** Resolves when the response headers and the first byte of the body have arrived. */
   opened() {
     return new Promise((resolve, reject) => {
       this.#onOpen = resolve
-      this.#socket.once('close', () => reject(new Error(`Refused: ${this.#head.slice(0, 80)}`)))
+      this.#socket.once('close', () => reject(new Error(`Refused: ${this.#headers.slice(0, 80)}`)))
     })
   }
 
-  /** From now on the kernel's buffers fill, and then the server's. */
+  /** Stops reading, so that the buffers of the kernel and then of the server become full. */
   stopReading() {
     this.#socket.pause()
   }
@@ -57,25 +56,25 @@ class Client {
     this.#socket.destroy()
   }
 
-  #take(chunk) {
-    if (this.#onOpen) this.#readHead(chunk)
+  #onChunk(chunk) {
+    if (this.#onOpen) this.#readHeaders(chunk)
     else this.#read(chunk)
     return true
   }
 
-  #readHead(chunk) {
-    this.#head += chunk.toString('latin1')
-    const end = this.#head.indexOf('\r\n\r\n')
-    if (end < 0 || this.#head.length === end + 4) return
-    if (!this.#head.startsWith('HTTP/1.1 200')) return this.close()
-    const body = this.#head.slice(end + 4)
-    this.#head = ''
+  #readHeaders(chunk) {
+    this.#headers += chunk.toString('latin1')
+    const end = this.#headers.indexOf('\r\n\r\n')
+    if (end < 0 || this.#headers.length === end + 4) return
+    if (!this.#headers.startsWith('HTTP/1.1 200')) return this.close()
+    const body = this.#headers.slice(end + 4)
+    this.#headers = ''
     this.#onOpen()
     this.#onOpen = undefined
     this.#read(Buffer.from(body, 'latin1'))
   }
 
-  // What may be cut at the end of a chunk is kept, in front of the next one.
+  // An event may be split at the end of a chunk, so its first part is kept for the next chunk.
   #read(chunk) {
     const hasTail = this.#tail.length > 0
     const text = hasTail ? Buffer.concat([this.#tail, chunk]) : chunk
@@ -87,8 +86,8 @@ class Client {
       if (this.#isTimed) recordLatency(text.latin1Slice(Math.max(0, at - TIME_LENGTH), at))
       from = at + END.length
     }
-    const isWithin = (from === 0 && hasTail) || text.indexOf(START, from) >= 0
-    this.#tail = isWithin ? Buffer.from(text.subarray(Math.max(from, text.length - KEPT))) : NOTHING
+    const isInEvent = (from === 0 && hasTail) || text.indexOf(START, from) >= 0
+    this.#tail = isInEvent ? Buffer.from(text.subarray(Math.max(from, text.length - KEPT))) : EMPTY
   }
 
   #checkNumber(text, end) {
@@ -111,7 +110,7 @@ function requestFrom(lastEventId) {
   return `GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${resume}\r\n`
 }
 
-// The monotonic clock is one for all processes of a machine.
+// All processes of a machine share the monotonic clock.
 function recordLatency(text) {
   const sentAt = TIME.exec(text)?.[1]
   if (sentAt) latencies.push(Number(process.hrtime.bigint() - BigInt(sentAt)) / 1e6)
@@ -127,7 +126,7 @@ async function open({ port, count, concurrency = 50, ...options }) {
   clients.push(...opened)
 }
 
-/** Every n-th client reads no more. Returns how many these are. */
+/** Makes every n-th client stop reading. Returns the number of these clients. */
 function stall({ every }) {
   const isStalled = (_, i) => i % every === 0
   stalled = clients.filter(isStalled)
@@ -137,8 +136,8 @@ function stall({ every }) {
 }
 
 /**
- * Waits until so many events are here, and fails when there are fewer or more: a figure counts only if all arrived.
- * Numbered ones must have come in order, to each client, without a hole, up to `newest`.
+ * Waits until each client has received `events` events. Throws if there are fewer or more, because a figure is only valid
+ * if all have arrived. Numbered events must have arrived in order and without a gap, up to `newest`.
  */
 async function receive({ events, newest, eachOf = clients.length, timeout = 30_000 }) {
   const expected = events * eachOf
@@ -161,7 +160,7 @@ function forget() {
   return received
 }
 
-/** The latencies since the last time, in ms. */
+/** Returns the latencies since the last call, in ms. */
 function takeLatencies() {
   const sorted = Float64Array.from(latencies).sort()
   latencies = []
@@ -175,7 +174,7 @@ function startMeasuring() {
   mark = { cpu: process.cpuUsage(), time: performance.now() }
 }
 
-/** The share of its core that this process has used since: near 1 it measures itself. */
+/** Returns the share of its core that this process has used. Close to 1, the clients limit the figures. */
 function busy() {
   const { user, system } = process.cpuUsage(mark.cpu)
   return (user + system) / 1000 / (performance.now() - mark.time)
@@ -188,4 +187,4 @@ function close() {
   total = 0
 }
 
-answer({ open, stall, receive, takeLatencies, startMeasuring, busy, close })
+respond({ open, stall, receive, takeLatencies, startMeasuring, busy, close })

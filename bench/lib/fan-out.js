@@ -2,7 +2,7 @@ import { startClients, startServer } from './bench.js'
 
 const FAN_OUT = new URL('../fan-out/server.js', import.meta.url)
 
-/** A server of `fan-out/` with its clients. They are one process for each server, and stay connected. */
+/** Starts a server of `fan-out/`, and one process with its clients, which stay connected. */
 export async function startCrowd(contender, count, { server: url = FAN_OUT, ...options } = {}) {
   const [server, clients] = await Promise.all([startServer(url, contender), startClients()])
   const crowd = new Crowd(server, clients)
@@ -29,14 +29,14 @@ class Crowd {
     await this.server.hasStreams(0)
   }
 
-  /** Publishes, and waits until all clients have all of it. Returns the newest event's number. */
+  /** Publishes events. Resolves with the number of the newest event when all clients have received all of them. */
   async publish(publishing) {
     const newest = await this.server.run('publish', publishing)
     await this.clients.ask('receive', { events: publishing.count, newest })
     return newest
   }
 
-  /** The server's CPU time for each event that a client is sent, in µs, and how busy the clients' core is. */
+  /** Returns the server's CPU time per event and client, in µs, and the CPU usage of the client process. */
   async measure(publishing) {
     await this.clients.ask('startMeasuring')
     const { cpu, user } = await this.server.measure(() => this.publish(publishing))

@@ -12,7 +12,7 @@ const PEERS = [
   'express',
 ]
 
-/** Prints what the figures were taken with. */
+/** Prints the machine and the versions of the contenders. */
 export function printSetting(title) {
   console.log(`## ${title}\n`)
   console.log(
@@ -20,7 +20,7 @@ export function printSetting(title) {
   )
   console.log(`${PEERS.map((name) => `${name} ${versionOf(name)}`).join(', ')}`)
   console.log(
-    isPinned() ? 'what is measured on core 0, clients on core 1\n' : 'no taskset: all share the cores\n',
+    isPinned() ? 'server on core 0, clients on core 1\n' : 'without taskset, all processes share the cores\n',
   )
 }
 
@@ -29,7 +29,7 @@ function versionOf(name) {
   return JSON.parse(readFileSync(file, 'utf8')).version
 }
 
-/** Prints rows of cells as a table of markdown, in columns of even width. */
+/** Prints rows of cells as a Markdown table with padded columns. */
 export function printTable(header, rows) {
   const lines = [header, ...rows].map((row) => row.map(String))
   const widths = header.map((_, i) => Math.max(...lines.map((line) => line[i].length)))
@@ -41,7 +41,7 @@ export function printTable(header, rows) {
   console.log()
 }
 
-/** Prints whether a target is met; one that is not stays visible. */
+/** Prints whether a target is met. */
 export function printTarget(text, value, limit, unit = '') {
   const verdict = value <= limit ? 'met' : 'MISSED'
   console.log(`Target: ${text}: ${value.toFixed(2)}${unit}, at most ${limit}${unit}: ${verdict}`)

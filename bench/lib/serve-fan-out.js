@@ -1,17 +1,17 @@
 import { contender, serve } from './server.js'
 
-// Numbers and times are of even length: clients find them at the end of the data.
+// Numbers and times have a fixed length, because clients read them from the end of the data.
 let newest = 1_000_000
 const ids = new Map()
 
-/** About 120 bytes of JSON. */
+/** Returns an event of about 120 bytes of JSON. */
 function nextEvent() {
   newest += 1
   const at = process.hrtime.bigint().toString().padStart(16, '0')
   return { symbol: 'SPLW', bid: 101.25, ask: 101.5, size: 1_200, venue: 'XNAS', halted: false, n: newest, at }
 }
 
-/** Serves the contender that the parent has named: all its clients follow one topic. */
+/** Serves the contender that the parent has selected. All its clients subscribe to one topic. */
 export async function serveFanOut(contenders) {
   const { createServer, publish } = await contenders[contender]()
   await serve(
@@ -27,17 +27,17 @@ export async function serveFanOut(contenders) {
         return newest
       },
 
-      /** Publishes as fast as `window` that are on their way allow. Returns the same. */
+      /** Publishes as fast as possible with `window` pending publishes. Returns the number of the newest event. */
       async flood(_streams, { count, window }) {
-        let left = count
-        const publishOn = async () => {
-          while (left-- > 0) await publish(nextEvent())
+        let remaining = count
+        const publishInTurn = async () => {
+          while (remaining-- > 0) await publish(nextEvent())
         }
-        await Promise.all(Array.from({ length: window }, publishOn))
+        await Promise.all(Array.from({ length: window }, publishInTurn))
         return newest
       },
 
-      /** The id of the event that so many others have followed. */
+      /** Returns the id of the event that is `back` events before the newest one. */
       idOf: (_streams, { back }) => ids.get(newest - back),
     },
     createServer,

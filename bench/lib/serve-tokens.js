@@ -1,13 +1,13 @@
 import { serve } from './server.js'
 
-// As a language model's pieces of words, a few bytes each.
+// Similar to the tokens of a language model, a few bytes each.
 const WORDS = ['Hello', ' world', ',', ' this', ' is', ' what', ' a', ' language', ' model', ' says', '.']
 const token = (i) => ({ token: WORDS[i % WORDS.length] })
 
-const nextTurn = (then) => setImmediate(then)
-const nextTick = (then) => setTimeout(then, 1)
+const nextTurn = (callback) => setImmediate(callback)
+const nextTick = (callback) => setTimeout(callback, 1)
 
-/** Tokens as they come: `perTurn` of them, then the event loop goes on. */
+/** Sends `perTurn` tokens in each turn of the event loop. */
 function push({ send }, { count, perTurn, wait }) {
   return new Promise((resolve) => {
     let i = 0
@@ -20,7 +20,7 @@ function push({ send }, { count, perTurn, wait }) {
   })
 }
 
-/** The same out of an async generator, which is what a model's client library hands over. */
+/** Yields the same tokens from an async generator, which is what client libraries of models return. */
 async function* generate({ count, perTurn, wait }) {
   for (let i = 0; i < count; i++) {
     if (i > 0 && i % perTurn === 0) await new Promise((resolve) => wait(resolve))
@@ -28,14 +28,14 @@ async function* generate({ count, perTurn, wait }) {
   }
 }
 
-/** Serves the contender that the parent has named: one stream, which is sent tokens. */
+/** Serves the contender that the parent has selected. It sends tokens to one stream. */
 export async function serveTokens(createServer) {
   await serve(
     {
-      async tokens([stream], { way, pace, count, perTurn }) {
+      async tokens([stream], { method, pace, count, perTurn }) {
         const pacing = { count, perTurn, wait: pace === 'timer' ? nextTick : nextTurn }
-        if (way === 'send') await push(stream, pacing)
-        if (way === 'generator') await stream.sendFrom(generate(pacing))
+        if (method === 'send') await push(stream, pacing)
+        if (method === 'generator') await stream.sendFrom(generate(pacing))
       },
       end([stream]) {
         stream.end()

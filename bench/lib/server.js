@@ -1,15 +1,15 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { answer } from './child.js'
+import { respond } from './child.js'
 
-/** The contender that the parent has named, and its options. */
+/** The contender that the parent has selected. */
 export const contender = process.argv[2]
 const options = JSON.parse(process.argv[3] ?? '{}')
 
 /**
- * In the server process: serves the contender, from its file unless the benchmark has its own. `phases` are what the
- * benchmark wants done with the streams that are open; each is called with them and with what the parent gave.
+ * Called in the server process. Serves the contender with its module in `contenders/`, or with `createServer`. Each
+ * function of `phases` is called with the open streams and the argument of the parent.
  */
 export async function serve(phases = {}, createServer = undefined) {
   createServer ??= (await import(new URL(`../contenders/${contender}.js`, import.meta.url))).createServer
@@ -22,12 +22,12 @@ export async function serve(phases = {}, createServer = undefined) {
       reasons[reason] = (reasons[reason] ?? 0) + 1
     }
   }, options)
-  // Thousands of clients connect at once.
+  // Thousands of clients connect at the same time.
   server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 })
   await once(server, 'listening')
 
   let mark
-  answer({
+  respond({
     port: () => server.address().port,
     streams: () => streams.size,
     reasons: () => reasons,
@@ -44,7 +44,7 @@ export async function serve(phases = {}, createServer = undefined) {
   })
 }
 
-/** What is in use when everything that can go has gone. Needs `--expose-gc`. */
+/** Returns the memory in use after garbage collection. Needs `--expose-gc`. */
 async function memory() {
   for (let i = 0; i < 4; i++) {
     globalThis.gc()
@@ -54,7 +54,7 @@ async function memory() {
   return { heap: heapUsed, external, rss }
 }
 
-/** The most that was ever resident, in bytes, as the kernel has seen it. */
+/** Returns the peak resident memory in bytes, as the kernel reports it. */
 function peakRss() {
   const status = readFileSync('/proc/self/status', 'utf8')
   return Number(/VmHWM:\s+(\d+)/.exec(status)[1]) * 1024

@@ -1,31 +1,33 @@
 import { FRESH_PROCESSES, gather, interleave, medians, ratio, startClients, startServer } from './bench.js'
 import { fixed, printTable, printTarget } from './report.js'
 
-// A process that sleeps between tokens finds cold caches: a timer's figures scatter more, and get more rounds.
+// A process that sleeps between tokens has cold caches, so the figures with a timer vary more and need more rounds.
 const MODES = [
-  { pace: 'turn', rounds: 6, perTurn: 1, count: 10_000, says: 'one token a turn of the event loop' },
-  { pace: 'timer', rounds: 8, perTurn: 1, count: 300, says: 'one token a millisecond, by a timer' },
-  { pace: 'turn', rounds: 6, perTurn: 5, count: 20_000, says: 'five tokens a turn' },
+  { pace: 'turn', rounds: 6, perTurn: 1, count: 10_000, title: 'one token a turn of the event loop' },
+  { pace: 'timer', rounds: 8, perTurn: 1, count: 300, title: 'one token a millisecond, by a timer' },
+  { pace: 'turn', rounds: 6, perTurn: 5, count: 20_000, title: 'five tokens a turn' },
 ]
-const WAYS = { send: 'called with each token', generator: 'out of an async generator' }
+const METHODS = { send: 'one call of send per token', generator: 'from an async generator' }
 
-/** Sends tokens to one client of each contender in turn, and compares them with `base`. */
+/** Sends tokens to one client of each contender, and compares the contenders with `base`. */
 export async function compareTokens(url, contenders, { base, target }) {
-  const cases = MODES.flatMap((mode) => Object.keys(WAYS).map((way) => ({ mode, way, measured: new Map() })))
+  const cases = MODES.flatMap((mode) =>
+    Object.keys(METHODS).map((method) => ({ mode, method, measured: new Map() })),
+  )
   const clients = await startClients()
   for (let i = 0; i < FRESH_PROCESSES; i++) {
     const started = contenders.map(async (name) => [name, await startServer(url, name)])
     const servers = Object.fromEntries(await Promise.all(started))
-    for (const { mode, way, measured } of cases) {
-      const measure = (contender) => measureTokens(servers[contender], clients, mode, way)
+    for (const { mode, method, measured } of cases) {
+      const measure = (contender) => measureTokens(servers[contender], clients, mode, method)
       await interleave(contenders, 2, measure)
       gather(measured, await interleave(contenders, mode.rounds, measure))
     }
     for (const server of Object.values(servers)) await server.stop()
   }
   await clients.stop()
-  for (const { mode, way, measured } of cases) {
-    console.log(`${mode.says}, ${WAYS[way]}:\n`)
+  for (const { mode, method, measured } of cases) {
+    console.log(`${mode.title}, ${METHODS[method]}:\n`)
     report(measured, base, target)
   }
 }
@@ -37,15 +39,15 @@ function report(measured, base, target) {
     return [contender, ...[cpu, user, ratioOf(contender)].map(fixed(2))]
   })
   printTable(['µs a token', 'CPU', 'user', `/ ${base}`], rows)
-  printTarget(`CPU of ours / ${base}`, ratioOf('spillway'), target)
+  printTarget(`CPU of ours / ${base}`, ratioOf('spillmethod'), target)
   console.log()
 }
 
-async function measureTokens(server, clients, { pace, perTurn, count }, way) {
+async function measureTokens(server, clients, { pace, perTurn, count }, method) {
   await clients.ask('open', { port: server.port, count: 1 })
   await server.hasStreams(1)
   const { cpu, user } = await server.measure(async () => {
-    await server.run('tokens', { pace, perTurn, count, way })
+    await server.run('tokens', { pace, perTurn, count, method })
     await clients.ask('receive', { events: count })
   })
   await server.run('end')

@@ -2,8 +2,8 @@ import { createServer } from 'node:http'
 import { createSession } from 'better-sse'
 import { createSseStream } from 'spillway'
 
-/** For a server whose clients follow a channel of a hub: what `serve` asks for. */
-export function followChannel(channel) {
+/** Returns the `createServer` function of a contender whose clients subscribe to a channel of a hub. */
+export function subscribeChannel(channel) {
   return (onStream) =>
     createServer((request, response) => {
       const stream = createSseStream(request, response)
@@ -12,8 +12,8 @@ export function followChannel(channel) {
     })
 }
 
-/** The same for a channel of better-sse. */
-export function followBetterSse(channel) {
+/** Returns the same for a channel of better-sse. */
+export function subscribeBetterSse(channel) {
   return (onStream) =>
     createServer(async (request, response) => {
       const session = await createSession(request, response)

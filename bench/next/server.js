@@ -7,13 +7,13 @@ import { contender } from '../lib/server.js'
 process.env.NODE_ENV = 'production'
 const app = next({ dir: fileURLToPath(new URL('.', import.meta.url)), dev: false })
 await app.prepare()
-const answer = app.getRequestHandler()
+const handle = app.getRequestHandler()
 
 await serveTokens((onStream) => {
-  // What the routes are built into runs in this process.
+  // The built routes run in this process.
   globalThis.onStream = onStream
   return createServer((request, response) => {
     request.url = `/tokens/${contender}`
-    answer(request, response)
+    handle(request, response)
   })
 })

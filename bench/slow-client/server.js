@@ -1,6 +1,6 @@
 import { serve } from '../lib/server.js'
 
-/** Publishes text of `size` bytes, with the time of publishing at its end, to all streams every `interval` ms. */
+/** Publishes text of `size` bytes, which ends with the time, to all streams every `interval` ms. */
 function publish(streams, { count, size, interval }) {
   const filler = 'x'.repeat(size)
   return new Promise((resolve) => {

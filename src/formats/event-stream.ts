@@ -19,9 +19,9 @@ const UNSAFE = /[\r\n\0]/
  * Throws `SseError`: `ERR_SSE_EVENT`, `ERR_SSE_EVENT_NAME`, `ERR_SSE_ID`, `ERR_SSE_RETRY`, `ERR_SSE_DATA`.
  */
 export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): string {
-  checkEvent(event)
+  const fields = checkEvent(event)
   const { data } = event
-  return data === undefined ? encodeCheckpoint(event) : encodeText(event, serialized(data, serialize))
+  return data === undefined ? encodeCheckpoint(fields) : encodeText(fields, serialized(data, serialize))
 }
 
 /** Encodes a checked event whose data is text. */
@@ -29,8 +29,11 @@ export function encodeText(fields: Fields, data: string): string {
   return `${encodeFields(fields)}${encodeLines('data: ', data)}\n`
 }
 
-/** Checks everything but the data. Throws `SseError`, as `encode` does. */
-export function checkEvent(event: unknown): void {
+/**
+ * Checks everything but the data. Returns the fields that it checked, because a getter or `toJSON` may change the event
+ * afterwards. Throws `SseError`, as `encode` does.
+ */
+export function checkEvent(event: unknown): Fields {
   if (typeof event !== 'object' || event === null)
     fail('ERR_SSE_EVENT', 'An event', "an object such as { data: 'text' }", event)
   for (const key in event) if (!isEventKey(key)) checkUnknownKey(event, key)
@@ -38,6 +41,7 @@ export function checkEvent(event: unknown): void {
   if (retry !== undefined) checkRetry(retry)
   if (id !== undefined) checkId(id)
   if (name !== undefined) checkName(name)
+  return { event: name, id, retry }
 }
 
 // Comparisons, because a lookup in a list or a set is measurable on every event.
@@ -74,7 +78,7 @@ function encodeFields({ event, id, retry }: Fields): string {
 }
 
 // [spec] A block without data dispatches nothing, but the client keeps its id.
-function encodeCheckpoint({ event, id, retry }: SseEvent): string {
+function encodeCheckpoint({ event, id, retry }: Fields): string {
   if (event !== undefined) {
     throw new SseError('ERR_SSE_DATA', `Event ${describe(event)} has no data. Give it data: ''.`)
   }

@@ -13,8 +13,10 @@ export function checkRequest(request: NodeRequest): void {
 export function checkWebRequest(request: Request): void {
   // Not `instanceof`, because some frameworks have their own class.
   if (isHeaders(request?.headers) && typeof request.url === 'string') return
-  const isNodes = request?.headers && request.method
-  const hint = isNodes ? ' Use createSseStream for a Node.js request.' : undefined
+  const { headers, method, raw, req } = Object(request)
+  const isHonos = raw || req
+  const hintForHono = isHonos ? ' Did you mean context.req.raw (Hono)?' : ''
+  const hint = headers && method ? ' Use createSseStream for a Node.js request.' : hintForHono
   failExpecting('a web Request', request, 'ERR_SSE_REQUEST', hint)
 }
 

@@ -38,10 +38,8 @@ export function resolveOptions(
 }
 
 // RFC 9110 15.3.5, 15.3.6 and 15.4.5: responses with these statuses have no body.
-const BODILESS = [204, 205, 304]
-
 function checkStatus(status: unknown) {
-  return BODILESS.includes(status as number) ? 'a status with a body' : between(200, 599)(status)
+  return [204, 205, 304].includes(status as number) ? 'a status with a body' : between(200, 599)(status)
 }
 
 // RFC 9113 8.2.2 forbids the first two on HTTP/2, and Node sets them on HTTP/1.1. A stream has no length.

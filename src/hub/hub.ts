@@ -144,18 +144,12 @@ export class Hub {
     conflate: boolean,
     options: PublishOptions = {},
   ): Promise<string> {
-    checkPublished(event)
+    const { event: name, data, retry, key } = checkPublished(event)
     checkOptions(options, PUBLISH_CHECKS)
-    const publication = {
-      channel,
-      event: event.event,
-      data: serialized(event.data, this.#serialize),
-      isText: typeof event.data === 'string',
-      retry: event.retry,
-      key: event.key,
-      conflate,
-      idempotencyKey: options.idempotencyKey,
-    }
+    const { idempotencyKey } = options
+    const isText = typeof data === 'string'
+    const text = serialized(data, this.#serialize)
+    const publication = { channel, event: name, data: text, isText, retry, key, conflate, idempotencyKey }
     // An event that a filter or a listener publishes comes after the entries being delivered, and after its subscriptions.
     if (this.#broadcaster.isFanningOut) await null
     if (this.#streams.isShutDown)
@@ -203,12 +197,15 @@ function checkName(name: string): void {
   throw new SseError('ERR_SSE_CHANNEL', message)
 }
 
-function checkPublished(event: SseEvent): void {
-  checkEvent(event)
-  if (event.id !== undefined)
+/** Returns the fields of an event. Each is read once, because a getter or `toJSON` may change the event afterwards. */
+function checkPublished(event: SseEvent) {
+  const { event: name, id, retry } = checkEvent(event)
+  const { key, data } = event
+  if (id !== undefined)
     throw new SseError('ERR_SSE_ID', 'The store assigns the id: publish the event without one.')
-  if (event.key !== undefined && typeof event.key !== 'string')
-    throw new SseError('ERR_SSE_EVENT', `The key of an event is a string, not ${describe(event.key)}.`)
-  if (event.data === undefined)
+  if (key !== undefined && typeof key !== 'string')
+    throw new SseError('ERR_SSE_EVENT', `The key of an event is a string, not ${describe(key)}.`)
+  if (data === undefined)
     throw new SseError('ERR_SSE_DATA', "A published event needs data (data: '' is allowed).")
+  return { event: name, retry, key, data }
 }

@@ -33,6 +33,8 @@ export function realTime(offset = 0): TimeSource {
  * while a target is scheduled.
  */
 export class Clock {
+  /** How much later than due the present tick is, in ms. It is late when the event loop was blocked. */
+  late = 0
   readonly #buckets = new Map<number, Set<TimerTarget>>()
   #time = realTime()
   #stopTicks: (() => void) | undefined
@@ -42,6 +44,12 @@ export class Clock {
   /** Monotonic time in ms, as of the last tick while the timer runs. Cheap enough to read on every write. */
   get now(): number {
     return this.#stopTicks ? this.#now : this.#time.read()
+  }
+
+  /** Returns the exact time. `now` is older in a long turn: by a second, if the turn has taken a second. */
+  read(): number {
+    this.#now = this.#time.read()
+    return this.#now
   }
 
   /** Schedules a call at `deadline`. Returns the tick, which `cancel` needs. */
@@ -87,7 +95,8 @@ export class Clock {
 
   // A blocked event loop misses ticks, so call the targets of all ticks since the last one.
   #advance(): void {
-    this.#now = this.#time.read()
+    const due = this.#now + TICK
+    this.late = this.read() - due
     const until = Math.floor(this.#now / TICK)
     while (this.#tick < until) this.#fire(++this.#tick)
     if (this.#buckets.size === 0) this.#stop()

@@ -41,7 +41,7 @@ export class Deadlines implements TimerTarget {
   /** Sets the timer for the next deadline. MUST be called when the kernel's buffer has become full or has drained. */
   schedule(): void {
     if (this.#timerTick === CANCELLED) return
-    clock.cancel(this, this.#timerTick)
+    if (this.#timerTick > 0) clock.cancel(this, this.#timerTick)
     const end = this.#owner.isOpen ? this.#expiresAt : NEVER
     const deadline = Math.min(this.#flushesAt, this.#stallsAt, this.#beatsAt, end)
     this.#timerTick = Number.isFinite(deadline) ? clock.schedule(this, deadline) : 0
@@ -64,6 +64,8 @@ export class Deadlines implements TimerTarget {
   /** @internal */
   _onTimer(now: number): void {
     if (now >= this.#flushesAt) this.#owner._flush()
+    // A blocked event loop notices only after this tick which connections have room again, so that time does not count.
+    if (now >= this.#stallsAt) this.#output.lastWrite += clock.late
     if (now >= this.#stallsAt) this.#owner._stalled()
     else if (now >= this.#beatsAt) this.#owner._silent()
     if (now >= this.#expiresAt && this.#owner.isOpen) this.#owner._expired()

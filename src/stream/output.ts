@@ -86,7 +86,7 @@ export class Output implements TransportOwner {
     this.begin()
     this.#isEnded = true
     this.isFull = true
-    this.lastWrite = clock.now
+    this.lastWrite = clock.read()
     this.#transport.end()
   }
 
@@ -138,6 +138,7 @@ export class Output implements TransportOwner {
     } finally {
       this.isBusy = false
     }
+    if (this.isFull) this.lastWrite = clock.read()
     return !this.isFull
   }
 }

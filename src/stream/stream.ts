@@ -200,10 +200,9 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal Notifies a target once when the stream is closed, at once if that was reported. */
   _addCloseTarget(target: CloseTarget): void {
-    const targets = this.#listCloseTargets()
     if (this.#isReported) target._streamClosed(this as SseStream)
-    else if (targets.length === 0) this.#closeTargets = target
-    else if (!targets.includes(target)) this.#closeTargets = [...targets, target]
+    else if (!this.#closeTargets) this.#closeTargets = target
+    else this.#closeTargets = [...new Set([this.#closeTargets, target].flat())]
   }
 
   #enqueue(frame: Frame): boolean {
@@ -290,13 +289,10 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   // The library first, so that nothing of it depends on the application's listeners.
   #reportClosed(): void {
     this.#isReported = true
-    for (const target of this.#listCloseTargets()) target._streamClosed(this as SseStream)
+    const targets = [this.#closeTargets ?? []].flat()
     this.#closeTargets = undefined
+    for (const target of targets) target._streamClosed(this as SseStream)
     this.emit('close', this.#closeReason as CloseReason, this.#error)
-  }
-
-  #listCloseTargets(): CloseTarget[] {
-    return [this.#closeTargets ?? []].flat()
   }
 
   #summary() {

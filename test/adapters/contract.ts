@@ -230,7 +230,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       await client.until('data: 2\n\n')
       const stream = await opened
       const end = closed(stream)
-      client.leave()
+      client.disconnect()
       expect(await end).toEqual({ reason: 'client', error: undefined })
       await returned.promise
       expect(stream.signal.aborted).toBe(true)
@@ -267,7 +267,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       await news.publish({ data: 1 })
       await client.until('data: 1\n\n')
       const lastEventId = parseEvents(client.body).at(-1)?.id ?? ''
-      client.leave()
+      client.disconnect()
       await news.publish({ data: 2 })
       const back = await send(mounted, { headers: { 'last-event-id': lastEventId } })
       await news.publish({ data: 3 })

@@ -162,7 +162,7 @@ describe('a session', () => {
 
     const left = await open(false)
     left.request.session.visits = 2
-    left.client.leave()
+    left.client.disconnect()
     await once(left.stream, 'close')
     expect(await left.visits()).toBe(1)
   })
@@ -212,7 +212,7 @@ class OrderedApp {
     stream.send({ data: 'live' })
     await open.until('data: live\n\n')
     const end = closed(stream)
-    open.leave()
+    open.disconnect()
     await end
 
     const failed = await ask('/fails', { ...headers, cookie })

@@ -267,7 +267,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
       const response = await arrived.promise
       const listeners = response.listenerCount('close')
-      client.leave()
+      client.disconnect()
       await handled.promise
       expect(opened).toEqual([])
       expect(hub.size).toBe(0)
@@ -434,7 +434,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
     const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(3))
     await all.promise
     await client.until(':\n')
-    client.leave()
+    client.disconnect()
     expect(await Promise.all(ends)).toEqual(Array(3).fill({ reason: 'client', error: undefined }))
   })
 
@@ -453,7 +453,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
     for (const client of clients) await client.until('data: 1\n\n')
     const [left, stays] = clients
     const ends = streams.map((stream) => closed(stream))
-    left?.leave()
+    left?.disconnect()
     expect(await Promise.race(ends)).toMatchObject({ reason: 'client' })
     for (const stream of streams) stream.send({ data: 2 })
     await stays?.until('data: 2\n\n')

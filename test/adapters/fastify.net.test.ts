@@ -160,7 +160,7 @@ describe('the response headers', () => {
 })
 
 describe('an error before the headers are sent', () => {
-  it('goes to the error handler of the scope, which decides what is logged', async () => {
+  it('is passed to the error handler of the scope, which decides what is logged', async () => {
     const { fastify, log } = logging()
     const seen: string[] = []
     fastify.addHook('onError', async (_request, _reply, error) => void seen.push(error.message))
@@ -480,7 +480,7 @@ describe('the request of a stream', () => {
     const client = await ask(await listen(fastify))
     await client.until(':\n')
     const end = closed(await opened)
-    client.leave()
+    client.disconnect()
     expect(await end).toEqual({ reason: 'client', error: undefined })
     await expect.poll(() => aborted).toBe(1)
     expect(log.info).toContain('stream closed prematurely')
@@ -590,7 +590,7 @@ describe('spillwayPlugin', () => {
     expect(await reading.ended).toBe('end')
     expect(reading.body).toMatch(/data: the last\n\nretry: \d{4}\n$/)
     expect(await ends).toEqual(Array(2).fill({ reason: 'server', error: undefined }))
-    stalled.readOn()
+    stalled.resumeReading()
     expect(await stalled.ended).toBe('cut')
   })
 
@@ -736,7 +736,7 @@ describe('examples/fastify.js', () => {
     await client.until(':\n')
     const id = await say('hello')
     await client.until('data: hello\n\n')
-    client.leave()
+    client.disconnect()
     await say('is anybody there?')
     const back = await ask(Number(port), { path, headers: { 'last-event-id': id } })
     await back.until('event: said\ndata: is anybody there?\n\n')

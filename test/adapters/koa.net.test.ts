@@ -334,7 +334,7 @@ describe('sse of spillway/koa', () => {
       else {
         const client = await get(protocol, port)
         await client.until('data: 1\n\n')
-        client.leave()
+        client.disconnect()
       }
       const stream = await made.promise
       if (!stream.closed) await closed(stream)
@@ -356,7 +356,7 @@ describe('sse of spillway/koa', () => {
     ])
     await client.until('data: 1\n\n')
     const told = once(app, 'error')
-    client.leave()
+    client.disconnect()
     await told
     expect(errors).toEqual([expect.objectContaining({ message: 'secret of the application' })])
   })
@@ -385,7 +385,7 @@ describe('examples/koa.js', () => {
     await client.until(':\n')
     expect(await visit()).toEqual({ count: 1 })
     await client.until('data: {"count":1,"path":"/shop"}\n\n')
-    client.leave()
+    client.disconnect()
     expect(await visit()).toEqual({ count: 2 })
     const lastEventId = parseEvents(client.body).at(-1)?.id ?? ''
     const back = await get('http', port, { headers: { 'last-event-id': lastEventId } })

@@ -16,7 +16,7 @@ describe('examples/nest.js', () => {
     expect(example.before).toEqual([])
     const client = await example.ask()
     await client.until((body) => parseEvents(body).length >= 2)
-    client.leave()
+    client.disconnect()
     const [first] = parseEvents(client.body)
     const back = await example.ask({ headers: { 'last-event-id': first?.id ?? '' } })
     await back.until((body) => parseEvents(body).length >= 2)

@@ -189,7 +189,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     await client.until(':\n')
     await news.publish({ data: 1 })
     await client.until('data: 1\n\n')
-    client.leave()
+    client.disconnect()
     await news.publish({ data: 2 })
     const back = await ask('/news', { headers: { 'last-event-id': lastIdOf(client) } })
     await back.until('data: 2\n\n')
@@ -204,7 +204,7 @@ describe.each(platforms)('Nest on $name', (platform) => {
     await client.until(':\n')
     const [stream] = streams
     const end = closed(stream as SseStream)
-    client.leave()
+    client.disconnect()
     expect(await end).toEqual({ reason: 'client', error: undefined })
     expect(hub.size).toBe(0)
     expect(errors).toEqual([])

@@ -57,7 +57,7 @@ describe('examples/next, by `next build` and `next start`', () => {
   it('resumes a client after its last event id', async () => {
     const client = await ask('/events')
     await client.until((body) => parseEvents(body).length >= 2)
-    client.leave()
+    client.disconnect()
     const [first, second] = parseEvents(client.body)
     const back = await ask('/events', { headers: { 'last-event-id': first?.id ?? '' } })
     await back.until((body) => parseEvents(body).length >= 2)
@@ -100,7 +100,7 @@ describe('examples/next, by `next build` and `next start`', () => {
     const prompt = 'word '.repeat(1_000)
     const client = await ask('/tokens', { method: 'POST', body: JSON.stringify({ prompt }) })
     await client.until('"word"')
-    client.leave()
+    client.disconnect()
     await server.said('The model is stopped.')
   })
 
@@ -110,7 +110,7 @@ describe('examples/next, by `next build` and `next start`', () => {
       const client = await ask(path)
       await client.until((body) => parseEvents(body).length > 0)
       const before = server.linesOf(`${path}: client`)
-      client.leave()
+      client.disconnect()
       await server.said(`${path}: client`, before + 1)
     },
   )

@@ -59,7 +59,7 @@ describe('sse of spillway/web on Hono', () => {
     const { client, stream } = await open()
     await client.until(':\n')
     const end = closed(stream)
-    client.leave()
+    client.disconnect()
     expect(await end).toEqual({ reason: 'client', error: undefined })
     await new Promise((resolve) => setImmediate(resolve))
     expect(logged).not.toHaveBeenCalled()

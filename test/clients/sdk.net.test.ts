@@ -238,7 +238,7 @@ describe('@modelcontextprotocol/sdk', () => {
     expect(seen.errors).toEqual([expect.stringContaining('SSE stream disconnected')])
   })
 
-  it('gets a notification that answers no request', async () => {
+  it('receives a notification that is not a response to a request', async () => {
     const opened = deferred<SseStream>()
     const { url } = await serve(async (request, response) => {
       if (request.method === 'GET') return opened.resolve(createSseStream(request, response))

@@ -62,7 +62,7 @@ describe('sendAll', () => {
     },
   )
 
-  it('pauses the source while the client is behind', async () => {
+  it('pauses the source while the transport is full', async () => {
     const { stream, transport } = fakeStream()
     let yielded = 0
     async function* endless() {
@@ -96,7 +96,7 @@ describe('sendAll', () => {
     expect(yielded).toBeLessThan(100_000)
   })
 
-  it('rejects with the error of the source and leaves the stream open', async () => {
+  it('rejects with the error of the source and keeps the stream open', async () => {
     const { stream, transport } = fakeStream()
     const error = new Error('source')
     async function* failing() {
@@ -180,9 +180,9 @@ describe('sendAll', () => {
         return { source: { [Symbol.asyncIterator]: () => iterator }, isClosed: () => isClosed }
       },
     ],
-  ])('closes %s when the client disconnects during a pending read (rule 34)', async (_name, make) => {
+  ])('closes %s when the client disconnects during a pending read (rule 34)', async (_name, create) => {
     const { stream, transport } = fakeStream()
-    const { source, isClosed } = make()
+    const { source, isClosed } = create()
     const all = stream.sendAll(source)
     await nextTurn()
     transport.lose()

@@ -6,7 +6,7 @@ import { afterAll, beforeAll } from 'vitest'
 
 const folder = join(import.meta.dirname, '../../examples')
 
-/** An example in a process of its own, as a reader starts it. */
+/** An example in a separate process, as a reader starts it. */
 export class Example {
   /** The URL that the example prints in its first line. */
   readonly url: string

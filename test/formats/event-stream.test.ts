@@ -25,14 +25,14 @@ describe('encode', () => {
     expect(encode({ data })).toBe('data: a\ndata: b\n\n')
   })
 
-  it('splits what a custom serialiser returns (rule 2)', () => {
+  it('splits the text that a custom serializer returns (rule 2)', () => {
     expect(encode({ data: {} }, () => '{\r}')).toBe('data: {\ndata: }\n\n')
   })
 
   it.each([
     ['event', 'ERR_SSE_EVENT_NAME'],
     ['id', 'ERR_SSE_ID'],
-  ])('refuses CR, LF and NUL in %s and names the field (rule 3)', (field, expected) => {
+  ])('rejects CR, LF and NUL in %s and names the field (rule 3)', (field, expected) => {
     for (const unsafe of ['\r', '\n', '\0', 'a\ndata: injected']) {
       const event = { data: 'x', [field]: unsafe } as SseEvent
       expect(() => encode(event)).toThrow(code(expected))
@@ -41,7 +41,7 @@ describe('encode', () => {
   })
 
   it.each([1.5, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e21, '1e3', '5', null, {}])(
-    'refuses %s as retry (rule 5)',
+    'rejects %s as retry (rule 5)',
     (retry) => {
       expect(() => encode({ data: 'x', retry } as SseEvent)).toThrow(code('ERR_SSE_RETRY'))
     },
@@ -52,32 +52,32 @@ describe('encode', () => {
     expect(encode({ data: '', retry: 0 })).toContain('retry: 0\n')
   })
 
-  it('dispatches an event for empty data (rule 7)', () => {
+  it('encodes empty data as an event that a client dispatches (rule 7)', () => {
     expect(parseEvents(encode({ data: '' }))).toMatchObject([{ data: '' }])
   })
 
-  it('makes a checkpoint of an id without data (rule 7)', () => {
+  it('encodes an id without data as a checkpoint (rule 7)', () => {
     expect(encode({ id: '7' })).toBe('id: 7\n\n')
     expect(encode({ id: '7', data: undefined })).toBe('id: 7\n\n')
   })
 
-  it('makes an open line of a lone retry, not an empty message (rule 11)', () => {
+  it('encodes a lone retry without a blank line after it (rule 11)', () => {
     expect(encode({ retry: 10 })).toBe('retry: 10\n')
   })
 
-  it('tells apart id 0, an empty id and no id (rule 8)', () => {
+  it('distinguishes id 0, an empty id and no id (rule 8)', () => {
     expect(encode({ id: 0, data: '' })).toBe('id: 0\ndata: \n\n')
     expect(encode({ id: '0', data: '' })).toBe('id: 0\ndata: \n\n')
     expect(encode({ id: '', data: '' })).toBe('id: \ndata: \n\n')
     expect(encode({ data: '' })).toBe('data: \n\n')
   })
 
-  it('refuses an event that no client would see', () => {
+  it('rejects an event that no client would dispatch', () => {
     expect(() => encode({ event: 'done' })).toThrow(code('ERR_SSE_DATA'))
     expect(() => encode({})).toThrow(code('ERR_SSE_EVENT'))
   })
 
-  it.each([undefined, null, 'text', 7, () => ({})])('refuses %s in place of an event', (event) => {
+  it.each([undefined, null, 'text', 7, () => ({})])('rejects %s as an event', (event) => {
     expect(() => encode(event as unknown as SseEvent)).toThrow(code('ERR_SSE_EVENT'))
   })
 
@@ -112,6 +112,15 @@ describe('encode', () => {
     expect(encode(new Price())).toBe('event: price\ndata: 1\n\n')
   })
 
+  it('encodes the fields that it checked, although toJSON changes the event afterwards', () => {
+    const toJSON = () => {
+      event.event = 'a\ndata: forged'
+      return 1
+    }
+    const event: SseEvent = { event: 'a', data: { toJSON } }
+    expect(encode(event)).toBe('event: a\ndata: 1\n\n')
+  })
+
   it('has a type that excludes the keys of other event formats', () => {
     // @ts-expect-error: the name of an event is `event`.
     expect(() => encode({ type: 'price', data: 1 })).toThrow(code('ERR_SSE_EVENT'))
@@ -123,18 +132,18 @@ describe('encode', () => {
     expect(() => encode(part)).toThrow(code('ERR_SSE_EVENT'))
   })
 
-  it.each([true, Number.NaN, null, {}, Symbol('id')])('refuses %s as id', (id) => {
+  it.each([true, Number.NaN, null, {}, Symbol('id')])('rejects %s as an id', (id) => {
     expect(() => encode({ data: '', id } as unknown as SseEvent)).toThrow(code('ERR_SSE_ID'))
   })
 
-  it('sends strings as they are and the rest as JSON (rule 10)', () => {
+  it('encodes strings unchanged and other values as JSON (rule 10)', () => {
     expect(encode({ data: '"text"' })).toBe('data: "text"\n\n')
     expect(encode({ data: null })).toBe('data: null\n\n')
     expect(encode({ data: 0 })).toBe('data: 0\n\n')
     expect(encode({ data: [false] })).toBe('data: [false]\n\n')
   })
 
-  it('throws what JSON cannot carry to the caller (rule 10)', () => {
+  it('throws for data that JSON cannot represent (rule 10)', () => {
     const cycle: Record<string, unknown> = {}
     cycle.self = cycle
     for (const data of [cycle, 1n, () => {}, Symbol('data')]) {
@@ -142,7 +151,7 @@ describe('encode', () => {
     }
   })
 
-  it('keeps what the serialiser threw as the cause', () => {
+  it('throws an error whose cause is the error of the serializer', () => {
     const cause = new Error('no')
     const serialize = () => {
       throw cause
@@ -155,7 +164,7 @@ describe('encode', () => {
   })
 
   // better-sse, @fastify/sse, express-sse and others; CVE-2026-22735, CVE-2026-35515, GHSA-4hxc-9384-m385.
-  it('never lets text become a field or an event of its own (field: event injection)', () => {
+  it('never encodes text as a separate field or event (CRLF injection)', () => {
     fc.assert(
       fc.property(fc.record({ event: hostileText, id: hostileText, data: hostileText }), (event) => {
         let text: string
@@ -187,11 +196,11 @@ const hostileText = fc
   .map((parts) => parts.join(''))
 
 describe('encodeComment', () => {
-  it('is one line, without a blank line after it (rule 11)', () => {
+  it('returns one line without a blank line after it (rule 11)', () => {
     expect(encodeComment('note')).toBe(': note\n')
   })
 
-  it('is split like data, so that it cannot become an event (rule 3)', () => {
+  it('splits text at line ends, so that it cannot become an event (rule 3)', () => {
     expect(encodeComment('a\ndata: x\r\rb')).toBe(': a\n: data: x\n: \n: b\n')
   })
 })

@@ -15,25 +15,25 @@ import { closed, nextTurn } from '../support/streams.ts'
 
 type AnyHandler = (stream: SseStream, request: IncomingMessage, response: ServerResponse) => unknown
 
-interface Served {
+interface HandlerSetup {
   readonly options?: SseStreamOptions
   readonly protocol?: Protocol
-  /** What comes before. */
-  readonly prepare?: (...of: Parameters<Handler>) => unknown
+  /** Runs before the handler, as a middleware does. */
+  readonly prepare?: (...args: Parameters<Handler>) => unknown
   readonly onHeadersError?: (error: unknown, response: ServerResponse) => void
 }
 
-/** What `answerRequest` came to, and whether the head had left by then. */
+/** The result of `answerRequest`, and whether the response headers had been sent by then. */
 interface Outcome {
   readonly resolved?: boolean
   readonly rejected?: unknown
-  readonly isHeadSent: boolean
+  readonly areHeadersSent: boolean
 }
 
-/** A server that answers with a handler, as the adapter of a framework does. */
+/** Starts a server that calls a handler, as the adapter of a framework does. */
 async function serveHandler(
   handler: AnyHandler,
-  { options, protocol, prepare, onHeadersError }: Served = {},
+  { options, protocol, prepare, onHeadersError }: HandlerSetup = {},
 ) {
   const outcome = deferred<Outcome>()
   const served = await serve(async (request, response) => {
@@ -43,22 +43,22 @@ async function serveHandler(
     const args = [request, response] as const
     try {
       const resolved = await answerRequest(request, response, settings, handler as never, args, hooks)
-      outcome.resolve({ resolved, isHeadSent: response.headersSent })
+      outcome.resolve({ resolved, areHeadersSent: response.headersSent })
       if (!resolved) response.end('something else')
     } catch (rejected) {
-      outcome.resolve({ rejected, isHeadSent: response.headersSent })
+      outcome.resolve({ rejected, areHeadersSent: response.headersSent })
       if (!response.headersSent) response.writeHead(500).end('sorry')
     }
   }, protocol)
   return { ...served, outcome: outcome.promise }
 }
 
-async function open(handler: AnyHandler, served: Served = {}, ask: Get = {}) {
-  const { port, outcome } = await serveHandler(handler, served)
-  return { outcome, port, client: await get(served.protocol ?? 'http', port, ask) }
+async function open(handler: AnyHandler, setup: HandlerSetup = {}, request: Get = {}) {
+  const { port, outcome } = await serveHandler(handler, setup)
+  return { outcome, port, client: await get(setup.protocol ?? 'http', port, request) }
 }
 
-/** How a body ended; a connection that is lost before its head is cut too. */
+/** Resolves with how a body ended. A connection that is lost before the response headers counts as cut. */
 async function endOf(client: Promise<Client>): Promise<'end' | 'cut'> {
   return client.then(
     ({ ended }) => ended,
@@ -70,32 +70,32 @@ const dataOf = ({ body }: Client) => parseEvents(body).map(({ data }) => data)
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 
-/** The name of an error decides what it is. */
+/** Returns an error with a name, because an abort is recognised by its name. */
 const named = (name: string) => Object.assign(new Error(`a failure named ${name}`), { name })
 
-describe('the head', () => {
-  it('leaves at the end of the turn in which the handler was called', async () => {
-    const seen: boolean[] = []
+describe('the response headers', () => {
+  it('are sent at the end of the turn in which the handler was called', async () => {
+    const sent: boolean[] = []
     const { client, outcome } = await open(async (_stream, _request, response) => {
-      seen.push(response.headersSent)
+      sent.push(response.headersSent)
       for (let i = 0; i < 100; i++) await undefined
-      seen.push(response.headersSent)
+      sent.push(response.headersSent)
       await nextTurn()
-      seen.push(response.headersSent)
+      sent.push(response.headersSent)
     })
-    expect(await outcome).toEqual({ resolved: true, isHeadSent: true })
-    expect(seen).toEqual([false, false, true])
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })
+    expect(sent).toEqual([false, false, true])
     await client.until((body) => /^:\nretry: \d+\n$/.test(body))
   })
 
-  // A framework may set headers after its handlers, as Koa does.
-  it('is not waited for: who awaits a handler goes on before it leaves', async () => {
+  // A framework may set headers after its handlers have resolved, as Koa does.
+  it('are sent after answerRequest() has resolved for a handler that returns immediately', async () => {
     const { client, outcome } = await open((stream) => stream.send({ data: 1 }))
-    expect(await outcome).toEqual({ resolved: true, isHeadSent: false })
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: false })
     await client.until('data: 1\n\n')
   })
 
-  it('leaves within the turn with more than may wait, and a failure after that cuts the body', async () => {
+  it('are sent within the turn when the queue is full, and a later exception of the handler cuts the body', async () => {
     const failure = new Error('too late')
     const { client, outcome } = await open(
       (stream, _request, response) => {
@@ -107,54 +107,57 @@ describe('the head', () => {
       },
       { options: { maxBufferedEvents: 1 } },
     )
-    expect(await outcome).toEqual({ rejected: failure, isHeadSent: true })
+    expect(await outcome).toEqual({ rejected: failure, areHeadersSent: true })
     expect(client.status).toBe(200)
     expect(await client.ended).toBe('cut')
   })
 
-  it('is the whole answer to HEAD, for which nobody is called', async () => {
+  it('are the whole response to HEAD, and the handler is not called', async () => {
     const { client, outcome } = await open(() => expect.unreachable(), {}, { method: 'HEAD' })
-    expect(await outcome).toEqual({ resolved: true, isHeadSent: true })
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })
     expect(client.headers['content-type']).toContain('text/event-stream')
     expect(await client.ended).toBe('end')
   })
 
-  it('is left to others when the client accepts no stream, and nobody is called', async () => {
+  it('are not sent when the client does not accept event streams, and the handler is not called', async () => {
     const accept = { headers: { accept: 'application/json' } }
     const { client, outcome } = await open(() => expect.unreachable(), {}, accept)
-    expect(await outcome).toEqual({ resolved: false, isHeadSent: false })
+    expect(await outcome).toEqual({ resolved: false, areHeadersSent: false })
     await client.until('something else')
     expect(client.headers).not.toHaveProperty('content-type')
     expect(client.headers.vary).toBe('Accept')
   })
 })
 
-describe('a head that a middleware does not let pass', () => {
+describe('a writeHead that throws', () => {
   const failure = new Error('A middleware’s own writeHead failed.')
 
   const prepare: Handler = (_request, response) => {
     const { writeHead } = response
     response.writeHead = () => {
-      // Once, as what `on-headers` calls.
+      // Throws once, as a listener of `on-headers` does.
       response.writeHead = writeHead
       throw failure
     }
   }
 
   it.each<[string, AnyHandler]>([
-    ['says nothing', () => {}],
-    ['sends something', (stream) => stream.send({ data: 1 })],
-    ['sends more than may wait', (stream) => ['a', 'b', 'c'].forEach((data) => void stream.send({ data }))],
+    ['does nothing', () => {}],
+    ['sends an event', (stream) => stream.send({ data: 1 })],
+    [
+      'sends more events than the queue may hold',
+      (stream) => ['a', 'b', 'c'].forEach((data) => void stream.send({ data })),
+    ],
     ['closes the stream', (stream) => stream.close()],
-    ['goes on', () => nextTurn()],
-  ])('is told once, to be answered, when the handler %s', async (_what, handler) => {
+    ['is asynchronous', () => nextTurn()],
+  ])('calls onHeadersError once, which may respond, when the handler %s', async (_action, handler) => {
     const errors: unknown[] = []
     const reasons: unknown[] = []
     const { client, outcome } = await open(
       (stream, ...rest) => {
         stream.once('close', (reason) => reasons.push(reason))
         const returned = handler(stream, ...rest)
-        // Nobody is told from within a `send`.
+        // The hook is not called during a `send`.
         expect(errors).toEqual([])
         return returned
       },
@@ -176,7 +179,7 @@ describe('a head that a middleware does not let pass', () => {
     expect(reasons).toHaveLength(1)
   })
 
-  it('is what the stream ends with', async () => {
+  it('closes the stream with its error', async () => {
     const end = deferred<unknown>()
     await open((stream) => closed(stream).then(end.resolve), {
       prepare,
@@ -186,41 +189,41 @@ describe('a head that a middleware does not let pass', () => {
   })
 
   it.each<Protocol>(['http', 'h2c'])(
-    'cuts the connection where nobody is told, over %s',
+    'cuts the connection if there is no onHeadersError, over %s',
     async (protocol) => {
       const { port } = await serveHandler(() => {}, { prepare, protocol })
-      expect(await askOnly(protocol, port).isCut).toBe(true)
+      expect(await requestWithoutResponse(protocol, port).isCut).toBe(true)
     },
   )
 
-  it('holds back no other stream of the same turn', async () => {
+  it('does not delay other streams of the same turn', async () => {
     const both = deferred<void>()
     const waiting: Array<() => void> = []
     const { port } = await serve((request, response) => {
       waiting.push(() => {
         if (request.url === '/broken') prepare(request, response)
-        const handler = (stream: SseStream) => stream.send({ data: 'whole' })
+        const handler = (stream: SseStream) => stream.send({ data: 'complete' })
         void answerRequest(request, response, resolveOptions({}), handler, [])
       })
       if (waiting.length === 2) both.resolve()
     })
     const broken = endOf(get('http', port, { path: '/broken' }))
     await expect.poll(() => waiting.length).toBe(1)
-    const whole = get('http', port)
+    const complete = get('http', port)
     await both.promise
-    for (const answer of waiting) answer()
-    await (await whole).until('data: whole\n\n')
+    for (const respond of waiting) respond()
+    await (await complete).until('data: complete\n\n')
     expect(await broken).toBe('cut')
   })
 })
 
-describe('a handler that ends its stream before the head has left', () => {
+describe('a handler that ends its stream before the response headers are sent', () => {
   it.each<[Protocol, string, Error | undefined]>([
     ['http', 'without an error', undefined],
-    ['http', 'with an error', new Error('of the handler')],
+    ['http', 'with an error', new Error('handler failed')],
     ['h2c', 'without an error', undefined],
-    ['h2c', 'with an error', new Error('of the handler')],
-  ])('ends the connection too: %s, destroyed %s', async (protocol, _how, error) => {
+    ['h2c', 'with an error', new Error('handler failed')],
+  ])('cuts the connection over %s when it destroys the stream %s', async (protocol, _how, error) => {
     const end = deferred<unknown>()
     const { port, outcome } = await serveHandler(
       (stream) => {
@@ -235,7 +238,7 @@ describe('a handler that ends its stream before the head has left', () => {
     expect(await outcome).toMatchObject({ resolved: true })
   })
 
-  it('may answer otherwise after it has destroyed it', async () => {
+  it('may send another response after it has destroyed the stream', async () => {
     const { client, outcome } = await open((stream, _request, response) => {
       stream.destroy()
       response.writeHead(409).end('taken')
@@ -243,21 +246,21 @@ describe('a handler that ends its stream before the head has left', () => {
     expect(client.status).toBe(409)
     expect(await client.ended).toBe('end')
     expect(client.body).toBe('taken')
-    expect(await outcome).toEqual({ resolved: true, isHeadSent: true })
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })
   })
 
-  it('ends the body as it should by closing it', async () => {
+  it('ends the body properly when it closes the stream', async () => {
     const { client, outcome } = await open((stream) => {
       stream.send({ data: 'last' })
       stream.close({ retry: 60_000 })
     })
     expect(await client.ended).toBe('end')
     expect(client.body).toMatch(/data: last\n\nretry: 60000\n$/)
-    expect(await outcome).toEqual({ resolved: true, isHeadSent: true })
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })
   })
 
-  it('is told of when it fails after it has closed it', async () => {
-    const failure = new Error('of cleaning up')
+  it('makes answerRequest() reject when it throws after it has closed the stream', async () => {
+    const failure = new Error('cleanup failed')
     const end = deferred<unknown>()
     const { port, outcome } = await serveHandler(async (stream) => {
       void closed(stream).then(end.resolve)
@@ -266,36 +269,36 @@ describe('a handler that ends its stream before the head has left', () => {
       throw failure
     })
     await endOf(get('http', port))
-    expect(await outcome).toEqual({ rejected: failure, isHeadSent: true })
+    expect(await outcome).toEqual({ rejected: failure, areHeadersSent: true })
     expect(await end.promise).toMatchObject({ reason: 'server' })
   })
 })
 
-describe('a handler that answers by itself', () => {
+describe('a handler that sends its own response', () => {
   it.each<[string, AnyHandler]>([
-    ['at once', (_stream, _request, response) => void response.writeHead(401).end('who?')],
+    ['immediately', (_stream, _request, response) => void response.writeHead(401).end('sign in')],
     [
       'within the turn',
       async (_stream, _request, response) => {
         await undefined
-        response.writeHead(401).end('who?')
+        response.writeHead(401).end('sign in')
       },
     ],
     [
-      'after it has sent something',
+      'after it has sent an event',
       (stream, _request, response) => {
         stream.send({ data: 'secret' })
-        response.writeHead(401).end('who?')
+        response.writeHead(401).end('sign in')
       },
     ],
     [
       'in a generator',
       async function* (_stream, _request, response) {
-        response.writeHead(401).end('who?')
+        response.writeHead(401).end('sign in')
         yield { data: 'secret' }
       },
     ],
-  ])('is left alone %s, and its client has not left', async (_when, handler) => {
+  ])('closes its stream with the reason server %s', async (_moment, handler) => {
     const end = deferred<unknown>()
     const { client, outcome } = await open((stream, ...rest) => {
       void closed(stream).then(end.resolve)
@@ -303,12 +306,12 @@ describe('a handler that answers by itself', () => {
     })
     expect(client.status).toBe(401)
     expect(await client.ended).toBe('end')
-    expect(client.body).toBe('who?')
-    expect(await outcome).toEqual({ resolved: true, isHeadSent: true })
+    expect(client.body).toBe('sign in')
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })
     expect(await end.promise).toEqual({ reason: 'server', error: undefined })
   })
 
-  it('may take its time with it', async () => {
+  it('may end its response later', async () => {
     const { client, outcome } = await open(async (stream, _request, response) => {
       response.writeHead(200, { 'Content-Type': 'text/plain' }).write('one, ')
       await once(stream, 'close')
@@ -316,10 +319,10 @@ describe('a handler that answers by itself', () => {
     })
     expect(await client.ended).toBe('end')
     expect(client.body).toBe('one, two')
-    expect(await outcome).toEqual({ resolved: true, isHeadSent: true })
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })
   })
 
-  it('may say when to come back', async () => {
+  it('may refuse the stream with a reconnection time', async () => {
     const { client } = await open((_stream, _request, response) =>
       refuseSseStream(response, { retry: 60_000 }),
     )
@@ -327,7 +330,7 @@ describe('a handler that answers by itself', () => {
     expect(client.body).toMatch(/^:\nretry: \d+\n$/)
   })
 
-  it('lets go of what it has subscribed', async () => {
+  it('removes the subscriptions of its stream', async () => {
     const hub = new Hub()
     const { client } = await open((stream, _request, response) => {
       hub.subscribe(stream, ['news'])
@@ -338,9 +341,9 @@ describe('a handler that answers by itself', () => {
   })
 })
 
-describe('a client that leaves', () => {
+describe('a client that disconnects', () => {
   it.each<Protocol>(['http', 'h2c'])(
-    'before the handler is called has nobody called, over %s (rule 29)',
+    'before the handler is called prevents the call, over %s (rule 29)',
     async (protocol) => {
       const arrived = deferred<void>()
       const { port, outcome } = await serveHandler(() => expect.unreachable(), {
@@ -350,81 +353,87 @@ describe('a client that leaves', () => {
           await once(response, 'close')
         },
       })
-      const { leave } = askOnly(protocol, port)
+      const { disconnect } = requestWithoutResponse(protocol, port)
       await arrived.promise
-      leave()
-      expect(await outcome).toEqual({ resolved: true, isHeadSent: false })
+      disconnect()
+      expect(await outcome).toEqual({ resolved: true, areHeadersSent: false })
     },
   )
 
-  it('in the turn of the handler has left, and is not sent the head', async () => {
+  it('in the turn of the handler closes the stream, and no response headers are sent', async () => {
     const { port, outcome } = await serveHandler(async (stream, request, response) => {
       request.socket.destroy()
       await once(stream, 'close')
       expect([stream.closeReason, response.headersSent]).toEqual(['client', false])
     })
     expect(await endOf(get('http', port))).toBe('cut')
-    expect(await outcome).toEqual({ resolved: true, isHeadSent: false })
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: false })
   })
 
-  /** Leaves, and answers with what the handler came to when it failed after that. */
-  async function failAfterLeaving(fail: (stream: SseStream) => unknown) {
-    const made = deferred<SseStream>()
+  /** Returns the result of a handler that fails after the client has disconnected. */
+  async function failAfterDisconnect(fail: (stream: SseStream) => unknown) {
+    const opened = deferred<SseStream>()
     const { client, outcome } = await open(async (stream) => {
-      made.resolve(stream)
+      opened.resolve(stream)
       await once(stream, 'close')
       throw fail(stream)
     })
-    const end = closed(await made.promise)
-    client.leave()
+    const end = closed(await opened.promise)
+    client.disconnect()
     expect(await end).toEqual({ reason: 'client', error: undefined })
     return outcome
   }
 
   it.each<[string, (stream: SseStream) => unknown]>([
-    ['what its signal says', ({ signal }) => signal.reason],
-    ['an error of that name', () => named('AbortError')],
-  ])('is no failure of a handler that is aborted with %s', async (_what, fail) => {
-    expect(await failAfterLeaving(fail)).toEqual({ resolved: true, isHeadSent: true })
+    ['the reason of its signal', ({ signal }) => signal.reason],
+    ['another AbortError', () => named('AbortError')],
+  ])('causes no rejection when the handler throws %s', async (_error, fail) => {
+    expect(await failAfterDisconnect(fail)).toEqual({ resolved: true, areHeadersSent: true })
   })
 
   it.each([named('Error'), named('TimeoutError'), 'a text'])(
-    'hides no failure that is no abort: %s',
+    'does not hide an exception that is no abort: %s',
     async (failure) => {
-      expect(await failAfterLeaving(() => failure)).toEqual({ rejected: failure, isHeadSent: true })
+      expect(await failAfterDisconnect(() => failure)).toEqual({ rejected: failure, areHeadersSent: true })
     },
   )
 
-  it.each([undefined, null, 0, ''])('makes an error of a failure with %j', async (failure) => {
-    expect(await failAfterLeaving(() => failure)).toEqual({ rejected: expect.any(Error), isHeadSent: true })
-  })
+  it.each([undefined, null, 0, ''])(
+    'causes a rejection with an Error when the handler throws %j',
+    async (failure) => {
+      expect(await failAfterDisconnect(() => failure)).toEqual({
+        rejected: expect.any(Error),
+        areHeadersSent: true,
+      })
+    },
+  )
 
-  it('has the source closed that a handler returns too late', async () => {
-    const made = deferred<SseStream>()
-    const source = tracked()
+  it('closes the source that the handler returns after it', async () => {
+    const opened = deferred<SseStream>()
+    const source = trackedSource()
     const { client, outcome } = await open(async (stream) => {
-      made.resolve(stream)
+      opened.resolve(stream)
       await once(stream, 'close')
       return source.events
     })
-    const stream = await made.promise
-    client.leave()
-    expect(await outcome).toEqual({ resolved: true, isHeadSent: true })
+    const stream = await opened.promise
+    client.disconnect()
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })
     expect(stream.closeReason).toBe('client')
-    expect(source.seen()).toEqual(['return'])
+    expect(source.calls()).toEqual(['return'])
   })
 })
 
 describe('a handler that fails', () => {
   it.each<[string, (failure: Error) => unknown]>([
-    ['at once', (failure) => fail(failure)],
+    ['with an exception', (failure) => fail(failure)],
     ['with a promise', (failure) => Promise.reject(failure)],
-    // biome-ignore lint/suspicious/noThenProperty: what it returns may be anything.
+    // biome-ignore lint/suspicious/noThenProperty: a handler may return any value.
     ['with a thenable', (failure) => ({ then: (_: unknown, reject: (e: Error) => void) => reject(failure) })],
     [
       'with a promise whose getter throws',
       (failure) => ({
-        // biome-ignore lint/suspicious/noThenProperty: what it returns may be anything.
+        // biome-ignore lint/suspicious/noThenProperty: a handler may return any value.
         get then() {
           return fail(failure)
         },
@@ -439,20 +448,23 @@ describe('a handler that fails', () => {
       }),
     ],
     ['with a source that cannot be opened', (failure) => ({ [Symbol.iterator]: () => fail(failure) })],
-  ])('%s leaves the answer to the framework, and no stream behind', async (_how, handler) => {
-    const failure = new Error('of the handler')
-    const end = deferred<unknown>()
-    const { client, outcome } = await open((stream) => {
-      void closed(stream).then(end.resolve)
-      return handler(failure)
-    })
-    expect(client.status).toBe(500)
-    expect(await client.ended).toBe('end')
-    expect(await outcome).toEqual({ rejected: failure, isHeadSent: false })
-    expect(await end.promise).toEqual({ reason: 'error', error: failure })
-  })
+  ])(
+    '%s closes its stream and makes answerRequest() reject before the response headers are sent',
+    async (_how, handler) => {
+      const failure = new Error('handler failed')
+      const end = deferred<unknown>()
+      const { client, outcome } = await open((stream) => {
+        void closed(stream).then(end.resolve)
+        return handler(failure)
+      })
+      expect(client.status).toBe(500)
+      expect(await client.ended).toBe('end')
+      expect(await outcome).toEqual({ rejected: failure, areHeadersSent: false })
+      expect(await end.promise).toEqual({ reason: 'error', error: failure })
+    },
+  )
 
-  it('is told of an abort while its client is there: it was another’s', async () => {
+  it('with an AbortError makes answerRequest() reject while its client is connected', async () => {
     const failure = named('AbortError')
     const end = deferred<unknown>()
     const { client, outcome } = await open(async (stream) => {
@@ -461,12 +473,12 @@ describe('a handler that fails', () => {
       throw failure
     })
     expect(await client.ended).toBe('cut')
-    expect(await outcome).toEqual({ rejected: failure, isHeadSent: true })
+    expect(await outcome).toEqual({ rejected: failure, areHeadersSent: true })
     expect(await end.promise).toEqual({ reason: 'error', error: failure })
   })
 
-  it('after it has sent something in the same turn has sent nothing', async () => {
-    const failure = new Error('of the handler')
+  it('after it has sent an event in the same turn sends nothing', async () => {
+    const failure = new Error('handler failed')
     const { client, outcome } = await open((stream) => {
       stream.send({ data: 'secret' })
       throw failure
@@ -474,27 +486,27 @@ describe('a handler that fails', () => {
     expect(client.status).toBe(500)
     await client.ended
     expect(client.body).toBe('sorry')
-    expect(await outcome).toEqual({ rejected: failure, isHeadSent: false })
+    expect(await outcome).toEqual({ rejected: failure, areHeadersSent: false })
   })
 
-  it('at what cannot be sent is told of it', async () => {
+  it('with an event that cannot be encoded makes answerRequest() reject', async () => {
     const { client, outcome } = await open(() => [{ event: 'a\nb', data: 1 }])
     expect(client.status).toBe(500)
-    expect(await outcome).toEqual({ rejected: code('ERR_SSE_EVENT_NAME'), isHeadSent: false })
+    expect(await outcome).toEqual({ rejected: code('ERR_SSE_EVENT_NAME'), areHeadersSent: false })
   })
 })
 
-describe('what a handler returns', () => {
+describe('the value that a handler returns', () => {
   it.each([undefined, null, true, () => {}, { headersSent: false }, { sent: true }])(
-    'leaves the stream open when it is no source: %s',
+    'keeps the stream open when it is %s',
     async (returned) => {
-      const made = deferred<SseStream>()
+      const opened = deferred<SseStream>()
       const { client, outcome } = await open((stream) => {
-        made.resolve(stream)
+        opened.resolve(stream)
         return returned
       })
       expect(await outcome).toMatchObject({ resolved: true })
-      const stream = await made.promise
+      const stream = await opened.promise
       stream.send({ data: 'later' })
       await client.until('data: later\n\n')
       expect(dataOf(client)).toEqual(['later'])
@@ -502,17 +514,17 @@ describe('what a handler returns', () => {
   )
 
   it.each([7, 'text', { data: 1 }, Buffer.from('bytes'), new Response()])(
-    'is an error when it is neither a source nor nothing: %s',
+    'makes answerRequest() reject with ERR_SSE_HANDLER when it is %s',
     async (returned) => {
       const { client, outcome } = await open(() => returned)
       expect(client.status).toBe(500)
-      expect(await outcome).toEqual({ rejected: code('ERR_SSE_HANDLER'), isHeadSent: false })
+      expect(await outcome).toEqual({ rejected: code('ERR_SSE_HANDLER'), areHeadersSent: false })
     },
   )
 
   it.each<[string, () => unknown]>([
     ['an iterable', () => ['a', 'b']],
-    ['a promise of one', async () => ['a', 'b']],
+    ['a promise of an iterable', async () => ['a', 'b']],
     ['a web stream', () => ReadableStream.from(['a', 'b'])],
     [
       'a generator',
@@ -520,7 +532,7 @@ describe('what a handler returns', () => {
         yield* ['a', 'b']
       },
     ],
-  ])('is sent and then closes the stream when it is %s', async (_what, handler) => {
+  ])('is sent, after which the stream closes, when it is %s', async (_type, handler) => {
     const { client, outcome } = await open(handler)
     expect(await client.ended).toBe('end')
     expect(dataOf(client)).toEqual(['a', 'b'])
@@ -529,50 +541,50 @@ describe('what a handler returns', () => {
 })
 
 describe('a replay beside a handler', () => {
-  const back = { headers: { 'last-event-id': '7' } }
+  const resumed = { headers: { 'last-event-id': '7' } }
 
-  it('comes before what the handler sends', async () => {
+  it('is sent before the events that the handler sends', async () => {
     const options: SseStreamOptions = {
       async *replay(lastEventId) {
         yield { data: `after ${lastEventId}` }
         await nextTurn()
-        yield { data: 'and on' }
+        yield { data: 'second' }
       },
     }
-    const { client } = await open((stream) => stream.send({ data: 'live' }), { options }, back)
+    const { client } = await open((stream) => stream.send({ data: 'live' }), { options }, resumed)
     await client.until('data: live\n\n')
-    expect(dataOf(client)).toEqual(['after 7', 'and on', 'live'])
+    expect(dataOf(client)).toEqual(['after 7', 'second', 'live'])
   })
 
-  it('comes before the events that the handler returns, and the stream ends after these', async () => {
+  it('is sent before the events that the handler returns, after which the stream ends', async () => {
     const options: SseStreamOptions = { replay: () => [{ data: 'missed' }] }
-    const { client } = await open(() => ['live'], { options }, back)
+    const { client } = await open(() => ['live'], { options }, resumed)
     expect(await client.ended).toBe('end')
     expect(dataOf(client)).toEqual(['missed', 'live'])
   })
 
-  it('has sent nothing when the handler fails, and is closed', async () => {
-    const failure = new Error('of the handler')
-    const source = tracked()
+  it('is closed and sends nothing when the handler fails', async () => {
+    const failure = new Error('handler failed')
+    const source = trackedSource()
     const { client, outcome } = await open(
       () => Promise.reject(failure),
       { options: { replay: () => source.events } },
-      back,
+      resumed,
     )
     expect(client.status).toBe(500)
     await client.ended
     expect(client.body).toBe('sorry')
-    expect(await outcome).toEqual({ rejected: failure, isHeadSent: false })
-    await expect.poll(source.seen).toContain('return')
+    expect(await outcome).toEqual({ rejected: failure, areHeadersSent: false })
+    await expect.poll(source.calls).toContain('return')
   })
 
-  it('ends the stream when it fails, which is no failure of the handler', async () => {
-    const failure = new Error('of the replay')
+  it('ends the stream when it fails, and answerRequest() does not reject', async () => {
+    const failure = new Error('replay failed')
     const end = deferred<unknown>()
     const { client, outcome } = await open(
       (stream) => void closed(stream).then(end.resolve),
       { options: { replay: () => fail(failure) } },
-      back,
+      resumed,
     )
     expect(client.status).toBe(200)
     expect(await client.ended).toBe('end')
@@ -581,36 +593,39 @@ describe('a replay beside a handler', () => {
   })
 })
 
-/** Asks, for who wants to leave, or to be cut off, before there is a head. */
-function askOnly(protocol: Protocol, port: number): { leave: () => void; isCut: Promise<boolean> } {
+/** Sends a request without waiting for the response headers. */
+function requestWithoutResponse(
+  protocol: Protocol,
+  port: number,
+): { disconnect: () => void; isCut: Promise<boolean> } {
   if (protocol === 'http') {
     const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-    return { leave: () => client.leave(), isCut: client.ended.then(() => client.body === '') }
+    return { disconnect: () => client.disconnect(), isCut: client.ended.then(() => client.body === '') }
   }
   const session = http2.connect(`http://127.0.0.1:${port}`)
   onTestFinished(() => session.destroy())
   const stream = session.request({ ':path': '/' }).on('error', () => {})
   const isCut = once(stream, 'close').then(() => stream.rstCode === http2.constants.NGHTTP2_CANCEL)
-  return { leave: () => session.destroy(), isCut }
+  return { disconnect: () => session.destroy(), isCut }
 }
 
-/** Events without end that note when they are read and when they are closed. */
-function tracked() {
-  const seen: string[] = []
+/** Returns endless events, and the calls to their iterator. */
+function trackedSource() {
+  const calls: string[] = []
   const events = {
     [Symbol.asyncIterator]: () => ({
       async next(): Promise<IteratorResult<SseEvent>> {
-        seen.push('next')
+        calls.push('next')
         await nextTurn()
         return { value: { data: 'more' }, done: false }
       },
       async return(): Promise<IteratorResult<SseEvent>> {
-        seen.push('return')
+        calls.push('return')
         return { value: undefined, done: true }
       },
     }),
   }
-  return { events, seen: () => seen }
+  return { events, calls: () => calls }
 }
 
 function fail(failure: unknown): never {

@@ -4,6 +4,7 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { Hono } from 'hono'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createSseResponse } from '../../src/http/create-sse-response.ts'
 import type { SseStreamOptions } from '../../src/http/options.ts'
@@ -186,11 +187,11 @@ describe('the body of a web response', () => {
     }
     expect(stream.send({ id: 500, data: 'last' })).toBe(false)
     const drained = stream.drained()
-    const whole = new Response(body).text()
+    const text = new Response(body).text()
     expect(await drained).toBe(true)
     expect(stream.send({ id: 501, data: 'after' })).toBe(true)
     stream.close()
-    expect(parseEvents(await whole).map(({ id }) => Number(id))).toEqual(
+    expect(parseEvents(await text).map(({ id }) => Number(id))).toEqual(
       Array.from({ length: 502 }, (_, id) => id),
     )
   })
@@ -254,7 +255,7 @@ describe('createSseResponse', () => {
   })
 
   it('closes the stream once when the server aborts the request, cancels the body or does both', async () => {
-    const ways: Array<(leave: () => void, body: ReadableStream) => Promise<void>> = [
+    const disconnects: Array<(abort: () => void, body: ReadableStream) => Promise<void>> = [
       async (abort) => abort(),
       (_abort, body) => body.cancel(),
       async (abort, body) => {
@@ -267,7 +268,7 @@ describe('createSseResponse', () => {
         await cancelled
       },
     ]
-    for (const leave of ways) {
+    for (const disconnect of disconnects) {
       const controller = new AbortController()
       const { request, stream, body } = open({}, { signal: controller.signal })
       const onClose = vi.fn()
@@ -276,7 +277,7 @@ describe('createSseResponse', () => {
       const drained = stream.drained()
       await nextTurn()
       expect(listeners(request)).toBe(1)
-      await leave(() => controller.abort(), body)
+      await disconnect(() => controller.abort(), body)
       await nextTurn()
       expect(onClose).toHaveBeenCalledExactlyOnceWith('client', undefined)
       expect(await drained).toBe(false)
@@ -416,6 +417,14 @@ describe('the stream of a discarded web response', () => {
   })
 })
 
+function catchError(run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    return error
+  }
+}
+
 describe('createSseResponse with bad input', () => {
   const nodes = new IncomingMessage(new Socket())
 
@@ -439,6 +448,19 @@ describe('createSseResponse with bad input', () => {
     expect(() => createSseResponse(request as never, () => {})).toThrow(
       'Use createSseStream for a Node.js request.',
     )
+  })
+
+  it('names the request of a context of Hono, and of its own request', async () => {
+    let thrown: unknown[] = []
+    const app = new Hono().get('/', (context) => {
+      thrown = [context, context.req].map((each) =>
+        catchError(() => createSseResponse(each as never, () => {})),
+      )
+      return context.text('')
+    })
+    await app.request('/')
+    const message = 'Expected a web Request, not an object. Did you mean context.req.raw (Hono)?'
+    expect(thrown).toEqual([expect.objectContaining({ message }), expect.objectContaining({ message })])
   })
 
   it.each([undefined, null, {}, 'text', [{ data: 1 }]])('rejects %s as a handler', (handler) => {
@@ -517,7 +539,7 @@ describe('the handler of createSseResponse', () => {
     ['a number', 7],
     ['a bigint', 7n],
     ['bytes', new Uint8Array(1)],
-  ])('rejects the return value %s and says what to do with it', async (_what, returned) => {
+  ])('rejects the return value %s with a message that explains what to do', async (_type, returned) => {
     const onClose = vi.fn()
     const call = () =>
       createSseResponse(new Request(PATH), (stream) => {

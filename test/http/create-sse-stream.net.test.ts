@@ -40,7 +40,7 @@ describe('response headers', () => {
     expect(client.headers).not.toHaveProperty('content-length')
   })
 
-  it('leave the framing to Node on HTTP/1.1 (rule 14)', async () => {
+  it('contain only the framing that Node adds on HTTP/1.1 (rule 14)', async () => {
     const { client } = await open()
     expect(client.headers).toMatchObject({ 'transfer-encoding': 'chunked' })
   })
@@ -328,7 +328,7 @@ describe('a stream', () => {
     const stream = await second.promise
     stream.send({ data: 'waits' })
     const end = closed(stream)
-    client.leave()
+    client.disconnect()
     expect(await end).toMatchObject({ reason: 'client' })
   })
 
@@ -360,7 +360,7 @@ describe('a stream', () => {
     const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
     const client = rawClient(port, ask('/1') + ask('/2'))
     await requested.promise
-    client.leave()
+    client.disconnect()
     expect(await second.promise).toMatchObject({ closed: true, closeReason: 'client' })
   })
 
@@ -372,13 +372,13 @@ describe('a stream', () => {
     const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(30))
     await expect.poll(() => streams.length).toBe(30)
     const ends = streams.map(closed)
-    client.leave()
+    client.disconnect()
     await Promise.all(ends)
     process.off('warning', warning)
     expect(warning).not.toHaveBeenCalled()
   })
 
-  it('leaves no listeners on a kept-alive connection', async () => {
+  it('adds no permanent listeners to a kept-alive connection', async () => {
     const { port, sockets } = await serve((req, res) => createSseStream(req, res).close())
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
     for (let i = 0; i < 3; i++) {
@@ -390,7 +390,7 @@ describe('a stream', () => {
     }
     const [socket] = sockets
     expect(sockets.size).toBe(1)
-    // Three requests leave as many listeners as one (rule 33).
+    // There are as many listeners after three requests as after one (rule 33).
     expect(socket?.listenerCount('drain')).toBeLessThanOrEqual(1)
     agent.destroy()
   })
@@ -411,9 +411,9 @@ describe('a stream', () => {
     const reset = connect({ port, host: '127.0.0.1' })
     reset.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     await expect.poll(() => streams.length).toBe(2)
-    const gone = closed(streams[1] as SseStream)
+    const disconnected = closed(streams[1] as SseStream)
     reset.resetAndDestroy()
-    expect(await gone).toMatchObject({ reason: 'client' })
+    expect(await disconnected).toMatchObject({ reason: 'client' })
   })
 
   it('removes its listeners when it closes', async () => {
@@ -422,7 +422,7 @@ describe('a stream', () => {
     const response = await seen.promise
     await client.until(':\n')
     const end = closed(stream)
-    client.leave()
+    client.disconnect()
     await end
     expect(response.listenerCount('drain')).toBe(0)
   })

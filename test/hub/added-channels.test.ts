@@ -3,7 +3,7 @@ import { Hub } from '../../src/hub/hub.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { deferred } from '../support/deferred.ts'
 import { drainAll, eventsOf, GAP, publishNumbers, subscribed } from '../support/hub.ts'
-import { SlowLog } from '../support/slow-log.ts'
+import { SlowStore } from '../support/slow-store.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
 // Channels that a resumed client is subscribed to after its missed events were sent.
@@ -123,7 +123,7 @@ describe('a channel that is added later', () => {
   })
 
   it('sends a gap when its missed event is on the last of several pages', async () => {
-    const hub = new Hub({ store: new SlowLog(new MemoryStore(), 1, 2) })
+    const hub = new Hub({ store: new SlowStore(new MemoryStore(), 1, 2) })
     const start = await publishNumbers(hub, 2)
     await hub.channel('b').publish({ data: 'missed' })
     const { stream, transport } = await subscribed(hub, ['a'], {}, start)

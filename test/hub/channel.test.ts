@@ -207,7 +207,7 @@ describe('a channel that conflates', () => {
 })
 
 describe('a serializer', () => {
-  it('publishes an event with an id of its own, before the event that it serializes', async () => {
+  it('publishes a separate event before the event that it serializes', async () => {
     const hub = new Hub()
     const { transport } = await subscribed(hub, ['a'])
     let nested: Promise<string> | undefined

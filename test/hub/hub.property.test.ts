@@ -6,7 +6,7 @@ import type { LogEntry } from '../../src/stores/log-entry.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { HubClient } from '../support/hub-client.ts'
 import { Ledger } from '../support/ledger.ts'
-import { SlowLog } from '../support/slow-log.ts'
+import { SlowStore } from '../support/slow-store.ts'
 import { nextTurn } from '../support/streams.ts'
 
 const CHANNELS = ['a', 'b', 'c']
@@ -36,7 +36,7 @@ interface Setting {
 
 type ClientStep =
   // `switch` unsubscribes a subscribed channel and subscribes another one.
-  | { do: 'follow' | 'switch'; client: number; channel: string }
+  | { do: 'subscribe' | 'switch'; client: number; channel: string }
   // The connection is cut at any byte. `return` reconnects at once.
   | { do: 'cut' | 'return'; client: number; share: number }
   // `stall`: the kernel is full. `sip`: it accepts the queued events and is full again. `drain`: it has room.
@@ -79,7 +79,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: oneOf('publish'), channel, times }) },
   {
     weight: 9,
-    arbitrary: fc.record({ do: oneOf('switch', 'switch', 'switch', 'switch', 'follow'), client, channel }),
+    arbitrary: fc.record({ do: oneOf('switch', 'switch', 'switch', 'switch', 'subscribe'), client, channel }),
   },
   { weight: 3, arbitrary: fc.record({ do: oneOf('return', 'return', 'cut'), client, share }) },
   { weight: 4, arbitrary: fc.record({ do: oneOf('connect', 'stall', 'sip', 'drain'), client }) },
@@ -129,14 +129,14 @@ class AuditedClient extends HubClient {
     return super.connect(this.#options)
   }
 
-  override follow(channel: string): void {
-    this.ledger?.follow(channel)
-    super.follow(channel)
+  override subscribe(channel: string): void {
+    this.ledger?.subscribe(channel)
+    super.subscribe(channel)
   }
 
-  override leave(channel: string): void {
-    this.ledger?.leave(channel)
-    super.leave(channel)
+  override unsubscribe(channel: string): void {
+    this.ledger?.unsubscribe(channel)
+    super.unsubscribe(channel)
   }
 
   override cut(share?: number, isAll = false) {
@@ -151,13 +151,13 @@ class AuditedClient extends HubClient {
 class Play {
   readonly clients: readonly AuditedClient[]
   readonly #setting: Setting
-  readonly #log: SlowLog
+  readonly #log: SlowStore
   readonly #hub: Hub
   #published = 0
 
   constructor(setting: Setting) {
     const { kinds, maxEvents, turns, inRow } = setting
-    const log = new SlowLog(new MemoryStore({ maxEvents }), turns, inRow)
+    const log = new SlowStore(new MemoryStore({ maxEvents }), turns, inRow)
     const hub = new Hub({ store: log })
     const clients = kinds.map((kind) => new AuditedClient(hub, log.entries, maxEvents < MANY, kind))
     log.onEntry = () => {
@@ -192,12 +192,12 @@ class Play {
   #move(step: ClientStep): void {
     const client = this.clients[step.client % this.clients.length] as AuditedClient
     switch (step.do) {
-      case 'follow':
-        client.follow(step.channel)
+      case 'subscribe':
+        client.subscribe(step.channel)
         break
       case 'switch':
-        if (client.channels.includes(step.channel)) client.leave(step.channel)
-        else client.follow(step.channel)
+        if (client.channels.includes(step.channel)) client.unsubscribe(step.channel)
+        else client.subscribe(step.channel)
         break
       case 'cut':
         client.cut(step.share)

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { SseEvent } from '../../src/event/event.ts'
 import { Frame } from '../../src/event/frame.ts'
 import type { Serialize } from '../../src/formats/event-stream.ts'
 import { Hub } from '../../src/hub/hub.ts'
@@ -121,6 +122,30 @@ describe.each(STORES)('a hub on a %s store', (name, open) => {
     await expect(channel.publish(event, once)).rejects.toMatchObject({ code })
     expect(append).not.toHaveBeenCalled()
     await expect(channel.publish({ data: 2 }, once)).resolves.toEqual(expect.any(String))
+  })
+
+  it('publishes the fields that it checked, although a getter or toJSON changes the event afterwards', async () => {
+    const hub = await openHub(open())
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, ['a'])
+    await settled()
+    const names = ['first', 'a\ndata: forged']
+    const toJSON = () => {
+      changing.retry = -1
+      changing.key = '\n'
+      return 'data'
+    }
+    const changing: Omit<SseEvent, 'id'> = {
+      get event() {
+        return names.shift()
+      },
+      data: { toJSON },
+      retry: 7,
+      key: 'k',
+    }
+    const id = await hub.channel('a').publish(changing)
+    await settled()
+    expect(transport.writes.join('')).toContain(`retry: 7\nid: ${id}\nevent: first\ndata: "data"\n\n`)
   })
 
   it('appends an event that a serializer publishes first', async () => {

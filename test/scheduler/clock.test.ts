@@ -68,10 +68,10 @@ describe('Clock', () => {
   it('calls the other targets of a tick when one of them is cancelled', () => {
     const clock = new Clock()
     const calls: number[] = []
-    const forgotten = targetOf([])
-    const tick = clock.schedule(forgotten, clock.now + 1000)
+    const cancelled = targetOf([])
+    const tick = clock.schedule(cancelled, clock.now + 1000)
     clock.schedule(targetOf(calls), clock.now + 1000)
-    clock.cancel(forgotten, tick)
+    clock.cancel(cancelled, tick)
     vi.advanceTimersByTime(1000 + 2 * TICK)
     expect(calls).toHaveLength(1)
   })
@@ -116,7 +116,7 @@ describe('Clock', () => {
     expect(calls).toEqual([])
   })
 
-  it('lets a target reschedule itself in its call', () => {
+  it('allows a target to reschedule itself in its call', () => {
     const clock = new Clock()
     const calls: number[] = []
     const target = {

@@ -95,13 +95,13 @@ function isReplaced({ entry, publication }: Listed, { entry: newer, publication:
   return Boolean(publication.conflate && by.conflate) && entry.key === newer.key
 }
 
-/** As many of the newest entries as the limits allow. */
+/** Returns the newest entries that the limits allow. */
 function newest(entries: readonly Listed[], limits: StoreLimits): Listed[] {
   const { maxEvents = Infinity, maxBytes = Infinity, maxAge = Infinity } = limits
-  const left = [...entries]
-  const bytes = () => left.reduce((sum, { entry }) => sum + entry.size, 0)
-  const isOver = ({ time }: Listed) =>
-    left.length > maxEvents || bytes() > maxBytes || performance.now() - time > maxAge
-  while (left[0] && isOver(left[0])) left.shift()
-  return left
+  const remaining = [...entries]
+  const bytes = () => remaining.reduce((sum, { entry }) => sum + entry.size, 0)
+  const isOverLimit = ({ time }: Listed) =>
+    remaining.length > maxEvents || bytes() > maxBytes || performance.now() - time > maxAge
+  while (remaining[0] && isOverLimit(remaining[0])) remaining.shift()
+  return remaining
 }

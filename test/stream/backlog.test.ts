@@ -7,26 +7,27 @@ const frame = (text: string, key?: string) => Frame.of(text, 1, key)
 const conflated = (text: string) => Frame.of(text, 1, text[0], true)
 const backlog = (overflow: Overflow, maxBufferedBytes: number, maxBufferedEvents = 1000) =>
   new Backlog({ overflow, maxBufferedBytes, maxBufferedEvents })
-const rest = (from: Backlog) => from.take(0)?.payload.toString() ?? ''
+/** Takes a batch at time 0 and returns its text. */
+const takeText = (backlog: Backlog) => backlog.take(0)?.payload.toString() ?? ''
 
-describe('Backlog', () => {
+describe('a backlog', () => {
   it.each<Overflow>(['close', 'drop-oldest', 'drop-newest', 'conflate'])(
-    'takes what fits with %s',
+    'accepts the frames that fit within its limits with overflow %s',
     (overflow) => {
       const full = backlog(overflow, 4)
       expect([full.offer(frame('aa'), true), full.offer(frame('bb'), true)]).toEqual([0, 0])
       expect(full).toMatchObject({ length: 2, bytes: 4 })
-      expect(rest(full)).toBe('aabb')
+      expect(takeText(full)).toBe('aabb')
     },
   )
 
-  it('refuses the event over the bound with close', () => {
+  it('reports an overflow for the first event over the byte limit with overflow close', () => {
     const full = backlog('close', 3)
     expect([full.offer(frame('aa'), true), full.offer(frame('bb'), true)]).toEqual([0, OVERFLOW])
-    expect(rest(full)).toBe('aa')
+    expect(takeText(full)).toBe('aa')
   })
 
-  it('counts events too', () => {
+  it('reports an overflow for the first event over the event limit', () => {
     const full = backlog('close', 1000, 2)
     expect([
       full.offer(frame('a'), true),
@@ -35,69 +36,69 @@ describe('Backlog', () => {
     ]).toEqual([0, 0, OVERFLOW])
   })
 
-  it('drops the newest', () => {
+  it('drops an event that does not fit with overflow drop-newest', () => {
     const full = backlog('drop-newest', 3)
     expect([
       full.offer(frame('aa'), true),
       full.offer(frame('bb'), true),
       full.offer(frame('c'), true),
     ]).toEqual([0, 1, 0])
-    expect(rest(full)).toBe('aac')
+    expect(takeText(full)).toBe('aac')
   })
 
-  it('drops as many of the oldest as it takes', () => {
+  it('drops as many of the oldest events as a new event needs with overflow drop-oldest', () => {
     const full = backlog('drop-oldest', 4)
     expect(['a', 'b', 'c', 'd', 'eee'].map((text) => full.offer(frame(text), true))).toEqual([0, 0, 0, 0, 3])
-    expect(rest(full)).toBe('deee')
+    expect(takeText(full)).toBe('deee')
   })
 
-  it('drops an event that is larger than the bound, not everything else', () => {
+  it('drops only the event that is larger than the byte limit with overflow drop-oldest', () => {
     const full = backlog('drop-oldest', 4)
     expect([full.offer(frame('aa'), true), full.offer(frame('bbbbb'), true)]).toEqual([0, 1])
-    expect(rest(full)).toBe('aa')
+    expect(takeText(full)).toBe('aa')
   })
 
-  it('drops all others for an event that is as large as the bound', () => {
+  it('drops all queued events for an event that is as large as the byte limit', () => {
     const full = backlog('drop-oldest', 4)
     expect(['aa', 'bb', 'cccc'].map((text) => full.offer(frame(text), true))).toEqual([0, 0, 2])
-    expect(rest(full)).toBe('cccc')
+    expect(takeText(full)).toBe('cccc')
   })
 
-  it('takes an event that is larger than the bound alone, while the kernel has room', () => {
+  it('accepts an event that is larger than the byte limit if it is empty and the transport is not full', () => {
     const empty = backlog('close', 4)
     expect(empty.offer(frame('aaaaa'), true)).toBe(OVERFLOW)
     expect(empty.offer(frame('aaaaa'), false)).toBe(0)
     expect(empty.offer(frame('b'), false)).toBe(OVERFLOW)
-    expect(rest(empty)).toBe('aaaaa')
+    expect(takeText(empty)).toBe('aaaaa')
   })
 
-  it('conflates at the bound, and until it is empty', () => {
+  it('conflates from the moment that it is full until it is empty', () => {
     const full = backlog('conflate', 8)
     expect(['a1', 'b1', 'a2', 'b2'].map((text) => full.offer(frame(text, text[0]), true))).toEqual([
       0, 0, 0, 0,
     ])
     expect(full.offer(frame('a3', 'a'), true)).toBe(3)
     expect(full.offer(frame('a4', 'a'), true)).toBe(1)
-    expect(rest(full)).toBe('b2a4')
+    expect(takeText(full)).toBe('b2a4')
     expect([full.offer(frame('a5', 'a'), true), full.offer(frame('a6', 'a'), true)]).toEqual([0, 0])
-    expect(rest(full)).toBe('a5a6')
+    expect(takeText(full)).toBe('a5a6')
   })
 
-  it('goes on when the newest of each key are just as many as may wait', () => {
+  it('reports no overflow when the newest event of each key just fits', () => {
     const full = backlog('conflate', 4)
     expect(['a1', 'a2', 'b1', 'b2'].map((text) => full.offer(frame(text, text[0]), true))).toEqual([
       0, 0, 1, 1,
     ])
-    expect(rest(full)).toBe('a2b2')
+    expect(takeText(full)).toBe('a2b2')
   })
 
-  it('takes an empty key for a key', () => {
+  it('conflates events whose key is an empty string', () => {
     const full = backlog('conflate', 4)
     for (const text of ['a1', 'a2', 'a3']) full.offer(frame(text, ''), true)
-    expect(rest(full)).toBe('a3')
+    expect(takeText(full)).toBe('a3')
   })
 
-  it('conflates what waits once, not again for each event', () => {
+  it('conflates the queued events once, not again for each new event', () => {
     const from = vi.spyOn(RingQueue.prototype, 'conflate')
     onTestFinished(() => from.mockRestore())
     const full = backlog('conflate', 4)
@@ -107,7 +108,7 @@ describe('Backlog', () => {
     expect(from).toHaveBeenCalledTimes(2)
   })
 
-  it('gives up when even the newest of each key are too many', () => {
+  it('reports an overflow when the newest events of all keys exceed the byte limit', () => {
     const full = backlog('conflate', 4)
     expect(['a', 'b', 'c', 'd', 'e'].map((text) => full.offer(frame(text, text), true))).toEqual([
       0,
@@ -118,12 +119,12 @@ describe('Backlog', () => {
     ])
   })
 
-  it('gives up when there are more keys than events may wait', () => {
+  it('reports an overflow when there are more keys than the event limit', () => {
     const full = backlog('conflate', 1000, 2)
     expect(['a', 'b', 'c'].map((text) => full.offer(frame(text, text), true))).toEqual([0, 0, OVERFLOW])
   })
 
-  it('never holds more than its bound, whatever the policy', () => {
+  it('never exceeds its limits with overflow close, drop-oldest or drop-newest', () => {
     for (const overflow of ['close', 'drop-oldest', 'drop-newest'] as const) {
       const full = backlog(overflow, 100, 7)
       for (let i = 0; i < 500; i++) full.offer(frame('x'.repeat(i % 40), String(i % 5)), true)
@@ -133,54 +134,54 @@ describe('Backlog', () => {
   })
 })
 
-describe('a frame of a channel that conflates', () => {
+describe('a frame of a conflated channel', () => {
   const roomy = () => backlog('close', 1000)
 
-  it('waits beside an older one of its key while the kernel has room', () => {
+  it('is queued after an older frame of its key while the transport is not full', () => {
     const waiting = roomy()
     for (const text of ['a1', 'b1', 'a2']) waiting.offer(conflated(text), false)
-    expect(rest(waiting)).toBe('a1b1a2')
+    expect(takeText(waiting)).toBe('a1b1a2')
   })
 
-  it('takes the place of an older one of its key while the kernel is full, and is no loss', () => {
+  it('replaces an older frame of its key while the transport is full, and no drop is counted', () => {
     const waiting = roomy()
     const dropped = ['a1', 'b1', 'a2'].map((text) => waiting.offer(conflated(text), true))
     expect(dropped).toEqual([0, 0, 0])
-    expect(rest(waiting)).toBe('b1a2')
+    expect(takeText(waiting)).toBe('b1a2')
   })
 
-  it('leaves those of other channels whole, whatever their key', () => {
+  it('replaces no frame of another channel with the same key', () => {
     const waiting = roomy()
     for (const each of [frame('a1', 'a'), conflated('a2'), frame('a3', 'a'), conflated('a4')])
       waiting.offer(each, true)
-    expect(rest(waiting)).toBe('a1a3a4')
+    expect(takeText(waiting)).toBe('a1a3a4')
   })
 
-  it('needs no room beside the older one that it replaces', () => {
+  it('fits into a full backlog when it replaces an older frame', () => {
     const waiting = backlog('close', 4, 2)
     expect(['a1', 'b1', 'a2', 'b2'].map((text) => waiting.offer(conflated(text), true))).toEqual([0, 0, 0, 0])
     expect(waiting.offer(conflated('c1'), true)).toBe(OVERFLOW)
-    expect(rest(waiting)).toBe('a2b2')
+    expect(takeText(waiting)).toBe('a2b2')
   })
 
-  it('waits beside others again once all that waited has left', () => {
+  it('is queued after an older frame of its key again once the backlog was empty', () => {
     const waiting = roomy()
     for (const text of ['a1', 'a2']) waiting.offer(conflated(text), true)
-    expect(rest(waiting)).toBe('a2')
+    expect(takeText(waiting)).toBe('a2')
     for (const text of ['a3', 'a4']) waiting.offer(conflated(text), false)
-    expect(rest(waiting)).toBe('a3a4')
+    expect(takeText(waiting)).toBe('a3a4')
   })
 
-  it('does not end what the policy of its stream has begun: the newest of any key', () => {
+  it('does not stop the conflation of all keys that overflow conflate has started', () => {
     const waiting = backlog('conflate', 6)
     for (const text of ['a1', 'a2', 'a3', 'a4']) waiting.offer(frame(text, 'a'), true)
     waiting.offer(conflated('b1'), true)
     waiting.offer(frame('a5', 'a'), true)
-    expect(rest(waiting)).toBe('b1a5')
+    expect(takeText(waiting)).toBe('b1a5')
   })
 
   it.each<Overflow>(['drop-oldest', 'drop-newest'])(
-    'is accepted at the bound with %s when it replaces no other',
+    'is accepted into a full backlog with overflow %s when it replaces no other',
     (overflow) => {
       const full = backlog(overflow, 1000, 2)
       full.offer(frame('1', '1'), true)
@@ -203,19 +204,19 @@ describe('a frame of a channel that conflates', () => {
   })
 })
 
-describe('a policy that conflates', () => {
-  it('conflates by any key also what waits in channels of which some conflate', () => {
+describe('overflow conflate', () => {
+  it('conflates frames of all channels when only some channels are conflated', () => {
     const waiting = backlog('conflate', 6)
     waiting.offer(conflated('b1'), true)
     waiting.offer(frame('a1', 'a'), true)
     waiting.offer(frame('a2', 'a'), true)
     expect(waiting.offer(frame('a3', 'a'), true)).toBe(2)
-    expect(rest(waiting)).toBe('b1a3')
+    expect(takeText(waiting)).toBe('b1a3')
   })
 })
 
-describe('a rate limit that conflates', () => {
-  const paced = (burst: number, maxBufferedEvents = 1000, excess: 'delay' | 'conflate' = 'conflate') =>
+describe('a backlog with a rate limit', () => {
+  const limited = (burst: number, maxBufferedEvents = 1000, excess: 'delay' | 'conflate' = 'conflate') =>
     new Backlog({
       overflow: 'close',
       maxBufferedBytes: 1000,
@@ -225,18 +226,18 @@ describe('a rate limit that conflates', () => {
   const offer = (to: Backlog, ...texts: string[]) =>
     texts.map((text) => to.offer(frame(text, text[0]), false))
 
-  it('conflates nothing that may leave at once', () => {
-    const waiting = paced(3)
+  it('conflates no events within the burst', () => {
+    const waiting = limited(3)
     offer(waiting, 'a1', 'a2', 'a3')
-    expect(rest(waiting)).toBe('a1a2a3')
+    expect(takeText(waiting)).toBe('a1a2a3')
   })
 
-  it('conflates what waits for its turn, and what joins it', () => {
-    const waiting = paced(1)
+  it('conflates the events over the rate, and events that are added later', () => {
+    const waiting = limited(1)
     offer(waiting, 'a1', 'a2', 'a3', 'b1')
-    expect(rest(waiting)).toBe('a1')
+    expect(takeText(waiting)).toBe('a1')
     expect(waiting.length).toBe(3)
-    expect(rest(waiting)).toBe('')
+    expect(takeText(waiting)).toBe('')
     expect(waiting.length).toBe(2)
     offer(waiting, 'a4')
     expect(waiting.length).toBe(2)
@@ -244,31 +245,31 @@ describe('a rate limit that conflates', () => {
     expect(waiting.take(2_000)?.payload.toString()).toBe('a4')
   })
 
-  it('needs no room beside the older one that it replaces, and holds the bound', () => {
-    const waiting = paced(1, 2)
+  it('accepts an event that replaces an older one when it is full, and no other event', () => {
+    const waiting = limited(1, 2)
     offer(waiting, 'x')
-    rest(waiting)
+    takeText(waiting)
     offer(waiting, 'a1')
-    expect(rest(waiting)).toBe('')
+    expect(takeText(waiting)).toBe('')
     expect(offer(waiting, 'b1', 'a2', 'b2', 'c1')).toEqual([0, 0, 0, OVERFLOW])
   })
 
-  it('conflates nothing more once all that waited has left', () => {
-    const waiting = paced(2)
+  it('stops conflating once it was empty', () => {
+    const waiting = limited(2)
     offer(waiting, 'x1', 'x2')
-    rest(waiting)
+    takeText(waiting)
     offer(waiting, 'a1', 'a2')
-    expect(rest(waiting)).toBe('')
+    expect(takeText(waiting)).toBe('')
     expect(waiting.take(1_000)?.payload.toString()).toBe('a2')
     offer(waiting, 'a3', 'a4')
     expect(waiting.take(3_000)?.payload.toString()).toBe('a3a4')
   })
 
-  it('keeps all that waits when it only delays', () => {
-    const waiting = paced(1, 1000, 'delay')
+  it('keeps all events with excess delay', () => {
+    const waiting = limited(1, 1000, 'delay')
     offer(waiting, 'a1', 'a2')
-    rest(waiting)
-    expect(rest(waiting)).toBe('')
+    takeText(waiting)
+    expect(takeText(waiting)).toBe('')
     offer(waiting, 'a3')
     expect(waiting.length).toBe(2)
   })

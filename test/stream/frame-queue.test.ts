@@ -11,7 +11,7 @@ const drain = (queue: { shift(): Frame | undefined }) => {
 }
 
 describe('RingQueue', () => {
-  it('behaves as an array does, whatever is pushed and shifted', () => {
+  it('behaves like an array for any sequence of push and shift', () => {
     fc.assert(
       fc.property(
         fc.array(fc.oneof(fc.constant('shift'), fc.string({ minLength: 1 })), { maxLength: 200 }),
@@ -49,19 +49,19 @@ describe('ConflatedQueue', () => {
   })
 })
 
-describe('takeRun', () => {
+describe('takeBatch', () => {
   const queueOf = (...frames: Frame[]) => {
     const queue = new RingQueue()
     for (const each of frames) queue.push(each)
     return queue
   }
 
-  it('takes a single frame as it is', () => {
+  it('returns a single frame itself', () => {
     const only = frame('a')
     expect(takeBatch(queueOf(only), 10, 100)).toBe(only)
   })
 
-  it('joins as many frames as fit, and takes one that does not fit alone', () => {
+  it('joins as many frames as fit, and returns a larger frame alone', () => {
     const queue = queueOf(frame('aaaa'), frame('bbbb'), frame('cc'), frame('d'.repeat(20)))
     expect(takeBatch(queue, 8, 100)?.payload.toString()).toBe('aaaabbbb')
     expect(takeBatch(queue, 8, 100)?.payload.toString()).toBe('cc')
@@ -69,7 +69,7 @@ describe('takeRun', () => {
     expect(takeBatch(queue, 8, 100)).toBeUndefined()
   })
 
-  it('shares the joined bytes among queues that hold the same run', () => {
+  it('returns the same joined frame for queues with the same frames', () => {
     const [a, b, c] = [frame('a'), frame('b'), frame('c')]
     const first = takeBatch(queueOf(a, b, c), 100, 100)
     expect(takeBatch(queueOf(a, b, c), 100, 100)).toBe(first)

@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { resolveOptions } from '../../src/http/options.ts'
 
@@ -75,7 +76,27 @@ describe('resolveOptions', () => {
     },
   )
 
-  it.each([[null], ['options'], [7], [[]], [new Map()]])('rejects %s in place of options', (options) => {
+  it.each([
+    [null],
+    ['options'],
+    [7],
+    [[]],
+    [new Map()],
+    [new Error('options')],
+    [Promise.resolve({ retry: 5 })],
+    [new Date(0)],
+  ])('rejects %s in place of options', (options) => {
     expect(() => resolveOptions(options as never)).toThrow(code('ERR_SSE_OPTION'))
+  })
+
+  it('accepts an object without a prototype, of a class, of another realm, and the namespace of a module', () => {
+    class Options {
+      retry = 5
+    }
+    const withoutPrototype = Object.assign(Object.create(null), { retry: 5 })
+    for (const options of [withoutPrototype, new Options(), runInNewContext('({ retry: 5 })')])
+      expect(resolveOptions(options).retry).toBe(5)
+    const namespace = Object.defineProperty({}, Symbol.toStringTag, { value: 'Module' })
+    expect(resolveOptions(namespace)).toEqual(resolveOptions({}))
   })
 })

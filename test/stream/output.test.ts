@@ -51,7 +51,7 @@ const ownerSpy = () => ({ _drained: vi.fn(), _lost: vi.fn() })
 
 const frame = (text: string) => Frame.of(text, 1)
 
-/** An output whose transport is opened late, the calls that its transport receives, and its owner. */
+/** Returns an output whose transport is opened by `begin()`, the calls to that transport, and the owner of the output. */
 function lateOutput(
   open: (calls: string[]) => Transport | undefined = (calls) => new RecordingTransport(calls),
 ) {
@@ -72,14 +72,14 @@ function outputOver(transport: Transport) {
   return { output, owner }
 }
 
-describe('an output that is opened late', () => {
-  it('sends nothing before it begins', () => {
+describe('an output with a deferred transport', () => {
+  it('sends nothing before begin()', () => {
     const { output, calls } = lateOutput()
     expect(output.isBegun).toBe(false)
     expect(calls).toEqual([])
   })
 
-  it('sends the response headers once, when it begins', () => {
+  it('sends the response headers once when begin() is called twice', () => {
     const { output, calls } = lateOutput()
     output.begin()
     output.begin()
@@ -93,13 +93,13 @@ describe('an output that is opened late', () => {
     expect(calls).toEqual(['headers', 'open', 'write one', 'write two'])
   })
 
-  it('sends the response headers before the end', () => {
+  it('sends the response headers before it ends the response', () => {
     const { output, calls } = lateOutput()
     output.end()
     expect(calls).toEqual(['headers', 'open', 'end'])
   })
 
-  it('is busy while the response headers are sent', () => {
+  it('is busy while the response headers are being sent', () => {
     const owner = ownerSpy()
     const output = new Output(owner)
     const seen: boolean[] = []
@@ -118,7 +118,7 @@ describe('an output that is opened late', () => {
     expect(calls).toEqual(['headers', 'destroy'])
   })
 
-  it('never sends the response headers after it was abandoned', () => {
+  it('never sends the response headers after abandon()', () => {
     const { output, calls } = lateOutput()
     output.abandon()
     output.begin()
@@ -128,7 +128,7 @@ describe('an output that is opened late', () => {
     expect(calls).toEqual([])
   })
 
-  it('ignores being abandoned after it has begun', () => {
+  it('ignores abandon() after begin()', () => {
     const { output, calls } = lateOutput()
     output.begin()
     output.abandon()
@@ -136,7 +136,7 @@ describe('an output that is opened late', () => {
     expect(calls).toEqual(['headers', 'open', 'write one'])
   })
 
-  it('is lost, in a later microtask, if nobody is there to send the headers to', async () => {
+  it('reports a lost connection in a later microtask if there is no transport to open', async () => {
     const { output, calls, owner } = lateOutput(() => undefined)
     expect(output.write(frame('one'))).toBe(false)
     output.end()
@@ -150,7 +150,7 @@ describe('an output that is opened late', () => {
     ['begin', (output) => output.begin()],
     ['the first write', (output) => output.write(frame('one'))],
     ['end', (output) => output.end()],
-  ])('reports response headers that fail during %s, and does not throw', async (_what, call) => {
+  ])('reports the error of writeHead during %s and does not throw', async (_moment, call) => {
     const failure = new Error('writeHead failed')
     const { output, calls, owner } = lateOutput(() => {
       throw failure
@@ -166,7 +166,7 @@ describe('an output that is opened late', () => {
 })
 
 describe('an output over an open transport', () => {
-  it('notifies its owner when there is room again', () => {
+  it('notifies its owner when the transport has drained', () => {
     const transport = new FakeTransport()
     const { output, owner } = outputOver(transport)
     transport.isFull = true
@@ -191,7 +191,7 @@ describe('an output over an open transport', () => {
     expect(owner._lost.mock.calls).toEqual([[error]])
   })
 
-  it('writes nothing of a large frame after it was destroyed', () => {
+  it('writes no further slices of a large frame after it was destroyed', () => {
     const transport = new FakeTransport()
     const { output } = outputOver(transport)
     transport.isFull = true
@@ -205,7 +205,7 @@ describe('an output over an open transport', () => {
 describe('a large frame', () => {
   const text = 'x'.repeat(SLICE) + 'y'.repeat(SLICE) + 'z'.repeat(SLICE / 2)
 
-  it('is written in slices of 64 KiB, whole and in order', () => {
+  it('is written completely and in order in slices of 64 KiB', () => {
     const transport = new FakeTransport()
     const { output } = outputOver(transport)
     expect(output.write(frame(text))).toBe(true)
@@ -213,13 +213,13 @@ describe('a large frame', () => {
     expect(transport.writes.join('')).toBe(text)
   })
 
-  it('is written at once if it is as large as a slice', () => {
+  it('is written in one call if it is as large as a slice', () => {
     const transport = new FakeTransport()
     outputOver(transport).output.write(frame('x'.repeat(SLICE)))
     expect(transport.chunks.map(({ length }) => length)).toEqual([SLICE])
   })
 
-  it('waits for room after each slice that fills the kernel', () => {
+  it('is continued only after a drain when a slice fills the transport', () => {
     const transport = new FakeTransport()
     const { output, owner } = outputOver(transport)
     transport.isFull = true
@@ -234,7 +234,7 @@ describe('a large frame', () => {
     expect(owner._drained).toHaveBeenCalledTimes(1)
   })
 
-  it('loses the output if a later slice cannot be written', () => {
+  it('causes a lost connection when the write of a later slice throws', () => {
     const transport = new FakeTransport()
     const { output, owner } = outputOver(transport)
     transport.isFull = true
@@ -248,8 +248,8 @@ describe('a large frame', () => {
   })
 })
 
-describe('a stream whose response headers are not sent', () => {
-  function streamed(
+describe('a stream before its response headers are sent', () => {
+  function openStream(
     options: SseStreamOptions = {},
     open = (calls: string[]): Transport | undefined => new RecordingTransport(calls),
   ) {
@@ -261,8 +261,8 @@ describe('a stream whose response headers are not sent', () => {
     return { calls, stream: SseStream._open(openTransport, resolveOptions(options), 'new') }
   }
 
-  it('sends them with everything sent within the turn', async () => {
-    const { stream, calls } = streamed()
+  it('sends them at the end of the turn with all events of the turn', async () => {
+    const { stream, calls } = openStream()
     stream.send({ data: 1 })
     stream.send({ data: 2 })
     expect(calls).toEqual([])
@@ -272,7 +272,7 @@ describe('a stream whose response headers are not sent', () => {
   })
 
   it('sends them within the turn when its queue is full', () => {
-    const { stream, calls } = streamed({ maxBufferedEvents: 1 })
+    const { stream, calls } = openStream({ maxBufferedEvents: 1 })
     stream.send({ data: 1 })
     stream.send({ data: 2 })
     expect(calls).toEqual(['headers', 'open', 'write data: 1'])
@@ -280,16 +280,16 @@ describe('a stream whose response headers are not sent', () => {
   })
 
   it('sends them within the turn when it is closed', () => {
-    const { stream, calls } = streamed()
+    const { stream, calls } = openStream()
     stream.send({ data: 1 })
     stream.close()
     expect(calls).toEqual(['headers', 'open', 'write data: 1', 'end'])
     stream.destroy()
   })
 
-  it('writes the event that sends the headers before events that a middleware sends meanwhile', async () => {
+  it('writes the event that triggers the headers before events that a middleware sends from writeHead', async () => {
     const streams: SseStream[] = []
-    const { stream, calls } = streamed({}, (calls) => {
+    const { stream, calls } = openStream({}, (calls) => {
       streams[0]?.send({ data: 'from within' })
       return new RecordingTransport(calls)
     })
@@ -301,16 +301,16 @@ describe('a stream whose response headers are not sent', () => {
     stream.destroy()
   })
 
-  it('makes the kernel probe the connection if there is no heartbeat', () => {
-    const { stream, calls } = streamed({ heartbeat: 0 })
+  it('enables TCP keep-alive probes when they are sent and there is no heartbeat', () => {
+    const { stream, calls } = openStream({ heartbeat: 0 })
     stream._begin()
     expect(calls).toEqual(['headers', 'open', 'probe'])
     stream.destroy()
   })
 
-  it('closes with the error of the response headers', async () => {
+  it('closes with the error of writeHead', async () => {
     const failure = new Error('no headers')
-    const { stream } = streamed({}, () => {
+    const { stream } = openStream({}, () => {
       throw failure
     })
     const end = closed(stream)
@@ -322,7 +322,7 @@ describe('a stream whose response headers are not sent', () => {
   it('sends what a middleware sends meanwhile, and ends if it closes the stream', async () => {
     const streams: SseStream[] = []
     const drained = vi.fn()
-    const { stream, calls } = streamed({}, (calls) => {
+    const { stream, calls } = openStream({}, (calls) => {
       const [stream] = streams
       stream?.send({ data: 'from within' })
       void stream?.drained().then(drained)
@@ -339,7 +339,7 @@ describe('a stream whose response headers are not sent', () => {
   })
 
   it('collects events for `flushInterval`, however early the headers are sent', async () => {
-    const { stream, calls } = streamed({ flushInterval: 60_000 })
+    const { stream, calls } = openStream({ flushInterval: 60_000 })
     stream.send({ data: 1 })
     stream._begin()
     await nextTurn()
@@ -348,7 +348,7 @@ describe('a stream whose response headers are not sent', () => {
   })
 
   it('counts no events if the client disconnects before the headers', async () => {
-    const { stream } = streamed({}, () => undefined)
+    const { stream } = openStream({}, () => undefined)
     const summaries: unknown[] = []
     const onClose = (summary: unknown) => summaries.push(summary)
     subscribe('spillway:stream:close', onClose)

@@ -65,7 +65,7 @@ describe('a rate limit', () => {
     expect(stream.bufferedEvents).toBe(1)
   })
 
-  it('counts an event that is larger than the bound of the queue', async () => {
+  it('counts an event that is larger than the limit of the queue', async () => {
     const rateLimit = { eventsPerSecond: 1, burst: 1 }
     const { stream, transport } = fakeStream({ maxBufferedBytes: 100, rateLimit, heartbeat: 0 })
 
@@ -150,7 +150,7 @@ describe('a rate limit', () => {
     expect(transport.writes).toHaveLength(1)
   })
 
-  it('leaves no timer when all events of a flushInterval are sent', async () => {
+  it('stops its timer when all events of a flushInterval are sent', async () => {
     const { stream, transport } = fakeStream({ flushInterval: 500, heartbeat: 0 })
     stream.send({ data: 1 })
     vi.advanceTimersByTime(700)

@@ -12,15 +12,15 @@ const after = (id: string) => log.filter((event) => event.id > Number(id))
 const read = (transport: { writes: string[] }) =>
   parseEvents(transport.writes.join('')).map((event) => `${event.event ?? ''}${event.id ?? ''} ${event.data}`)
 
-describe('replay', () => {
-  it('sends what comes strictly after the last event id, before anything live (rule 25)', async () => {
+describe('a replay', () => {
+  it('sends only the events after the last event id, before live events (rule 25)', async () => {
     const { stream, transport } = fakeStream({ replay: after }, '3')
     stream.send({ id: 6, data: 'live' })
     await settled()
     expect(read(transport)).toEqual(['4 event 4', '5 event 5', '6 live'])
   })
 
-  it('does not run for a client that is new', async () => {
+  it('is not started for a client without a last event id', async () => {
     const replay = vi.fn()
     const { transport } = fakeStream({ replay })
     await settled()
@@ -28,21 +28,21 @@ describe('replay', () => {
     expect(transport.writes).toEqual([])
   })
 
-  it('is given the id and the stream', async () => {
+  it('gets the last event id and the stream as arguments', async () => {
     const replay = vi.fn()
     const { stream } = fakeStream({ replay }, '3')
     expect(replay).toHaveBeenCalledWith('3', stream)
     await settled()
   })
 
-  it('lets a client go on that missed nothing', async () => {
+  it('may resolve with undefined if the client missed nothing', async () => {
     const { stream, transport } = fakeStream({ replay: async () => undefined }, '5')
     stream.send({ data: 'live' })
     await settled()
     expect(read(transport)).toEqual([' live'])
   })
 
-  it('keeps what is sent meanwhile, and its order, until an asynchronous replay is through', async () => {
+  it('delays live events, in order, until an asynchronous source has ended', async () => {
     const { stream, transport } = fakeStream(
       {
         async *replay() {
@@ -64,7 +64,7 @@ describe('replay', () => {
     expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
   })
 
-  it('is paced by the client and never trips the bound of live events', async () => {
+  it('pauses its source for a slow client and never causes an overflow', async () => {
     let yielded = 0
     const { stream, transport } = fakeStream(
       {
@@ -92,13 +92,13 @@ describe('replay', () => {
     expect(stream.closed).toBe(false)
   })
 
-  it('holds what is sent meanwhile to the bound', async () => {
+  it('causes an overflow when too many live events are queued behind it', async () => {
     const { stream } = fakeStream({ maxBufferedEvents: 3, replay: () => new Promise(() => {}) }, '0')
     for (let i = 0; i < 4; i++) stream.send({ data: i })
     expect(stream.closeReason).toBe('overflow')
   })
 
-  it('counts what waits behind it as buffered', async () => {
+  it('counts the live events queued behind it as buffered', async () => {
     const { stream } = fakeStream({ replay: () => new Promise(() => {}) }, '0')
     stream.send({ data: 1 })
     expect(stream).toMatchObject({ bufferedEvents: 1, bufferedBytes: 9 })
@@ -108,7 +108,7 @@ describe('replay', () => {
     expect(drained).not.toHaveBeenCalled()
   })
 
-  it('is capped: the stream ends after so many events, and the client resumes after them', async () => {
+  it('ends the stream after maxReplayEvents, so that the client resumes after them', async () => {
     const { stream, transport } = fakeStream({ replay: after, maxReplayEvents: 2 }, '0')
     const end = closed(stream)
     stream.send({ data: 'live' })
@@ -119,7 +119,7 @@ describe('replay', () => {
     expect(await end).toMatchObject({ reason: 'replay', error: { code: 'ERR_SSE_REPLAY_LIMIT' } })
   })
 
-  it('is not capped by as many events as the cap', async () => {
+  it('does not end the stream after exactly maxReplayEvents', async () => {
     const { stream, transport } = fakeStream({ replay: after, maxReplayEvents: 5 }, '0')
     await settled()
     expect(read(transport)).toHaveLength(5)
@@ -135,13 +135,13 @@ describe('replay', () => {
     ],
     ['rejects', () => Promise.reject(new Error('database'))],
     [
-      'fails half way',
+      'throws after an event',
       async function* () {
         yield { id: 1, data: 'event 1' }
         throw new Error('database')
       },
     ],
-  ])('ends the stream when its source %s: nothing live follows a hole', async (_name, replay) => {
+  ])('ends the stream without sending live events when its source %s', async (_name, replay) => {
     const { stream, transport } = fakeStream({ replay }, '0')
     const end = closed(stream)
     stream.send({ data: 'live' })
@@ -152,7 +152,7 @@ describe('replay', () => {
     expect(await end).toMatchObject({ reason: 'replay', error: { message: 'database' } })
   })
 
-  it('is finished, and what waits behind it, before a close', async () => {
+  it('is sent before close() ends the response, together with the live events behind it', async () => {
     const { stream, transport } = fakeStream({ replay: after }, '3')
     stream.send({ data: 'live' })
     stream.close()
@@ -161,7 +161,7 @@ describe('replay', () => {
     expect(transport.isEnded).toBe(true)
   })
 
-  it('is finished before a close that says when to come back', async () => {
+  it('is sent before the reconnection time of close()', async () => {
     const { stream, transport } = fakeStream({ replay: after }, '4')
     stream.send({ data: 'live' })
     stream.close({ retry: 5_000 })
@@ -169,22 +169,22 @@ describe('replay', () => {
     expect(transport.writes.join('')).toMatch(/^id: 5\ndata: event 5\n\ndata: live\n\nretry: 5000\n$/)
   })
 
-  it('conflates what is sent meanwhile in a channel that conflates', async () => {
+  it('conflates the events of a conflated channel that are queued behind it', async () => {
     const hub = new Hub()
     const prices = hub.channel('prices', { conflate: true })
-    const asked = deferred<undefined>()
-    const { stream, transport } = fakeStream({ replay: () => asked.promise }, '0')
+    const source = deferred<undefined>()
+    const { stream, transport } = fakeStream({ replay: () => source.promise }, '0')
     prices.subscribe(stream)
     await settled()
     for (let i = 0; i < 5; i++) await prices.publish({ key: 'BTC', data: `BTC ${i}` })
     await settled()
     expect(stream.bufferedEvents).toBe(1)
-    asked.resolve(undefined)
+    source.resolve(undefined)
     await settled()
     expect(parseEvents(transport.writes.join('')).map(({ data }) => data)).toEqual(['BTC 4'])
   })
 
-  it('is closed when the client leaves', async () => {
+  it('closes its source when the client disconnects', async () => {
     let isClosed = false
     const { transport } = fakeStream(
       {
@@ -207,13 +207,13 @@ describe('replay', () => {
     expect(isClosed).toBe(true)
   })
 
-  it.each(['never yields', 'never stops'])(
-    'is closed when its source, which %s, comes after the client left (rule 34)',
+  it.each(['never yields', 'never ends'])(
+    'closes a source that %s and is provided after the client has disconnected (rule 34)',
     async (which) => {
       let isClosed = false
       let read = 0
-      const source: AsyncIterable<SseEvent> & AsyncIterator<SseEvent> = {
-        [Symbol.asyncIterator]: () => source,
+      const events: AsyncIterable<SseEvent> & AsyncIterator<SseEvent> = {
+        [Symbol.asyncIterator]: () => events,
         next: () => {
           read += 1
           return which === 'never yields'
@@ -225,12 +225,12 @@ describe('replay', () => {
           return { done: true, value: undefined }
         },
       }
-      const asked = deferred<typeof source>()
-      const { stream, transport } = fakeStream({ replay: () => asked.promise }, '0')
+      const source = deferred<typeof events>()
+      const { stream, transport } = fakeStream({ replay: () => source.promise }, '0')
       stream.send({ data: 'live' })
       transport.lose()
       expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
-      asked.resolve(source)
+      source.resolve(events)
       await settled()
       expect(isClosed).toBe(true)
       expect(read).toBe(0)
@@ -253,7 +253,7 @@ describe('replay', () => {
     expect(drops).not.toHaveBeenCalled()
   })
 
-  it('tells nobody of a gap when the client has left meanwhile', async () => {
+  it('does not call onGap when the client has disconnected', async () => {
     const onGap = vi.fn()
     const { transport } = fakeStream({ replay: async () => 'gap' as const, onGap }, '0')
     transport.lose()
@@ -261,10 +261,10 @@ describe('replay', () => {
     expect(onGap).not.toHaveBeenCalled()
   })
 
-  it('drops by the policy what is sent meanwhile over the bound, and tells', async () => {
-    const asked = deferred<undefined>()
+  it('drops live events over the limit by the overflow policy and emits drop', async () => {
+    const source = deferred<undefined>()
     const { stream, transport } = fakeStream(
-      { maxBufferedEvents: 2, overflow: 'drop-oldest', replay: () => asked.promise },
+      { maxBufferedEvents: 2, overflow: 'drop-oldest', replay: () => source.promise },
       '0',
     )
     const drops = vi.fn()
@@ -273,13 +273,13 @@ describe('replay', () => {
     expect(drops).toHaveBeenCalledExactlyOnceWith(1)
     const drained = vi.fn()
     stream.on('drain', drained)
-    asked.resolve(undefined)
+    source.resolve(undefined)
     await settled()
     expect(read(transport)).toEqual([' 2', ' 3'])
     expect(drained).toHaveBeenCalledTimes(1)
   })
 
-  it('says no drain when nothing waited behind it', async () => {
+  it('emits no drain when no live events were queued behind it', async () => {
     const { stream, transport } = fakeStream({ replay: after }, '3')
     const drained = vi.fn()
     stream.on('drain', drained)
@@ -288,11 +288,11 @@ describe('replay', () => {
     expect(drained).not.toHaveBeenCalled()
   })
 
-  it('is over for those who watch when the client leaves a stream that was closed behind it', async () => {
+  it('publishes its diagnostics message when the client disconnects during a close', async () => {
     const messages: unknown[] = []
-    const hear = (message: unknown) => messages.push(message)
-    subscribe('spillway:stream:replay', hear)
-    onTestFinished(() => void unsubscribe('spillway:stream:replay', hear))
+    const listener = (message: unknown) => messages.push(message)
+    subscribe('spillway:stream:replay', listener)
+    onTestFinished(() => void unsubscribe('spillway:stream:replay', listener))
     const { stream, transport } = fakeStream({ replay: after }, '3')
     transport.isFull = true
     await settled()
@@ -304,7 +304,7 @@ describe('replay', () => {
     expect(messages).toMatchObject([{ stream, complete: false, error: undefined }])
   })
 
-  it('leaves nothing of what was missed to a hub: a stream has one replay', async () => {
+  it('replaces the replay of a hub', async () => {
     const hub = new Hub()
     const channel = hub.channel('prices')
     const { stream, transport } = fakeStream({ replay: after }, '4')
@@ -319,7 +319,7 @@ describe('replay', () => {
     ])
   })
 
-  it('lets others run when its source never waits', async () => {
+  it('lets other tasks run between the items of a synchronous source', async () => {
     let yielded = 0
     function* endless() {
       for (;;) yield { id: yielded++, data: '' }
@@ -330,7 +330,7 @@ describe('replay', () => {
     expect(yielded).toBeLessThan(100_000)
   })
 
-  it('is stopped at the maximum age, and nothing live follows the hole', async () => {
+  it('is stopped at maxDuration, and no live events are sent after it', async () => {
     vi.useFakeTimers()
     try {
       const { stream, transport } = fakeStream(
@@ -347,10 +347,10 @@ describe('replay', () => {
     }
   })
 
-  it('is closed at the maximum age, also when its source has not yielded yet (rule 34)', async () => {
+  it('closes a source at maxDuration that has not yielded yet (rule 34)', async () => {
     vi.useFakeTimers()
     try {
-      const asked = deferred<void>()
+      const source = deferred<void>()
       let isClosed = false
       const { stream, transport } = fakeStream(
         {
@@ -358,7 +358,7 @@ describe('replay', () => {
           heartbeat: 0,
           async *replay() {
             try {
-              await asked.promise
+              await source.promise
               yield { data: 'late' }
               yield { data: 'later' }
             } finally {
@@ -372,7 +372,7 @@ describe('replay', () => {
       await settled()
       vi.advanceTimersByTime(2000)
       expect(stream.closeReason).toBe('expired')
-      asked.resolve()
+      source.resolve()
       await settled()
       expect(isClosed).toBe(true)
       expect(transport).toMatchObject({ isEnded: true, writes: [] })
@@ -388,14 +388,14 @@ describe('replay', () => {
 })
 
 describe('a gap', () => {
-  it('is told in-band before any live event', async () => {
+  it('is sent as an event before any live event', async () => {
     const { stream, transport } = fakeStream({ replay: () => 'gap' }, '9-unknown')
     stream.send({ data: 'live' })
     await settled()
     expect(read(transport)).toEqual(['gap {"reason":"unknown"}', ' live'])
   })
 
-  it('is what an unreadable id means, without asking the source (rule 22)', async () => {
+  it('is sent for an unreadable last event id without calling replay (rule 22)', async () => {
     const replay = vi.fn()
     const { transport } = fakeStream({ replay }, null)
     await settled()
@@ -403,7 +403,7 @@ describe('a gap', () => {
     expect(replay).not.toHaveBeenCalled()
   })
 
-  it('has a name of its own choice, or none', async () => {
+  it('has the event name of gapEvent and is not sent with gapEvent false', async () => {
     const named = fakeStream({ replay: () => 'gap', gapEvent: 'resync' }, '9')
     const silent = fakeStream({ replay: () => 'gap', gapEvent: false }, '9')
     await settled()
@@ -411,7 +411,7 @@ describe('a gap', () => {
     expect(silent.transport.writes).toEqual([])
   })
 
-  it('is told to onGap, whose snapshot goes first, in place of the event', async () => {
+  it('calls onGap, whose snapshot is sent instead of the gap event before live events', async () => {
     const onGap = vi.fn(async () => {
       await nextTurn()
       return [{ event: 'snapshot', data: 'all' }]
@@ -423,7 +423,7 @@ describe('a gap', () => {
     expect(read(transport)).toEqual(['snapshot all', ' live'])
   })
 
-  it('sends a snapshot whole, however many events a replay may have', async () => {
+  it('sends a snapshot of more than maxReplayEvents', async () => {
     const { stream, transport } = fakeStream(
       { replay: () => 'gap', onGap: () => log, maxReplayEvents: 2 },
       '9',
@@ -433,7 +433,7 @@ describe('a gap', () => {
     expect(stream.closed).toBe(false)
   })
 
-  it('is told in-band too when onGap only takes note of it', async () => {
+  it('is sent as an event when onGap returns nothing', async () => {
     const { transport } = fakeStream({ replay: () => 'gap', onGap: () => {} }, '9')
     await settled()
     expect(read(transport)).toEqual(['gap {"reason":"unknown"}'])

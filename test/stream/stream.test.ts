@@ -7,8 +7,8 @@ import { closed, fakeStream, nextTurn, settled } from '../support/streams.ts'
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 
-describe('sending', () => {
-  it('leaves in one write per turn of the event loop', async () => {
+describe('send', () => {
+  it('writes all events of a turn of the event loop in one call', async () => {
     const { stream, transport } = fakeStream()
     stream.send({ data: 1 })
     await Promise.resolve()
@@ -29,12 +29,12 @@ describe('sending', () => {
     expect(transport.writes[0]).toBe('data: 1\n\n')
   })
 
-  it('refuses a comment that is none', () => {
+  it('throws for a comment that is not a string', () => {
     const { stream } = fakeStream()
     expect(() => stream.comment(5 as never)).toThrow(code('ERR_SSE_EVENT'))
   })
 
-  it('throws for an event that cannot be encoded, writes nothing of it and goes on', async () => {
+  it('throws for an event that cannot be encoded, writes nothing of it and keeps the stream open', async () => {
     const { stream, transport } = fakeStream()
     stream.send({ data: 1 })
     expect(() => stream.send({ event: 'a\nb', data: 2 })).toThrow(code('ERR_SSE_EVENT_NAME'))
@@ -45,14 +45,14 @@ describe('sending', () => {
     expect(stream.closed).toBe(false)
   })
 
-  it('goes through the serialiser of the stream', async () => {
+  it('calls the serialize option of the stream', async () => {
     const { stream, transport } = fakeStream({ serialize: (data) => `<${data}>` })
     stream.send({ data: 1 })
     await nextTurn()
     expect(transport.writes).toEqual(['data: <1>\n\n'])
   })
 
-  it('answers false and queues while the kernel is full, and goes on when there is room (rule 27)', async () => {
+  it('returns false and queues events while the transport is full, until it drains (rule 27)', async () => {
     const { stream, transport } = fakeStream()
     transport.isFull = true
     expect(stream.send({ data: 1 })).toBe(true)
@@ -68,7 +68,7 @@ describe('sending', () => {
     expect(stream.send({ data: 4 })).toBe(true)
   })
 
-  it('writes nothing into a full kernel: what waits is in the queue, not in Node (rule 30)', async () => {
+  it('writes nothing while the transport is full, so that events are queued here and not in Node (rule 30)', async () => {
     const { stream, transport } = fakeStream()
     transport.isFull = true
     for (let i = 0; i < 10; i++) stream.send({ data: 'x'.repeat(10_000) })
@@ -77,7 +77,7 @@ describe('sending', () => {
     expect(stream.bufferedEvents).toBe(9)
   })
 
-  it('answers false for the event of a burst before which the kernel was filled', () => {
+  it('returns false for the first event of a burst after the transport is full', () => {
     const { stream, transport } = fakeStream({ maxBufferedEvents: 1 })
     transport.isFull = true
     expect(stream.send({ data: 1 })).toBe(true)
@@ -87,7 +87,7 @@ describe('sending', () => {
     expect(transport.writes).toEqual(['data: 1\n\n', 'data: 2\n\n'])
   })
 
-  it('says drain once a client that had fallen behind has caught up', async () => {
+  it('is followed by one drain event when a slow client has read all queued events', async () => {
     const { stream, transport } = fakeStream()
     const drained = vi.fn()
     stream.on('drain', drained)
@@ -103,7 +103,7 @@ describe('sending', () => {
     expect(drained).toHaveBeenCalledTimes(1)
   })
 
-  it('gives the kernel at most 16 KiB in one write, a larger event alone', async () => {
+  it('writes at most 16 KiB in one call, and a larger event alone', async () => {
     const { stream, transport } = fakeStream()
     for (let i = 0; i < 40; i++) stream.send({ data: 'x'.repeat(1000) })
     stream.send({ data: 'y'.repeat(50_000) })
@@ -114,7 +114,7 @@ describe('sending', () => {
     expect(sizes.at(-1)).toBe(50_008)
   })
 
-  it('does not take a burst for lag while the kernel takes it', () => {
+  it('causes no overflow with a burst while the transport is not full', () => {
     const { stream, transport } = fakeStream({ maxBufferedBytes: 100, maxBufferedEvents: 3 })
     for (let i = 0; i < 50; i++) expect(stream.send({ data: 'x'.repeat(i * 5) })).toBe(true)
     expect(stream.closed).toBe(false)
@@ -122,8 +122,8 @@ describe('sending', () => {
   })
 })
 
-describe('overflow', () => {
-  async function lagging(options: Parameters<typeof fakeStream>[0]) {
+describe('an overflow', () => {
+  async function slowStream(options: Parameters<typeof fakeStream>[0]) {
     const { stream, transport } = fakeStream(options)
     const drops: number[] = []
     stream.on('drop', (events) => drops.push(events))
@@ -135,8 +135,8 @@ describe('overflow', () => {
   const sent = (transport: { writes: string[] }) =>
     [...transport.writes.join('').matchAll(/data: (.*)/g)].map((m) => m[1])
 
-  it('cuts the client off with close, so that it resumes', async () => {
-    const { stream, transport, drops } = await lagging({ maxBufferedEvents: 2 })
+  it('destroys the stream with overflow close, so that the client resumes', async () => {
+    const { stream, transport, drops } = await slowStream({ maxBufferedEvents: 2 })
     const end = closed(stream)
     stream.send({ data: 1 })
     stream.send({ data: 2 })
@@ -155,16 +155,16 @@ describe('overflow', () => {
   it.each([
     ['drop-oldest', ['first', '3', '4']],
     ['drop-newest', ['first', '1', '2']],
-  ] as const)('holds its bound with %s and tells how many were lost', async (overflow, kept) => {
-    const { stream, transport, drops } = await lagging({ maxBufferedEvents: 2, overflow })
+  ] as const)('emits drop with the number of dropped events with overflow %s', async (overflow, kept) => {
+    const { stream, transport, drops } = await slowStream({ maxBufferedEvents: 2, overflow })
     for (const data of [1, 2, 3, 4]) stream.send({ data })
     transport.drain()
     expect(sent(transport)).toEqual(kept)
     expect(drops).toEqual([1, 1])
   })
 
-  it('conflates by key, else by name', async () => {
-    const { stream, transport, drops } = await lagging({ maxBufferedEvents: 3, overflow: 'conflate' })
+  it('conflates by key, or by event name, with overflow conflate', async () => {
+    const { stream, transport, drops } = await slowStream({ maxBufferedEvents: 3, overflow: 'conflate' })
     stream.send({ event: 'price', key: 'BTC', data: 'BTC 1' })
     stream.send({ event: 'price', key: 'ETH', data: 'ETH 1' })
     stream.send({ event: 'status', data: 'up' })
@@ -175,8 +175,8 @@ describe('overflow', () => {
     expect(drops).toEqual([1, 1])
   })
 
-  it('survives a listener that throws: what it throws is uncaught, the event is sent', async () => {
-    const { stream, transport } = await lagging({ maxBufferedEvents: 1, overflow: 'drop-oldest' })
+  it('sends the event when a drop listener throws, whose error is an uncaught exception', async () => {
+    const { stream, transport } = await slowStream({ maxBufferedEvents: 1, overflow: 'drop-oldest' })
     const uncaught = nextUncaught()
     stream.once('drop', () => {
       throw new Error('listener')
@@ -189,7 +189,7 @@ describe('overflow', () => {
   })
 })
 
-/** The next uncaught exception, kept from the test runner. */
+/** Resolves with the next uncaught exception, which the test runner does not see. */
 function nextUncaught(): Promise<Error> {
   return new Promise((resolve) => {
     const before = process.listeners('uncaughtException')
@@ -202,7 +202,7 @@ function nextUncaught(): Promise<Error> {
 }
 
 describe('sendAll', () => {
-  it('keeps a line end at the end of a piece, whatever follows it (rule 35)', async () => {
+  it('keeps a line end at the end of a chunk, whatever follows it (rule 35)', async () => {
     const { stream, transport } = fakeStream()
     await stream.sendAll(['a\r', 'b', 'c\r', '\nd', 'e\r'])
     await nextTurn()
@@ -216,14 +216,14 @@ describe('sendAll', () => {
     ])
   })
 
-  it('keeps a byte order mark inside of what a source yields: it is not the start of the stream', async () => {
+  it('keeps a byte order mark at the start of a source, because it is not at the start of the stream', async () => {
     const { stream, transport } = fakeStream()
     await stream.sendAll([Buffer.from('\uFEFFa')])
     await nextTurn()
     expect(transport.writes).toEqual(['data: \uFEFFa\n\n'])
   })
 
-  it('hears nothing of a source that fails when it is closed', async () => {
+  it('ignores the error of a source that throws while it is closed', async () => {
     const uncaught = vi.fn()
     const listeners = process.listeners('unhandledRejection')
     process.removeAllListeners('unhandledRejection').on('unhandledRejection', uncaught)
@@ -232,7 +232,7 @@ describe('sendAll', () => {
       for (const listener of listeners) process.on('unhandledRejection', listener)
     })
     const { stream, transport } = fakeStream()
-    const whole = stream.sendAll(
+    const all = stream.sendAll(
       (async function* () {
         try {
           for (;;) {
@@ -240,25 +240,25 @@ describe('sendAll', () => {
             yield { data: 1 }
           }
         } finally {
-          // biome-ignore lint/correctness/noUnsafeFinally: what a careless source does.
+          // biome-ignore lint/correctness/noUnsafeFinally: the source under test throws while it is closed.
           throw new Error('cursor')
         }
       })(),
     )
     await settled()
     transport.lose()
-    expect(await whole).toBe(false)
+    expect(await all).toBe(false)
     await settled()
     expect(uncaught).not.toHaveBeenCalled()
   })
 })
 
 describe('drained', () => {
-  it('resolves at once when nothing waits', async () => {
+  it('resolves immediately when no events are queued', async () => {
     await expect(fakeStream().stream.drained()).resolves.toBe(true)
   })
 
-  it('waits for the flush and for room', async () => {
+  it('resolves when all events are written and the transport has drained', async () => {
     const { stream, transport } = fakeStream()
     transport.isFull = true
     stream.send({ data: 1 })
@@ -271,8 +271,8 @@ describe('drained', () => {
     expect(drained).toHaveBeenCalledWith(true)
   })
 
-  // @fastify/sse #54: `await send()` was still pending after the client left.
-  it.each(['lose', 'close', 'destroy'] as const)('settles with false after %s (rule 27)', async (how) => {
+  // @fastify/sse #54: `await send()` was still pending after the client had disconnected.
+  it.each(['lose', 'close', 'destroy'] as const)('resolves with false after %s (rule 27)', async (how) => {
     const { stream, transport } = fakeStream()
     transport.isFull = true
     stream.send({ data: 1 })
@@ -284,8 +284,8 @@ describe('drained', () => {
   })
 })
 
-describe('ending', () => {
-  it('closes after what waits', async () => {
+describe('a stream that closes', () => {
+  it('ends after the queued events with close()', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     stream.send({ data: 1 })
@@ -300,7 +300,7 @@ describe('ending', () => {
     expect(transport.writes).toHaveLength(1)
   })
 
-  it('waits for a client that lags before it closes', async () => {
+  it('ends after a slow client has received the queued events with close()', async () => {
     const { stream, transport } = fakeStream()
     transport.isFull = true
     stream.send({ data: 1 })
@@ -312,7 +312,7 @@ describe('ending', () => {
     expect(transport).toMatchObject({ writes: ['data: 1\n\n', 'data: 2\n\n'], isEnded: true })
   })
 
-  it('says last when to come back, also over the bound', async () => {
+  it('ends after the reconnection time of close(), even if the queue is full', async () => {
     const { stream, transport } = fakeStream({ maxBufferedEvents: 1 })
     transport.isFull = true
     stream.send({ data: 1 })
@@ -326,14 +326,14 @@ describe('ending', () => {
     expect(transport.isEnded).toBe(true)
   })
 
-  it('refuses a time to come back that is none, and stays open', () => {
+  it('stays open when close() throws for an invalid reconnection time', () => {
     const { stream, transport } = fakeStream()
     expect(() => stream.close({ retry: -1 })).toThrow(code('ERR_SSE_RETRY'))
     expect(stream.closed).toBe(false)
     expect(transport.isEnded).toBe(false)
   })
 
-  it('takes nothing more for a client that lags when it is closed, and says no drain', async () => {
+  it('emits no drain and ignores events that are sent after close()', async () => {
     const { stream, transport } = fakeStream()
     const drained = vi.fn()
     stream.on('drain', drained)
@@ -348,7 +348,7 @@ describe('ending', () => {
     expect(drained).not.toHaveBeenCalled()
   })
 
-  it('ends after what a drain listener sends, also when that fills the kernel again', async () => {
+  it('ends after the events of a drain listener, even if they fill the transport again', async () => {
     const { stream, transport } = fakeStream()
     transport.isFull = true
     stream.send({ data: 1 })
@@ -365,7 +365,7 @@ describe('ending', () => {
     expect(transport.writes).toHaveLength(4)
   })
 
-  it('ends when the end of the way out throws', async () => {
+  it('emits close when end() of the transport throws', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     transport.end = () => {
@@ -376,14 +376,14 @@ describe('ending', () => {
     expect(transport.isDestroyed).toBe(true)
   })
 
-  it('leaves a connection alone that is over: it may serve the next request', () => {
+  it('does not destroy a closed connection, which may serve the next request', () => {
     const { stream, transport } = fakeStream()
     transport.lose()
     stream.destroy()
     expect(transport.isDestroyed).toBe(false)
   })
 
-  it('cuts the connection with destroy', async () => {
+  it('cuts the connection without sending the queued events with destroy()', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     const error = new Error('handler')
@@ -395,7 +395,7 @@ describe('ending', () => {
     expect(transport.writes).toEqual([])
   })
 
-  it('cuts a close that takes too long', async () => {
+  it('cuts the connection when destroy() is called after close()', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     transport.isFull = true
@@ -410,8 +410,8 @@ describe('ending', () => {
 
   it.each([
     ['client', undefined],
-    ['error', new Error('the way out broke')],
-  ])('ends with the reason %s when the connection is lost', async (reason, error) => {
+    ['error', new Error('the transport failed')],
+  ])('has the close reason %s when the connection is lost', async (reason, error) => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)
     transport.lose(error)
@@ -420,7 +420,7 @@ describe('ending', () => {
     expect(await end).toEqual({ reason, error })
   })
 
-  it('says close once, whatever else ends it', async () => {
+  it('emits close once for several causes', async () => {
     const { stream, transport } = fakeStream()
     const onClose = vi.fn()
     stream.on('close', onClose)
@@ -428,7 +428,7 @@ describe('ending', () => {
     transport.lose()
     stream.destroy(new Error('late'))
     transport.lose(new Error('later'))
-    // A response of Node says both `finish` and `close`.
+    // A response of Node emits both `finish` and `close`.
     transport.lose()
     stream.close()
     await nextTurn()
@@ -436,7 +436,7 @@ describe('ending', () => {
     expect(onClose).toHaveBeenCalledWith('server', undefined)
   })
 
-  it('says close after a listener could be added, also for a stream that ended at once', async () => {
+  it('emits close after the present call, so that listeners can be added', async () => {
     const { stream } = fakeStream()
     stream.destroy()
     const onClose = vi.fn()
@@ -445,7 +445,7 @@ describe('ending', () => {
     expect(onClose).toHaveBeenCalledTimes(1)
   })
 
-  it('aborts its signal, before and after it was asked for', () => {
+  it('aborts its signal, whether it was read before or is read later', () => {
     const { stream, transport } = fakeStream()
     const { signal } = stream
     expect(signal.aborted).toBe(false)
@@ -457,7 +457,7 @@ describe('ending', () => {
     expect(other.signal.aborted).toBe(true)
   })
 
-  it('ends when the way out throws', async () => {
+  it('closes with the error that write() of the transport throws', async () => {
     const { stream, transport } = fakeStream()
     const error = new Error('wrapped write')
     transport.write = () => {
@@ -470,17 +470,17 @@ describe('ending', () => {
   })
 })
 
-describe('time', () => {
+describe('a stream over time', () => {
   afterEach(() => {
     vi.useRealTimers()
   })
-  function timed(options: Parameters<typeof fakeStream>[0]) {
+  function timedStream(options: Parameters<typeof fakeStream>[0]) {
     vi.useFakeTimers()
     return fakeStream(options)
   }
 
-  it('beats when idle, with one comment line (rule 11)', () => {
-    const { transport } = timed({ heartbeat: 10_000 })
+  it('sends one comment line as a heartbeat while it is idle (rule 11)', () => {
+    const { transport } = timedStream({ heartbeat: 10_000 })
     vi.advanceTimersByTime(10_200)
     expect(transport.writes).toEqual([':\n'])
     vi.advanceTimersByTime(50_000)
@@ -488,8 +488,8 @@ describe('time', () => {
     expect(transport.writes.length).toBeLessThanOrEqual(7)
   })
 
-  it('does not beat while events flow', async () => {
-    const { stream, transport } = timed({ heartbeat: 10_000 })
+  it('sends no heartbeat while it sends events', async () => {
+    const { stream, transport } = timedStream({ heartbeat: 10_000 })
     for (let i = 0; i < 30; i++) {
       vi.advanceTimersByTime(4_000)
       stream.send({ data: i })
@@ -498,15 +498,15 @@ describe('time', () => {
     expect(transport.writes.join('')).not.toContain(':\n')
   })
 
-  it('does not beat when told not to', () => {
-    const { transport } = timed({ heartbeat: 0 })
+  it('sends no heartbeat with heartbeat 0', () => {
+    const { transport } = timedStream({ heartbeat: 0 })
     expect(vi.getTimerCount()).toBe(0)
     vi.advanceTimersByTime(100_000)
     expect(transport.writes).toEqual([])
   })
 
-  it('does not beat into a full kernel', async () => {
-    const { stream, transport } = timed({ heartbeat: 1_000, stallTimeout: 0 })
+  it('sends no heartbeat while the transport is full', async () => {
+    const { stream, transport } = timedStream({ heartbeat: 1_000, stallTimeout: 0 })
     transport.isFull = true
     stream.send({ data: 1 })
     await nextTurn()
@@ -514,8 +514,8 @@ describe('time', () => {
     expect(transport.writes).toEqual(['data: 1\n\n'])
   })
 
-  it('cuts off a client whose connection takes nothing for the stall time', async () => {
-    const { stream, transport } = timed({ stallTimeout: 5_000 })
+  it('disconnects a client when nothing could be written for stallTimeout', async () => {
+    const { stream, transport } = timedStream({ stallTimeout: 5_000 })
     transport.isFull = true
     stream.send({ data: 1 })
     await nextTurn()
@@ -526,19 +526,46 @@ describe('time', () => {
     expect(transport.isDestroyed).toBe(true)
   })
 
-  it.each([0, 60_000])('beats again after a lag, with a stall time of %i (rule 36)', async (stallTimeout) => {
-    const { stream, transport } = timed({ heartbeat: 10_000, stallTimeout })
+  /** Moves the time forward, as work does that blocks the event loop. */
+  function block(ms: number) {
+    const now = performance.now.bind(performance)
+    const blocked = vi.spyOn(performance, 'now').mockImplementation(() => now() + ms)
+    onTestFinished(() => blocked.mockRestore())
+  }
+
+  it.each([
+    ['before', 0],
+    ['after', 4_000],
+  ])('does not count time in which the event loop was blocked %s the kernel was full', async (_when, lag) => {
+    const { stream, transport } = timedStream({ stallTimeout: 5_000 })
     transport.isFull = true
+    if (lag === 0) block(60_000)
     stream.send({ data: 1 })
     await nextTurn()
-    vi.advanceTimersByTime(1_000)
-    transport.drain()
-    vi.advanceTimersByTime(10_200)
-    expect(transport.writes).toEqual(['data: 1\n\n', ':\n'])
+    vi.advanceTimersByTime(lag)
+    if (lag > 0) block(60_000)
+    vi.advanceTimersByTime(4_900 - lag)
+    expect(stream.closed).toBe(false)
+    vi.advanceTimersByTime(400)
+    expect(stream.closeReason).toBe('stalled')
   })
 
-  it('gives the end the whole stall time, however long nothing was sent before', () => {
-    const { stream, transport } = timed({ heartbeat: 0, stallTimeout: 5_000, maxDuration: 1_000_000 })
+  it.each([0, 60_000])(
+    'sends heartbeats again after the transport has drained, with stallTimeout %i (rule 36)',
+    async (stallTimeout) => {
+      const { stream, transport } = timedStream({ heartbeat: 10_000, stallTimeout })
+      transport.isFull = true
+      stream.send({ data: 1 })
+      await nextTurn()
+      vi.advanceTimersByTime(1_000)
+      transport.drain()
+      vi.advanceTimersByTime(10_200)
+      expect(transport.writes).toEqual(['data: 1\n\n', ':\n'])
+    },
+  )
+
+  it('waits for the full stallTimeout after close(), even if it was idle before', () => {
+    const { stream, transport } = timedStream({ heartbeat: 0, stallTimeout: 5_000, maxDuration: 1_000_000 })
     vi.advanceTimersByTime(60_000)
     stream.close()
     vi.advanceTimersByTime(4_800)
@@ -547,8 +574,8 @@ describe('time', () => {
     expect(transport.isDestroyed).toBe(true)
   })
 
-  it('never cuts a client that lags when the stall time is off', async () => {
-    const { stream, transport } = timed({ stallTimeout: 0 })
+  it('never disconnects a slow client with stallTimeout 0', async () => {
+    const { stream, transport } = timedStream({ stallTimeout: 0 })
     transport.isFull = true
     stream.send({ data: 1 })
     await nextTurn()
@@ -556,7 +583,7 @@ describe('time', () => {
     expect(stream.closed).toBe(false)
   })
 
-  it('spreads the beats of streams that were made at the same instant (rule 37)', () => {
+  it('spreads the heartbeats of streams that were opened at the same time (rule 37)', () => {
     vi.useFakeTimers()
     const transports = Array.from({ length: 50 }, () => fakeStream({ heartbeat: 10_000 }).transport)
     vi.advanceTimersByTime(7_500)
@@ -565,8 +592,8 @@ describe('time', () => {
     expect(early).toBeLessThan(45)
   })
 
-  it('does not take a slow client for a stalled one', async () => {
-    const { stream, transport } = timed({ stallTimeout: 5_000 })
+  it('does not disconnect a client that reads slowly', async () => {
+    const { stream, transport } = timedStream({ stallTimeout: 5_000 })
     for (let i = 0; i < 10; i++) {
       transport.isFull = true
       stream.send({ data: i })
@@ -578,16 +605,16 @@ describe('time', () => {
     expect(stream.closed).toBe(false)
   })
 
-  it('does not beat after the end, also when the kernel has room again', () => {
-    const { stream, transport } = timed({ heartbeat: 1_000, stallTimeout: 0 })
+  it('sends no heartbeat after its end, even if the transport drains', () => {
+    const { stream, transport } = timedStream({ heartbeat: 1_000, stallTimeout: 0 })
     stream.close()
     transport.drain()
     vi.advanceTimersByTime(10_000)
     expect(transport.writes).toEqual([])
   })
 
-  it('does not take a client for stalled that is slow with one large event', async () => {
-    const { stream, transport } = timed({ stallTimeout: 5_000 })
+  it('does not disconnect a client that reads one large event slowly', async () => {
+    const { stream, transport } = timedStream({ stallTimeout: 5_000 })
     transport.isFull = true
     stream.send({ data: 'x'.repeat(1_000_000) })
     await nextTurn()
@@ -600,16 +627,16 @@ describe('time', () => {
     expect(stream.closeReason).toBe('stalled')
   })
 
-  it('cuts off a client that never reads the end', () => {
-    const { stream, transport } = timed({ stallTimeout: 5_000 })
+  it('destroys the connection of a client that does not read the end', () => {
+    const { stream, transport } = timedStream({ stallTimeout: 5_000 })
     stream.close()
     vi.advanceTimersByTime(6_000)
     expect(transport.isDestroyed).toBe(true)
     expect(stream.closeReason).toBe('server')
   })
 
-  it('ends at its maximum age, after what waits', async () => {
-    const { stream, transport } = timed({ maxDuration: 60_000 })
+  it('ends at maxDuration after the queued events', async () => {
+    const { stream, transport } = timedStream({ maxDuration: 60_000 })
     vi.advanceTimersByTime(53_900)
     expect(stream.closed).toBe(false)
     stream.send({ data: 'last' })
@@ -619,16 +646,16 @@ describe('time', () => {
     expect(transport.writes.join('')).toContain('data: last\n\n')
   })
 
-  it('needs no timer after its maximum age, however long the client takes to read the end', () => {
-    const { transport } = timed({ maxDuration: 1_000, heartbeat: 0, stallTimeout: 0 })
+  it('runs no timer after maxDuration, even if the client has not read the end', () => {
+    const { transport } = timedStream({ maxDuration: 1_000, heartbeat: 0, stallTimeout: 0 })
     expect(vi.getTimerCount()).toBe(1)
     vi.advanceTimersByTime(2_000)
     expect(transport.isEnded).toBe(true)
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('leaves no timer behind (rule 33)', () => {
-    const { stream, transport } = timed({ heartbeat: 1_000, maxDuration: 5_000 })
+  it('runs no timer after its end (rule 33)', () => {
+    const { stream, transport } = timedStream({ heartbeat: 1_000, maxDuration: 5_000 })
     expect(vi.getTimerCount()).toBe(1)
     stream.close()
     transport.lose()
@@ -636,16 +663,16 @@ describe('time', () => {
   })
 })
 
-describe('metrics', () => {
+describe('diagnostics', () => {
   function watch(name: string): unknown[] {
     const messages: unknown[] = []
-    const hear = (message: unknown) => messages.push(message)
-    subscribe(`spillway:stream:${name}`, hear)
-    onTestFinished(() => void unsubscribe(`spillway:stream:${name}`, hear))
+    const listener = (message: unknown) => messages.push(message)
+    subscribe(`spillway:stream:${name}`, listener)
+    onTestFinished(() => void unsubscribe(`spillway:stream:${name}`, listener))
     return messages
   }
 
-  it('tells of each stage on its channel', async () => {
+  it('are published on one channel per stage of a stream', async () => {
     const seen: string[] = []
     const watched: SseStream[] = []
     const watch = (message: unknown, name: string | symbol) => {
@@ -684,19 +711,19 @@ describe('metrics', () => {
     expect(watched).toHaveLength(1)
   })
 
-  it('counts what was sent', async () => {
+  it('count the events and bytes that were sent', async () => {
     const messages = watch('close')
     const { stream, transport } = fakeStream()
     stream.send({ data: 1 })
     stream.send({ data: 2 })
     stream.comment('x')
     await nextTurn()
-    stream.send({ data: 'never leaves' })
+    stream.send({ data: 'never sent' })
     transport.lose()
     expect(messages).toMatchObject([{ stream, reason: 'client', error: undefined, events: 2, bytes: 22 }])
   })
 
-  it('tells how long the stream lasted and counts its heartbeats', () => {
+  it('contain the duration of the stream and count its heartbeats as bytes', () => {
     vi.useFakeTimers()
     onTestFinished(() => void vi.useRealTimers())
     const messages = watch('close')
@@ -711,7 +738,7 @@ describe('metrics', () => {
     expect(duration).toBeLessThanOrEqual(12_300)
   })
 
-  it('tells how long a client was behind, from the first time that its kernel was full', async () => {
+  it('contain the lag of a client since its transport was first full', async () => {
     vi.useFakeTimers()
     onTestFinished(() => void vi.useRealTimers())
     const messages = watch('drain')
@@ -736,7 +763,7 @@ describe('metrics', () => {
     expect(Math.abs(message.lag - 6_000)).toBeLessThanOrEqual(2 * TICK)
   })
 
-  it('tells nobody of a drain of a client that was lost before the flush', async () => {
+  it('contain no drain for a client that disconnects before the flush', async () => {
     const messages = watch('drain')
     const { stream, transport } = fakeStream({ replay: () => undefined }, '1')
     stream.send({ data: 'behind' })
@@ -752,7 +779,7 @@ describe('metrics', () => {
     ['drop-oldest', [1, 2]],
     ['drop-newest', [1, 1]],
     ['conflate', [2, 1]],
-  ] as const)('tells how many an overflow lost with %s', async (overflow, lost) => {
+  ] as const)('contain the number of events that overflow %s dropped', async (overflow, losses) => {
     const messages = watch('overflow')
     const { stream, transport } = fakeStream({ maxBufferedBytes: 20, overflow })
     transport.isFull = true
@@ -760,12 +787,12 @@ describe('metrics', () => {
     await nextTurn()
     for (const data of [1, 2, 3]) stream.send({ data })
     stream.send({ data: '12345678' })
-    expect(messages).toEqual(lost.map((dropped) => ({ stream, policy: overflow, dropped })))
+    expect(messages).toEqual(losses.map((dropped) => ({ stream, policy: overflow, dropped })))
   })
 })
 
-describe('types', () => {
-  it('checks event and data as pairs', () => {
+describe('the types of a stream', () => {
+  it('check event names and data as pairs', () => {
     const { stream } = fakeStream()
     const typed: SseStream<{ price: { value: number }; halt: string; message: number }> = stream
     const loose: SseStream = typed

@@ -3,18 +3,18 @@ import { type Broker, launchNats, launchRedis } from '../../support/broker.js'
 
 export type { Broker } from '../../support/broker.js'
 
-/** Starts a Redis that ends with the test. It writes each command to disk before it replies. */
+/** Starts a Redis that is stopped after the test. It writes each command to disk before it replies. */
 export async function startRedis(...args: string[]): Promise<Broker> {
-  return endWithTest(await launchRedis(...args))
+  return endAfterTest(await launchRedis(...args))
 }
 
-/** Starts a NATS server with JetStream, or with a configuration, that ends with the test. */
+/** Starts a NATS server with JetStream, or with a configuration. It is stopped after the test. */
 export async function startNats(configuration?: string): Promise<Broker> {
-  return endWithTest(await launchNats(configuration))
+  return endAfterTest(await launchNats(configuration))
 }
 
-// In a hook there is no test yet. The hook then ends the broker, or the end of the process does.
-function endWithTest(broker: Broker): Broker {
+// A hook runs outside a test. The broker is then stopped by the hook, or at the end of the process.
+function endAfterTest(broker: Broker): Broker {
   try {
     onTestFinished(() => broker.end())
   } catch {

@@ -7,10 +7,10 @@ const executablePath = requireProgram({
   install: 'apt-get install chromium',
 })
 
-/** For `describe.skipIf(!hasChromium)`. */
+/** Whether Chromium is installed, for `describe.skipIf(!hasChromium)`. */
 export const hasChromium = executablePath !== undefined
 
-// Keeps the browser off the network, and does without what containers lack.
+// Disables requests to the network, and features that containers lack.
 const args = [
   '--no-sandbox',
   '--disable-gpu',
@@ -21,13 +21,13 @@ const args = [
   '--disable-sync',
 ]
 
-/** A headless Chromium. Close it after use. */
+/** Launches a headless Chromium. The caller closes it. */
 export function launchChromium(): Promise<Browser> {
   if (!executablePath) throw new Error('Chromium is not installed. Skip the test unless hasChromium.')
   return chromium.launch({ executablePath, args })
 }
 
-/** A Chromium for the tests of a `describe`. */
+/** Launches a Chromium for the tests of a `describe`. It is closed after them. */
 export function useChromium(): { open(url: string): Promise<Page> } {
   let browser: Browser
   beforeAll(async () => {

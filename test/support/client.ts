@@ -6,66 +6,66 @@ import type { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import type { Protocol } from './serve.ts'
 
-/** A client that reads a body, stops reading, or leaves, as a test wants. */
+/** A client that reads a body. A test can make it stop reading or disconnect. */
 export class Client {
   readonly status: number
   readonly headers: Record<string, string | string[] | undefined>
-  readonly #pieces: string[] = []
+  readonly #chunks: string[] = []
   readonly #source: Readable
-  readonly #leave: () => void
-  /** `end`: the body ended as it should. `cut`: the connection was cut in the middle of it. */
+  readonly #disconnect: () => void
+  /** Resolves with `end` if the body ended properly, and with `cut` if the connection was cut before its end. */
   readonly ended: Promise<'end' | 'cut'>
   #watchers: Array<() => void> = []
 
-  constructor(status: number, headers: Client['headers'], source: Readable, leave: () => void) {
+  constructor(status: number, headers: Client['headers'], source: Readable, disconnect: () => void) {
     this.status = status
     this.headers = headers
     this.#source = source
-    this.#leave = leave
+    this.#disconnect = disconnect
     const decoder = new TextDecoder()
     source.on('data', (chunk: Buffer) => {
-      this.#pieces.push(decoder.decode(chunk, { stream: true }))
-      for (const look of this.#watchers) look()
+      this.#chunks.push(decoder.decode(chunk, { stream: true }))
+      for (const check of this.#watchers) check()
     })
     this.ended = new Promise((resolve) => {
-      // A reset stream of HTTP/2 ends too, with a code that says so.
+      // A reset stream of HTTP/2 also emits `end`, but has an error code.
       source.once('end', () => resolve((source as { rstCode?: number }).rstCode ? 'cut' : 'end'))
       source.once('error', () => resolve('cut'))
       source.once('close', () => resolve('cut'))
     })
-    onTestFinished(() => this.leave())
+    onTestFinished(() => this.disconnect())
   }
 
-  /** All that was received so far. */
+  /** The text that was received so far. */
   get body(): string {
-    return this.#pieces.join('')
+    return this.#chunks.join('')
   }
 
-  /** The length of the body so far, without joining its pieces. */
+  /** The length of the body so far, without joining its chunks. */
   get length(): number {
-    return this.#pieces.reduce((sum, piece) => sum + piece.length, 0)
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.length, 0)
   }
 
   /** Resolves when the body so far contains a text or satisfies a condition. */
   async until(condition: string | ((body: string) => boolean)): Promise<void> {
     const isMet = typeof condition === 'string' ? this.#finder(condition) : () => condition(this.body)
     await new Promise<void>((resolve) => {
-      const look = () => {
+      const check = () => {
         if (!isMet()) return
-        this.#watchers = this.#watchers.filter((each) => each !== look)
+        this.#watchers = this.#watchers.filter((each) => each !== check)
         resolve()
       }
-      this.#watchers.push(look)
-      look()
+      this.#watchers.push(check)
+      check()
     })
   }
 
-  // Searches only what is new: a body of megabytes comes in thousands of pieces.
+  // Searches only new chunks, because a body of megabytes arrives in thousands of chunks.
   #finder(text: string): () => boolean {
     let [read, rest] = [0, '']
     return () => {
-      for (; read < this.#pieces.length; read++) {
-        rest = rest.slice(-text.length) + this.#pieces[read]
+      for (; read < this.#chunks.length; read++) {
+        rest = rest.slice(-text.length) + this.#chunks[read]
         if (rest.includes(text)) return true
       }
       return false
@@ -76,12 +76,12 @@ export class Client {
     this.#source.pause()
   }
 
-  readOn(): void {
+  resumeReading(): void {
     this.#source.resume()
   }
 
-  leave(): void {
-    this.#leave()
+  disconnect(): void {
+    this.#disconnect()
   }
 }
 
@@ -92,7 +92,7 @@ export interface Get {
   body?: string
 }
 
-/** Asks with HTTP/1.1 or HTTP/2, over TLS or not; resolves when the head is there. */
+/** Sends a request over HTTP/1.1 or HTTP/2, with or without TLS. Resolves when the response headers have arrived. */
 export function get(protocol: Protocol, port: number, options: Get = {}): Promise<Client> {
   return protocol === 'h2' || protocol === 'h2c'
     ? get2(protocol, port, options)
@@ -100,9 +100,9 @@ export function get(protocol: Protocol, port: number, options: Get = {}): Promis
 }
 
 function get1(protocol: Protocol, port: number, { path = '/', method = 'GET', headers = {}, body }: Get) {
-  const { request } = protocol === 'https' ? https : http
+  const client = protocol === 'https' ? https : http
   return new Promise<Client>((resolve, reject) => {
-    const asked = request({
+    const request = client.request({
       host: '127.0.0.1',
       port,
       path,
@@ -111,12 +111,12 @@ function get1(protocol: Protocol, port: number, { path = '/', method = 'GET', he
       agent: false,
       rejectUnauthorized: false,
     })
-    asked.once('error', reject)
-    asked.once('response', (response) => {
-      asked.on('error', () => {})
-      resolve(new Client(response.statusCode ?? 0, response.headers, response, () => asked.destroy()))
+    request.once('error', reject)
+    request.once('response', (response) => {
+      request.on('error', () => {})
+      resolve(new Client(response.statusCode ?? 0, response.headers, response, () => request.destroy()))
     })
-    asked.end(body)
+    request.end(body)
   })
 }
 
@@ -130,14 +130,15 @@ function get2(protocol: Protocol, port: number, { path = '/', method = 'GET', he
       { endStream: body === undefined },
     )
     stream.on('error', reject)
-    stream.once('response', (head) => {
-      resolve(new Client(Number(head[':status']), head, stream, () => session.destroy()))
+    stream.once('response', (responseHeaders) => {
+      const status = Number(responseHeaders[':status'])
+      resolve(new Client(status, responseHeaders, stream, () => session.destroy()))
     })
     if (body !== undefined) stream.end(body)
   })
 }
 
-/** Sends bytes as they are and collects what comes back: for HTTP/1.0, pipelining and malformed requests. */
+/** Sends text unchanged and collects the response, for HTTP/1.0, pipelining and malformed requests. */
 export function rawClient(port: number, request: string): Client {
   const socket = net.connect(port, '127.0.0.1', () => socket.write(request))
   socket.on('error', () => {})

@@ -1,17 +1,17 @@
 import type { Frame } from '../../src/event/frame.ts'
 import type { Transport, TransportOwner } from '../../src/transports/transport.ts'
 
-/** A way out whose kernel is full when a test says so. */
+/** A transport that keeps what is written, and is full while a test sets `isFull`. */
 export class FakeTransport implements Transport {
   readonly writes: string[] = []
-  /** The bytes of each write, which streams share. */
+  /** The bytes of each write. Streams may share them. */
   readonly chunks: Buffer[] = []
-  /** Whether the next write finds the kernel full. */
+  /** Whether the next write fills the transport. */
   isFull = false
   isEnded = false
   isDestroyed = false
   probes = 0
-  /** Writes after the end, which a stream must never make. */
+  /** The number of writes after the end, which MUST stay 0. */
   lateWrites = 0
   #owner: TransportOwner | undefined
 
@@ -42,13 +42,13 @@ export class FakeTransport implements Transport {
     this.isDestroyed = true
   }
 
-  /** The kernel has room again, for one write if `isFull`. */
+  /** Notifies the stream of a drain. With `isFull`, one more write fills the transport again. */
   drain({ isFull = false } = {}): void {
     this.isFull = isFull
     this.#owner?._drained()
   }
 
-  /** The connection is over. */
+  /** Notifies the stream that the connection is closed. */
   lose(error?: Error): void {
     this.#owner?._closed(error)
   }

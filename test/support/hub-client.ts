@@ -11,8 +11,8 @@ export interface Seen {
 }
 
 /**
- * A client as the HTML standard has it, over a transport that a test cuts at any byte. It remembers the last event id of
- * what it has read whole, and comes back with it, to the channels that it follows by then.
+ * A client that behaves as the HTML standard requires, over a transport that a test can cut at any byte. It remembers the
+ * id of the last complete event and sends it when it reconnects to its present channels.
  */
 export class HubClient {
   readonly seen: Seen[] = []
@@ -21,18 +21,18 @@ export class HubClient {
   lastEventId = ''
   readonly #hub: Hub
   readonly #options: SubscribeOptions
-  // The channels that it follows, and how it leaves them.
-  readonly #leaves = new Map<string, () => void>()
+  // The functions that unsubscribe from a channel, by channel.
+  readonly #unsubscribes = new Map<string, () => void>()
 
   constructor(hub: Hub, channels: readonly string[], options: SubscribeOptions = {}) {
     this.#hub = hub
     this.#options = options
-    for (const channel of channels) this.#leaves.set(channel, () => {})
+    for (const channel of channels) this.#unsubscribes.set(channel, () => {})
   }
 
-  /** What it follows. */
+  /** The channels that it is subscribed to. */
   get channels(): string[] {
-    return [...this.#leaves.keys()]
+    return [...this.#unsubscribes.keys()]
   }
 
   connect(options: SseStreamOptions = {}): SseStream {
@@ -43,21 +43,21 @@ export class HubClient {
     return this.stream
   }
 
-  /** Follows a channel on the stream that it has, or from the next one on. */
-  follow(channel: string): void {
-    const leaveBefore = this.#leaves.get(channel)
-    this.#leaves.set(channel, () => {})
+  /** Subscribes to a channel on the present stream, or on the next one. */
+  subscribe(channel: string): void {
+    const unsubscribeBefore = this.#unsubscribes.get(channel)
+    this.#unsubscribes.set(channel, () => {})
     if (this.stream) this.#subscribe(this.stream, channel)
-    // What is followed anew is not left by what undoes the first time.
-    leaveBefore?.()
+    // The function of an earlier subscription MUST NOT end the new one.
+    unsubscribeBefore?.()
   }
 
-  leave(channel: string): void {
-    this.#leaves.get(channel)?.()
-    this.#leaves.delete(channel)
+  unsubscribe(channel: string): void {
+    this.#unsubscribes.get(channel)?.()
+    this.#unsubscribes.delete(channel)
   }
 
-  /** Reads what was sent on this connection up to a share of its bytes, and loses the connection. Returns what it read. */
+  /** Reads a share of the bytes that were sent on this connection, and cuts it. Returns the events that it read. */
   cut(share = 1): Seen[] {
     if (!this.stream) return []
     const sent = this.transport.writes.join('')
@@ -68,16 +68,16 @@ export class HubClient {
     return seen
   }
 
-  /** What was seen since the last connection began is read at `cut`; the data of all that was seen. */
+  /** The data of all events that it read. The events of a connection are read by `cut`. */
   get data(): string[] {
     return this.seen.map((each) => each.data)
   }
 
   #subscribe(stream: SseStream, channel: string): void {
-    this.#leaves.set(channel, this.#hub.subscribe(stream, [channel], this.#options))
+    this.#unsubscribes.set(channel, this.#hub.subscribe(stream, [channel], this.#options))
   }
 
-  // [spec] A block counts when its blank line has come; its id stays for the next connection.
+  // [spec] An event is dispatched at its blank line. Its id is kept for the next connection.
   #read(body: string): Seen[] {
     const seen: Seen[] = []
     for (const block of body.split('\n\n').slice(0, -1)) {

@@ -31,7 +31,7 @@ export async function publishNumbers(hub: Hub, count: number, { channel = 'a', s
   return start
 }
 
-/** Drains a transport until the events of some pages are written. */
+/** Drains a transport until several pages of events are written. */
 export async function drainAll(transport: FakeTransport): Promise<void> {
   for (let i = 0; i < 10; i++) {
     transport.drain()

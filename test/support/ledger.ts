@@ -1,6 +1,6 @@
 import type { LogEntry } from '../../src/stores/log-entry.ts'
 import type { Seen } from './hub-client.ts'
-import { SlowLog } from './slow-log.ts'
+import { SlowStore } from './slow-store.ts'
 
 /**
  * How an entry is owed to a client. `due`: no later entry is received before it. `late`: no later entry of its channel is.
@@ -8,8 +8,8 @@ import { SlowLog } from './slow-log.ts'
  */
 type Debt = 'due' | 'late' | 'free'
 
-/** `left whole`: a client left the channel while it was live, so it had all events of the channel. */
-type Following = 'followed' | 'left whole' | 'left'
+/** `completed`: the client unsubscribed while it was live, so it had all events of the channel. */
+type Subscription = 'subscribed' | 'completed' | 'unsubscribed'
 
 export interface LedgerOptions {
   /** All entries ever published. The first one has number 1. */
@@ -34,10 +34,10 @@ export class Ledger {
   readonly #isResumed: boolean
   // A new client starts after the newest entry.
   readonly #start: number
-  readonly #channels = new Map<string, Following>()
+  readonly #channels = new Map<string, Subscription>()
   readonly #debts = new Map<number, Debt>()
-  // A client that has left all its channels continues as a new one: gaps of the time before are not sent any more.
-  #isAnew = false
+  // A client that has unsubscribed from all channels continues as a new one, so earlier gaps are not sent.
+  #isNewAgain = false
   // How many gaps are allowed.
   #gaps: number
 
@@ -47,104 +47,104 @@ export class Ledger {
     this.#isEvicting = isEvicting
     this.#gaps = isEvicting ? Number.POSITIVE_INFINITY : 0
     this.#isResumed = lastEventId !== ''
-    this.#start = this.#isResumed ? SlowLog.placeOf(lastEventId) : log.length
+    this.#start = this.#isResumed ? SlowStore.numberOf(lastEventId) : log.length
     for (const channel of channels) {
-      this.#channels.set(channel, 'followed')
+      this.#channels.set(channel, 'subscribed')
       this.#owe(channel, 'due')
     }
   }
 
   /** Records that the newest entry was published. */
   published(): void {
-    const place = this.#log.length
-    if (this.#isFollowed(this.#at(place)) && this.#filter(this.#at(place))) this.#debts.set(place, 'due')
+    const number = this.#log.length
+    if (this.#isSubscribed(this.#at(number)) && this.#filter(this.#at(number))) this.#debts.set(number, 'due')
   }
 
   /** Records a further channel, which starts at present. The events that the client missed there are `late`, or a gap. */
-  follow(channel: string): void {
+  subscribe(channel: string): void {
     const before = this.#channels.get(channel)
-    if (before === 'followed') return
-    this.#channels.set(channel, 'followed')
+    if (before === 'subscribed') return
+    this.#channels.set(channel, 'subscribed')
     this.isLive = false
-    // Events published while the channel was left are not owed.
-    this.#owe(channel, before === undefined && this.#isToldOfMissed ? 'late' : 'free')
+    // Events that were published while the client was unsubscribed are not owed.
+    this.#owe(channel, before === undefined && this.#getsGaps ? 'late' : 'free')
     const isMissing = this.#log.slice(this.#start).some((entry) => entry.channel === channel)
-    if (isMissing && (this.#isAnew || (this.#isResumed && before !== 'left whole'))) this.#gaps += 1
+    if (isMissing && (this.#isNewAgain || (this.#isResumed && before !== 'completed'))) this.#gaps += 1
   }
 
-  /** Records that a channel is left. Live events are still owed; the rest of a replay is missing after a new subscription. */
-  leave(channel: string): void {
-    if (this.#channels.get(channel) !== 'followed') return
-    this.#channels.set(channel, this.isLive ? 'left whole' : 'left')
-    const isLast = ![...this.#channels.values()].includes('followed')
+  /** Records an unsubscription. Live events are still owed. The rest of a replay is missing after a new subscription. */
+  unsubscribe(channel: string): void {
+    if (this.#channels.get(channel) !== 'subscribed') return
+    this.#channels.set(channel, this.isLive ? 'completed' : 'unsubscribed')
+    const isLast = ![...this.#channels.values()].includes('subscribed')
     if (isLast) for (const each of this.#channels.keys()) this.#change(each, 'late', 'free')
-    if (!this.isLive) this.#change(channel, 'due', this.#isToldOfMissed ? 'late' : 'free')
-    this.#isAnew ||= isLast
+    if (!this.isLive) this.#change(channel, 'due', this.#getsGaps ? 'late' : 'free')
+    this.#isNewAgain ||= isLast
   }
 
-  /** Returns the faults of what the client has received. `isAll`: no further event is expected. */
+  /** Returns the faults in the events that the client has received. With `isAll`, no further event is expected. */
   check(seen: readonly Seen[], isAll: boolean): string[] {
-    const wrong: string[] = []
+    const faults: string[] = []
     let at = this.#start
     for (const { event, data, id } of seen) {
       // A snapshot has no id. The position where the client continues is sent after it.
       if (data === 'snapshot') continue
-      const place = SlowLog.placeOf(id)
-      if (place < at) wrong.push(`${event} ${place} came after ${at}`)
-      wrong.push(...(event === 'message' ? this.#pay(place, data) : this.#excuse(place)))
-      at = place
+      const number = SlowStore.numberOf(id)
+      if (number < at) faults.push(`${event} ${number} arrived after ${at}`)
+      faults.push(...(event === 'message' ? this.#pay(number, data) : this.#excuse(number)))
+      at = number
     }
-    if (isAll) for (const lost of this.#lost()) wrong.push(`${lost} did not come`)
-    return wrong
+    if (isAll) for (const lost of this.#lost()) faults.push(`${lost} did not arrive`)
+    return faults
   }
 
-  get #isToldOfMissed(): boolean {
-    return this.#isResumed && !this.#isAnew
+  get #getsGaps(): boolean {
+    return this.#isResumed && !this.#isNewAgain
   }
 
-  #at(place: number): LogEntry {
-    return this.#log[place - 1] as LogEntry
+  #at(number: number): LogEntry {
+    return this.#log[number - 1] as LogEntry
   }
 
-  #isFollowed({ channel }: LogEntry): boolean {
-    return this.#channels.get(channel) === 'followed'
+  #isSubscribed({ channel }: LogEntry): boolean {
+    return this.#channels.get(channel) === 'subscribed'
   }
 
   #owe(channel: string, debt: Debt): void {
-    for (let place = this.#start + 1; place <= this.#log.length; place++) {
-      const entry = this.#at(place)
-      if (entry.channel === channel && !this.#debts.has(place) && this.#filter(entry))
-        this.#debts.set(place, debt)
+    for (let number = this.#start + 1; number <= this.#log.length; number++) {
+      const entry = this.#at(number)
+      if (entry.channel === channel && !this.#debts.has(number) && this.#filter(entry))
+        this.#debts.set(number, debt)
     }
   }
 
   #change(channel: string, from: Debt, to: Debt): void {
-    for (const [place, debt] of this.#debts)
-      if (debt === from && this.#at(place).channel === channel) this.#debts.set(place, to)
+    for (const [number, debt] of this.#debts)
+      if (debt === from && this.#at(number).channel === channel) this.#debts.set(number, to)
   }
 
-  *#pay(place: number, data: string): Iterable<string> {
-    const { channel, event } = this.#at(place)
-    if (event.data !== data) yield `${place} came as ${data.trimEnd()}`
-    if (!this.#debts.delete(place)) yield `${place} came twice, or unasked`
+  *#pay(number: number, data: string): Iterable<string> {
+    const { channel, event } = this.#at(number)
+    if (event.data !== data) yield `${number} arrived as ${data.trimEnd()}`
+    if (!this.#debts.delete(number)) yield `${number} arrived twice, or was not owed`
     for (const [lost, debt] of this.#debts) {
       const isBefore = debt === 'due' || (debt === 'late' && this.#at(lost).channel === channel)
-      if (lost < place && isBefore) yield `${lost} did not come before ${place}`
+      if (lost < number && isBefore) yield `${lost} did not arrive before ${number}`
     }
   }
 
   // If nothing is evicted, a gap may only replace late entries.
-  *#excuse(place: number): Iterable<string> {
-    if (this.#gaps-- === 0) yield `the gap up to ${place} is none`
+  *#excuse(number: number): Iterable<string> {
+    if (this.#gaps-- === 0) yield `the gap up to ${number} was not allowed`
     for (const [lost, debt] of this.#debts) {
-      if (lost > place) continue
+      if (lost > number) continue
       this.#debts.delete(lost)
-      if (debt === 'due' && !this.#isEvicting) yield `the gap up to ${place} skips ${lost}`
+      if (debt === 'due' && !this.#isEvicting) yield `the gap up to ${number} skips ${lost}`
     }
   }
 
   *#lost(): Iterable<number> {
-    for (const [place, debt] of this.#debts)
-      if (debt === 'due' || (debt === 'late' && this.#isFollowed(this.#at(place)))) yield place
+    for (const [number, debt] of this.#debts)
+      if (debt === 'due' || (debt === 'late' && this.#isSubscribed(this.#at(number)))) yield number
   }
 }

@@ -10,14 +10,14 @@ import {
 } from '../../src/stores/nats/index.ts'
 import { fakeStream, settled } from './streams.ts'
 
-/** Opens a connection that reconnects at once. The caller closes it. */
-export function join(port: number): Promise<NatsConnection> {
+/** Opens a connection that reconnects immediately. The caller closes it. */
+export function connectNats(port: number): Promise<NatsConnection> {
   return connect({ port, maxReconnectAttempts: -1, reconnectTimeWait: 20, reconnectJitter: 0 })
 }
 
 /** Opens a connection that is closed after the test. */
 export async function openConnection(port: number): Promise<NatsConnection> {
-  const connection = await join(port)
+  const connection = await connectNats(port)
   onTestFinished(() => connection.close())
   return connection
 }
@@ -29,7 +29,7 @@ export async function openHub(connection: NatsConnection, options: JetStreamStor
   return hub
 }
 
-/** Resolves once the hub has received the events too. */
+/** Publishes events. Resolves with their ids once the hub has received them. */
 export async function publish(hub: Hub, data: readonly unknown[]): Promise<string[]> {
   const ids = await Promise.all(data.map((each) => hub.channel('a').publish({ data: each })))
   const sequence = (id = '') => Number(id.split('-')[1])
@@ -37,7 +37,8 @@ export async function publish(hub: Hub, data: readonly unknown[]): Promise<strin
   return ids
 }
 
-export async function follow(hub: Hub, lastEventId?: string) {
+/** Subscribes a stream, whose events the result contains. */
+export async function subscribeStream(hub: Hub, lastEventId?: string) {
   const { stream, transport } = fakeStream({ heartbeat: 0 }, lastEventId)
   hub.subscribe(stream, ['a'])
   await settled()
@@ -62,16 +63,16 @@ export function numbers(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i)
 }
 
-/** Polls until an expectation is met, on a busy machine for seconds. */
-export function eventually<T>(what: () => T) {
-  return expect.poll(what, { interval: 10 })
+/** Polls until an expectation is met, which may take seconds on a busy machine. */
+export function eventually<T>(value: () => T) {
+  return expect.poll(value, { interval: 10 })
 }
 
-/** Called with what a process sends. It is forwarded when the result is settled, unless that is false. */
-export type Pass = (text: string) => Promise<unknown> | unknown
+/** Called with the text that a process sends, which is forwarded when the result settles, unless it is false. */
+export type Intercept = (text: string) => Promise<unknown> | unknown
 
-/** A proxy to the broker that can be cut for one process alone. */
-export async function wayTo(target: number, pass: Pass = () => {}) {
+/** Starts a proxy to a broker, with which a test can cut the connections of one process. */
+export async function startCuttableProxy(target: number, intercept: Intercept = () => {}) {
   const sockets = new Set<Socket>()
   let isCut = false
   const server = createServer((near) => {
@@ -82,7 +83,9 @@ export async function wayTo(target: number, pass: Pass = () => {}) {
     far.on('close', () => near.destroy()).pipe(near)
     let before: Promise<unknown> = Promise.resolve()
     near.on('data', (chunk: Buffer) => {
-      before = before.then(() => pass(chunk.toString())).then((may) => may === false || far.write(chunk))
+      before = before
+        .then(() => intercept(chunk.toString()))
+        .then((isForwarded) => isForwarded === false || far.write(chunk))
     })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -96,8 +99,8 @@ export async function wayTo(target: number, pass: Pass = () => {}) {
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  const mend = () => {
+  const restore = () => {
     isCut = false
   }
-  return { port, cut, mend }
+  return { port, cut, restore }
 }

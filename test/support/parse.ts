@@ -1,6 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 
-/** The events that a client reads out of a body. */
+/** Returns the events that a client reads from a body. */
 export function parseEvents(body: string): EventSourceMessage[] {
   const events: EventSourceMessage[] = []
   createParser({ onEvent: (event) => events.push(event) }).feed(body)

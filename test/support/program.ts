@@ -2,13 +2,13 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 export interface Program {
-  /** Its commands, the usual one first. */
+  /** The names of its command, the usual one first. */
   readonly commands: readonly [string, ...string[]]
-  /** How a reader gets it. */
+  /** The command that installs it. */
   readonly install: string
 }
 
-// A user's PATH may leave out where servers are installed.
+// The PATH of a user may lack the folders of servers.
 const FOLDERS = [
   ...(process.env.PATH ?? '').split(delimiter),
   '/usr/bin',
@@ -18,8 +18,8 @@ const FOLDERS = [
 ]
 
 /**
- * The path of a program that tests need, from `<NAME>_PATH` in the environment or where programs are. Undefined, with
- * a message, when it is not installed: its tests are then skipped. On CI nothing is skipped: there it throws.
+ * Returns the path of a program that tests need, from `<NAME>_PATH` in the environment or from the usual folders. If it
+ * is not installed, prints a message and returns undefined, so that its tests are skipped. Throws on CI instead.
  */
 export function requireProgram({ commands, install }: Program): string | undefined {
   const [name] = commands
@@ -35,7 +35,7 @@ export function requireProgram({ commands, install }: Program): string | undefin
 
 function checkGiven(variable: string, path: string): string {
   if (isExecutable(path)) return path
-  throw new Error(`${variable} names no program: ${path}`)
+  throw new Error(`${variable} is not the path of a program: ${path}`)
 }
 
 function reportMissing(message: string): void {

@@ -5,17 +5,17 @@ import { onTestFinished } from 'vitest'
 interface Pair {
   readonly near: Socket
   readonly far: Socket
-  isDead: boolean
+  isSilent: boolean
 }
 
-/** A way to a server of this machine. What `swallow` finds goes on in silence, and what is connected after it works. */
+/** Starts a proxy to a local server. `silence` stops forwarding on all present connections, without closing them. */
 export async function startProxy(target: number) {
   const pairs = new Set<Pair>()
   const server = createServer((near) => {
-    const pair: Pair = { near, far: connect(target, '127.0.0.1'), isDead: false }
+    const pair: Pair = { near, far: connect(target, '127.0.0.1'), isSilent: false }
     pairs.add(pair)
-    pass(pair, pair.near, pair.far)
-    pass(pair, pair.far, pair.near)
+    forward(pair, pair.near, pair.far)
+    forward(pair, pair.far, pair.near)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
@@ -23,14 +23,14 @@ export async function startProxy(target: number) {
     for (const { near, far } of pairs) for (const socket of [near, far]) socket.destroy()
   })
   const { port } = server.address() as AddressInfo
-  const swallow = () => {
-    for (const pair of pairs) pair.isDead = true
+  const silence = () => {
+    for (const pair of pairs) pair.isSilent = true
   }
-  return { port, swallow }
+  return { port, silence }
 }
 
-function pass(pair: Pair, from: Socket, to: Socket): void {
-  from.on('data', (chunk) => void (pair.isDead || to.write(chunk)))
+function forward(pair: Pair, from: Socket, to: Socket): void {
+  from.on('data', (chunk) => void (pair.isSilent || to.write(chunk)))
   from.on('error', () => {})
-  from.on('close', () => void (pair.isDead || to.destroy()))
+  from.on('close', () => void (pair.isSilent || to.destroy()))
 }

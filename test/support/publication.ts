@@ -1,7 +1,7 @@
 import type { SseEvent } from '../../src/event/event.ts'
 import type { Publication } from '../../src/stores/log-entry.ts'
 
-/** A publication as a hub makes it. */
+/** Returns a publication as a hub creates it. */
 export function publicationOf(
   channel: string,
   { data, event, key, retry }: Omit<SseEvent, 'id'>,

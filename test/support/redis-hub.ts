@@ -31,7 +31,7 @@ beforeEach(() => {
   admin = adminOf(broker.port)
 })
 
-/** A connection that ends with the test. */
+/** Opens a connection that is closed after the test. */
 export function adminOf(port: number): Redis {
   const connection = new Redis({ port })
   onTestFinished(() => void connection.disconnect())
@@ -64,7 +64,7 @@ function hubOn(store: EventStore): Hub {
 }
 
 /** Subscribes a client to channels of a hub. Resolves once it is live. */
-export async function follow(hub: Hub, channels = ['a'], client = new HubClient(hub, channels)) {
+export async function subscribeClient(hub: Hub, channels = ['a'], client = new HubClient(hub, channels)) {
   client.connect()
   const { stream } = client
   // The client is live at the end of the turn.
@@ -75,7 +75,7 @@ export async function follow(hub: Hub, channels = ['a'], client = new HubClient(
 }
 
 /** Connects a client that resumes after an event. */
-export function comeBack(hub: Hub, lastEventId: string, channels = ['a']): HubClient {
+export function reconnect(hub: Hub, lastEventId: string, channels = ['a']): HubClient {
   const client = new HubClient(hub, channels)
   client.lastEventId = lastEventId
   client.connect()

@@ -10,7 +10,7 @@ import type { NodeResponse } from '../../src/transports/node-response.ts'
 export { deferred } from './deferred.ts'
 
 export type Protocol = 'http' | 'https' | 'h2' | 'h2c'
-// The union of the two would have no callable `write`.
+// A union with the types of HTTP/2 would have no callable `write`.
 export type Handler = (request: http.IncomingMessage, response: http.ServerResponse) => void
 
 let certificate: Promise<{ key: string; cert: string }> | undefined
@@ -37,7 +37,7 @@ async function createServer(protocol: Protocol, handler: Handler): Promise<Serve
   }
 }
 
-/** A server on a free port of the loopback, gone when the test is finished. */
+/** Starts a server on a free loopback port. It is closed after the test. */
 export async function serve(handler: Handler, protocol: Protocol = 'http') {
   const server = await createServer(protocol, handler)
   const sockets = new Set<Socket>()
@@ -54,7 +54,7 @@ export async function serve(handler: Handler, protocol: Protocol = 'http') {
   return { server, port, sockets, url: `http://127.0.0.1:${port}` }
 }
 
-/** What a framework makes of its routes, on a free port of the loopback. */
+/** Starts a server for the listener of a framework on a free loopback port. */
 export async function listen(handler: http.RequestListener) {
   const { server, port } = await serve(handler)
   return { port, close: () => new Promise<void>((resolve) => server.close(() => resolve())) }

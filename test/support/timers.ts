@@ -2,7 +2,7 @@ import { AsyncLocalStorage, createHook } from 'node:async_hooks'
 import { nextTurn } from './streams.ts'
 
 /** Returns how many of the timers that `work` has started are still running. Timers of the test runner do not count. */
-export async function timersLeftBy(work: () => Promise<unknown>): Promise<number> {
+export async function countTimersOf(work: () => Promise<unknown>): Promise<number> {
   const isOfWork = new AsyncLocalStorage<boolean>()
   const timers = new Set<number>()
   const hook = createHook({

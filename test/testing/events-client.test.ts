@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { EventsClient } from '../../src/testing/events-client.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
-import { timersLeftBy } from '../support/timers.ts'
+import { countTimersOf } from '../support/timers.ts'
 
 // Longer than the timeout of a test, so that a client never times out by default.
 const TIMEOUT = 60_000
@@ -234,7 +234,7 @@ describe('EventsClient', () => {
   })
 
   it('clears its timers', async () => {
-    const left = await timersLeftBy(async () => {
+    const left = await countTimersOf(async () => {
       const { client } = clientOf('data: a\n\ndata: b\n\n')
       await client.next()
       const failing = client.next(() => {

@@ -113,7 +113,7 @@ describe('holdClock', () => {
     expect(clock.now).toBe(start + 4 * TICK)
   })
 
-  it('continues from the advanced time after release() and never goes back', () => {
+  it('continues from the advanced time after release() and never decreases', () => {
     const time = holdClock()
     const start = clock.now
     time.advance(3_600_000)

@@ -28,7 +28,7 @@ import { type OpenOptions, openEvents } from '../../src/testing/open-events.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
 import { deferred, serve } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
-import { timersLeftBy } from '../support/timers.ts'
+import { countTimersOf } from '../support/timers.ts'
 
 type OnStream = (stream: SseStream) => unknown
 
@@ -371,7 +371,7 @@ describe('openEvents', () => {
   })
 
   it('clears its timers', async () => {
-    expect(await timersLeftBy(() => openEvents(new Response('')))).toBe(0)
+    expect(await countTimersOf(() => openEvents(new Response('')))).toBe(0)
   })
 
   it('connects to a server that listens on IPv4 only, on IPv6 only or on all addresses', async () => {

@@ -7,38 +7,44 @@ import { parseEvents } from '../support/parse.ts'
 import { deferred, type Handler, type Protocol, serve } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
 
-/** A way out, as a server and a client that stand at its two ends. */
-export interface Way {
+/** The connection that a transport is tested on. */
+export interface ConnectionSetup {
   name: string
   protocol: Protocol
-  /** What a middleware does to the response before the stream is made. */
+  /** Changes the response before the stream is created, as a middleware does. */
   prepare?: Handler
-  /** How the client asks, where it is not the usual way. */
-  ask?: (port: number) => Promise<Client>
-  /** Whether the end of the body can be told from a cut connection. */
-  tellsEnd?: boolean
+  /** Sends the request. By default, `get` does. */
+  connect?: (port: number) => Promise<Client>
+  /** Whether a client can distinguish the end of the body from a cut connection. True by default. */
+  hasBodyEnd?: boolean
 }
 
-/** What every transport keeps, whatever lies between the stream and the client. */
-export function transportContract({ name, protocol, prepare, ask, tellsEnd = true }: Way): void {
+/** Declares the tests that every transport MUST pass. */
+export function transportContract({
+  name,
+  protocol,
+  prepare,
+  connect,
+  hasBodyEnd = true,
+}: ConnectionSetup): void {
   async function open(options: SseStreamOptions = {}, request: Get = {}) {
-    const made = deferred<SseStream>()
+    const opened = deferred<SseStream>()
     const { port, server } = await serve((req, res) => {
       prepare?.(req, res)
-      made.resolve(createSseStream(req, res, options))
+      opened.resolve(createSseStream(req, res, options))
     }, protocol)
-    const client = await (ask ? ask(port) : get(protocol, port, request))
-    return { stream: await made.promise, client, server }
+    const client = await (connect ? connect(port) : get(protocol, port, request))
+    return { stream: await opened.promise, client, server }
   }
 
   describe(name, () => {
-    it('sends the head and a first byte at once (rule 16)', async () => {
+    it('sends the response headers and a first byte immediately (rule 16)', async () => {
       const { client } = await open({ retry: 1000 })
       await client.until((body) => /(^|\n):\nretry: (1\d\d\d|2000)\n/.test(body))
     })
 
-    // Node 26 holds the head in the response until the tick is over.
-    it('sends the head first, also when the stream is sent to and closed in the tick that made it', async () => {
+    // Node 26 delays the response headers until the end of the tick.
+    it('sends the response headers first when events are sent and the stream is closed in the same tick', async () => {
       const { port } = await serve((req, res) => {
         prepare?.(req, res)
         const stream = createSseStream(req, res, { retry: 0 })
@@ -46,14 +52,14 @@ export function transportContract({ name, protocol, prepare, ask, tellsEnd = tru
         stream.send({ data: 'last' })
         stream.close()
       }, protocol)
-      const client = await (ask ? ask(port) : get(protocol, port))
+      const client = await (connect ? connect(port) : get(protocol, port))
       expect(await client.ended).toBe('end')
       expect(
         parseEvents(client.body.slice(client.body.indexOf(':\n'))).map(({ data }) => data.length),
       ).toEqual([300_000, 4])
     })
 
-    it('delivers events in order and whole', async () => {
+    it('delivers complete events in order', async () => {
       const { stream, client } = await open()
       for (let i = 0; i < 100; i++) stream.send({ id: i, event: 'tick', data: { i, text: 'é🦆\n' } })
       await client.until('id: 99\n')
@@ -69,12 +75,12 @@ export function transportContract({ name, protocol, prepare, ask, tellsEnd = tru
       expect(events[0]).toMatchObject({ event: 'tick', data: '{"i":0,"text":"é🦆\\n"}' })
     })
 
-    it('holds back for a client that does not read, and loses nothing when it reads on (rules 27, 30)', async () => {
+    it('queues events for a client that does not read, and delivers all when it reads again (rules 27, 30)', async () => {
       const { stream, client } = await open({ maxBufferedBytes: 64 * 1024 * 1024 })
       client.stopReading()
       const event = { data: 'x'.repeat(64 * 1024) }
       let count = 0
-      // Far past what the kernel takes.
+      // Far more than the kernel buffers.
       while (count < 400) {
         stream.send(event)
         count += 1
@@ -82,16 +88,16 @@ export function transportContract({ name, protocol, prepare, ask, tellsEnd = tru
       }
       expect(stream.send(event)).toBe(false)
       expect(stream.bufferedEvents).toBeGreaterThan(50)
-      client.readOn()
+      client.resumeReading()
       await expect(stream.drained()).resolves.toBe(true)
       expect(stream.send({ data: 'last' })).toBe(true)
-      // Not `until`: it looks through all 26 MB again for each piece that comes.
+      // `until` with a function would search all 26 MB again for each chunk.
       stream.close()
       await client.ended
       expect(parseEvents(client.body)).toHaveLength(count + 2)
     })
 
-    it('sees a client that does not read leave, and every wait settles (rule 27)', async () => {
+    it('resolves drained() with false when a client that does not read disconnects (rule 27)', async () => {
       const { stream, client } = await open({ maxBufferedBytes: 64 * 1024 * 1024 })
       client.stopReading()
       for (let i = 0; i < 400; i++) {
@@ -100,24 +106,24 @@ export function transportContract({ name, protocol, prepare, ask, tellsEnd = tru
       }
       const drained = stream.drained()
       const end = closed(stream)
-      client.leave()
+      client.disconnect()
       await expect(drained).resolves.toBe(false)
       expect(await end).toEqual({ reason: 'client', error: undefined })
       expect(stream).toMatchObject({ bufferedBytes: 0, bufferedEvents: 0 })
     })
 
-    it('sees the client leave', async () => {
+    it('closes the stream when the client disconnects', async () => {
       const { stream, client } = await open()
       await client.until(':\n')
       const end = closed(stream)
       const { signal } = stream
-      client.leave()
+      client.disconnect()
       expect(await end).toEqual({ reason: 'client', error: undefined })
       expect(signal.aborted).toBe(true)
       expect(stream.send({ data: 1 })).toBe(false)
     })
 
-    it('ends the body after what waits', async () => {
+    it('ends the body after the queued events', async () => {
       const { stream, client } = await open()
       const end = closed(stream)
       stream.send({ data: 'last' })
@@ -127,16 +133,16 @@ export function transportContract({ name, protocol, prepare, ask, tellsEnd = tru
       expect(await end).toEqual({ reason: 'server', error: undefined })
     })
 
-    it('cuts the connection when it is destroyed, so that the client comes back', async () => {
+    it('cuts the connection when the stream is destroyed, so that the client reconnects', async () => {
       const { stream, client } = await open()
       await client.until(':\n')
       const end = closed(stream)
       stream.destroy()
-      expect(await client.ended).toBe(tellsEnd ? 'cut' : 'end')
+      expect(await client.ended).toBe(hasBodyEnd ? 'cut' : 'end')
       expect(await end).toEqual({ reason: 'server', error: undefined })
     })
 
-    it('beats while it is idle', async () => {
+    it('sends heartbeats while the stream is idle', async () => {
       const { client } = await open({ heartbeat: 300, retry: 0 })
       await client.until((body) => /(\n|^):\n:\n:\n/.test(body))
     })

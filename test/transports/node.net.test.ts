@@ -9,7 +9,7 @@ import { get, rawClient } from '../support/client.ts'
 import { deferred, type Handler, type Protocol, serve } from '../support/serve.ts'
 import { transportContract } from './contract.ts'
 
-// A middleware that puts itself between, as compression and session middlewares do.
+// Wraps `response.write`, as compression and session middlewares do.
 const wrap: Handler = (_request, response) => {
   const write = response.write
   response.write = ((...args: Parameters<typeof write>) => write.apply(response, args)) as typeof write
@@ -22,57 +22,57 @@ transportContract({ name: 'HTTP/1.1 over TLS, wrapped response', protocol: 'http
 transportContract({
   name: 'HTTP/1.0',
   protocol: 'http',
-  // Without chunks the end of the connection is the end of the body (RFC 9112 6.3).
-  tellsEnd: false,
-  ask: async (port) => rawClient(port, 'GET / HTTP/1.0\r\n\r\n'),
+  // Without chunks, the end of the connection is the end of the body (RFC 9112 6.3).
+  hasBodyEnd: false,
+  connect: async (port) => rawClient(port, 'GET / HTTP/1.0\r\n\r\n'),
 })
 transportContract({ name: 'HTTP/2', protocol: 'h2c' })
 transportContract({ name: 'HTTP/2 over TLS', protocol: 'h2' })
 
 describe('nodeTransport', () => {
-  async function chosen(protocol: Protocol, prepare: Handler = () => {}, ask = get) {
+  async function transportClassOf(protocol: Protocol, prepare: Handler = () => {}, connect = get) {
     const transport = deferred<ResponseTransport>()
     const { port } = await serve((request, response) => {
       prepare(request, response)
       response.write(':\n')
       transport.resolve(nodeTransport(response) as ResponseTransport)
     }, protocol)
-    await ask(protocol, port)
+    await connect(protocol, port)
     return (await transport.promise).constructor
   }
-  const ask10 = async (_protocol: Protocol, port: number) => rawClient(port, 'GET / HTTP/1.0\r\n\r\n')
+  const connect10 = async (_protocol: Protocol, port: number) => rawClient(port, 'GET / HTTP/1.0\r\n\r\n')
 
-  it('takes the fast way on a bare chunked response, over TLS too', async () => {
-    expect(await chosen('http')).toBe(SocketTransport)
-    expect(await chosen('https')).toBe(SocketTransport)
+  it('returns a SocketTransport for an unwrapped chunked response, with or without TLS', async () => {
+    expect(await transportClassOf('http')).toBe(SocketTransport)
+    expect(await transportClassOf('https')).toBe(SocketTransport)
   })
 
-  it('takes the ordinary way everywhere else', async () => {
-    expect(await chosen('http', wrap)).toBe(ResponseTransport)
-    expect(await chosen('http', () => {}, ask10)).toBe(ResponseTransport)
-    expect(await chosen('h2c')).toBe(ResponseTransport)
+  it('returns a ResponseTransport for wrapped responses, HTTP/1.0 and HTTP/2', async () => {
+    expect(await transportClassOf('http', wrap)).toBe(ResponseTransport)
+    expect(await transportClassOf('http', () => {}, connect10)).toBe(ResponseTransport)
+    expect(await transportClassOf('h2c')).toBe(ResponseTransport)
   })
 
-  it('takes in the tick of the head what the kernel takes: a snapshot over the bound is no lag', async () => {
-    const made = deferred<SseStream>()
+  it('writes a snapshot over maxBufferedBytes in the tick of the response headers without an overflow', async () => {
+    const opened = deferred<SseStream>()
     const { port } = await serve((req, res) => {
       const stream = createSseStream(req, res)
       for (let id = 0; id < 100; id++) stream.send({ id, data: 'x'.repeat(20_000) })
-      made.resolve(stream)
+      opened.resolve(stream)
     })
     const client = await get('http', port)
     await client.until('id: 99\n')
-    expect((await made.promise).closed).toBe(false)
+    expect((await opened.promise).closed).toBe(false)
   })
 
-  it('writes nothing after the end that another gave the response', async () => {
+  it('writes nothing after other code has ended the response', async () => {
     const transport = deferred<ResponseTransport>()
     const { port } = await serve((_request, response) => {
       response.write(':\n')
-      const way = nodeTransport(response) as ResponseTransport
+      const written = nodeTransport(response) as ResponseTransport
       response.end()
-      expect(way.write(way.bytesOf(Frame.of('data: late\n\n', 1)))).toBe(false)
-      transport.resolve(way)
+      expect(written.write(written.bytesOf(Frame.of('data: late\n\n', 1)))).toBe(false)
+      transport.resolve(written)
     })
     const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
     expect((await transport.promise).constructor).toBe(SocketTransport)
@@ -80,14 +80,14 @@ describe('nodeTransport', () => {
     expect(client.body).toMatch(/\r\n0\r\n\r\n$/)
   })
 
-  it('is not misled by a middleware that gives the response a `stream`', async () => {
-    const made = deferred<SseStream>()
+  it('configures the HTTP/1 socket even if a middleware adds a `stream` property to the response', async () => {
+    const opened = deferred<SseStream>()
     const { port, sockets } = await serve((req, res) => {
       Object.assign(res, { stream: () => {} })
-      made.resolve(createSseStream(req, res))
+      opened.resolve(createSseStream(req, res))
     })
     const client = await get('http', port)
-    const stream = await made.promise
+    const stream = await opened.promise
     expect([...sockets].map((socket) => socket.timeout)).toEqual([0])
     stream.destroy()
     expect(await client.ended).toBe('cut')
@@ -96,21 +96,21 @@ describe('nodeTransport', () => {
   it.each<[Protocol, number]>([
     ['http', 1],
     ['h2c', 0],
-  ])('tunes and probes the connection of %s only where it is its own (rule 17)', async (protocol, times) => {
-    const made = deferred<number[]>()
+  ])('configures a connection only if the stream owns it, over %s (rule 17)', async (protocol, times) => {
+    const opened = deferred<number[]>()
     const { port, sockets } = await serve((req, res) => {
       const [socket] = sockets as Set<Socket>
       const calls = (['setKeepAlive', 'setNoDelay', 'setTimeout'] as const).map((name) =>
         vi.spyOn(socket as Socket, name),
       )
       createSseStream(req, res, { heartbeat: 0 })
-      made.resolve(calls.map((call) => call.mock.calls.length))
+      opened.resolve(calls.map((call) => call.mock.calls.length))
     }, protocol)
     await get(protocol, port)
-    expect(await made.promise).toEqual([times, times, times])
+    expect(await opened.promise).toEqual([times, times, times])
   })
 
-  it('flushes a middleware that holds bytes back', async () => {
+  it('calls flush() of a middleware that buffers bytes', async () => {
     let flushes = 0
     const transport = deferred<ResponseTransport>()
     const { port } = await serve((request, response) => {
@@ -120,8 +120,8 @@ describe('nodeTransport', () => {
       transport.resolve(nodeTransport(response) as ResponseTransport)
     })
     await get('http', port)
-    const way = await transport.promise
-    way.write(way.bytesOf(Frame.of('data: 1\n\n', 1)))
+    const flushed = await transport.promise
+    flushed.write(flushed.bytesOf(Frame.of('data: 1\n\n', 1)))
     expect(flushes).toBe(1)
   })
 })

@@ -12,9 +12,9 @@ import { rawClient } from '../support/client.ts'
 import { deferred, serve } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
 
-const PIECE = 64 * 1024
+const SLICE = 64 * 1024
 
-/** A response whose kernel is full when a test says so. */
+/** A response whose `write` returns false while `isFull` is set. */
 class FakeResponse extends EventEmitter {
   readonly socket = {}
   readonly sizes: number[] = []
@@ -35,28 +35,28 @@ class FakeResponse extends EventEmitter {
   }
 }
 
-function overFake() {
+function fakeTransport() {
   const response = new FakeResponse()
   const transport: Transport = new ResponseTransport(response as unknown as NodeResponse)
   return { response, transport }
 }
 
 describe('the end of a response', () => {
-  const streamed = () => {
-    const { response, transport } = overFake()
+  const openStream = () => {
+    const { response, transport } = fakeTransport()
     return { response, stream: SseStream._open(transport, resolveOptions({}), 'new') }
   }
 
-  it.each(['finish', 'close'])('is the end of the stream when it says %s', async (event) => {
-    const { response, stream } = streamed()
+  it.each(['finish', 'close'])('closes the stream when the response emits %s', async (event) => {
+    const { response, stream } = openStream()
     const end = closed(stream)
     response.emit(event)
     expect(await end).toEqual({ reason: 'client', error: undefined })
     expect(response.isDestroyed).toBe(false)
   })
 
-  it('is the end of the stream when it fails, and what is left of it is cut', async () => {
-    const { response, stream } = streamed()
+  it('closes the stream with the error of the response and destroys the response', async () => {
+    const { response, stream } = openStream()
     const end = closed(stream)
     const error = new Error('reset')
     response.emit('error', error)
@@ -64,25 +64,28 @@ describe('the end of a response', () => {
     expect(response.isDestroyed).toBe(true)
   })
 
-  it.each(['finish', 'close'])('is the end of a stream over an object that delegates %s', async (event) => {
-    const { response } = overFake()
-    // A middleware may pass on an object of its own, whose listeners get the inner response as `this`, or nothing.
-    const facade = {
-      socket: {},
-      on(name: string, listener: () => void) {
-        response.on(name, () => listener())
-        return facade
-      },
-      destroy: () => {},
-    }
-    const transport = new ResponseTransport(facade as unknown as NodeResponse)
-    const end = closed(SseStream._open(transport, resolveOptions({}), 'new'))
-    response.emit(event)
-    expect(await end).toEqual({ reason: 'client', error: undefined })
-  })
+  it.each(['finish', 'close'])(
+    'closes the stream when an object that wraps the response passes on %s',
+    async (event) => {
+      const { response } = fakeTransport()
+      // A middleware may pass on an object of its own, whose listeners get the inner response as `this`, or nothing.
+      const facade = {
+        socket: {},
+        on(name: string, listener: () => void) {
+          response.on(name, () => listener())
+          return facade
+        },
+        destroy: () => {},
+      }
+      const transport = new ResponseTransport(facade as unknown as NodeResponse)
+      const end = closed(SseStream._open(transport, resolveOptions({}), 'new'))
+      response.emit(event)
+      expect(await end).toEqual({ reason: 'client', error: undefined })
+    },
+  )
 
-  it('is heard once, whatever else the response says, and the first reason stays', async () => {
-    const { response, stream } = streamed()
+  it('is reported once, with the first reason, when the response emits several events', async () => {
+    const { response, stream } = openStream()
     const onClose = vi.fn()
     stream.on('close', onClose)
     response.emit('finish')
@@ -98,56 +101,56 @@ describe('a large frame', () => {
   afterEach(() => {
     vi.useRealTimers()
   })
-  const text = 'x'.repeat(PIECE) + 'y'.repeat(PIECE) + 'z'.repeat(PIECE / 2)
-  const owned = () => {
-    const { response, transport } = overFake()
+  const text = 'x'.repeat(SLICE) + 'y'.repeat(SLICE) + 'z'.repeat(SLICE / 2)
+  const openOutput = () => {
+    const { response, transport } = fakeTransport()
     const owner = { _drained: vi.fn(), _lost: vi.fn() }
     const output = new Output(owner)
     output.start(transport)
     return { response, output, owner }
   }
 
-  it('goes in pieces of 64 KiB, whole and in order', () => {
-    const { response, output } = owned()
+  it('is written completely and in order in slices of 64 KiB', () => {
+    const { response, output } = openOutput()
     expect(output.write(Frame.of(text, 1))).toBe(true)
-    expect(response.sizes).toEqual([PIECE, PIECE, PIECE / 2])
+    expect(response.sizes).toEqual([SLICE, SLICE, SLICE / 2])
     expect(response.body).toBe(text)
   })
 
-  it('goes in one piece when it is as large as one', () => {
-    const { response, output } = owned()
-    output.write(Frame.of('x'.repeat(PIECE), 1))
-    expect(response.sizes).toEqual([PIECE])
+  it('is written in one call if it is as large as a slice', () => {
+    const { response, output } = openOutput()
+    output.write(Frame.of('x'.repeat(SLICE), 1))
+    expect(response.sizes).toEqual([SLICE])
   })
 
-  it('waits for room after each piece that fills the kernel, and says that it moves', () => {
-    const { response, output, owner } = owned()
+  it('is continued after each drain and notifies the owner once after the last slice', () => {
+    const { response, output, owner } = openOutput()
     response.isFull = true
     expect(output.write(Frame.of(text, 1))).toBe(false)
-    expect(response.sizes).toEqual([PIECE])
-    for (const moves of [1, 2]) {
+    expect(response.sizes).toEqual([SLICE])
+    for (const drains of [1, 2]) {
       response.emit('drain')
-      expect(response.sizes).toHaveLength(1 + moves)
+      expect(response.sizes).toHaveLength(1 + drains)
     }
     expect(owner._drained).not.toHaveBeenCalled()
     response.emit('drain')
     expect(response.body).toBe(text)
     expect(owner._drained).toHaveBeenCalledTimes(1)
-    // One for all waits.
+    // All waits share one listener.
     expect(response.listenerCount('drain')).toBe(1)
   })
 
-  it('gives its client the stall time for each piece', async () => {
+  it('restarts the stall timeout after each slice', async () => {
     vi.useFakeTimers()
-    const { response, transport } = overFake()
+    const { response, transport } = fakeTransport()
     const stream = SseStream._open(transport, resolveOptions({ stallTimeout: 5_000, heartbeat: 0 }), 'new')
     response.isFull = true
-    stream.send({ data: 'x'.repeat(4.5 * PIECE) })
+    stream.send({ data: 'x'.repeat(4.5 * SLICE) })
     await nextTurn()
-    for (let piece = 1; piece <= 4; piece++) {
+    for (let slice = 1; slice <= 4; slice++) {
       vi.advanceTimersByTime(4_000)
       response.emit('drain')
-      expect(response.sizes).toHaveLength(piece + 1)
+      expect(response.sizes).toHaveLength(slice + 1)
     }
     expect(stream.closed).toBe(false)
     vi.advanceTimersByTime(5_300)
@@ -156,9 +159,9 @@ describe('a large frame', () => {
 })
 
 describe('a pipelined response', () => {
-  const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+  const request = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
 
-  it('holds one listener on its socket, however many wait', async () => {
+  it('adds no listener to the socket beyond the one for all queued responses', async () => {
     const all = deferred<void>()
     const counts: number[] = []
     const { port } = await serve((req, res) => {
@@ -166,30 +169,30 @@ describe('a pipelined response', () => {
       counts.push(req.socket.listenerCount('close'))
       if (counts.length === 6) all.resolve()
     })
-    rawClient(port, ask('/').repeat(6))
+    rawClient(port, request('/').repeat(6))
     await all.promise
     const [, second, ...others] = counts
     expect(new Set(others)).toEqual(new Set([second]))
   })
 
-  it('ends when its connection is lost before its turn, each that waits, once', async () => {
+  it('closes its stream once when the connection is lost before its turn', async () => {
     const all = deferred<void>()
     const streams: SseStream[] = []
     const { port } = await serve((req, res) => {
       streams.push(createSseStream(req, res))
       if (streams.length === 4) all.resolve()
     })
-    const client = rawClient(port, ask('/').repeat(4))
+    const client = rawClient(port, request('/').repeat(4))
     await all.promise
     const onClose = vi.fn()
     for (const stream of streams) stream.on('close', onClose)
     const ends = streams.map(closed)
-    client.leave()
+    client.disconnect()
     expect(await Promise.all(ends)).toEqual(Array(4).fill({ reason: 'client', error: undefined }))
     expect(onClose).toHaveBeenCalledTimes(4)
   })
 
-  it('has no time limit of its socket any more when its turn has come (rule 17)', async () => {
+  it('removes the timeout of its socket when it is sent (rule 17)', async () => {
     const first = deferred<ServerResponse>()
     const { server, port, sockets } = await serve((req, res) => {
       if (req.url === '/1') return first.resolve(res)
@@ -197,7 +200,7 @@ describe('a pipelined response', () => {
       void first.promise.then((response) => response.end('first\n'))
     })
     Object.assign(server, { timeout: 60_000 })
-    const client = rawClient(port, ask('/1') + ask('/2'))
+    const client = rawClient(port, request('/1') + request('/2'))
     await client.until('text/event-stream')
     expect([...sockets].map((socket) => socket.timeout)).toEqual([0])
   })

@@ -13,24 +13,24 @@ import { rawClient } from '../support/client.ts'
 import { nextTurn } from '../support/streams.ts'
 import { transportContract } from './contract.ts'
 
-// The contract makes its streams from what Node hands to a server. Here a server of web responses stands between.
+// The contract creates its streams from the request and the response of Node. This mock serves a web response instead.
 vi.mock('../../src/http/create-sse-stream.ts', () => ({
   createSseStream(request: IncomingMessage, response: ServerResponse, options: SseStreamOptions): SseStream {
-    let made: SseStream | undefined
-    const answer = (asked: Request) =>
+    let opened: SseStream | undefined
+    const handler = (webRequest: Request) =>
       createSseResponse(
-        asked,
+        webRequest,
         (stream) => {
-          made = stream as SseStream
+          opened = stream as SseStream
         },
         options,
       )
-    void getRequestListener(answer)(request, response)
-    return made as SseStream
+    void getRequestListener(handler)(request, response)
+    return opened as SseStream
   },
 }))
 
-// What the server logs when a stream is cut off.
+// The server logs an error for each stream that is destroyed.
 vi.spyOn(console, 'error').mockImplementation(() => {})
 
 transportContract({ name: 'a web response on HTTP/1.1', protocol: 'http' })
@@ -39,32 +39,32 @@ transportContract({ name: 'a web response on HTTP/2', protocol: 'h2c' })
 transportContract({
   name: 'a web response on HTTP/1.0',
   protocol: 'http',
-  tellsEnd: false,
-  ask: async (port) => rawClient(port, 'GET / HTTP/1.0\r\nHost: a\r\n\r\n'),
+  hasBodyEnd: false,
+  connect: async (port) => rawClient(port, 'GET / HTTP/1.0\r\nHost: a\r\n\r\n'),
 })
 
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')
 
-const OPENING = ':\nretry: 2000\n'
-const ROOM = 16 * 1024
-const PIECE = 64 * 1024
+const PREAMBLE = ':\nretry: 2000\n'
+const CAPACITY = 16 * 1024
+const SLICE = 64 * 1024
 
-/** What a stream gives its transport to tell it. */
+/** Returns an owner that records the notifications of its transport. */
 function ownerSpy() {
   return { _drained: vi.fn(), _closed: vi.fn() }
 }
 
-function opened() {
-  const transport = new WebTransport(OPENING)
+function openTransport() {
+  const transport = new WebTransport(PREAMBLE)
   const owner = ownerSpy()
   transport.open(owner)
   return { transport, owner, body: transport.body }
 }
 
-/** An output over a transport whose reader has read the preamble, and nothing else. */
-async function readOutput() {
-  const transport = new WebTransport(OPENING)
+/** Returns an output over a transport whose preamble was read. */
+async function openOutput() {
+  const transport = new WebTransport(PREAMBLE)
   const owner = { _drained: vi.fn(), _lost: vi.fn() }
   const output = new Output(owner)
   output.start(transport)
@@ -73,9 +73,9 @@ async function readOutput() {
   return { transport, output, owner, reader }
 }
 
-/** A transport whose reader has taken the opening, and nothing else. */
-async function read() {
-  const { transport, owner, body } = opened()
+/** Returns a transport whose preamble was read. */
+async function startReading() {
+  const { transport, owner, body } = openTransport()
   const reader = body.getReader()
   await reader.read()
   return { transport, owner, body, reader, next: async () => text((await reader.read()).value) }
@@ -90,36 +90,36 @@ function frameOf(size: number, fill = 'x'): Frame {
 }
 
 describe('the body of a web transport', () => {
-  it('begins with the opening, before anything was written', async () => {
-    const reader = opened().body.getReader()
-    expect(text((await reader.read()).value)).toBe(OPENING)
+  it('starts with the preamble before anything is written', async () => {
+    const reader = openTransport().body.getReader()
+    expect(text((await reader.read()).value)).toBe(PREAMBLE)
   })
 
-  it('hands out each frame as a chunk', async () => {
-    const { transport, next } = await read()
+  it('contains each frame as one chunk', async () => {
+    const { transport, next } = await startReading()
     transport.write(Frame.of('data: 1\n\n', 1).payload)
     transport.write(Frame.of('data: é\n\n', 1).payload)
     expect([await next(), await next()]).toEqual(['data: 1\n\n', 'data: é\n\n'])
   })
 
-  it('counts bytes, and not chunks: it is full with one that is large, and not with two that are small', async () => {
-    const { transport } = await read()
-    expect(transport.write(frameOf(ROOM / 2).payload)).toBe(true)
-    expect(transport.write(frameOf(ROOM / 2 - 1).payload)).toBe(true)
-    const other = (await read()).transport
-    expect(other.write(frameOf(ROOM).payload)).toBe(false)
+  it('is full by bytes: after one large chunk, but not after two small ones', async () => {
+    const { transport } = await startReading()
+    expect(transport.write(frameOf(CAPACITY / 2).payload)).toBe(true)
+    expect(transport.write(frameOf(CAPACITY / 2 - 1).payload)).toBe(true)
+    const other = (await startReading()).transport
+    expect(other.write(frameOf(CAPACITY).payload)).toBe(false)
   })
 
-  it('is full after sixteen chunks, however small, so that one that nobody reads is noticed', () => {
-    const { transport } = opened()
-    const answers = Array.from({ length: 15 }, () => transport.write(frameOf(2).payload))
-    expect(answers).toEqual([...Array(14).fill(true), false])
+  it('is full after sixteen chunks of any size, so that an unread body is detected', () => {
+    const { transport } = openTransport()
+    const results = Array.from({ length: 15 }, () => transport.write(frameOf(2).payload))
+    expect(results).toEqual([...Array(14).fill(true), false])
   })
 
-  it('says once that there is room, when a part of what filled it was read', async () => {
-    const { transport, owner, reader } = await read()
-    transport.write(frameOf(ROOM / 2).payload)
-    expect(transport.write(frameOf(ROOM / 2).payload)).toBe(false)
+  it('notifies its owner once of a drain when a part of a full body is read', async () => {
+    const { transport, owner, reader } = await startReading()
+    transport.write(frameOf(CAPACITY / 2).payload)
+    expect(transport.write(frameOf(CAPACITY / 2).payload)).toBe(false)
     await nextTurn()
     expect(owner._drained).not.toHaveBeenCalled()
     await reader.read()
@@ -128,25 +128,25 @@ describe('the body of a web transport', () => {
     expect(owner._drained).toHaveBeenCalledTimes(1)
   })
 
-  it('says nothing of room while it is never full', async () => {
-    const { transport, owner, reader } = await read()
+  it('notifies its owner of no drain while it is never full', async () => {
+    const { transport, owner, reader } = await startReading()
     for (let i = 0; i < 10; i++) {
       const waiting = reader.read()
-      expect(transport.write(frameOf(ROOM - 1).payload)).toBe(true)
+      expect(transport.write(frameOf(CAPACITY - 1).payload)).toBe(true)
       await waiting
     }
     expect([owner._drained, owner._closed].flatMap((each) => each.mock.calls)).toEqual([])
   })
 
-  it('never calls its owner from within a write, whoever waits for a chunk', async () => {
-    const { output, owner, reader } = await readOutput()
+  it('never notifies its owner during a write while reads are pending', async () => {
+    const { output, owner, reader } = await openOutput()
     let isWriting = false
     const calls: boolean[] = []
-    for (const said of [owner._drained, owner._lost]) said.mockImplementation(() => calls.push(isWriting))
+    for (const method of [owner._drained, owner._lost]) method.mockImplementation(() => calls.push(isWriting))
     for (let i = 0; i < 5; i++) {
       const reads = [reader.read(), reader.read()]
       isWriting = true
-      output.write(frameOf(3 * PIECE))
+      output.write(frameOf(3 * SLICE))
       isWriting = false
       await Promise.all(reads)
       await reader.read()
@@ -155,11 +155,11 @@ describe('the body of a web transport', () => {
     expect(calls).not.toContain(true)
   })
 
-  it('keeps the order when its owner writes on from within a read', async () => {
-    const { transport, owner, next } = await read()
+  it('keeps the order when its owner writes during a read', async () => {
+    const { transport, owner, next } = await startReading()
     let written = 0
     const fill = () => {
-      while (transport.write(Frame.of(`${++written} `.padEnd(ROOM / 2), 1).payload) && written < 40);
+      while (transport.write(Frame.of(`${++written} `.padEnd(CAPACITY / 2), 1).payload) && written < 40);
     }
     owner._drained.mockImplementation(fill)
     fill()
@@ -173,35 +173,35 @@ describe('a large frame in a web transport', () => {
   afterEach(() => {
     vi.useRealTimers()
   })
-  const large = 'x'.repeat(PIECE) + 'y'.repeat(PIECE) + 'z'.repeat(PIECE / 2)
+  const large = 'x'.repeat(SLICE) + 'y'.repeat(SLICE) + 'z'.repeat(SLICE / 2)
 
-  it('goes in pieces of 64 KiB, whole and in order, the next when the one before was taken', async () => {
-    const { output, owner, reader } = await readOutput()
+  it('is written in slices of 64 KiB, each after the one before was read', async () => {
+    const { output, owner, reader } = await openOutput()
     expect(output.write(Frame.of(large, 1))).toBe(false)
     await nextTurn()
-    const pieces: string[] = []
+    const slices: string[] = []
     for (const count of [1, 2, 3]) {
-      pieces.push(text((await reader.read()).value))
+      slices.push(text((await reader.read()).value))
       expect(owner._drained).toHaveBeenCalledTimes(count === 3 ? 1 : 0)
     }
-    expect(pieces.map((piece) => piece.length)).toEqual([PIECE, PIECE, PIECE / 2])
-    expect(pieces.join('')).toBe(large)
+    expect(slices.map((slice) => slice.length)).toEqual([SLICE, SLICE, SLICE / 2])
+    expect(slices.join('')).toBe(large)
   })
 
-  it('is let go of when the client leaves in the middle of it', async () => {
-    const { transport, output, owner, reader } = await readOutput()
+  it('is not continued when the client disconnects after its first slice', async () => {
+    const { transport, output, owner, reader } = await openOutput()
     output.write(Frame.of(large, 1))
     await nextTurn()
     await reader.read()
     transport.disconnect()
     expect(owner._lost).toHaveBeenCalledTimes(1)
-    expect(text((await reader.read()).value)).toHaveLength(PIECE)
+    expect(text((await reader.read()).value)).toHaveLength(SLICE)
     expect(await reader.read()).toEqual({ done: true, value: undefined })
     expect(owner._drained).not.toHaveBeenCalled()
   })
 
-  it('is not held by a transport that is over', async () => {
-    const { transport, output, reader } = await readOutput()
+  it('is garbage-collected when its transport is disconnected', async () => {
+    const { transport, output, reader } = await openOutput()
     const write = () => {
       const frame = Frame.of(large, 1)
       output.write(frame)
@@ -218,16 +218,16 @@ describe('a large frame in a web transport', () => {
     expect(transport.write(frameOf(1).payload)).toBe(false)
   })
 
-  it('gives its client the stall time for each piece, and for each chunk at the end', async () => {
+  it('restarts the stall timeout after each slice, also after the stream was closed', async () => {
     vi.useFakeTimers()
-    const transport = new WebTransport(OPENING)
+    const transport = new WebTransport(PREAMBLE)
     const stream = SseStream._open(transport, resolveOptions({ stallTimeout: 5_000, heartbeat: 0 }), 'new')
     const reader = transport.body.getReader()
     await reader.read()
-    stream.send({ data: 'x'.repeat(2.5 * PIECE) })
+    stream.send({ data: 'x'.repeat(2.5 * SLICE) })
     stream.close()
     await nextTurn()
-    for (let piece = 1; piece <= 3; piece++) {
+    for (let slice = 1; slice <= 3; slice++) {
       vi.advanceTimersByTime(4_000)
       expect((await reader.read()).value).toBeDefined()
     }
@@ -237,8 +237,8 @@ describe('a large frame in a web transport', () => {
 })
 
 describe('the end of a web transport', () => {
-  it('waits until the last byte was read', async () => {
-    const { transport, owner, reader } = await read()
+  it('is reported when the last byte is read', async () => {
+    const { transport, owner, reader } = await startReading()
     transport.write(frameOf(10).payload)
     transport.write(frameOf(20).payload)
     transport.end()
@@ -252,8 +252,8 @@ describe('the end of a web transport', () => {
     expect(await reader.read()).toEqual({ done: true, value: undefined })
   })
 
-  it('comes at once when all was read, yet not from within the call', async () => {
-    const { transport, owner, reader } = await read()
+  it('is reported immediately when all is read, but not during the call of end()', async () => {
+    const { transport, owner, reader } = await startReading()
     const waiting = reader.read()
     transport.end()
     expect(owner._closed).not.toHaveBeenCalled()
@@ -261,17 +261,17 @@ describe('the end of a web transport', () => {
     expect(owner._closed).toHaveBeenCalledTimes(1)
   })
 
-  it('waits for the opening too, in a body that nobody has begun to read', async () => {
-    const { transport, owner, body } = opened()
+  it('is reported after the preamble of an unread body is read', async () => {
+    const { transport, owner, body } = openTransport()
     transport.end()
     await nextTurn()
     expect(owner._closed).not.toHaveBeenCalled()
-    expect(await new Response(body).text()).toBe(OPENING)
+    expect(await new Response(body).text()).toBe(PREAMBLE)
     expect(owner._closed).toHaveBeenCalledTimes(1)
   })
 
-  it('says that it moves with each chunk that is read', async () => {
-    const { transport, owner, reader } = await read()
+  it('is preceded by a drain notification for each chunk that is read', async () => {
+    const { transport, owner, reader } = await startReading()
     for (let i = 0; i < 5; i++) transport.write(frameOf(10).payload)
     transport.end()
     await nextTurn()
@@ -281,11 +281,11 @@ describe('the end of a web transport', () => {
   })
 
   it.each<[string, (body: ReadableStream) => Promise<void>]>([
-    ['a body', (body) => body.cancel('gone')],
+    ['a body', (body) => body.cancel('closed')],
     ['a reader', (body) => body.getReader().cancel()],
     ['the body of a response', async (body) => new Response(body).body?.cancel()],
-  ])('comes once when %s is cancelled, without an error', async (_what, cancel) => {
-    const { transport, owner, body } = opened()
+  ])('is reported once, without an error, when %s is cancelled', async (_what, cancel) => {
+    const { transport, owner, body } = openTransport()
     await cancel(body)
     expect(owner._closed).toHaveBeenCalledExactlyOnceWith()
     expect(transport.write(frameOf(1).payload)).toBe(false)
@@ -296,8 +296,8 @@ describe('the end of a web transport', () => {
     expect(owner._closed).toHaveBeenCalledTimes(1)
   })
 
-  it('comes once when the client leaves, and whoever waits for a chunk waits no more', async () => {
-    const { transport, owner, reader } = await read()
+  it('is reported once when the client disconnects, and ends a pending read', async () => {
+    const { transport, owner, reader } = await startReading()
     const waiting = reader.read()
     transport.disconnect()
     transport.disconnect()
@@ -307,8 +307,8 @@ describe('the end of a web transport', () => {
     expect(transport.write(frameOf(1).payload)).toBe(false)
   })
 
-  it('comes once when the client leaves while the end waits to be read', async () => {
-    const { transport, owner } = opened()
+  it('is reported once when the client disconnects before it is read', async () => {
+    const { transport, owner } = openTransport()
     transport.end()
     await nextTurn()
     transport.disconnect()
@@ -316,18 +316,21 @@ describe('the end of a web transport', () => {
     expect(owner._closed).toHaveBeenCalledTimes(1)
   })
 
-  // A server that hears of it twice: SvelteKit's does not look at what its second `cancel` answers.
-  it.each(['read', 'unread'])('lets the server cancel a body, %s, whose client has left', async (state) => {
-    const { transport, body } = opened()
-    const reader = body.getReader()
-    if (state === 'read') await reader.read()
-    transport.disconnect()
-    await expect(reader.cancel('gone')).resolves.toBeUndefined()
-    await expect(reader.closed).resolves.toBeUndefined()
-  })
+  // The server of SvelteKit calls `cancel` a second time and ignores its result.
+  it.each(['read', 'not read'])(
+    'allows the server to cancel a body that was %s before the client disconnected',
+    async (state) => {
+      const { transport, body } = openTransport()
+      const reader = body.getReader()
+      if (state === 'read') await reader.read()
+      transport.disconnect()
+      await expect(reader.cancel('closed')).resolves.toBeUndefined()
+      await expect(reader.closed).resolves.toBeUndefined()
+    },
+  )
 
-  it('is a broken body when it is destroyed: what waits is lost, and the name says that nobody is at fault', async () => {
-    const { transport, owner, reader } = await read()
+  it('makes a pending read reject with an AbortError after destroy()', async () => {
+    const { transport, owner, reader } = await startReading()
     transport.write(frameOf(10).payload)
     transport.destroy()
     await expect(reader.read()).rejects.toMatchObject({ name: 'AbortError' })
@@ -337,16 +340,16 @@ describe('the end of a web transport', () => {
     expect(owner._closed).not.toHaveBeenCalled()
   })
 
-  it('breaks a body that is locked, and one that is read by nobody, without a rejection that nobody handles', async () => {
+  it('causes no unhandled rejection after destroy() of an unread, locked, piped or cloned body', async () => {
     const onUnhandled = vi.fn()
     process.on('unhandledRejection', onUnhandled)
-    const locked = opened()
+    const locked = openTransport()
     locked.body.getReader()
-    const piped = opened()
+    const piped = openTransport()
     const through = piped.body.pipeThrough(new TransformStream())
-    const cloned = opened()
+    const cloned = openTransport()
     const [one, two] = cloned.body.tee()
-    for (const { transport } of [opened(), locked, piped, cloned]) transport.destroy()
+    for (const { transport } of [openTransport(), locked, piped, cloned]) transport.destroy()
     for (const each of [through, one, two]) {
       await expect(new Response(each).text()).rejects.toMatchObject({ name: 'AbortError' })
     }
@@ -360,11 +363,11 @@ describe('the end of a web transport', () => {
 describe('the bytes of a web transport', () => {
   const DATA = `data: ${'é'.repeat(3000)}\n\n`
 
-  // Frames are shared by all clients, and small ones lie in the pool of all buffers of the process.
+  // All clients share a frame, and small frames are in the buffer pool of the process.
   it.each<[string, (body: ReadableStream<Uint8Array>) => Promise<unknown>]>([
-    ['that alters them', (body) => body.pipeTo(new WritableStream({ write: (chunk) => void chunk.fill(0) }))],
+    ['alters them', (body) => body.pipeTo(new WritableStream({ write: (chunk) => void chunk.fill(0) }))],
     [
-      'that transfers them',
+      'transfers them',
       (body) =>
         body.pipeTo(
           new WritableStream({
@@ -372,36 +375,33 @@ describe('the bytes of a web transport', () => {
           }),
         ),
     ],
-    ['that makes a byte stream of them', (body) => new Response(toByteStream(body)).text()],
+    ['makes a byte stream of them', (body) => new Response(toByteStream(body)).text()],
     [
-      'that reads them into a buffer of its own',
+      'reads them into its own buffer',
       (body) => toByteStream(body).getReader({ mode: 'byob' }).read(new Uint8Array(100)),
     ],
     [
-      'that compresses them',
+      'compresses them',
       (body) => new Response(body.pipeThrough(new CompressionStream('gzip'))).arrayBuffer(),
     ],
-    ['that has them twice', (body) => Promise.all(body.tee().map((each) => new Response(each).text()))],
-    [
-      'that moves the body elsewhere',
-      (body) => new Response(structuredClone(body, { transfer: [body] })).text(),
-    ],
-  ])('are the same for others, whatever is done by one %s', async (_what, doWith) => {
+    ['clones the body', (body) => Promise.all(body.tee().map((each) => new Response(each).text()))],
+    ['transfers the body', (body) => new Response(structuredClone(body, { transfer: [body] })).text()],
+  ])('do not change for other clients when one reader %s', async (_action, consume) => {
     const frames = [Frame.of(DATA, 1), Frame.of('data: small\n\n', 1)]
     const bodyOf = () => {
-      const { transport, body } = opened()
+      const { transport, body } = openTransport()
       for (const frame of frames) transport.write(frame.payload)
       transport.end()
       return body
     }
     const [one, other] = [bodyOf(), bodyOf()]
-    await doWith(one)
-    expect(await new Response(other).text()).toBe(`${OPENING}${DATA}data: small\n\n`)
+    await consume(one)
+    expect(await new Response(other).text()).toBe(`${PREAMBLE}${DATA}data: small\n\n`)
     expect(frames.map(({ payload }) => payload.toString())).toEqual([DATA, 'data: small\n\n'])
   })
 
-  it('are plain, and each chunk has its buffer for itself', async () => {
-    const { transport, reader } = await read()
+  it('are a plain Uint8Array with a separate buffer for each chunk', async () => {
+    const { transport, reader } = await startReading()
     transport.write(Frame.of('data: 1\n\n', 1).payload)
     const { value } = await reader.read()
     expect(value?.constructor).toBe(Uint8Array)
@@ -409,7 +409,7 @@ describe('the bytes of a web transport', () => {
   })
 })
 
-/** What a careless middleware does: the controller of a byte stream takes the buffer of a chunk away. */
+/** Returns a byte stream of a body, as a careless middleware does. Its controller detaches the buffer of each chunk. */
 function toByteStream(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
   const reader = body.getReader()
   return new ReadableStream({

@@ -2,7 +2,6 @@ import { Condition } from '../../condition.ts'
 import type { EventStore, Page, StoreListener, StoreState } from '../event-store.ts'
 import { LogEntry, type Publication } from '../log-entry.ts'
 import { ConnectedStore } from './connected-store.ts'
-import { withDeadline } from './deadline.ts'
 import { type BrokerDriver, type DriverOwner, NOOP_RECORD, type StoredEntry } from './driver.ts'
 import type { BrokerSettings } from './options.ts'
 import { RecentEntries } from './recent-entries.ts'
@@ -37,10 +36,11 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
     this.start(this.#begin())
   }
 
-  async append(publication: Publication): Promise<string> {
-    if (this.ready) await withDeadline(Date.now() + this.#settings.publishTimeout, this.ready)
+  append(publication: Publication): Promise<string> {
     const { channel, idempotencyKey } = publication
-    return this.#driver.append(channel, encodeRecord(publication), idempotencyKey)
+    return this.onceReady(Date.now() + this.#settings.publishTimeout, () =>
+      this.#driver.append(channel, encodeRecord(publication), idempotencyKey),
+    )
   }
 
   read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {

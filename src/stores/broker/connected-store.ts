@@ -1,16 +1,34 @@
 import { BaseStore } from '../base-store.ts'
 import { storeSkipChannel, storeStateChannel } from '../diagnostics.ts'
 import type { StoreState } from '../event-store.ts'
+import { withDeadline } from './deadline.ts'
 
 /** A store behind a connection. It reports its state and the records that it skips. */
 export abstract class ConnectedStore extends BaseStore {
   ready: Promise<void> | undefined
   state: StoreState = 'connecting'
+  #started: Promise<void> = Promise.resolve()
+  // How many calls of `onceReady` wait. Their promises settle later than `ready`, so a new call waits behind them.
+  #waiting = 0
 
   /** Sets `ready`. A rejection is reported to each publisher and subscriber, so it is never unhandled. */
   protected start(ready: Promise<void>): void {
     this.ready = ready
+    this.#started = ready
     ready.catch(() => {})
+  }
+
+  /** Does some work once the store is ready, in the order of the calls. Rejects if it is not ready by the deadline. */
+  protected async onceReady<T>(deadline: number, work: () => Promise<T>): Promise<T> {
+    if (this.ready || this.#waiting > 0) {
+      this.#waiting += 1
+      try {
+        await withDeadline(deadline, this.#started)
+      } finally {
+        this.#waiting -= 1
+      }
+    }
+    return work()
   }
 
   /** Sets and reports the state. `closed` is final. */

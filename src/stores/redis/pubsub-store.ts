@@ -23,7 +23,7 @@ export interface RedisPubSubStoreOptions extends Pick<BrokerStoreOptions, 'publi
   maxEvents?: number | undefined
   /** The size of these events in bytes on the wire. Default 16 MiB. */
   maxBytes?: number | undefined
-  /** How long an idempotency key counts. At most `maxEvents` keys are remembered. Default 600 000. */
+  /** How long an idempotency key counts. The keys of the last `maxEvents` events are remembered. Default 600 000. */
   idempotencyWindow?: number | undefined
 }
 
@@ -102,7 +102,8 @@ class PubSubStore extends ConnectedStore implements EventStore {
 
   append(publication: Publication): Promise<string> {
     const { idempotencyKey = crypto.randomUUID() } = publication
-    return this.#publish({ ...publication, idempotencyKey })
+    const deadline = Date.now() + this.#settings.publishTimeout
+    return this.onceReady(deadline, () => this.#publish({ ...publication, idempotencyKey }, deadline))
   }
 
   read(channels: readonly string[], after: string, limit: number): Page {
@@ -170,18 +171,18 @@ class PubSubStore extends ConnectedStore implements EventStore {
     if (this.state === 'ready') this.setState('reconnecting')
   }
 
-  async #publish(message: Message): Promise<string> {
-    const deadline = Date.now() + this.#settings.publishTimeout
-    if (this.ready) await withDeadline(deadline, this.ready)
+  async #publish(message: Message, deadline: number): Promise<string> {
     const key = scopedKey(message.channel, message.idempotencyKey)
     const pending = this.#pending.get(key) ?? new PendingPublish()
     this.#pending.set(key, pending)
+    pending.publishers += 1
     try {
       const text = JSON.stringify(message)
       await this.#connections.send(deadline, true, 'PUBLISH', this.#settings.redisChannel, text)
       return await withDeadline(deadline, pending.id)
     } finally {
-      this.#pending.delete(key)
+      pending.publishers -= 1
+      if (pending.publishers === 0) this.#pending.delete(key)
     }
   }
 
@@ -198,6 +199,8 @@ class PubSubStore extends ConnectedStore implements EventStore {
 
 /** A published message without its id, which it gets once Redis delivers it to this process. */
 class PendingPublish {
+  /** How many calls wait for the id, because several may publish the same idempotency key. */
+  publishers = 0
   resolve!: (id: Promise<string>) => void
   readonly id = new Promise<string>((resolve) => {
     this.resolve = resolve

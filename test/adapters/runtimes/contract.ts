@@ -175,7 +175,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       expect(client.body).not.toContain('secret')
       const told = await failures()
       expect(told).toContainEqual({ onError: 'Error: secret of the handler' })
-      const cut = { rejected: 'AbortError: The stream was cut off.' }
+      const cut = { rejected: 'AbortError: The stream was destroyed.' }
       expect(told.filter((each) => 'rejected' in each)).toEqual(tellsOfCut ? [cut] : [])
     })
 
@@ -190,7 +190,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
     it('closes the stream and its source without an error when the client disconnects (rule 34)', async () => {
       const { client, key, closed } = await open('endless')
       await client.until('data: 2\n\n')
-      client.leave()
+      client.disconnect()
       expect(await closed()).toEqual({ closed: key, reason: 'client' })
       await server.report({ returned: key })
       expect(await failures()).toEqual([])
@@ -199,7 +199,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
     it('closes a silent stream when the client disconnects', async () => {
       const { client, key, closed } = await open('silent')
       await client.until(':\n')
-      client.leave()
+      client.disconnect()
       expect(await closed()).toEqual({ closed: key, reason: 'client' })
     })
 
@@ -216,7 +216,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       const { client, key } = await open('patient')
       client.stopReading()
       expect((await server.report({ filled: key })).bufferedEvents).toBeGreaterThan(50)
-      client.readOn()
+      client.resumeReading()
       await order('close', { key })
       expect(await client.ended).toBe('end')
       expect(parseEvents(client.body).map(({ id }) => Number(id))).toEqual(
@@ -228,7 +228,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       const { client, key, closed } = await open('patient')
       client.stopReading()
       await server.report({ filled: key })
-      client.leave()
+      client.disconnect()
       expect(await closed()).toEqual({ closed: key, reason: 'client' })
     })
 
@@ -253,7 +253,7 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       await order('publish', { text: '1' })
       await client.until('data: 1\n\n')
       const lastEventId = parseEvents(client.body).at(-1)?.id ?? ''
-      client.leave()
+      client.disconnect()
       await order('publish', { text: '2' })
       const back = await open('news', { headers: { 'last-event-id': lastEventId } })
       await order('publish', { text: '3' })

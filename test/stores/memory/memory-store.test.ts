@@ -371,16 +371,16 @@ describe('the heap of a memory store', () => {
   setFlagsFromString('--expose-gc')
   const collectGarbage: () => void = runInNewContext('gc')
 
-  it('holds no entry that was replaced or evicted', async () => {
-    const told: WeakRef<LogEntry>[] = []
-    const store = openStore({ perChannel: { maxEvents: 3 } }, (entry) => told.push(new WeakRef(entry)))
+  it('keeps no reference to an entry that was replaced or evicted', async () => {
+    const entries: WeakRef<LogEntry>[] = []
+    const store = openStore({ perChannel: { maxEvents: 3 } }, (entry) => entries.push(new WeakRef(entry)))
     for (let i = 0; i < 100; i++) {
       await store.publish('plain', { data: i })
       await store.publish('prices', { key: i ? 'often' : 'rare', data: i }, { conflate: true })
     }
     await setImmediate()
     collectGarbage()
-    const held = told.map((ref) => ref.deref()?.event.data).filter((each) => each !== undefined)
+    const held = entries.map((ref) => ref.deref()?.event.data).filter((each) => each !== undefined)
     expect(held).toEqual([0, 97, 98, 99, 99])
     expect(store.position).toMatch(/-200$/)
   })

@@ -42,7 +42,7 @@ logContract('JetStream', () => jetstreamStore(connection, { streamName: stream }
 describe('several processes', () => {
   test('receive the same events in the same order', async () => {
     const [a, b] = [await openHub(), await openHub()]
-    const [atA, atB] = [await follow(a, ['x', 'y']), await follow(b, ['x', 'y'])]
+    const [atA, atB] = [await subscribeStream(a, ['x', 'y']), await subscribeStream(b, ['x', 'y'])]
     const published = Array.from({ length: 40 }, (_, i) =>
       (i % 3 ? a : b).channel(i % 2 ? 'x' : 'y').publish({ data: i }),
     )
@@ -56,7 +56,7 @@ describe('several processes', () => {
     const ids = await publish(await openHub(), numbers(0, 29))
     for (const recentEvents of [100, 3]) {
       const hub = await openHub({ recentEvents })
-      const client = await follow(hub, ['a'], ids[9])
+      const client = await subscribeStream(hub, ['a'], ids[9])
       await eventually(() => client.seen).toEqual(numbers(10, 29))
     }
   })
@@ -67,7 +67,7 @@ describe('several processes', () => {
     for (let i = 0; i < 3; i++) {
       await Promise.all([publish(first, numbers(1, 499), 'other'), publish(first, [i], 'a')])
     }
-    const client = await follow(await openHub({ recentEvents: 10 }), ['a'], start)
+    const client = await subscribeStream(await openHub({ recentEvents: 10 }), ['a'], start)
     await eventually(() => client.seen).toEqual([0, 1, 2])
   })
 
@@ -101,7 +101,7 @@ describe('a page of the broker', () => {
   test('is requested in batches that the server can queue, for messages of any size', async () => {
     const ids = await publish(await openHub(), numbers(1, 20))
     const { hub, batches } = await openReader(8 * 1024 * 1024)
-    const client = await follow(hub, ['a'], ids[0])
+    const client = await subscribeStream(hub, ['a'], ids[0])
     await eventually(() => client.seen).toEqual(numbers(2, 20))
     // More than five if a busy broker sends only a part of a batch in time.
     expect(batches.slice(0, 4)).toEqual([4, 4, 4, 4])
@@ -140,7 +140,7 @@ describe('a channel', () => {
       'x'.repeat(255),
     ]
     const hub = await openHub()
-    const clients = await Promise.all(names.map((name) => follow(hub, [name])))
+    const clients = await Promise.all(names.map((name) => subscribeStream(hub, [name])))
     for (const [i, name] of names.entries()) await publish(hub, [i], name)
     for (const [i, client] of clients.entries()) await eventually(() => client.seen).toEqual([i])
   })
@@ -150,7 +150,10 @@ describe('a gap', () => {
   test('is sent only if events after the position were evicted', async () => {
     const ids = await publish(await openHub({ maxEvents: 5 }), numbers(1, 10))
     const hub = await openHub({ recentEvents: 1 })
-    const [kept, evicted] = [await follow(hub, ['a'], ids[4]), await follow(hub, ['a'], ids[3])]
+    const [kept, evicted] = [
+      await subscribeStream(hub, ['a'], ids[4]),
+      await subscribeStream(hub, ['a'], ids[3]),
+    ]
     await eventually(() => kept.seen).toEqual([6, 7, 8, 9, 10])
     await eventually(() => evicted.seen).toEqual(['gap'])
   })
@@ -158,12 +161,12 @@ describe('a gap', () => {
   test('is sent if the stream was purged, unless nothing was missed', async () => {
     const first = await openHub()
     const ids = await publish(first, [1, 2, 3])
-    const live = await follow(first, ['a'])
+    const live = await subscribeStream(first, ['a'])
     await manager.streams.purge(stream)
     const hub = await openHub()
-    const older = await follow(hub, ['a'], ids[1])
+    const older = await subscribeStream(hub, ['a'], ids[1])
     await eventually(() => older.seen).toEqual(['gap'])
-    const newest = await follow(hub, ['a'], ids[2])
+    const newest = await subscribeStream(hub, ['a'], ids[2])
     await publish(hub, [4])
     await eventually(() => newest.seen).toEqual([4])
     await eventually(() => live.seen).toEqual([4])
@@ -172,16 +175,19 @@ describe('a gap', () => {
   test('is sent to a client of a stream that was deleted or recreated', async () => {
     const hub = await openHub()
     const [first, second] = await publish(hub, [1, 2])
-    const live = await follow(hub, ['a'])
+    const live = await subscribeStream(hub, ['a'])
     await manager.streams.delete(stream)
     const id = await hub.channel('a').publish({ data: 3 })
     expect(id.split('-')).not.toContain(first?.split('-')[0])
     await eventually(() => live.seen).toEqual(['gap', 3])
     const other = await openHub()
-    for (const client of [await follow(hub, ['a'], second), await follow(other, ['a'], first)]) {
+    for (const client of [
+      await subscribeStream(hub, ['a'], second),
+      await subscribeStream(other, ['a'], first),
+    ]) {
       await eventually(() => client.seen).toEqual(['gap'])
     }
-    const resumed = await follow(other, ['a'], id)
+    const resumed = await subscribeStream(other, ['a'], id)
     await publish(hub, [4])
     await eventually(() => resumed.seen).toEqual([4])
   })
@@ -189,9 +195,9 @@ describe('a gap', () => {
   test('is sent if another program recreates the stream, whose ids are new', async () => {
     const hub = await openHub()
     const [first] = await publish(hub, [1, 2, 3])
-    const live = await follow(hub, ['a'])
+    const live = await subscribeStream(hub, ['a'])
     const quiet = await openHub()
-    const atQuiet = await follow(quiet, ['a'])
+    const atQuiet = await subscribeStream(quiet, ['a'])
     const { config } = await manager.streams.info(stream)
     await manager.streams.delete(stream)
     await manager.streams.add(config)
@@ -217,7 +223,7 @@ describe('a gap', () => {
   test('is sent if undelivered events are purged', async () => {
     const hub = await openHub()
     await publish(hub, [1])
-    const live = await follow(hub, ['a'])
+    const live = await subscribeStream(hub, ['a'])
     const other = await connect({ port: broker.port })
     onTestFinished(() => other.close())
     await Promise.all([connection.reconnect(), publish(await openHub({}, other), [2, 3])])
@@ -233,10 +239,10 @@ describe('messages that an operator deletes', () => {
     const ids = await publish(hub, numbers(1, 9))
     await eventually(() => hub._store.position).toBe(ids[8])
     for (const sequence of [3, 4]) await manager.streams.deleteMessage(stream, sequence)
-    const some = await follow(hub, ['a'], ids[0])
+    const some = await subscribeStream(hub, ['a'], ids[0])
     await eventually(() => some.seen).toEqual([2, 5, 6, 7, 8, 9])
     for (const sequence of [2, 5, 6, 7, 8, 9]) await manager.streams.deleteMessage(stream, sequence)
-    const client = await follow(hub, ['a'], ids[4])
+    const client = await subscribeStream(hub, ['a'], ids[4])
     await eventually(() => client.seen).toEqual([8, 9])
     const log = await openLog()
     await publish(hub, [10])
@@ -275,7 +281,7 @@ describe('a last event id', () => {
 describe('a message of another program', () => {
   test('is skipped and reported', async () => {
     const hub = await openHub()
-    const live = await follow(hub, ['a', 'b'])
+    const live = await subscribeStream(hub, ['a', 'b'])
     const skipped: unknown[] = []
     const count = (message: unknown) => skipped.push((message as { channel: string }).channel)
     subscribe('spillway:store:skip', count)
@@ -296,8 +302,8 @@ describe('a message of another program', () => {
     const [first] = await publish(await openHub(), [1, 2])
     await jetstream(connection).publish(`${stream}.a`, 'no record')
     const hub = await openHub()
-    const fresh = await follow(hub, ['a'])
-    const resumed = await follow(hub, ['a'], first)
+    const fresh = await subscribeStream(hub, ['a'])
+    const resumed = await subscribeStream(hub, ['a'], first)
     await publish(hub, [3])
     await eventually(() => resumed.seen).toEqual([2, 3])
     expect(fresh.seen).toEqual([3])
@@ -320,7 +326,7 @@ describe('an existing stream', () => {
     ['storage is "memory", not "file"', { storage: 'memory' }, { storage: 'file' }],
   ]
 
-  test.each(wrong)('must match: %s', async (what, config, options) => {
+  test.each(wrong)('must match: %s', async (mismatch, config, options) => {
     await manager.streams.add({ name: stream, subjects: [`${stream}.*`], ...config })
     onTestFinished(async () => void (await manager.streams.delete(stream)))
     const hub = new Hub({ store: jetstreamStore(connection, { streamName: stream, ...options }) })
@@ -330,11 +336,11 @@ describe('an existing stream', () => {
       .publish({ data: 1 })
       .catch((reason) => reason)
     expect(error).toMatchObject({ code: 'ERR_SSE_STORE' })
-    expect(error.message).toContain(what)
+    expect(error.message).toContain(mismatch)
     expect(error.message).toContain(stream)
   })
 
-  test('keeps what no option sets', async () => {
+  test('keeps the settings that no option changes', async () => {
     const config = { max_msgs: 9, max_age: 3600e9, duplicate_window: 60e9, storage: 'memory' } as const
     await manager.streams.add({ name: stream, subjects: ['elsewhere.deep.*'], ...config })
     const hub = await openHub({ subjectPrefix: 'elsewhere.deep' })
@@ -388,7 +394,7 @@ describe('a broker that cannot be used', () => {
       'Permissions Violation',
     ],
     ['a server without JetStream', () => ({ port: bare.port }), 'not enabled'],
-  ])('rejects the first publish: %s', async (_, options, what) => {
+  ])('rejects the first publish: %s', async (_, options, message) => {
     const limited = await connect(options())
     onTestFinished(() => limited.close())
     const hub = new Hub({ store: jetstreamStore(limited) })
@@ -398,7 +404,7 @@ describe('a broker that cannot be used', () => {
       .publish({ data: 1 })
       .catch((reason) => reason)
     expect(error).toMatchObject({ code: 'ERR_SSE_STORE', cause: expect.any(Error) })
-    expect(error.message).toContain(what)
+    expect(error.message).toContain(message)
   })
 
   test('rejects an event that is too large, and accepts the next one', async () => {
@@ -436,7 +442,7 @@ describe('shutdown', () => {
     const before = [protocol.listeners.length, protocol.subscriptions.size()]
     const hub = await openHub({ recentEvents: 2 })
     const [first] = await publish(hub, numbers(1, 9))
-    const client = await follow(hub, ['a'], first)
+    const client = await subscribeStream(hub, ['a'], first)
     await eventually(() => client.seen).toEqual(numbers(2, 9))
     expect(await consumers()).toBe(1)
     await hub.shutdown({ grace: 0 })
@@ -449,7 +455,7 @@ describe('shutdown', () => {
 })
 
 describe('options', () => {
-  test.each<[what: string, take: () => unknown]>([
+  test.each<[message: string, create: () => unknown]>([
     ['a connection', () => jetstreamStore({} as NatsConnection)],
     ['Option streamName', () => jetstreamStore(connection, { streamName: 'a.b' })],
     ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: 'a.*' })],
@@ -461,9 +467,9 @@ describe('options', () => {
     ],
     ['at most idempotencyWindow', () => jetstreamStore(connection, { publishTimeout: 2_000, maxAge: 1_000 })],
     ['"maxEntries"', () => jetstreamStore(connection, { maxEntries: 1 } as JetStreamStoreOptions)],
-  ])('are checked: %s', (what, take) => {
-    expect(take).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
-    expect(take).toThrow(what)
+  ])('are checked: %s', (message, create) => {
+    expect(create).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
+    expect(create).toThrow(message)
   })
 })
 
@@ -488,13 +494,13 @@ async function openHub(options: JetStreamStoreOptions = {}, on = connection): Pr
 /** Resolves once the hub has received the events too. */
 async function publish(hub: Hub, data: readonly unknown[], channel = 'a'): Promise<string[]> {
   const ids = await Promise.all(data.map((each) => hub.channel(channel).publish({ data: each })))
-  const sequence = (place = '') => Number(place.split('-')[1])
+  const sequence = (position = '') => Number(position.split('-')[1])
   await eventually(() => sequence(hub._store.position)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
   return ids
 }
 
 /** A client. It is live if it had nothing to read from the broker. */
-async function follow(hub: Hub, channels: readonly string[], lastEventId?: string) {
+async function subscribeStream(hub: Hub, channels: readonly string[], lastEventId?: string) {
   const client = fakeStream({ heartbeat: 0 }, lastEventId)
   hub.subscribe(client.stream, channels)
   await settled()

@@ -9,14 +9,14 @@ import {
 } from '../../../src/stores/nats/index.ts'
 import { type Broker, startNats } from '../../support/brokers.ts'
 import {
+  connectNats,
   eventually,
-  follow,
-  join,
   numbers,
   openConnection,
   openHub as openHubOn,
   publish,
-  wayTo,
+  startCuttableProxy,
+  subscribeStream,
 } from '../../support/nats-hub.ts'
 import { fakeStream, settled } from '../../support/streams.ts'
 
@@ -27,7 +27,7 @@ let stream = ''
 
 beforeAll(async () => {
   broker = await startNats()
-  const connection = await join(broker.port)
+  const connection = await connectNats(broker.port)
   manager = await jetstreamManager(connection)
   return async () => {
     await connection.close()
@@ -41,7 +41,7 @@ beforeEach(() => {
 
 test('a client receives each event once and in order if the broker is killed in between', async () => {
   const [a, b] = [await openHub(await opened()), await openHub(await opened())]
-  const clients = [await follow(a), await follow(b)]
+  const clients = [await subscribeStream(a), await subscribeStream(b)]
   const published: Array<Promise<string>> = []
   for (let i = 0; i < 600; i++) {
     published.push(a.channel('a').publish({ data: i }, { idempotencyKey: `k${i}` }))
@@ -55,13 +55,13 @@ test('a client receives each event once and in order if the broker is killed in 
   expect(clients[1]?.ids).toEqual(ids)
   const again = a.channel('a').publish({ data: 'again' }, { idempotencyKey: 'k299' })
   expect(await again).toBe(ids[299])
-  const resumed = await follow(await openHub(await opened(), { recentEvents: 10 }), ids[250])
+  const resumed = await subscribeStream(await openHub(await opened(), { recentEvents: 10 }), ids[250])
   await eventually(() => resumed.seen).toEqual(numbers(251, 599))
 })
 
 test('a publish during an outage waits and appends once', async () => {
   const hub = await openHub(await opened())
-  const live = await follow(hub)
+  const live = await subscribeStream(hub)
   await broker.stop()
   await eventually(() => hub.state).toBe('reconnecting')
   const published = numbers(0, 49).map((data) => hub.channel('a').publish({ data }))
@@ -74,7 +74,7 @@ test('a publish during an outage waits and appends once', async () => {
 test('a publish rejects after publishTimeout and is not sent later', async () => {
   const hub = await openHub(await opened(), { publishTimeout: 200 })
   const other = await openHub(await opened())
-  const live = await follow(hub)
+  const live = await subscribeStream(hub)
   await broker.stop()
   await eventually(() => hub.state).toBe('reconnecting')
   const startedAt = Date.now()
@@ -103,75 +103,75 @@ test('a hub that is created during an outage is ready after it', async () => {
 })
 
 test('a process that was cut off receives the events it missed', async () => {
-  const way = await wayTo(broker.port)
-  const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
-  const live = await follow(b)
+  const proxy = await startCuttableProxy(broker.port)
+  const [a, b] = [await openHub(await opened()), await openHub(await opened(proxy.port))]
+  const live = await subscribeStream(b)
   const [first] = await publish(a, [1])
   await eventually(() => live.seen).toEqual([1])
-  way.cut()
+  proxy.cut()
   await eventually(() => b.state).toBe('reconnecting')
   await publish(a, numbers(2, 9))
-  const waiting = await follow(b, first)
-  way.mend()
+  const waiting = await subscribeStream(b, first)
+  proxy.restore()
   await eventually(() => live.seen).toEqual(numbers(1, 9))
   await eventually(() => waiting.seen).toEqual(numbers(2, 9))
 })
 
 test('a process that was cut off for too long sends a gap and the remaining events', async () => {
-  const way = await wayTo(broker.port)
-  const [a, b] = [await openHub(await opened(), { maxEvents: 5 }), await openHub(await opened(way.port))]
-  const live = await follow(b)
+  const proxy = await startCuttableProxy(broker.port)
+  const [a, b] = [await openHub(await opened(), { maxEvents: 5 }), await openHub(await opened(proxy.port))]
+  const live = await subscribeStream(b)
   await publish(a, [1])
   await eventually(() => live.seen).toEqual([1])
-  way.cut()
+  proxy.cut()
   await publish(a, numbers(2, 9))
-  way.mend()
+  proxy.restore()
   await eventually(() => live.seen).toEqual([1, 'gap', 5, 6, 7, 8, 9])
 })
 
 test('a process that was cut off while the stream was purged sends a gap to live clients at once', async () => {
-  const way = await wayTo(broker.port)
-  const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
-  const live = await follow(b)
-  way.cut()
+  const proxy = await startCuttableProxy(broker.port)
+  const [a, b] = [await openHub(await opened()), await openHub(await opened(proxy.port))]
+  const live = await subscribeStream(b)
+  proxy.cut()
   const ids = await publish(a, [1, 2])
   await manager.streams.purge(stream)
   await eventually(() => b.state).toBe('reconnecting')
-  way.mend()
+  proxy.restore()
   await eventually(() => b.state).toBe('ready')
   expect(b._store.position).toBe(ids[1])
-  const newcomer = await follow(b)
+  const newcomer = await subscribeStream(b)
   await publish(a, [3])
   await eventually(() => newcomer.seen).toEqual([3])
   expect(live.seen).toEqual(['gap', 3])
 })
 
 test('a process that was cut off while nothing was published sends no gap', async () => {
-  const way = await wayTo(broker.port)
-  const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port))]
-  const live = await follow(b)
+  const proxy = await startCuttableProxy(broker.port)
+  const [a, b] = [await openHub(await opened()), await openHub(await opened(proxy.port))]
+  const live = await subscribeStream(b)
   await publish(a, [1])
   await eventually(() => live.seen).toEqual([1])
-  way.cut()
+  proxy.cut()
   await eventually(() => b.state).toBe('reconnecting')
-  way.mend()
+  proxy.restore()
   await eventually(() => b.state).toBe('ready')
   await publish(a, [2])
   await eventually(() => live.seen).toEqual([1, 2])
 })
 
 test('a client that reconnects during an outage gets cached events at once and others after it', async () => {
-  const way = await wayTo(broker.port)
-  const [a, b] = [await openHub(await opened()), await openHub(await opened(way.port), { recentEvents: 2 })]
-  const live = await follow(b)
+  const proxy = await startCuttableProxy(broker.port)
+  const [a, b] = [await openHub(await opened()), await openHub(await opened(proxy.port), { recentEvents: 2 })]
+  const live = await subscribeStream(b)
   const ids = await publish(a, numbers(1, 6))
   await eventually(() => live.seen.length).toBe(6)
-  way.cut()
+  proxy.cut()
   await eventually(() => b.state).toBe('reconnecting')
-  expect((await follow(b, ids[4])).seen).toEqual([6])
-  const older = await follow(b, ids[1])
+  expect((await subscribeStream(b, ids[4])).seen).toEqual([6])
+  const older = await subscribeStream(b, ids[1])
   expect(older.seen).toEqual([])
-  way.mend()
+  proxy.restore()
   await eventually(() => older.seen).toEqual([3, 4, 5, 6])
 })
 
@@ -204,13 +204,13 @@ test('a client that resumes at a closed store gets one gap and stays connected',
   await settled()
   expect([gaps, client.closed]).toEqual([1, false])
   expect(transport.writes.join('')).toContain('event: gap')
-  expect((await follow(hub)).seen).toEqual([])
+  expect((await subscribeStream(hub)).seen).toEqual([])
 })
 
 test('a publish before the first connection rejects after publishTimeout', async () => {
-  const way = await wayTo(broker.port)
-  const connection = await opened(way.port)
-  way.cut()
+  const proxy = await startCuttableProxy(broker.port)
+  const connection = await opened(proxy.port)
+  proxy.cut()
   const hub = new Hub({ store: jetstreamStore(connection, { streamName: stream, publishTimeout: 1_000 }) })
   onTestFinished(() => hub.shutdown({ grace: 0 }))
   const late = hub.channel('a').publish({ data: 'late' })
@@ -219,29 +219,29 @@ test('a publish before the first connection rejects after publishTimeout', async
     message: expect.stringMatching('in time'),
   })
   expect(hub.state).toBe('connecting')
-  way.mend()
+  proxy.restore()
   await hub._store.ready
   expect(await publish(hub, [1])).toEqual([expect.stringMatching(/-1$/)])
 })
 
 test('a client is resumed after an outage that is longer than publishTimeout', async () => {
-  const way = await wayTo(broker.port)
-  const hub = await openHub(await opened(way.port), { recentEvents: 2, publishTimeout: 5_000 })
+  const proxy = await startCuttableProxy(broker.port)
+  const hub = await openHub(await opened(proxy.port), { recentEvents: 2, publishTimeout: 5_000 })
   const ids = await publish(await openHub(await opened()), numbers(1, 9))
   await eventually(() => hub._store.position).toBe(ids[8])
-  way.cut()
+  proxy.cut()
   await eventually(() => hub.state).toBe('reconnecting')
-  const client = await follow(hub, ids[0])
+  const client = await subscribeStream(hub, ids[0])
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 60_000 })
   onTestFinished(() => void vi.useRealTimers())
-  way.mend()
+  proxy.restore()
   await eventually(() => client.seen).toEqual(numbers(2, 9))
 })
 
 test('a server that lost its newest messages causes a gap for live clients and no repeated event', async () => {
   const own = await startNats()
   const hub = await openHub(await opened(own.port))
-  const live = await follow(hub)
+  const live = await subscribeStream(hub)
   await publish(hub, numbers(1, 5))
   await own.stop('SIGTERM')
   const copy = `${own.folder}-copy`
@@ -255,7 +255,7 @@ test('a server that lost its newest messages causes a gap for live clients and n
   cpSync(copy, own.folder, { recursive: true })
   await own.start()
   await eventually(() => live.seen).toEqual([...numbers(1, 8), 'gap'])
-  const newcomer = await follow(hub)
+  const newcomer = await subscribeStream(hub)
   await publish(hub, [9])
   await eventually(() => newcomer.seen).toEqual([9])
   expect(live.seen).toEqual([...numbers(1, 8), 'gap', 9])
@@ -263,13 +263,13 @@ test('a server that lost its newest messages causes a gap for live clients and n
 
 test('a page without a response is requested again', async () => {
   let isLost = false
-  const way = await wayTo(broker.port, (text) => {
+  const proxy = await startCuttableProxy(broker.port, (text) => {
     if (isLost || !text.includes('CONSUMER.MSG.NEXT')) return true
     isLost = true
     return false
   })
   const ids = await publish(await openHub(await opened()), numbers(1, 9))
-  const client = await follow(await openHub(await opened(way.port), { recentEvents: 2 }), ids[2])
+  const client = await subscribeStream(await openHub(await opened(proxy.port), { recentEvents: 2 }), ids[2])
   await eventually(() => client.stream.closed || client.seen.length > 0).toBe(true)
   expect(isLost).toBe(true)
   expect(client.seen).toEqual(numbers(4, 9))
@@ -279,15 +279,15 @@ test.each(['CONSUMER.CREATE', 'CONSUMER.MSG.NEXT'])(
   'a stream deleted during a page, before %s, causes a gap',
   async (subject) => {
     let isArmed = false
-    const way = await wayTo(broker.port, async (text) => {
+    const proxy = await startCuttableProxy(broker.port, async (text) => {
       if (!isArmed || !text.includes(subject)) return
       isArmed = false
       await manager.streams.delete(stream)
     })
     const ids = await publish(await openHub(await opened()), numbers(1, 9))
-    const hub = await openHub(await opened(way.port), { recentEvents: 2 })
+    const hub = await openHub(await opened(proxy.port), { recentEvents: 2 })
     isArmed = true
-    const client = await follow(hub, ids[2])
+    const client = await subscribeStream(hub, ids[2])
     await eventually(() => client.stream.closed || client.seen.length > 0).toBe(true)
     expect(client.seen).toEqual(['gap'])
   },
@@ -302,14 +302,14 @@ test('a stream that is recreated during a reconnect causes one gap, and has new 
     return publish(await openHub(await opened()), numbers(11, 14))
   }
   let ids: string[] = []
-  const way = await wayTo(broker.port, async (text) => {
+  const proxy = await startCuttableProxy(broker.port, async (text) => {
     if (!isArmed || !text.includes('CONSUMER.CREATE')) return
     isArmed = false
     ids = await replace()
   })
-  const connection = await opened(way.port)
+  const connection = await opened(proxy.port)
   const hub = await openHub(connection)
-  const live = await follow(hub)
+  const live = await subscribeStream(hub)
   await publish(hub, [1])
   isArmed = true
   await connection.reconnect()

@@ -125,7 +125,7 @@ describe('an ordered consumer', () => {
     expect(broken).toHaveBeenCalledOnce()
   })
 
-  test('answers flow control', async () => {
+  test('responds to flow control', async () => {
     const { server, idle } = await startConsumer()
     server.say({}, '$JS.FC.log.c.x')
     expect(server.answered).toEqual(['$JS.FC.log.c.x'])

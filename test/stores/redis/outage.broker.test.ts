@@ -8,16 +8,16 @@ import {
   adminOf,
   broker,
   CLIENTS,
-  comeBack,
   connectionsWith,
-  follow,
   nodeRedis,
   numbers,
   onlyAdminIsConnected,
   openHub,
   publish,
+  reconnect,
   seen,
   statesOf,
+  subscribeClient,
 } from '../../support/redis-hub.ts'
 
 describe.each(CLIENTS)('a store with a client of %s', (_name, client) => {
@@ -104,9 +104,9 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
   it('is replaced if it is half-open', async () => {
     const proxy = await startProxy(broker.port)
     const hub = openHub({ publishTimeout: 1_000 }, client(proxy.port))
-    const reader = await follow(hub)
+    const reader = await subscribeClient(hub)
     await publish(hub, 0, 1)
-    proxy.swallow()
+    proxy.silence()
     await publish(openHub(), 1, 2)
     await expect(hub.channel('b').publish({ data: 0 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
     expect(await seen(reader, 2)).toEqual(['0', '1'])
@@ -115,7 +115,7 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
   it('reconnects without a gap if it was the writer', async () => {
     const hub = openHub({}, client())
     const states = statesOf(hub)
-    const reader = await follow(hub)
+    const reader = await subscribeClient(hub)
     await publish(hub, 0, 1)
     await expect.poll(() => connectionsWith(/cmd=xread/)).toHaveLength(1)
     for (const id of await connectionsWith(/cmd=xadd/)) await admin.call('CLIENT', 'KILL', 'ID', id)
@@ -133,10 +133,10 @@ describe('an outage', () => {
     const start = await writer.channel('a').publish({ data: 'start' })
     await publish(writer, 0, 20)
     const hub = openHub({ recentEvents: 5, publishTimeout: 100 }, nodeRedis(own.port))
-    await follow(hub)
+    await subscribeClient(hub)
     await own.stop()
     await expect.poll(() => hub.state).toBe('reconnecting')
-    const client = comeBack(hub, start)
+    const client = reconnect(hub, start)
     await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
     expect(client.stream?.closeReason).toBeUndefined()
     await own.start()

@@ -4,23 +4,23 @@ import {
   admin,
   broker,
   CLIENTS,
-  comeBack,
   commandsOf,
-  follow,
   key,
   killConnections,
   numbers,
   openPubSub,
   publish,
+  reconnect,
   seen,
   statesOf,
+  subscribeClient,
 } from '../../support/redis-hub.ts'
 import { fakeStream } from '../../support/streams.ts'
 
 describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
   it('delivers the events of each process to all of them', async () => {
     const [one, two] = [openPubSub(newClient()), openPubSub(newClient())]
-    const [left, right] = await Promise.all([follow(one), follow(two)])
+    const [left, right] = await Promise.all([subscribeClient(one), subscribeClient(two)])
     for (let n = 0; n < 10; n++) await (n % 2 ? one : two).channel('a').publish({ data: { n } })
     const expected = numbers(0, 10).map((n) => `{"n":${n}}`)
     expect(await seen(left, 10)).toEqual(expected)
@@ -29,8 +29,8 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
 
   it('resumes a client in the same process, and sends a gap in another one', async () => {
     const [one, two] = [openPubSub(newClient()), openPubSub(newClient())]
-    const client = await follow(one)
-    const other = await follow(two)
+    const client = await subscribeClient(one)
+    const other = await subscribeClient(two)
     await publish(one, 0, 1)
     await seen(client, 1)
     await publish(one, 1, 3)
@@ -39,12 +39,12 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     expect(await seen(client, 3)).toEqual(['0', '1', '2'])
     // By then the other process has received all events too.
     await seen(other, 3)
-    expect(await seen(comeBack(two, position), 1)).toEqual(['gap'])
+    expect(await seen(reconnect(two, position), 1)).toEqual(['gap'])
   })
 
   it('sends a gap after its connection was lost, and continues', async () => {
     const hub = openPubSub(newClient())
-    const client = await follow(hub)
+    const client = await subscribeClient(hub)
     await publish(hub, 0, 1)
     await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
     await expect.poll(() => client.transport.writes.join('')).toContain('event: gap')
@@ -54,7 +54,7 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
 
   it('skips messages of other programs', async () => {
     const hub = openPubSub(newClient())
-    const client = await follow(hub)
+    const client = await subscribeClient(hub)
     const foreign = ['no JSON', '{}', '{"channel":"a","data":"1"}', '{"data":"1","idempotencyKey":"k"}']
     const invalid = '{"channel":"a","event":"a\\nb","data":"1","idempotencyKey":"k"}'
     for (const text of [...foreign, invalid]) await admin.publish(key, text)
@@ -62,10 +62,20 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     expect(await seen(client, 1)).toEqual(['0'])
   })
 
+  it('resolves every publish of one idempotency key, also of those that overlap', async () => {
+    const channel = openPubSub(newClient(), { publishTimeout: 3_000 }).channel('a')
+    for (let round = 0; round < 100; round++) {
+      const publishOnce = () => channel.publish({ data: round }, { idempotencyKey: `key ${round}` })
+      const rounds = [publishOnce(), publishOnce(), publishOnce()].map((first) => first.then(publishOnce))
+      const [id, ...others] = await Promise.all([publishOnce(), ...rounds])
+      expect(others).toEqual([id, id, id])
+    }
+  })
+
   it('is ready again without a gap if only the writer was lost', async () => {
     const hub = openPubSub(newClient())
     const states = statesOf(hub)
-    const reader = await follow(hub)
+    const reader = await subscribeClient(hub)
     await publish(hub, 0, 1)
     await killConnections()
     await expect.poll(() => states).toEqual(['ready', 'reconnecting', 'ready'])
@@ -103,9 +113,9 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     const proxy = await startProxy(broker.port)
     const hub = openPubSub(newClient(proxy.port), { publishTimeout: 1_000 })
     const states = statesOf(hub)
-    const reader = await follow(hub)
+    const reader = await subscribeClient(hub)
     await publish(hub, 0, 1)
-    proxy.swallow()
+    proxy.silence()
     vi.advanceTimersByTime(5_000)
     await expect.poll(() => states).toEqual(['ready', 'reconnecting', 'ready'])
     await publish(openPubSub(), 1, 2)

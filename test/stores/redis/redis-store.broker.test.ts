@@ -6,10 +6,8 @@ import {
   admin,
   broker,
   CLIENTS,
-  comeBack,
   commandsOf,
   connections,
-  follow,
   ioRedis,
   key,
   killConnections,
@@ -18,23 +16,25 @@ import {
   onlyAdminIsConnected,
   openHub,
   publish,
+  reconnect,
   seen,
   skipsOf,
   statesOf,
+  subscribeClient,
 } from '../../support/redis-hub.ts'
 import { fakeStream, settled } from '../../support/streams.ts'
 
 describe('hubs on one key of Redis', () => {
   it('deliver the events of each process in one order, and resume the clients of each other', async () => {
     const [one, two] = [openHub(), openHub({}, ioRedis())]
-    const [left, right] = await Promise.all([follow(one), follow(two)])
+    const [left, right] = await Promise.all([subscribeClient(one), subscribeClient(two)])
     for (let n = 0; n < 20; n++) await (n % 2 ? one : two).channel('a').publish({ data: n })
     expect(await seen(left, 20)).toEqual(numbers(0, 20))
     expect(await seen(right, 20)).toEqual(numbers(0, 20))
     await publish(one, 20, 25)
     const moved = new HubClient(two, ['a'])
     moved.lastEventId = left.lastEventId
-    await follow(two, ['a'], moved)
+    await subscribeClient(two, ['a'], moved)
     expect(await seen(moved, 5)).toEqual(numbers(20, 25))
   })
 
@@ -64,7 +64,7 @@ describe('hubs on one key of Redis', () => {
 
   it('deliver one event for an idempotency key of several processes', async () => {
     const [one, two] = [openHub(), openHub()]
-    const client = await follow(one)
+    const client = await subscribeClient(one)
     const ids = await Promise.all(
       [one, two, one].map((hub) => hub.channel('a').publish({ data: 0 }, { idempotencyKey: 'order-7' })),
     )
@@ -98,23 +98,23 @@ describe('hubs on one key of Redis', () => {
     const ids = await Promise.all(Array.from({ length: 1_200 }, () => first.publish({ data })))
     const begin = async (options: RedisStoreOptions) => {
       const before = await commandsOf('xrevrange')
-      await follow(openHub(options))
+      await subscribeClient(openHub(options))
       return (await commandsOf('xrevrange')) - before
     }
-    // One page holds more than these bytes.
+    // One page contains more than these bytes.
     expect(await begin({ recentBytes: 100_000 })).toBe(1)
     expect(await begin({ recentEvents: 1_100 })).toBe(3)
 
     const before = await commandsOf('xrange')
     const hub = openHub({ recentEvents: 1_100 })
-    await follow(hub)
-    expect(await seen(comeBack(hub, ids[300] as string), 899)).toHaveLength(899)
+    await subscribeClient(hub)
+    expect(await seen(reconnect(hub, ids[300] as string), 899)).toHaveLength(899)
     expect(await commandsOf('xrange')).toBe(before)
   })
 
   it('resume cached events without a command', async () => {
     const hub = openHub()
-    const client = await follow(hub)
+    const client = await subscribeClient(hub)
     await publish(hub, 0, 1)
     await seen(client, 1)
     await publish(hub, 1, 3)
@@ -130,17 +130,17 @@ describe('hubs on one key of Redis', () => {
 
   it('ask Redis once about a position that this process has not received', async () => {
     const hub = openHub()
-    await follow(hub)
+    await subscribeClient(hub)
     const before = await commandsOf('xrange')
-    const place = `${Date.now() + 100_000}-0`
-    const clients = Array.from({ length: 50 }, () => comeBack(hub, place))
+    const position = `${Date.now() + 100_000}-0`
+    const clients = Array.from({ length: 50 }, () => reconnect(hub, position))
     for (const client of clients) expect(await seen(client, 1)).toEqual(['gap'])
     expect((await commandsOf('xrange')) - before).toBe(1)
   })
 
   it('wait for an event that another process has delivered first', async () => {
     const [one, two] = [openHub(), openHub()]
-    await Promise.all([follow(one), follow(two)])
+    await Promise.all([subscribeClient(one), subscribeClient(two)])
     const id = await one.channel('a').publish({ data: 0 })
     const client = new HubClient(two, ['a'])
     client.lastEventId = id
@@ -175,11 +175,11 @@ describe('a gap', () => {
   it('is not sent for a position that is still stored', async () => {
     const writer = openHub()
     await publish(writer, 0, 5)
-    const place = await writer.channel('a').publish({ data: 'place' })
+    const position = await writer.channel('a').publish({ data: 'position' })
     await publish(writer, 5, 8)
-    await admin.xtrim(key, 'MINID', place)
+    await admin.xtrim(key, 'MINID', position)
     const client = new HubClient(openHub({ recentEvents: 1 }), ['a'])
-    client.lastEventId = place
+    client.lastEventId = position
     client.connect()
     expect(await seen(client, 3)).toEqual(['5', '6', '7'])
   })
@@ -200,7 +200,7 @@ describe('a gap', () => {
     '\u0000',
   ])('is sent for the id %j', async (id) => {
     const hub = openHub()
-    const reader = await follow(hub)
+    const reader = await subscribeClient(hub)
     await publish(hub, 0, 2)
     await seen(reader, 2)
     const client = new HubClient(hub, ['a'])
@@ -230,9 +230,9 @@ describe('a closed store', () => {
 describe('a reader that is slower than the trimming', () => {
   it('sends a gap for every lost event', async () => {
     const hub = openHub({ maxEvents: 100 })
-    const client = await follow(hub)
+    const client = await subscribeClient(hub)
     await Promise.all(numbers(0, 3_000).map((n) => hub.channel('a').publish({ data: Number(n) })))
-    // In one step, so that no read comes in between.
+    // In one transaction, so that no read can happen in between.
     const burst = admin.multi()
     for (const n of numbers(3_000, 3_300))
       burst.xadd(key, 'MAXLEN', 100, '*', 'c', 'a', 'e', JSON.stringify({ data: n }))
@@ -255,7 +255,7 @@ describe('an outage', () => {
     // A read that is never answered would be given up after the timeout of this test only.
     const hub = openHub({ publishTimeout: 120_000 }, client())
     const states = statesOf(hub)
-    const reader = await follow(hub)
+    const reader = await subscribeClient(hub)
     for (let n = 0; n < 60; n++) {
       if (n % 20 === 10) await killConnections()
       await hub.channel('a').publish({ data: n }, { idempotencyKey: String(n) })
@@ -268,7 +268,7 @@ describe('an outage', () => {
   it('of Redis loses and repeats no event that is on disk', async () => {
     const own = await startRedis()
     const hub = openHub({ publishTimeout: 20_000 }, nodeRedis(own.port))
-    const reader = await follow(hub)
+    const reader = await subscribeClient(hub)
     await publish(hub, 0, 5)
     await own.stop()
     await expect.poll(() => hub.state).toBe('reconnecting')
@@ -283,7 +283,7 @@ describe('an outage', () => {
   it('that loses entries sends a gap to live clients, and continues', async () => {
     const own = await startRedis()
     const hub = openHub({}, nodeRedis(own.port))
-    const reader = await follow(hub)
+    const reader = await subscribeClient(hub)
     await publish(hub, 0, 3)
     await own.stop()
     await own.loseDisk()
@@ -297,7 +297,7 @@ describe('an outage', () => {
   it('rejects a publish within publishTimeout, and keeps clients connected', async () => {
     const own = await startRedis()
     const hub = openHub({ publishTimeout: 300 }, nodeRedis(own.port))
-    const reader = await follow(hub)
+    const reader = await subscribeClient(hub)
     await own.stop()
     const failed = hub.channel('a').publish({ data: 1 })
     await expect(failed).rejects.toMatchObject({ name: 'SseError', code: 'ERR_SSE_STORE' })
@@ -351,7 +351,7 @@ describe('a permanent error', () => {
   it('is not an entry of another program, which is skipped and reported', async () => {
     const hub = openHub()
     const skipped = skipsOf(hub)
-    const client = await follow(hub)
+    const client = await subscribeClient(hub)
     await publish(hub, 0, 1)
     const strange = [
       await admin.xadd(key, '*', 'job', '17'),
@@ -369,9 +369,9 @@ describe('an entry of another program', () => {
   it('is a position that a client can resume at', async () => {
     const hub = openHub()
     await publish(hub, 0, 1)
-    const place = String(await admin.xadd(key, '*', 'job', '17'))
-    await expect.poll(() => hub._store.position).toBe(place)
-    const client = comeBack(hub, place)
+    const position = String(await admin.xadd(key, '*', 'job', '17'))
+    await expect.poll(() => hub._store.position).toBe(position)
+    const client = reconnect(hub, position)
     await publish(hub, 1, 3)
     expect(await seen(client, 2)).toEqual(['1', '2'])
   })
@@ -382,19 +382,19 @@ describe('an entry of another program', () => {
     await admin.xadd(key, '*', 'c', 'a', 'e', 'no JSON')
     await publish(writer, 0, 20)
     const hub = openHub({ recentEvents: 5 })
-    await follow(hub)
+    await subscribeClient(hub)
     const skipped = skipsOf(hub)
     for (let client = 0; client < 3; client++) {
-      expect(await seen(comeBack(hub, start), 20)).toEqual(numbers(0, 20))
+      expect(await seen(reconnect(hub, start), 20)).toEqual(numbers(0, 20))
     }
     expect(skipped).toEqual([])
   })
 
   it('is not reported if it is the no-op record of a store', async () => {
-    await follow(openHub())
+    await subscribeClient(openHub())
     const hub = openHub()
     const skipped = skipsOf(hub)
-    await follow(hub)
+    await subscribeClient(hub)
     expect([skipped, await admin.xlen(key)]).toEqual([[], 1])
   })
 })
@@ -407,7 +407,7 @@ describe('the settings of a client', () => {
   ])('do not end a blocking read: %s', async (_name, client, options) => {
     const hub = openHub({}, client(broker.port, options))
     const states = statesOf(hub)
-    await follow(hub)
+    await subscribeClient(hub)
     // Longer than the timeout.
     await new Promise((resolve) => setTimeout(resolve, 500))
     expect(states).toEqual(['ready'])
@@ -415,7 +415,7 @@ describe('the settings of a client', () => {
 
   it.each(CLIENTS)('include a prefix for all keys, with %s', async (_name, client) => {
     const hub = openHub({}, client(broker.port, { keyPrefix: 'app:' }))
-    await follow(hub)
+    await subscribeClient(hub)
     await hub.channel('a').publish({ data: 0 }, { idempotencyKey: 'once' })
     expect((await admin.keys(`*${key}*`)).sort()).toEqual([`app:${key}`, `{app:${key}}:idempotency:a\nonce`])
     expect(await admin.xlen(`app:${key}`)).toBe(2)
@@ -438,11 +438,11 @@ describe('the stream of a store', () => {
 
   it('keeps its newest entry at any age, because clients resume at it', async () => {
     const trims = await commandsOf('xtrim')
-    const place = await admin.xadd(key, `${Date.now() - 60_000}-0`, 'c', 'a', 'e', '{"data":"old"}')
+    const position = await admin.xadd(key, `${Date.now() - 60_000}-0`, 'c', 'a', 'e', '{"data":"old"}')
     const hub = openHub({ maxAge: 30_000 })
-    await follow(hub)
+    await subscribeClient(hub)
     await expect.poll(() => commandsOf('xtrim')).toBeGreaterThan(trims)
-    expect((await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([place])
+    expect((await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([position])
   })
 })
 
@@ -455,7 +455,7 @@ describe('a hub', () => {
       await (client as unknown as { connect(): Promise<unknown> }).connect()
       const before = await connections()
       const hub = openHub({}, client)
-      await follow(hub)
+      await subscribeClient(hub)
       expect(await connections()).toBe(before + 2)
       await hub.shutdown({ grace: 0 })
       await expect.poll(connections).toBe(before)
@@ -467,7 +467,7 @@ describe('a hub', () => {
 
   it('writes once for each publish', async () => {
     const hub = openHub()
-    const client = await follow(hub)
+    const client = await subscribeClient(hub)
     const before = await commandsOf('xadd')
     await publish(hub, 0, 100)
     await seen(client, 100)

@@ -4,41 +4,41 @@ import type { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { nextTurn } from './streams.ts'
 
 /**
- * A memory store that behaves like one on a broker: a page takes some turns and covers a few entries in a row, maybe none
- * of the requested channels. With no turns it is a memory store.
+ * A memory store that behaves like a store on a broker. A read takes some turns and covers a few consecutive entries,
+ * maybe none of the requested channels. With 0 turns it behaves like a memory store.
  */
-export class SlowLog implements EventStore {
+export class SlowStore implements EventStore {
   /** All entries ever appended. */
   readonly entries: LogEntry[] = []
   /** Called for each entry before the hub receives it. */
   onEntry: () => void = () => {}
-  readonly #log: MemoryStore
+  readonly #store: MemoryStore
   readonly #turns: number
   readonly #inRow: number
-  #answers = 0
+  #pending = 0
 
-  constructor(log: MemoryStore, turns: number, inRow: number) {
-    this.#log = log
+  constructor(store: MemoryStore, turns: number, inRow: number) {
+    this.#store = store
     this.#turns = turns
     this.#inRow = inRow
   }
 
   /** Returns the number of an entry from its id: 1, 2, 3, … */
-  static placeOf(id: string): number {
+  static numberOf(id: string): number {
     return Number(id.split('-')[1])
   }
 
   get position(): string {
-    return this.#log.position
+    return this.#store.position
   }
 
   /** Whether a page or an append is pending. */
   get isBusy(): boolean {
-    return this.#answers > 0
+    return this.#pending > 0
   }
 
   open(listener: StoreListener): void {
-    this.#log.open({
+    this.#store.open({
       onEntry: (entry) => {
         this.entries.push(entry)
         this.onEntry()
@@ -51,23 +51,23 @@ export class SlowLog implements EventStore {
   // Each append takes the same number of turns, so their order is kept.
   async append(publication: Publication): Promise<string> {
     await this.#wait()
-    return this.#log.append(publication)
+    return this.#store.append(publication)
   }
 
   read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
-    const page = this.#log.read(channels, after, limit)
+    const page = this.#store.read(channels, after, limit)
     const isEnd = page !== 'gap' && page.entries.length === 0
     if (this.#turns === 0 || isEnd) return page
-    const answer = page === 'gap' ? page : this.#row(channels, after, limit)
-    return this.#wait().then(() => answer)
+    const result = page === 'gap' ? page : this.#row(channels, after, limit)
+    return this.#wait().then(() => result)
   }
 
   close(): Promise<void> {
-    return this.#log.close()
+    return this.#store.close()
   }
 
   #row(channels: readonly string[], after: string, limit: number): Page {
-    const start = SlowLog.placeOf(after)
+    const start = SlowStore.numberOf(after)
     const row = this.entries.slice(start, start + this.#inRow)
     const entries = row.filter(({ channel }) => channels.includes(channel)).slice(0, limit)
     const last = entries.length === limit ? entries.at(-1) : row.at(-1)
@@ -75,8 +75,8 @@ export class SlowLog implements EventStore {
   }
 
   async #wait(): Promise<void> {
-    this.#answers += 1
+    this.#pending += 1
     for (let turn = 0; turn < this.#turns; turn++) await nextTurn()
-    this.#answers -= 1
+    this.#pending -= 1
   }
 }
