@@ -200,9 +200,9 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal Notifies a target once when the stream is closed, at once if that was reported. */
   _addCloseTarget(target: CloseTarget): void {
+    const targets = this.#closeTargets
     if (this.#isReported) target._streamClosed(this as SseStream)
-    else if (!this.#closeTargets) this.#closeTargets = target
-    else this.#closeTargets = [...new Set([this.#closeTargets, target].flat())]
+    else this.#closeTargets = targets ? [...new Set([targets, target].flat())] : target
   }
 
   #enqueue(frame: Frame): boolean {
