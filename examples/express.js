@@ -2,9 +2,9 @@
 // Run `node examples/express.js`, then open the stream, add a note in another terminal and list the notes. <url> is the
 // URL that the example prints.
 //
-//   curl -N <url>
+//   curl -N -H 'Accept: text/event-stream' <url>
 //   curl -H 'Content-Type: application/json' -d '{"text":"hello"}' <url>
-//   curl -H 'Accept: application/json' <url>
+//   curl <url>
 
 import express from 'express'
 import { Hub } from 'spillway'
@@ -19,7 +19,7 @@ const app = express()
 
 app.get(
   '/notes',
-  sse((stream) => channel.subscribe(stream)),
+  sse((stream) => channel.subscribe(stream), { negotiate: true }),
   (_request, response) => void response.json(notes),
 )
 

@@ -1,6 +1,8 @@
-// Koa: one path that streams visits to clients that accept a stream, and counts every other request as a visit.
-// Run `node examples/koa.js`, then `curl -N` the URL that it prints. In another terminal, visit it with
-// `curl -H 'Accept: application/json'`.
+// Koa: one path that streams visits to event stream clients, and counts every other request as a visit.
+// Run `node examples/koa.js`, then open the stream and visit the URL with `curl <url>` in another terminal. <url> is the
+// URL that the example prints.
+//
+//   curl -N -H 'Accept: text/event-stream' <url>
 
 import Koa from 'koa'
 import { Hub } from 'spillway'
@@ -12,10 +14,13 @@ let count = 0
 
 const app = new Koa()
 app.use(
-  sse((stream) => {
-    if (stream.lastEventId === undefined) stream.send({ event: 'visits', data: { count } })
-    visits.subscribe(stream)
-  }),
+  sse(
+    (stream) => {
+      if (stream.lastEventId === undefined) stream.send({ event: 'visits', data: { count } })
+      visits.subscribe(stream)
+    },
+    { negotiate: true },
+  ),
 )
 app.use(async (ctx) => {
   count += 1

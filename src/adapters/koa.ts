@@ -19,8 +19,9 @@ import { resolveOptions, type Settings, type SseStreamOptions } from '../http/op
  * new Koa().use(sse((stream) => time.subscribe(stream))).listen(3000)
  * ```
  *
- * A request that does not accept event streams goes to the next middleware, so that one path can also serve JSON. An error
- * of the handler is rethrown to Koa; if the response headers were sent, the stream is destroyed first.
+ * A request that does not accept event streams goes to the next middleware. With the option `negotiate`, one path can also
+ * serve JSON. An error of the handler is rethrown to Koa; if the response headers were sent, the stream is destroyed
+ * first.
  *
  * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
  */

@@ -42,7 +42,7 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   checkRequest(request)
   checkResponse(response)
   if (isClosed(response)) return true
-  if (!acceptsEventStream(request.headers.accept)) return decline(response)
+  if (!acceptsEventStream(request.headers.accept, settings.negotiate)) return decline(response)
   if (request.method === 'HEAD') {
     if (!hooks.respondToHead?.()) respondToHead(response, settings)
     return true

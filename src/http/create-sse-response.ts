@@ -38,7 +38,7 @@ export interface WebAnswer {
 export function openResponse(request: Request, settings: Settings): WebAnswer {
   checkWebRequest(request)
   const { status } = settings
-  if (!acceptsEventStream(request.headers.get('accept') ?? undefined))
+  if (!acceptsEventStream(request.headers.get('accept') ?? undefined, settings.negotiate))
     return { response: notAcceptable(request) }
   const init = { status, headers: webHeaders(settings.headers) }
   if (request.method === 'HEAD') return { response: new Response(null, init) }

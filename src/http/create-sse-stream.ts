@@ -31,7 +31,7 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
   const closed = (reason: CloseReason) => SseStream._closed(reason, settings, resumePoint)
 
   if (isClosed(response)) return closed('client')
-  if (!acceptsEventStream(request.headers.accept)) {
+  if (!acceptsEventStream(request.headers.accept, settings.negotiate)) {
     sendNotAcceptable(response)
     return closed('not-acceptable')
   }

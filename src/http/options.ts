@@ -1,4 +1,4 @@
-import { between, type Check, checkOptions, isPlain, withDefaults } from '../check-options.ts'
+import { between, type Check, checkOptions, isBoolean, isPlain, withDefaults } from '../check-options.ts'
 import { describe } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { STREAM_CHECKS, STREAM_DEFAULTS, type StreamOptions, type StreamSettings } from '../stream/options.ts'
@@ -11,20 +11,32 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
   status?: number | undefined
   /** Response headers to add or override. An array sends a header several times. Default: none. */
   headers?: Readonly<Record<string, HeaderValue>> | undefined
+  /**
+   * True for a path that serves another format too, for example JSON. Only requests whose `Accept` header names
+   * `text/event-stream` get the stream; the others go to the framework's next handler or get a 406. Default false.
+   */
+  negotiate?: boolean | undefined
 }
 
 /** Options with every default filled in. */
 export interface Settings extends StreamSettings {
   readonly status: number
   readonly headers: Readonly<Record<string, HeaderValue>>
+  readonly negotiate: boolean
 }
 
-const DEFAULTS: Settings = Object.freeze({ ...STREAM_DEFAULTS, status: 200, headers: Object.freeze({}) })
+const DEFAULTS: Settings = Object.freeze({
+  ...STREAM_DEFAULTS,
+  status: 200,
+  headers: Object.freeze({}),
+  negotiate: false,
+})
 
 export const SSE_CHECKS: Readonly<Record<keyof Settings, Check>> = {
   ...STREAM_CHECKS,
   status: checkStatus,
   headers: checkHeaders,
+  negotiate: isBoolean,
 }
 
 /** Returns checked options with all defaults. Throws `SseError` `ERR_SSE_OPTION`. */

@@ -88,6 +88,31 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       else expect([client.status, client.headers.vary]).toEqual([406, expect.stringMatching(/\bAccept\b/)])
     })
 
+    it.each([
+      undefined,
+      '*/*',
+      'application/json, text/plain, */*',
+      'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
+      'text/event-stream;q=0',
+    ])('calls the next handler or responds 406 with Accept %s and negotiate (rule 18)', async (accept) => {
+      const request = accept === undefined ? {} : { headers: { accept } }
+      const { client } = await open(() => expect.unreachable(), request, { negotiate: true })
+      await client.ended
+      expect(client.headers.vary).toMatch(/\bAccept\b/)
+      if (adapter.passesOn) expect([client.status, JSON.parse(client.body)]).toEqual([200, { json: true }])
+      else expect(client.status).toBe(406)
+    })
+
+    it.each(['text/event-stream', 'application/json, text/event-stream;q=0.1'])(
+      'opens a stream with Accept %s and negotiate (rule 18)',
+      async (accept) => {
+        const hello = (stream: SseStream) => stream.send({ data: 'hello' })
+        const { client } = await open(hello, { headers: { accept } }, { negotiate: true })
+        expect([client.status, client.headers.vary]).toEqual([200, expect.stringMatching(/\bAccept\b/)])
+        await client.until('data: hello\n\n')
+      },
+    )
+
     it('responds to HEAD with headers only (rule 19)', async () => {
       const { client } = await open(() => {}, { method: 'HEAD' })
       expect(client.headers['content-type']).toContain('text/event-stream')

@@ -377,7 +377,7 @@ describe('examples/koa.js', () => {
   it('sends its visits and resumes a client', async () => {
     const { port, child } = await start()
     const visit = async () => {
-      const json = await get('http', port, { path: '/shop', headers: { accept: 'application/json' } })
+      const json = await get('http', port, { path: '/shop', headers: { accept: '*/*' } })
       await json.ended
       return JSON.parse(json.body)
     }
@@ -388,7 +388,8 @@ describe('examples/koa.js', () => {
     client.disconnect()
     expect(await visit()).toEqual({ count: 2 })
     const lastEventId = parseEvents(client.body).at(-1)?.id ?? ''
-    const back = await get('http', port, { headers: { 'last-event-id': lastEventId } })
+    const headers = { accept: 'text/event-stream', 'last-event-id': lastEventId }
+    const back = await get('http', port, { headers })
     await back.until('data: {"count":2,"path":"/shop"}\n\n')
     child.kill('SIGTERM')
     expect(await back.ended).toBe('end')

@@ -29,6 +29,8 @@ const PAGES: readonly PageOfSamples[] = [
     listen: 'app.listen(3000)',
     usages: [
       { sample: `'/upper'`, path: '/upper', ...asJson, body: '{"text":"to be"}', expected: 'TO' },
+      { sample: `'/state'`, path: '/state', expected: '{"uptime":' },
+      { sample: `'/state'`, path: '/state', headers: { accept: '*/*' }, expected: 200 },
       { sample: 'mayEnter', path: '/rooms/lobby', ...authorized, expected: 'Welcome.' },
       { sample: 'mayEnter', path: '/rooms/attic', ...authorized, expected: 404 },
       { sample: 'mayEnter', path: '/rooms/lobby', expected: 403 },
@@ -41,7 +43,7 @@ const PAGES: readonly PageOfSamples[] = [
     usages: [
       { sample: `'/prices/:symbol'`, path: '/prices/BTC', expected: '{"symbol":"BTC","value":1}' },
       { sample: `'/state'`, path: '/state', expected: '{"uptime":' },
-      { sample: `'/state'`, path: '/state', headers: { accept: 'application/json' }, expected: 200 },
+      { sample: `'/state'`, path: '/state', headers: { accept: '*/*' }, expected: 200 },
       { sample: 'mayEnter', path: '/rooms/lobby', ...authorized, expected: 'Welcome.' },
       { sample: 'mayEnter', path: '/rooms/lobby', expected: 403 },
     ],
@@ -50,6 +52,8 @@ const PAGES: readonly PageOfSamples[] = [
     page: 'docs/frameworks/koa.md',
     listen: 'app.listen(3000)',
     usages: [
+      { sample: 'negotiate', expected: 'up' },
+      { sample: 'negotiate', headers: { accept: '*/*' }, expected: 200 },
       { sample: 'ctx.query.question', path: '/?question=what', expected: '{"word":"The"}' },
       { sample: 'ctx.query.question', path: '/', expected: 400 },
     ],
@@ -83,7 +87,7 @@ const PAGES: readonly PageOfSamples[] = [
     listen: listenWith('GET'),
     usages: [
       { sample: 'performance.now()', expected: '{"uptime":' },
-      { sample: 'performance.now()', headers: { accept: 'application/json' }, expected: 200 },
+      { sample: 'performance.now()', headers: { accept: '*/*' }, expected: 200 },
       { sample: 'There are no more words.', expected: 'one' },
     ],
   },

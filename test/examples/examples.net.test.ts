@@ -75,6 +75,7 @@ describe('examples/http2.js', () => {
 
 describe('examples/express.js', () => {
   const notes = startExample('express.js')
+  const accept = 'text/event-stream'
 
   const add = async (text: string) => {
     const init = {
@@ -87,21 +88,21 @@ describe('examples/express.js', () => {
   }
 
   it('sends the notes as events to an event stream client, and as a list to others', async () => {
-    const live = eventsOf(await fetch(notes.url))
+    const live = eventsOf(await fetch(notes.url, { headers: { accept } }))
     const first = await add('one')
     expect((await live.next()).value).toMatchObject({ event: 'note', id: first, data: '{"text":"one"}' })
     await live.return(undefined)
 
     const second = await add('two')
-    const missed = await take(1, notes.url, { headers: { 'last-event-id': first } })
+    const missed = await take(1, notes.url, { headers: { accept, 'last-event-id': first } })
     expect(missed).toMatchObject([{ id: second, data: '{"text":"two"}' }])
-    const list = await fetch(notes.url, { headers: { accept: 'application/json' } })
+    const list = await fetch(notes.url)
     expect(await list.json()).toEqual(['one', 'two'])
   })
 
   it('exits with code 0 when a stream is open, and sends it a reconnection time', async () => {
     const short = await Example.start('express.js')
-    const open = await fetch(short.url)
+    const open = await fetch(short.url, { headers: { accept } })
     const body = open.text()
     expect(await short.stop()).toBe(0)
     expect(await body).toMatch(/^:\nretry: \d+\nretry: \d+\n$/)

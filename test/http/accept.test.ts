@@ -21,7 +21,7 @@ describe('acceptsEventStream (rule 18)', () => {
     // graphql-sse rejected this one.
     'text/event-stream, */*',
   ])('returns true for %s', (accept) => {
-    expect(acceptsEventStream(accept)).toBe(true)
+    expect(acceptsEventStream(accept, false)).toBe(true)
   })
 
   it.each([
@@ -33,11 +33,17 @@ describe('acceptsEventStream (rule 18)', () => {
     '*/*;q=0',
     'image/*',
   ])('returns false for %s', (accept) => {
-    expect(acceptsEventStream(accept)).toBe(false)
+    expect(acceptsEventStream(accept, false)).toBe(false)
   })
 
   it('never throws for any input (rule 24)', () => {
-    fc.assert(fc.property(fc.string(), (accept) => typeof acceptsEventStream(accept) === 'boolean'))
+    fc.assert(
+      fc.property(
+        fc.string(),
+        fc.boolean(),
+        (accept, negotiate) => typeof acceptsEventStream(accept, negotiate) === 'boolean',
+      ),
+    )
   })
 
   it('decides like the negotiator package for ranges without parameters', () => {
@@ -58,10 +64,42 @@ describe('acceptsEventStream (rule 18)', () => {
         const header = ranges.join(comma)
         const reference = new Negotiator({ headers: { accept: header } })
         const isAccepted = reference.mediaTypes(['text/event-stream']).length > 0
-        expect(acceptsEventStream(header)).toBe(isAccepted || header === '')
+        expect(acceptsEventStream(header, false)).toBe(isAccepted || header === '')
       }),
       { numRuns: 2000 },
     )
+  })
+})
+
+describe('acceptsEventStream with negotiate (rule 18)', () => {
+  it.each([
+    'text/event-stream',
+    ' TEXT/Event-Stream ',
+    'text/event-stream; charset=utf-8',
+    'text/event-stream;q=0.001',
+    'text/html, text/event-stream;q=0.5',
+    'application/json,text/event-stream',
+    '*/*;q=0, text/event-stream',
+    'text/event-stream;q=0, text/event-stream',
+  ])('returns true for %s', (accept) => {
+    expect(acceptsEventStream(accept, true)).toBe(true)
+  })
+
+  it.each([
+    undefined,
+    '',
+    '*/*',
+    'text/*',
+    // axios
+    'application/json, text/plain, */*',
+    // the navigation of a browser
+    'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8',
+    'text/event-stream;q=0',
+    'text/event-stream ; charset=utf-8 ; Q=0.000, */*',
+    'text/event-streams',
+    'text/event-stream-2, x-text/event-stream',
+  ])('returns false for %s', (accept) => {
+    expect(acceptsEventStream(accept, true)).toBe(false)
   })
 })
 

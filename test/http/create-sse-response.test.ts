@@ -106,6 +106,15 @@ describe('the headers of a web response', () => {
     },
   )
 
+  it.each<[accept: string, status: number]>([
+    ['*/*', 406],
+    ['application/json, text/plain, */*', 406],
+    ['text/html, text/event-stream;q=0.1', 200],
+  ])('have Vary with Accept %s and negotiate, and the status %d (rule 18)', (accept, status) => {
+    const { response } = open({ negotiate: true }, { headers: { accept } })
+    expect([response.status, response.headers.get('vary')]).toEqual([status, 'Accept'])
+  })
+
   it('are the whole response to HEAD, and the handler is not called (rule 19)', () => {
     const { response, stream } = open({ headers: { 'X-Own': 'yes' } }, { method: 'HEAD' })
     expect(response.headers.get('content-type')).toContain('text/event-stream')

@@ -185,6 +185,16 @@ describe('createSseStream', () => {
     await expect(stream.drained()).resolves.toBe(false)
   })
 
+  it.each<[accept: string, status: number]>([
+    ['*/*', 406],
+    ['application/json, text/plain, */*', 406],
+    ['text/event-stream', 200],
+  ])('responds to Accept %s with negotiate with the status %d and Vary (rule 18)', async (accept, status) => {
+    const { client, stream } = await open({ negotiate: true }, { headers: { accept } })
+    expect([client.status, client.headers.vary]).toEqual([status, 'Accept'])
+    expect(stream.closed).toBe(status === 406)
+  })
+
   it('emits close for a stream that is closed from the start', async () => {
     const onClose = vi.fn()
     const { port } = await serve((req, res) => {

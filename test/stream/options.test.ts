@@ -49,6 +49,7 @@ describe('resolveOptions', () => {
         [['X-Lost', '1']],
       ],
     ],
+    ['negotiate', ['json', 1, null]],
     ['retry', [-1, 1.5, '1', Number.NaN, 2 ** 31]],
     ['heartbeat', [-1, 1.5, '1', null, Number.POSITIVE_INFINITY]],
     ['maxBufferedBytes', [0, -1, 1.5, '1 MiB', Number.POSITIVE_INFINITY]],

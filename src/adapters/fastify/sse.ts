@@ -65,7 +65,7 @@ export function sse<
     return handler(stream, request, reply)
   }
   return (request, reply) => {
-    if (!acceptsEventStream(request.headers.accept)) throw notAcceptable(reply)
+    if (!acceptsEventStream(request.headers.accept, settings.negotiate)) throw notAcceptable(reply)
     if (request.method === 'HEAD') return sendHeadOf(reply, settings)
     const body = new StreamBody(reply, (hooks) => {
       reply.removeHeader('Content-Type') // an error response sets its own
