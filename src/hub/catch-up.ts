@@ -1,6 +1,7 @@
 import { replayChannel } from '../diagnostics.ts'
 import { closeSource } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
+import { turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import { type Gap, type OnGap, reportGap } from '../stream/gap.ts'
@@ -127,6 +128,9 @@ export class CatchUp {
   }
 
   #goLive(): void {
+    // Pending entries first, because their filters may change the subscription.
+    turn.fanOutNow()
+    if (!this.#isActive || this.#addedChannels) return
     this.#isComplete = true
     this.#owner._goLive()
   }

@@ -1,4 +1,5 @@
 import type { AnyEvents, EventMap } from '../event/event.ts'
+import { turn } from '../scheduler/turn.ts'
 import type { EventStore } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import type { OnGap } from '../stream/gap.ts'
@@ -67,6 +68,8 @@ export class Subscription implements Subscriber, CatchUpOwner {
 
   /** Removes channels, as far as they are still subscribed to with these options. */
   remove(channels: readonly string[], options: SubscribeOptions): void {
+    // Pending entries first, because their filters may change the subscription.
+    turn.fanOutNow()
     for (const channel of channels) if (this.#channels.get(channel) === options) this.#remove(channel)
     if (this.#channels.size === 0) this.end()
   }
@@ -113,6 +116,7 @@ export class Subscription implements Subscriber, CatchUpOwner {
 
   // During a fan-out, channels may be removed before they are started.
   #start(channels: readonly string[]): void {
+    turn.fanOutNow()
     if (this.#hasEnded || !this.#hasStarted) return
     const added = channels.filter((channel) => this.#channels.get(channel))
     const missable = this.#missable(added)

@@ -37,7 +37,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   #queue: Backlog | undefined
   // During a replay: the frames sent meanwhile, which follow it.
   #liveQueue: Backlog | undefined
-  #state: 'open' | 'ending' | 'ended' | 'closed' = 'open'
+  #state: 'open' | 'ending' | 'closed' = 'open'
   #isFlushScheduled = false
   #lagSince: number | undefined
   #condition: Condition | undefined
@@ -92,14 +92,14 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   /** Whether a frame may be written past the queue, because nothing is queued or awaited. */
   get canBypassQueue(): boolean {
     const { isFull, isBegun } = this.#output
-    const isWaiting = this.#isFlushScheduled || isFull || this.#liveQueue !== undefined
+    const isWaiting = this.#isFlushScheduled || isFull || this.#liveQueue
     return this.#isImmediate && isBegun && !isWaiting && this.isOpen
   }
 
   /** Whether a sender that can wait should send this frame now, instead of after everything queued was written. */
   hasRoomFor(frame: Frame): boolean {
-    const { length, bytes } = this.#backlog
-    return this.isIdle || (length > 0 && bytes < READ_AHEAD_BYTES && this.#backlog.fits(frame))
+    const queue = this.#backlog
+    return this.isIdle || (queue.length > 0 && queue.bytes < READ_AHEAD_BYTES && queue.fits(frame))
   }
 
   /**
@@ -115,8 +115,9 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     // A burst over the bound is not a lag while the kernel accepts it.
     if (!this.#output.isFull && !this.#backlog.fits(frame)) this._flush()
     const isAccepted = this.#offer(this.#backlog, frame, this.#output.isFull)
-    if (!this.#output.isFull) this.#scheduleFlush()
-    return isAccepted && !this.#output.isFull
+    if (this.#output.isFull) return false
+    this.#scheduleFlush()
+    return isAccepted
   }
 
   /** Queues the last frame of a stream, over the bound if necessary. */
@@ -156,7 +157,9 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     this.sentEvents += frame.events
     this.sentBytes += frame.size
     try {
-      if (!this.#output.write(frame)) this.#markBehind()
+      if (this.#output.write(frame)) return
+      this.#lagSince ??= clock.now
+      this.#deadlines.schedule()
     } catch (error) {
       // A middleware's own `write` may throw.
       this.destroy('error', error)
@@ -248,24 +251,16 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     else turn.scheduleFlush(this)
   }
 
-  #markBehind(): void {
-    this.#lagSince ??= clock.now
-    this.#deadlines.schedule()
-  }
-
   #onDrained(): void {
     const since = this.#lagSince
     this.#lagSince = undefined
     if (since !== undefined) this.#owner._caughtUp(clock.now - since)
     this.notify()
-    if (this.#state === 'ending' && this.isIdle) this.#sendEnd()
-  }
-
-  #sendEnd(): void {
-    this.#state = 'ended'
+    // Once, because the output is full after its end.
+    if (this.#state !== 'ending' || !this.isIdle) return
     try {
       this.#output.end()
-      this.#markBehind()
+      this.#deadlines.schedule()
     } catch (error) {
       this.destroy('error', error)
     }

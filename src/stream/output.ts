@@ -39,7 +39,7 @@ export class Output implements TransportOwner {
 
   /** Whether the response headers were sent. */
   get isBegun(): boolean {
-    return this.#openTransport === undefined
+    return !this.#openTransport
   }
 
   start(transport: Transport | OpenTransport): void {

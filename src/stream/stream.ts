@@ -33,7 +33,7 @@ export interface FrameBatch {
 
 /** Part of the library that is notified by a direct call when a stream is closed. */
 export interface CloseTarget {
-  /** @internal Called once, before the `close` event, and in no call of the stream. */
+  /** @internal Called once: before the `close` event, or at once if the stream was closed before. */
   _streamClosed(stream: SseStream): void
 }
 
@@ -200,9 +200,9 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal Notifies a target once when the stream is closed, at once if that was reported. */
   _addCloseTarget(target: CloseTarget): void {
+    const targets = this.#closeTargets
     if (this.#isReported) target._streamClosed(this as SseStream)
-    else if (!this.#closeTargets) this.#closeTargets = target
-    else this.#closeTargets = [...new Set([this.#closeTargets, target].flat())]
+    else this.#closeTargets = targets ? [...new Set([targets, target].flat())] : target
   }
 
   #enqueue(frame: Frame): boolean {

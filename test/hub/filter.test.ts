@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
-import { eventsOf, publishNumbers, subscribed } from '../support/hub.ts'
+import { deferred } from '../support/deferred.ts'
+import { eventsOf, GAP, publishNumbers, subscribed } from '../support/hub.ts'
 import { closed, fakeStream, settled } from '../support/streams.ts'
 
 const isEven = ({ data }: { data?: unknown }) => Number(data) % 2 === 0
@@ -187,6 +188,50 @@ describe('a filter that calls the hub', () => {
 
     expect(hub.size).toBe(1)
     expect(eventsOf(transport)).toEqual(messages('call', 'wanted'))
+  })
+
+  it('subscribes its own stream again while that unsubscribes', async () => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+    const unsubscribe = hub.subscribe(stream, 'a', {
+      filter: () => {
+        hub.subscribe(stream, 'a')
+        return true
+      },
+    })
+    await settled()
+
+    void hub.channel('a').publish({ data: 1 })
+    unsubscribe()
+    await hub.channel('a').publish({ data: 2 })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(messages(1, 2))
+    expect(hub.size).toBe(1)
+  })
+
+  it('adds a channel to a stream that is about to go live', async () => {
+    const hub = new Hub()
+    const start = await hub.channel('a').publish({ data: 'start' })
+    await hub.channel('b').publish({ data: 'missed' })
+    const [filtered, resumed] = [fakeStream(), fakeStream({}, start)]
+    const snapshot = deferred<undefined>()
+    hub.subscribe(filtered.stream, 'a', {
+      filter: () => {
+        hub.subscribe(resumed.stream, 'b')
+        return true
+      },
+    })
+    hub.subscribe(resumed.stream, 'a', { onGap: () => snapshot.promise })
+
+    void hub.channel('a').publish({ data: 1 })
+    await settled()
+    await hub.channel('a').publish({ data: 2 })
+    await settled()
+    snapshot.resolve(undefined)
+    await settled()
+
+    expect(eventsOf(resumed.transport)).toEqual(['message 1', GAP, 'message 2'])
   })
 })
 
