@@ -314,6 +314,7 @@ async function messagesOfAllChannels(names: readonly string[]): Promise<Map<stri
   await overflowAndDrain()
   await replayWithGap()
   await skipForeignRecord()
+  await dropPublish()
   return messages
 }
 
@@ -338,6 +339,14 @@ async function skipForeignRecord(): Promise<void> {
   const store = new BrokerStore(new ForeignRecordDriver(), settings)
   new Hub({ store })
   await store.close()
+}
+
+async function dropPublish(): Promise<void> {
+  const hub = new Hub()
+  await hub.shutdown()
+  void hub.channel('a').publish({ data: 1 })
+  await nextTurn()
+  await nextTurn()
 }
 
 /** A driver whose broker contains a record that another program wrote. */
