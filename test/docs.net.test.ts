@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -242,6 +243,22 @@ describe('code blocks', () => {
     expect(
       typeErrorsOf(blocksOf({ name: 'docs/sample.md', text })).map((each) => each.split(' ')[0]),
     ).toEqual(['docs/sample.md:3', 'docs/sample.md:6', 'docs/sample.md:7'])
+  })
+})
+
+describe('timers', () => {
+  // A browser page ends its timers itself.
+  const examples = readdirSync(join(root, 'examples'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.[jt]sx?$/.test(name) && !/public|node_modules|\.next/.test(name))
+    .map((name) => ({ name, code: readFileSync(join(root, 'examples', name), 'utf8') }))
+  const blocks = pages.flatMap(blocksOf).map(({ page, line, code }) => ({ name: `${page}:${line}`, code }))
+
+  test('are cleared in every sample and example that starts an interval', () => {
+    const starting = [...blocks, ...examples].filter(({ code }) => code.includes('setInterval('))
+    expect(starting.length).toBeGreaterThan(15)
+    expect(starting.filter(({ code }) => !code.includes('clearInterval(')).map(({ name }) => name)).toEqual(
+      [],
+    )
   })
 })
 
