@@ -4,8 +4,9 @@
 import { Hub } from 'spillway'
 import { sse } from 'spillway/web'
 
-const time = new Hub().channel('time')
-setInterval(() => time.publish({ event: 'second', data: new Date() }), 1000)
+const hub = new Hub()
+const time = hub.channel('time')
+const timer = setInterval(() => time.publish({ event: 'second', data: new Date() }), 1000)
 
 const options = {
   port: Number(process.env.PORT ?? 3000),
@@ -18,3 +19,9 @@ Deno.serve(
   options,
   sse((stream) => time.subscribe(stream)),
 )
+
+process.once('SIGTERM', async () => {
+  clearInterval(timer)
+  await hub.shutdown()
+  process.exit()
+})

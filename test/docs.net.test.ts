@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -245,6 +246,22 @@ describe('code blocks', () => {
   })
 })
 
+describe('timers', () => {
+  // A browser page ends its timers itself.
+  const examples = readdirSync(join(root, 'examples'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.[jt]sx?$/.test(name) && !/public|node_modules|\.next/.test(name))
+    .map((name) => ({ name, code: readFileSync(join(root, 'examples', name), 'utf8') }))
+  const blocks = pages.flatMap(blocksOf).map(({ page, line, code }) => ({ name: `${page}:${line}`, code }))
+
+  test('are cleared in every sample and example that starts an interval', () => {
+    const starting = [...blocks, ...examples].filter(({ code }) => code.includes('setInterval('))
+    expect(starting.length).toBeGreaterThan(15)
+    expect(starting.filter(({ code }) => !code.includes('clearInterval(')).map(({ name }) => name)).toEqual(
+      [],
+    )
+  })
+})
+
 describe('a sample that listens', () => {
   const blocks = pages.filter(({ name }) => name !== 'docs/errors.md').flatMap(blocksOf)
   const needsBroker = ({ code }: Block) => /'spillway\/(redis|nats)'/.test(code)
@@ -314,6 +331,7 @@ async function messagesOfAllChannels(names: readonly string[]): Promise<Map<stri
   await overflowAndDrain()
   await replayWithGap()
   await skipForeignRecord()
+  await dropPublish()
   return messages
 }
 
@@ -338,6 +356,14 @@ async function skipForeignRecord(): Promise<void> {
   const store = new BrokerStore(new ForeignRecordDriver(), settings)
   new Hub({ store })
   await store.close()
+}
+
+async function dropPublish(): Promise<void> {
+  const hub = new Hub()
+  await hub.shutdown()
+  void hub.channel('a').publish({ data: 1 })
+  await nextTurn()
+  await nextTurn()
 }
 
 /** A driver whose broker contains a record that another program wrote. */

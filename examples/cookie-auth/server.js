@@ -64,9 +64,16 @@ function logOut(id, response) {
   response.writeHead(204).end()
 }
 
-setInterval(() => hub.channel('news').publish({ data: new Date() }), 1000)
+const timer = setInterval(() => hub.channel('news').publish({ data: new Date() }), 1000)
 
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   console.log(`Log in at http://localhost:${port}`)
+})
+
+process.once('SIGTERM', async () => {
+  clearInterval(timer)
+  server.close()
+  await hub.shutdown()
+  server.closeAllConnections() // browsers keep connections open for later requests
 })

@@ -62,9 +62,16 @@ const server = createServer((request, response) => {
 })
 
 let count = 0
-setInterval(() => hub.channel('user:reader').publish({ data: { count: ++count } }), 100)
+const timer = setInterval(() => hub.channel('user:reader').publish({ data: { count: ++count } }), 100)
 
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   console.log(`Streams with tokens are at http://localhost:${port}`)
+})
+
+process.once('SIGTERM', async () => {
+  clearInterval(timer)
+  server.close()
+  await hub.shutdown()
+  server.closeAllConnections() // browsers keep connections open for later requests
 })

@@ -35,7 +35,7 @@ const server = createServer((request, response) => {
 // Publishes four events a second, to everybody or to one user, with level 1, 2 or 3.
 const channels = ['news', 'user:editor', 'news', 'user:reader']
 let count = 0
-setInterval(() => {
+const timer = setInterval(() => {
   const name = channels[count % 4] ?? ''
   const level = 1 + (count % 3)
   count += 1
@@ -45,4 +45,11 @@ setInterval(() => {
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   console.log(`Compare an editor and a reader at http://localhost:${port}`)
+})
+
+process.once('SIGTERM', async () => {
+  clearInterval(timer)
+  server.close()
+  await hub.shutdown()
+  server.closeAllConnections() // browsers keep connections open for later requests
 })

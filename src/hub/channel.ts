@@ -27,7 +27,8 @@ export interface Channel<Events extends EventMap = AnyEvents> {
   /**
    * Publishes an event to all subscribers of the channel. Resolves with its id when the store has it.
    *
-   * Rejects with `SseError` if the event is invalid or has an id, and with the error of the store.
+   * Rejects with `SseError` if the event is invalid or has an id, and with the error of the store. If the promise is not
+   * awaited, the hub emits the error as `error`; it is never an unhandled rejection.
    */
   publish(event: PublishedEvent<Events>, options?: PublishOptions): Promise<string>
 

@@ -1,16 +1,20 @@
+import { EventEmitter } from 'node:events'
 import { checkOptions, isBoolean, isFunction, isString, withDefaults } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
 import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../lifecycle/graceful-close.ts'
 import { StreamSet } from '../lifecycle/stream-set.ts'
+import { publishErrorChannel } from '../stores/diagnostics.ts'
 import type { EventStore, StoreState } from '../stores/event-store.ts'
+import type { Publication } from '../stores/log-entry.ts'
 import { memoryStore } from '../stores/memory/memory-store.ts'
 import { checkGapEvent } from '../stream/options.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { Broadcaster } from './broadcaster.ts'
 import type { Channel, ChannelOptions, PublishOptions } from './channel.ts'
+import { PublishPromise } from './publish-promise.ts'
 import { type HubContext, type SubscribeOptions, Subscription } from './subscription.ts'
 
 export interface HubOptions {
@@ -20,6 +24,11 @@ export interface HubOptions {
   serialize?: Serialize | undefined
   /** Name of the event that reports a gap to the client. False sends none. Default `gap`. */
   gapEvent?: string | false | undefined
+}
+
+export interface HubEventMap {
+  /** An unawaited publish to `channel` was rejected. Without a listener, the first error of a hub is printed. */
+  error: [error: unknown, context: { readonly channel: string }]
 }
 
 const CHECKS = {
@@ -40,7 +49,7 @@ const PUBLISH_CHECKS = { idempotencyKey: isString }
 const SUBSCRIBE_CHECKS = { onGap: isFunction, filter: isFunction }
 
 /** One ordered log of events, the channels named in it, and the streams subscribed to them. */
-export class Hub {
+export class Hub extends EventEmitter<HubEventMap> {
   /** @internal */
   readonly _store: EventStore
   readonly #serialize: Serialize
@@ -50,9 +59,12 @@ export class Hub {
   // Where open streams resume that were unsubscribed from all channels.
   readonly #resumePoints = new WeakMap<SseStream, ResumePoint>()
   #closed: Promise<void> | undefined
+  #droppedPublishes = 0
+  #hasPrintedError = false
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: HubOptions = {}) {
+    super()
     if (!checkStore(options))
       throw new SseError('ERR_SSE_OPTION', 'A store is an option: new Hub({ store }).')
     checkOptions(options, CHECKS, HINTS)
@@ -123,6 +135,11 @@ export class Hub {
     return this.#streams.size
   }
 
+  /** The number of publishes after `shutdown` that were not awaited. Their events were dropped. */
+  get droppedPublishes(): number {
+    return this.#droppedPublishes
+  }
+
   /**
    * Rejects further publishes, flushes every stream, sends each client a jittered reconnection time and closes it. Streams
    * still open after `grace` are destroyed. Resolves when all streams and the store are closed.
@@ -138,23 +155,48 @@ export class Hub {
   }
 
   /** @internal */
-  async _publish(
+  _publish(channel: string, event: SseEvent, conflate: boolean, options?: PublishOptions): Promise<string> {
+    return new PublishPromise(
+      (resolve) => {
+        const publication = this.#publicationOf(channel, event, conflate, options)
+        // An event that a filter or a listener publishes comes after the entries being delivered, and after its
+        // subscriptions.
+        const isEarly = this.#broadcaster.isFanningOut
+        resolve(isEarly ? Promise.resolve(publication).then(this.#append) : this.#append(publication))
+      },
+      (error) => this.#reportUnawaited(error, channel),
+    )
+  }
+
+  #publicationOf(
     channel: string,
     event: SseEvent,
     conflate: boolean,
     options: PublishOptions = {},
-  ): Promise<string> {
+  ): Publication {
     const { event: name, data, retry, key } = checkPublished(event)
     checkOptions(options, PUBLISH_CHECKS)
     const { idempotencyKey } = options
     const isText = typeof data === 'string'
     const text = serialized(data, this.#serialize)
-    const publication = { channel, event: name, data: text, isText, retry, key, conflate, idempotencyKey }
-    // An event that a filter or a listener publishes comes after the entries being delivered, and after its subscriptions.
-    if (this.#broadcaster.isFanningOut) await null
+    return { channel, event: name, data: text, isText, retry, key, conflate, idempotencyKey }
+  }
+
+  readonly #append = (publication: Publication): Promise<string> => {
     if (this.#streams.isShutDown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: publish no more events.')
     return this._store.append(publication)
+  }
+
+  #reportUnawaited(error: unknown, channel: string): void {
+    if (publishErrorChannel.hasSubscribers) publishErrorChannel.publish({ hub: this, channel, error })
+    if (error instanceof SseError && error.code === 'ERR_SSE_SHUT_DOWN') this.#droppedPublishes += 1
+    else if (this.listenerCount('error') > 0) this.emit('error', error, { channel })
+    else if (!this.#hasPrintedError) {
+      this.#hasPrintedError = true
+      const hint = "Spillway prints no further errors of this hub: use hub.on('error', listener)."
+      console.error(`An unawaited publish to ${describe(channel)} was rejected. ${hint} ${reasonOf(error)}`)
+    }
   }
 
   #subscribe(stream: SseStream): Subscription {
@@ -172,6 +214,13 @@ export class Hub {
     this.#streams.delete(stream)
     if (!stream.closed) this.#resumePoints.set(stream, resumePoint)
   }
+}
+
+/** Returns an error as it is printed, for example `ERR_SSE_STORE: The broker is lost.` */
+function reasonOf(error: unknown): string {
+  return error instanceof Error
+    ? `${(error as Partial<SseError>).code ?? error.name}: ${error.message}`
+    : describe(error)
 }
 
 function checkStore(store: unknown): string | undefined {

@@ -13,7 +13,9 @@ export interface Flushable {
 // Captured at load, so that fake timers in an application's tests cannot hold a turn. Edge runtimes have no
 // `setImmediate`, or one that throws.
 const isNode = globalThis.process?.versions?.node !== undefined && globalThis.setImmediate !== undefined
-const atTurnEnd: (work: () => void) => unknown = isNode
+
+/** Runs work after the microtasks of the current turn of the event loop. */
+export const atTurnEnd: (work: () => void) => unknown = isNode
   ? globalThis.setImmediate
   : (work) => setTimeout(work, 0)
 

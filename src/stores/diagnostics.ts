@@ -3,3 +3,4 @@ import { diagnosticsChannel } from '../diagnostics.ts'
 // Apart from the channels of streams, so that an application without a hub does not load them.
 export const storeStateChannel = diagnosticsChannel('spillway:store:state')
 export const storeSkipChannel = diagnosticsChannel('spillway:store:skip')
+export const publishErrorChannel = diagnosticsChannel('spillway:publish:error')
