@@ -1,8 +1,9 @@
 // Koa: one path that streams visits to event stream clients, and counts every other request as a visit.
-// Run `node examples/koa.js`, then open the stream and visit the URL with `curl <url>` in another terminal. <url> is the
-// URL that the example prints.
+// Run `node examples/koa.js`, then open the stream, and visit the URL in another terminal. <url> is the URL that the
+// example prints.
 //
 //   curl -N -H 'Accept: text/event-stream' <url>
+//   curl <url>
 
 import Koa from 'koa'
 import { Hub } from 'spillway'

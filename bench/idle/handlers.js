@@ -11,7 +11,6 @@ const HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
-  Vary: 'Accept',
 }
 
 const app = new Hono()

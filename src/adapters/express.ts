@@ -17,9 +17,9 @@ import { resolveOptions, type SseStreamOptions } from '../http/options.ts'
  * express().get('/time', sse((stream) => time.subscribe(stream))).listen(3000)
  * ```
  *
- * A request that does not accept event streams goes to the next handler. With the option `negotiate`, one path can also
- * serve JSON. An error of the handler goes to `next(error)`; if the response headers were sent, the stream is destroyed
- * first.
+ * With the option `negotiate`, only requests that name `text/event-stream` get the stream. The others go to the next
+ * handler, so that one path can also serve JSON. An error of the handler goes to `next(error)`; if the response headers
+ * were sent, the stream is destroyed first.
  *
  * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
  */

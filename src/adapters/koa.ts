@@ -19,9 +19,9 @@ import { resolveOptions, type Settings, type SseStreamOptions } from '../http/op
  * new Koa().use(sse((stream) => time.subscribe(stream))).listen(3000)
  * ```
  *
- * A request that does not accept event streams goes to the next middleware. With the option `negotiate`, one path can also
- * serve JSON. An error of the handler is rethrown to Koa; if the response headers were sent, the stream is destroyed
- * first.
+ * With the option `negotiate`, only requests that name `text/event-stream` get the stream. The others go to the next
+ * middleware, so that one path can also serve JSON. An error of the handler is rethrown to Koa; if the response headers
+ * were sent, the stream is destroyed first.
  *
  * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
  */
@@ -60,7 +60,7 @@ function respondToHead(context: Context, settings: Settings): boolean {
   // The body of a GET has no known length, and an empty stream makes Koa omit `Content-Length`.
   context.body = Readable.from([])
   setStatus(context, settings.status)
-  context.set(streamHeaders(context.res, settings.headers) as Record<string, string>)
+  context.set(streamHeaders(context.res, settings) as Record<string, string>)
   return true
 }
 

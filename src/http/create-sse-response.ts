@@ -10,7 +10,7 @@ import { resolveOptions, type Settings, type SseStreamOptions } from './options.
 
 /**
  * Returns a web `Response` whose body is an event stream, and calls the handler with the stream and the request. The
- * response is 406 if the client does not accept event streams, and has no body for a HEAD request.
+ * response is 406 if the client refuses event streams, and has no body for a HEAD request.
  *
  * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_HANDLER` or `ERR_SSE_REQUEST`, and errors that the handler throws
  * synchronously. A later error of the handler destroys the stream and is passed to its `close` event.
@@ -38,9 +38,9 @@ export interface WebAnswer {
 export function openResponse(request: Request, settings: Settings): WebAnswer {
   checkWebRequest(request)
   const { status } = settings
-  if (!acceptsEventStream(request.headers.get('accept') ?? undefined, settings.negotiate))
+  if (!acceptsEventStream(request.headers.get('accept'), settings.negotiate))
     return { response: notAcceptable(request) }
-  const init = { status, headers: webHeaders(settings.headers) }
+  const init = { status, headers: webHeaders(settings) }
   if (request.method === 'HEAD') return { response: new Response(null, init) }
   const transport = new WebTransport(preamble(settings.retry))
   // Create the response first, because it may throw and the clock holds a reference to every open stream.

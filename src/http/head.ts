@@ -8,13 +8,14 @@ import { varyOnAccept } from './vary.ts'
  * Sends the response headers and the first bytes of the body, because several proxies hold back headers without a body.
  * If no headers arrive, a proxy responds with a 5xx, and a browser's `EventSource` fails permanently.
  */
-export function sendHead(response: NodeResponse, { status, headers, retry }: Settings): void {
+export function sendHead(response: NodeResponse, settings: Settings): void {
+  const { status, retry } = settings
   // The response of `node:http2` has the same methods.
   const any = response as ServerResponse & { flush?: () => void }
   // Clear the message that a middleware set for another status, otherwise the client sees `200 Not Found`. HTTP/2 has no
   // status message, and setting it prints a warning.
   if (any.statusCode !== status && any.req.httpVersionMajor < 2) any.statusMessage = ''
-  any.writeHead(status, streamHeaders(response, headers))
+  any.writeHead(status, streamHeaders(response, settings))
   // With `rejectNonStandardBodyWrites`, Node throws for a body in a response to HEAD.
   if (any.req.method === 'HEAD') return
   any.write(preamble(retry))
@@ -26,41 +27,42 @@ export function sendHead(response: NodeResponse, { status, headers, retry }: Set
  * Returns the response headers of a stream: those that proxies need, overridden by the caller's. Headers set earlier are
  * kept. They are passed to `writeHead`, because headers set with `setHeader` stay in memory as long as the response.
  */
-export function streamHeaders(response: NodeResponse, wanted: Settings['headers']): OutgoingHttpHeaders {
-  const isUntouched = response.getHeaderNames().length === 0 && Object.keys(wanted).length === 0
-  return isUntouched ? STREAM_HEADERS : mergedHeaders(response, wanted)
+export function streamHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
+  const isUntouched = response.getHeaderNames().length === 0 && Object.keys(settings.headers).length === 0
+  return isUntouched && !settings.negotiate ? STREAM_HEADERS : mergedHeaders(response, settings)
 }
+
+type HeaderSettings = Pick<Settings, 'headers' | 'negotiate'>
 
 // Shared by nearly all streams.
 const STREAM_HEADERS: OutgoingHttpHeaders = Object.freeze({
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
-  Vary: 'Accept',
 })
 
-function mergedHeaders(response: NodeResponse, wanted: Settings['headers']): OutgoingHttpHeaders {
+function mergedHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
   dropLength(response)
   const headers: OutgoingHttpHeaders = {
     ...STREAM_HEADERS,
     'Cache-Control': cacheControl(response.getHeader('Cache-Control')),
   }
-  headers.Vary = response.getHeader('Vary')
-  for (const [name, value] of Object.entries(wanted)) {
+  if (settings.negotiate) headers.Vary = response.getHeader('Vary')
+  for (const [name, value] of Object.entries(settings.headers)) {
     headers[sameName(name, headers)] = isCookie(name) ? withEarlier(value, response.getHeader(name)) : value
   }
-  headers.Vary = varyOnAccept(headers.Vary)
+  if (settings.negotiate) headers.Vary = varyOnAccept(headers.Vary)
   return headers
 }
 
 /** Returns the headers of a stream for a web `Response`. */
-export function webHeaders(wanted: Settings['headers']): Headers {
+export function webHeaders(settings: HeaderSettings): Headers {
   const headers = new Headers(STREAM_HEADERS as Record<string, string>)
-  for (const [name, value] of Object.entries(wanted)) {
+  for (const [name, value] of Object.entries(settings.headers)) {
     headers.delete(name)
     for (const each of [value].flat()) headers.append(name, String(each))
   }
-  headers.set('Vary', varyOnAccept(headers.get('Vary')))
+  if (settings.negotiate) headers.set('Vary', varyOnAccept(headers.get('Vary')))
   return headers
 }
 
@@ -72,7 +74,7 @@ export function preamble(retry: number): string {
 /** Body of a 406. */
 export const NOT_ACCEPTABLE = 'This resource is an event stream: accept text/event-stream.\n'
 
-/** Responds 406 to a client that does not accept event streams (RFC 9110 15.5.7). */
+/** Responds 406 to a request that does not get the stream (RFC 9110 15.5.7). */
 export function sendNotAcceptable(response: NodeResponse): void {
   dropLength(response)
   const Vary = varyOnAccept(response.getHeader('Vary'))

@@ -22,7 +22,7 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
   const { status, retry } = Object(refusal) as { status?: number; retry?: number }
   checkResponse(response)
   if (isWhole(retry, 1, MAX_TIME)) {
-    ;(response as ServerResponse).writeHead(200, streamHeaders(response, {}))
+    ;(response as ServerResponse).writeHead(200, streamHeaders(response, { headers: {}, negotiate: false }))
     endWith(response, preamble(retry))
   } else if (isWhole(status, 201, 599)) {
     dropLength(response)

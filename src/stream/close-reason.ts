@@ -7,7 +7,7 @@
  * - `expired`: the stream reached `maxDuration`.
  * - `replay`: the missed events could not all be sent on this connection. The client resumes after the last one.
  * - `error`: `destroy` was called with an error, or the connection failed.
- * - `not-acceptable`: the client does not accept event streams.
+ * - `not-acceptable`: the client refuses event streams, or does not name them although the option `negotiate` is set.
  */
 export type CloseReason =
   | 'client'

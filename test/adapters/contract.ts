@@ -31,7 +31,7 @@ export interface AdapterUnderTest {
   serve(handler: AnyHandler, options?: SseStreamOptions): Promise<Mounted>
   /** The adapter's `sse`, for its errors. */
   readonly sse: (handler: never, options?: never) => unknown
-  /** True if a request that does not accept event streams goes to the next handler. Otherwise it gets a 406. */
+  /** True if a request that does not get the stream goes to the next handler. Otherwise it gets a 406. */
   readonly passesOn: boolean
   /** True if the response includes headers that were set before the handler. */
   readonly keepsEarlierHeaders: boolean
@@ -61,12 +61,13 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       expect(client.headers['content-type']).toMatch(/^text\/event-stream; ?charset=utf-8$/)
       expect(client.headers['cache-control']).toBe('no-cache, no-transform')
       expect(client.headers['x-accel-buffering']).toBe('no')
-      expect(client.headers.vary).toMatch(/\bAccept\b/)
+      expect(client.headers.vary ?? '').not.toMatch(/\bAccept\b/)
       expect(client.headers['content-length']).toBeUndefined()
       await client.until((body) => /^:\nretry: (1\d\d\d|2000)\n/.test(body))
     })
 
-    it.each(['text/event-stream', '*/*', 'text/*;q=0.5', 'application/json, text/event-stream'])(
+    // The last one is that of the SDKs of language models.
+    it.each(['text/event-stream', '*/*', 'text/html, */*;q=0', 'application/json'])(
       'opens a stream with Accept %s (rule 18)',
       async (accept) => {
         const { client } = await open((stream) => stream.send({ data: 'hello' }), { headers: { accept } })
@@ -81,8 +82,8 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       await client.until('data: hello\n\n')
     })
 
-    it('calls the next handler or responds 406 when event streams are not accepted (rule 18)', async () => {
-      const { client } = await open(() => {}, { headers: { accept: 'application/json' } })
+    it('calls the next handler or responds 406 when event streams are refused (rule 18)', async () => {
+      const { client } = await open(() => {}, { headers: { accept: '*/*, text/event-stream;q=0' } })
       await client.ended
       if (adapter.passesOn) expect([client.status, JSON.parse(client.body)]).toEqual([200, { json: true }])
       else expect([client.status, client.headers.vary]).toEqual([406, expect.stringMatching(/\bAccept\b/)])

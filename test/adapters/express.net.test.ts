@@ -56,7 +56,8 @@ const frameworks: ReadonlyArray<readonly [name: string, framework: typeof expres
 
 for (const [name, framework] of frameworks) adapterContract(adapter(name, framework))
 
-const json = { headers: { accept: 'application/json' } }
+const json = { headers: { accept: '*/*' } }
+const events = { headers: { accept: 'text/event-stream' } }
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 
@@ -147,15 +148,15 @@ describe.each(frameworks)('%s', (_name, framework) => {
       serveApp((app) => {
         app.get(
           '/',
-          sse((stream) => stream.send({ data: 'first' })),
-          sse((stream) => stream.send({ data: 'second' })),
+          sse((stream) => stream.send({ data: 'first' }), { negotiate: true }),
+          sse((stream) => stream.send({ data: 'second' }), { negotiate: true }),
         )
         app.get('/', (_request, response) => void response.json(['json']))
       })
 
-    it('sends events to clients that accept them, from the first handler only', async () => {
+    it('sends events to clients that name them, from the first handler only', async () => {
       const { ask, errors } = await serveBoth()
-      const client = await ask('/')
+      const client = await ask('/', events)
       await client.until('data: first\n\n')
       await nextTurn()
       expect(client.body).not.toContain('second')
@@ -393,7 +394,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
 
     it('is reused after a 406, a JSON response and a stream that ended', async () => {
       const { port } = await serveAll()
-      const requests = [line('/words', 'text/html'), line('/json'), line('/words'), line('/open')]
+      const requests = [line('/words', 'text/event-stream;q=0'), line('/json'), line('/words'), line('/open')]
       const answers = [/ 406 /, /\{"n":1\}$/, /data: be\n\n\r\n0\r\n\r\n$/, /data: open\n\n\r\n$/]
       const socket = connect(port, '127.0.0.1')
       const client = new Client(0, {}, socket, () => socket.destroy())

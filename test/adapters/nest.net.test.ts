@@ -173,9 +173,9 @@ describe.each(platforms)('Nest on $name', (platform) => {
     ])
   })
 
-  it('responds 406 to a client that does not accept event streams (rule 18)', async () => {
+  it('responds 406 to a client that refuses event streams (rule 18)', async () => {
     const { ask, hub, errors } = await serveNest(platform)
-    const client = await ask('/news', { headers: { accept: 'application/json' } })
+    const client = await ask('/news', { headers: { accept: 'text/event-stream;q=0' } })
     expect(await client.ended).toBe('end')
     expect(client.status).toBe(406)
     expect(hub.size).toBe(0)

@@ -43,14 +43,14 @@ describe('examples/next, by `next build` and `next start`', () => {
   )
 
   it.each(['/events', '/time'])(
-    'responds to HEAD, and with 406 to other Accept headers, on %s',
+    'responds to HEAD, and with 406 to a client that refuses event streams, on %s',
     async (path) => {
       const head = await ask(path, { method: 'HEAD' })
       expect([head.headers['content-type'], await head.ended]).toEqual([
         expect.stringMatching('event-stream'),
         'end',
       ])
-      expect((await ask(path, { headers: { accept: 'text/html' } })).status).toBe(406)
+      expect((await ask(path, { headers: { accept: 'text/event-stream;q=0' } })).status).toBe(406)
     },
   )
 

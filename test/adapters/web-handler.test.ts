@@ -178,7 +178,9 @@ describe('sse of spillway/web', () => {
     const handler = vi.fn()
     const respond = sse(handler)
     expect((await respond(new Request(PATH, { method: 'HEAD' }))).body).toBeNull()
-    expect((await respond(new Request(PATH, { headers: { accept: 'text/html' } }))).status).toBe(406)
+    expect((await respond(new Request(PATH, { headers: { accept: 'text/event-stream;q=0' } }))).status).toBe(
+      406,
+    )
     expect(handler).not.toHaveBeenCalled()
   })
 })

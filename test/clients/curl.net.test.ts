@@ -50,8 +50,8 @@ describe.skipIf(!path).each(protocols)('curl over %s', (_name, protocol, args, c
     expect(await closed(stream)).toMatchObject({ reason: 'client' })
   })
 
-  it('gets the status 406 when it accepts JSON only', async () => {
-    const { curl } = await run('--header', 'Accept: application/json', '--write-out', '%{http_code}')
+  it('gets the status 406 when it refuses event streams', async () => {
+    const { curl } = await run('--header', 'Accept: text/event-stream;q=0', '--write-out', '%{http_code}')
     expect(await curl.exit).toBe(0)
     expect(curl.output()).toMatch(/accept text\/event-stream\.\n406$/)
   })

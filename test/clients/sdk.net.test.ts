@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
+import Anthropic from '@anthropic-ai/sdk'
+import { ChatOpenAI } from '@langchain/openai'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
 import { DefaultChatTransport, readUIMessageStream, type UIMessage } from 'ai'
+import Groq from 'groq-sdk'
 import OpenAI from 'openai'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { SseEvent } from '../../src/event/event.ts'
@@ -22,7 +25,6 @@ async function serveEvents(events: readonly SseEvent[], options: SseStreamOption
   const clock = holdClock()
   onTestFinished(() => clock.release())
   const { url } = await serve(async (request, response) => {
-    acceptStream(request)
     const stream = createSseStream(request, response, options)
     for (const event of events) {
       clock.advance(15_000)
@@ -39,19 +41,15 @@ async function serveEvents(events: readonly SseEvent[], options: SseStreamOption
 const TEXT = ['Water\n', 'über ', '🦆\r\n']
 const DONE = { data: '[DONE]' }
 
-/** Makes a request accept an event stream. The SDK asks for a stream in the body, but accepts JSON in the headers. */
-function acceptStream(request: IncomingMessage): void {
-  request.headers.accept = 'text/event-stream'
-}
+const completionChunk = (content: string) => ({
+  id: 'c1',
+  object: 'chat.completion.chunk',
+  created: 1,
+  model: 'm',
+  choices: [{ index: 0, delta: { content }, finish_reason: null }],
+})
 
 describe('the openai package', () => {
-  const chunk = (content: string) => ({
-    id: 'c1',
-    object: 'chat.completion.chunk',
-    created: 1,
-    model: 'm',
-    choices: [{ index: 0, delta: { content }, finish_reason: null }],
-  })
   const open = (url: string) => new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 0 })
   const ask = (url: string) => open(url).chat.completions.create({ model: 'm', messages: [], stream: true })
 
@@ -59,7 +57,7 @@ describe('the openai package', () => {
     ['on one line', {}],
     ['over several lines', { serialize: (data) => JSON.stringify(data, null, 2) }],
   ])('reads the chunks of a completion with JSON %s', async (_, options) => {
-    const url = await serveEvents([...TEXT.map((each) => ({ data: chunk(each) })), DONE], options)
+    const url = await serveEvents([...TEXT.map((each) => ({ data: completionChunk(each) })), DONE], options)
     const read: string[] = []
     for await (const { choices } of await ask(url)) read.push(choices[0]?.delta.content ?? '')
     expect(read).toEqual(TEXT)
@@ -80,7 +78,10 @@ describe('the openai package', () => {
   })
 
   it('throws an error that is sent as an event', async () => {
-    const url = await serveEvents([{ data: chunk('a') }, { data: { error: { message: 'out of tokens' } } }])
+    const url = await serveEvents([
+      { data: completionChunk('a') },
+      { data: { error: { message: 'out of tokens' } } },
+    ])
     const read = async () => {
       for await (const _ of await ask(url));
     }
@@ -90,13 +91,57 @@ describe('the openai package', () => {
   it('ends its stream when its loop is left', async () => {
     const opened = deferred<SseStream>()
     const { url } = await serve((request, response) => {
-      acceptStream(request)
       const stream = createSseStream(request, response)
       opened.resolve(stream)
-      stream.send({ data: chunk('a') })
+      stream.send({ data: completionChunk('a') })
     })
     for await (const _ of await ask(url)) break
     expect(await closed(await opened.promise)).toMatchObject({ reason: 'client' })
+  })
+})
+
+describe.each<[name: string, read: (url: string) => AsyncIterable<string | undefined>]>([
+  ['groq-sdk', readFromGroq],
+  ['@langchain/openai', readFromLangChain],
+])('%s', (_name, read) => {
+  it('reads the chunks of a completion', async () => {
+    const url = await serveEvents([...TEXT.map((each) => ({ data: completionChunk(each) })), DONE])
+    const texts: unknown[] = []
+    for await (const text of read(url)) texts.push(text)
+    expect(texts.filter(Boolean)).toEqual(TEXT)
+  })
+})
+
+async function* readFromGroq(url: string) {
+  const groq = new Groq({ baseURL: url, apiKey: 'none', maxRetries: 0 })
+  const chunks = await groq.chat.completions.create({ model: 'm', messages: [], stream: true })
+  for await (const { choices } of chunks) yield choices[0]?.delta.content ?? ''
+}
+
+async function* readFromLangChain(url: string) {
+  const model = new ChatOpenAI({ apiKey: 'none', model: 'm', maxRetries: 0, configuration: { baseURL: url } })
+  for await (const { text } of await model.stream('hello')) yield text
+}
+
+describe('@anthropic-ai/sdk', () => {
+  it('reads the text of a message', async () => {
+    const message = { id: 'm1', type: 'message', role: 'assistant', model: 'm', content: [], usage: {} }
+    const parts = [
+      { type: 'message_start', message },
+      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+      ...TEXT.map((text) => ({
+        type: 'content_block_delta',
+        index: 0,
+        delta: { type: 'text_delta', text },
+      })),
+      { type: 'content_block_stop', index: 0 },
+      { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 3 } },
+      { type: 'message_stop' },
+    ]
+    const url = await serveEvents(parts.map((data) => ({ event: data.type, data })))
+    const anthropic = new Anthropic({ baseURL: url, apiKey: 'none', maxRetries: 0 })
+    const stream = anthropic.messages.stream({ model: 'm', max_tokens: 9, messages: [] })
+    expect(await stream.finalText()).toBe(TEXT.join(''))
   })
 })
 

@@ -119,8 +119,8 @@ describe('the response headers', () => {
     expect(await client.ended).toBe('end')
   })
 
-  it('are not sent when the client does not accept event streams, and the handler is not called', async () => {
-    const accept = { headers: { accept: 'application/json' } }
+  it('are not sent when the client refuses event streams, and the handler is not called', async () => {
+    const accept = { headers: { accept: 'text/event-stream;q=0' } }
     const { client, outcome } = await open(() => expect.unreachable(), {}, accept)
     expect(await outcome).toEqual({ resolved: false, areHeadersSent: false })
     await client.until('something else')

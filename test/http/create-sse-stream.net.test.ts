@@ -35,9 +35,9 @@ describe('response headers', () => {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache, no-transform',
       'x-accel-buffering': 'no',
-      vary: 'Accept',
     })
     expect(client.headers).not.toHaveProperty('content-length')
+    expect(client.headers).not.toHaveProperty('vary')
   })
 
   it('contain only the framing that Node adds on HTTP/1.1 (rule 14)', async () => {
@@ -86,7 +86,7 @@ describe('response headers', () => {
       'x-own': 'added',
       'cache-control': 'no-store',
       'content-type': 'text/event-stream; charset=utf-8',
-      vary: 'Origin, Accept',
+      vary: 'Origin',
       'set-cookie': ['a=1', 'b=2', 'c=3', 'd=4'],
     })
     expect(client.headers).not.toHaveProperty('content-length')
@@ -174,8 +174,8 @@ describe('the socket of a stream', () => {
 })
 
 describe('createSseStream', () => {
-  it('responds 406 and returns a closed stream when the client does not accept event streams (rule 18)', async () => {
-    const { client, stream } = await open({}, { headers: { accept: 'application/json' } })
+  it('responds 406 and returns a closed stream when the client refuses event streams (rule 18)', async () => {
+    const { client, stream } = await open({}, { headers: { accept: 'text/event-stream;q=0' } })
     expect(client.status).toBe(406)
     expect(client.headers).toMatchObject({ vary: 'Accept' })
     expect(await client.ended).toBe('end')
@@ -183,6 +183,23 @@ describe('createSseStream', () => {
     expect(stream.signal.aborted).toBe(true)
     expect(stream.send({ data: 1 })).toBe(false)
     await expect(stream.drained()).resolves.toBe(false)
+  })
+
+  it.each(['application/json', 'text/html', 'image/*', '*/*;q=0', ''])(
+    'sends the stream to a request with Accept %s (rule 18)',
+    async (accept) => {
+      const { client, stream } = await open({}, { headers: { accept } })
+      expect([client.status, client.headers.vary, stream.closed]).toEqual([200, undefined, false])
+    },
+  )
+
+  it('adds Accept to Vary with negotiate, whoever has set it (rule 18)', async () => {
+    const prepare: Handler = (_request, response) => response.setHeader('Vary', 'Origin')
+    const before = await open({ negotiate: true }, { headers: { accept: 'text/event-stream' } }, { prepare })
+    expect(before.client.headers.vary).toBe('Origin, Accept')
+    const options = { negotiate: true, headers: { VARY: 'Cookie' } }
+    const option = await open(options, { headers: { accept: 'text/event-stream' } }, { prepare })
+    expect(option.client.headers.vary).toBe('Cookie, Accept')
   })
 
   it.each<[accept: string, status: number]>([
@@ -200,7 +217,7 @@ describe('createSseStream', () => {
     const { port } = await serve((req, res) => {
       createSseStream(req, res).on('close', onClose)
     })
-    await (await get('http', port, { headers: { accept: 'text/html' } })).ended
+    await (await get('http', port, { headers: { accept: 'text/event-stream;q=0' } })).ended
     expect(onClose).toHaveBeenCalledExactlyOnceWith('not-acceptable', undefined)
   })
 
@@ -215,7 +232,7 @@ describe('createSseStream', () => {
     },
   )
 
-  it.each(['*/*', 'text/html'])(
+  it.each(['*/*', 'text/event-stream;q=0'])(
     'responds to HEAD with Accept %s on a server that rejects non-standard bodies',
     async (accept) => {
       const server = http.createServer({ rejectNonStandardBodyWrites: true }, (req, res) => {
@@ -235,7 +252,7 @@ describe('createSseStream', () => {
   it('sends the whole 406 body when a middleware set another content length', async () => {
     const { client } = await open(
       {},
-      { headers: { accept: 'text/html' } },
+      { headers: { accept: 'text/event-stream;q=0' } },
       { prepare: (_request, response) => response.setHeader('Content-Length', '5') },
     )
     await client.ended

@@ -39,7 +39,7 @@ import { type AnyReply, StreamBody } from './stream-body.ts'
  * fastify.listen({ port: 3000 })
  * ```
  *
- * All hooks run, and `onSend` runs before the handler. A request that does not accept event streams and an error of the
+ * All hooks run, and `onSend` runs before the handler. A request that refuses event streams and an error of the
  * handler go to Fastify's error handler, the former as a 406. If the response headers were sent, an error destroys the
  * stream and goes to `request.log.error`. An async route that calls the returned function must return its result.
  *
@@ -115,7 +115,7 @@ function copyHeaders(reply: AnyReply): void {
 
 function sendHeadOf(reply: AnyReply, settings: Settings): AnyReply {
   copyHeaders(reply)
-  for (const [name, value] of Object.entries(streamHeaders(reply.raw, settings.headers))) {
+  for (const [name, value] of Object.entries(streamHeaders(reply.raw, settings))) {
     reply.removeHeader(name).header(name, value)
   }
   return reply.code(settings.status).send(Readable.from([]))
