@@ -6,7 +6,8 @@ import { varyOnAccept } from './vary.ts'
 
 /**
  * Sends the response headers and the first bytes of the body, because several proxies hold back headers without a body.
- * If no headers arrive, a proxy responds with a 5xx, and a browser's `EventSource` fails permanently.
+ * If no headers arrive, a proxy responds with a 5xx, and a browser's `EventSource` fails permanently. With the option
+ * `preamble: false`, only the headers are sent.
  */
 export function sendHead(response: NodeResponse, settings: Settings): void {
   const { status, retry } = settings
@@ -18,7 +19,8 @@ export function sendHead(response: NodeResponse, settings: Settings): void {
   any.writeHead(status, streamHeaders(response, settings))
   // With `rejectNonStandardBodyWrites`, Node throws for a body in a response to HEAD.
   if (any.req.method === 'HEAD') return
-  any.write(preamble(retry))
+  // An empty string sends the headers only.
+  any.write(settings.preamble ? preamble(retry) : '')
   // A compression middleware would buffer it.
   any.flush?.()
 }
@@ -77,9 +79,8 @@ export const NOT_ACCEPTABLE = 'This resource is an event stream: accept text/eve
 /** Responds 406 to a request that does not get the stream (RFC 9110 15.5.7). */
 export function sendNotAcceptable(response: NodeResponse): void {
   dropLength(response)
-  response.setHeader('Vary', varyOnAccept(response.getHeader('Vary')))
-  response.setHeader('Content-Type', 'text/plain; charset=utf-8')
-  response.writeHead(406)
+  const Vary = varyOnAccept(response.getHeader('Vary'))
+  ;(response as ServerResponse).writeHead(406, { 'Content-Type': 'text/plain; charset=utf-8', Vary })
   endWith(response, NOT_ACCEPTABLE)
 }
 
