@@ -42,7 +42,7 @@ export function openResponse(request: Request, settings: Settings): WebAnswer {
     return { response: notAcceptable(request) }
   const init = { status, headers: webHeaders(settings) }
   if (request.method === 'HEAD') return { response: new Response(null, init) }
-  const transport = new WebTransport(preamble(settings.retry))
+  const transport = new WebTransport(settings.preamble ? preamble(settings.retry) : '')
   // Create the response first, because it may throw and the clock holds a reference to every open stream.
   const response = new Response(transport.body, init)
   const stream = SseStream._open(transport, settings, resumePointOfWeb(request))

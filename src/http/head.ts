@@ -6,7 +6,8 @@ import { varyOnAccept } from './vary.ts'
 
 /**
  * Sends the response headers and the first bytes of the body, because several proxies hold back headers without a body.
- * If no headers arrive, a proxy responds with a 5xx, and a browser's `EventSource` fails permanently.
+ * If no headers arrive, a proxy responds with a 5xx, and a browser's `EventSource` fails permanently. With the option
+ * `preamble: false`, only the headers are sent.
  */
 export function sendHead(response: NodeResponse, settings: Settings): void {
   const { status, retry } = settings
@@ -18,7 +19,8 @@ export function sendHead(response: NodeResponse, settings: Settings): void {
   any.writeHead(status, streamHeaders(response, settings))
   // With `rejectNonStandardBodyWrites`, Node throws for a body in a response to HEAD.
   if (any.req.method === 'HEAD') return
-  any.write(preamble(retry))
+  // An empty string sends the headers only.
+  any.write(settings.preamble ? preamble(retry) : '')
   // A compression middleware would buffer it.
   any.flush?.()
 }

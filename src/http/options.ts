@@ -16,6 +16,11 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
    * `text/event-stream` get the stream; the others go to the framework's next handler or get a 406. Default false.
    */
   negotiate?: boolean | undefined
+  /**
+   * False omits the comment and the reconnection time with which the body begins. For clients that lose the first event
+   * after a comment. Default true, because several proxies hold the response headers until the body begins.
+   */
+  preamble?: boolean | undefined
 }
 
 /** Options with every default filled in. */
@@ -23,6 +28,7 @@ export interface Settings extends StreamSettings {
   readonly status: number
   readonly headers: Readonly<Record<string, HeaderValue>>
   readonly negotiate: boolean
+  readonly preamble: boolean
 }
 
 const DEFAULTS: Settings = Object.freeze({
@@ -30,6 +36,7 @@ const DEFAULTS: Settings = Object.freeze({
   status: 200,
   headers: Object.freeze({}),
   negotiate: false,
+  preamble: true,
 })
 
 export const SSE_CHECKS: Readonly<Record<keyof Settings, Check>> = {
@@ -37,6 +44,7 @@ export const SSE_CHECKS: Readonly<Record<keyof Settings, Check>> = {
   status: checkStatus,
   headers: checkHeaders,
   negotiate: isBoolean,
+  preamble: isBoolean,
 }
 
 /** Returns checked options with all defaults. Throws `SseError` `ERR_SSE_OPTION`. */

@@ -26,6 +26,7 @@ export class WebTransport implements Transport {
     const source = {
       start: (controller: ReadableStreamDefaultController<Uint8Array>) => {
         this.#controller = controller
+        // Servers such as Next send the response headers with the first chunk, even if it is empty.
         controller.enqueue(new TextEncoder().encode(preamble))
       },
       pull: () => this.#pull(),

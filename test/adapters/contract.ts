@@ -66,6 +66,17 @@ export function adapterContract(adapter: AdapterUnderTest): void {
       await client.until((body) => /^:\nretry: (1\d\d\d|2000)\n/.test(body))
     })
 
+    it('sends only the headers immediately without a preamble (rule 16)', async () => {
+      const { opened, handler } = capturing()
+      const { client } = await open(handler, {}, { preamble: false })
+      expect([client.status, client.body]).toEqual([200, ''])
+      const stream = await opened
+      stream.send({ data: 'first' })
+      stream.close()
+      expect(await client.ended).toBe('end')
+      expect(client.body).toBe('data: first\n\n')
+    })
+
     // The last one is that of the SDKs of language models.
     it.each(['text/event-stream', '*/*', 'text/html, */*;q=0', 'application/json'])(
       'opens a stream with Accept %s (rule 18)',

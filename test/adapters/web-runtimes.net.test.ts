@@ -10,6 +10,7 @@ runtimeContract({
   command: [process.execPath],
   cutsStalled: true,
   tellsOfCut: false,
+  sendsHeadersAlone: true,
 })
 
 runtimeContract({
@@ -17,6 +18,7 @@ runtimeContract({
   command: bun ? [bun] : undefined,
   cutsStalled: false,
   tellsOfCut: false,
+  sendsHeadersAlone: false,
 })
 
 runtimeContract({
@@ -24,4 +26,5 @@ runtimeContract({
   command: deno ? [deno, 'run', '--no-prompt', '--allow-net=127.0.0.1'] : undefined,
   cutsStalled: false,
   tellsOfCut: true,
+  sendsHeadersAlone: true,
 })

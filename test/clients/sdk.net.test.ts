@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import Anthropic from '@anthropic-ai/sdk'
+import { GoogleGenAI } from '@google/genai'
 import { ChatOpenAI } from '@langchain/openai'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
@@ -142,6 +143,22 @@ describe('@anthropic-ai/sdk', () => {
     const anthropic = new Anthropic({ baseURL: url, apiKey: 'none', maxRetries: 0 })
     const stream = anthropic.messages.stream({ model: 'm', max_tokens: 9, messages: [] })
     expect(await stream.finalText()).toBe(TEXT.join(''))
+  })
+})
+
+describe('@google/genai', () => {
+  it('reads all chunks of a stream without a preamble', async () => {
+    const events = TEXT.map((text) => ({ data: { candidates: [{ content: { parts: [{ text }] } }] } }))
+    const { url } = await serve(async (request, response) => {
+      const stream = createSseStream(request, response, { preamble: false })
+      await stream.sendAll(events)
+      stream.close()
+    })
+    const google = new GoogleGenAI({ apiKey: 'none', httpOptions: { baseUrl: url } })
+    const texts: unknown[] = []
+    const chunks = await google.models.generateContentStream({ model: 'm', contents: 'hello' })
+    for await (const { text } of chunks) texts.push(text)
+    expect(texts).toEqual(TEXT)
   })
 })
 

@@ -173,6 +173,28 @@ describe('the socket of a stream', () => {
   })
 })
 
+describe('a stream without a preamble', () => {
+  it.each<Protocol>(['http', 'https', 'h2c'])(
+    'sends the headers immediately, and begins with the first event, over %s (rule 16)',
+    async (protocol) => {
+      const { client, stream } = await open({ preamble: false }, {}, { protocol })
+      expect(client.headers['content-type']).toBe('text/event-stream; charset=utf-8')
+      await nextTurn()
+      expect(client.body).toBe('')
+      stream.send({ data: 1 })
+      stream.close()
+      expect(await client.ended).toBe('end')
+      expect(client.body).toBe('data: 1\n\n')
+    },
+  )
+
+  it('sends the headers immediately on HTTP/1.0 (rule 15)', async () => {
+    const { port } = await serve((req, res) => void createSseStream(req, res, { preamble: false }))
+    const client = rawClient(port, 'GET / HTTP/1.0\r\n\r\n')
+    await client.until(/\r\n\r\n$/.test.bind(/\r\n\r\n$/))
+  })
+})
+
 describe('createSseStream', () => {
   it('responds 406 and returns a closed stream when the client refuses event streams (rule 18)', async () => {
     const { client, stream } = await open({}, { headers: { accept: 'text/event-stream;q=0' } })

@@ -50,6 +50,7 @@ describe('resolveOptions', () => {
       ],
     ],
     ['negotiate', ['json', 1, null]],
+    ['preamble', [0, '', null]],
     ['retry', [-1, 1.5, '1', Number.NaN, 2 ** 31]],
     ['heartbeat', [-1, 1.5, '1', null, Number.POSITIVE_INFINITY]],
     ['maxBufferedBytes', [0, -1, 1.5, '1 MiB', Number.POSITIVE_INFINITY]],

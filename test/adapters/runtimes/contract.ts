@@ -18,12 +18,15 @@ export interface RuntimeUnderTest {
   readonly cutsStalled: boolean
   /** True if the server's error handler is called for a body that errors. */
   readonly tellsOfCut: boolean
+  /** True if the server sends the response headers before the first byte of the body. */
+  readonly sendsHeadersAlone: boolean
 }
 
 const SCRIPT = join(import.meta.dirname, 'server.js')
 
 /** Tests `spillway/web` as `../contract.ts` does, on a runtime whose server is a separate process. */
-export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: RuntimeUnderTest): void {
+export function runtimeContract(runtime: RuntimeUnderTest): void {
+  const { name, command, cutsStalled, tellsOfCut, sendsHeadersAlone } = runtime
   describe.skipIf(!command)(name, () => {
     let server: Running
     let reportsBefore = 0
@@ -77,6 +80,19 @@ export function runtimeContract({ name, command, cutsStalled, tellsOfCut }: Runt
       expect(client.headers['content-length']).toBeUndefined()
       await client.until((body) => /^:\nretry: (1\d\d\d|2000)\n$/.test(body))
     })
+
+    it.runIf(sendsHeadersAlone)(
+      'sends only the headers immediately without a preamble (rule 16)',
+      async () => {
+        const { client, key } = await open('bare')
+        expect([client.status, client.body]).toEqual([200, ''])
+        await order('send', { key, text: 'first' })
+        await order('close', { key })
+        expect(await client.ended).toBe('end')
+        expect(client.body).toMatch(/^(id|data): /)
+        expect(client.body).toContain('data: first\n\n')
+      },
+    )
 
     it.each(['text/event-stream', '*/*', 'text/html, */*;q=0', 'application/json'])(
       'opens a stream with Accept %s (rule 18)',

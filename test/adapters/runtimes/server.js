@@ -32,6 +32,7 @@ const sendHello = (stream) => stream.send({ data: 'hello' })
 const cases = {
   silent: [() => new Promise(() => {}), { retry: 1000 }],
   hello: [sendHello],
+  bare: [() => {}, { preamble: false }],
   idle: [() => {}, { heartbeat: 300, retry: 0 }],
   typed: [(stream) => stream.send({ event: 'tick', id: 7, data: { n: 1 } })],
   generator: [
