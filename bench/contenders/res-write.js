@@ -7,7 +7,6 @@ export function createServer(onStream) {
       'Content-Type': 'text/event-stream; charset=utf-8',
       'Cache-Control': 'no-cache, no-transform',
       'X-Accel-Buffering': 'no',
-      Vary: 'Accept',
     })
     response.write(':\nretry: 3000\n')
     const send = (data) => response.write(`data: ${JSON.stringify(data)}\n\n`)

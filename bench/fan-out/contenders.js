@@ -11,7 +11,6 @@ const HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
-  Vary: 'Accept',
 }
 
 /** Writes the response headers directly. `send` is called with the text of an event and all responses. */

@@ -6,8 +6,8 @@ import type { SseStream } from '../stream/stream.ts'
 /**
  * Handles a request whose response is an event stream.
  *
- * If it returns a source of events, such as an array, a generator or a stream, its events are sent at the client's pace
- * and the stream is then closed. If it returns nothing, the stream stays open until it is closed.
+ * It may return a source of events, such as an array, a generator or a stream. Its events are sent at the client's pace,
+ * and then the stream is closed. If it returns nothing, the stream stays open until it is closed.
  *
  * An error before the response headers are sent goes to the framework. They are sent with the first event or at the end
  * of the event loop turn in which the handler was called. A later error destroys the stream and is not sent to the client.

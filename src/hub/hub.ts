@@ -99,9 +99,9 @@ export class Hub extends EventEmitter<HubEventMap> {
   }
 
   /**
-   * Subscribes a stream to one or several channels. Sends the events it missed since its last event id, in log order, then
-   * live events, with no gap and no duplicate, until the stream closes or the returned function is called. Channels added
-   * before the first `await` are resumed together.
+   * Subscribes a stream to one or several channels, until it closes or the returned function is called. First it is sent
+   * what it missed since its last event id, in the order of the store, then live events, with no gap and no duplicate.
+   * Channels added before the first `await` are resumed together.
    *
    * Throws `SseError` `ERR_SSE_STREAM`, `ERR_SSE_CHANNEL` or `ERR_SSE_OPTION`.
    */
