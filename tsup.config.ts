@@ -18,9 +18,11 @@ const build = (format: 'esm' | 'cjs'): Options => ({
   removeNodeProtocol: false,
   clean: true,
   silent: true,
-  // Names stay. Short lines keep positions in a stack trace useful, and so the line that Node prints for an error.
+  // Names stay, because only white space and syntax are shortened. Short lines keep positions in a stack trace useful, and
+  // so the line that Node prints for an error.
   esbuildOptions: (options) => {
     options.minifyWhitespace = true
+    options.minifySyntax = true
     options.lineLimit = 500
   },
   plugins: [
