@@ -22,9 +22,6 @@ export interface CatchUpOwner {
   _goLive(): void
 }
 
-// After a gap that was not reported. No store has this id, so the next subscription reports it.
-const UNKNOWN: ResumePoint = { id: '' }
-
 // Entries that are read from the store at a time.
 const PAGE_SIZE = 500
 
@@ -61,12 +58,12 @@ export class CatchUp {
     // A store that is not ready has no position.
     if (this.#ready) return resumePoint
     if (this.#gapEnd === undefined) return { id: this.#position }
-    return resumePoint === 'unreadable' ? resumePoint : UNKNOWN
+    return resumePoint === 'unreadable' ? resumePoint : { id: this.#position, gapEnd: this.#gapEnd }
   }
 
-  /** Reports a gap up to the store's present position first. */
-  reportGap(): void {
-    this.#gapEnd = this.#store.position
+  /** Reports a gap up to a position first. Default: the store's present position. */
+  reportGap(end = this.#store.position): void {
+    this.#gapEnd = end
   }
 
   /** Checks whether the client has missed anything of channels that are added after the start. */

@@ -131,6 +131,8 @@ export class Subscription implements Subscriber, CatchUpOwner {
     const position = typeof resumePoint === 'object' ? resumePoint.id : store.position
     const catchUp = new CatchUp(this, store, gapEvent, position)
     if (resumePoint === 'unreadable') catchUp.reportGap()
+    // An earlier subscription of the stream found a gap that was not reported yet.
+    else if (resumePoint !== 'new' && resumePoint.gapEnd !== undefined) catchUp.reportGap(resumePoint.gapEnd)
     this.#catchUp = catchUp
     this.#hasStarted = false
     // After the calls of this tick, so that all their channels are resumed together.

@@ -71,4 +71,20 @@ describe('a loss of the store', () => {
 
     expect(eventsOf(transport)).toEqual([GAP, 'message 1'])
   })
+
+  it('is followed by what was published before the client subscribed again', async () => {
+    const { store, hub } = lossyHub()
+    const { stream, transport } = fakeStream()
+    const unsubscribe = hub.subscribe(stream, 'a', { onGap: () => new Promise<undefined>(() => {}) })
+    await settled()
+
+    store.lose()
+    await settled()
+    await hub.channel('a').publish({ data: 1 })
+    unsubscribe()
+    hub.subscribe(stream, 'a')
+    await settled()
+
+    expect(eventsOf(transport)).toEqual([GAP, 'message 1'])
+  })
 })
