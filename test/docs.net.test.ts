@@ -376,6 +376,7 @@ class ForeignRecordDriver implements BrokerDriver {
 
   append = async () => ''
   range = async () => 'gap' as const
+  oldest = async () => ({ position: '0', isFirst: true })
   isId = () => false
   compare = () => 0
   async close(): Promise<void> {}

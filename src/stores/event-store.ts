@@ -13,6 +13,14 @@ export type Page =
 /** The state of the connection to what is behind a store. */
 export type StoreState = 'connecting' | 'ready' | 'reconnecting' | 'closed'
 
+/** Where the stored entries of some channels begin. */
+export interface History {
+  /** The position after which they are read. */
+  readonly after: string
+  /** Whether entries of these channels before that may have been evicted. */
+  readonly isIncomplete: boolean
+}
+
 /** The hub of a store. */
 export interface StoreListener {
   /** MUST be called for every entry, whichever process appended it, once and in the order of the log. */
@@ -48,6 +56,15 @@ export interface EventStore {
    * between. `after` is untrusted client input.
    */
   read(channels: readonly string[], after: string, limit: number): Page | Promise<Page>
+  /** Returns a number below, above or at 0 if position `a` is before, after or at `b`. Needed for the option `from`. */
+  compare?(a: string, b: string): number
+  /** Returns where the `last` newest entries of some channels begin; Infinity: all of them. Needed for the option `from`. */
+  history?(channels: readonly string[], last: number): History | Promise<History>
+  /**
+   * Returns how close a position is to a gap: 0 if nothing after it is stored, and 1 where it may be evicted. Only entries
+   * of these channels count, if the store evicts them separately. Without it, clients are sent more positions.
+   */
+  staleness?(position: string, channels: readonly string[]): number
   /** MUST close the connections that the store opened. What was appended MAY be kept. `read` then returns `'gap'`. */
   close(): Promise<void>
 }

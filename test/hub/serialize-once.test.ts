@@ -26,6 +26,7 @@ class ArrayDriver implements BrokerDriver {
   }
 
   range = async () => 'gap' as const
+  oldest = async () => ({ position: '0', isFirst: true })
   isId = () => false
   compare = (a: string, b: string) => Number(a) - Number(b)
   async close(): Promise<void> {}

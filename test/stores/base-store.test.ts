@@ -9,6 +9,7 @@ const driver: BrokerDriver = {
   open: async () => '0',
   append: async () => '1',
   range: async () => 'gap',
+  oldest: async () => ({ position: '0', isFirst: true }),
   isId: () => true,
   compare: () => 0,
   close: async () => {},

@@ -1,5 +1,5 @@
 import { Condition } from '../../condition.ts'
-import type { EventStore, Page, StoreListener, StoreState } from '../event-store.ts'
+import type { EventStore, History, Page, StoreListener, StoreState } from '../event-store.ts'
 import { LogEntry, type Publication } from '../log-entry.ts'
 import { ConnectedStore } from './connected-store.ts'
 import { type BrokerDriver, type DriverOwner, NOOP_RECORD, type StoredEntry } from './driver.ts'
@@ -54,6 +54,23 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
     return isOlder ? this.#readRange(new Set(channels), after, limit) : 'gap'
   }
 
+  compare(a: string, b: string): number {
+    return this.#driver.compare(a, b)
+  }
+
+  history(channels: readonly string[], last: number): History | Promise<History> {
+    const names = new Set(channels)
+    const { count, after } = this.#recent.newest(names, last)
+    return count === last && after !== undefined
+      ? { after, isIncomplete: false }
+      : this.#olderHistory(names, last)
+  }
+
+  staleness(position: string): number {
+    const { maxEvents = Number.POSITIVE_INFINITY, maxAge } = this.#settings
+    return this.#recent.staleness(position, maxEvents, maxAge || Number.POSITIVE_INFINITY)
+  }
+
   async close(): Promise<void> {
     this.setState('closed')
     this.#advanced.notify()
@@ -65,7 +82,7 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
     for (const each of stored) {
       const entry = this.#decode(each, (error) => this.#skip(each, error))
       // A client may resume at the position of a skipped record, because an earlier page ended there.
-      this.#recent.push(entry ?? { id: each.id, size: 0 })
+      this.#recent.push(entry ?? { id: each.id, size: 0 }, each.time ?? Date.now())
       this.position = each.id
       if (entry && !this.ready) this.listener?.onEntry(entry)
     }
@@ -119,6 +136,36 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
       () => this.#driver.compare(after, this.position) <= 0 || this.state === 'closed',
     )
     return { entries: [], upTo: after }
+  }
+
+  /** Finds where the `last` newest entries begin if that is before the cache. A broker cannot search by channel. */
+  async #olderHistory(channels: ReadonlySet<string>, last: number): Promise<History> {
+    const { position, isFirst } = await this.#driver.oldest()
+    const ids = [position]
+    if (last === Number.POSITIVE_INFINITY) return { after: this.#earlier(position), isIncomplete: !isFirst }
+    for (let after = position; this.#isOlder(after); ) {
+      const page = await this.#readRange(channels, after, PAGE_SIZE)
+      if (page === 'gap') return { after: this.position, isIncomplete: true }
+      for (const { id } of page.entries) ids.push(id)
+      ids.splice(0, ids.length - last - 1)
+      after = page.upTo
+    }
+    const missing = last - this.#recent.newest(channels, last).count
+    const isAll = missing >= ids.length
+    return {
+      after: this.#earlier(ids.at(-1 - missing) ?? (ids[0] as string)),
+      isIncomplete: isAll && !isFirst,
+    }
+  }
+
+  #isOlder(position: string): boolean {
+    const { start } = this.#recent
+    return start !== undefined && this.#driver.compare(position, start) < 0
+  }
+
+  // The cache may hold entries that the broker has evicted.
+  #earlier(position: string): string {
+    return this.#isOlder(position) ? position : (this.#recent.start ?? position)
   }
 
   /** Reads from the broker, at most up to where the cache begins. */

@@ -10,6 +10,16 @@ export interface StoredEntry {
   readonly channel: string
   /** The text of `encodeRecord`. Untrusted, because other programs may write to the broker too. */
   readonly record: string
+  /** When the entry was stored, in ms since 1970. Undefined if the broker does not tell. */
+  readonly time?: number | undefined
+}
+
+/** Where the log of a broker begins. */
+export interface OldestEntry {
+  /** A position from which `range` reads. */
+  readonly position: string
+  /** Whether nothing was ever removed before it. */
+  readonly isFirst: boolean
 }
 
 /** The store of a driver. */
@@ -36,6 +46,8 @@ export interface BrokerDriver {
   append(channel: string, record: string, idempotencyKey?: string): Promise<string>
   /** Returns at most `limit` entries after a position for which `isId` is true. `'gap'`: the log has no such position. */
   range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'>
+  /** Returns where the stored entries begin. */
+  oldest(): Promise<OldestEntry>
   /** Whether untrusted text can be a position in this log. */
   isId(text: string): boolean
   /** Returns a number below, above or at 0 if `a` is before, after or at `b`. */

@@ -18,6 +18,9 @@ export interface BrokerStoreOptions {
 
 /** The options that a store uses itself, whichever broker it has. */
 export interface BrokerSettings {
+  readonly maxEvents?: number | undefined
+  /** Undefined or 0: of any age. */
+  readonly maxAge?: number | undefined
   readonly recentEvents: number
   readonly recentBytes: number
   readonly publishTimeout: number

@@ -9,6 +9,8 @@ export class RecentEntries {
   readonly #maxEvents: number
   readonly #maxBytes: number
   readonly #entries = new RingBuffer<CachedEntry>()
+  // When each entry was stored, in ms since 1970.
+  readonly #times = new RingBuffer<number>()
   // The number of each entry, counted from the first one ever pushed.
   readonly #numbers = new Map<string, number>()
   #count = 0
@@ -22,10 +24,11 @@ export class RecentEntries {
   /** Everything after this position is cached. */
   start: string | undefined
 
-  push(entry: CachedEntry): void {
+  push(entry: CachedEntry, time: number): void {
     this.#numbers.set(entry.id, this.#count)
     this.#count += 1
     this.#entries.push(entry)
+    this.#times.push(time)
     this.#bytes += entry.size
     while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
   }
@@ -60,8 +63,36 @@ export class RecentEntries {
     return found
   }
 
+  /**
+   * Returns how many of the newest entries of some channels are cached, at most `limit`, and the position before the oldest
+   * of them.
+   */
+  newest(channels: ReadonlySet<string>, limit: number): { count: number; after: string | undefined } {
+    let count = 0
+    for (let at = this.#entries.length - 1; at >= 0; at--) {
+      const { channel } = this.#entries.at(at) as CachedEntry
+      if (channel !== undefined && channels.has(channel)) count += 1
+      if (count === limit) return { count, after: this.#entries.at(at - 1)?.id ?? this.start }
+    }
+    return { count, after: this.start }
+  }
+
+  /** Returns how close a position is to its eviction here or from a log with these limits, from 0 to 1. */
+  staleness(id: string, maxEvents: number, maxAge: number): number {
+    if (!this.has(id)) return 1
+    const { length } = this.#entries
+    const oldest = this.#count - length
+    const at = (this.#numbers.get(id) ?? oldest - 1) + 1 - oldest
+    if (at === length) return 0
+    const share = (length - at) / Math.min(maxEvents, this.#maxEvents)
+    const bytes = (((length - at) / length) * this.#bytes) / this.#maxBytes
+    // The entry at the position is evicted first.
+    return Math.max(share, bytes, (Date.now() - (this.#times.at(Math.max(0, at - 1)) as number)) / maxAge)
+  }
+
   #evict(): void {
     const entry = this.#entries.shift() as CachedEntry
+    this.#times.shift()
     this.#bytes -= entry.size
     this.#numbers.delete(entry.id)
     this.start = entry.id

@@ -72,6 +72,23 @@ export class EntryQueue {
     return found
   }
 
+  /** Returns at most `limit` of the newest slots with an entry, oldest first. */
+  newest(limit: number): Slot[] {
+    const found: Slot[] = []
+    for (let at = this.#ring.length - 1; at >= 0 && found.length < limit; at--) {
+      const slot = this.#ring.at(at) as Slot
+      if (slot.entry) found.push(slot)
+    }
+    return found.reverse()
+  }
+
+  /** Returns how close the entries from a slot on are to a limit, from 0 to 1, where the slot is evicted. */
+  shareFrom({ sequence, time }: Slot, { maxEvents, maxBytes, maxAge }: Limits): number {
+    const slots = this.#ring.length - this.#firstAfter(sequence - 1)
+    const bytes = (this.#bytes * slots) / this.#ring.length
+    return Math.max(slots / maxEvents, bytes / maxBytes, (clock.now - time) / maxAge)
+  }
+
   #firstAfter(sequence: number): number {
     let [low, high] = [0, this.#ring.length]
     while (low < high) {

@@ -1,7 +1,7 @@
 import { between, checkOptions, MAX_COUNT as MAX, optionsOf, withDefaults } from '../../check-options.ts'
 import { clock } from '../../scheduler/clock.ts'
 import { BaseStore } from '../base-store.ts'
-import type { EventStore, Page } from '../event-store.ts'
+import type { EventStore, History, Page } from '../event-store.ts'
 import { LogEntry, type Publication } from '../log-entry.ts'
 import { scopedKey } from '../scoped-key.ts'
 import type { Limits, Slot } from './entry-queue.ts'
@@ -81,10 +81,33 @@ export class MemoryStore extends BaseStore implements EventStore {
     const sequence = this.#isClosed ? undefined : this.#sequenceOf(after)
     if (sequence === undefined || channels.some((channel) => this.#window.evictedUpTo(channel) > sequence))
       return 'gap'
-    const found = [...new Set(channels)].flatMap((channel) => this.#window.after(channel, sequence, limit))
-    if (channels.length > 1) found.sort((a, b) => a.sequence - b.sequence)
+    const found = slotsOf(channels, (channel) => this.#window.after(channel, sequence, limit))
     const entries = found.slice(0, limit).map(({ entry }) => entry as LogEntry)
     return { entries, upTo: entries.length < limit ? this.position : (entries.at(-1) as LogEntry).id }
+  }
+
+  compare(a: string, b: string): number {
+    return (this.#sequenceOf(a) ?? 0) - (this.#sequenceOf(b) ?? 0)
+  }
+
+  history(channels: readonly string[], last: number): History {
+    this.#window.trim(channels)
+    const evictedUpTo = Math.max(0, ...channels.map((channel) => this.#window.evictedUpTo(channel)))
+    const first =
+      last === Number.POSITIVE_INFINITY
+        ? undefined
+        : slotsOf(channels, (channel) => this.#window.newest(channel, last)).at(-last)
+    // Not before an event that was evicted, because that would be a gap.
+    const isStored = first !== undefined && first.sequence > evictedUpTo
+    return {
+      after: this.#id(isStored ? first.sequence - 1 : evictedUpTo),
+      isIncomplete: !isStored && evictedUpTo > 0,
+    }
+  }
+
+  staleness(position: string, channels: readonly string[]): number {
+    const sequence = this.#sequenceOf(position)
+    return sequence === undefined ? 1 : this.#window.staleness(channels, sequence)
   }
 
   async close(): Promise<void> {
@@ -122,6 +145,12 @@ export class MemoryStore extends BaseStore implements EventStore {
   #onRemoved({ key }: Slot): void {
     if (key !== undefined) this.#newest.delete(key)
   }
+}
+
+/** Returns slots of several channels, oldest first. */
+function slotsOf(channels: readonly string[], slotsIn: (channel: string) => Slot[]): Slot[] {
+  const found = [...new Set(channels)].flatMap(slotsIn)
+  return channels.length > 1 ? found.sort((a, b) => a.sequence - b.sequence) : found
 }
 
 // Twelve digits of a random UUID, because not every runtime has `node:crypto`.

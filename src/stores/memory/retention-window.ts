@@ -43,9 +43,26 @@ export class RetentionWindow {
     return this.#channels.get(channel)?.after(sequence, limit) ?? []
   }
 
+  /** Returns at most `limit` of the newest slots of a channel, oldest first. */
+  newest(channel: string, limit: number): Slot[] {
+    return this.#channels.get(channel)?.newest(limit) ?? []
+  }
+
   /** Returns the newest evicted sequence number of a channel, or 0. */
   evictedUpTo(channel: string): number {
     return this.#channels.get(channel)?.evictedUpTo ?? this.#evictions.upTo(channel)
+  }
+
+  /** Returns how close the next slot of some channels after a sequence number is to its eviction, from 0 to 1. */
+  staleness(channels: readonly string[], sequence: number): number {
+    return Math.max(0, ...channels.map((channel) => this.#stalenessIn(channel, sequence)))
+  }
+
+  #stalenessIn(channel: string, sequence: number): number {
+    const queue = this.#channels.get(channel)
+    const slot = queue?.after(sequence, 1)[0]
+    if (!queue || !slot) return 0
+    return Math.max(queue.shareFrom(slot, this.#perChannel), this.#all.shareFrom(slot, this.#limits))
   }
 
   #evict(queue: EntryQueue | undefined, limits: Limits): void {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Condition } from '../../condition.ts'
-import type { BrokerDriver, DriverOwner, StoredEntry } from '../broker/driver.ts'
+import type { BrokerDriver, DriverOwner, OldestEntry, StoredEntry } from '../broker/driver.ts'
 import { closedError, timeoutError, unusableError } from '../broker/errors.ts'
 import type { NatsClient } from './client.ts'
 import { ConnectionMonitor } from './connection-monitor.ts'
@@ -72,25 +72,15 @@ export class JetStreamDriver implements BrokerDriver {
     return positionOf(state?.epoch ?? this.#epoch, seq)
   }
 
-  async range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
-    let deadline = Date.now() + this.#spec.publishTimeout
-    for (let failure: unknown; ; ) {
-      // Waits out an outage of any length, so that the client stays connected.
-      if (!this.#connection.isUp) {
-        await this.#connection.whenSettled()
-        deadline = Date.now() + this.#spec.publishTimeout
-      }
-      const timeout = deadline - Date.now()
-      if (this.#connection.isClosed) throw closedError()
-      if (timeout <= 0) throw timeoutError(failure)
-      try {
-        return await this.#connection.whileConnected(() => this.#read(after, limit), timeout)
-      } catch (error) {
-        if (!isTransient(error)) throw unusableError(error)
-        failure = error
-      }
-      await pause(RETRY_DELAY)
-    }
+  range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
+    return this.#retry(() => this.#read(after, limit))
+  }
+
+  async oldest(): Promise<OldestEntry> {
+    const state = await this.#retry(() => this.#checkStream())
+    // A stream that never held a message has 0 as its first sequence.
+    const first = Math.max(state?.first ?? 0, 1)
+    return { position: positionOf(state?.epoch ?? this.#epoch, first - 1), isFirst: first === 1 }
   }
 
   isId(text: string): boolean {
@@ -103,6 +93,27 @@ export class JetStreamDriver implements BrokerDriver {
     if (consumer)
       await this.#connection.whileConnected(() => consumer.remove(), REMOVAL_TIMEOUT).catch(() => {})
     this.#connection.close()
+  }
+
+  async #retry<T>(read: () => Promise<T>): Promise<T> {
+    let deadline = Date.now() + this.#spec.publishTimeout
+    for (let failure: unknown; ; ) {
+      // Waits out an outage of any length, so that the client stays connected.
+      if (!this.#connection.isUp) {
+        await this.#connection.whenSettled()
+        deadline = Date.now() + this.#spec.publishTimeout
+      }
+      const timeout = deadline - Date.now()
+      if (this.#connection.isClosed) throw closedError()
+      if (timeout <= 0) throw timeoutError(failure)
+      try {
+        return await this.#connection.whileConnected(read, timeout)
+      } catch (error) {
+        if (!isTransient(error)) throw unusableError(error)
+        failure = error
+      }
+      await pause(RETRY_DELAY)
+    }
   }
 
   async #run(): Promise<void> {
@@ -226,9 +237,9 @@ export class JetStreamDriver implements BrokerDriver {
     return found.map((message) => this.#toEntry(message, state.epoch))
   }
 
-  #toEntry({ sequence, subject, payload }: StreamMessage, epoch: string): StoredEntry {
+  #toEntry({ sequence, subject, payload, time }: StreamMessage, epoch: string): StoredEntry {
     const channel = channelOf(this.#spec.subjectPrefix, subject)
-    return { id: positionOf(epoch, sequence), channel, record: payload }
+    return { id: positionOf(epoch, sequence), channel, record: payload, time }
   }
 }
 

@@ -15,6 +15,8 @@ export interface StreamMessage {
   readonly payload: string
   /** How many more messages there were when this one was sent. */
   readonly pending: number
+  /** When the message was stored, in ms since 1970. */
+  readonly time: number
 }
 
 export interface ConsumerListener {
@@ -100,10 +102,10 @@ export class OrderedConsumer {
   }
 
   #onStreamMessage(message: Message): void {
-    const { sequence, delivered, pending } = parseReply(message.reply ?? '')
+    const { delivered, ...position } = parseReply(message.reply ?? '')
     this.#delivered += 1
     if (delivered !== this.#delivered) this.#break()
-    else this.#listener.onMessage({ sequence, subject: message.subject, payload: message.string(), pending })
+    else this.#listener.onMessage({ ...position, subject: message.subject, payload: message.string() })
   }
 
   /** Answers flow-control requests, resumes a stalled consumer, and compares the heartbeat's sequence with what was received. */
@@ -143,9 +145,9 @@ function inboxPrefixOf(connection: NatsConnection): string {
 
 // `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<delivered>.<time>.<pending>`, or with a domain and an account before
 // the stream, and more at the end.
-function parseReply(reply: string): { sequence: number; delivered: number; pending: number } {
+function parseReply(reply: string) {
   const tokens = reply.split('.')
   const first = tokens.length === 9 ? 5 : 7
-  const [sequence, delivered, , pending] = tokens.slice(first).map(Number)
-  return { sequence: Number(sequence), delivered: Number(delivered), pending: Number(pending) }
+  const [sequence = 0, delivered = 0, nanos = 0, pending = 0] = tokens.slice(first).map(Number)
+  return { sequence, delivered, pending, time: nanos / 1e6 }
 }

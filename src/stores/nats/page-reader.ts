@@ -64,5 +64,11 @@ function configOf(after: number) {
 
 function toStreamMessage(message: JsMsg): StreamMessage {
   const { seq: sequence, subject, info } = message
-  return { sequence, subject, payload: message.string(), pending: info.pending }
+  return {
+    sequence,
+    subject,
+    payload: message.string(),
+    pending: info.pending,
+    time: info.timestampNanos / 1e6,
+  }
 }

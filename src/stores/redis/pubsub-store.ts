@@ -6,7 +6,7 @@ import { withDeadline } from '../broker/deadline.ts'
 import { closedError } from '../broker/errors.ts'
 import { BROKER_CHECKS, type BrokerStoreOptions } from '../broker/options.ts'
 import { parseRecord } from '../broker/record.ts'
-import type { EventStore, Page, StoreListener } from '../event-store.ts'
+import type { EventStore, History, Page, StoreListener } from '../event-store.ts'
 import type { Publication } from '../log-entry.ts'
 import { MemoryStore } from '../memory/memory-store.ts'
 import { scopedKey } from '../scoped-key.ts'
@@ -108,6 +108,21 @@ class PubSubStore extends ConnectedStore implements EventStore {
 
   read(channels: readonly string[], after: string, limit: number): Page {
     return this.#received.read(channels, after, limit)
+  }
+
+  compare(a: string, b: string): number {
+    return this.#received.compare(a, b)
+  }
+
+  // Redis keeps nothing, so that earlier events are unknown.
+  history(channels: readonly string[], last: number): History {
+    const { after } = this.#received.history(channels, last)
+    const page = last === Number.POSITIVE_INFINITY ? 'gap' : this.#received.read(channels, after, last)
+    return { after, isIncomplete: page === 'gap' || page.entries.length < last }
+  }
+
+  staleness(position: string, channels: readonly string[]): number {
+    return this.#received.staleness(position, channels)
   }
 
   async close(): Promise<void> {

@@ -10,7 +10,9 @@ type Fields = readonly unknown[] | Readonly<Record<string, unknown>>
 export function toEntries(reply: unknown): StoredEntry[] {
   return ((reply ?? []) as Array<readonly [unknown, Fields]>).map(([id, fields]) => {
     const named = toRecord(fields)
-    return { id: String(id), channel: String(named[CHANNEL] ?? ''), record: String(named[RECORD] ?? '') }
+    const [channel, record] = [String(named[CHANNEL] ?? ''), String(named[RECORD] ?? '')]
+    // An id begins with the time.
+    return { id: String(id), channel, record, time: Number.parseInt(String(id), 10) }
   })
 }
 

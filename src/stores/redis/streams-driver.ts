@@ -1,6 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SseError } from '../../errors.ts'
-import type { BrokerDriver, DriverOwner, StoredEntry } from '../broker/driver.ts'
+import {
+  type BrokerDriver,
+  type DriverOwner,
+  NOOP_RECORD,
+  type OldestEntry,
+  type StoredEntry,
+} from '../broker/driver.ts'
 import { closedError, rejectedError, unusableError } from '../broker/errors.ts'
 import { prefixOf } from './client.ts'
 import type { RedisClient } from './connection.ts'
@@ -54,24 +60,34 @@ export class StreamsDriver implements BrokerDriver {
     return this.#commands.append(channel, record, idempotencyKey)
   }
 
-  /** Waits during an outage, so that a client that is replayed stays connected like one that is live. */
   async range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
+    // Includes the entry at the position: if it is stored, all entries after it are.
+    const [first, ...rest] = await this.#readFrom(after, limit + 1)
+    return first?.id === after ? rest : 'gap'
+  }
+
+  async oldest(): Promise<OldestEntry> {
+    const [first] = await this.#readFrom('-', 1)
+    // A log begins with a no-op record. If that was trimmed, events may have been too.
+    return { position: first?.id ?? this.#position, isFirst: first?.record === NOOP_RECORD }
+  }
+
+  async close(): Promise<void> {
+    this.#connections?.close()
+  }
+
+  /** Waits during an outage, so that a client that is replayed stays connected like one that is live. */
+  async #readFrom(position: string, limit: number): Promise<StoredEntry[]> {
     for (;;) {
       await this.#connections.whenWritable()
       if (this.#connections.isClosed) throw closedError()
       try {
-        // Includes the entry at the position: if it is stored, all entries after it are.
-        const [first, ...rest] = await this.#commands.rangeFrom(after, limit + 1)
-        return first?.id === after ? rest : 'gap'
+        return await this.#commands.rangeFrom(position, limit)
       } catch (error) {
         if (isPermanent(error as Error)) throw rejectedError(error)
         await pause(RETRY_DELAY)
       }
     }
-  }
-
-  async close(): Promise<void> {
-    this.#connections?.close()
   }
 
   /** Begins once the connections are ready. Returns for a retry if the server is starting or rejects writes for now. */
