@@ -59,7 +59,7 @@ export function between(min: number, max: number): Check {
   return (value) => (isWhole(value, min, max) ? undefined : `a whole number from ${min} to ${max}`)
 }
 
-export function oneOf(...names: readonly string[]): Check {
+export function oneOf(...names: ReadonlyArray<string | boolean>): Check {
   return (value) => (names.includes(value as string) ? undefined : `one of ${names.join(', ')}`)
 }
 

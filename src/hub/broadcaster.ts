@@ -8,6 +8,8 @@ import type { FrameBatch } from '../stream/stream.ts'
 export class Batch implements FrameBatch {
   readonly channel: string
   readonly entries: LogEntry[] = []
+  /** The id of the newest entry. */
+  lastId = ''
   #room = MAX_WRITE
   #frames: readonly Frame[] | undefined
   #joined: Frame | undefined
@@ -32,6 +34,7 @@ export class Batch implements FrameBatch {
 
   push(entry: LogEntry): void {
     this.entries.push(entry)
+    this.lastId = entry.id
     this.#room -= entry.size
   }
 }
@@ -40,6 +43,8 @@ export class Batch implements FrameBatch {
 export interface Subscriber {
   /** `isTurnOver`: the batch may be written at once. */
   deliver(batch: Batch, isTurnOver: boolean): void
+  /** @internal Called once after `announce`, at the end of the turn and after its entries. */
+  _onTurnEnd(): void
 }
 
 // A turn that publishes more is delivered in parts.
@@ -54,6 +59,8 @@ export class Broadcaster implements FanOut {
   readonly #subscribers = new Map<string, Set<Subscriber>>()
   #pending: LogEntry[] = []
   #pendingBytes = 0
+  #announced: Subscriber[] = []
+  #isScheduled = false
   // During a fan-out, in which filters and listeners of the application run: the work to be done after it.
   #deferred: Array<() => void> | undefined
 
@@ -75,9 +82,15 @@ export class Broadcaster implements FanOut {
   /** Delivers an entry to the subscribers of its channel, by the end of the turn. */
   broadcast(entry: LogEntry): void {
     if (!this.#subscribers.has(entry.channel)) return
-    if (this.#pending.length === 0) turn.scheduleFanOut(this)
+    this.#schedule()
     this.#pendingBytes += entry.size
     if (this.#pending.push(entry) === MAX_PENDING || this.#pendingBytes > MAX_PENDING_BYTES) turn.fanOutNow()
+  }
+
+  /** Has a subscriber called at the end of the turn, so that its position goes out with the events of the turn. */
+  announce(subscriber: Subscriber): void {
+    this.#schedule()
+    this.#announced.push(subscriber)
   }
 
   get isFanningOut(): boolean {
@@ -92,6 +105,7 @@ export class Broadcaster implements FanOut {
 
   /** @internal */
   _fanOut(isTurnOver: boolean): void {
+    this.#isScheduled = false
     // Entries published by a filter or a listener come after the present ones, for every subscriber.
     if (this.#deferred) return void this.#deferred.push(() => this._fanOut(false))
     const batches = toBatches(this.#pending)
@@ -107,6 +121,23 @@ export class Broadcaster implements FanOut {
       this.#deferred = undefined
       for (const work of deferred) work()
     }
+    if (this.#announced.length > 0) this.#callAnnounced(isTurnOver)
+  }
+
+  #callAnnounced(isTurnOver: boolean): void {
+    // A deferred fan-out may have been scheduled, whose entries come before the positions.
+    if (!isTurnOver || this.#isScheduled) {
+      this.#schedule()
+      return
+    }
+    const announced = this.#announced
+    this.#announced = []
+    for (const subscriber of announced) subscriber._onTurnEnd()
+  }
+
+  #schedule(): void {
+    if (!this.#isScheduled) turn.scheduleFanOut(this)
+    this.#isScheduled = true
   }
 }
 

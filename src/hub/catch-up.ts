@@ -1,5 +1,6 @@
 import { replayChannel } from '../diagnostics.ts'
-import { closeSource } from '../event/source.ts'
+import type { Frame } from '../event/frame.ts'
+import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
@@ -7,18 +8,27 @@ import type { LogEntry } from '../stores/log-entry.ts'
 import { type Gap, type OnGap, reportGap } from '../stream/gap.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
+import { type HistoryRequest, HistoryStart } from './history.ts'
+import type { Snapshot, SubscribeOptions } from './subscribe-options.ts'
 
 /** The subscription that catches up. */
 export interface CatchUpOwner {
   readonly stream: SseStream
   readonly channels: readonly string[]
-  readonly gapHooks: Iterable<OnGap | undefined>
+  /** The options of the channels, each once. */
+  readonly options: Iterable<SubscribeOptions>
+  /** Where channels start for a client without a position. */
+  readonly history: readonly HistoryRequest[]
   readonly resumePoint: ResumePoint
   /** Whether this is still the catch-up of the subscription. */
   isCatchingUp(catchUp: CatchUp): boolean
   /** Whether the client may see an entry. */
   passes(entry: LogEntry): boolean
-  /** @internal Called when there is nothing more to read. */
+  /** @internal Called with the id of an event that was queued. */
+  _onSent(id: string): void
+  /** @internal Sends a position up to which the client has received everything. */
+  _sendPosition(id: string): void
+  /** @internal Called at the store's position, when there is nothing more to read. */
   _goLive(): void
 }
 
@@ -33,14 +43,20 @@ export class CatchUp {
   readonly #owner: CatchUpOwner
   readonly #store: EventStore
   readonly #gapEvent: string | false
+  // Stop the snapshot that is being sent.
+  readonly #stops: StopCallbacks = new Set()
   // Taken at the start, because the store may become ready before `run`. Undefined once it is ready.
   #ready: Promise<void> | undefined
   // Up to where the client has received everything.
   #position: string
   // Where the client continues after a gap that was not reported to it yet.
   #gapEnd: string | undefined
+  #isEvicted = false
+  // Where the channels of a client without a position start.
+  #start: HistoryStart | undefined
   // Channels added since the last page was requested.
   #addedChannels: readonly string[] | undefined
+  #snapshots: readonly Snapshot[] = []
   #isComplete = false
   #replayed = 0
 
@@ -55,8 +71,8 @@ export class CatchUp {
   /** Where another subscription of the stream would resume. */
   get resumePoint(): ResumePoint {
     const { resumePoint } = this.#owner
-    // A store that is not ready has no position.
-    if (this.#ready) return resumePoint
+    // A store that is not ready has no position. A client that still has to get a snapshot is as new as before.
+    if (this.#ready || (resumePoint === 'new' && this.#snapshots.length > 0)) return resumePoint
     if (this.#gapEnd === undefined) return { id: this.#position }
     return resumePoint === 'unreadable' ? resumePoint : { id: this.#position, gapEnd: this.#gapEnd }
   }
@@ -71,12 +87,18 @@ export class CatchUp {
     this.#addedChannels = [...(this.#addedChannels ?? []), ...channels]
   }
 
+  /** Sends the snapshot of channels before everything that was not sent yet. */
+  addSnapshot(snapshot: Snapshot): void {
+    if (!this.#snapshots.includes(snapshot)) this.#snapshots = [...this.#snapshots, snapshot]
+  }
+
   /** Catches up. `isResuming`: the client resumes, so that the replay is reported to the diagnostics. */
   async run(isResuming: boolean): Promise<void> {
     const startedAt = clock.now
     let error: unknown
     try {
       if (this.#ready) await this.#awaitStore()
+      if (typeof this.#owner.resumePoint !== 'object') await this.#seek()
       while (this.#isActive) await this.#step()
     } catch (failure) {
       error = failure
@@ -86,9 +108,13 @@ export class CatchUp {
     if (isResuming) this.#publishReplay(clock.now - startedAt, error)
   }
 
-  // A closed stream accepts nothing more, long before its last bytes were written.
+  /** Stops the snapshot that is being sent, because the subscription has ended. */
+  stop(): void {
+    for (const stop of this.#stops) stop()
+  }
+
   get #isActive(): boolean {
-    return this.#owner.isCatchingUp(this) && !this.#owner.stream.closed
+    return this.#owner.isCatchingUp(this) && this.#owner.stream._isReplayable
   }
 
   async #awaitStore(): Promise<void> {
@@ -96,6 +122,18 @@ export class CatchUp {
     this.#ready = undefined
     if (this.#owner.resumePoint === 'new') this.#position = this.#store.position
     if (this.#owner.resumePoint === 'unreadable') this.reportGap()
+  }
+
+  /** Moves to where the channels start for a client without a position. */
+  async #seek(): Promise<void> {
+    const { history } = this.#owner
+    if (history.length === 0) return
+    this.#start = new HistoryStart(this.#store, this.#position)
+    for (const request of history) await this.#start.add(request)
+    const { position, isIncomplete } = this.#start
+    this.#position = position
+    this.#isEvicted = isIncomplete
+    if (isIncomplete || this.#gapEnd !== undefined) this.reportGap(position)
   }
 
   #publishReplay(duration: number, error: unknown): void {
@@ -108,6 +146,7 @@ export class CatchUp {
     if (this.#addedChannels) await this.#checkAddedChannels(this.#addedChannels)
     if (!this.#isActive) return
     if (this.#gapEnd !== undefined) return this.#sendGap(this.#gapEnd)
+    if (this.#snapshots.length > 0) return this.#sendSnapshots(this.#snapshots)
     const result = this.#store.read(this.#owner.channels, this.#position, PAGE_SIZE)
     const isAsync = typeof (result as PromiseLike<Page>).then === 'function'
     const page = isAsync ? await result : (result as Page)
@@ -115,7 +154,7 @@ export class CatchUp {
     if (!this.#isActive || this.#addedChannels) return
     // In the same tick as the read, so that no entry can be published in between.
     if (!isAsync && this.#isEnd(page)) this.#goLive()
-    else if (page === 'gap') this.reportGap()
+    else if (page === 'gap') await this.#restart()
     else await this.#sendPage(page)
   }
 
@@ -127,9 +166,17 @@ export class CatchUp {
   #goLive(): void {
     // Pending entries first, because their filters may change the subscription.
     turn.fanOutNow()
-    if (!this.#isActive || this.#addedChannels) return
+    if (!this.#isActive || this.#addedChannels || this.#snapshots.length > 0) return
     this.#isComplete = true
     this.#owner._goLive()
+  }
+
+  // After a gap, a client starts where a new one does.
+  async #restart(): Promise<void> {
+    this.#position = this.#store.position
+    await this.#seek()
+    this.#isEvicted = false
+    this.#gapEnd = this.#position
   }
 
   // A resumed client that adds channels later has missed what was published on them since its last event id. If there was
@@ -149,37 +196,83 @@ export class CatchUp {
 
   async #sendPage({ entries, upTo }: Exclude<Page, 'gap'>): Promise<void> {
     const { stream } = this.#owner
+    let sent = 0
     for (const entry of entries) {
-      if (!stream._hasRoomFor(entry.frame)) await stream.drained()
+      if (!stream._hasRoomFor(entry.frame)) await stream._waitForRoom()
       if (!this.#isActive || this.#addedChannels) return
       this.#position = entry.id
-      if (!this.#owner.passes(entry)) continue
-      stream._enqueue(entry.frame)
+      if (!(this.#start?.includes(entry) ?? true) || !this.#owner.passes(entry)) continue
+      stream._replay(entry.frame)
+      this.#owner._onSent(entry.id)
+      sent += 1
       this.#replayed += 1
     }
     this.#position = upTo
+    // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
+    if (sent === 0 && upTo !== this.#store.position && !this.#addedChannels) this.#owner._sendPosition(upTo)
   }
 
   async #sendGap(id: string): Promise<void> {
-    const { stream, resumePoint, gapHooks } = this.#owner
-    const reason = resumePoint === 'unreadable' ? 'unreadable' : 'unknown'
+    const { stream, resumePoint, options } = this.#owner
+    const reason = resumePoint === 'unreadable' ? 'unreadable' : this.#isEvicted ? 'evicted' : 'unknown'
     const gap: Gap = { lastEventId: stream.lastEventId, reason }
-    await reportGap(stream, gap, {
-      hooks: gapHooks,
+    this.#snapshots = []
+    const isEventSent = await reportGap(stream, gap, {
+      hooks: hooksOf(options),
       gapEvent: this.#gapEvent,
       id,
       // Events published during the snapshot are after `id`, so they follow it.
-      sendAll: (snapshot) => (this.#isActive ? stream.sendAll(snapshot) : closeSource(snapshot)),
-      send: async (event) => {
-        // No overflow policy drops it then.
-        await stream.drained()
-        if (this.#isActive) stream.send(event)
-      },
+      sendAll: (snapshot) => this.#sendAll(snapshot),
+      send: (event) => this.#sendAll([event]),
     })
     if (!this.#isActive) return
     this.#position = id
     this.#gapEnd = undefined
+    if (isEventSent) this.#owner._onSent(id)
+    else this.#owner._sendPosition(id)
   }
+
+  // Events published during the snapshots are after the position, so they follow them.
+  async #sendSnapshots(all: readonly Snapshot[]): Promise<void> {
+    const { stream } = this.#owner
+    for (const snapshot of all) {
+      const events = await snapshot(stream, undefined)
+      if (events && !(await this.#sendAll(events))) return
+    }
+    // Those added meanwhile follow in the next step.
+    this.#snapshots = this.#snapshots.slice(all.length)
+    // Not earlier, because a client that was cut off during a snapshot MUST get it again.
+    if (this.#isActive) this.#owner._sendPosition(this.#position)
+  }
+
+  async #sendAll(source: Source): Promise<boolean> {
+    const { stream } = this.#owner
+    if (!this.#isActive) return closeSource(source)
+    return readSource(source, this.#stops, (event) => {
+      const frame = stream._frameOf(event)
+      if (stream._hasRoomFor(frame)) return this.#send(frame)
+      return stream._waitForRoom().then(() => this.#send(frame))
+    })
+  }
+
+  #send(frame: Frame): boolean {
+    if (this.#isActive) this.#owner.stream._replay(frame)
+    return this.#isActive
+  }
+}
+
+/** Returns a hook for each options object. A function that several of them share is called once. */
+function hooksOf(options: Iterable<SubscribeOptions>): OnGap[] {
+  const called = new Set<unknown>()
+  const isFirst = (hook: unknown) => hook !== undefined && called.size < called.add(hook).size
+  return Array.from(
+    options,
+    ({ onGap, snapshot }): OnGap =>
+      async (gap, stream) => {
+        const events = isFirst(onGap) && (await onGap?.(gap, stream))
+        return events || (isFirst(snapshot) ? snapshot?.(stream, gap) : undefined)
+      },
+  )
 }
 
 /** Returns the id of the first entry of some channels after a position, or undefined if there is none. */

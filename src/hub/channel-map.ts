@@ -1,4 +1,4 @@
-import type { SubscribeOptions } from './subscription.ts'
+import type { SubscribeOptions } from './subscribe-options.ts'
 
 /** The channels of a subscription with their options. The first one needs no map, because most streams have only one. */
 export class ChannelMap {

@@ -1,6 +1,6 @@
 import type { AnyEvents, DataEvent, EventMap } from '../event/event.ts'
 import type { SseStream } from '../stream/stream.ts'
-import type { SubscribeOptions } from './subscription.ts'
+import type { SubscribeOptions } from './subscribe-options.ts'
 
 type WithoutId<Event> = Event extends unknown ? Omit<Event, 'id'> & { id?: undefined } : never
 

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { checkOptions, isBoolean, isFunction, isString, withDefaults } from '../check-options.ts'
+import { checkOptions, isBoolean, isFunction, isString, oneOf, withDefaults } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
@@ -14,8 +14,11 @@ import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { Broadcaster } from './broadcaster.ts'
 import type { Channel, ChannelOptions, PublishOptions } from './channel.ts'
+import { checkStart } from './history.ts'
+import { PositionKeeper, type Positions } from './positions.ts'
 import { PublishPromise } from './publish-promise.ts'
-import { type HubContext, type SubscribeOptions, Subscription } from './subscription.ts'
+import { SUBSCRIBE_CHECKS, type SubscribeOptions } from './subscribe-options.ts'
+import { type HubContext, Subscription } from './subscription.ts'
 
 export interface HubOptions {
   /** Assigns ids to events and keeps them so that they can be read again. Default `memoryStore()`. */
@@ -24,6 +27,12 @@ export interface HubOptions {
   serialize?: Serialize | undefined
   /** Name of the event that reports a gap to the client. False sends none. Default `gap`. */
   gapEvent?: string | false | undefined
+  /**
+   * How a client is sent its position in the log, from which it resumes before its first event and after a long silence.
+   * `event`: as an event with the name `position` and the data `{}`. `id`: as a block with only an id, which some clients
+   * ignore. False: not at all, for a protocol of your own. Default `event`.
+   */
+  positions?: Positions | undefined
 }
 
 export interface HubEventMap {
@@ -35,6 +44,7 @@ const CHECKS = {
   store: checkStore,
   serialize: isFunction,
   gapEvent: checkGapEvent,
+  positions: oneOf('event', 'id', false),
 }
 const STORE_OPTION = 'It is an option of the store, for example of memoryStore().'
 const HINTS = {
@@ -46,7 +56,6 @@ const HINTS = {
 }
 const CHANNEL_CHECKS = { conflate: isBoolean }
 const PUBLISH_CHECKS = { idempotencyKey: isString }
-const SUBSCRIBE_CHECKS = { onGap: isFunction, filter: isFunction }
 
 /** One ordered log of events, the channels named in it, and the streams subscribed to them. */
 export class Hub extends EventEmitter<HubEventMap> {
@@ -70,14 +79,21 @@ export class Hub extends EventEmitter<HubEventMap> {
     checkOptions(options, CHECKS, HINTS)
     this._store = options.store ?? memoryStore()
     this.#serialize = options.serialize ?? JSON.stringify
+    const positions = new PositionKeeper(this._store, options.positions ?? 'event', () =>
+      this.#streams.values(),
+    )
     this.#context = {
       store: this._store,
       broadcaster: this.#broadcaster,
+      positions,
       gapEvent: options.gapEvent ?? 'gap',
       onUnsubscribed: (stream, resumePoint) => this.#onUnsubscribed(stream, resumePoint),
     }
     this._store.open({
-      onEntry: (entry) => this.#broadcaster.broadcast(entry),
+      onEntry: (entry) => {
+        this.#broadcaster.broadcast(entry)
+        if (this.#streams.size > 0) positions.onEntry()
+      },
       onLoss: () => this.#onLoss(),
     })
   }
@@ -116,11 +132,13 @@ export class Hub extends EventEmitter<HubEventMap> {
     }
     const names = namesOf(channels)
     checkOptions(options, SUBSCRIBE_CHECKS)
+    checkStart(this._store, options.from)
     if (this.#streams.isShutDown) this.#streams.refuse(stream)
     if (stream.closed) return () => {}
     const subscription = this.#streams.get(stream) ?? this.#subscribe(stream)
     // A copy, so that the returned function undoes this call only.
-    const own = { onGap: options.onGap, filter: options.filter }
+    const { onGap, filter, snapshot, from } = options
+    const own = { onGap, filter, snapshot, from }
     subscription.add(names, own)
     return () => subscription.remove(names, own)
   }

@@ -1,69 +1,80 @@
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import { SseError } from '../errors.ts'
+import type { Frame } from '../event/frame.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { EventStore } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
-import type { OnGap } from '../stream/gap.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
-import type { SseStream } from '../stream/stream.ts'
+import type { PositionSource, SseStream } from '../stream/stream.ts'
 import type { Batch, Broadcaster, Subscriber } from './broadcaster.ts'
 import { CatchUp, type CatchUpOwner } from './catch-up.ts'
 import { ChannelMap } from './channel-map.ts'
-import { ask, type Filter } from './filter.ts'
-
-export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
-  /** Called when the client has missed events. What it returns is sent first, instead of the gap event. */
-  onGap?: OnGap | undefined
-  /** Returns whether the client may see an event. Applies to replayed and to live events. Default: all. */
-  filter?: Filter<Events> | undefined
-}
+import { ask } from './filter.ts'
+import type { HistoryRequest } from './history.ts'
+import type { PositionHolder, PositionKeeper } from './positions.ts'
+import type { SubscribeOptions } from './subscribe-options.ts'
 
 /** The parts of a hub that its subscriptions use. */
 export interface HubContext {
   readonly store: EventStore
   readonly broadcaster: Broadcaster
+  readonly positions: PositionKeeper
   readonly gapEvent: string | false
   /** Called at the end of a subscription, with the point where another one of the stream resumes. */
   onUnsubscribed(stream: SseStream, resumePoint: ResumePoint): void
 }
 
+// A client is checked for a stale position after this many events that its filter hid.
+const CHECKED_EVENTS = 8
+
+const NO_HISTORY: readonly HistoryRequest[] = []
+
 /** One stream on the channels of one hub, with a single position in the store for all of them. */
-export class Subscription implements Subscriber, CatchUpOwner {
+export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, PositionSource {
   readonly stream: SseStream
   readonly resumePoint: ResumePoint
+  history = NO_HISTORY
   readonly #hub: HubContext
   readonly #channels = new ChannelMap()
   // Undefined while the subscription is live.
   #catchUp: CatchUp | undefined
   // Channels removed from a live client that resumed. It misses nothing of them if they are added again.
   #removedChannels: Set<string> | undefined
+  // The last id that the client was sent on this connection.
+  #sentId: string | undefined
+  #hiddenEvents = 0
   // The filters of a stream that never had one are not looked up.
   #hasFilter = false
-  #hasStarted = true
+  // Whether channels that are added now are added late, because the first ones have started.
+  #hasStarted = false
   #hasEnded = false
 
   constructor(stream: SseStream, hub: HubContext, resumePoint: ResumePoint) {
     this.stream = stream
     this.#hub = hub
     this.resumePoint = resumePoint
+    stream._positions = this
     // Otherwise the client is live at once, because a new one has missed nothing.
     if (resumePoint !== 'new' || hub.store.ready) this.#startReading()
+    // At the end of the turn it is sent its position, unless an event is sent in the same write.
+    else hub.broadcaster.announce(this)
   }
 
   get channels(): readonly string[] {
     return this.#channels.channels
   }
 
-  get gapHooks(): Iterable<OnGap | undefined> {
-    return new Set(this.channels.map((channel) => this.#channels.get(channel)?.onGap))
+  get options(): Iterable<SubscribeOptions> {
+    return new Set(this.channels.map((channel) => this.#channels.get(channel) as SubscribeOptions))
   }
 
   /** Adds channels. Those added before the first `await` are resumed together; a later one starts at the present. */
   add(channels: readonly string[], options: SubscribeOptions): void {
+    if (options.from !== undefined && options.from !== 'now') this.#addHistory(channels, options.from)
     const added = channels.filter((channel) => !this.#channels.get(channel))
     for (const channel of channels) this.#channels.set(channel, options)
     this.#hasFilter ||= options.filter !== undefined
     // A stream that still has to receive the current entry must not start behind it.
-    this.#hub.broadcaster.runAfterFanOut(() => this.#start(added))
+    this.#hub.broadcaster.runAfterFanOut(() => this.#start(added, options))
   }
 
   /** Removes channels, as far as they are still subscribed to with these options. */
@@ -77,8 +88,10 @@ export class Subscription implements Subscriber, CatchUpOwner {
   end(): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
+    if (this.stream._positions === this) this.stream._positions = undefined
     for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
     this.#hub.onUnsubscribed(this.stream, this.#catchUp?.resumePoint ?? 'new')
+    this.#catchUp?.stop()
   }
 
   /** Reports a gap, because events may be lost, and continues from the store's position. */
@@ -87,8 +100,11 @@ export class Subscription implements Subscriber, CatchUpOwner {
   }
 
   deliver(batch: Batch, isTurnOver: boolean): void {
-    if (!this.#hasFilter) this.stream._deliver(batch, isTurnOver)
-    else for (const entry of batch.entries) if (this.passes(entry)) this.stream._enqueue(entry.frame)
+    if (this.#hasFilter) this.#deliverVisible(batch)
+    else {
+      this.#sentId = batch.lastId
+      this.stream._deliver(batch, isTurnOver)
+    }
   }
 
   passes(entry: LogEntry): boolean {
@@ -109,20 +125,102 @@ export class Subscription implements Subscriber, CatchUpOwner {
   }
 
   /** @internal */
+  _onSent(id: string): void {
+    this.#sentId = id
+  }
+
+  /** @internal */
+  _sendPosition(id: string): void {
+    if (!this.#hub.positions.isEnabled || this.#sentId === id) return
+    this.#sentId = id
+    this.stream._replay(this.#hub.positions.frameAt(id), true)
+  }
+
+  /** @internal */
   _goLive(): void {
     this.#catchUp = undefined
     for (const channel of this.channels) this.#hub.broadcaster.add(channel, this)
+    if (this.#sentId === undefined) this._sendPosition(this.#hub.store.position)
+  }
+
+  /** @internal */
+  _onTurnEnd(): void {
+    this.#hasStarted = true
+    this._beforeClose()
+  }
+
+  /** @internal */
+  _beforeClose(): void {
+    if (this.#sentId === undefined && this.#isLive) this._sendPosition(this.#hub.store.position)
+  }
+
+  /** @internal */
+  _refreshPosition(): void {
+    if (!this.#isLive || this.#sentId === undefined) return
+    if (this.#hub.positions.isUrgent(this.#sentId, this.channels))
+      this._sendPosition(this.#hub.store.position)
+  }
+
+  /** @internal */
+  _heartbeat(): Frame | undefined {
+    const { positions, store } = this.#hub
+    // A position MUST NOT overtake entries before it.
+    turn.fanOutNow()
+    if (!this.#isLive || this.#sentId === undefined || this.stream.bufferedEvents > 0) return undefined
+    if (!positions.isStale(this.#sentId, this.channels)) return undefined
+    this.#sentId = store.position
+    return positions.frameAt(store.position)
+  }
+
+  get #isLive(): boolean {
+    return !this.#catchUp && !this.#hasEnded
+  }
+
+  // The position of a client whose filter hides everything must not become too old.
+  #deliverVisible(batch: Batch): void {
+    for (const entry of batch.entries) {
+      if (this.passes(entry)) {
+        this.#sentId = entry.id
+        this.stream._enqueue(entry.frame)
+      } else this.#hiddenEvents += 1
+    }
+    if (this.#hiddenEvents < CHECKED_EVENTS || this.#sentId === undefined || !this.#isLive) return
+    this.#hiddenEvents = 0
+    if (this.#hub.positions.isUrgent(this.#sentId, [batch.channel])) this._sendPosition(batch.lastId)
+  }
+
+  #addHistory(channels: readonly string[], from: Exclude<SubscribeOptions['from'], undefined>): void {
+    if (this.#hasStarted && typeof this.resumePoint !== 'object') {
+      const message = 'from applies to the first channels of a stream: subscribe to all of them at once.'
+      throw new SseError('ERR_SSE_OPTION', message)
+    }
+    this.history = [...this.history, { channels, from }]
   }
 
   // During a fan-out, channels may be removed before they are started.
-  #start(channels: readonly string[]): void {
+  #start(channels: readonly string[], options: SubscribeOptions): void {
     turn.fanOutNow()
-    if (this.#hasEnded || !this.#hasStarted) return
+    if (this.#hasEnded) return
+    const isReading = this.#catchUp !== undefined
+    if (!this.#hasStarted && isReading) {
+      this.#addFirst(options)
+      return
+    }
     const added = channels.filter((channel) => this.#channels.get(channel))
-    const missable = this.#missable(added)
+    const missable = this.#missable(added, options)
     if (this.#catchUp) this.#catchUp.addChannels(missable)
-    else if (missable.length > 0) this.#readAgain(missable)
+    else if (missable.length > 0 || this.#needsReading(options)) this.#readAgain(missable)
     else for (const channel of added) this.#hub.broadcaster.add(channel, this)
+    if (options.snapshot) this.#catchUp?.addSnapshot(options.snapshot)
+  }
+
+  // A client that resumes has the state that a snapshot returns, unless there is a gap.
+  #addFirst(options: SubscribeOptions): void {
+    if (this.resumePoint === 'new' && options.snapshot) this.#catchUp?.addSnapshot(options.snapshot)
+  }
+
+  #needsReading({ snapshot }: SubscribeOptions): boolean {
+    return snapshot !== undefined || (!this.#hasStarted && this.history.length > 0)
   }
 
   #startReading(): void {
@@ -134,12 +232,8 @@ export class Subscription implements Subscriber, CatchUpOwner {
     // An earlier subscription of the stream found a gap that was not reported yet.
     else if (resumePoint !== 'new' && resumePoint.gapEnd !== undefined) catchUp.reportGap(resumePoint.gapEnd)
     this.#catchUp = catchUp
-    this.#hasStarted = false
     // After the calls of this tick, so that all their channels are resumed together.
-    queueMicrotask(() => {
-      this.#hasStarted = true
-      this.#run(catchUp, resumePoint !== 'new')
-    })
+    this.#schedule(catchUp, resumePoint !== 'new')
   }
 
   #readAgain(added: readonly string[] = []): CatchUp {
@@ -148,17 +242,22 @@ export class Subscription implements Subscriber, CatchUpOwner {
     // First, because `remove` delivers pending entries, and a channel that their filter adds must not go live.
     this.#catchUp = catchUp
     for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
-    queueMicrotask(() => this.#run(catchUp, false))
+    this.#schedule(catchUp, false)
     return catchUp
   }
 
-  #run(catchUp: CatchUp, isResuming: boolean): void {
-    if (this.isCatchingUp(catchUp)) void catchUp.run(isResuming)
+  #schedule(catchUp: CatchUp, isResuming: boolean): void {
+    this.stream._hold()
+    queueMicrotask(async () => {
+      this.#hasStarted = true
+      if (this.isCatchingUp(catchUp)) await catchUp.run(isResuming)
+      this.stream._release()
+    })
   }
 
-  // Returns the channels of which a client that resumed may have missed something.
-  #missable(added: readonly string[]): readonly string[] {
-    if (typeof this.resumePoint !== 'object') return []
+  // Returns the channels of which a client that resumed may have missed something. A snapshot contains what it missed.
+  #missable(added: readonly string[], { snapshot }: SubscribeOptions): readonly string[] {
+    if (typeof this.resumePoint !== 'object' || snapshot) return []
     const missable = added.filter((channel) => !this.#removedChannels?.has(channel))
     for (const channel of added) this.#removedChannels?.delete(channel)
     return missable

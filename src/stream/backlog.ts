@@ -77,9 +77,8 @@ export class Backlog {
       if (this.#rateLimiter.conflates) this.#conflateBy(anyKey)
       return undefined
     }
-    const before = this.length
     const batch = takeBatch(this.#queue, MAX_WRITE, allowed)
-    this.#rateLimiter.spend(before - this.length)
+    this.#rateLimiter.spend(batch?.events ?? 0)
     if (this.length === 0 && this.#queue instanceof ConflatedQueue) this.#queue = new RingQueue()
     return batch
   }

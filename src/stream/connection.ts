@@ -19,6 +19,8 @@ export interface ConnectionOwner {
   _overflowed(dropped: number): void
   /** @internal The maximum duration is over. */
   _expired(): void
+  /** @internal Returns a frame to be sent instead of a heartbeat, or undefined. */
+  _heartbeat(): Frame | undefined
   /** @internal Nothing can be written any more. Called once. */
   _onClosed(reason: CloseReason, error?: unknown): void
 }
@@ -174,6 +176,11 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     this._flush()
   }
 
+  /** Reports at a time that the stream has expired, unless it has ended before. */
+  endBy(time: number): void {
+    this.#deadlines.expireBy(time)
+  }
+
   /** Cuts the connection at once. */
   destroy(reason: CloseReason, error?: unknown): void {
     if (this.isClosed) return
@@ -219,7 +226,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   /** @internal */
   _silent(): void {
     this.#output.probe()
-    this.write(HEARTBEAT)
+    this.write(this.#owner._heartbeat() ?? HEARTBEAT)
   }
 
   /** @internal */

@@ -25,7 +25,7 @@ export class Deadlines implements TimerTarget {
   readonly #output: Output
   readonly #owner: DeadlineOwner
   readonly #phase: number
-  readonly #expiresAt: number
+  #expiresAt: number
   // The time of a flush that is not at the end of a turn.
   #flushesAt = NEVER
   #timerTick = 0
@@ -45,6 +45,11 @@ export class Deadlines implements TimerTarget {
     const end = this.#owner.isOpen ? this.#expiresAt : NEVER
     const deadline = Math.min(this.#flushesAt, this.#stallsAt, this.#beatsAt, end)
     this.#timerTick = Number.isFinite(deadline) ? clock.schedule(this, deadline) : 0
+  }
+
+  expireBy(time: number): void {
+    this.#expiresAt = Math.min(this.#expiresAt, time)
+    this.schedule()
   }
 
   flushAt(time: number): void {

@@ -110,12 +110,14 @@ export class ConflatedQueue implements FrameQueue {
  * Takes frames from the head of a queue, at least one and then as many as the limits allow, joined for one write.
  * Returns undefined if the queue is empty.
  */
-export function takeBatch(queue: FrameQueue, maxBytes: number, maxFrames: number): Frame | undefined {
+export function takeBatch(queue: FrameQueue, maxBytes: number, maxEvents: number): Frame | undefined {
   const first = queue.shift()
   if (first === undefined || queue.length === 0) return first
   const frames: Frame[] = [first]
-  let room = maxBytes - first.size
-  for (let next = queue.peek(); next && next.size <= room && frames.length < maxFrames; next = queue.peek()) {
+  let [room, events] = [maxBytes - first.size, first.events]
+  for (let next = queue.peek(); next && next.size <= room; next = queue.peek()) {
+    events += next.events
+    if (events > maxEvents) break
     room -= next.size
     frames.push(next)
     queue.shift()

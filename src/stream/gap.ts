@@ -7,8 +7,11 @@ import type { SseStream } from './stream.ts'
 export interface Gap {
   /** The last event id of the client. Undefined if it cannot be an id. It is untrusted input: check it before use. */
   readonly lastEventId: string | undefined
-  /** `unknown`: the id is not in the store, or not any more. `unreadable`: the value cannot be an id. */
-  readonly reason: 'unknown' | 'unreadable'
+  /**
+   * `unknown`: the id is not in the store, or not any more. `unreadable`: the value cannot be an id. `evicted`: the
+   * beginning of a channel, from which the client was to start, is not in the store any more.
+   */
+  readonly reason: 'unknown' | 'unreadable' | 'evicted'
 }
 
 /**
@@ -33,8 +36,11 @@ export interface GapReport {
   send(event: SseEvent): Promise<unknown>
 }
 
-/** Reports a gap to the client: by the snapshots of the hooks, otherwise by the gap event. */
-export async function reportGap(stream: SseStream, gap: Gap, report: GapReport): Promise<void> {
+/**
+ * Reports a gap to the client: by the snapshots of the hooks, otherwise by the gap event. Resolves with true if the event
+ * was sent, whose id is then that of the client.
+ */
+export async function reportGap(stream: SseStream, gap: Gap, report: GapReport): Promise<boolean> {
   const { hooks, gapEvent, id, sendAll, send } = report
   if (gapChannel.hasSubscribers) gapChannel.publish({ stream, gap })
   let hasSnapshot = false
@@ -42,8 +48,9 @@ export async function reportGap(stream: SseStream, gap: Gap, report: GapReport):
     const snapshot = await onGap?.(gap, stream)
     if (!snapshot) continue
     hasSnapshot = true
-    if (!(await sendAll(snapshot))) return
+    if (!(await sendAll(snapshot))) return false
   }
-  if (!hasSnapshot && gapEvent) await send({ event: gapEvent, id, data: { reason: gap.reason } })
-  else if (hasSnapshot && id !== undefined) await send({ id })
+  if (hasSnapshot || !gapEvent) return false
+  await send({ event: gapEvent, id, data: { reason: gap.reason } })
+  return true
 }

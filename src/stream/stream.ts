@@ -31,6 +31,14 @@ export interface FrameBatch {
   readonly joined: Frame
 }
 
+/** Keeps the last event id of the client current. */
+export interface PositionSource {
+  /** @internal Returns a position that is sent instead of a heartbeat, or undefined. */
+  _heartbeat(): Frame | undefined
+  /** @internal Sends the first position of the client, if it is still to be sent. */
+  _beforeClose(): void
+}
+
 /** Part of the library that is notified by a direct call when a stream is closed. */
 export interface CloseTarget {
   /** @internal Called once: before the `close` event, or at once if the stream was closed before. */
@@ -39,6 +47,9 @@ export interface CloseTarget {
 
 // The value of `retry` is checked where it is encoded.
 const CLOSE_CHECKS = { retry: () => undefined }
+
+// How long `close` waits for a replay, in ms.
+const CLOSE_GRACE = 5_000
 
 /**
  * An event stream to one client. It sends events, buffers what the client has not read yet, and closes once, with a
@@ -51,7 +62,11 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   readonly _resumePoint: ResumePoint
   readonly #settings: StreamSettings
   readonly #connection: Connection
+  /** @internal Set by the hub to which the stream is subscribed. */
+  _positions: PositionSource | undefined
   #replayer: Replayer | undefined
+  // How many replays are still to be sent. The end of the stream follows them.
+  #holds = 0
   #stops: StopCallbacks | undefined
   #closeReason: CloseReason | undefined
   #error: unknown
@@ -94,7 +109,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
    * sent.
    */
   send(event: SseEvent<Events>): boolean {
-    return !this.closed && this.#enqueue(eventFrame(event as SseEvent, this.#settings.serialize))
+    return !this.closed && this.#enqueue(this._frameOf(event as SseEvent))
   }
 
   /** Sends a comment, which no client dispatches. Returns the same as `send`. */
@@ -111,7 +126,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#stops ??= new Set()
     if (this.closed) return closeSource(source)
     return readSource(source, this.#stops, (event) => {
-      const frame = eventFrame(event, this.#settings.serialize)
+      const frame = this._frameOf(event)
       return this._hasRoomFor(frame)
         ? this.#sendNext(frame)
         : this.drained().then(() => this.#sendNext(frame))
@@ -126,18 +141,19 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   }
 
   /**
-   * Ends the stream after everything queued. Nothing can be sent any more. `retry` is when the client reconnects, in ms;
-   * by default it keeps the time it has. Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_RETRY`.
+   * Ends the stream after everything queued and after its replay, for which it waits at most 5 s. Nothing can be sent any
+   * more. `retry` is when the client reconnects, in ms; by default it keeps the time it has. Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_RETRY`.
    */
   close(options: { retry?: number | undefined } = {}): void {
     checkOptions(options, CLOSE_CHECKS)
     turn.fanOutNow()
     if (this.closed) return
+    this._positions?._beforeClose()
     const { retry } = options
     if (retry !== undefined) this.#connection.enqueueLast(eventFrame({ retry }, JSON.stringify))
     this.#markClosed('server')
-    // A running replay is finished first, and so are the frames held back behind it.
-    if (!this.#replayer) this.#connection.end()
+    if (this.#holds === 0) this.#connection.end()
+    else this.#connection.endBy(clock.now + CLOSE_GRACE)
   }
 
   /** Ends the stream at once and drops everything queued. With an error, the close reason is `error`. */
@@ -185,7 +201,40 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal Whether a sender that can wait should send this frame now, and not after `drained()`. */
   _hasRoomFor(frame: Frame): boolean {
-    return !this.closed && !this.#replayer && this.#connection.hasRoomFor(frame)
+    return !this.#replayer && this.#connection.hasRoomFor(frame)
+  }
+
+  /** @internal Delays the end that `close` requests until `_release`, or until its grace period is over. */
+  _hold(): void {
+    this.#holds += 1
+  }
+
+  /** @internal */
+  _release(): void {
+    this.#holds -= 1
+    if (this.closed && this.#holds === 0) this.#connection.end()
+  }
+
+  /** @internal Whether frames of a replay can still be sent. After `close`, they can until its grace period is over. */
+  get _isReplayable(): boolean {
+    return this.#connection.isOpen
+  }
+
+  /** @internal Encodes an event as `send` does. */
+  _frameOf(event: SseEvent): Frame {
+    return eventFrame(event, this.#settings.serialize)
+  }
+
+  /** @internal Queues a frame of a replay that holds the end back. At the end of a turn it is written at once. */
+  _replay(frame: Frame, isTurnOver = false): void {
+    if (isTurnOver && this.#connection.canBypassQueue) this.#connection.write(frame)
+    else if (this._isReplayable) this.#connection.enqueue(frame)
+  }
+
+  /** @internal Resolves when there is room for a frame of such a replay, or when it is not replayable any more. */
+  _waitForRoom(): Promise<void> {
+    const connection = this.#connection
+    return connection.waitUntil(() => !connection.isOpen || (connection.isIdle && !this.#replayer))
   }
 
   /** @internal Sends the response headers, unless they were sent. */
@@ -219,13 +268,14 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   async #startReplay(resumePoint: ResumePoint): Promise<void> {
     this.#replayer = new Replayer(this as SseStream, this.#connection, this.#settings)
     this.#connection.beginReplay()
+    this._hold()
     try {
       if (await this.#replayer.run(resumePoint)) this.#connection.endReplay()
     } catch (error) {
       this.#markClosed('replay', error)
     }
     this.#replayer = undefined
-    if (this.closed) this.#connection.end()
+    this._release()
   }
 
   /** @internal */
@@ -242,6 +292,11 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   _caughtUp(lag: number): void {
     if (drainChannel.hasSubscribers) drainChannel.publish({ stream: this, lag })
     if (!this.closed) this.#emitSafely('drain')
+  }
+
+  /** @internal */
+  _heartbeat(): Frame | undefined {
+    return this._positions?._heartbeat()
   }
 
   /** @internal */

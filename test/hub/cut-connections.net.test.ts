@@ -46,6 +46,7 @@ class CuttingClient {
     const parser = createParser({
       onEvent: ({ event = 'message', data, id = this.#lastEventId }) => {
         this.#lastEventId = id
+        if (event === 'position') return
         this.seen.push({ event, n: Number(data), position: Number(id.split('-')[1]) })
         this.#onSeen()
       },

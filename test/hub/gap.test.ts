@@ -117,7 +117,9 @@ describe('onGap', () => {
     expect(onGap).toHaveBeenCalledExactlyOnceWith({ lastEventId: start, reason: 'unknown' }, stream)
     expect(eventsOf(transport)).toEqual(['snapshot all', 'message meanwhile'])
     // The client resumes from the position that the snapshot stands for.
-    expect(transport.writes.join('')).toContain(`data: all\n\nid: ${position}\n\nid: `)
+    expect(transport.all.join('')).toContain(
+      `data: all\n\nid: ${position}\nevent: position\ndata: {}\n\nid: `,
+    )
   })
 
   it('returns nothing, and the gap event is sent', async () => {

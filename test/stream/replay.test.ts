@@ -170,7 +170,7 @@ describe('a replay', () => {
   })
 
   it('conflates the events of a conflated channel that are queued behind it', async () => {
-    const hub = new Hub()
+    const hub = new Hub({ positions: false })
     const prices = hub.channel('prices', { conflate: true })
     const source = deferred<undefined>()
     const { stream, transport } = fakeStream({ replay: () => source.promise }, '0')

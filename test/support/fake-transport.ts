@@ -1,10 +1,16 @@
 import type { Frame } from '../../src/event/frame.ts'
 import type { Transport, TransportOwner } from '../../src/transports/transport.ts'
 
+// The position of a client, as a block of its own.
+const POSITION = /(?<=^|\n)id: [^\n]*\nevent: position\ndata: \{\}\n\n/g
+
 /** A transport that keeps what is written, and is full while a test sets `isFull`. */
 export class FakeTransport implements Transport {
+  /** What was written, without the positions of a hub. */
   readonly writes: string[] = []
-  /** The bytes of each write. Streams may share them. */
+  /** Everything that was written. */
+  readonly all: string[] = []
+  /** The bytes of each write with more than a position. Streams may share them. */
   readonly chunks: Buffer[] = []
   /** Whether the next write fills the transport. */
   isFull = false
@@ -29,8 +35,13 @@ export class FakeTransport implements Transport {
 
   write(bytes: Buffer): boolean {
     if (this.isEnded || this.isDestroyed) this.lateWrites += 1
-    this.chunks.push(bytes)
-    this.writes.push(bytes.toString())
+    const text = bytes.toString()
+    const other = text.replace(POSITION, '')
+    this.all.push(text)
+    if (other !== '') {
+      this.chunks.push(bytes)
+      this.writes.push(other)
+    }
     return !this.isFull
   }
 

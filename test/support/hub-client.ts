@@ -1,6 +1,6 @@
 import { resolveOptions, type SseStreamOptions } from '../../src/http/options.ts'
 import type { Hub } from '../../src/hub/hub.ts'
-import type { SubscribeOptions } from '../../src/hub/subscription.ts'
+import type { SubscribeOptions } from '../../src/hub/subscribe-options.ts'
 import { SseStream } from '../../src/stream/stream.ts'
 import { FakeTransport } from './fake-transport.ts'
 
@@ -60,7 +60,7 @@ export class HubClient {
   /** Reads a share of the bytes that were sent on this connection, and cuts it. Returns the events that it read. */
   cut(share = 1): Seen[] {
     if (!this.stream) return []
-    const sent = this.transport.writes.join('')
+    const sent = this.transport.all.join('')
     const seen = this.#read(sent.slice(0, Math.floor(sent.length * share)))
     this.seen.push(...seen)
     this.stream = undefined
@@ -68,9 +68,9 @@ export class HubClient {
     return seen
   }
 
-  /** The data of all events that it read. The events of a connection are read by `cut`. */
+  /** The data of all events that it read, without positions. The events of a connection are read by `cut`. */
   get data(): string[] {
-    return this.seen.map((each) => each.data)
+    return this.seen.filter(({ event }) => event !== 'position').map(({ data }) => data)
   }
 
   #subscribe(stream: SseStream, channel: string): void {

@@ -86,12 +86,21 @@ export class Ledger {
   check(seen: readonly Seen[], isAll: boolean): string[] {
     const faults: string[] = []
     let at = this.#start
+    let hasSnapshot = false
     for (const { event, data, id } of seen) {
       // A snapshot has no id. The position where the client continues is sent after it.
-      if (data === 'snapshot') continue
+      if (data === 'snapshot') {
+        faults.push(...this.#excuse(at))
+        hasSnapshot = true
+        continue
+      }
       const number = SlowStore.numberOf(id)
       if (number < at) faults.push(`${event} ${number} arrived after ${at}`)
-      faults.push(...(event === 'message' ? this.#pay(number, data) : this.#excuse(number)))
+      if (event === 'message') faults.push(...this.#pay(number, data))
+      else if (hasSnapshot) faults.push(...this.#forgive(number))
+      else if (event === 'gap') faults.push(...this.#excuse(number))
+      else faults.push(...this.#skip(number))
+      hasSnapshot = false
       at = number
     }
     if (isAll) for (const lost of this.#lost()) faults.push(`${lost} did not arrive`)
@@ -133,9 +142,19 @@ export class Ledger {
     }
   }
 
+  // A client that is cut off at a position resumes after it, so that it never receives an earlier entry.
+  *#skip(number: number): Iterable<string> {
+    for (const [lost, debt] of this.#debts)
+      if (lost <= number && debt === 'due') yield `the position ${number} skips ${lost}`
+  }
+
   // If nothing is evicted, a gap may only replace late entries.
   *#excuse(number: number): Iterable<string> {
     if (this.#gaps-- === 0) yield `the gap up to ${number} was not allowed`
+    yield* this.#forgive(number)
+  }
+
+  *#forgive(number: number): Iterable<string> {
     for (const [lost, debt] of this.#debts) {
       if (lost > number) continue
       this.#debts.delete(lost)

@@ -1,0 +1,534 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { Hub } from '../../src/hub/hub.ts'
+import { memoryStore } from '../../src/stores/memory/memory-store.ts'
+import { holdClock } from '../../src/testing/hold-clock.ts'
+import { GAP, publishNumbers, sseError } from '../support/hub.ts'
+import { HubClient } from '../support/hub-client.ts'
+import { fakeStream, nextTurn, settled } from '../support/streams.ts'
+
+/** The blocks that were written, without the opening bytes of a stream. */
+const blocksOf = ({ all }: { all: readonly string[] }) => all.join('')
+
+const position = (id: string) => `id: ${id}\nevent: position\ndata: {}\n\n`
+
+describe('a new client', () => {
+  it('is sent its position before its first event (decision 7.1)', async () => {
+    const hub = new Hub()
+    const id = await hub.channel('a').publish({ data: 'before' })
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, 'a')
+    await nextTurn()
+
+    expect(blocksOf(transport)).toBe(position(id))
+  })
+
+  it('receives an event that was published while it was disconnected before its first event', async () => {
+    const hub = new Hub()
+    const client = new HubClient(hub, ['a'])
+    client.connect()
+    await settled()
+    client.cut()
+
+    await hub.channel('a').publish({ data: 'meanwhile' })
+    client.connect()
+    await settled()
+    client.cut()
+
+    expect(client.data).toEqual(['meanwhile'])
+  })
+
+  it('is sent no position if an event goes out in the same write', async () => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, 'a')
+    const id = await hub.channel('a').publish({ data: 1 })
+    await nextTurn()
+
+    expect(blocksOf(transport)).toBe(`id: ${id}\ndata: 1\n\n`)
+  })
+
+  it('is sent its position after what the application sends in the same turn', async () => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, 'a')
+    stream.send({ event: 'state', data: 'all' })
+    await nextTurn()
+
+    expect(transport.all).toEqual([`event: state\ndata: all\n\n${position(hub._store.position)}`])
+  })
+
+  it.each(['closes in the same turn', 'closes in a later turn'])(
+    'is sent its position if it %s',
+    async (when) => {
+      const hub = new Hub()
+      const { stream, transport } = fakeStream()
+
+      hub.subscribe(stream, 'a')
+      if (when === 'closes in a later turn') await nextTurn()
+      stream.close()
+      await settled()
+
+      expect(blocksOf(transport)).toBe(position(hub._store.position))
+      expect(transport.isEnded).toBe(true)
+    },
+  )
+
+  it('is sent its position once the store is ready', async () => {
+    const store = memoryStore()
+    let markReady = () => {}
+    const ready = new Promise<void>((resolve) => {
+      markReady = resolve
+    })
+    const late = Object.assign(store, { ready: ready as Promise<void> | undefined })
+    void ready.then(() => {
+      late.ready = undefined
+    })
+    const hub = new Hub({ store: late })
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, 'a')
+    await settled()
+    expect(transport.all).toEqual([])
+    markReady()
+    await settled()
+
+    expect(blocksOf(transport)).toBe(position(store.position))
+  })
+
+  it('is sent nothing for its position when `positions` is false', async () => {
+    const hub = new Hub({ positions: false })
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a')
+    await settled()
+    expect(transport.all).toEqual([])
+  })
+
+  it('is sent a block with only an id when `positions` is `id`', async () => {
+    const hub = new Hub({ positions: 'id' })
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a')
+    await settled()
+    expect(blocksOf(transport)).toBe(`id: ${hub._store.position}\n\n`)
+  })
+
+  it('shares the bytes of its position with the other clients at that position', async () => {
+    const hub = new Hub()
+    const streams = [fakeStream(), fakeStream()]
+    const from = vi.spyOn(Buffer, 'from')
+    onTestFinished(() => void from.mockRestore())
+    for (const { stream } of streams) hub.subscribe(stream, 'a')
+    await settled()
+    expect(from).toHaveBeenCalledTimes(1)
+  })
+})
+
+describe('a position', () => {
+  it.each([true, 'event ', 'comment', 1, null])('cannot be turned on by the option %j', (positions) => {
+    expect(() => new Hub({ positions: positions as never })).toThrow(sseError('ERR_SSE_OPTION'))
+  })
+
+  it('is not counted as an event, and spends nothing of a rate limit', async () => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 1, burst: 1 } })
+    hub.subscribe(stream, 'a')
+    stream.send({ data: 1 })
+    await settled()
+    expect(blocksOf(transport)).toBe(`data: 1\n\n${position(hub._store.position)}`)
+  })
+
+  it('is not passed to a filter', async () => {
+    const hub = new Hub()
+    const filter = vi.fn(() => true)
+    const { stream } = fakeStream()
+    hub.subscribe(stream, 'a', { filter })
+    await settled()
+    expect(filter).not.toHaveBeenCalled()
+  })
+})
+
+describe('a client that resumes', () => {
+  it('is sent its position if it has missed nothing', async () => {
+    const hub = new Hub()
+    const start = await hub.channel('a').publish({ data: 1 })
+    const end = await hub.channel('b').publish({ data: 2 })
+    const { stream, transport } = fakeStream({}, start)
+    hub.subscribe(stream, 'a')
+    await settled()
+    expect(blocksOf(transport)).toBe(position(end))
+  })
+
+  it('is sent the replay before the end when the stream is closed at once', async () => {
+    const hub = new Hub()
+    const start = await publishNumbers(hub, 3)
+    const { stream, transport } = fakeStream({}, start)
+
+    hub.subscribe(stream, 'a')
+    stream.close({ retry: 500 })
+    expect(stream.closed).toBe(true)
+    await settled()
+
+    expect(transport.writes.join('')).toMatch(
+      /^retry: 500\nid: \S+\ndata: 0\n\nid: \S+\ndata: 1\n\nid: \S+\ndata: 2\n\n$/,
+    )
+    expect(transport.isEnded).toBe(true)
+    transport.lose()
+    await settled()
+    expect(hub.size).toBe(0)
+  })
+
+  it('is closed after the grace period when its snapshot never ends', async () => {
+    await using time = holdClock()
+    const hub = new Hub()
+    const returned = vi.fn(async () => ({ done: true as const, value: undefined }))
+    const events = [Promise.resolve({ done: false as const, value: { event: 'state', data: 'first' } })]
+    const next = () => events.pop() ?? new Promise<never>(() => {})
+    const source = () => ({ [Symbol.asyncIterator]: () => ({ next, return: returned }) })
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a', { snapshot: source })
+    await settled()
+    stream.close()
+    await settled()
+    expect(transport.isEnded).toBe(false)
+
+    time.advance(5_200)
+    await settled()
+
+    expect(transport.isEnded).toBe(true)
+    transport.lose()
+    await settled()
+    expect(returned).toHaveBeenCalledOnce()
+  })
+})
+
+describe('the position of a client that stays connected', () => {
+  it('replaces its heartbeat when half of the window lies after it (decision 7.2)', async () => {
+    await using time = holdClock()
+    const hub = new Hub({ store: memoryStore({ maxEvents: 500 }) })
+    const { stream, transport } = fakeStream({ heartbeat: 1_000 })
+    hub.subscribe(stream, 'a', { filter: () => false })
+    await settled()
+    for (let i = 0; i < 300; i++) void hub.channel('a').publish({ data: i })
+    await settled()
+    expect(blocksOf(transport)).toMatch(/^id: \S+-0\nevent: position\ndata: \{\}\n\n$/)
+
+    time.advance(2_200)
+
+    expect(blocksOf(transport)).toContain(position(hub._store.position))
+    time.advance(2_200)
+    expect(blocksOf(transport)).toMatch(/\n\n(:\n)+$/)
+  })
+
+  it('is current after a filter has hidden 2 000 of 2 001 events from a log of 500', async () => {
+    const hub = new Hub({ store: memoryStore({ maxEvents: 500 }) })
+    const client = new HubClient(hub, ['a'], { filter: ({ data }) => data === 0 })
+    client.connect()
+    for (let i = 0; i <= 2_000; i++) void hub.channel('a').publish({ data: i })
+    await settled()
+    client.cut()
+    client.connect()
+    await settled()
+    client.cut()
+    expect(client.seen.filter(({ event }) => event !== 'position')).toMatchObject([
+      { event: 'message', data: '0' },
+    ])
+  })
+
+  it('is current with a limit for each channel, and when the events are published one by one', async () => {
+    const hub = new Hub({ store: memoryStore({ perChannel: { maxEvents: 20 } }) })
+    const client = new HubClient(hub, ['a', 'b'], { filter: ({ data }) => data === 0 })
+    client.connect()
+    for (let i = 0; i <= 100; i++) await hub.channel(i % 3 ? 'a' : 'b').publish({ data: i })
+    await settled()
+    client.cut()
+    client.connect()
+    await settled()
+    client.cut()
+    expect(client.data).toEqual(['0'])
+    // Far fewer positions than hidden events.
+    expect(client.seen.filter(({ event }) => event === 'position').length).toBeLessThan(20)
+  })
+
+  it('costs a filtered client of a conflating channel no positions, because nothing is evicted', async () => {
+    const hub = new Hub()
+    const client = new HubClient(hub, ['a'], { filter: ({ data }) => data === 0 })
+    client.connect()
+    const channel = hub.channel('a', { conflate: true })
+    for (let i = 0; i <= 1_000; i++) await channel.publish({ data: i, key: 'same' })
+    await settled()
+    client.cut()
+    expect(client.seen.length).toBe(1)
+  })
+
+  it('does not overtake an event that is still to be delivered', async () => {
+    await using time = holdClock()
+    const hub = new Hub({ store: memoryStore({ maxEvents: 4 }) })
+    const { stream, transport } = fakeStream({ heartbeat: 1_000 })
+    hub.subscribe(stream, ['a', 'b'], { filter: ({ data }) => data === 'shown' })
+    await settled()
+    for (let i = 0; i < 3; i++) await hub.channel('a').publish({ data: i })
+    await settled()
+    const id = hub.channel('b').publish({ data: 'shown' })
+    time.advance(2_200)
+    await settled()
+    const text = blocksOf(transport)
+    expect(text.indexOf(`id: ${await id}\n`)).toBe(text.indexOf(`id: ${await id}\ndata: shown`))
+  })
+})
+
+describe('snapshot', () => {
+  it('is sent to a new client before live events, none of which is lost meanwhile (decision 7.5)', async () => {
+    const hub = new Hub()
+    await publishNumbers(hub, 3)
+    const snapshot = vi.fn(async () => {
+      void hub.channel('a').publish({ data: 'during the read' })
+      await settled()
+      void hub.channel('a').publish({ data: 'after the read' })
+      return [{ event: 'state', data: 'all' }]
+    })
+    const { stream, transport } = fakeStream()
+    const { position: before } = hub._store
+
+    hub.subscribe(stream, 'a', { snapshot })
+    await settled()
+    await settled()
+    await hub.channel('a').publish({ data: 'live' })
+    await settled()
+
+    expect(snapshot).toHaveBeenCalledExactlyOnceWith(stream, undefined)
+    expect(blocksOf(transport).replaceAll(/id: \S+\ndata/g, 'data')).toBe(
+      `event: state\ndata: all\n\n${position(before)}data: during the read\n\ndata: after the read\n\ndata: live\n\n`,
+    )
+  })
+
+  it('is sent again to a client that was cut off during it', async () => {
+    const hub = new Hub()
+    const client = new HubClient(hub, ['a'], {
+      snapshot: () => [
+        { event: 'state', data: '1' },
+        { event: 'state', data: '2' },
+      ],
+    })
+    client.connect()
+    await settled()
+    client.cut(0.4)
+    client.connect()
+    await settled()
+    client.cut()
+    expect(client.data.slice(-2)).toEqual(['1', '2'])
+  })
+
+  it('is not sent to a client that resumes', async () => {
+    const hub = new Hub()
+    const start = await publishNumbers(hub, 1)
+    const snapshot = vi.fn()
+    const { stream, transport } = fakeStream({}, start)
+    hub.subscribe(stream, 'a', { snapshot })
+    await settled()
+    expect(snapshot).not.toHaveBeenCalled()
+    expect(transport.writes.join('')).toMatch(/data: 0\n\n$/)
+  })
+
+  it.each([
+    ['after a gap', 'other-1', 'unknown'],
+    ['after an unreadable id', null, 'unreadable'],
+  ])('is sent in place of the gap event %s', async (_when, lastEventId, reason) => {
+    const hub = new Hub()
+    await publishNumbers(hub, 1)
+    const snapshot = vi.fn(() => [{ event: 'state', data: 'all' }])
+    const { stream, transport } = fakeStream({}, lastEventId)
+    hub.subscribe(stream, 'a', { snapshot })
+    await settled()
+    expect(snapshot.mock.calls).toMatchObject([[stream, { reason }]])
+    expect(blocksOf(transport)).toBe(`event: state\ndata: all\n\n${position(hub._store.position)}`)
+  })
+
+  it('of each channel is sent, and a shared one once', async () => {
+    const hub = new Hub()
+    const shared = vi.fn(() => [{ event: 'state', data: 'shared' }])
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, ['a', 'b'], { snapshot: shared })
+    hub.subscribe(stream, 'c', { snapshot: shared })
+    hub.subscribe(stream, 'd', { snapshot: async () => [{ event: 'state', data: 'd' }] })
+    await settled()
+    expect(transport.writes.join('')).toBe('event: state\ndata: shared\n\nevent: state\ndata: d\n\n')
+  })
+
+  it('of a channel that is added later is sent before the next live event', async () => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a')
+    await settled()
+    hub.subscribe(stream, 'b', {
+      snapshot: async () => {
+        await settled()
+        return [{ event: 'state', data: 'b' }]
+      },
+    })
+    await hub.channel('a').publish({ data: 'a' })
+    await hub.channel('b').publish({ data: 'b' })
+    await settled()
+    await settled()
+    expect(transport.writes.join('').replaceAll(/id: \S+\n/g, '')).toBe(
+      'event: state\ndata: b\n\ndata: a\n\ndata: b\n\n',
+    )
+  })
+
+  it('that fails ends the stream with its error', async () => {
+    const hub = new Hub()
+    const error = new Error('no database')
+    const { stream } = fakeStream()
+    hub.subscribe(stream, 'a', { snapshot: () => Promise.reject(error) })
+    await settled()
+    expect(stream.closeReason).toBe('error')
+    expect(hub.size).toBe(0)
+  })
+
+  it('is closed when the client disconnects during it', async () => {
+    const hub = new Hub()
+    const returned = vi.fn(async () => ({ done: true as const, value: undefined }))
+    const source = {
+      [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}), return: returned }),
+    }
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a', { snapshot: () => source })
+    await settled()
+    transport.lose()
+    await settled()
+    expect(returned).toHaveBeenCalledOnce()
+  })
+})
+
+describe('from', () => {
+  const dataOf = (transport: { writes: readonly string[] }) =>
+    [...transport.writes.join('').matchAll(/^data: (.*)$/gm)].map(([, data]) => data)
+
+  async function opened(
+    options: object,
+    subscribe: (hub: Hub, stream: ReturnType<typeof fakeStream>['stream']) => void,
+  ) {
+    const hub = new Hub({ store: memoryStore(options) })
+    for (let i = 0; i < 6; i++) await hub.channel(i % 2 ? 'odd' : 'even').publish({ data: i })
+    const { stream, transport } = fakeStream()
+    subscribe(hub, stream)
+    await settled()
+    await hub.channel('even').publish({ data: 'live' })
+    await settled()
+    return { hub, stream, transport }
+  }
+
+  it.each([
+    ['start', ['0', '2', '4', 'live']],
+    ['now', ['live']],
+    [{ last: 2 }, ['2', '4', 'live']],
+    [{ last: 50 }, ['0', '2', '4', 'live']],
+  ])('%j gives a new client the stored events %j', async (from, expected) => {
+    const { transport } = await opened({}, (hub, stream) => hub.subscribe(stream, 'even', { from }))
+    expect(dataOf(transport)).toEqual(expected)
+  })
+
+  it('an id gives a new client the events after it', async () => {
+    const { transport } = await opened({}, (hub, stream) => {
+      const id = hub._store.position.replace(/\d+$/, '3')
+      hub.subscribe(stream, 'even', { from: id })
+    })
+    expect(dataOf(transport)).toEqual(['4', 'live'])
+  })
+
+  it('an unknown id is a gap', async () => {
+    const { transport } = await opened({}, (hub, stream) =>
+      hub.subscribe(stream, 'even', { from: 'other-1' }),
+    )
+    expect(dataOf(transport)).toEqual(['{"reason":"evicted"}', 'live'])
+  })
+
+  it('counts the events of all channels of one call, and starts the others at the present', async () => {
+    const { transport } = await opened({}, (hub, stream) => {
+      hub.subscribe(stream, ['even', 'odd'], { from: { last: 3 } })
+      hub.subscribe(stream, 'more')
+    })
+    expect(dataOf(transport)).toEqual(['3', '4', '5', 'live'])
+  })
+
+  it('of several calls delivers the events in the order of the log', async () => {
+    const { transport } = await opened({}, (hub, stream) => {
+      hub.subscribe(stream, 'even', { from: 'start' })
+      hub.subscribe(stream, 'odd', { from: { last: 2 } })
+    })
+    expect(dataOf(transport)).toEqual(['0', '2', '3', '4', '5', 'live'])
+  })
+
+  it.each([['start'], [{ last: 50 }]] as const)(
+    '%j reports that the beginning of the channel was evicted',
+    async (from) => {
+      const { transport } = await opened({ maxEvents: 3 }, (hub, stream) =>
+        hub.subscribe(stream, 'even', { from }),
+      )
+      expect(dataOf(transport)).toEqual(['{"reason":"evicted"}', '4', 'live'])
+    },
+  )
+
+  it('reports nothing if enough events are stored', async () => {
+    const { transport } = await opened({ maxEvents: 3 }, (hub, stream) =>
+      hub.subscribe(stream, 'even', { from: { last: 1 } }),
+    )
+    expect(dataOf(transport)).toEqual(['4', 'live'])
+  })
+
+  it('is ignored for a client that resumes', async () => {
+    const hub = new Hub()
+    const start = await publishNumbers(hub, 3)
+    const { stream, transport } = fakeStream({}, start)
+    hub.subscribe(stream, 'a', { from: { last: 1 } })
+    await settled()
+    expect(dataOf(transport)).toEqual(['0', '1', '2'])
+  })
+
+  it('applies after the gap of a client whose position is unknown', async () => {
+    const hub = new Hub()
+    await publishNumbers(hub, 3)
+    const { stream, transport } = fakeStream({}, 'other-1')
+    hub.subscribe(stream, 'a', { from: { last: 2 } })
+    await settled()
+    expect(dataOf(transport)).toEqual(['{"reason":"unknown"}', '1', '2'])
+    expect(GAP).toContain('unknown')
+  })
+
+  it('of a channel that is added later throws ERR_SSE_OPTION', async () => {
+    const hub = new Hub()
+    const { stream } = fakeStream()
+    hub.subscribe(stream, 'a')
+    await settled()
+    expect(() => hub.subscribe(stream, 'b', { from: 'start' })).toThrow(sseError('ERR_SSE_OPTION'))
+    hub.subscribe(stream, 'b', { from: 'now' })
+  })
+
+  it('throws ERR_SSE_OPTION for a store that has no history', () => {
+    const inner = memoryStore()
+    const store = {
+      get position() {
+        return inner.position
+      },
+      open: inner.open.bind(inner),
+      append: inner.append.bind(inner),
+      read: inner.read.bind(inner),
+      close: inner.close.bind(inner),
+    }
+    const { stream } = fakeStream()
+    const hub = new Hub({ store })
+    expect(() => hub.subscribe(stream, 'a', { from: 'start' })).toThrow(sseError('ERR_SSE_OPTION'))
+    expect(hub.size).toBe(0)
+  })
+
+  it.each(['', 0, null, {}, { last: 0 }, { last: 1.5 }, { first: 1 }, []])(
+    '%j throws ERR_SSE_OPTION',
+    (from) => {
+      const { stream } = fakeStream()
+      expect(() => new Hub().subscribe(stream, 'a', { from: from as never })).toThrow(
+        sseError('ERR_SSE_OPTION'),
+      )
+    },
+  )
+})
