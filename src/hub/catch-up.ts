@@ -98,7 +98,7 @@ export class CatchUp {
     let error: unknown
     try {
       if (this.#ready) await this.#awaitStore()
-      if (typeof this.#owner.resumePoint !== 'object') await this.#seek()
+      if (typeof this.#owner.resumePoint !== 'object') await this.#seek(this.#gapEnd ?? this.#position)
       while (this.#isActive) await this.#step()
     } catch (failure) {
       error = failure
@@ -124,16 +124,16 @@ export class CatchUp {
     if (this.#owner.resumePoint === 'unreadable') this.reportGap()
   }
 
-  /** Moves to where the channels start for a client without a position. */
-  async #seek(): Promise<void> {
+  /** Moves to where the channels start for a client without a position, or to there after a gap. */
+  async #seek(present: string): Promise<void> {
     const { history } = this.#owner
     if (history.length === 0) return
-    this.#start = new HistoryStart(this.#store, this.#position)
-    for (const request of history) await this.#start.add(request)
-    const { position, isIncomplete } = this.#start
-    this.#position = position
-    this.#isEvicted = isIncomplete
-    if (isIncomplete || this.#gapEnd !== undefined) this.reportGap(position)
+    const start = new HistoryStart(this.#store, present)
+    for (const request of history) await start.add(request)
+    this.#start = start
+    this.#isEvicted = this.#gapEnd === undefined && start.isIncomplete
+    if (this.#gapEnd === undefined) this.#position = start.position
+    if (this.#gapEnd !== undefined || start.isIncomplete) this.reportGap(start.position)
   }
 
   #publishReplay(duration: number, error: unknown): void {
@@ -173,10 +173,8 @@ export class CatchUp {
 
   // After a gap, a client starts where a new one does.
   async #restart(): Promise<void> {
-    this.#position = this.#store.position
-    await this.#seek()
-    this.#isEvicted = false
-    this.#gapEnd = this.#position
+    this.reportGap()
+    await this.#seek(this.#store.position)
   }
 
   // A resumed client that adds channels later has missed what was published on them since its last event id. If there was

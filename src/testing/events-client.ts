@@ -1,7 +1,7 @@
 import { between, type Check, checkOptions } from '../check-options.ts'
 import { Condition } from '../condition.ts'
 import type { ReceivedEvent } from './event-parser.ts'
-import { ReceivedStream } from './received.ts'
+import type { ReceivedStream } from './received.ts'
 import type { OpenResponse } from './targets/open-response.ts'
 import { isTimeout, startTimeout, withTimeout } from './timeout.ts'
 import { WaitError } from './wait-error.ts'
@@ -45,11 +45,11 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
   #closed: Promise<void> | undefined
 
   /** @internal Does not read until `resume()` is called. */
-  constructor(response: OpenResponse, lastEventId: string, timeout: number) {
+  constructor(response: OpenResponse, received: ReceivedStream, timeout: number) {
     this.status = response.status
     this.headers = response.headers
     this.#response = response
-    this.#received = new ReceivedStream(lastEventId)
+    this.#received = received
     this.#timeout = timeout
     const { body } = response
     body.pause()

@@ -2,6 +2,7 @@ import type { RequestListener, Server } from 'node:http'
 import { type Check, checkOptions, isBoolean, isString } from '../check-options.ts'
 import { describe } from '../errors.ts'
 import { EventsClient } from './events-client.ts'
+import { ReceivedStream } from './received.ts'
 import { openRequest, type RequestOptions, type RequestSettings, urlOf } from './targets/http-request.ts'
 import { type InjectResponse, injectedResponse } from './targets/inject.ts'
 import type { OpenResponse } from './targets/open-response.ts'
@@ -25,6 +26,11 @@ export interface OpenOptions {
   paused?: boolean | undefined
   /** Initial last event id of the client. A request to a target carries it as `Last-Event-ID`. Default: none. */
   lastEventId?: string | undefined
+  /**
+   * True also collects the events with which a hub of Spillway only tells a client its position. They always update
+   * `lastEventId`. Default false.
+   */
+  positions?: boolean | undefined
 }
 
 const isAnything: Check = () => undefined
@@ -33,6 +39,7 @@ const CHECKS: Record<keyof OpenOptions, Check> = {
   timeout: isTimeout,
   paused: isBoolean,
   lastEventId: isString,
+  positions: isBoolean,
 }
 
 const REQUEST_CHECKS: Record<keyof RequestOptions, Check> = {
@@ -58,14 +65,15 @@ export async function openEvents(
 export function openEvents(source: Source, options?: OpenOptions): Promise<EventsClient>
 export async function openEvents(
   source: Source,
-  { timeout = 2_000, paused = false, lastEventId = '', ...request }: OpenOptions & RequestOptions = {},
+  options: OpenOptions & RequestOptions = {},
 ): Promise<EventsClient> {
   const checks = isTarget(source) ? { ...CHECKS, ...REQUEST_CHECKS } : CHECKS
-  checkOptions({ timeout, paused, lastEventId, ...request }, checks)
+  const { timeout = 2_000, paused = false, lastEventId = '', positions = false, ...request } = options
+  checkOptions({ timeout, paused, lastEventId, positions, ...request }, checks)
   const response = await openInTime(timeout, source, (signal) =>
     responseOf(source, { ...request, lastEventId, signal }),
   )
-  const client = new EventsClient(response, lastEventId, timeout)
+  const client = new EventsClient(response, new ReceivedStream(lastEventId, positions), timeout)
   if (!paused) client.resume()
   return client
 }

@@ -11,11 +11,14 @@ export class ReceivedStream {
   readonly comments: string[] = []
   retry: number | undefined
   readonly #parser: EventParser
+  readonly #positions: boolean
   // Shown in an error message if the body is not an event stream.
   #start = ''
   #hasComments = false
 
-  constructor(lastEventId: string) {
+  /** With `positions`, `events` also contains the events that only tell the client its position. */
+  constructor(lastEventId: string, positions = false) {
+    this.#positions = positions
     this.#parser = new EventParser(this, lastEventId)
   }
 
@@ -30,7 +33,7 @@ export class ReceivedStream {
   }
 
   onEvent(event: ReceivedEvent): void {
-    this.events.push(event)
+    if (this.#positions || !isPosition(event)) this.events.push(event)
   }
 
   onRetry(ms: number): void {
@@ -53,6 +56,10 @@ export class ReceivedStream {
     const hidden = length > SHOWN_EVENTS ? [`  … ${length - SHOWN_EVENTS} more`] : []
     return [`${received}:`, ...hidden, ...this.events.slice(-SHOWN_EVENTS).map(lineOf)].join('\n')
   }
+}
+
+function isPosition({ event, data, id }: ReceivedEvent): boolean {
+  return event === 'position' && data === '{}' && id !== ''
 }
 
 function lineOf({ event, data, id }: ReceivedEvent): string {

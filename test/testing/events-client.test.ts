@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { EventsClient } from '../../src/testing/events-client.ts'
+import { ReceivedStream } from '../../src/testing/received.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
 import { countTimersOf } from '../support/timers.ts'
 
@@ -12,7 +13,7 @@ function clientOf(text = '', { timeout = TIMEOUT, contentType = 'text/event-stre
   const body = new PassThrough()
   const close = vi.fn(async () => void body.destroy())
   const headers = new Headers(contentType === '' ? {} : { 'Content-Type': contentType })
-  const client = new EventsClient({ status: 200, headers, body, close }, '', timeout)
+  const client = new EventsClient({ status: 200, headers, body, close }, new ReceivedStream(''), timeout)
   client.resume()
   body.write(text)
   onTestFinished(() => client.close())
@@ -209,7 +210,7 @@ describe('EventsClient', () => {
   it('rejects close() after the timeout when the response never closes', async () => {
     const close = () => new Promise<void>(() => {})
     const response = { status: 200, headers: new Headers(), body: new PassThrough(), close }
-    const client = new EventsClient(response, '', 20)
+    const client = new EventsClient(response, new ReceivedStream(''), 20)
     expect((await failureOf(client.close())).message).toMatch(/^Not closed within 20 ms/)
   })
 
@@ -230,7 +231,7 @@ describe('EventsClient', () => {
     body.destroy()
     await new Promise((resolve) => body.once('close', resolve))
     const response = { status: 200, headers: new Headers(), body, close: async () => {} }
-    expect(await new EventsClient(response, '', TIMEOUT).ended()).toBe('cut')
+    expect(await new EventsClient(response, new ReceivedStream(''), TIMEOUT).ended()).toBe('cut')
   })
 
   it('clears its timers', async () => {

@@ -82,8 +82,8 @@ describe('an ordered consumer', () => {
     server.send('log.a', 'one', '$JS.ACK.log.c.1.41.1.1700000000000000000.3')
     server.send('log.b', 'two', '$JS.ACK.hub.acc.log.c.1.42.2.1700000000000000000.2.token')
     expect(received).toEqual([
-      { sequence: 41, subject: 'log.a', payload: 'one', pending: 3 },
-      { sequence: 42, subject: 'log.b', payload: 'two', pending: 2 },
+      { sequence: 41, subject: 'log.a', payload: 'one', pending: 3, time: 1_700_000_000_000 },
+      { sequence: 42, subject: 'log.b', payload: 'two', pending: 2, time: 1_700_000_000_000 },
     ])
   })
 
