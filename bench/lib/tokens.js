@@ -39,7 +39,7 @@ function report(measured, base, target) {
     return [contender, ...[cpu, user, ratioOf(contender)].map(fixed(2))]
   })
   printTable(['µs a token', 'CPU', 'user', `/ ${base}`], rows)
-  printTarget(`CPU of ours / ${base}`, ratioOf('spillmethod'), target)
+  printTarget(`CPU of ours / ${base}`, ratioOf('spillway'), target)
   console.log()
 }
 
