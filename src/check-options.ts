@@ -14,7 +14,6 @@ export type Hints = Readonly<Record<string, string>>
 
 /** Throws `SseError` `ERR_SSE_OPTION` for an unknown option or an invalid value. */
 export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>, hints?: Hints): void {
-  if (options === undefined) return
   if (!isPlain(options)) fail(`Options must be a plain object, not ${describe(options)}.`)
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
@@ -62,6 +61,12 @@ export function between(min: number, max: number): Check {
 export function oneOf(...names: ReadonlyArray<string | boolean>): Check {
   return (value) => (names.includes(value as string) ? undefined : `one of ${names.join(', ')}`)
 }
+
+/** Checks a time in ms; 0 turns it off. */
+export const isTime = between(0, MAX_TIME)
+
+/** Checks a number of events or bytes. */
+export const isCount = between(1, MAX_COUNT)
 
 export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
 

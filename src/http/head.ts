@@ -51,7 +51,9 @@ function mergedHeaders(response: NodeResponse, settings: HeaderSettings): Outgoi
   }
   if (settings.negotiate) headers.Vary = response.getHeader('Vary')
   for (const [name, value] of Object.entries(settings.headers)) {
-    headers[sameName(name, headers)] = isCookie(name) ? withEarlier(value, response.getHeader(name)) : value
+    const isCookie = name.toLowerCase() === 'set-cookie'
+    const earlier = response.getHeader(name) ?? []
+    headers[sameName(name, headers)] = isCookie ? [earlier, value].flat().map(String) : value
   }
   if (settings.negotiate) headers.Vary = varyOnAccept(headers.Vary)
   return headers
@@ -105,12 +107,4 @@ function cacheControl(before: unknown): string {
 /** Returns the name of a header as it is already spelled in `headers`, ignoring case. */
 function sameName(name: string, headers: OutgoingHttpHeaders): string {
   return Object.keys(headers).find((each) => each.toLowerCase() === name.toLowerCase()) ?? name
-}
-
-function isCookie(name: string): boolean {
-  return name.toLowerCase() === 'set-cookie'
-}
-
-function withEarlier(value: unknown, before: unknown = []): string[] {
-  return [before, value].flat().map(String)
 }

@@ -10,8 +10,8 @@ const MAX_ID_BYTES = 1024
 
 /** Returns the resume point of a Node.js request. Never throws. */
 export function resumePointOf({ headers, url }: NodeRequest): ResumePoint {
-  const id = headers['last-event-id']
-  return readResumePoint(id && String(id), url)
+  // Node joins repeated headers of this name to one string.
+  return readResumePoint(headers['last-event-id'] as string | undefined, url)
 }
 
 /** Returns the resume point of a web `Request`. Never throws. */
@@ -23,9 +23,7 @@ export function resumePointOfWeb({ headers, url }: Request): ResumePoint {
 function readResumePoint(header: string | null | undefined, url = ''): ResumePoint {
   if (header) return toResumePoint(decodeHeader(header))
   const [, query] = /\?([^#]*)/.exec(url) ?? []
-  return query?.includes('lastEventId=')
-    ? toResumePoint(new URLSearchParams(query).get('lastEventId') ?? '')
-    : 'new'
+  return toResumePoint(new URLSearchParams(query).get('lastEventId') ?? '')
 }
 
 function toResumePoint(id: string | undefined): ResumePoint {

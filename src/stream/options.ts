@@ -1,4 +1,13 @@
-import { between, type Check, isFunction, MAX_COUNT, MAX_TIME, oneOf, optionsOf } from '../check-options.ts'
+import {
+  between,
+  type Check,
+  isCount,
+  isFunction,
+  isTime,
+  MAX_TIME,
+  oneOf,
+  optionsOf,
+} from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { Serialize } from '../formats/event-stream.ts'
 import type { BacklogLimits, Overflow } from './backlog.ts'
@@ -78,18 +87,18 @@ export const STREAM_DEFAULTS: StreamSettings = Object.freeze({
 })
 
 export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
-  retry: between(0, MAX_TIME),
-  heartbeat: between(0, MAX_TIME),
-  maxBufferedBytes: between(1, MAX_COUNT),
-  maxBufferedEvents: between(1, MAX_COUNT),
+  retry: isTime,
+  heartbeat: isTime,
+  maxBufferedBytes: isCount,
+  maxBufferedEvents: isCount,
   overflow: oneOf('close', 'drop-oldest', 'drop-newest', 'conflate'),
-  stallTimeout: between(0, MAX_TIME),
+  stallTimeout: isTime,
   rateLimit: checkRateLimit,
-  flushInterval: between(0, MAX_TIME),
-  maxDuration: between(0, MAX_TIME),
+  flushInterval: isTime,
+  maxDuration: isTime,
   serialize: isFunction,
   replay: isFunction,
-  maxReplayEvents: between(1, MAX_COUNT),
+  maxReplayEvents: isCount,
   onGap: isFunction,
   gapEvent: checkGapEvent,
 }

@@ -1,7 +1,7 @@
 import { MAX_COUNT } from '../check-options.ts'
 import { replayChannel } from '../diagnostics.ts'
 import { SseError } from '../errors.ts'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import {
   closeSource,
   type MaybePromise,
@@ -14,7 +14,6 @@ import { clock } from '../scheduler/clock.ts'
 import type { Connection } from './connection.ts'
 import { reportGap } from './gap.ts'
 import type { StreamSettings } from './options.ts'
-import type { ResumePoint } from './resume-point.ts'
 import type { SseStream } from './stream.ts'
 
 /**
@@ -48,14 +47,15 @@ export class Replayer {
    * Resolves with true when everything was written, with false when the replay was stopped. Rejects when the source fails
    * or yields more than `maxReplayEvents`.
    */
-  async run(resumePoint: ResumePoint): Promise<boolean> {
+  async run(): Promise<boolean> {
     const startedAt = clock.now
     let complete = false
     let error: unknown
     try {
-      await this.#sendMissed(resumePoint)
+      await this.#sendMissed()
       await this.#waitForRoom()
       complete = !this.#isStopped
+      return complete
     } catch (failure) {
       error = failure
       throw failure
@@ -65,7 +65,6 @@ export class Replayer {
         replayChannel.publish({ stream: this.#stream, events: this.#events, duration, complete, error })
       }
     }
-    return complete
   }
 
   stop(): void {
@@ -73,23 +72,16 @@ export class Replayer {
     for (const stop of this.#stops) stop()
   }
 
-  async #sendMissed(resumePoint: ResumePoint): Promise<void> {
+  async #sendMissed(): Promise<void> {
     const { replay, maxReplayEvents, onGap, gapEvent } = this.#settings
-    const id = typeof resumePoint === 'object' ? resumePoint.id : undefined
-    const missed = id === undefined ? 'gap' : await replay?.(id, this.#stream)
+    const { lastEventId } = this.#stream
+    const missed = lastEventId === undefined ? 'gap' : await replay?.(lastEventId, this.#stream)
     if (missed === undefined || (missed === 'gap' && this.#isStopped)) return
     if (missed !== 'gap') return void (await this.#sendAll(missed, maxReplayEvents))
-    const reason = id === undefined ? 'unreadable' : 'unknown'
-    await reportGap(
-      this.#stream,
-      { lastEventId: id, reason },
-      {
-        hooks: [onGap],
-        gapEvent,
-        sendAll: (snapshot) => this.#sendAll(snapshot, MAX_COUNT),
-        send: (event) => this.#sendAll([event], MAX_COUNT),
-      },
-    )
+    const reason = lastEventId === undefined ? 'unreadable' : 'unknown'
+    const sendAll = (snapshot: Source) => this.#sendAll(snapshot, MAX_COUNT)
+    const send = (event: SseEvent) => sendAll([event])
+    await reportGap(this.#stream, { lastEventId, reason }, { hooks: [onGap], gapEvent, sendAll, send })
   }
 
   async #sendAll(source: unknown, limit: number): Promise<boolean> {
