@@ -1,4 +1,4 @@
-import { describe, SseError } from './errors.ts'
+import { describe, mustBe, SseError } from './errors.ts'
 
 /** The longest delay of a Node.js timer, in ms: about 25 days. */
 export const MAX_TIME = 2 ** 31 - 1
@@ -9,17 +9,22 @@ export const MAX_COUNT = Number.MAX_SAFE_INTEGER
 /** Returns what an option must be if its value is invalid, otherwise undefined. */
 export type Check = (value: unknown) => string | undefined
 
+/** Options as they are used: each has a value, except that those named in `Unset` may have none. */
+export type SettingsOf<Options, Unset extends keyof Options = never> = {
+  readonly [Name in Exclude<keyof Options, Unset>]-?: Exclude<Options[Name], undefined>
+} & { readonly [Name in Unset]?: Options[Name] }
+
 /** Advice for option names that are unknown here, for example because they belong to another object. */
 export type Hints = Readonly<Record<string, string>>
 
 /** Throws `SseError` `ERR_SSE_OPTION` for an unknown option or an invalid value. */
 export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>, hints?: Hints): void {
-  if (!isPlain(options)) fail(`Options must be a plain object, not ${describe(options)}.`)
+  if (!isPlain(options)) mustBe('a plain object', 'ERR_SSE_OPTION', 'Options', options)
   for (const [name, value] of Object.entries(options)) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
-    if (!check) fail(unknownOption(name, Object.keys(checks), hints))
+    if (!check) throw unknownOption(name, Object.keys(checks), hints)
     const expected = value === undefined ? undefined : check(value)
-    if (expected) fail(`Option ${name} must be ${expected}, not ${describe(value)}.`)
+    if (expected) mustBe(expected, 'ERR_SSE_OPTION', `Option ${name}`, value)
   }
 }
 
@@ -42,16 +47,13 @@ export function optionsOf(checks: Readonly<Record<string, Check>>, expected = 'a
   return (value) => (isPlain(value) ? void checkOptions(value, checks) : expected)
 }
 
-function fail(message: string): never {
-  throw new SseError('ERR_SSE_OPTION', message)
-}
-
-function unknownOption(name: string, known: readonly string[], hints: Hints = {}): string {
+function unknownOption(name: string, known: readonly string[], hints: Hints = {}): SseError {
   // Four letters are enough for `heartbeatInterval`, `graceMs` and most typing errors.
   const meant = name && known.find((each) => each.startsWith(name.slice(0, 4)))
   const guess = meant ? ` Did you mean ${meant}?` : ''
   const hint = Object.hasOwn(hints, name) ? ` ${hints[name]}` : guess
-  return `Unknown option ${describe(name)}.${hint} Known options: ${known.join(', ')}.`
+  const message = `Unknown option ${describe(name)}.${hint} Known options: ${known.join(', ')}.`
+  return new SseError('ERR_SSE_OPTION', message)
 }
 
 export function between(min: number, max: number): Check {

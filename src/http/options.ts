@@ -1,7 +1,15 @@
-import { between, type Check, checkOptions, isBoolean, isPlain, withDefaults } from '../check-options.ts'
+import {
+  between,
+  type Check,
+  checkOptions,
+  isBoolean,
+  isPlain,
+  type SettingsOf,
+  withDefaults,
+} from '../check-options.ts'
 import { describe } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
-import { STREAM_CHECKS, STREAM_DEFAULTS, type StreamOptions, type StreamSettings } from '../stream/options.ts'
+import { STREAM_CHECKS, STREAM_DEFAULTS, type StreamOptions } from '../stream/options.ts'
 
 export type HeaderValue = string | number | string[]
 
@@ -24,20 +32,15 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
 }
 
 /** Options with every default filled in. */
-export interface Settings extends StreamSettings {
-  readonly status: number
-  readonly headers: Readonly<Record<string, HeaderValue>>
-  readonly negotiate: boolean
-  readonly preamble: boolean
-}
+export type Settings = SettingsOf<SseStreamOptions, 'rateLimit' | 'replay' | 'onGap'>
 
-const DEFAULTS: Settings = Object.freeze({
+const DEFAULTS: Settings = {
   ...STREAM_DEFAULTS,
   status: 200,
-  headers: Object.freeze({}),
+  headers: {},
   negotiate: false,
   preamble: true,
-})
+}
 
 export const SSE_CHECKS: Readonly<Record<keyof Settings, Check>> = {
   ...STREAM_CHECKS,

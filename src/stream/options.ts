@@ -7,10 +7,11 @@ import {
   MAX_TIME,
   oneOf,
   optionsOf,
+  type SettingsOf,
 } from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { Serialize } from '../formats/event-stream.ts'
-import type { BacklogLimits, Overflow } from './backlog.ts'
+import type { Overflow } from './backlog.ts'
 import type { OnGap } from './gap.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { Replay } from './replay.ts'
@@ -55,36 +56,21 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
 }
 
 /** Options with every default filled in. */
-export interface StreamSettings extends BacklogLimits {
-  readonly retry: number
-  readonly heartbeat: number
-  readonly stallTimeout: number
-  readonly rateLimit: RateLimit | undefined
-  readonly flushInterval: number
-  readonly maxDuration: number
-  readonly serialize: Serialize
-  readonly replay: Replay | undefined
-  readonly maxReplayEvents: number
-  readonly onGap: OnGap | undefined
-  readonly gapEvent: string | false
-}
+export type StreamSettings = SettingsOf<StreamOptions, 'rateLimit' | 'replay' | 'onGap'>
 
-export const STREAM_DEFAULTS: StreamSettings = Object.freeze({
+export const STREAM_DEFAULTS: StreamSettings = {
   retry: 2_000,
   heartbeat: 15_000,
   maxBufferedBytes: 1024 * 1024,
   maxBufferedEvents: 10_000,
   overflow: 'close',
   stallTimeout: 30_000,
-  rateLimit: undefined,
   flushInterval: 0,
   maxDuration: 0,
   serialize: JSON.stringify,
-  replay: undefined,
   maxReplayEvents: 10_000,
-  onGap: undefined,
   gapEvent: 'gap',
-})
+}
 
 export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
   retry: isTime,
