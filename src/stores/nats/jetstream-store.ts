@@ -1,5 +1,5 @@
 import { jetstream } from '@nats-io/jetstream'
-import { between, type Check, checkOptions, MAX_COUNT, oneOf, withDefaults } from '../../check-options.ts'
+import { between, type Check, checkOptions, isCount, oneOf, withDefaults } from '../../check-options.ts'
 import { describe, SseError } from '../../errors.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
 import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions, MAX_AGE } from '../broker/options.ts'
@@ -46,7 +46,7 @@ const CHECKS: Record<keyof JetStreamStoreOptions, Check> = {
   ...BROKER_CHECKS,
   streamName: isName,
   subjectPrefix: isPrefix,
-  maxBytes: between(1, MAX_COUNT),
+  maxBytes: isCount,
   storage: oneOf('file', 'memory'),
   replicas: between(1, 5),
 }
