@@ -17,21 +17,21 @@ export type SettingsOf<Options, Unset extends keyof Options = never> = {
 /** Advice for option names that are unknown here, for example because they belong to another object. */
 export type Hints = Readonly<Record<string, string>>
 
-/** Throws `SseError` `ERR_SSE_OPTION` for an unknown option or an invalid value. */
-export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>, hints?: Hints): void {
+/** Returns the options that have a value. Throws `SseError` `ERR_SSE_OPTION` for an unknown option or an invalid value. */
+export function checkOptions<Options extends object>(
+  options: Options,
+  checks: Readonly<Record<string, Check>>,
+  hints?: Hints,
+): Partial<SettingsOf<Options>> {
   if (!isPlain(options)) mustBe('a plain object', 'ERR_SSE_OPTION', 'Options', options)
-  for (const [name, value] of Object.entries(options)) {
+  const given = Object.entries(options).filter(([name, value]) => {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
     if (!check) throw unknownOption(name, Object.keys(checks), hints)
     const expected = value === undefined ? undefined : check(value)
     if (expected) mustBe(expected, 'ERR_SSE_OPTION', `Option ${name}`, value)
-  }
-}
-
-/** Returns the options with defaults for those that are missing or undefined. */
-export function withDefaults<T extends object>(options: object | undefined, defaults: T): T {
-  const given = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
-  return { ...defaults, ...Object.fromEntries(given) }
+    return value !== undefined
+  })
+  return Object.fromEntries(given) as Partial<SettingsOf<Options>>
 }
 
 /**
@@ -42,9 +42,9 @@ export function isPlain(value: unknown): value is object {
   return /t (Ob|Mo)/.test({}.toString.call(value))
 }
 
-/** Returns a check for an option that itself has options. `expected` describes the option. */
-export function optionsOf(checks: Readonly<Record<string, Check>>, expected = 'an object'): Check {
-  return (value) => (isPlain(value) ? void checkOptions(value, checks) : expected)
+/** Returns a check for an option that itself has options. */
+export function optionsOf(checks: Readonly<Record<string, Check>>): Check {
+  return (value) => (isPlain(value) ? void checkOptions(value, checks) : 'an object')
 }
 
 function unknownOption(name: string, known: readonly string[], hints: Hints = {}): SseError {

@@ -1,12 +1,4 @@
-import {
-  between,
-  type Check,
-  checkOptions,
-  isBoolean,
-  isPlain,
-  type SettingsOf,
-  withDefaults,
-} from '../check-options.ts'
+import { between, type Check, checkOptions, isBoolean, isPlain, type SettingsOf } from '../check-options.ts'
 import { describe } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { STREAM_CHECKS, STREAM_DEFAULTS, type StreamOptions } from '../stream/options.ts'
@@ -56,8 +48,7 @@ export function resolveOptions(
   checks: Readonly<Record<string, Check>> = SSE_CHECKS,
 ): Settings {
   if (options === undefined) return DEFAULTS
-  checkOptions(options, checks)
-  return withDefaults(options, DEFAULTS)
+  return { ...DEFAULTS, ...checkOptions<SseStreamOptions>(options, checks) }
 }
 
 // RFC 9110 15.3.5, 15.3.6 and 15.4.5: responses with these statuses have no body.

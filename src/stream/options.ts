@@ -1,12 +1,13 @@
 import {
   between,
   type Check,
+  checkOptions,
   isCount,
   isFunction,
+  isPlain,
   isTime,
   MAX_TIME,
   oneOf,
-  optionsOf,
   type SettingsOf,
 } from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
@@ -91,13 +92,18 @@ export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
 
 function checkRateLimit(limit: unknown) {
   const demand = 'an object with eventsPerSecond'
-  const positive: Check = (value) =>
-    Number(value) > 0 && Number.isFinite(value) ? undefined : 'a number above 0'
-  const check = optionsOf(
-    { eventsPerSecond: positive, burst: between(1, MAX_TIME), excess: oneOf('delay', 'conflate') },
-    demand,
-  )
-  return check(limit) ?? ((limit as RateLimit).eventsPerSecond === undefined ? demand : undefined)
+  if (!isPlain(limit)) return demand
+  const { eventsPerSecond } = checkOptions(limit as Partial<RateLimit>, RATE_LIMIT_CHECKS)
+  return eventsPerSecond === undefined ? demand : undefined
+}
+
+const isPositive: Check = (value) =>
+  Number(value) > 0 && Number.isFinite(value) ? undefined : 'a number above 0'
+
+const RATE_LIMIT_CHECKS = {
+  eventsPerSecond: isPositive,
+  burst: between(1, MAX_TIME),
+  excess: oneOf('delay', 'conflate'),
 }
 
 /** Checks an option that names the gap event. */

@@ -1,4 +1,3 @@
-import { MAX_COUNT } from '../check-options.ts'
 import { replayChannel } from '../diagnostics.ts'
 import { SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
@@ -12,7 +11,7 @@ import {
 import { eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
 import type { Connection } from './connection.ts'
-import { reportGap } from './gap.ts'
+import { type Gap, reportGap } from './gap.ts'
 import type { StreamSettings } from './options.ts'
 import type { SseStream } from './stream.ts'
 
@@ -78,17 +77,20 @@ export class Replayer {
     const missed = lastEventId === undefined ? 'gap' : await replay?.(lastEventId, this.#stream)
     if (missed === undefined || (missed === 'gap' && this.#isStopped)) return
     if (missed !== 'gap') return void (await this.#sendAll(missed, maxReplayEvents))
-    const reason = lastEventId === undefined ? 'unreadable' : 'unknown'
-    const sendAll = (snapshot: Source) => this.#sendAll(snapshot, MAX_COUNT)
-    const send = (event: SseEvent) => sendAll([event])
-    await reportGap(this.#stream, { lastEventId, reason }, { hooks: [onGap], gapEvent, sendAll, send })
+    const gap: Gap = { lastEventId, reason: lastEventId === undefined ? 'unreadable' : 'unknown' }
+    const sendAll = (snapshot: Source) => this.#sendAll(snapshot)
+    const send = (event: SseEvent) => this.#sendAll([event])
+    await reportGap(this.#stream, gap, { hooks: [onGap], gapEvent, sendAll, send })
   }
 
-  async #sendAll(source: unknown, limit: number): Promise<boolean> {
+  async #sendAll(source: unknown, limit?: number): Promise<boolean> {
     // The client may have disconnected while the application was asked.
     if (this.#isStopped) return closeSource(source)
     return readSource(source, this.#stops, async (event) => {
-      if (this.#events === limit) throw tooLong(limit)
+      if (this.#events === limit) {
+        const message = `The replay exceeds maxReplayEvents (${limit}). The client resumes after these.`
+        throw new SseError('ERR_SSE_REPLAY_LIMIT', message)
+      }
       const frame = eventFrame(event, this.#settings.serialize)
       if (!this.#connection.hasRoomFor(frame)) await this.#waitForRoom()
       if (this.#isStopped) return false
@@ -101,9 +103,4 @@ export class Replayer {
   #waitForRoom(): Promise<void> {
     return this.#connection.waitUntil(() => this.#connection.isIdle || this.#isStopped)
   }
-}
-
-function tooLong(limit: number): SseError {
-  const message = `The replay exceeds maxReplayEvents (${limit}). The client resumes after these.`
-  return new SseError('ERR_SSE_REPLAY_LIMIT', message)
 }

@@ -1,4 +1,4 @@
-import { checkOptions, isCount, MAX_COUNT as MAX, optionsOf, withDefaults } from '../../check-options.ts'
+import { checkOptions, isCount, MAX_COUNT as MAX, optionsOf } from '../../check-options.ts'
 import { clock } from '../../scheduler/clock.ts'
 import { BaseStore } from '../base-store.ts'
 import type { EventStore, History, Page } from '../event-store.ts'
@@ -49,12 +49,9 @@ export class MemoryStore extends BaseStore implements EventStore {
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: MemoryStoreOptions = {}) {
     super()
-    checkOptions(options, CHECKS)
-    const { perChannel, ...own } = options
-    const settings = withDefaults(own, DEFAULTS)
-    this.#window = new RetentionWindow(settings, withDefaults(perChannel, NO_LIMITS), (slot) =>
-      this.#onRemoved(slot),
-    )
+    const settings = { ...DEFAULTS, ...checkOptions(options, CHECKS) }
+    const perChannel = { ...NO_LIMITS, ...checkOptions(settings.perChannel ?? {}, LIMIT_CHECKS) }
+    this.#window = new RetentionWindow(settings, perChannel, (slot) => this.#onRemoved(slot))
     this.#idempotencyKeys = new IdempotencyKeys(settings.idempotencyWindow, settings.maxEvents)
   }
 
