@@ -30,20 +30,6 @@ export function sendHead(response: NodeResponse, settings: Settings): void {
  * kept. They are passed to `writeHead`, because headers set with `setHeader` stay in memory as long as the response.
  */
 export function streamHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
-  const isUntouched = response.getHeaderNames().length === 0 && Object.keys(settings.headers).length === 0
-  return isUntouched && !settings.negotiate ? STREAM_HEADERS : mergedHeaders(response, settings)
-}
-
-type HeaderSettings = Pick<Settings, 'headers' | 'negotiate'>
-
-// Shared by nearly all streams.
-const STREAM_HEADERS: OutgoingHttpHeaders = Object.freeze({
-  'Content-Type': 'text/event-stream; charset=utf-8',
-  'Cache-Control': 'no-cache, no-transform',
-  'X-Accel-Buffering': 'no',
-})
-
-function mergedHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
   dropLength(response)
   const headers: OutgoingHttpHeaders = {
     ...STREAM_HEADERS,
@@ -59,9 +45,17 @@ function mergedHeaders(response: NodeResponse, settings: HeaderSettings): Outgoi
   return headers
 }
 
+type HeaderSettings = Pick<Settings, 'headers' | 'negotiate'>
+
+const STREAM_HEADERS = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-cache, no-transform',
+  'X-Accel-Buffering': 'no',
+}
+
 /** Returns the headers of a stream for a web `Response`. */
 export function webHeaders(settings: HeaderSettings): Headers {
-  const headers = new Headers(STREAM_HEADERS as Record<string, string>)
+  const headers = new Headers(STREAM_HEADERS)
   for (const [name, value] of Object.entries(settings.headers)) {
     headers.delete(name)
     for (const each of [value].flat()) headers.append(name, String(each))

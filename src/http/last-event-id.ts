@@ -21,13 +21,9 @@ export function resumePointOfWeb({ headers, url }: Request): ResumePoint {
 
 // Reads `Last-Event-ID`, or `?lastEventId=`, because a browser cannot set the header on a first connection.
 function readResumePoint(header: string | null | undefined, url = ''): ResumePoint {
-  if (header) return toResumePoint(decodeHeader(header))
-  const [, query] = /\?([^#]*)/.exec(url) ?? []
-  return toResumePoint(new URLSearchParams(query).get('lastEventId') ?? '')
-}
-
-function toResumePoint(id: string | undefined): ResumePoint {
-  if (id === '') return 'new'
+  const query = /\?([^#]*)/.exec(url)?.[1]
+  const id = header ? decodeHeader(header) : new URLSearchParams(query).get('lastEventId')
+  if (id === null || id === '') return 'new'
   if (id === undefined || Buffer.byteLength(id) > MAX_ID_BYTES || /[\r\n\0]/.test(id)) return 'unreadable'
   return { id }
 }
