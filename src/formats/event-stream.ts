@@ -1,3 +1,4 @@
+import { isWhole, MAX_COUNT } from '../check-options.ts'
 import { describe, mustBe, SseError } from '../errors.ts'
 import type { SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
@@ -38,10 +39,19 @@ export function checkEvent(event: unknown): Fields {
     mustBe("an object such as { data: 'text' }", 'ERR_SSE_EVENT', 'An event', event)
   for (const key in event) if (!isEventKey(key)) checkUnknownKey(event, key)
   const { event: name, id, retry } = event as SseEvent
-  if (retry !== undefined) checkRetry(retry)
-  if (id !== undefined) checkId(id)
-  if (name !== undefined) checkName(name)
+  // [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
+  if (retry !== undefined && !isWhole(retry, 0, MAX_COUNT))
+    mustBe('a whole number of milliseconds, 0 or more', 'ERR_SSE_RETRY', 'retry', retry)
+  // [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
+  if (id !== undefined && !isSafe(id) && !Number.isFinite(id))
+    mustBe('a number or a string without CR, LF and NUL', 'ERR_SSE_ID', 'id', id)
+  if (name !== undefined && !isSafe(name))
+    mustBe('a string without CR, LF and NUL', 'ERR_SSE_EVENT_NAME', 'event', name)
   return { event: name, id, retry }
+}
+
+function isSafe(text: unknown): boolean {
+  return typeof text === 'string' && !UNSAFE.test(text)
 }
 
 // Comparisons, because a lookup in a list or a set is measurable on every event.
@@ -79,12 +89,11 @@ function encodeFields({ event, id, retry }: Fields): string {
 
 // [spec] A block without data dispatches nothing, but the client keeps its id.
 function encodeCheckpoint({ event, id, retry }: Fields): string {
-  if (event !== undefined) {
+  if (event !== undefined)
     throw new SseError('ERR_SSE_DATA', `Event ${describe(event)} has no data. Give it data: ''.`)
-  }
   if (id === undefined && retry === undefined)
     throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
-  return id === undefined ? encodeFields({ retry }) : `${encodeFields({ id, retry })}\n`
+  return `${encodeFields({ id, retry })}${id === undefined ? '' : '\n'}`
 }
 
 // [spec] CRLF, LF and CR all end a line; the parser strips one space after the colon.
@@ -102,23 +111,6 @@ function sizeOfLines(prefix: string, text: string): number {
 // Cheaper than the regular expression, and nearly all data is one line.
 function hasLineEnd(text: string): boolean {
   return text.includes('\n') || text.includes('\r')
-}
-
-function checkName(name: unknown): void {
-  if (typeof name === 'string' && !UNSAFE.test(name)) return
-  mustBe('a string without CR, LF and NUL', 'ERR_SSE_EVENT_NAME', 'event', name)
-}
-
-// [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
-function checkId(id: unknown): void {
-  if (typeof id === 'string' ? !UNSAFE.test(id) : Number.isFinite(id)) return
-  mustBe('a number or a string without CR, LF and NUL', 'ERR_SSE_ID', 'id', id)
-}
-
-// [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
-function checkRetry(retry: unknown): void {
-  if (Number.isSafeInteger(retry) && (retry as number) >= 0) return
-  mustBe('a whole number of milliseconds, 0 or more', 'ERR_SSE_RETRY', 'retry', retry)
 }
 
 /** Returns data as text. Throws `SseError` `ERR_SSE_DATA`. */
