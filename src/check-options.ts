@@ -25,9 +25,8 @@ export function checkOptions<Options extends object>(
 ): Partial<SettingsOf<Options>> {
   if (!isPlain(options)) mustBe('a plain object', 'ERR_SSE_OPTION', 'Options', options)
   const given = Object.entries(options).filter(([name, value]) => {
-    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
-    if (!check) throw unknownOption(name, Object.keys(checks), hints)
-    const expected = value === undefined ? undefined : check(value)
+    if (!Object.hasOwn(checks, name)) throw unknownOption(name, Object.keys(checks), hints)
+    const expected = value === undefined ? undefined : checks[name]?.(value)
     if (expected) mustBe(expected, 'ERR_SSE_OPTION', `Option ${name}`, value)
     return value !== undefined
   })

@@ -39,6 +39,7 @@ export function mustBe(expected: string, code: SseErrorCode, what: string, value
 /** Returns a short, printable description of a value for an error message. Never throws. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  return typeof value === 'function' ? 'a function' : String(value)
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'function') return 'a function'
+  return value === Object(value) ? 'an object' : String(value)
 }
