@@ -41,9 +41,9 @@ export function isPlain(value: unknown): value is object {
   return /t (Ob|Mo)/.test({}.toString.call(value))
 }
 
-/** Returns a check for an option that itself has options. */
-export function optionsOf(checks: Readonly<Record<string, Check>>): Check {
-  return (value) => (isPlain(value) ? void checkOptions(value, checks) : 'an object')
+/** Returns a check for an option that itself has options. `expected` describes the option. */
+export function optionsOf(checks: Readonly<Record<string, Check>>, expected = 'an object'): Check {
+  return (value) => (isPlain(value) ? void checkOptions(value, checks) : expected)
 }
 
 function unknownOption(name: string, known: readonly string[], hints: Hints = {}): SseError {
