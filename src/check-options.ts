@@ -41,9 +41,14 @@ export function isPlain(value: unknown): value is object {
   return /t (Ob|Mo)/.test({}.toString.call(value))
 }
 
-/** Returns a check for an option that itself has options. `expected` describes the option. */
-export function optionsOf(checks: Readonly<Record<string, Check>>, expected = 'an object'): Check {
-  return (value) => (isPlain(value) ? void checkOptions(value, checks) : expected)
+/** Returns a check for an option that itself has options, of which one may be required. */
+export function optionsOf(checks: Readonly<Record<string, Check>>, required?: string): Check {
+  const expected = required ? `an object with ${required}` : 'an object'
+  return (value) => {
+    if (!isPlain(value)) return expected
+    const given = checkOptions(value, checks)
+    return !required || required in given ? undefined : expected
+  }
 }
 
 function unknownOption(name: string, known: readonly string[], hints: Hints = {}): SseError {

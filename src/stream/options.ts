@@ -1,13 +1,12 @@
 import {
   between,
   type Check,
-  checkOptions,
   isCount,
   isFunction,
-  isPlain,
   isTime,
   MAX_TIME,
   oneOf,
+  optionsOf,
   type SettingsOf,
 } from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
@@ -73,30 +72,6 @@ export const STREAM_DEFAULTS: StreamSettings = {
   gapEvent: 'gap',
 }
 
-export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
-  retry: isTime,
-  heartbeat: isTime,
-  maxBufferedBytes: isCount,
-  maxBufferedEvents: isCount,
-  overflow: oneOf('close', 'drop-oldest', 'drop-newest', 'conflate'),
-  stallTimeout: isTime,
-  rateLimit: checkRateLimit,
-  flushInterval: isTime,
-  maxDuration: isTime,
-  serialize: isFunction,
-  replay: isFunction,
-  maxReplayEvents: isCount,
-  onGap: isFunction,
-  gapEvent: checkGapEvent,
-}
-
-function checkRateLimit(limit: unknown) {
-  const demand = 'an object with eventsPerSecond'
-  if (!isPlain(limit)) return demand
-  const { eventsPerSecond } = checkOptions(limit as Partial<RateLimit>, RATE_LIMIT_CHECKS)
-  return eventsPerSecond === undefined ? demand : undefined
-}
-
 const isPositive: Check = (value) =>
   Number(value) > 0 && Number.isFinite(value) ? undefined : 'a number above 0'
 
@@ -104,6 +79,23 @@ const RATE_LIMIT_CHECKS = {
   eventsPerSecond: isPositive,
   burst: between(1, MAX_TIME),
   excess: oneOf('delay', 'conflate'),
+}
+
+export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
+  retry: isTime,
+  heartbeat: isTime,
+  maxBufferedBytes: isCount,
+  maxBufferedEvents: isCount,
+  overflow: oneOf('close', 'drop-oldest', 'drop-newest', 'conflate'),
+  stallTimeout: isTime,
+  rateLimit: optionsOf(RATE_LIMIT_CHECKS, 'eventsPerSecond'),
+  flushInterval: isTime,
+  maxDuration: isTime,
+  serialize: isFunction,
+  replay: isFunction,
+  maxReplayEvents: isCount,
+  onGap: isFunction,
+  gapEvent: checkGapEvent,
 }
 
 /** Checks an option that names the gap event. */
