@@ -65,10 +65,13 @@ export const STREAM_DEFAULTS: StreamSettings = {
   maxBufferedEvents: 10_000,
   overflow: 'close',
   stallTimeout: 30_000,
+  rateLimit: undefined,
   flushInterval: 0,
   maxDuration: 0,
   serialize: JSON.stringify,
+  replay: undefined,
   maxReplayEvents: 10_000,
+  onGap: undefined,
   gapEvent: 'gap',
 }
 
