@@ -1,4 +1,4 @@
-import { describe, SseError } from './errors.ts'
+import { describe, mustBe, SseError } from './errors.ts'
 
 /** The longest delay of a Node.js timer, in ms: about 25 days. */
 export const MAX_TIME = 2 ** 31 - 1
@@ -9,25 +9,28 @@ export const MAX_COUNT = Number.MAX_SAFE_INTEGER
 /** Returns what an option must be if its value is invalid, otherwise undefined. */
 export type Check = (value: unknown) => string | undefined
 
+/** Options as they are used: each has a value, except that those named in `Unset` may have none. */
+export type SettingsOf<Options, Unset extends keyof Options = never> = {
+  readonly [Name in Exclude<keyof Options, Unset>]-?: Exclude<Options[Name], undefined>
+} & { readonly [Name in Unset]?: Options[Name] }
+
 /** Advice for option names that are unknown here, for example because they belong to another object. */
 export type Hints = Readonly<Record<string, string>>
 
-/** Throws `SseError` `ERR_SSE_OPTION` for an unknown option or an invalid value. */
-export function checkOptions(options: unknown, checks: Readonly<Record<string, Check>>, hints?: Hints): void {
-  if (options === undefined) return
-  if (!isPlain(options)) fail(`Options must be a plain object, not ${describe(options)}.`)
-  for (const [name, value] of Object.entries(options)) {
-    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
-    if (!check) fail(unknownOption(name, Object.keys(checks), hints))
-    const expected = value === undefined ? undefined : check(value)
-    if (expected) fail(`Option ${name} must be ${expected}, not ${describe(value)}.`)
-  }
-}
-
-/** Returns the options with defaults for those that are missing or undefined. */
-export function withDefaults<T extends object>(options: object | undefined, defaults: T): T {
-  const given = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
-  return { ...defaults, ...Object.fromEntries(given) }
+/** Returns the options that have a value. Throws `SseError` `ERR_SSE_OPTION` for an unknown option or an invalid value. */
+export function checkOptions<Options extends object>(
+  options: Options,
+  checks: Readonly<Record<string, Check>>,
+  hints?: Hints,
+): Partial<SettingsOf<Options>> {
+  if (!isPlain(options)) mustBe('a plain object', 'ERR_SSE_OPTION', 'Options', options)
+  const given = Object.entries(options).filter(([name, value]) => {
+    if (!Object.hasOwn(checks, name)) throw unknownOption(name, Object.keys(checks), hints)
+    const expected = value === undefined ? undefined : checks[name]?.(value)
+    if (expected) mustBe(expected, 'ERR_SSE_OPTION', `Option ${name}`, value)
+    return value !== undefined
+  })
+  return Object.fromEntries(given) as Partial<SettingsOf<Options>>
 }
 
 /**
@@ -38,21 +41,23 @@ export function isPlain(value: unknown): value is object {
   return /t (Ob|Mo)/.test({}.toString.call(value))
 }
 
-/** Returns a check for an option that itself has options. `expected` describes the option. */
-export function optionsOf(checks: Readonly<Record<string, Check>>, expected = 'an object'): Check {
-  return (value) => (isPlain(value) ? void checkOptions(value, checks) : expected)
+/** Returns a check for an option that itself has options, of which one may be required. */
+export function optionsOf(checks: Readonly<Record<string, Check>>, required?: string): Check {
+  const expected = required ? `an object with ${required}` : 'an object'
+  return (value) => {
+    if (!isPlain(value)) return expected
+    const given = checkOptions(value, checks)
+    return !required || required in given ? undefined : expected
+  }
 }
 
-function fail(message: string): never {
-  throw new SseError('ERR_SSE_OPTION', message)
-}
-
-function unknownOption(name: string, known: readonly string[], hints: Hints = {}): string {
+function unknownOption(name: string, known: readonly string[], hints: Hints = {}): SseError {
   // Four letters are enough for `heartbeatInterval`, `graceMs` and most typing errors.
   const meant = name && known.find((each) => each.startsWith(name.slice(0, 4)))
   const guess = meant ? ` Did you mean ${meant}?` : ''
   const hint = Object.hasOwn(hints, name) ? ` ${hints[name]}` : guess
-  return `Unknown option ${describe(name)}.${hint} Known options: ${known.join(', ')}.`
+  const message = `Unknown option ${describe(name)}.${hint} Known options: ${known.join(', ')}.`
+  return new SseError('ERR_SSE_OPTION', message)
 }
 
 export function between(min: number, max: number): Check {
@@ -62,6 +67,12 @@ export function between(min: number, max: number): Check {
 export function oneOf(...names: ReadonlyArray<string | boolean>): Check {
   return (value) => (names.includes(value as string) ? undefined : `one of ${names.join(', ')}`)
 }
+
+/** Checks a time in ms; 0 turns it off. */
+export const isTime = between(0, MAX_TIME)
+
+/** Checks a number of events or bytes. */
+export const isCount = between(1, MAX_COUNT)
 
 export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
 

@@ -31,9 +31,15 @@ export class SseError extends Error {
   }
 }
 
+/** Throws an `SseError` about a value, for example `id must be a number, not an object.` */
+export function mustBe(expected: string, code: SseErrorCode, what: string, value: unknown): never {
+  throw new SseError(code, `${what} must be ${expected}, not ${describe(value)}.`)
+}
+
 /** Returns a short, printable description of a value for an error message. Never throws. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  return typeof value === 'function' ? 'a function' : String(value)
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'function') return 'a function'
+  return value === Object(value) ? 'an object' : String(value)
 }

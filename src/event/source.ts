@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
-import { describe, SseError } from '../errors.ts'
+import { mustBe } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 
 /** An item of a source: an event, or a chunk of text, which becomes the data of an event. */
@@ -124,10 +124,7 @@ function destroyQuietly(stream: Readable): void {
 function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
   const start = iteratorMethod(source)
   if (typeof start === 'function') return start.call(source)
-  throw new SseError(
-    'ERR_SSE_SOURCE',
-    `A source must be an iterable or a stream of events, not ${describe(source)}.`,
-  )
+  mustBe('an iterable or a stream of events', 'ERR_SSE_SOURCE', 'A source', source)
 }
 
 /** Converts text chunks to events. The chunks may be split anywhere, even inside a character or a CRLF. */

@@ -1,4 +1,5 @@
-import { describe, SseError, type SseErrorCode } from '../errors.ts'
+import { isWhole, MAX_COUNT } from '../check-options.ts'
+import { describe, mustBe, SseError } from '../errors.ts'
 import type { SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
 
@@ -35,13 +36,22 @@ export function encodeText(fields: Fields, data: string): string {
  */
 export function checkEvent(event: unknown): Fields {
   if (typeof event !== 'object' || event === null)
-    fail('ERR_SSE_EVENT', 'An event', "an object such as { data: 'text' }", event)
+    mustBe("an object such as { data: 'text' }", 'ERR_SSE_EVENT', 'An event', event)
   for (const key in event) if (!isEventKey(key)) checkUnknownKey(event, key)
   const { event: name, id, retry } = event as SseEvent
-  if (retry !== undefined) checkRetry(retry)
-  if (id !== undefined) checkId(id)
-  if (name !== undefined) checkName(name)
+  // [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
+  if (retry !== undefined && !isWhole(retry, 0, MAX_COUNT))
+    mustBe('a whole number of milliseconds, 0 or more', 'ERR_SSE_RETRY', 'retry', retry)
+  // [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
+  if (id !== undefined && !isSafe(id) && !Number.isFinite(id))
+    mustBe('a number or a string without CR, LF and NUL', 'ERR_SSE_ID', 'id', id)
+  if (name !== undefined && !isSafe(name))
+    mustBe('a string without CR, LF and NUL', 'ERR_SSE_EVENT_NAME', 'event', name)
   return { event: name, id, retry }
+}
+
+function isSafe(text: unknown): boolean {
+  return typeof text === 'string' && !UNSAFE.test(text)
 }
 
 // Comparisons, because a lookup in a list or a set is measurable on every event.
@@ -66,7 +76,7 @@ export function sizeOfText(fields: Fields, data: string): number {
 
 /** Encodes a comment, one line for each line of the text. An event that follows it is not affected. */
 export function encodeComment(text: string): string {
-  if (typeof text !== 'string') fail('ERR_SSE_EVENT', 'A comment', 'a string', text)
+  if (typeof text !== 'string') mustBe('a string', 'ERR_SSE_EVENT', 'A comment', text)
   return encodeLines(': ', text)
 }
 
@@ -79,12 +89,11 @@ function encodeFields({ event, id, retry }: Fields): string {
 
 // [spec] A block without data dispatches nothing, but the client keeps its id.
 function encodeCheckpoint({ event, id, retry }: Fields): string {
-  if (event !== undefined) {
+  if (event !== undefined)
     throw new SseError('ERR_SSE_DATA', `Event ${describe(event)} has no data. Give it data: ''.`)
-  }
   if (id === undefined && retry === undefined)
     throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
-  return id === undefined ? encodeFields({ retry }) : `${encodeFields({ id, retry })}\n`
+  return `${encodeFields({ id, retry })}${id === undefined ? '' : '\n'}`
 }
 
 // [spec] CRLF, LF and CR all end a line; the parser strips one space after the colon.
@@ -104,27 +113,6 @@ function hasLineEnd(text: string): boolean {
   return text.includes('\n') || text.includes('\r')
 }
 
-function checkName(name: unknown): void {
-  if (typeof name === 'string' && !UNSAFE.test(name)) return
-  fail('ERR_SSE_EVENT_NAME', 'event', 'a string without CR, LF and NUL', name)
-}
-
-// [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
-function checkId(id: unknown): void {
-  if (typeof id === 'string' ? !UNSAFE.test(id) : Number.isFinite(id)) return
-  fail('ERR_SSE_ID', 'id', 'a number or a string without CR, LF and NUL', id)
-}
-
-// [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
-function checkRetry(retry: unknown): void {
-  if (Number.isSafeInteger(retry) && (retry as number) >= 0) return
-  fail('ERR_SSE_RETRY', 'retry', 'a whole number of milliseconds, 0 or more', retry)
-}
-
-function fail(code: SseErrorCode, what: string, expected: string, value: unknown): never {
-  throw new SseError(code, `${what} must be ${expected}, not ${describe(value)}.`)
-}
-
 /** Returns data as text. Throws `SseError` `ERR_SSE_DATA`. */
 export function serialized(data: unknown, serialize: Serialize): string {
   if (typeof data === 'string') return data
@@ -135,7 +123,7 @@ export function serialized(data: unknown, serialize: Serialize): string {
     const reason = (cause as Error | undefined)?.message ?? describe(cause)
     throw new SseError('ERR_SSE_DATA', `data could not be serialized: ${reason}`, { cause })
   }
-  if (typeof text !== 'string') fail('ERR_SSE_DATA', 'data', 'a value that serializes to a string', data)
+  if (typeof text !== 'string') mustBe('a value that serializes to a string', 'ERR_SSE_DATA', 'data', data)
   return text
 }
 

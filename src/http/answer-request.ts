@@ -44,17 +44,12 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   if (isClosed(response)) return true
   if (!acceptsEventStream(request.headers.accept, settings.negotiate)) return decline(response)
   if (request.method === 'HEAD') {
-    if (!hooks.respondToHead?.()) respondToHead(response, settings)
+    if (hooks.respondToHead?.()) return true
+    sendHead(response, settings)
+    response.end()
     return true
   }
-  const openTransport = () => {
-    try {
-      return open(response, settings, hooks, () => stream.destroy())
-    } catch (error) {
-      queueMicrotask(() => hooks.onHeadersError(error))
-      throw error
-    }
-  }
+  const openTransport = () => open(response, settings, hooks, () => stream.destroy())
   const stream = SseStream._open(openTransport, settings, resumePointOf(request))
   turn.scheduleFlush({ _flush: () => stream._begin() })
   try {
@@ -72,11 +67,6 @@ function decline(response: NodeResponse): false {
   return false
 }
 
-function respondToHead(response: NodeResponse, settings: Settings): void {
-  sendHead(response, settings)
-  response.end()
-}
-
 function open(
   response: NodeResponse,
   settings: Settings,
@@ -87,7 +77,12 @@ function open(
   // Otherwise the close reason would be that the client has disconnected.
   if (hasResponded) queueMicrotask(destroy)
   if (hasResponded || isClosed(response)) return undefined
-  sendHead(response, settings)
-  hooks.onHeaders?.()
-  return nodeTransport(response)
+  try {
+    sendHead(response, settings)
+    hooks.onHeaders?.()
+    return nodeTransport(response)
+  } catch (error) {
+    queueMicrotask(() => hooks.onHeadersError(error))
+    throw error
+  }
 }

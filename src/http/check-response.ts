@@ -12,15 +12,11 @@ export function checkResponse(response: NodeResponse): void {
     failExpecting('a response of node:http or node:http2', response, 'ERR_SSE_RESPONSE')
   // Check this first, because a finished response is also closed.
   if (response.writableEnded) throw new SseError('ERR_SSE_RESPONSE', 'The response has already ended.')
-  if (isClosed(response)) return
-  if (response.headersSent) {
-    throw new SseError(
-      'ERR_SSE_HEADERS_SENT',
-      isEventStream(response)
-        ? 'This response already has a stream.'
-        : 'The response headers were already sent. Create the stream first.',
-    )
-  }
+  if (!response.headersSent || isClosed(response)) return
+  const message = isEventStream(response)
+    ? 'This response already has a stream.'
+    : 'The response headers were already sent. Create the stream first.'
+  throw new SseError('ERR_SSE_HEADERS_SENT', message)
 }
 
 // `getHeader` does not return headers passed to `writeHead`. Read them here, so that streams need no flag.

@@ -30,20 +30,6 @@ export function sendHead(response: NodeResponse, settings: Settings): void {
  * kept. They are passed to `writeHead`, because headers set with `setHeader` stay in memory as long as the response.
  */
 export function streamHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
-  const isUntouched = response.getHeaderNames().length === 0 && Object.keys(settings.headers).length === 0
-  return isUntouched && !settings.negotiate ? STREAM_HEADERS : mergedHeaders(response, settings)
-}
-
-type HeaderSettings = Pick<Settings, 'headers' | 'negotiate'>
-
-// Shared by nearly all streams.
-const STREAM_HEADERS: OutgoingHttpHeaders = Object.freeze({
-  'Content-Type': 'text/event-stream; charset=utf-8',
-  'Cache-Control': 'no-cache, no-transform',
-  'X-Accel-Buffering': 'no',
-})
-
-function mergedHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
   dropLength(response)
   const headers: OutgoingHttpHeaders = {
     ...STREAM_HEADERS,
@@ -51,15 +37,25 @@ function mergedHeaders(response: NodeResponse, settings: HeaderSettings): Outgoi
   }
   if (settings.negotiate) headers.Vary = response.getHeader('Vary')
   for (const [name, value] of Object.entries(settings.headers)) {
-    headers[sameName(name, headers)] = isCookie(name) ? withEarlier(value, response.getHeader(name)) : value
+    const isCookie = name.toLowerCase() === 'set-cookie'
+    const earlier = response.getHeader(name) ?? []
+    headers[sameName(name, headers)] = isCookie ? [earlier, value].flat().map(String) : value
   }
   if (settings.negotiate) headers.Vary = varyOnAccept(headers.Vary)
   return headers
 }
 
+type HeaderSettings = Pick<Settings, 'headers' | 'negotiate'>
+
+const STREAM_HEADERS = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-cache, no-transform',
+  'X-Accel-Buffering': 'no',
+}
+
 /** Returns the headers of a stream for a web `Response`. */
 export function webHeaders(settings: HeaderSettings): Headers {
-  const headers = new Headers(STREAM_HEADERS as Record<string, string>)
+  const headers = new Headers(STREAM_HEADERS)
   for (const [name, value] of Object.entries(settings.headers)) {
     headers.delete(name)
     for (const each of [value].flat()) headers.append(name, String(each))
@@ -105,12 +101,4 @@ function cacheControl(before: unknown): string {
 /** Returns the name of a header as it is already spelled in `headers`, ignoring case. */
 function sameName(name: string, headers: OutgoingHttpHeaders): string {
   return Object.keys(headers).find((each) => each.toLowerCase() === name.toLowerCase()) ?? name
-}
-
-function isCookie(name: string): boolean {
-  return name.toLowerCase() === 'set-cookie'
-}
-
-function withEarlier(value: unknown, before: unknown = []): string[] {
-  return [before, value].flat().map(String)
 }

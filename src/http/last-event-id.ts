@@ -10,8 +10,8 @@ const MAX_ID_BYTES = 1024
 
 /** Returns the resume point of a Node.js request. Never throws. */
 export function resumePointOf({ headers, url }: NodeRequest): ResumePoint {
-  const id = headers['last-event-id']
-  return readResumePoint(id && String(id), url)
+  // Node joins repeated headers of this name to one string.
+  return readResumePoint(headers['last-event-id'] as string | undefined, url)
 }
 
 /** Returns the resume point of a web `Request`. Never throws. */
@@ -21,15 +21,9 @@ export function resumePointOfWeb({ headers, url }: Request): ResumePoint {
 
 // Reads `Last-Event-ID`, or `?lastEventId=`, because a browser cannot set the header on a first connection.
 function readResumePoint(header: string | null | undefined, url = ''): ResumePoint {
-  if (header) return toResumePoint(decodeHeader(header))
-  const [, query] = /\?([^#]*)/.exec(url) ?? []
-  return query?.includes('lastEventId=')
-    ? toResumePoint(new URLSearchParams(query).get('lastEventId') ?? '')
-    : 'new'
-}
-
-function toResumePoint(id: string | undefined): ResumePoint {
-  if (id === '') return 'new'
+  const query = /\?([^#]*)/.exec(url)?.[1]
+  const id = header ? decodeHeader(header) : new URLSearchParams(query).get('lastEventId')
+  if (id === null || id === '') return 'new'
   if (id === undefined || Buffer.byteLength(id) > MAX_ID_BYTES || /[\r\n\0]/.test(id)) return 'unreadable'
   return { id }
 }

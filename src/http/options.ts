@@ -1,7 +1,7 @@
-import { between, type Check, checkOptions, isBoolean, isPlain, withDefaults } from '../check-options.ts'
+import { between, type Check, checkOptions, isBoolean, isPlain, type SettingsOf } from '../check-options.ts'
 import { describe } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
-import { STREAM_CHECKS, STREAM_DEFAULTS, type StreamOptions, type StreamSettings } from '../stream/options.ts'
+import { STREAM_CHECKS, STREAM_DEFAULTS, type StreamOptions } from '../stream/options.ts'
 
 export type HeaderValue = string | number | string[]
 
@@ -24,20 +24,15 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
 }
 
 /** Options with every default filled in. */
-export interface Settings extends StreamSettings {
-  readonly status: number
-  readonly headers: Readonly<Record<string, HeaderValue>>
-  readonly negotiate: boolean
-  readonly preamble: boolean
-}
+export type Settings = SettingsOf<SseStreamOptions, 'rateLimit' | 'replay' | 'onGap'>
 
-const DEFAULTS: Settings = Object.freeze({
+const DEFAULTS: Settings = {
   ...STREAM_DEFAULTS,
   status: 200,
-  headers: Object.freeze({}),
+  headers: {},
   negotiate: false,
   preamble: true,
-})
+}
 
 export const SSE_CHECKS: Readonly<Record<keyof Settings, Check>> = {
   ...STREAM_CHECKS,
@@ -53,8 +48,7 @@ export function resolveOptions(
   checks: Readonly<Record<string, Check>> = SSE_CHECKS,
 ): Settings {
   if (options === undefined) return DEFAULTS
-  checkOptions(options, checks)
-  return withDefaults(options, DEFAULTS)
+  return { ...DEFAULTS, ...checkOptions<SseStreamOptions>(options, checks) }
 }
 
 // RFC 9110 15.3.5, 15.3.6 and 15.4.5: responses with these statuses have no body.
@@ -63,12 +57,12 @@ function checkStatus(status: unknown) {
 }
 
 // RFC 9113 8.2.2 forbids the first two on HTTP/2, and Node sets them on HTTP/1.1. A stream has no length.
-const FORBIDDEN_HEADERS = ['connection', 'transfer-encoding', 'content-length']
+const FORBIDDEN_HEADER = /^(connection|transfer-encoding|content-length)$/i
 
 function checkHeaders(headers: unknown): string | undefined {
   if (!isPlain(headers)) return 'a plain object of header names and values'
   for (const [name, value] of Object.entries(headers)) {
-    if (FORBIDDEN_HEADERS.includes(name.toLowerCase())) return `without ${name}, which Node.js sets`
+    if (FORBIDDEN_HEADER.test(name)) return `without ${name}, which Node.js sets`
     if (!HEADER_NAME.test(name) || ![value].flat().every(isHeaderValue))
       return `valid HTTP headers (${describe(name)} is ${describe(value)})`
   }

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { checkOptions, isBoolean, isFunction, isString, oneOf, withDefaults } from '../check-options.ts'
+import { checkOptions, isBoolean, isFunction, isString, oneOf } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
@@ -165,9 +165,7 @@ export class Hub extends EventEmitter<HubEventMap> {
    * Rejects with `SseError` `ERR_SSE_OPTION`.
    */
   async shutdown(options: ShutdownOptions = {}): Promise<void> {
-    checkOptions(options, SHUTDOWN_CHECKS)
-    const settings = withDefaults(options, SHUTDOWN_DEFAULTS)
-    await this.#streams.shutdown(settings)
+    await this.#streams.shutdown({ ...SHUTDOWN_DEFAULTS, ...checkOptions(options, SHUTDOWN_CHECKS) })
     this.#closed ??= this._store.close()
     await this.#closed
   }

@@ -1,4 +1,4 @@
-import { between, type Check, isFunction, MAX_COUNT, optionsOf } from '../check-options.ts'
+import { type Check, isCount, isFunction, optionsOf } from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { MaybePromise, Source } from '../event/source.ts'
 import type { Gap, OnGap } from '../stream/gap.ts'
@@ -34,11 +34,11 @@ export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
   from?: From | undefined
 }
 
-const checkLast = optionsOf({ last: between(1, MAX_COUNT) }, 'an object with last')
+const checkLast = optionsOf({ last: isCount }, 'last')
 
 const checkFrom: Check = (from) => {
   if (typeof from === 'string') return from === '' ? "'now', 'start', { last: 50 } or an id" : undefined
-  return checkLast(from) ?? ((from as { last?: number }).last === undefined ? '{ last: 50 }' : undefined)
+  return checkLast(from)
 }
 
 export const SUBSCRIBE_CHECKS: Readonly<Record<keyof SubscribeOptions, Check>> = {

@@ -69,12 +69,13 @@ export class LogEntry {
       ...(retry !== undefined && { retry }),
       ...(key !== undefined && { key }),
       id: this.id,
-      data: isText ? data : parsed(data),
+      data: isText ? data : parsedJson(data),
     }
   }
 }
 
-function parsed(text: string): unknown {
+/** Returns the value of JSON, or the text itself if it is no JSON. */
+export function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {

@@ -47,8 +47,9 @@ export class Backlog {
   }
 
   /** Whether there is room for a frame, which may replace a queued one. */
-  fits(frame: Frame, replaced?: Frame): boolean {
+  fits(frame: Frame): boolean {
     const { maxBufferedBytes, maxBufferedEvents } = this.#limits
+    const replaced = this.#queue.replacedBy(frame)
     const length = replaced ? this.length - 1 : this.length
     const bytes = this.bytes - (replaced?.size ?? 0)
     return length < maxBufferedEvents && bytes + frame.size <= maxBufferedBytes
@@ -90,7 +91,7 @@ export class Backlog {
 
   #offerNewest(frame: Frame, keyOf: KeyOf): number {
     this.#conflateBy(keyOf)
-    if (!this.fits(frame, this.#queue.replacedBy(frame))) return this.#overflow(frame)
+    if (!this.fits(frame)) return this.#overflow(frame)
     this.#push(frame)
     return 0
   }
@@ -119,9 +120,7 @@ export class Backlog {
   #conflate(frame: Frame): number {
     const before = this.length
     this.#conflateBy(anyKey)
-    if (!this.fits(frame, this.#queue.replacedBy(frame))) return OVERFLOW
-    this.#push(frame)
-    return before + 1 - this.length
+    return this.fits(frame) ? this.#push(frame, before) : OVERFLOW
   }
 
   // The queue conflates until the client has caught up, so that each frame costs the same however long the backlog is.
@@ -129,8 +128,8 @@ export class Backlog {
     this.#queue = this.#queue.conflate(keyOf)
   }
 
-  #push(frame: Frame): number {
-    const before = this.length
+  /** Queues a frame. Returns how many frames it has replaced. */
+  #push(frame: Frame, before = this.length): number {
     this.#queue.push(frame)
     return before + 1 - this.length
   }

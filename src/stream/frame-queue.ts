@@ -40,7 +40,7 @@ export class RingQueue extends RingBuffer<Frame> implements FrameQueue {
   }
 
   conflate(keyOf: KeyOf): FrameQueue {
-    return ConflatedQueue.from(this, keyOf)
+    return new ConflatedQueue(keyOf, this)
   }
 }
 
@@ -60,14 +60,10 @@ export class ConflatedQueue implements FrameQueue {
   // A Map iterates over its entries in the order in which their keys were set.
   readonly #newest = new Map<string | Frame, Frame>()
 
-  constructor(keyOf: KeyOf) {
+  /** Moves the frames of another queue into this one. */
+  constructor(keyOf: KeyOf, frames: FrameQueue) {
     this.keyOf = keyOf
-  }
-
-  static from(frames: FrameQueue, keyOf: KeyOf): ConflatedQueue {
-    const queue = new ConflatedQueue(keyOf)
-    for (let frame = frames.shift(); frame; frame = frames.shift()) queue.push(frame)
-    return queue
+    for (let frame = frames.shift(); frame; frame = frames.shift()) this.push(frame)
   }
 
   get length(): number {
@@ -97,7 +93,7 @@ export class ConflatedQueue implements FrameQueue {
 
   conflate(keyOf: KeyOf): FrameQueue {
     // The newest of any key holds no more than the newest in some channels.
-    return keyOf === this.keyOf || this.keyOf === anyKey ? this : ConflatedQueue.from(this, keyOf)
+    return keyOf === this.keyOf || this.keyOf === anyKey ? this : new ConflatedQueue(keyOf, this)
   }
 
   #remove(key: string | Frame): void {

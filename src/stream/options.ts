@@ -1,7 +1,17 @@
-import { between, type Check, isFunction, MAX_COUNT, MAX_TIME, oneOf, optionsOf } from '../check-options.ts'
+import {
+  between,
+  type Check,
+  isCount,
+  isFunction,
+  isTime,
+  MAX_TIME,
+  oneOf,
+  optionsOf,
+  type SettingsOf,
+} from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { Serialize } from '../formats/event-stream.ts'
-import type { BacklogLimits, Overflow } from './backlog.ts'
+import type { Overflow } from './backlog.ts'
 import type { OnGap } from './gap.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { Replay } from './replay.ts'
@@ -46,21 +56,9 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
 }
 
 /** Options with every default filled in. */
-export interface StreamSettings extends BacklogLimits {
-  readonly retry: number
-  readonly heartbeat: number
-  readonly stallTimeout: number
-  readonly rateLimit: RateLimit | undefined
-  readonly flushInterval: number
-  readonly maxDuration: number
-  readonly serialize: Serialize
-  readonly replay: Replay | undefined
-  readonly maxReplayEvents: number
-  readonly onGap: OnGap | undefined
-  readonly gapEvent: string | false
-}
+export type StreamSettings = SettingsOf<StreamOptions, 'rateLimit' | 'replay' | 'onGap'>
 
-export const STREAM_DEFAULTS: StreamSettings = Object.freeze({
+export const STREAM_DEFAULTS: StreamSettings = {
   retry: 2_000,
   heartbeat: 15_000,
   maxBufferedBytes: 1024 * 1024,
@@ -75,34 +73,32 @@ export const STREAM_DEFAULTS: StreamSettings = Object.freeze({
   maxReplayEvents: 10_000,
   onGap: undefined,
   gapEvent: 'gap',
-})
-
-export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
-  retry: between(0, MAX_TIME),
-  heartbeat: between(0, MAX_TIME),
-  maxBufferedBytes: between(1, MAX_COUNT),
-  maxBufferedEvents: between(1, MAX_COUNT),
-  overflow: oneOf('close', 'drop-oldest', 'drop-newest', 'conflate'),
-  stallTimeout: between(0, MAX_TIME),
-  rateLimit: checkRateLimit,
-  flushInterval: between(0, MAX_TIME),
-  maxDuration: between(0, MAX_TIME),
-  serialize: isFunction,
-  replay: isFunction,
-  maxReplayEvents: between(1, MAX_COUNT),
-  onGap: isFunction,
-  gapEvent: checkGapEvent,
 }
 
-function checkRateLimit(limit: unknown) {
-  const demand = 'an object with eventsPerSecond'
-  const positive: Check = (value) =>
-    Number(value) > 0 && Number.isFinite(value) ? undefined : 'a number above 0'
-  const check = optionsOf(
-    { eventsPerSecond: positive, burst: between(1, MAX_TIME), excess: oneOf('delay', 'conflate') },
-    demand,
-  )
-  return check(limit) ?? ((limit as RateLimit).eventsPerSecond === undefined ? demand : undefined)
+const isPositive: Check = (value) =>
+  Number(value) > 0 && Number.isFinite(value) ? undefined : 'a number above 0'
+
+const RATE_LIMIT_CHECKS = {
+  eventsPerSecond: isPositive,
+  burst: between(1, MAX_TIME),
+  excess: oneOf('delay', 'conflate'),
+}
+
+export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
+  retry: isTime,
+  heartbeat: isTime,
+  maxBufferedBytes: isCount,
+  maxBufferedEvents: isCount,
+  overflow: oneOf('close', 'drop-oldest', 'drop-newest', 'conflate'),
+  stallTimeout: isTime,
+  rateLimit: optionsOf(RATE_LIMIT_CHECKS, 'eventsPerSecond'),
+  flushInterval: isTime,
+  maxDuration: isTime,
+  serialize: isFunction,
+  replay: isFunction,
+  maxReplayEvents: isCount,
+  onGap: isFunction,
+  gapEvent: checkGapEvent,
 }
 
 /** Checks an option that names the gap event. */

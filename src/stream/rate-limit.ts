@@ -1,4 +1,4 @@
-import { MAX_COUNT } from '../check-options.ts'
+import { MAX_TIME } from '../check-options.ts'
 
 /** Limits how fast events are sent to a client, as a token bucket. */
 export interface RateLimit {
@@ -11,34 +11,13 @@ export interface RateLimit {
 }
 
 /** Decides when frames may be sent. */
-export interface RateLimiter {
+export class RateLimiter {
   /** True if only the newest frame per key is queued. */
-  readonly conflates: boolean
-  /** Returns how many frames may be written now. */
-  allowed(now: number): number
-  spend(frames: number): void
-  /** Returns the time at which the next frame may be written. */
-  nextAt(): number
-}
-
-/** Allows any number of frames. */
-const UNLIMITED: RateLimiter = {
-  conflates: false,
-  allowed: () => MAX_COUNT,
-  spend() {},
-  nextAt: () => 0,
-}
-
-export function rateLimiterFor(rateLimit: RateLimit | undefined): RateLimiter {
-  return rateLimit ? new TokenBucket(rateLimit) : UNLIMITED
-}
-
-class TokenBucket implements RateLimiter {
   readonly conflates: boolean
   readonly #perMillisecond: number
   readonly #burst: number
   #tokens: number
-  #countedAt: number | undefined
+  #countedAt = 0
 
   constructor({ eventsPerSecond, burst, excess }: RateLimit) {
     this.conflates = excess === 'conflate'
@@ -47,8 +26,10 @@ class TokenBucket implements RateLimiter {
     this.#tokens = this.#burst
   }
 
+  /** Returns how many frames may be written now. */
   allowed(now: number): number {
-    const elapsed = now - (this.#countedAt ?? now)
+    // Not below 0, because fake timers may set the clock back.
+    const elapsed = Math.max(0, now - this.#countedAt)
     this.#countedAt = now
     this.#tokens = Math.min(this.#burst, this.#tokens + elapsed * this.#perMillisecond)
     return Math.floor(this.#tokens)
@@ -58,7 +39,15 @@ class TokenBucket implements RateLimiter {
     this.#tokens -= frames
   }
 
+  /** Returns the time at which the next frame may be written. */
   nextAt(): number {
-    return (this.#countedAt ?? 0) + (1 - this.#tokens) / this.#perMillisecond
+    return this.#countedAt + (1 - this.#tokens) / this.#perMillisecond
   }
+}
+
+// Two million events per millisecond, shared by all streams, are never used up.
+const UNLIMITED = new RateLimiter({ eventsPerSecond: MAX_TIME })
+
+export function rateLimiterFor(rateLimit: RateLimit | undefined): RateLimiter {
+  return rateLimit ? new RateLimiter(rateLimit) : UNLIMITED
 }

@@ -1,7 +1,6 @@
-import { MAX_COUNT } from '../check-options.ts'
 import { replayChannel } from '../diagnostics.ts'
 import { SseError } from '../errors.ts'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import {
   closeSource,
   type MaybePromise,
@@ -12,9 +11,8 @@ import {
 import { eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
 import type { Connection } from './connection.ts'
-import { reportGap } from './gap.ts'
+import { type Gap, reportGap } from './gap.ts'
 import type { StreamSettings } from './options.ts'
-import type { ResumePoint } from './resume-point.ts'
 import type { SseStream } from './stream.ts'
 
 /**
@@ -48,14 +46,15 @@ export class Replayer {
    * Resolves with true when everything was written, with false when the replay was stopped. Rejects when the source fails
    * or yields more than `maxReplayEvents`.
    */
-  async run(resumePoint: ResumePoint): Promise<boolean> {
+  async run(): Promise<boolean> {
     const startedAt = clock.now
     let complete = false
     let error: unknown
     try {
-      await this.#sendMissed(resumePoint)
+      await this.#sendMissed()
       await this.#waitForRoom()
       complete = !this.#isStopped
+      return complete
     } catch (failure) {
       error = failure
       throw failure
@@ -65,7 +64,6 @@ export class Replayer {
         replayChannel.publish({ stream: this.#stream, events: this.#events, duration, complete, error })
       }
     }
-    return complete
   }
 
   stop(): void {
@@ -73,30 +71,26 @@ export class Replayer {
     for (const stop of this.#stops) stop()
   }
 
-  async #sendMissed(resumePoint: ResumePoint): Promise<void> {
+  async #sendMissed(): Promise<void> {
     const { replay, maxReplayEvents, onGap, gapEvent } = this.#settings
-    const id = typeof resumePoint === 'object' ? resumePoint.id : undefined
-    const missed = id === undefined ? 'gap' : await replay?.(id, this.#stream)
+    const { lastEventId } = this.#stream
+    const missed = lastEventId === undefined ? 'gap' : await replay?.(lastEventId, this.#stream)
     if (missed === undefined || (missed === 'gap' && this.#isStopped)) return
     if (missed !== 'gap') return void (await this.#sendAll(missed, maxReplayEvents))
-    const reason = id === undefined ? 'unreadable' : 'unknown'
-    await reportGap(
-      this.#stream,
-      { lastEventId: id, reason },
-      {
-        hooks: [onGap],
-        gapEvent,
-        sendAll: (snapshot) => this.#sendAll(snapshot, MAX_COUNT),
-        send: (event) => this.#sendAll([event], MAX_COUNT),
-      },
-    )
+    const gap: Gap = { lastEventId, reason: lastEventId === undefined ? 'unreadable' : 'unknown' }
+    const sendAll = (snapshot: Source) => this.#sendAll(snapshot)
+    const send = (event: SseEvent) => this.#sendAll([event])
+    await reportGap(this.#stream, gap, { hooks: [onGap], gapEvent, sendAll, send })
   }
 
-  async #sendAll(source: unknown, limit: number): Promise<boolean> {
+  async #sendAll(source: unknown, limit?: number): Promise<boolean> {
     // The client may have disconnected while the application was asked.
     if (this.#isStopped) return closeSource(source)
     return readSource(source, this.#stops, async (event) => {
-      if (this.#events === limit) throw tooLong(limit)
+      if (this.#events === limit) {
+        const message = `The replay exceeds maxReplayEvents (${limit}). The client resumes after these.`
+        throw new SseError('ERR_SSE_REPLAY_LIMIT', message)
+      }
       const frame = eventFrame(event, this.#settings.serialize)
       if (!this.#connection.hasRoomFor(frame)) await this.#waitForRoom()
       if (this.#isStopped) return false
@@ -109,9 +103,4 @@ export class Replayer {
   #waitForRoom(): Promise<void> {
     return this.#connection.waitUntil(() => this.#connection.isIdle || this.#isStopped)
   }
-}
-
-function tooLong(limit: number): SseError {
-  const message = `The replay exceeds maxReplayEvents (${limit}). The client resumes after these.`
-  return new SseError('ERR_SSE_REPLAY_LIMIT', message)
 }

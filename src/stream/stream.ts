@@ -92,7 +92,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   ): SseStream {
     const stream = new SseStream(settings, resumePoint)
     stream.#connection.start(transport)
-    if (settings.replay && resumePoint !== 'new') stream.#startReplay(resumePoint)
+    if (settings.replay && resumePoint !== 'new') stream.#startReplay()
     return stream
   }
 
@@ -265,12 +265,12 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return !this.closed
   }
 
-  async #startReplay(resumePoint: ResumePoint): Promise<void> {
+  async #startReplay(): Promise<void> {
     this.#replayer = new Replayer(this as SseStream, this.#connection, this.#settings)
     this.#connection.beginReplay()
     this._hold()
     try {
-      if (await this.#replayer.run(resumePoint)) this.#connection.endReplay()
+      if (await this.#replayer.run()) this.#connection.endReplay()
     } catch (error) {
       this.#markClosed('replay', error)
     }

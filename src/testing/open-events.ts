@@ -52,6 +52,9 @@ const REQUEST_CHECKS: Record<keyof RequestOptions, Check> = {
 const NO_SUPERTEST =
   'A supertest or superagent request cannot be opened. Use openEvents(app, { path, headers }) instead.'
 
+const HINT_FOR_PROMISE =
+  ' Call inject() with payloadAsStream: true, otherwise it resolves at the end of the stream.'
+
 /**
  * Opens a test client of an event stream. Resolves when the response headers have arrived, whatever the status. Rejects
  * with a `WaitError` if they do not arrive in time, and with the connection's error if the request fails.
@@ -85,7 +88,8 @@ async function openInTime(
 ): Promise<OpenResponse> {
   const controller = new AbortController()
   const response = open(controller.signal)
-  const timeoutError = () => new WaitError(`No response headers within ${timeout} ms.${hintFor(source)}`)
+  const hint = has(source, 'then') ? HINT_FOR_PROMISE : ''
+  const timeoutError = () => new WaitError(`No response headers within ${timeout} ms.${hint}`)
   try {
     return await withTimeout(timeout, response, timeoutError)
   } catch (error) {
@@ -99,7 +103,8 @@ async function responseOf(source: Source, options: RequestSettings): Promise<Ope
   if (isServing(source)) return openOnServer(source, options)
   if (isTarget(source)) return openRequest(urlOf(source, options.path), options)
   // Check this before awaiting, because its `then` sends the request and waits for the end of the body.
-  if (isSupertest(source)) throw new TypeError(NO_SUPERTEST)
+  const isSupertest = has(source, 'buffer', 'parse', 'end', 'abort')
+  if (isSupertest) throw new TypeError(NO_SUPERTEST)
   const response: unknown = await source
   if (isResponse(response)) return webResponse(response)
   if (isInjected(response)) return injectedResponse(response)
@@ -113,19 +118,11 @@ function has(source: unknown, ...names: string[]): boolean {
 }
 
 function isServing(source: unknown): source is Server | RequestListener {
-  return typeof source === 'function' || isServer(source)
-}
-
-function isServer(source: unknown): source is Server {
-  return has(source, 'listen', 'listening')
+  return typeof source === 'function' || has(source, 'listen', 'listening')
 }
 
 function isTarget(source: unknown): source is Target {
   return typeof source === 'string' || source instanceof URL || isServing(source)
-}
-
-function isSupertest(source: unknown): boolean {
-  return has(source, 'buffer', 'parse', 'end', 'abort')
 }
 
 function isResponse(source: unknown): source is WebResponse {
@@ -134,10 +131,4 @@ function isResponse(source: unknown): source is WebResponse {
 
 function isInjected(source: unknown): source is InjectResponse {
   return has(source, 'statusCode', 'headers', 'stream', 'raw')
-}
-
-function hintFor(source: Source): string {
-  return has(source, 'then')
-    ? ' Call inject() with payloadAsStream: true, otherwise it resolves at the end of the stream.'
-    : ''
 }

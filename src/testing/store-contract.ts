@@ -1,5 +1,4 @@
 import { deepEqual, equal, match, notEqual } from 'node:assert/strict'
-import type { LogEntry } from '../stores/log-entry.ts'
 import { Opened, type OpenStore, until } from './opened-store.ts'
 
 export type { OpenStore }
@@ -19,20 +18,7 @@ export interface StoreTraits {
 
 const LONG = 'x'.repeat(1_000)
 // Ids that a client may send and that are not positions of any store.
-const HOSTILE_IDS = [
-  '',
-  '0',
-  '-1',
-  LONG,
-  '\0',
-  '*',
-  '$',
-  '+',
-  '1-1-1',
-  'é',
-  "'; --",
-  '99999999999999999999-0',
-]
+const HOSTILE = ['', '0', '-1', LONG, '\0', '*', '$', '+', '1-1-1', 'é', "'; --", '99999999999999999999-0']
 
 // What may stand in place of the number at the end of an id.
 const HOSTILE_NUMBERS = ['-1', '-0', '', '1e0', '0x1', '0.5', '1e-7', '9'.repeat(17), '9'.repeat(400)]
@@ -48,7 +34,8 @@ export function storeContract(
   traits: StoreTraits = {},
 ): void {
   describe(name, () => {
-    for (const [title, run] of [...APPENDS, ...READS, ...IDEMPOTENCY, ...processes(traits)]) {
+    const cases = { ...APPENDS, ...READS, ...IDEMPOTENCY, ...processes(traits) }
+    for (const [title, run] of Object.entries(cases)) {
       test(title, async () => {
         const opened = await Opened.by(open)
         // A store that stays open could pass entries to `onEntry` during the next test.
@@ -58,168 +45,130 @@ export function storeContract(
   })
 }
 
-type Case = readonly [title: string, run: (opened: Opened) => Promise<void>]
+type Run = (opened: Opened) => Promise<void>
 
-const APPENDS: readonly Case[] = [
-  [
-    'passes every entry to onEntry once, in order, with the id that append resolves with',
-    async (opened) => {
-      const ids: string[] = []
-      for (let i = 0; i < 10; i++) ids.push(await opened.append('a', i))
-      deepEqual(await opened.received(10), numbers(0, 10))
-      deepEqual(idsOf(opened.entries), ids)
-      equal(new Set(ids).size, 10)
-      equal(opened.store.position, ids.at(-1))
-    },
-  ],
-  [
-    'keeps every field of an event',
-    async (opened) => {
-      const id = await opened.append('a', 7, { event: 'price', retry: 100, key: 'k' })
-      const second = await opened.append('b', 7, { isText: true })
-      await opened.received(2)
-      deepEqual(
-        opened.entries.map(({ channel, event }) => ({ channel, event })),
-        [
-          { channel: 'a', event: { event: 'price', retry: 100, key: 'k', id, data: 7 } },
-          { channel: 'b', event: { id: second, data: '7' } },
-        ],
-      )
-      equal(opened.entries[0]?.frame.payload.toString(), `retry: 100\nid: ${id}\nevent: price\ndata: 7\n\n`)
-    },
-  ],
-  [
-    'keeps the order of appends that are not awaited',
-    async (opened) => {
-      await Promise.all(numbers(0, 20).map((i) => opened.append('a', i)))
-      deepEqual(await opened.received(20), numbers(0, 20))
-    },
-  ],
-  [
-    'assigns ids that are short and safe in a header',
-    async (opened) => {
-      match(await opened.append('a', 1), /^[\w.:-]{1,64}$/)
-      await opened.received(1)
-      match(opened.store.position, /^[\w.:-]{1,64}$/)
-    },
-  ],
-]
+/** What each test runs, by the title of the test. */
+type Cases = Readonly<Record<string, Run>>
 
-const READS: readonly Case[] = [
-  [
-    'reads strictly after a position, in pages, in the order of the log',
-    async (opened) => {
-      const start = opened.store.position
-      const ids: string[] = []
-      for (const i of numbers(0, 12)) ids.push(await opened.append(i % 2 ? 'odd' : 'even', i))
-      await opened.received(12)
-      deepEqual(await opened.readAll(['even', 'odd'], start), numbers(0, 12))
-      deepEqual(await opened.readAll(['odd', 'even'], ids[8] as string), [9, 10, 11])
-      deepEqual(await opened.readAll(['odd'], ids[4] as string), [5, 7, 9, 11])
-      deepEqual(await opened.readAll(['none'], start), [])
-    },
-  ],
-  [
-    'returns the empty page synchronously if nothing follows a position',
-    async (opened) => {
-      await opened.append('a', 1)
-      await opened.received(1)
-      const { position } = opened.store
-      const page = opened.store.read(['a', 'none'], position, 10)
-      deepEqual(page, { entries: [], upTo: position })
-    },
-  ],
-  [
-    'reads a channel once that is named twice',
-    async (opened) => {
-      const start = opened.store.position
-      for (const i of numbers(0, 4)) await opened.append('a', i)
-      await opened.received(4)
-      deepEqual(await opened.readAll(['a', 'b', 'a'], start), numbers(0, 4))
-    },
-  ],
-  ...HOSTILE_IDS.map(
-    (id): Case => [
-      `returns a gap for the id ${JSON.stringify(id.slice(0, 40))}`,
-      async (opened) => {
-        await opened.append('a', 1)
-        equal(await opened.store.read(['a'], id, 10), 'gap')
-      },
-    ],
-  ),
-  [
-    'returns a gap for a position of the future and for an id in another spelling',
-    async (opened) => {
-      const id = await opened.append('a', 1)
-      const next = id.replace(/\d+$/, (digits) => String(Number(digits) + 1))
-      const others = HOSTILE_NUMBERS.map((number) => id.replace(/\d+$/, number))
-      for (const other of [next, ` ${id}`, `${id}.5`, id.replace(/(\d+)$/, '0$1'), ...others])
-        equal(await opened.store.read(['a'], other, 10), 'gap', other)
-    },
-  ],
-  [
-    'returns a gap after it is closed',
-    async (opened) => {
-      const first = await opened.append('a', 1)
-      await opened.append('a', 2)
-      await opened.received(2)
-      await opened.store.close()
-      equal(await opened.store.read(['a'], first, 10), 'gap')
-    },
-  ],
-]
+const APPENDS: Cases = {
+  async 'passes every entry to onEntry once, in order, with the id that append resolves with'(opened) {
+    const ids: string[] = []
+    for (let i = 0; i < 10; i++) ids.push(await opened.append('a', i))
+    deepEqual(await opened.received(10), numbers(0, 10))
+    const received = opened.entries.map(({ id }) => id)
+    deepEqual(received, ids)
+    equal(new Set(ids).size, 10)
+    equal(opened.store.position, ids.at(-1))
+  },
+  async 'keeps every field of an event'(opened) {
+    const id = await opened.append('a', 7, { event: 'price', retry: 100, key: 'k' })
+    const second = await opened.append('b', 7, { isText: true })
+    await opened.received(2)
+    deepEqual(
+      opened.entries.map(({ channel, event }) => ({ channel, event })),
+      [
+        { channel: 'a', event: { event: 'price', retry: 100, key: 'k', id, data: 7 } },
+        { channel: 'b', event: { id: second, data: '7' } },
+      ],
+    )
+    equal(opened.entries[0]?.frame.payload.toString(), `retry: 100\nid: ${id}\nevent: price\ndata: 7\n\n`)
+  },
+  async 'keeps the order of appends that are not awaited'(opened) {
+    await Promise.all(numbers(0, 20).map((i) => opened.append('a', i)))
+    deepEqual(await opened.received(20), numbers(0, 20))
+  },
+  async 'assigns ids that are short and safe in a header'(opened) {
+    match(await opened.append('a', 1), /^[\w.:-]{1,64}$/)
+    await opened.received(1)
+    match(opened.store.position, /^[\w.:-]{1,64}$/)
+  },
+}
+
+const READS: Cases = {
+  async 'reads strictly after a position, in pages, in the order of the log'(opened) {
+    const start = opened.store.position
+    const ids: string[] = []
+    for (const i of numbers(0, 12)) ids.push(await opened.append(i % 2 ? 'odd' : 'even', i))
+    await opened.received(12)
+    deepEqual(await opened.readAll(['even', 'odd'], start), numbers(0, 12))
+    deepEqual(await opened.readAll(['odd', 'even'], ids[8] as string), [9, 10, 11])
+    deepEqual(await opened.readAll(['odd'], ids[4] as string), [5, 7, 9, 11])
+    deepEqual(await opened.readAll(['none'], start), [])
+  },
+  async 'returns the empty page synchronously if nothing follows a position'(opened) {
+    await opened.append('a', 1)
+    await opened.received(1)
+    const { position } = opened.store
+    const page = opened.store.read(['a', 'none'], position, 10)
+    deepEqual(page, { entries: [], upTo: position })
+  },
+  async 'reads a channel once that is named twice'(opened) {
+    const start = opened.store.position
+    for (const i of numbers(0, 4)) await opened.append('a', i)
+    await opened.received(4)
+    deepEqual(await opened.readAll(['a', 'b', 'a'], start), numbers(0, 4))
+  },
+  ...Object.fromEntries(HOSTILE.map(hostileCase)),
+  async 'returns a gap for a position of the future and for an id in another spelling'(opened) {
+    const id = await opened.append('a', 1)
+    const next = id.replace(/\d+$/, (digits) => String(Number(digits) + 1))
+    const others = HOSTILE_NUMBERS.map((number) => id.replace(/\d+$/, number))
+    for (const other of [next, ` ${id}`, `${id}.5`, id.replace(/(\d+)$/, '0$1'), ...others])
+      equal(await opened.store.read(['a'], other, 10), 'gap', other)
+  },
+  async 'returns a gap after it is closed'(opened) {
+    const first = await opened.append('a', 1)
+    await opened.append('a', 2)
+    await opened.received(2)
+    await opened.store.close()
+    equal(await opened.store.read(['a'], first, 10), 'gap')
+  },
+}
 
 const once = { idempotencyKey: 'k' }
 
-const IDEMPOTENCY: readonly Case[] = [
-  [
-    'appends one event for an idempotency key',
-    async (opened) => {
-      const [first, second] = await Promise.all([opened.append('a', 1, once), opened.append('a', 2, once)])
-      const third = await opened.append('a', 3, once)
-      const other = await opened.append('a', 4, { idempotencyKey: 'other' })
-      deepEqual([second, third], [first, first])
-      notEqual(other, first)
-      deepEqual(await opened.received(2), [1, 4])
-    },
-  ],
-  [
-    'appends an event on each channel for an idempotency key',
-    async (opened) => {
-      const first = await opened.append('a', 1, once)
-      const other = await opened.append('b', 2, once)
-      notEqual(other, first)
-      deepEqual(await opened.received(2), [1, 2])
-      equal(await opened.append('b', 3, once), other)
-      equal(await opened.append('a', 3, once), first)
-    },
-  ],
-]
-
-function processes({ openAnother, sharesPositions }: StoreTraits): Case[] {
-  if (!openAnother) return []
-  const title = sharesPositions
-    ? 'reads after a position of another process'
-    : 'returns a gap for a position of another process'
-  return [
-    [
-      title,
-      async (opened) => {
-        const other = await Opened.by(openAnother)
-        const id = await opened.append('a', 1)
-        await opened.append('a', 2)
-        await opened.received(2)
-        if (sharesPositions)
-          await until(() => other.store.position === opened.store.position, 'the position of another process')
-        deepEqual(await other.readAll(['a'], id), sharesPositions ? [2] : ['gap'])
-        await other.store.close()
-      },
-    ],
-  ]
+const IDEMPOTENCY: Cases = {
+  async 'appends one event for an idempotency key'(opened) {
+    const [first, second] = await Promise.all([opened.append('a', 1, once), opened.append('a', 2, once)])
+    const third = await opened.append('a', 3, once)
+    const other = await opened.append('a', 4, { idempotencyKey: 'other' })
+    deepEqual([second, third], [first, first])
+    notEqual(other, first)
+    deepEqual(await opened.received(2), [1, 4])
+  },
+  async 'appends an event on each channel for an idempotency key'(opened) {
+    const first = await opened.append('a', 1, once)
+    const other = await opened.append('b', 2, once)
+    notEqual(other, first)
+    deepEqual(await opened.received(2), [1, 2])
+    equal(await opened.append('b', 3, once), other)
+    equal(await opened.append('a', 3, once), first)
+  },
 }
 
-function idsOf(entries: readonly LogEntry[]): string[] {
-  return entries.map(({ id }) => id)
+function hostileCase(id: string): [title: string, run: Run] {
+  const run: Run = async (opened) => {
+    await opened.append('a', 1)
+    equal(await opened.store.read(['a'], id, 10), 'gap')
+  }
+  return [`returns a gap for the id ${JSON.stringify(id.slice(0, 40))}`, run]
+}
+
+function processes({ openAnother, sharesPositions }: StoreTraits): Cases {
+  if (!openAnother) return {}
+  const run: Run = async (opened) => {
+    const other = await Opened.by(openAnother)
+    const id = await opened.append('a', 1)
+    await opened.append('a', 2)
+    await opened.received(2)
+    if (sharesPositions)
+      await until(() => other.store.position === opened.store.position, 'the position of another process')
+    deepEqual(await other.readAll(['a'], id), sharesPositions ? [2] : ['gap'])
+    await other.store.close()
+  }
+  return sharesPositions
+    ? { 'reads after a position of another process': run }
+    : { 'returns a gap for a position of another process': run }
 }
 
 /** Returns the whole numbers from one up to another, which is left out. */

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsync, RawServerBase } from 'fastify'
-import { checkOptions, withDefaults } from '../../check-options.ts'
+import { checkOptions } from '../../check-options.ts'
 import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../../lifecycle/graceful-close.ts'
 import { StreamSet } from '../../lifecycle/stream-set.ts'
 import type { SseStream } from '../../stream/stream.ts'
@@ -15,8 +15,7 @@ export const spillwayPlugin: FastifyPluginAsync<ShutdownOptions, RawServerBase> 
   fastify,
   options,
 ) => {
-  checkOptions(options, SHUTDOWN_CHECKS)
-  const settings = withDefaults(options, SHUTDOWN_DEFAULTS)
+  const settings = { ...SHUTDOWN_DEFAULTS, ...checkOptions(options, SHUTDOWN_CHECKS) }
   const streams = new StreamSet()
   fastify.decorate(STREAMS, streams)
   // Not `onClose`, which runs only after all connections are closed.

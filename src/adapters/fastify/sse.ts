@@ -72,7 +72,9 @@ export function sse<
       const withHeaders = withHeadersOf(reply, settings)
       return answerRequest(request.raw, reply.raw, withHeaders, tracked, [request, reply], hooks)
     })
-    return sendBody(reply, body)
+    // Compression plugins decide by the content type. Returns the reply, because Fastify does not send the response of an
+    // async route that resolves with undefined.
+    return reply.type('text/event-stream').send(body as never)
   }
 }
 
@@ -84,17 +86,10 @@ type RouteArguments<
   Types extends FastifyTypeProvider,
   Logger extends FastifyBaseLogger,
   RawRequest extends RawRequestDefaultExpression<Server> = RawRequestDefaultExpression<Server>,
-  RawReply extends RawReplyDefaultExpression<Server> = RawReplyDefaultExpression<Server>,
 > = readonly [
   request: FastifyRequest<Route, Server, RawRequest, Schema, Types, Config, Logger>,
-  reply: FastifyReply<Route, Server, RawRequest, RawReply, Config, Schema, Types>,
+  reply: FastifyReply<Route, Server, RawRequest, RawReplyDefaultExpression<Server>, Config, Schema, Types>,
 ]
-
-// Returns the reply, because Fastify does not send the response of an async route that resolves with undefined.
-function sendBody(reply: AnyReply, body: Readable): AnyReply {
-  // Compression plugins decide by the content type.
-  return reply.type('text/event-stream').send(body)
-}
 
 /** Returns the options of one response. Its `headers` are read when they are sent, so a handler may add headers until then. */
 function withHeadersOf(reply: AnyReply, settings: Settings): Settings {

@@ -5,7 +5,7 @@ import { ConnectedStore } from './connected-store.ts'
 import { type BrokerDriver, type DriverOwner, NOOP_RECORD, type StoredEntry } from './driver.ts'
 import type { BrokerSettings } from './options.ts'
 import { RecentEntries } from './recent-entries.ts'
-import { decodeRecord, encodeRecord } from './record.ts'
+import { encodeRecord, parseRecord } from './record.ts'
 import { SharedReads } from './shared-reads.ts'
 
 // How many entries one request to the broker reads.
@@ -117,7 +117,7 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
   // A record of another program is no event and no failure. Its position still counts.
   #decode({ id, channel, record }: StoredEntry, onSkip: (error: unknown) => void): LogEntry | undefined {
     try {
-      return new LogEntry(id, decodeRecord(record, channel))
+      return new LogEntry(id, { ...parseRecord(record), channel })
     } catch (error) {
       onSkip(error)
       return undefined

@@ -1,4 +1,4 @@
-import { between, type Check, MAX_COUNT, MAX_TIME } from '../../check-options.ts'
+import { between, type Check, isCount, MAX_TIME, type SettingsOf } from '../../check-options.ts'
 
 /** The options of every store that keeps its log in a broker. Times are in ms. */
 export interface BrokerStoreOptions {
@@ -16,15 +16,8 @@ export interface BrokerStoreOptions {
   publishTimeout?: number | undefined
 }
 
-/** The options that a store uses itself, whichever broker it has. */
-export interface BrokerSettings {
-  readonly maxEvents?: number | undefined
-  /** Undefined or 0: of any age. */
-  readonly maxAge?: number | undefined
-  readonly recentEvents: number
-  readonly recentBytes: number
-  readonly publishTimeout: number
-}
+/** The options that a store uses itself, whichever broker it has. Without `maxAge`, or with 0, events have any age. */
+export type BrokerSettings = SettingsOf<Omit<BrokerStoreOptions, 'idempotencyWindow'>, 'maxEvents' | 'maxAge'>
 
 /** Ten years. NATS counts nanoseconds in 64 bits. */
 export const MAX_AGE = 10 * 365 * 86_400_000
@@ -37,10 +30,10 @@ export const BROKER_DEFAULTS = {
 }
 
 export const BROKER_CHECKS: Record<keyof BrokerStoreOptions, Check> = {
-  maxEvents: between(1, MAX_COUNT),
+  maxEvents: isCount,
   maxAge: between(1_000, MAX_AGE),
   idempotencyWindow: between(1_000, MAX_AGE),
-  recentEvents: between(1, MAX_COUNT),
-  recentBytes: between(1, MAX_COUNT),
+  recentEvents: isCount,
+  recentBytes: isCount,
   publishTimeout: between(1, MAX_TIME),
 }

@@ -1,6 +1,8 @@
+import type { SettingsOf } from '../../check-options.ts'
 import { RingBuffer } from '../../ring-buffer.ts'
 import { clock } from '../../scheduler/clock.ts'
 import type { LogEntry } from '../log-entry.ts'
+import type { StoreLimits } from './memory-store.ts'
 
 /** A position in the log. It outlives its entry. */
 export interface Slot {
@@ -16,11 +18,7 @@ export interface Slot {
   entry: LogEntry | undefined
 }
 
-export interface Limits {
-  readonly maxEvents: number
-  readonly maxBytes: number
-  readonly maxAge: number
-}
+export type Limits = SettingsOf<StoreLimits>
 
 // Compacting costs more than this many empty slots.
 const SLACK = 8

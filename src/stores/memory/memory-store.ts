@@ -1,4 +1,4 @@
-import { between, checkOptions, MAX_COUNT as MAX, optionsOf, withDefaults } from '../../check-options.ts'
+import { checkOptions, isCount, MAX_COUNT as MAX, optionsOf } from '../../check-options.ts'
 import { clock } from '../../scheduler/clock.ts'
 import { BaseStore } from '../base-store.ts'
 import type { EventStore, History, Page } from '../event-store.ts'
@@ -28,8 +28,8 @@ export interface MemoryStoreOptions extends StoreLimits {
 const NO_LIMITS: Limits = { maxEvents: MAX, maxBytes: MAX, maxAge: MAX }
 const DEFAULTS = { maxEvents: 10_000, maxBytes: 16 * 1024 * 1024, maxAge: MAX, idempotencyWindow: 600_000 }
 
-const LIMIT_CHECKS = { maxEvents: between(1, MAX), maxBytes: between(1, MAX), maxAge: between(1, MAX) }
-const CHECKS = { ...LIMIT_CHECKS, perChannel: optionsOf(LIMIT_CHECKS), idempotencyWindow: between(1, MAX) }
+const LIMIT_CHECKS = { maxEvents: isCount, maxBytes: isCount, maxAge: isCount }
+const CHECKS = { ...LIMIT_CHECKS, perChannel: optionsOf(LIMIT_CHECKS), idempotencyWindow: isCount }
 
 /** Returns a store for a hub of a single process. Throws `SseError` `ERR_SSE_OPTION`. */
 export function memoryStore(options?: MemoryStoreOptions): EventStore {
@@ -49,12 +49,9 @@ export class MemoryStore extends BaseStore implements EventStore {
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: MemoryStoreOptions = {}) {
     super()
-    checkOptions(options, CHECKS)
-    const { perChannel, ...own } = options
-    const settings = withDefaults(own, DEFAULTS)
-    this.#window = new RetentionWindow(settings, withDefaults(perChannel, NO_LIMITS), (slot) =>
-      this.#onRemoved(slot),
-    )
+    const settings = { ...DEFAULTS, ...checkOptions(options, CHECKS) }
+    const perChannel = { ...NO_LIMITS, ...checkOptions(settings.perChannel ?? {}, LIMIT_CHECKS) }
+    this.#window = new RetentionWindow(settings, perChannel, (slot) => this.#onRemoved(slot))
     this.#idempotencyKeys = new IdempotencyKeys(settings.idempotencyWindow, settings.maxEvents)
   }
 

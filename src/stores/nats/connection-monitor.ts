@@ -1,7 +1,7 @@
 import { Condition } from '../../condition.ts'
 import { timeoutError } from '../broker/errors.ts'
 import type { NatsConnection } from './client.ts'
-import { ConnectionLost } from './errors.ts'
+import { TransientError } from './errors.ts'
 
 type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
 
@@ -28,19 +28,19 @@ export class ConnectionMonitor {
   }
 
   /**
-   * Awaits a request. A response cannot arrive on a later connection, so this rejects with `ConnectionLost` when the
+   * Awaits a request. A response cannot arrive on a later connection, so this rejects with `TransientError` when the
    * connection is lost, and with `SseError` `ERR_SSE_STORE` after `timeout`.
    */
   whileConnected<T>(request: () => Promise<T>, timeout?: number): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (!this.isUp) return reject(new ConnectionLost())
+      if (!this.isUp) return reject(lost())
       const end = (settle: () => void) => {
         clearTimeout(timer)
         this.#pending.delete(onChange)
         settle()
       }
       const fail = (error: unknown) => end(() => reject(error))
-      const onChange = () => fail(new ConnectionLost())
+      const onChange = () => fail(lost())
       const timer = timeout === undefined ? undefined : setTimeout(() => fail(timeoutError()), timeout)
       this.#pending.add(onChange)
       request().then((response) => end(() => resolve(response)), fail)
@@ -74,4 +74,8 @@ export class ConnectionMonitor {
     this.#onChange()
     this.#changed.notify()
   }
+}
+
+function lost(): TransientError {
+  return new TransientError('the connection was lost')
 }

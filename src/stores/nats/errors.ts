@@ -1,19 +1,6 @@
-/** The connection was lost before the response. */
-export class ConnectionLost extends Error {
-  override readonly name = 'ConnectionLost'
-
-  constructor() {
-    super('the connection was lost')
-  }
-}
-
-/** Stored messages were not received: they were removed meanwhile, or the broker is slow. */
-export class NoMessages extends Error {
-  override readonly name = 'NoMessages'
-
-  constructor(cause?: unknown) {
-    super('no message was received', { cause })
-  }
+/** A failure after which a retry may succeed: the connection was lost, or stored messages were not received. */
+export class TransientError extends Error {
+  override readonly name = 'TransientError'
 }
 
 interface Failure {
@@ -26,7 +13,7 @@ interface Failure {
 export function isTransient(error: unknown): boolean {
   const { name = '', status } = Object(error) as Failure
   // A stream that was deleted is created again.
-  const names = ['ConnectionLost', 'NoMessages', 'TimeoutError', 'StreamNotFoundError']
+  const names = ['TransientError', 'TimeoutError', 'StreamNotFoundError']
   return names.includes(name) || status === 503 || hasNoResponders(error)
 }
 

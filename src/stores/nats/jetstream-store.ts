@@ -1,5 +1,5 @@
 import { jetstream } from '@nats-io/jetstream'
-import { between, type Check, checkOptions, MAX_COUNT, oneOf, withDefaults } from '../../check-options.ts'
+import { between, type Check, checkOptions, isCount, oneOf } from '../../check-options.ts'
 import { describe, SseError } from '../../errors.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
 import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions, MAX_AGE } from '../broker/options.ts'
@@ -46,7 +46,7 @@ const CHECKS: Record<keyof JetStreamStoreOptions, Check> = {
   ...BROKER_CHECKS,
   streamName: isName,
   subjectPrefix: isPrefix,
-  maxBytes: between(1, MAX_COUNT),
+  maxBytes: isCount,
   storage: oneOf('file', 'memory'),
   replicas: between(1, 5),
 }
@@ -59,8 +59,8 @@ const CHECKS: Record<keyof JetStreamStoreOptions, Check> = {
  */
 export function jetstreamStore(connection: NatsConnection, options: JetStreamStoreOptions = {}): EventStore {
   checkConnection(connection)
-  checkOptions(options, CHECKS)
-  const settings: JetStreamStoreOptions & typeof DEFAULTS = withDefaults(options, DEFAULTS)
+  const requested = checkOptions(options, CHECKS)
+  const settings = { ...DEFAULTS, ...requested }
   const { streamName: stream, subjectPrefix = stream, publishTimeout, maxAge = MAX_AGE } = settings
   const idempotencyWindow = Math.min(settings.idempotencyWindow, maxAge)
   if (publishTimeout > idempotencyWindow) {
@@ -74,7 +74,7 @@ export function jetstreamStore(connection: NatsConnection, options: JetStreamSto
     { connection, jetstream: client, manager: client.jetstreamManager(false) },
     {
       ...{ stream, subjectPrefix, publishTimeout },
-      requested: { ...options, idempotencyWindow: options.idempotencyWindow && idempotencyWindow },
+      requested: { ...requested, idempotencyWindow: requested.idempotencyWindow && idempotencyWindow },
       settings: { ...settings, idempotencyWindow },
     },
   )

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import type { ConsumerConfig } from '@nats-io/jetstream'
 import type { NatsClient, NatsConnection } from './client.ts'
 
 // How often the server sends a heartbeat, in ms, and how many may be missing.
@@ -53,7 +52,14 @@ export class OrderedConsumer {
   /** Creates the consumer after a sequence. The server sends no message before `listen`. */
   async create(after: number): Promise<void> {
     const { consumers } = await this.#client.manager
-    await consumers.add(this.#stream, configOf(this.#name, this.#inbox, after))
+    await consumers.add(this.#stream, {
+      ...consumerAfter(after, this.#name),
+      deliver_subject: this.#inbox,
+      max_deliver: 1,
+      replay_policy: 'instant',
+      flow_control: true,
+      idle_heartbeat: HEARTBEAT * 1_000_000,
+    })
   }
 
   /** Subscribes to the inbox. */
@@ -121,20 +127,16 @@ export class OrderedConsumer {
   }
 }
 
-function configOf(name: string, inbox: string, after: number): ConsumerConfig {
+/** The configuration of a consumer of the messages after a sequence. It is kept in memory, and acknowledges nothing. */
+export function consumerAfter(sequence: number, name: string) {
   return {
     name,
-    deliver_subject: inbox,
     deliver_policy: 'by_start_sequence',
-    opt_start_seq: after + 1,
+    opt_start_seq: sequence + 1,
     ack_policy: 'none',
-    max_deliver: 1,
-    replay_policy: 'instant',
-    flow_control: true,
-    idle_heartbeat: HEARTBEAT * 1_000_000,
     mem_storage: true,
     num_replicas: 1,
-  } as ConsumerConfig
+  } as const
 }
 
 // A user who may only subscribe to certain inboxes has set their prefix on the connection.

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { ConsumerInfo, JsMsg } from '@nats-io/jetstream'
 import type { NatsClient } from './client.ts'
-import { NoMessages } from './errors.ts'
-import type { StreamMessage } from './ordered-consumer.ts'
+import { TransientError } from './errors.ts'
+import { consumerAfter, type StreamMessage } from './ordered-consumer.ts'
 
 // How long the broker has for a batch, in ms: the shortest time that NATS accepts. A shorter page is a page too.
 const EXPIRY = 1_000
@@ -19,18 +19,20 @@ export async function readPage(
   limit: number,
 ): Promise<StreamMessage[]> {
   const { consumers } = await client.manager
-  const info = await consumers.add(stream, configOf(after) as never)
+  const info = await consumers.add(stream, consumerAfter(after, `spillway_${randomUUID()}`))
   const count = Math.min(limit, info.num_pending)
   const found: StreamMessage[] = []
+  let cause: unknown
   try {
     for await (const message of messagesOf(client, info, count)) found.push(toStreamMessage(message))
   } catch (error) {
     // The consumer was removed or does not respond. The messages received before are a page too.
-    if (found.length === 0) throw new NoMessages(error)
+    cause = error
   } finally {
     consumers.delete(stream, info.name).catch(() => {})
   }
-  if (found.length === 0 && count > 0) throw new NoMessages()
+  // They were removed meanwhile, or the broker is slow.
+  if (found.length === 0 && count > 0) throw new TransientError('no message was received', { cause })
   return found
 }
 
@@ -48,17 +50,6 @@ async function* messagesOf({ connection, jetstream }: NatsClient, info: Consumer
       yield message
     }
     if (missing > 0) return
-  }
-}
-
-function configOf(after: number) {
-  return {
-    name: `spillway_${randomUUID()}`,
-    deliver_policy: 'by_start_sequence',
-    opt_start_seq: after + 1,
-    ack_policy: 'none',
-    mem_storage: true,
-    num_replicas: 1,
   }
 }
 

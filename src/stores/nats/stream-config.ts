@@ -1,15 +1,12 @@
 import type { JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstream'
 import { SseError } from '../../errors.ts'
+import type { JetStreamStoreOptions } from './jetstream-store.ts'
 
 /** A configuration of a stream. An undefined field is left to an existing stream. Times are in ms. */
-export interface RequestedConfig {
-  readonly maxEvents?: number | undefined
-  readonly maxBytes?: number | undefined
-  readonly maxAge?: number | undefined
-  readonly idempotencyWindow?: number | undefined
-  readonly replicas?: number | undefined
-  readonly storage?: 'file' | 'memory' | undefined
-}
+type RequestedConfig = Pick<
+  JetStreamStoreOptions,
+  'maxEvents' | 'maxBytes' | 'maxAge' | 'idempotencyWindow' | 'replicas' | 'storage'
+>
 
 /** The stream of a hub. */
 export interface StreamSpec {

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { between, type Check, checkOptions, MAX_COUNT, withDefaults } from '../../check-options.ts'
+import { between, type Check, checkOptions, MAX_COUNT } from '../../check-options.ts'
 import { SseError } from '../../errors.ts'
 import { ConnectedStore } from '../broker/connected-store.ts'
 import { withDeadline } from '../broker/deadline.ts'
@@ -53,8 +53,7 @@ const CHECKS: Record<keyof RedisPubSubStoreOptions, Check> = {
  */
 export function redisPubSubStore(client: RedisClient, options: RedisPubSubStoreOptions = {}): EventStore {
   checkClient(client)
-  checkOptions(options, CHECKS)
-  return new PubSubStore(client, withDefaults(options, DEFAULTS))
+  return new PubSubStore(client, { ...DEFAULTS, ...checkOptions(options, CHECKS) })
 }
 
 /** A publication with an idempotency key: the publisher's, or a random one, so that a message sent twice counts once. */

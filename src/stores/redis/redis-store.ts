@@ -1,4 +1,4 @@
-import { type Check, checkOptions, withDefaults } from '../../check-options.ts'
+import { type Check, checkOptions } from '../../check-options.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
 import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions } from '../broker/options.ts'
 import type { EventStore } from '../event-store.ts'
@@ -26,7 +26,6 @@ const CHECKS: Record<keyof RedisStoreOptions, Check> = { ...BROKER_CHECKS, key: 
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): EventStore {
   checkClient(client)
-  checkOptions(options, CHECKS)
-  const settings = withDefaults(options, DEFAULTS)
+  const settings = { ...DEFAULTS, ...checkOptions(options, CHECKS) }
   return new BrokerStore(new StreamsDriver(client, settings), settings)
 }

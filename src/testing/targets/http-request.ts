@@ -35,10 +35,10 @@ export function urlOf(base: string | URL, path: string | undefined): URL {
  */
 export async function openRequest(
   url: URL,
-  { method = 'GET', body, signal, acceptSelfSigned = false, ...rest }: RequestSettings,
+  { method = 'GET', headers: given, body, lastEventId, signal, acceptSelfSigned = false }: RequestSettings,
 ): Promise<OpenResponse> {
   const send = url.protocol === 'https:' ? requestHttps : requestHttp
-  const headers = headersToSend(rest)
+  const headers = headersToSend(given, lastEventId)
   // Node sends a string body in one string with the headers, which would then be encoded as UTF-8, not latin1.
   const bytes = body === undefined ? undefined : Buffer.from(body)
   // Without a length, Node sends the body of a GET without framing, and the server reads it as the next request.
@@ -60,10 +60,7 @@ export async function openRequest(
   })
 }
 
-function headersToSend({
-  headers,
-  lastEventId,
-}: Pick<RequestSettings, 'headers' | 'lastEventId'>): Record<string, string> {
+function headersToSend(headers: RequestOptions['headers'], lastEventId: string): Record<string, string> {
   const sent = new Headers(headers)
   if (!sent.has('accept')) sent.set('Accept', 'text/event-stream')
   // [spec] The id is sent as UTF-8. Node writes header values as latin1, one byte per character.
