@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { checkOptions, isBoolean, isFunction, isString, oneOf, withDefaults } from '../check-options.ts'
+import { checkOptions, isBoolean, isFunction, isWellFormed, oneOf, withDefaults } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
@@ -14,6 +14,7 @@ import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { Broadcaster } from './broadcaster.ts'
 import type { Channel, ChannelOptions, PublishOptions } from './channel.ts'
+import { checkName, namesOf } from './channel-name.ts'
 import { checkStart } from './history.ts'
 import { PositionKeeper, type Positions } from './positions.ts'
 import { PublishPromise } from './publish-promise.ts'
@@ -55,7 +56,7 @@ const HINTS = {
   idempotencyWindow: STORE_OPTION,
 }
 const CHANNEL_CHECKS = { conflate: isBoolean }
-const PUBLISH_CHECKS = { idempotencyKey: isString }
+const PUBLISH_CHECKS = { idempotencyKey: isWellFormed }
 
 /** One ordered log of events, the channels named in it, and the streams subscribed to them. */
 export class Hub extends EventEmitter<HubEventMap> {
@@ -245,23 +246,6 @@ function checkStore(store: unknown): string | undefined {
   const methods = ['open', 'append', 'read', 'close'] as const
   const isStore = methods.every((name) => typeof (Object(store) as Partial<EventStore>)[name] === 'function')
   return isStore ? undefined : `a store such as memoryStore(), with ${methods.join(', ')}`
-}
-
-/** Returns a copy, because the caller may change its list later. */
-function namesOf(channels: string | readonly string[]): string[] {
-  const names = typeof channels === 'string' ? [channels] : channels
-  if (!Array.isArray(names) || names.length === 0) {
-    const given = Array.isArray(names) ? 'an empty list' : describe(names)
-    throw new SseError('ERR_SSE_CHANNEL', `Channels must be a name or a list of names, not ${given}.`)
-  }
-  for (const name of names) checkName(name)
-  return [...names]
-}
-
-function checkName(name: string): void {
-  if (typeof name === 'string' && /^[^\r\n\0]{1,255}$/.test(name)) return
-  const message = `A channel name must be a string of 1 to 255 characters without CR, LF and NUL, not ${describe(name)}.`
-  throw new SseError('ERR_SSE_CHANNEL', message)
 }
 
 /** Returns the fields of an event. Each is read once, because a getter or `toJSON` may change the event afterwards. */
