@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { key, openHub } from '../../support/redis-hub.ts'
+import { publishedContract } from '../../hub/published-contract.ts'
+import { key, openHub, openPubSub } from '../../support/redis-hub.ts'
+
+// Without entries in memory, a replay reads them from Redis.
+publishedContract('Redis Streams', () => openHub({ recentEvents: 1 }))
+publishedContract('Redis Pub/Sub', () => openPubSub())
 
 describe('the idempotency keys of two streams', () => {
   it('are independent if the streams have the same hash tag', async () => {
