@@ -10,6 +10,11 @@ type Fields = Pick<SseEvent, 'event' | 'id' | 'retry'>
 
 const LINE_END = /\r\n|\n|\r/g
 const UNSAFE = /[\r\n\0]/
+// Control characters except the tab, which servers and clients refuse in a header such as `Last-Event-ID`.
+const UNSAFE_ID = /[^\t -~\x80-\uffff]/
+
+// The request that resumes is limited, because the client chooses the id.
+const MAX_ID_BYTES = 1024
 
 /**
  * Encodes an event as complete `text/event-stream` text that ends in a blank line. A lone `retry` has no blank line,
@@ -19,9 +24,12 @@ const UNSAFE = /[\r\n\0]/
  * Throws `SseError`: `ERR_SSE_EVENT`, `ERR_SSE_EVENT_NAME`, `ERR_SSE_ID`, `ERR_SSE_RETRY`, `ERR_SSE_DATA`.
  */
 export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): string {
-  const fields = checkEvent(event)
+  return encodeChecked(checkEvent(event), serialize)
+}
+
+function encodeChecked(event: SseEvent, serialize: Serialize): string {
   const { data } = event
-  return data === undefined ? encodeCheckpoint(fields) : encodeText(fields, serialized(data, serialize))
+  return data === undefined ? encodeCheckpoint(event) : encodeText(event, serialized(data, serialize))
 }
 
 /** Encodes a checked event whose data is text. */
@@ -30,18 +38,23 @@ export function encodeText(fields: Fields, data: string): string {
 }
 
 /**
- * Checks everything but the data. Returns the fields that it checked, because a getter or `toJSON` may change the event
- * afterwards. Throws `SseError`, as `encode` does.
+ * Checks everything but the data and the key. Returns the fields, each of which it reads once, because a getter or `toJSON`
+ * may change the event afterwards. Throws `SseError`, as `encode` does.
  */
-export function checkEvent(event: unknown): Fields {
+export function checkEvent(event: unknown): SseEvent {
   if (typeof event !== 'object' || event === null)
     fail('ERR_SSE_EVENT', 'An event', "an object such as { data: 'text' }", event)
   for (const key in event) if (!isEventKey(key)) checkUnknownKey(event, key)
-  const { event: name, id, retry } = event as SseEvent
-  if (retry !== undefined) checkRetry(retry)
-  if (id !== undefined) checkId(id)
-  if (name !== undefined) checkName(name)
-  return { event: name, id, retry }
+  const { event: name, id, retry, key, data } = event as SseEvent
+  // [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
+  if (!(retry === undefined || (Number.isSafeInteger(retry) && retry >= 0)))
+    fail('ERR_SSE_RETRY', 'retry', 'a whole number of milliseconds, 0 or more', retry)
+  // [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
+  if (!(id === undefined || (typeof id === 'string' ? isReturnable(id) : Number.isFinite(id))))
+    fail('ERR_SSE_ID', 'id', 'a number or a printable string of up to 1024 bytes', id)
+  if (!(name === undefined || (typeof name === 'string' && !UNSAFE.test(name))))
+    fail('ERR_SSE_EVENT_NAME', 'event', 'a string without CR, LF and NUL', name)
+  return { event: name, id, retry, key, data }
 }
 
 // Comparisons, because a lookup in a list or a set is measurable on every event.
@@ -79,12 +92,11 @@ function encodeFields({ event, id, retry }: Fields): string {
 
 // [spec] A block without data dispatches nothing, but the client keeps its id.
 function encodeCheckpoint({ event, id, retry }: Fields): string {
-  if (event !== undefined) {
+  if (event !== undefined)
     throw new SseError('ERR_SSE_DATA', `Event ${describe(event)} has no data. Give it data: ''.`)
-  }
-  if (id === undefined && retry === undefined)
-    throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
-  return id === undefined ? encodeFields({ retry }) : `${encodeFields({ id, retry })}\n`
+  const text = encodeFields({ id, retry })
+  if (text === '') throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
+  return id === undefined ? text : `${text}\n`
 }
 
 // [spec] CRLF, LF and CR all end a line; the parser strips one space after the colon.
@@ -104,21 +116,9 @@ function hasLineEnd(text: string): boolean {
   return text.includes('\n') || text.includes('\r')
 }
 
-function checkName(name: unknown): void {
-  if (typeof name === 'string' && !UNSAFE.test(name)) return
-  fail('ERR_SSE_EVENT_NAME', 'event', 'a string without CR, LF and NUL', name)
-}
-
-// [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
-function checkId(id: unknown): void {
-  if (typeof id === 'string' ? !UNSAFE.test(id) : Number.isFinite(id)) return
-  fail('ERR_SSE_ID', 'id', 'a number or a string without CR, LF and NUL', id)
-}
-
-// [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
-function checkRetry(retry: unknown): void {
-  if (Number.isSafeInteger(retry) && (retry as number) >= 0) return
-  fail('ERR_SSE_RETRY', 'retry', 'a whole number of milliseconds, 0 or more', retry)
+/** Whether a client can return an id as its last event id. */
+export function isReturnable(id: string): boolean {
+  return Buffer.byteLength(id) <= MAX_ID_BYTES && !UNSAFE_ID.test(id)
 }
 
 function fail(code: SseErrorCode, what: string, expected: string, value: unknown): never {
@@ -144,10 +144,10 @@ export const HEARTBEAT = Frame.of(':\n', 0)
 
 /** Throws `SseError` for an event that cannot be encoded. */
 export function eventFrame(event: SseEvent, serialize: Serialize): Frame {
-  const text = encode(event, serialize)
+  const checked = checkEvent(event)
   // A checkpoint is the newest value of nothing, unless its publisher gives it a key.
-  const key = event.key ?? (event.data === undefined ? undefined : event.event || 'message')
-  return Frame.of(text, 1, key)
+  const key = checked.key ?? (checked.data === undefined ? undefined : checked.event || 'message')
+  return Frame.of(encodeChecked(checked, serialize), 1, key)
 }
 
 export function commentFrame(text: string): Frame {

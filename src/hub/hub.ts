@@ -254,10 +254,9 @@ function checkStore(store: unknown): string | undefined {
   return isStore ? undefined : `a store such as memoryStore(), with ${methods.join(', ')}`
 }
 
-/** Returns the fields of an event. Each is read once, because a getter or `toJSON` may change the event afterwards. */
+/** Returns the fields of an event, each of which was read once. */
 function checkPublished(event: SseEvent) {
-  const { event: name, id, retry } = checkEvent(event)
-  const { key, data } = event
+  const { event: name, id, retry, key, data } = checkEvent(event)
   if (id !== undefined)
     throw new SseError('ERR_SSE_ID', 'The store assigns the id: publish the event without one.')
   if (key !== undefined && typeof key !== 'string')
