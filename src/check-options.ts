@@ -78,6 +78,12 @@ export const isFunction: Check = (value) => (typeof value === 'function' ? undef
 
 export const isString: Check = (value) => (typeof value === 'string' ? undefined : 'a string')
 
+/** A store that encodes text as UTF-8 cannot distinguish halves of surrogate pairs, because each becomes U+FFFD. */
+export const isWellFormed: Check = (value) =>
+  typeof value === 'string' && !/[\ud800-\udfff]/u.test(value)
+    ? undefined
+    : 'a string without halves of surrogate pairs'
+
 export const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 
 /** True if a value is an integer from `min` to `max`. */

@@ -57,15 +57,13 @@ export async function readSource(
     stop = () => resolve(false)
   })
   stops.add(stop)
+  let isComplete = false
   try {
-    const isComplete = await Promise.race([stopped, forEach(reader, send)])
-    if (!isComplete) closeQuietly(reader)
+    isComplete = await Promise.race([stopped, forEach(reader, send)])
     return isComplete
-  } catch (error) {
-    closeQuietly(reader)
-    throw error
   } finally {
     stops.delete(stop)
+    if (!isComplete) closeQuietly(reader)
   }
 }
 
@@ -127,21 +125,23 @@ function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
   mustBe('an iterable or a stream of events', 'ERR_SSE_SOURCE', 'A source', source)
 }
 
+// A code unit whose other half may follow: that of a CRLF or of a surrogate pair.
+const HALF = /[\r\ud800-\udbff]/
+
 /** Converts text chunks to events. The chunks may be split anywhere, even inside a character or a CRLF. */
 class TextChunks {
   // Created for the first bytes, because Jest's jsdom environment has no `TextDecoder`.
   #utf8: InstanceType<typeof TextDecoder> | undefined
-  #carriageReturn = ''
+  #half = ''
 
-  toEvent(item: unknown): SseEvent | undefined {
-    if (typeof item === 'string') return this.#chunk(item)
-    if (item instanceof Uint8Array) return this.#chunk(this.#decode(item))
-    return item as SseEvent
+  toEvent(item: unknown): SseEvent | '' {
+    const text = item instanceof Uint8Array ? this.#decode(item) : item
+    return typeof text === 'string' ? this.#chunk(text) : (text as SseEvent)
   }
 
-  rest(): SseEvent | undefined {
-    const data = this.#carriageReturn + (this.#utf8?.decode() ?? '')
-    return data === '' ? undefined : { data }
+  rest(): SseEvent | '' {
+    const data = this.#half + (this.#utf8?.decode() ?? '')
+    return data && { data }
   }
 
   #decode(bytes: Uint8Array): string {
@@ -149,11 +149,11 @@ class TextChunks {
     return this.#utf8.decode(bytes, { stream: true })
   }
 
-  // A CR at the end may be the first half of a CRLF, so keep it until the next chunk.
-  #chunk(text: string): SseEvent | undefined {
-    const joined = this.#carriageReturn + text
-    this.#carriageReturn = joined.endsWith('\r') ? '\r' : ''
-    const data = this.#carriageReturn ? joined.slice(0, -1) : joined
-    return data === '' ? undefined : { data }
+  // Keeps a half at the end until the next chunk.
+  #chunk(text: string): SseEvent | '' {
+    const joined = this.#half + text
+    const data = HALF.test(joined.slice(-1)) ? joined.slice(0, -1) : joined
+    this.#half = joined.slice(data.length)
+    return data && { data }
   }
 }

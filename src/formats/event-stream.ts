@@ -11,6 +11,11 @@ type Fields = Pick<SseEvent, 'event' | 'id' | 'retry'>
 
 const LINE_END = /\r\n|\n|\r/g
 const UNSAFE = /[\r\n\0]/
+// Control characters except the tab, which servers and clients refuse in a header such as `Last-Event-ID`.
+const UNSAFE_ID = /[^\t -~\x80-\uffff]/
+
+// The request that resumes is limited, because the client chooses the id.
+const MAX_ID_BYTES = 1024
 
 /**
  * Encodes an event as complete `text/event-stream` text that ends in a blank line. A lone `retry` has no blank line,
@@ -20,9 +25,12 @@ const UNSAFE = /[\r\n\0]/
  * Throws `SseError`: `ERR_SSE_EVENT`, `ERR_SSE_EVENT_NAME`, `ERR_SSE_ID`, `ERR_SSE_RETRY`, `ERR_SSE_DATA`.
  */
 export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): string {
-  const fields = checkEvent(event)
+  return encodeChecked(checkEvent(event), serialize)
+}
+
+function encodeChecked(event: SseEvent, serialize: Serialize): string {
   const { data } = event
-  return data === undefined ? encodeCheckpoint(fields) : encodeText(fields, serialized(data, serialize))
+  return data === undefined ? encodeCheckpoint(event) : encodeText(event, serialized(data, serialize))
 }
 
 /** Encodes a checked event whose data is text. */
@@ -31,27 +39,23 @@ export function encodeText(fields: Fields, data: string): string {
 }
 
 /**
- * Checks everything but the data. Returns the fields that it checked, because a getter or `toJSON` may change the event
- * afterwards. Throws `SseError`, as `encode` does.
+ * Checks everything but the data and the key. Returns the fields, each of which it reads once, because a getter or `toJSON`
+ * may change the event afterwards. Throws `SseError`, as `encode` does.
  */
-export function checkEvent(event: unknown): Fields {
+export function checkEvent(event: unknown): SseEvent {
   if (typeof event !== 'object' || event === null)
     mustBe("an object such as { data: 'text' }", 'ERR_SSE_EVENT', 'An event', event)
   for (const key in event) if (!isEventKey(key)) checkUnknownKey(event, key)
-  const { event: name, id, retry } = event as SseEvent
+  const { event: name, id, retry, key, data } = event as SseEvent
   // [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
   if (retry !== undefined && !isWhole(retry, 0, MAX_COUNT))
     mustBe('a whole number of milliseconds, 0 or more', 'ERR_SSE_RETRY', 'retry', retry)
   // [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
-  if (id !== undefined && !isSafe(id) && !Number.isFinite(id))
-    mustBe('a number or a string without CR, LF and NUL', 'ERR_SSE_ID', 'id', id)
-  if (name !== undefined && !isSafe(name))
+  if (id !== undefined && !(typeof id === 'string' ? isReturnable(id) : Number.isFinite(id)))
+    mustBe('a number or a printable string of up to 1024 bytes', 'ERR_SSE_ID', 'id', id)
+  if (name !== undefined && !(typeof name === 'string' && !UNSAFE.test(name)))
     mustBe('a string without CR, LF and NUL', 'ERR_SSE_EVENT_NAME', 'event', name)
-  return { event: name, id, retry }
-}
-
-function isSafe(text: unknown): boolean {
-  return typeof text === 'string' && !UNSAFE.test(text)
+  return { event: name, id, retry, key, data }
 }
 
 // Comparisons, because a lookup in a list or a set is measurable on every event.
@@ -91,9 +95,9 @@ function encodeFields({ event, id, retry }: Fields): string {
 function encodeCheckpoint({ event, id, retry }: Fields): string {
   if (event !== undefined)
     throw new SseError('ERR_SSE_DATA', `Event ${describe(event)} has no data. Give it data: ''.`)
-  if (id === undefined && retry === undefined)
-    throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
-  return `${encodeFields({ id, retry })}${id === undefined ? '' : '\n'}`
+  const text = encodeFields({ id, retry })
+  if (text === '') throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
+  return id === undefined ? text : `${text}\n`
 }
 
 // [spec] CRLF, LF and CR all end a line; the parser strips one space after the colon.
@@ -111,6 +115,11 @@ function sizeOfLines(prefix: string, text: string): number {
 // Cheaper than the regular expression, and nearly all data is one line.
 function hasLineEnd(text: string): boolean {
   return text.includes('\n') || text.includes('\r')
+}
+
+/** Whether a client can return an id as its last event id. */
+export function isReturnable(id: string): boolean {
+  return Buffer.byteLength(id) <= MAX_ID_BYTES && !UNSAFE_ID.test(id)
 }
 
 /** Returns data as text. Throws `SseError` `ERR_SSE_DATA`. */
@@ -132,10 +141,10 @@ export const HEARTBEAT = Frame.of(':\n', 0)
 
 /** Throws `SseError` for an event that cannot be encoded. */
 export function eventFrame(event: SseEvent, serialize: Serialize): Frame {
-  const text = encode(event, serialize)
+  const checked = checkEvent(event)
   // A checkpoint is the newest value of nothing, unless its publisher gives it a key.
-  const key = event.key ?? (event.data === undefined ? undefined : event.event || 'message')
-  return Frame.of(text, 1, key)
+  const key = checked.key ?? (checked.data === undefined ? undefined : checked.event || 'message')
+  return Frame.of(encodeChecked(checked, serialize), 1, key)
 }
 
 export function commentFrame(text: string): Frame {

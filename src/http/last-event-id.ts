@@ -1,12 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
+import { isReturnable } from '../formats/event-stream.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 
 /** A request that a server of `node:http` or `node:http2` receives. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest
-
-/** Longest accepted last event id in bytes. It is limited because the client chooses it. */
-const MAX_ID_BYTES = 1024
 
 /** Returns the resume point of a Node.js request. Never throws. */
 export function resumePointOf({ headers, url }: NodeRequest): ResumePoint {
@@ -23,15 +21,15 @@ export function resumePointOfWeb({ headers, url }: Request): ResumePoint {
 function readResumePoint(header: string | null | undefined, url = ''): ResumePoint {
   const query = /\?([^#]*)/.exec(url)?.[1]
   const id = header ? decodeHeader(header) : new URLSearchParams(query).get('lastEventId')
-  if (id === null || id === '') return 'new'
-  if (id === undefined || Buffer.byteLength(id) > MAX_ID_BYTES || /[\r\n\0]/.test(id)) return 'unreadable'
-  return { id }
+  if (!id) return 'new'
+  return isReturnable(id) ? { id } : 'unreadable'
 }
 
 // [spec] Clients send the id as UTF-8. Node and `Headers` decode header bytes as latin1. Invalid UTF-8 does not survive
-// a round trip. `TextDecoder` would report it too, but is undefined in Jest's jsdom environment.
-function decodeHeader(value: string): string | undefined {
+// a round trip, and becomes NUL, which is unreadable. `TextDecoder` would report it too, but is undefined in Jest's jsdom
+// environment.
+function decodeHeader(value: string): string {
   const bytes = Buffer.from(value, 'latin1')
   const text = bytes.toString()
-  return Buffer.from(text).equals(bytes) ? text : undefined
+  return Buffer.from(text).equals(bytes) ? text : '\0'
 }

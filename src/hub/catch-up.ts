@@ -22,6 +22,8 @@ export interface CatchUpOwner {
   readonly resumePoint: ResumePoint
   /** Whether this is still the catch-up of the subscription. */
   isCatchingUp(catchUp: CatchUp): boolean
+  /** @internal Called before an entry is used. */
+  _adopt(entry: LogEntry): void
   /** Whether the client may see an entry. */
   passes(entry: LogEntry): boolean
   /** @internal Called with the id of an event that was queued. */
@@ -196,6 +198,7 @@ export class CatchUp {
     const { stream } = this.#owner
     let sent = 0
     for (const entry of entries) {
+      this.#owner._adopt(entry)
       if (!stream._hasRoomFor(entry.frame)) await stream._waitForRoom()
       if (!this.#isActive || this.#addedChannels) return
       this.#position = entry.id

@@ -1,37 +1,57 @@
+import type { Filter } from './filter.ts'
 import type { SubscribeOptions } from './subscribe-options.ts'
 
-/** The channels of a subscription with their options. The first one needs no map, because most streams have only one. */
+/** The subscriptions of a stream to one channel. A list only if there are several; it is replaced, never changed. */
+export type Subscriptions = SubscribeOptions | readonly SubscribeOptions[]
+
+/** The channels of a stream with their subscriptions. The first one needs no map, because most streams have only one. */
 export class ChannelMap {
   #first: string | undefined
-  #firstOptions: SubscribeOptions | undefined
-  #others: Map<string, SubscribeOptions> | undefined
+  #ofFirst: Subscriptions | undefined
+  #others: Map<string, Subscriptions> | undefined
 
   get size(): number {
     return Number(this.#first !== undefined) + (this.#others?.size ?? 0)
   }
 
-  get(channel: string): SubscribeOptions | undefined {
-    return channel === this.#first ? this.#firstOptions : this.#others?.get(channel)
-  }
-
-  set(channel: string, options: SubscribeOptions): void {
-    if (this.size === 0) this.#first = channel
-    if (channel === this.#first) this.#firstOptions = options
-    else {
-      this.#others ??= new Map()
-      this.#others.set(channel, options)
-    }
-  }
-
-  delete(channel: string): void {
-    if (channel !== this.#first) this.#others?.delete(channel)
-    else {
-      this.#first = undefined
-      this.#firstOptions = undefined
-    }
-  }
-
   get channels(): string[] {
     return [...(this.#first === undefined ? [] : [this.#first]), ...(this.#others?.keys() ?? [])]
+  }
+
+  get(channel: string): Subscriptions | undefined {
+    return channel === this.#first ? this.#ofFirst : this.#others?.get(channel)
+  }
+
+  /** Returns the subscriptions to a channel as a list. */
+  all(channel: string): SubscribeOptions[] {
+    return [this.get(channel) ?? []].flat()
+  }
+
+  /** Whether a present subscription to a channel passes every event that a filter passes. */
+  covers(channel: string, filter: Filter | undefined): boolean {
+    return this.all(channel).some((each) => each.filter === undefined || each.filter === filter)
+  }
+
+  /** Adds a subscription. It MUST NOT be one of the channel already. */
+  add(channel: string, options: SubscribeOptions): void {
+    const present = this.get(channel)
+    this.#set(channel, present === undefined ? options : [present, options].flat())
+  }
+
+  /** Removes a subscription, and the channel with its last one. */
+  delete(channel: string, options: SubscribeOptions): void {
+    const [one, ...more] = this.all(channel).filter((each) => each !== options)
+    if (one !== undefined) this.#set(channel, more.length === 0 ? one : [one, ...more])
+    else if (channel !== this.#first) this.#others?.delete(channel)
+    else this.#first = this.#ofFirst = undefined
+  }
+
+  #set(channel: string, subscriptions: Subscriptions): void {
+    if (this.size === 0) this.#first = channel
+    if (channel === this.#first) this.#ofFirst = subscriptions
+    else {
+      this.#others ??= new Map()
+      this.#others.set(channel, subscriptions)
+    }
   }
 }

@@ -1,11 +1,11 @@
 import { EventEmitter } from 'node:events'
-import { checkOptions, isBoolean, isFunction, isString, oneOf } from '../check-options.ts'
+import { checkOptions, isBoolean, isFunction, isWellFormed, oneOf } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
 import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../lifecycle/graceful-close.ts'
 import { StreamSet } from '../lifecycle/stream-set.ts'
-import { publishErrorChannel } from '../stores/diagnostics.ts'
+import { turn } from '../scheduler/turn.ts'
 import type { EventStore, StoreState } from '../stores/event-store.ts'
 import type { Publication } from '../stores/log-entry.ts'
 import { memoryStore } from '../stores/memory/memory-store.ts'
@@ -14,6 +14,9 @@ import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { Broadcaster } from './broadcaster.ts'
 import type { Channel, ChannelOptions, PublishOptions } from './channel.ts'
+import { checkName, namesOf } from './channel-name.ts'
+import { type Deserialize, entryOwnerOf } from './entry-owner.ts'
+import { ErrorReporter, type HubErrorContext } from './error-reporter.ts'
 import { checkStart } from './history.ts'
 import { PositionKeeper, type Positions } from './positions.ts'
 import { PublishPromise } from './publish-promise.ts'
@@ -25,6 +28,12 @@ export interface HubOptions {
   store?: EventStore | undefined
   /** Serializes data that is not a string. Default `JSON.stringify`. */
   serialize?: Serialize | undefined
+  /**
+   * Returns the data of a text that `serialize` returned, for filters. Called once per event, and only if a client has a
+   * filter. If it throws, these clients do not receive the event, and the hub emits `error`. Default: `JSON.parse`, and the
+   * text itself if it is not JSON.
+   */
+  deserialize?: Deserialize | undefined
   /** Name of the event that reports a gap to the client. False sends none. Default `gap`. */
   gapEvent?: string | false | undefined
   /**
@@ -36,13 +45,17 @@ export interface HubOptions {
 }
 
 export interface HubEventMap {
-  /** An unawaited publish to `channel` was rejected. Without a listener, the first error of a hub is printed. */
-  error: [error: unknown, context: { readonly channel: string }]
+  /**
+   * An unawaited publish was rejected, or a filter failed, so that its client did not receive the event. Without a listener,
+   * the first error of each kind is printed.
+   */
+  error: [error: unknown, context: HubErrorContext]
 }
 
 const CHECKS = {
   store: checkStore,
   serialize: isFunction,
+  deserialize: isFunction,
   gapEvent: checkGapEvent,
   positions: oneOf('event', 'id', false),
 }
@@ -55,7 +68,7 @@ const HINTS = {
   idempotencyWindow: STORE_OPTION,
 }
 const CHANNEL_CHECKS = { conflate: isBoolean }
-const PUBLISH_CHECKS = { idempotencyKey: isString }
+const PUBLISH_CHECKS = { idempotencyKey: isWellFormed }
 
 /** One ordered log of events, the channels named in it, and the streams subscribed to them. */
 export class Hub extends EventEmitter<HubEventMap> {
@@ -69,7 +82,7 @@ export class Hub extends EventEmitter<HubEventMap> {
   readonly #resumePoints = new WeakMap<SseStream, ResumePoint>()
   #closed: Promise<void> | undefined
   #droppedPublishes = 0
-  #hasPrintedError = false
+  readonly #errors = new ErrorReporter(this)
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: HubOptions = {}) {
@@ -82,15 +95,19 @@ export class Hub extends EventEmitter<HubEventMap> {
     const positions = new PositionKeeper(this._store, options.positions ?? 'event', () =>
       this.#streams.values(),
     )
+    const owner = entryOwnerOf(options.deserialize, this.#errors)
     this.#context = {
       store: this._store,
       broadcaster: this.#broadcaster,
       positions,
+      errors: this.#errors,
+      owner,
       gapEvent: options.gapEvent ?? 'gap',
       onUnsubscribed: (stream, resumePoint) => this.#onUnsubscribed(stream, resumePoint),
     }
     this._store.open({
       onEntry: (entry) => {
+        entry._adopt(owner)
         this.#broadcaster.broadcast(entry)
         if (this.#streams.size > 0) positions.onEntry()
       },
@@ -133,6 +150,8 @@ export class Hub extends EventEmitter<HubEventMap> {
     const names = namesOf(channels)
     checkOptions(options, SUBSCRIBE_CHECKS)
     checkStart(this._store, options.from)
+    // Pending entries first, because they were published before.
+    turn.fanOutNow()
     if (this.#streams.isShutDown) this.#streams.refuse(stream)
     if (stream.closed) return () => {}
     const subscription = this.#streams.get(stream) ?? this.#subscribe(stream)
@@ -205,14 +224,9 @@ export class Hub extends EventEmitter<HubEventMap> {
   }
 
   #reportUnawaited(error: unknown, channel: string): void {
-    if (publishErrorChannel.hasSubscribers) publishErrorChannel.publish({ hub: this, channel, error })
-    if (error instanceof SseError && error.code === 'ERR_SSE_SHUT_DOWN') this.#droppedPublishes += 1
-    else if (this.listenerCount('error') > 0) this.emit('error', error, { channel })
-    else if (!this.#hasPrintedError) {
-      this.#hasPrintedError = true
-      const hint = "Spillway prints no further errors of this hub: use hub.on('error', listener)."
-      console.error(`An unawaited publish to ${describe(channel)} was rejected. ${hint} ${reasonOf(error)}`)
-    }
+    const isDropped = error instanceof SseError && error.code === 'ERR_SSE_SHUT_DOWN'
+    if (isDropped) this.#droppedPublishes += 1
+    this.#errors.publishFailed(error, channel, isDropped)
   }
 
   #subscribe(stream: SseStream): Subscription {
@@ -232,40 +246,15 @@ export class Hub extends EventEmitter<HubEventMap> {
   }
 }
 
-/** Returns an error as it is printed, for example `ERR_SSE_STORE: The broker is lost.` */
-function reasonOf(error: unknown): string {
-  return error instanceof Error
-    ? `${(error as Partial<SseError>).code ?? error.name}: ${error.message}`
-    : describe(error)
-}
-
 function checkStore(store: unknown): string | undefined {
   const methods = ['open', 'append', 'read', 'close'] as const
   const isStore = methods.every((name) => typeof (Object(store) as Partial<EventStore>)[name] === 'function')
   return isStore ? undefined : `a store such as memoryStore(), with ${methods.join(', ')}`
 }
 
-/** Returns a copy, because the caller may change its list later. */
-function namesOf(channels: string | readonly string[]): string[] {
-  const names = typeof channels === 'string' ? [channels] : channels
-  if (!Array.isArray(names) || names.length === 0) {
-    const given = Array.isArray(names) ? 'an empty list' : describe(names)
-    throw new SseError('ERR_SSE_CHANNEL', `Channels must be a name or a list of names, not ${given}.`)
-  }
-  for (const name of names) checkName(name)
-  return [...names]
-}
-
-function checkName(name: string): void {
-  if (typeof name === 'string' && /^[^\r\n\0]{1,255}$/.test(name)) return
-  const message = `A channel name must be a string of 1 to 255 characters without CR, LF and NUL, not ${describe(name)}.`
-  throw new SseError('ERR_SSE_CHANNEL', message)
-}
-
-/** Returns the fields of an event. Each is read once, because a getter or `toJSON` may change the event afterwards. */
+/** Returns the fields of an event, each of which was read once. */
 function checkPublished(event: SseEvent) {
-  const { event: name, id, retry } = checkEvent(event)
-  const { key, data } = event
+  const { event: name, id, retry, key, data } = checkEvent(event)
   if (id !== undefined)
     throw new SseError('ERR_SSE_ID', 'The store assigns the id: publish the event without one.')
   if (key !== undefined && typeof key !== 'string')

@@ -2,13 +2,14 @@ import { SseError } from '../errors.ts'
 import type { Frame } from '../event/frame.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { EventStore } from '../stores/event-store.ts'
-import type { LogEntry } from '../stores/log-entry.ts'
+import type { EntryOwner, LogEntry } from '../stores/log-entry.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { PositionSource, SseStream } from '../stream/stream.ts'
 import type { Batch, Broadcaster, Subscriber } from './broadcaster.ts'
 import { CatchUp, type CatchUpOwner } from './catch-up.ts'
 import { ChannelMap } from './channel-map.ts'
-import { ask } from './filter.ts'
+import type { ErrorReporter } from './error-reporter.ts'
+import { passes } from './filter.ts'
 import type { HistoryRequest } from './history.ts'
 import type { PositionHolder, PositionKeeper } from './positions.ts'
 import type { SubscribeOptions } from './subscribe-options.ts'
@@ -18,6 +19,8 @@ export interface HubContext {
   readonly store: EventStore
   readonly broadcaster: Broadcaster
   readonly positions: PositionKeeper
+  readonly errors: ErrorReporter
+  readonly owner: EntryOwner
   readonly gapEvent: string | false
   /** Called at the end of a subscription, with the point where another one of the stream resumes. */
   onUnsubscribed(stream: SseStream, resumePoint: ResumePoint): void
@@ -64,24 +67,29 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   }
 
   get options(): Iterable<SubscribeOptions> {
-    return new Set(this.channels.map((channel) => this.#channels.get(channel) as SubscribeOptions))
+    return new Set(this.channels.flatMap((channel) => this.#channels.all(channel)))
   }
 
-  /** Adds channels. Those added before the first `await` are resumed together; a later one starts at the present. */
+  /**
+   * Adds a subscription. Those added before the first `await` are resumed together; a later one starts at the present. It
+   * adds a channel even if the stream has it, unless the present subscriptions pass all events that the new one passes.
+   */
   add(channels: readonly string[], options: SubscribeOptions): void {
     if (options.from !== undefined && options.from !== 'now') this.#addHistory(channels, options.from)
-    const added = channels.filter((channel) => !this.#channels.get(channel))
-    for (const channel of channels) this.#channels.set(channel, options)
+    const added = channels.filter((channel) => !this.#channels.covers(channel, options.filter))
+    for (const channel of channels) this.#channels.add(channel, options)
     this.#hasFilter ||= options.filter !== undefined
     // A stream that still has to receive the current entry must not start behind it.
     this.#hub.broadcaster.runAfterFanOut(() => this.#start(added, options))
   }
 
-  /** Removes channels, as far as they are still subscribed to with these options. */
+  /** Removes the subscription with these options, if it was not removed before. */
   remove(channels: readonly string[], options: SubscribeOptions): void {
     // Pending entries first, because their filters may change the subscription.
     turn.fanOutNow()
-    for (const channel of channels) if (this.#channels.get(channel) === options) this.#remove(channel)
+    for (const channel of channels)
+      if (this.#channels.get(channel) === options) this.#remove(channel, options)
+      else this.#channels.delete(channel, options)
     if (this.#channels.size === 0) this.end()
   }
 
@@ -107,17 +115,15 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     }
   }
 
+  /** @internal */
+  _adopt(entry: LogEntry): void {
+    entry._adopt(this.#hub.owner)
+  }
+
   passes(entry: LogEntry): boolean {
-    const options = this.#channels.get(entry.channel)
+    const subscriptions = this.#channels.get(entry.channel)
     // The channel may have been removed since the page was read.
-    if (!options?.filter) return options !== undefined
-    try {
-      return ask(options.filter, entry.event, entry.channel)
-    } catch (error) {
-      // An event that the filter cannot judge is not shown. One client's failure does not stop a broadcast.
-      this.stream.destroy(error)
-      return false
-    }
+    return subscriptions !== undefined && passes(subscriptions, entry, this.stream, this.#hub.errors)
   }
 
   isCatchingUp(catchUp: CatchUp): boolean {
@@ -263,10 +269,10 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     return missable
   }
 
-  #remove(channel: string): void {
+  #remove(channel: string, options: SubscribeOptions): void {
     // Pending entries are delivered before, and filtered.
     this.#hub.broadcaster.remove(channel, this)
-    this.#channels.delete(channel)
+    this.#channels.delete(channel, options)
     if (this.#catchUp || typeof this.resumePoint !== 'object') return
     this.#removedChannels ??= new Set()
     this.#removedChannels.add(channel)

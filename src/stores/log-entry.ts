@@ -1,6 +1,7 @@
 import type { SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
 import { encodeText, sizeOfText } from '../formats/event-stream.ts'
+import { freeze } from './freeze.ts'
 import { scopedKey } from './scoped-key.ts'
 
 /** A published event before the store gives it an id: checked by the hub, with its data as text. */
@@ -20,6 +21,14 @@ export interface Publication {
   readonly idempotencyKey?: string | undefined
 }
 
+/** The hub of the store that holds an entry. */
+export interface EntryOwner {
+  /** Distinguishes the values of the hub's events from those of other hubs on one stream. */
+  readonly scope: string
+  /** Returns serialized data as filters receive it. Called at most once for an entry, which keeps the error if it throws. */
+  readonly deserialize?: ((text: string, entry: LogEntry) => unknown) | undefined
+}
+
 /** An event in a store. It is encoded, and its data is parsed, at most once and only when a subscriber needs it. */
 export class LogEntry {
   /** The entry's position in the log, and the id of the event: short ASCII text that clients receive. */
@@ -28,8 +37,9 @@ export class LogEntry {
   /** Bytes of the event on the wire. */
   readonly size: number
   readonly #publication: Publication
+  #owner: EntryOwner | undefined
   #frame: Frame | undefined
-  #event: SseEvent | undefined
+  #event: SseEvent | Undecodable | undefined
 
   constructor(id: string, publication: Publication) {
     const { channel, event, retry, data } = publication
@@ -51,26 +61,57 @@ export class LogEntry {
     return this.#frame
   }
 
-  /** The event as a filter gets it: data that was serialized is parsed as JSON, or stays text where that fails. */
+  /**
+   * The event as a filter gets it, frozen because all filters share it. Data that was serialized is deserialized by the hub,
+   * by default as JSON, or stays text where it is not JSON. Throws the error of `deserialize`.
+   */
   get event(): SseEvent {
     this.#event ??= this.#decode()
+    if (this.#event instanceof Undecodable) throw this.#event.error
     return this.#event
+  }
+
+  /** @internal Called by the hub before it uses the entry. */
+  _adopt(owner: EntryOwner): void {
+    if (this.#owner === owner) return
+    this.#owner = owner
+    // What was made without the owner.
+    this.#frame = undefined
+    this.#event = undefined
   }
 
   #encode(): Frame {
     const { event, retry, data, conflate } = this.#publication
-    return Frame.of(encodeText({ id: this.id, event, retry }, data), 1, this.key, conflate)
+    const key = this.#owner ? `${this.#owner.scope}\n${this.key}` : this.key
+    return Frame.of(encodeText({ id: this.id, event, retry }, data), 1, key, conflate)
   }
 
-  #decode(): SseEvent {
+  #decode(): SseEvent | Undecodable {
     const { event, data, isText, retry, key } = this.#publication
-    return {
-      ...(event !== undefined && { event }),
-      ...(retry !== undefined && { retry }),
-      ...(key !== undefined && { key }),
-      id: this.id,
-      data: isText ? data : parsedJson(data),
+    try {
+      return freeze({
+        ...(event !== undefined && { event }),
+        ...(retry !== undefined && { retry }),
+        ...(key !== undefined && { key }),
+        id: this.id,
+        data: isText ? data : this.#deserialize(data),
+      })
+    } catch (error) {
+      return new Undecodable(error)
     }
+  }
+
+  #deserialize(data: string): unknown {
+    return this.#owner?.deserialize ? this.#owner.deserialize(data, this) : parsedJson(data)
+  }
+}
+
+/** The error of an entry whose data could not be deserialized. */
+class Undecodable {
+  readonly error: unknown
+
+  constructor(error: unknown) {
+    this.error = error
   }
 }
 

@@ -41,6 +41,43 @@ describe('sendAll', () => {
     expect(read(transport)).toEqual(['é', '🦆', '\ufeff'])
   })
 
+  it.each<[string, string[], string[]]>([
+    ['in two chunks', ['a🦆b'.slice(0, 2), 'a🦆b'.slice(2)], ['a', '🦆b']],
+    ['around an empty chunk', ['\ud83e', '', '\udd86'], ['🦆']],
+    ['in chunks of one code unit', [...'x🦆🎉y'.split('')], ['x', '🦆', '🎉', 'y']],
+    [
+      'but no other half',
+      ['a\ud83e', 'b', '\udd86c', '\ud83e\r', '\n'],
+      ['a', '\ufffdb', '\ufffdc', '\ufffd', '\n'],
+    ],
+    ['but not the last one', ['a', '\ud83e'], ['a', '\ufffd']],
+  ])(
+    'joins a surrogate pair that is split over two chunks of text, %s (rule 40)',
+    async (_name, chunks, expected) => {
+      const sources: Source[] = [
+        chunks,
+        Readable.from(chunks),
+        ReadableStream.from(chunks),
+        (async function* () {
+          yield* chunks
+        })(),
+      ]
+      for (const source of sources) {
+        const { stream, transport } = fakeStream()
+        await stream.sendAll(source)
+        await nextTurn()
+        expect(read(transport)).toEqual(expected)
+      }
+    },
+  )
+
+  it('joins a surrogate pair around an event, and keeps the order of text and bytes', async () => {
+    const { stream, transport } = fakeStream()
+    await stream.sendAll(['a\ud83e', { data: 'event' }, '\udd86', '\ud83e', Buffer.from('b')])
+    await nextTurn()
+    expect(read(transport)).toEqual(['a', 'event', '🦆', '\ufffdb'])
+  })
+
   it('sends an incomplete character at the end as U+FFFD', async () => {
     const { stream, transport } = fakeStream()
     await stream.sendAll([Uint8Array.of(0x61, 0xc3)])

@@ -112,6 +112,18 @@ describe('encode', () => {
     expect(encode(new Price())).toBe('event: price\ndata: 1\n\n')
   })
 
+  it('reads each field once', () => {
+    const reads: string[] = []
+    const event = new Proxy({} as SseEvent, {
+      get: (_, name) => {
+        reads.push(String(name))
+        return { event: 'price', data: 1, id: 7, retry: 5, key: 'k' }[String(name)]
+      },
+    })
+    expect(encode(event)).toBe('retry: 5\nid: 7\nevent: price\ndata: 1\n\n')
+    expect(reads.sort()).toEqual(['data', 'event', 'id', 'key', 'retry'])
+  })
+
   it('encodes the fields that it checked, although toJSON changes the event afterwards', () => {
     const toJSON = () => {
       event.event = 'a\ndata: forged'
@@ -130,6 +142,34 @@ describe('encode', () => {
     const part = { type: 'text-delta', id: '1', delta: 'a' }
     // @ts-expect-error: a part of a language model's response is the data of an event.
     expect(() => encode(part)).toThrow(code('ERR_SSE_EVENT'))
+  })
+
+  it('accepts ids of up to 1024 bytes, which a client can return (rule 43)', () => {
+    for (const [longest, tooLong] of [
+      ['x'.repeat(1024), 'x'.repeat(1025)],
+      ['é'.repeat(512), 'é'.repeat(513)],
+      ['🦆'.repeat(256), `${'🦆'.repeat(256)}x`],
+      // A lone surrogate is sent as U+FFFD, of three bytes.
+      ['\ud800'.repeat(341), '\ud800'.repeat(342)],
+    ] as const) {
+      expect(encode({ id: longest })).toBe(`id: ${longest}\n\n`)
+      for (const event of [{ id: tooLong }, { id: tooLong, data: 1 }])
+        expect(() => encode(event)).toThrow(code('ERR_SSE_ID'))
+    }
+  })
+
+  it.each(['\x01', 'a\x1bb', '\x7f'])(
+    'rejects the id %j, with which a server refuses the next request',
+    (id) => {
+      expect(() => encode({ id })).toThrow(code('ERR_SSE_ID'))
+      expect(() => encode({ id })).toThrow(
+        'id must be a number or a printable string of up to 1024 bytes, not "',
+      )
+    },
+  )
+
+  it.each(['a\tb', ' ', '~', '\x80', 'é', '🦆'])('accepts the id %j', (id) => {
+    expect(encode({ id })).toBe(`id: ${id}\n\n`)
   })
 
   it.each([true, Number.NaN, null, {}, Symbol('id')])('rejects %s as an id', (id) => {

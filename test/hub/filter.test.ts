@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
 import { deferred } from '../support/deferred.ts'
-import { eventsOf, GAP, publishNumbers, subscribed } from '../support/hub.ts'
-import { closed, fakeStream, settled } from '../support/streams.ts'
+import { eventsOf, GAP, publishNumbers } from '../support/hub.ts'
+import { fakeStream, settled } from '../support/streams.ts'
 
 const isEven = ({ data }: { data?: unknown }) => Number(data) % 2 === 0
 const messages = (...data: unknown[]) => data.map((each) => `message ${each}`)
@@ -89,31 +89,6 @@ describe('a filter', () => {
     await hub.channel('a').publish({ data: 1 })
 
     expect(filter).not.toHaveBeenCalled()
-  })
-})
-
-describe('a filter that throws', () => {
-  it.each(['live', 'replayed'])('ends its own stream only, before a %s event is sent', async (when) => {
-    const hub = new Hub()
-    const error = new Error('filter')
-    const start = await hub.channel('a').publish({ data: 0 })
-    if (when === 'replayed') await hub.channel('a').publish({ data: 'secret' })
-    const { stream, transport } = fakeStream({}, start)
-    const end = closed(stream)
-    const other = await subscribed(hub, ['a'])
-
-    hub.subscribe(stream, ['a'], {
-      filter: () => {
-        throw error
-      },
-    })
-    await settled()
-    if (when === 'live') await hub.channel('a').publish({ data: 'secret' })
-    await settled()
-
-    expect(await end).toEqual({ reason: 'error', error })
-    expect(transport.writes).toEqual([])
-    if (when === 'live') expect(eventsOf(other.transport)).toEqual(['message secret'])
   })
 })
 

@@ -3,42 +3,9 @@ import type { SseEvent } from '../../src/event/event.ts'
 import { Frame } from '../../src/event/frame.ts'
 import type { Serialize } from '../../src/formats/event-stream.ts'
 import { Hub } from '../../src/hub/hub.ts'
-import { BrokerStore } from '../../src/stores/broker/broker-store.ts'
-import type { BrokerDriver, DriverOwner } from '../../src/stores/broker/driver.ts'
 import type { EventStore } from '../../src/stores/event-store.ts'
-import { memoryStore } from '../../src/stores/memory/memory-store.ts'
+import { STORES } from '../support/stores.ts'
 import { fakeStream, settled } from '../support/streams.ts'
-
-/** A broker that stores each record in an array and delivers it in the next microtask. */
-class ArrayDriver implements BrokerDriver {
-  readonly records: string[] = []
-  #owner!: DriverOwner
-
-  async open(owner: DriverOwner): Promise<string> {
-    this.#owner = owner
-    return '0'
-  }
-
-  async append(channel: string, record: string): Promise<string> {
-    const id = String(this.records.push(record))
-    queueMicrotask(() => this.#owner._onEntries([{ id, channel, record }]))
-    return id
-  }
-
-  range = async () => 'gap' as const
-  oldest = async () => ({ position: '0', isFirst: true })
-  isId = () => false
-  compare = (a: string, b: string) => Number(a) - Number(b)
-  async close(): Promise<void> {}
-}
-
-const brokerStore = () =>
-  new BrokerStore(new ArrayDriver(), { recentEvents: 100, recentBytes: 1e6, publishTimeout: 1_000 })
-
-const STORES: Array<[name: string, open: () => EventStore]> = [
-  ['memory', memoryStore],
-  ['broker', brokerStore],
-]
 
 afterEach(() => void vi.restoreAllMocks())
 

@@ -1,4 +1,4 @@
-import { type Check, isString } from '../../check-options.ts'
+import { type Check, isString, isWellFormed } from '../../check-options.ts'
 import { describe, SseError } from '../../errors.ts'
 import type {
   ConnectionListener,
@@ -11,7 +11,8 @@ import { openIoRedis } from './ioredis.ts'
 import { openNodeRedis } from './node-redis.ts'
 
 /** Checks the name of a key or of a channel. */
-export const isName: Check = (name) => (name === '' || isString(name) ? 'a non-empty string' : undefined)
+export const isName: Check = (name) =>
+  name === '' || isString(name) ? 'a non-empty string' : isWellFormed(name)
 
 /** Throws `SseError` `ERR_SSE_OPTION` unless the client is one of the packages `redis` or `ioredis`. */
 export function checkClient(client: RedisClient): void {

@@ -1,7 +1,7 @@
 import { SseError } from '../../errors.ts'
 import { NOOP_RECORD, type StoredEntry } from '../broker/driver.ts'
-import { scopedKey } from '../scoped-key.ts'
 import type { ConnectionPair } from './connection-pair.ts'
+import { guardOf } from './guard.ts'
 import { CHANNEL, entriesOfOneStream, RECORD, toEntries, toRecord } from './replies.ts'
 
 export interface StreamSettings {
@@ -109,10 +109,4 @@ export class StreamCommands {
   async trim(position: string): Promise<void> {
     await this.#connections.ask('XTRIM', this.#key, 'MINID', position)
   }
-}
-
-// The hash tag puts the guard into the same slot of a cluster as its stream.
-function guardOf(key: string, channel: string, idempotencyKey: string): string {
-  const tagged = /\{[^}]+\}/.test(key) ? key : `{${key}}`
-  return `${tagged}:idempotency:${scopedKey(channel, idempotencyKey)}`
 }

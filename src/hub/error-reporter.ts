@@ -1,0 +1,70 @@
+import { describe, type SseError } from '../errors.ts'
+import { atTurnEnd } from '../scheduler/turn.ts'
+import { filterErrorChannel, publishErrorChannel } from '../stores/diagnostics.ts'
+import type { LogEntry } from '../stores/log-entry.ts'
+import type { SseStream } from '../stream/stream.ts'
+import type { Hub } from './hub.ts'
+
+/** What an error of a hub is about. */
+export interface HubErrorContext {
+  /** The name of the channel. */
+  readonly channel: string
+  /** The id of the event that was hidden, because a filter or `deserialize` failed. */
+  readonly id?: string | undefined
+  /** The stream from which a filter hid the event. */
+  readonly stream?: SseStream | undefined
+}
+
+/** Emits the errors that no caller receives as `error` of a hub, or prints the first one of each kind. */
+export class ErrorReporter {
+  readonly #hub: Hub
+  #hasPrinted = { publish: false, filter: false }
+
+  constructor(hub: Hub) {
+    this.#hub = hub
+  }
+
+  /** Reports the rejection of a publish that was not awaited. `isDropped`: it is counted, and not emitted. */
+  publishFailed(error: unknown, channel: string, isDropped: boolean): void {
+    if (publishErrorChannel.hasSubscribers) publishErrorChannel.publish({ hub: this.#hub, channel, error })
+    if (!isDropped)
+      this.#report(
+        'publish',
+        error,
+        { channel },
+        `An unawaited publish to ${describe(channel)} was rejected.`,
+      )
+  }
+
+  /** Reports that a filter failed to judge an entry, or that no filter could, because its data was not deserialized. */
+  filterFailed(error: unknown, { id, channel }: LogEntry, stream?: SseStream): void {
+    const context = { channel, id, stream }
+    if (filterErrorChannel.hasSubscribers) filterErrorChannel.publish({ hub: this.#hub, ...context, error })
+    // After the fan-out, which a listener that throws would end.
+    atTurnEnd(() =>
+      this.#report(
+        'filter',
+        error,
+        context,
+        `A filter failed for ${describe(channel)}, which hides the event.`,
+      ),
+    )
+  }
+
+  #report(kind: 'publish' | 'filter', error: unknown, context: HubErrorContext, summary: string): void {
+    if (this.#hub.listenerCount('error') > 0) this.#hub.emit('error', error, context)
+    else if (!this.#hasPrinted[kind]) {
+      this.#hasPrinted[kind] = true
+      const errors = kind === 'filter' ? 'filter errors' : 'errors'
+      const hint = `Spillway prints no further ${errors} of this hub: use hub.on('error', listener).`
+      console.error(`${summary} ${hint} ${reasonOf(error)}`)
+    }
+  }
+}
+
+/** Returns an error as it is printed, for example `ERR_SSE_STORE: The broker is lost.` */
+function reasonOf(error: unknown): string {
+  return error instanceof Error
+    ? `${(error as Partial<SseError>).code ?? error.name}: ${error.message}`
+    : describe(error)
+}
