@@ -1,8 +1,12 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 
-/** Returns the events that a client reads from a body. */
+/** Returns the events that a client reads from a body, without those that only contain its position. */
 export function parseEvents(body: string): EventSourceMessage[] {
   const events: EventSourceMessage[] = []
-  createParser({ onEvent: (event) => events.push(event) }).feed(body)
+  createParser({ onEvent: (event) => isPosition(event) || events.push(event) }).feed(body)
   return events
+}
+
+function isPosition({ event, data }: EventSourceMessage): boolean {
+  return event === 'position' && data === '{}'
 }
