@@ -5,6 +5,7 @@ import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
 import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../lifecycle/graceful-close.ts'
 import { StreamSet } from '../lifecycle/stream-set.ts'
+import { outsideRequests } from '../scheduler/context.ts'
 import { publishErrorChannel } from '../stores/diagnostics.ts'
 import type { EventStore, StoreState } from '../stores/event-store.ts'
 import type { Publication } from '../stores/log-entry.ts'
@@ -78,7 +79,7 @@ export class Hub extends EventEmitter<HubEventMap> {
     }
     this._store.open({
       onEntry: (entry) => this.#broadcaster.broadcast(entry),
-      onLoss: () => this.#onLoss(),
+      onLoss: () => outsideRequests(() => this.#onLoss()),
     })
   }
 

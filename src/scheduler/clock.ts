@@ -1,3 +1,5 @@
+import { outsideRequests } from './context.ts'
+
 /** An object with a deadline. It is called once per `schedule` and may schedule itself again. */
 export interface TimerTarget {
   /** @internal */
@@ -21,7 +23,7 @@ export function realTime(offset = 0): TimeSource {
     // Whole milliseconds, because V8 stores small integers without an allocation.
     read: () => Math.round(performance.now()) + offset,
     start(onTick) {
-      const timer = setInterval(onTick, TICK)
+      const timer = outsideRequests(setInterval, onTick, TICK)
       timer.unref?.()
       return () => clearInterval(timer)
     },

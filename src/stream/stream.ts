@@ -6,6 +6,7 @@ import type { Frame } from '../event/frame.ts'
 import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
 import { commentFrame, eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
+import { outsideRequests } from '../scheduler/context.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { Transport } from '../transports/transport.ts'
 import { OVERFLOW } from './backlog.ts'
@@ -290,7 +291,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   // A listener that throws must stop neither a flush nor a broadcast. Its error is uncaught, as in Node.
   #emitSafely<Name extends keyof SseStreamEventMap>(name: Name, ...args: SseStreamEventMap[Name]): void {
     try {
-      this.emit(name, ...(args as never))
+      outsideRequests(() => this.emit(name, ...(args as never)))
     } catch (error) {
       queueMicrotask(() => {
         throw error
@@ -308,7 +309,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     if (this.closed) return
     this.#closeReason = reason
     this.#error = error
-    this.#abortController?.abort()
+    outsideRequests(() => this.#abortController?.abort())
     for (const stop of this.#stops ?? []) stop()
     this.#connection.notify()
   }
