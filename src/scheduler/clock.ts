@@ -1,4 +1,5 @@
 import { outsideRequests } from './context.ts'
+import { atTurnEnd } from './turn.ts'
 
 /** An object with a deadline. It is called once per `schedule` and may schedule itself again. */
 export interface TimerTarget {
@@ -42,6 +43,8 @@ export class Clock {
   #stopTicks: (() => void) | undefined
   #tick = 0
   #now = 0
+  // When the next tick is due.
+  #ticksAt = 0
 
   /** Monotonic time in ms, as of the last tick while the timer runs. Cheap enough to read on every write. */
   get now(): number {
@@ -86,7 +89,7 @@ export class Clock {
   }
 
   #run(): void {
-    this.#now = this.#time.read()
+    this.#ticksAt = this.read() + TICK
     this.#stopTicks = this.#time.start(() => this.#advance())
   }
 
@@ -95,10 +98,17 @@ export class Clock {
     this.#stopTicks = undefined
   }
 
-  // A blocked event loop misses ticks, so call the targets of all ticks since the last one.
+  // After a blocked event loop, timers run before the sockets are read. A client that seems to have stalled may have read.
   #advance(): void {
-    const due = this.#now + TICK
-    this.late = this.read() - due
+    const now = this.read()
+    this.late = Math.max(0, now - this.#ticksAt)
+    this.#ticksAt = now + TICK
+    if (this.late < TICK) this.#fireDue()
+    else atTurnEnd(() => this.#fireDue())
+  }
+
+  // A blocked event loop misses ticks, so call the targets of all ticks since the last one.
+  #fireDue(): void {
     const until = Math.floor(this.#now / TICK)
     while (this.#tick < until) this.#fire(++this.#tick)
     if (this.#buckets.size === 0) this.#stop()
