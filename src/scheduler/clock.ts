@@ -38,6 +38,8 @@ export function realTime(offset = 0): TimeSource {
 export class Clock {
   /** How much later than due the present tick is, in ms. It is late when the event loop was blocked. */
   late = 0
+  /** Whether the event loop has turned since the last tick. Not if a test moves the clock by several ticks. */
+  hasTurned = true
   readonly #buckets = new Map<number, Set<TimerTarget>>()
   #time = realTime()
   #stopTicks: (() => void) | undefined
@@ -112,6 +114,12 @@ export class Clock {
     const until = Math.floor(this.#now / TICK)
     while (this.#tick < until) this.#fire(++this.#tick)
     if (this.#buckets.size === 0) this.#stop()
+    if (this.hasTurned) atTurnEnd(this.#onTurn)
+    this.hasTurned = false
+  }
+
+  readonly #onTurn = (): void => {
+    this.hasTurned = true
   }
 
   #fire(tick: number): void {

@@ -34,6 +34,11 @@ export class Output implements TransportOwner {
     this.#owner = owner
   }
 
+  /** Whether written bytes wait in the transport. */
+  get hasUnsent(): boolean {
+    return this.#transport.hasUnsent
+  }
+
   /** Whether the response headers were sent. */
   get isBegun(): boolean {
     return !this.#openTransport
