@@ -1,11 +1,7 @@
 import type { Channel, channel as channelOf } from 'node:diagnostics_channel'
+import { builtinModule } from './runtime.ts'
 
-// Not an import, because edge runtimes lack the module and reject a program that names it. The edge runtime of Next has a
-// `process` without `versions`, whose functions throw.
-const runtime = globalThis.process?.versions?.node === undefined ? undefined : globalThis.process
-const diagnostics = runtime?.getBuiltinModule?.('node:diagnostics_channel') as
-  | { readonly channel: typeof channelOf }
-  | undefined
+const diagnostics = builtinModule<{ readonly channel: typeof channelOf }>('node:diagnostics_channel')
 
 /** Returns a diagnostics channel, or one without subscribers where the runtime has none. */
 export function diagnosticsChannel(name: string): Pick<Channel, 'name' | 'hasSubscribers' | 'publish'> {

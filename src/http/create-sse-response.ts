@@ -64,5 +64,5 @@ function disconnectOnAbort(
   const onAbort = () => transport.disconnect()
   signal?.addEventListener('abort', onAbort)
   if (signal?.aborted) onAbort()
-  stream.once('close', () => signal?.removeEventListener('abort', onAbort))
+  stream._addCloseTarget({ _streamClosed: () => signal?.removeEventListener('abort', onAbort) })
 }

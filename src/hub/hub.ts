@@ -5,6 +5,7 @@ import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
 import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../lifecycle/graceful-close.ts'
 import { StreamSet } from '../lifecycle/stream-set.ts'
+import { outsideRequests } from '../scheduler/context.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { EventStore, StoreState } from '../stores/event-store.ts'
 import type { Publication } from '../stores/log-entry.ts'
@@ -111,7 +112,7 @@ export class Hub extends EventEmitter<HubEventMap> {
         this.#broadcaster.broadcast(entry)
         if (this.#streams.size > 0) positions.onEntry()
       },
-      onLoss: () => this.#onLoss(),
+      onLoss: () => outsideRequests(() => this.#onLoss()),
     })
   }
 

@@ -48,8 +48,7 @@ export class StreamSet<Value = undefined> implements CloseTarget {
   async shutdown(settings: ShutdownSettings): Promise<void> {
     this.#settings = settings
     for (const stream of this.#streams.keys()) this.#close(stream, settings)
-    await Promise.all(this.#closing)
-    await Promise.all(this.#closing)
+    while (this.#closing.size > 0) await Promise.all(this.#closing)
   }
 
   /** @internal */

@@ -1,3 +1,6 @@
+import { outsideRequests } from './context.ts'
+import { atTurnEnd } from './turn.ts'
+
 /** An object with a deadline. It is called once per `schedule` and may schedule itself again. */
 export interface TimerTarget {
   /** @internal */
@@ -21,7 +24,7 @@ export function realTime(offset = 0): TimeSource {
     // Whole milliseconds, because V8 stores small integers without an allocation.
     read: () => Math.round(performance.now()) + offset,
     start(onTick) {
-      const timer = setInterval(onTick, TICK)
+      const timer = outsideRequests(setInterval, onTick, TICK)
       timer.unref?.()
       return () => clearInterval(timer)
     },
@@ -35,11 +38,15 @@ export function realTime(offset = 0): TimeSource {
 export class Clock {
   /** How much later than due the present tick is, in ms. It is late when the event loop was blocked. */
   late = 0
+  /** Whether the event loop has turned since the last tick. Not if a test moves the clock by several ticks. */
+  hasTurned = true
   readonly #buckets = new Map<number, Set<TimerTarget>>()
   #time = realTime()
   #stopTicks: (() => void) | undefined
   #tick = 0
   #now = 0
+  // When the next tick is due.
+  #ticksAt = 0
 
   /** Monotonic time in ms, as of the last tick while the timer runs. Cheap enough to read on every write. */
   get now(): number {
@@ -84,7 +91,7 @@ export class Clock {
   }
 
   #run(): void {
-    this.#now = this.#time.read()
+    this.#ticksAt = this.read() + TICK
     this.#stopTicks = this.#time.start(() => this.#advance())
   }
 
@@ -93,13 +100,26 @@ export class Clock {
     this.#stopTicks = undefined
   }
 
-  // A blocked event loop misses ticks, so call the targets of all ticks since the last one.
+  // After a blocked event loop, timers run before the sockets are read. A client that seems to have stalled may have read.
   #advance(): void {
-    const due = this.#now + TICK
-    this.late = this.read() - due
+    const now = this.read()
+    this.late = Math.max(0, now - this.#ticksAt)
+    this.#ticksAt = now + TICK
+    if (this.late < TICK) this.#fireDue()
+    else atTurnEnd(() => this.#fireDue())
+  }
+
+  // A blocked event loop misses ticks, so call the targets of all ticks since the last one.
+  #fireDue(): void {
     const until = Math.floor(this.#now / TICK)
     while (this.#tick < until) this.#fire(++this.#tick)
     if (this.#buckets.size === 0) this.#stop()
+    if (this.hasTurned) atTurnEnd(this.#onTurn)
+    this.hasTurned = false
+  }
+
+  readonly #onTurn = (): void => {
+    this.hasTurned = true
   }
 
   #fire(tick: number): void {

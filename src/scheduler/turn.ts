@@ -1,3 +1,6 @@
+import { isNode } from '../runtime.ts'
+import { outsideRequests } from './context.ts'
+
 /** Delivers to many streams what was published within a turn of the event loop. */
 export interface FanOut {
   /** @internal Delivers everything pending. `isTurnOver`: streams may write at once, because nothing more can follow. */
@@ -10,14 +13,14 @@ export interface Flushable {
   _flush(): void
 }
 
+/**
+ * Runs work after the microtasks of the current turn of the event loop. Called by a timer, runs it after the sockets were
+ * read.
+ */
 // Captured at load, so that fake timers in an application's tests cannot hold a turn. Edge runtimes have no
 // `setImmediate`, or one that throws.
-const isNode = globalThis.process?.versions?.node !== undefined && globalThis.setImmediate !== undefined
-
-/** Runs work after the microtasks of the current turn of the event loop. */
-export const atTurnEnd: (work: () => void) => unknown = isNode
-  ? globalThis.setImmediate
-  : (work) => setTimeout(work, 0)
+export const atTurnEnd: (work: () => void) => unknown =
+  (isNode && globalThis.setImmediate) || ((work) => setTimeout(work, 0))
 
 /**
  * Runs work at the end of the current turn of the event loop, with one immediate for all streams. First come the
@@ -39,7 +42,9 @@ class TurnScheduler {
     if (this.#fanOuts.length === 0) return
     const fanOuts = this.#fanOuts
     this.#fanOuts = []
-    for (const target of fanOuts) target._fanOut(isTurnOver)
+    outsideRequests(() => {
+      for (const target of fanOuts) target._fanOut(isTurnOver)
+    })
   }
 
   /** Schedules a flush. Everything queued within a turn is sent in one write per stream. */
@@ -49,7 +54,7 @@ class TurnScheduler {
   }
 
   #schedule(): void {
-    if (!this.#isScheduled) atTurnEnd(this.#run)
+    if (!this.#isScheduled) outsideRequests(atTurnEnd, this.#run)
     this.#isScheduled = true
   }
 

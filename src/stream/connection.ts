@@ -27,7 +27,7 @@ export interface ConnectionOwner {
 
 /** The connection to one client: queued frames, their way to the transport, and the deadlines. */
 export class Connection implements OutputOwner, DeadlineOwner, Flushable {
-  readonly openedAt = clock.now
+  readonly openedAt = clock.read()
   sentEvents = 0
   sentBytes = 0
   readonly #settings: StreamSettings

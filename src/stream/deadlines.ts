@@ -69,17 +69,21 @@ export class Deadlines implements TimerTarget {
   /** @internal */
   _onTimer(now: number): void {
     if (now >= this.#flushesAt) this.#owner._flush()
-    // A blocked event loop notices only after this tick which connections have room again, so that time does not count.
+    // Time in which the event loop was blocked does not count, because it may take several turns to write what waits.
     if (now >= this.#stallsAt) this.#output.lastWrite += clock.late
     if (now >= this.#stallsAt) this.#owner._stalled()
-    else if (now >= this.#beatsAt) this.#owner._silent()
+    // A heartbeat would only wait behind those bytes.
+    else if (now >= this.#beatsAt && this.#stallsAt === NEVER) this.#owner._silent()
     if (now >= this.#expiresAt && this.#owner.isOpen) this.#owner._expired()
     this.schedule()
   }
 
+  // Bytes that still wait in the transport when a heartbeat is due count like a full kernel.
   get #stallsAt(): number {
     const { stallTimeout } = this.#settings
-    return this.#output.isFull && stallTimeout > 0 ? this.#output.lastWrite + stallTimeout : NEVER
+    const output = this.#output
+    const isWaiting = output.isFull || (clock.now >= this.#beatsAt && clock.hasTurned && output.hasUnsent)
+    return isWaiting && stallTimeout > 0 ? output.lastWrite + stallTimeout : NEVER
   }
 
   get #beatsAt(): number {

@@ -1,4 +1,4 @@
-import type { Frame } from '../event/frame.ts'
+import { type Frame, SLICE_BYTES } from '../event/frame.ts'
 import { clock } from '../scheduler/clock.ts'
 import { noTransport, type Transport, type TransportOwner } from '../transports/transport.ts'
 
@@ -12,9 +12,6 @@ export interface OutputOwner {
 
 /** Sends the response headers and returns the transport, or undefined if the client has disconnected. */
 export type OpenTransport = () => Transport | undefined
-
-// A large frame is written in slices of this many bytes.
-const SLICE_BYTES = 64 * 1024
 
 /** Writes frames to a transport, which is open or is opened by the first write. */
 export class Output implements TransportOwner {
@@ -35,6 +32,11 @@ export class Output implements TransportOwner {
 
   constructor(owner: OutputOwner) {
     this.#owner = owner
+  }
+
+  /** Whether written bytes wait in the transport. */
+  get hasUnsent(): boolean {
+    return this.#transport.hasUnsent
   }
 
   /** Whether the response headers were sent. */

@@ -6,6 +6,7 @@ import type { Frame } from '../event/frame.ts'
 import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
 import { commentFrame, eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
+import { outsideRequests } from '../scheduler/context.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { Transport } from '../transports/transport.ts'
 import { OVERFLOW } from './backlog.ts'
@@ -19,7 +20,7 @@ import type { ResumePoint } from './resume-point.ts'
 export interface SseStreamEventMap {
   /** The client had fallen behind and has caught up: everything queued was written. */
   drain: []
-  /** Events were dropped because the queue was full. The argument is their number. */
+  /** Events were dropped because the queue was full. Emitted once per turn of the event loop, with their number. */
   drop: [events: number]
   /** The stream is closed and holds nothing any more. Emitted once. */
   close: [reason: CloseReason, error: unknown]
@@ -74,6 +75,9 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   // A list only from the second target on, because most streams have one.
   #closeTargets: CloseTarget | CloseTarget[] | undefined
   #isReported = false
+  // Dropped events, which the end of the turn reports. Negative: a `drop` listener dropped them, so a later report counts
+  // them too.
+  #dropped = 0
 
   private constructor(settings: StreamSettings, resumePoint: ResumePoint) {
     super()
@@ -280,17 +284,27 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal */
   _overflowed(dropped: number): void {
-    if (overflowChannel.hasSubscribers) {
-      const { overflow: policy } = this.#settings
-      overflowChannel.publish({ stream: this, policy, dropped: dropped === OVERFLOW ? 0 : dropped })
+    if (dropped === OVERFLOW) {
+      this.#publishOverflow(0)
+      this.#destroy('overflow')
+      return
     }
-    if (dropped === OVERFLOW) this.#destroy('overflow')
-    else this.#emitSafely('drop', dropped)
+    if (this.#dropped <= 0) {
+      this.#dropped *= -1
+      turn.scheduleFlush(this)
+    }
+    this.#dropped += dropped
+  }
+
+  /** @internal */
+  _flush(): void {
+    if (this.#dropped > 0) this.#reportDropped()
   }
 
   /** @internal */
   _caughtUp(lag: number): void {
     if (drainChannel.hasSubscribers) drainChannel.publish({ stream: this, lag })
+    if (this.#dropped < 0) this.#reportDropped()
     if (!this.closed) this.#emitSafely('drain')
   }
 
@@ -315,10 +329,24 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     queueMicrotask(() => this.#reportClosed())
   }
 
+  #reportDropped(): void {
+    const dropped = Math.abs(this.#dropped)
+    // Above 0, so that a listener that sends does not cause another report in each turn.
+    this.#dropped = dropped
+    this.#publishOverflow(dropped)
+    this.#emitSafely('drop', dropped)
+    this.#dropped = dropped - this.#dropped
+  }
+
+  #publishOverflow(dropped: number): void {
+    if (!overflowChannel.hasSubscribers) return
+    overflowChannel.publish({ stream: this, policy: this.#settings.overflow, dropped })
+  }
+
   // A listener that throws must stop neither a flush nor a broadcast. Its error is uncaught, as in Node.
   #emitSafely<Name extends keyof SseStreamEventMap>(name: Name, ...args: SseStreamEventMap[Name]): void {
     try {
-      this.emit(name, ...(args as never))
+      outsideRequests(() => this.emit(name, ...(args as never)))
     } catch (error) {
       queueMicrotask(() => {
         throw error
@@ -336,7 +364,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     if (this.closed) return
     this.#closeReason = reason
     this.#error = error
-    this.#abortController?.abort()
+    outsideRequests(() => this.#abortController?.abort())
     for (const stop of this.#stops ?? []) stop()
     this.#connection.notify()
   }
@@ -347,7 +375,8 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     const targets = [this.#closeTargets ?? []].flat()
     this.#closeTargets = undefined
     for (const target of targets) target._streamClosed(this as SseStream)
-    this.emit('close', this.#closeReason as CloseReason, this.#error)
+    if (this.#dropped !== 0) this.#reportDropped()
+    this.#emitSafely('close', this.#closeReason as CloseReason, this.#error)
   }
 
   #summary() {

@@ -39,6 +39,11 @@ export class ResponseTransport implements Transport {
     if (!this.response.socket) watchPipelined(this.response, closed)
   }
 
+  // With a window of 0, HTTP/2 sends nothing, although `write` returns true up to the high-water mark.
+  get hasUnsent(): boolean {
+    return this.response.writableLength > 0
+  }
+
   bytesOf(frame: Frame): Buffer {
     return frame.payload
   }

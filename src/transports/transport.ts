@@ -13,6 +13,8 @@ export interface TransportOwner {
  * `destroy`, and only `destroy` after `end`.
  */
 export interface Transport {
+  /** Whether bytes that were written wait for a client that does not read, or for the next turns of the event loop. */
+  readonly hasUnsent: boolean
   /** Called once, before anything else. */
   open(owner: TransportOwner): void
   /** Returns the bytes that are written for a frame: its payload, or its payload in chunk framing. */
@@ -29,6 +31,7 @@ export interface Transport {
 
 /** The output of a stream that is closed, or whose response headers cannot be sent. */
 export const noTransport: Transport = {
+  hasUnsent: false,
   open() {},
   bytesOf: (frame) => frame.payload,
   write: () => false,

@@ -40,6 +40,10 @@ export class WebTransport implements Transport {
     this.#owner = owner
   }
 
+  get hasUnsent(): boolean {
+    return (this.#controller?.desiredSize ?? HIGH_WATER_MARK) < HIGH_WATER_MARK
+  }
+
   bytesOf(frame: Frame): Buffer {
     return frame.payload
   }
@@ -95,8 +99,8 @@ export class WebTransport implements Transport {
   // The body is closed once all of it was read, because a closed body no longer reports what is still buffered.
   #endWhenRead(): void {
     this.#owner?._drained()
-    if ((this.#controller?.desiredSize ?? 0) < HIGH_WATER_MARK) return
-    this.#controller?.close()
+    if (!this.#controller || this.hasUnsent) return
+    this.#controller.close()
     this.#finish()
   }
 

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createSseResponse } from '../../src/http/create-sse-response.ts'
 import type { SseStreamOptions } from '../../src/http/options.ts'
 import { Hub } from '../../src/hub/hub.ts'
+import { TICK } from '../../src/scheduler/clock.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { parseEvents } from '../support/parse.ts'
 import { closed, nextTurn, settled } from '../support/streams.ts'
@@ -36,6 +37,14 @@ afterEach(async () => {
 
 interface RequestSetup extends RequestInit {
   url?: string
+}
+
+/** Moves fake timers forward by one tick in each turn of the event loop, as real time does. */
+async function advanceByTurns(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += TICK) {
+    vi.advanceTimersByTime(TICK)
+    await nextTurn()
+  }
 }
 
 /** Opens a stream that stays open, with its response. */
@@ -367,6 +376,29 @@ describe('the end of a web stream', () => {
     vi.advanceTimersByTime(3 * 60_000)
     expect(stream.closeReason).toBe('stalled')
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('comes after the stall timeout if the body is never read, and heartbeats do not fill it', async () => {
+    vi.useFakeTimers()
+    const { stream } = open({ heartbeat: 15_000, stallTimeout: 30_000 })
+    await advanceByTurns(29_900)
+    expect(stream.closed).toBe(false)
+    await advanceByTurns(400)
+    expect(stream.closeReason).toBe('stalled')
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('does not come while the body is read and only heartbeats are sent', async () => {
+    vi.useFakeTimers()
+    const { stream, body } = open({ heartbeat: 15_000, stallTimeout: 30_000 })
+    let text = ''
+    const read = async () => {
+      for await (const bytes of body) text += Buffer.from(bytes).toString()
+    }
+    read().catch(() => {})
+    await advanceByTurns(120_000)
+    expect(stream.closed).toBe(false)
+    expect(text.match(/^:$/gm)?.length).toBeGreaterThan(6)
   })
 
   it('comes after the stall timeout for a closed stream whose body is not read', async () => {

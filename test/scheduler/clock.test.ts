@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Clock, TICK } from '../../src/scheduler/clock.ts'
 import { expiresAt, nextHeartbeat } from '../../src/scheduler/jitter.ts'
+import { nextTurn } from '../support/streams.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -43,13 +44,14 @@ describe('Clock', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('calls all targets that became due while the event loop was blocked', () => {
+  it('calls all targets that became due while the event loop was blocked', async () => {
     const clock = new Clock()
     const calls: number[] = []
     for (const delay of [500, 1500, 2500]) clock.schedule(targetOf(calls), clock.now + delay)
     const blocked = vi.spyOn(performance, 'now').mockReturnValue(clock.now + 2000)
     onTestFinished(() => blocked.mockRestore())
     vi.advanceTimersByTime(TICK)
+    await nextTurn()
     expect(calls).toHaveLength(2)
   })
 

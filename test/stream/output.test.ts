@@ -13,6 +13,7 @@ const SLICE = 64 * 1024
 
 /** A transport that records the calls it receives, in order. */
 class RecordingTransport implements Transport {
+  readonly hasUnsent = false
   readonly calls: string[]
   owner: TransportOwner | undefined
 

@@ -270,6 +270,7 @@ describe('a replay', () => {
     const drops = vi.fn()
     stream.on('drop', drops)
     expect([1, 2, 3].map((data) => stream.send({ data }))).toEqual([true, true, false])
+    await nextTurn()
     expect(drops).toHaveBeenCalledExactlyOnceWith(1)
     const drained = vi.fn()
     stream.on('drain', drained)

@@ -14,6 +14,7 @@ export class FakeTransport implements Transport {
   readonly chunks: Buffer[] = []
   /** Whether the next write fills the transport. */
   isFull = false
+  hasUnsent = false
   isEnded = false
   isDestroyed = false
   probes = 0

@@ -62,6 +62,8 @@ export class MemoryStore extends BaseStore implements EventStore {
   // Runs in one step: only its result is asynchronous.
   async append(publication: Publication): Promise<string> {
     const { channel, idempotencyKey, conflate } = publication
+    // After a blocked event loop, `clock.now` is old, and the entry would be evicted early.
+    clock.read()
     const key = idempotencyKey === undefined ? undefined : scopedKey(channel, idempotencyKey)
     const known = key === undefined ? undefined : this.#idempotencyKeys.idOf(key)
     if (known !== undefined) return known
@@ -74,6 +76,7 @@ export class MemoryStore extends BaseStore implements EventStore {
   }
 
   read(channels: readonly string[], after: string, limit: number): Page {
+    clock.read()
     this.#window.trim(channels)
     const sequence = this.#isClosed ? undefined : this.#sequenceOf(after)
     if (sequence === undefined || channels.some((channel) => this.#window.evictedUpTo(channel) > sequence))

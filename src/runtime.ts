@@ -1,0 +1,10 @@
+// The edge runtime of Next has a `process` without `versions`, whose functions throw.
+const node = globalThis.process?.versions?.node === undefined ? undefined : globalThis.process
+
+/** Whether the program runs on Node.js or on a runtime that is compatible with it. */
+export const isNode = node !== undefined
+
+/** Returns a module of Node.js. Not an import, because edge runtimes lack it and reject a program that names it. */
+export function builtinModule<T>(name: string): T | undefined {
+  return node?.getBuiltinModule?.(name) as T | undefined
+}
