@@ -8,7 +8,7 @@ import { failExpecting } from './check-request.ts'
  * ended, `ERR_SSE_HEADERS_SENT` if its headers were sent.
  */
 export function checkResponse(response: NodeResponse): void {
-  if (typeof response?.writeHead !== 'function' || typeof response.setHeader !== 'function')
+  if (typeof response?.writeHead !== 'function')
     failExpecting('a response of node:http or node:http2', response, 'ERR_SSE_RESPONSE')
   // Check this first, because a finished response is also closed.
   if (response.writableEnded) throw new SseError('ERR_SSE_RESPONSE', 'The response has already ended.')
