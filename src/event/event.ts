@@ -14,25 +14,32 @@ interface Envelope extends ForeignFields {
   key?: string | undefined
 }
 
-// Events of other libraries often have these fields. Without them here, `{ id, choices }` would type-check as a checkpoint.
-interface ForeignFields {
-  /** Not a field of an event. `event` is the name. */
-  type?: undefined
-  /** Not a field of an event. Send it as `data`. */
-  delta?: undefined
-  /** Not a field of an event. Send it as `data`. */
-  choices?: undefined
+// Fields of objects that are the data of an event: chunks of a language model, messages of JSON-RPC, rows of a database.
+// Without them here, a variable of the type `{ id: number; name: string }` would type-check as a checkpoint.
+type ForeignFields = {
+  readonly [Name in
+    | 'type'
+    | 'delta'
+    | 'choices'
+    | 'object'
+    | 'jsonrpc'
+    | 'method'
+    | 'params'
+    | 'result'
+    | 'error'
+    | 'name']?: undefined
 }
 
 interface LooseEvent<Data> extends Envelope {
   /** Name of the event. Without CR, LF and NUL. Default: none, which a browser dispatches as `message`. */
   event?: string | undefined
-  /** Data of the event. Strings are sent unchanged, other values through `serialize`. Without data, nothing is dispatched. */
-  data?: Data | undefined
+  /** Data of the event. Strings are sent unchanged, other values through `serialize`. */
+  data: Data
 }
 
 interface Checkpoint extends Envelope {
   event?: undefined
+  /** Without data, nothing is dispatched. */
   data?: undefined
 }
 
@@ -49,6 +56,4 @@ export type DataEvent<Events extends EventMap = AnyEvents> = string extends keyo
  * An event to send. With an `EventMap`, its name and data are checked as a pair. An event without data is a checkpoint,
  * which updates the client's last event id and dispatches nothing.
  */
-export type SseEvent<Events extends EventMap = AnyEvents> =
-  | DataEvent<Events>
-  | (string extends keyof Events ? never : Checkpoint)
+export type SseEvent<Events extends EventMap = AnyEvents> = DataEvent<Events> | Checkpoint

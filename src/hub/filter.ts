@@ -50,7 +50,7 @@ function admits(filter: Filter, entry: LogEntry, stream: SseStream, errors: Erro
 /** Returns undefined if the data cannot be deserialized, which the hub reports once for all filters. */
 function eventOf(entry: LogEntry): DataEvent | undefined {
   try {
-    return entry.event
+    return entry.event as DataEvent
   } catch {
     return undefined
   }

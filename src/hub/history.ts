@@ -37,7 +37,9 @@ export class HistoryStart {
     this.isIncomplete ||= isIncomplete
     // What was published meanwhile is not history.
     const start = this.#isBefore(after, this.#present) ? after : this.#present
-    for (const channel of channels) this.#starts.set(channel, start)
+    // Of two subscriptions to one channel, the earlier start counts.
+    for (const channel of channels)
+      if (this.#isBefore(start, this.#starts.get(channel) ?? this.#present)) this.#starts.set(channel, start)
     if (this.#isBefore(start, this.position)) this.position = start
   }
 

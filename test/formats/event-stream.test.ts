@@ -73,6 +73,7 @@ describe('encode', () => {
   })
 
   it('rejects an event that no client would dispatch', () => {
+    // @ts-expect-error: an event with a name has data.
     expect(() => encode({ event: 'done' })).toThrow(code('ERR_SSE_DATA'))
     expect(() => encode({})).toThrow(code('ERR_SSE_EVENT'))
   })

@@ -178,6 +178,33 @@ describe('two subscriptions of a stream to one channel', () => {
   )
 })
 
+describe('two subscriptions that start at different events', () => {
+  it.each([
+    [
+      [{ from: { last: 1 } }, { from: 'start' }],
+      [0, 1, 2],
+    ],
+    [
+      [{ from: 'start' }, { from: { last: 1 } }],
+      [0, 1, 2],
+    ],
+    [
+      [{ from: 'start' }, {}],
+      [0, 1, 2],
+    ],
+    [[{}, { from: { last: 1 } }], [2]],
+  ] as const)('start at the earlier one: %j', async (options, expected) => {
+    const hub = new Hub()
+    await publish(hub, 0, 3)
+    const { stream, transport } = fakeStream()
+
+    for (const each of options) hub.subscribe(stream, 'a', each)
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(messages(...expected))
+  })
+})
+
 describe('a filter, during a fan-out,', () => {
   it('ends the other subscription, whose events of the same turn are hidden', async () => {
     const hub = new Hub()

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { SseEvent } from '../../src/event/event.ts'
 import { Frame } from '../../src/event/frame.ts'
 import type { Serialize } from '../../src/formats/event-stream.ts'
+import type { PublishedEvent } from '../../src/hub/channel.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { EventStore } from '../../src/stores/event-store.ts'
 import { STORES } from '../support/stores.ts'
@@ -103,7 +103,7 @@ describe.each(STORES)('a hub on a %s store', (name, open) => {
       changing.key = '\n'
       return 'data'
     }
-    const changing: Omit<SseEvent, 'id'> = {
+    const changing: PublishedEvent = {
       get event() {
         return names.shift()
       },
