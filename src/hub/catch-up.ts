@@ -116,7 +116,7 @@ export class CatchUp {
   }
 
   get #isActive(): boolean {
-    return this.#owner.isCatchingUp(this) && this.#owner.stream._isReplayable
+    return this.#owner.isCatchingUp(this) && this.#owner.stream._connection.isOpen
   }
 
   async #awaitStore(): Promise<void> {
@@ -199,11 +199,11 @@ export class CatchUp {
     let sent = 0
     for (const entry of entries) {
       this.#owner._adopt(entry)
-      if (!stream._hasRoomFor(entry.frame)) await stream._waitForRoom()
+      if (!stream._hasRoomFor(entry.frame)) await this.#room()
       if (!this.#isActive || this.#addedChannels) return
       this.#position = entry.id
       if (!(this.#start?.includes(entry) ?? true) || !this.#owner.passes(entry)) continue
-      stream._replay(entry.frame)
+      stream._connection.enqueue(entry.frame)
       this.#owner._onSent(entry.id)
       sent += 1
       this.#replayed += 1
@@ -252,13 +252,18 @@ export class CatchUp {
     return readSource(source, this.#stops, (event) => {
       const frame = stream._frameOf(event)
       if (stream._hasRoomFor(frame)) return this.#send(frame)
-      return stream._waitForRoom().then(() => this.#send(frame))
+      return this.#room().then(() => this.#send(frame))
     })
   }
 
   #send(frame: Frame): boolean {
-    if (this.#isActive) this.#owner.stream._replay(frame)
+    if (this.#isActive) this.#owner.stream._connection.enqueue(frame)
     return this.#isActive
+  }
+
+  async #room(): Promise<void> {
+    const { stream } = this.#owner
+    await stream._connection.waitUntil(() => !stream._connection.isOpen || stream._isIdle)
   }
 }
 

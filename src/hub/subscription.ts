@@ -139,7 +139,10 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   _sendPosition(id: string): void {
     if (!this.#hub.positions.isEnabled || this.#sentId === id) return
     this.#sentId = id
-    this.stream._replay(this.#hub.positions.frameAt(id), true)
+    const { _connection: connection } = this.stream
+    const frame = this.#hub.positions.frameAt(id)
+    if (connection.canBypassQueue) connection.write(frame)
+    else if (connection.isOpen) connection.enqueue(frame)
   }
 
   /** @internal */

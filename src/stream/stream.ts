@@ -140,7 +140,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   /** Resolves with true when nothing is queued any more, with false when the stream is closed. Never rejects. */
   async drained(): Promise<boolean> {
     turn.fanOutNow()
-    await this.#connection.waitUntil(() => this.closed || (this.#connection.isIdle && !this.#replayer))
+    await this.#connection.waitUntil(() => this.closed || this._isIdle)
     return !this.closed
   }
 
@@ -208,6 +208,11 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return !this.#replayer && this.#connection.hasRoomFor(frame)
   }
 
+  /** @internal Whether everything was written, also of a replay. */
+  get _isIdle(): boolean {
+    return this.#connection.isIdle && !this.#replayer
+  }
+
   /** @internal Delays the end that `close` requests until `_release`, or until its grace period is over. */
   _hold(): void {
     this.#holds += 1
@@ -219,26 +224,14 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     if (this.closed && this.#holds === 0) this.#connection.end()
   }
 
-  /** @internal Whether frames of a replay can still be sent. After `close`, they can until its grace period is over. */
-  get _isReplayable(): boolean {
-    return this.#connection.isOpen
-  }
-
   /** @internal Encodes an event as `send` does. */
   _frameOf(event: SseEvent): Frame {
     return eventFrame(event, this.#settings.serialize)
   }
 
-  /** @internal Queues a frame of a replay that holds the end back. At the end of a turn it is written at once. */
-  _replay(frame: Frame, isTurnOver = false): void {
-    if (isTurnOver && this.#connection.canBypassQueue) this.#connection.write(frame)
-    else if (this._isReplayable) this.#connection.enqueue(frame)
-  }
-
-  /** @internal Resolves when there is room for a frame of such a replay, or when it is not replayable any more. */
-  _waitForRoom(): Promise<void> {
-    const connection = this.#connection
-    return connection.waitUntil(() => !connection.isOpen || (connection.isIdle && !this.#replayer))
+  /** @internal For a sender that holds the end back: it may send until the connection is not open any more. */
+  get _connection(): Connection {
+    return this.#connection
   }
 
   /** @internal Sends the response headers, unless they were sent. */
