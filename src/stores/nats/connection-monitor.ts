@@ -1,7 +1,7 @@
 import { Condition } from '../../condition.ts'
-import { timeoutError } from '../broker/errors.ts'
+import { Deadline } from '../../scheduler/deadline.ts'
 import type { NatsConnection } from './client.ts'
-import { ConnectionLost } from './errors.ts'
+import { ConnectionLost, RequestTimeout } from './errors.ts'
 
 type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
 
@@ -29,19 +29,20 @@ export class ConnectionMonitor {
 
   /**
    * Awaits a request. A response cannot arrive on a later connection, so this rejects with `ConnectionLost` when the
-   * connection is lost, and with `SseError` `ERR_SSE_STORE` after `timeout`.
+   * connection is lost, and with `RequestTimeout` after `timeout`.
    */
   whileConnected<T>(request: () => Promise<T>, timeout?: number): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.isUp) return reject(new ConnectionLost())
       const end = (settle: () => void) => {
-        clearTimeout(timer)
+        deadline?.cancel()
         this.#pending.delete(onChange)
         settle()
       }
       const fail = (error: unknown) => end(() => reject(error))
       const onChange = () => fail(new ConnectionLost())
-      const timer = timeout === undefined ? undefined : setTimeout(() => fail(timeoutError()), timeout)
+      const deadline =
+        timeout === undefined ? undefined : new Deadline(timeout, () => fail(new RequestTimeout()))
       this.#pending.add(onChange)
       request().then((response) => end(() => resolve(response)), fail)
     })

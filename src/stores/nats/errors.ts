@@ -7,6 +7,15 @@ export class ConnectionLost extends Error {
   }
 }
 
+/** A request had no response in time. */
+export class RequestTimeout extends Error {
+  override readonly name = 'TimeoutError'
+
+  constructor() {
+    super('no response was received in time')
+  }
+}
+
 /** Stored messages were not received: they were removed meanwhile, or the broker is slow. */
 export class NoMessages extends Error {
   override readonly name = 'NoMessages'

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Condition } from '../../condition.ts'
+import { Deadline } from '../../scheduler/deadline.ts'
 import type { BrokerDriver, DriverOwner, StoredEntry } from '../broker/driver.ts'
 import { closedError, timeoutError, unusableError } from '../broker/errors.ts'
 import type { NatsClient } from './client.ts'
@@ -73,17 +74,23 @@ export class JetStreamDriver implements BrokerDriver {
   }
 
   async range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
-    let deadline = Date.now() + this.#spec.publishTimeout
-    for (let failure: unknown; ; ) {
-      // Waits out an outage of any length, so that the client stays connected.
-      if (!this.#connection.isUp) {
-        await this.#connection.whenSettled()
-        deadline = Date.now() + this.#spec.publishTimeout
-      }
-      const timeout = deadline - Date.now()
+    // Waits out an outage of any length, so that the client stays connected.
+    for (;;) {
+      await this.#connection.whenSettled()
       if (this.#connection.isClosed) throw closedError()
-      if (timeout <= 0) throw timeoutError(failure)
+      const deadline = new Deadline(this.#spec.publishTimeout)
+      const found = await this.#tryToRead(after, limit, deadline).finally(() => deadline.cancel())
+      if (found) return found
+    }
+  }
+
+  /** Resolves with undefined if the connection is lost. */
+  async #tryToRead(after: string, limit: number, deadline: Deadline) {
+    let failure: unknown
+    while (this.#connection.isUp) {
+      if (deadline.isOver) throw timeoutError(failure)
       try {
+        const timeout = this.#spec.publishTimeout
         return await this.#connection.whileConnected(() => this.#read(after, limit), timeout)
       } catch (error) {
         if (!isTransient(error)) throw unusableError(error)
@@ -91,6 +98,7 @@ export class JetStreamDriver implements BrokerDriver {
       }
       await pause(RETRY_DELAY)
     }
+    return undefined
   }
 
   isId(text: string): boolean {
