@@ -1,4 +1,5 @@
 import { between, MAX_TIME } from '../check-options.ts'
+import { Deadline } from '../scheduler/deadline.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import type { SseStream } from '../stream/stream.ts'
 
@@ -23,7 +24,7 @@ export type ShutdownSettings = typeof SHUTDOWN_DEFAULTS
 export async function closeGracefully(stream: SseStream, { grace, retry }: ShutdownSettings): Promise<void> {
   const closed = new Promise<void>((resolve) => stream._addCloseTarget({ _streamClosed: () => resolve() }))
   stream.close({ retry: retry > 0 ? jitter(retry) : undefined })
-  const timer = setTimeout(() => stream.destroy(), grace)
+  const deadline = new Deadline(grace, () => stream.destroy())
   await closed
-  clearTimeout(timer)
+  deadline.cancel()
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { block } from '../support/block.ts'
 import { eventsOf, sseError, subscribed } from '../support/hub.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
@@ -60,6 +61,26 @@ describe('Hub.shutdown', () => {
 
     expect(transport).toMatchObject({ isEnded: false, isDestroyed: true })
     expect(stream.closeReason).toBe('server')
+  })
+
+  it('does not destroy a stream whose client has read while the event loop was blocked (rule 44)', async () => {
+    const hub = new Hub()
+    const { stream, transport } = await subscribed(hub, ['a'])
+    transport.isFull = true
+    stream.send({ data: 1 })
+    await settled()
+    stream.send({ data: 'last' })
+
+    const shutdown = hub.shutdown({ grace: 200 })
+    block(300)
+    // The socket is read after the timers.
+    setTimeout(() => setImmediate(() => transport.drain()))
+    await vi.waitFor(() => expect(transport.isEnded).toBe(true))
+    transport.lose()
+    await shutdown
+
+    expect(transport.isDestroyed).toBe(false)
+    expect(eventsOf(transport)).toEqual(['message 1', 'message last'])
   })
 
   it.each(['graceMs', 'gracePeriod'])('suggests `grace` for the option %s', async (name) => {

@@ -1,7 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
 import { rateLimiterFor } from '../../src/stream/rate-limit.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import { holdClock } from '../../src/testing/hold-clock.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
 const sent = (transport: { writes: string[] }) =>
@@ -182,6 +183,9 @@ describe('a source with a rate limit', () => {
     ],
     ['is replayed', (options) => fakeStream({ ...options, replay: () => events }, '0').stream],
   ])('is paused and never exceeds the queue limit when it %s', async (_how, open) => {
+    // Real time would refill the bucket while a busy machine runs the test.
+    const clock = holdClock()
+    onTestFinished(() => clock.release())
     const stream = open(options)
     await settled()
     expect(stream.closed).toBe(false)

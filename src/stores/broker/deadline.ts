@@ -1,9 +1,15 @@
+import { Deadline } from '../../scheduler/deadline.ts'
 import { timeoutError } from './errors.ts'
 
 /** Rejects with `SseError` `ERR_SSE_STORE` if the work is not done by the deadline, in ms of `Date.now()`. */
 export function withDeadline<T>(deadline: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(timeoutError()), Math.max(0, deadline - Date.now()))
-    work.then(resolve, reject).finally(() => clearTimeout(timer))
+    const timer = new Deadline(timeUntil(deadline), () => reject(timeoutError()))
+    work.then(resolve, reject).finally(() => timer.cancel())
   })
+}
+
+/** Returns the time until a deadline in ms, at least 1, so that a response that waits in the socket is read before. */
+export function timeUntil(deadline: number): number {
+  return Math.max(1, deadline - Date.now())
 }

@@ -1,5 +1,5 @@
 import { Condition } from '../../condition.ts'
-import { timeoutError } from '../broker/errors.ts'
+import { Deadline } from '../../scheduler/deadline.ts'
 import type { NatsConnection } from './client.ts'
 import { TransientError } from './errors.ts'
 
@@ -29,19 +29,22 @@ export class ConnectionMonitor {
 
   /**
    * Awaits a request. A response cannot arrive on a later connection, so this rejects with `TransientError` when the
-   * connection is lost, and with `SseError` `ERR_SSE_STORE` after `timeout`.
+   * connection is lost, and after `timeout`.
    */
   whileConnected<T>(request: () => Promise<T>, timeout?: number): Promise<T> {
     return new Promise((resolve, reject) => {
       if (!this.isUp) return reject(lost())
       const end = (settle: () => void) => {
-        clearTimeout(timer)
+        deadline?.cancel()
         this.#pending.delete(onChange)
         settle()
       }
       const fail = (error: unknown) => end(() => reject(error))
       const onChange = () => fail(lost())
-      const timer = timeout === undefined ? undefined : setTimeout(() => fail(timeoutError()), timeout)
+      const deadline =
+        timeout === undefined
+          ? undefined
+          : new Deadline(timeout, () => fail(new TransientError('no response was received in time')))
       this.#pending.add(onChange)
       request().then((response) => end(() => resolve(response)), fail)
     })

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Condition } from '../../condition.ts'
+import { Deadline } from '../../scheduler/deadline.ts'
 import type { BrokerDriver, DriverOwner, OldestEntry, StoredEntry } from '../broker/driver.ts'
 import { closedError, timeoutError, unusableError } from '../broker/errors.ts'
 import type { NatsClient } from './client.ts'
@@ -77,7 +78,7 @@ export class JetStreamDriver implements BrokerDriver {
   }
 
   async oldest(): Promise<OldestEntry> {
-    const state = await this.#retry(() => this.#checkStream())
+    const { state } = await this.#retry(async () => ({ state: await this.#checkStream() }))
     // A stream that never held a message has 0 as its first sequence.
     const first = Math.max(state?.first ?? 0, 1)
     return { position: positionOf(state?.epoch ?? this.#epoch, first - 1), isFirst: first === 1 }
@@ -95,25 +96,31 @@ export class JetStreamDriver implements BrokerDriver {
     this.#connection.close()
   }
 
-  async #retry<T>(read: () => Promise<T>): Promise<T> {
-    let deadline = Date.now() + this.#spec.publishTimeout
-    for (let failure: unknown; ; ) {
-      // Waits out an outage of any length, so that the client stays connected.
-      if (!this.#connection.isUp) {
-        await this.#connection.whenSettled()
-        deadline = Date.now() + this.#spec.publishTimeout
-      }
-      const timeout = deadline - Date.now()
+  /** Retries a read. Waits out an outage of any length, so that the client stays connected. */
+  async #retry<T extends object | string>(read: () => Promise<T>): Promise<T> {
+    for (;;) {
+      await this.#connection.whenSettled()
       if (this.#connection.isClosed) throw closedError()
-      if (timeout <= 0) throw timeoutError(failure)
+      const deadline = new Deadline(this.#spec.publishTimeout)
+      const result = await this.#tryToRead(read, deadline).finally(() => deadline.cancel())
+      if (result) return result
+    }
+  }
+
+  /** Resolves with undefined if the connection is lost. */
+  async #tryToRead<T>(read: () => Promise<T>, deadline: Deadline): Promise<T | undefined> {
+    let failure: unknown
+    while (this.#connection.isUp) {
+      if (deadline.isOver) throw timeoutError(failure)
       try {
-        return await this.#connection.whileConnected(read, timeout)
+        return await this.#connection.whileConnected(read, this.#spec.publishTimeout)
       } catch (error) {
         if (!isTransient(error)) throw unusableError(error)
         failure = error
       }
       await pause(RETRY_DELAY)
     }
+    return undefined
   }
 
   async #run(): Promise<void> {

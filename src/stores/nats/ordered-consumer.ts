@@ -90,7 +90,8 @@ export class OrderedConsumer {
 
   #countMissed(): void {
     this.#missed += 1
-    if (this.#missed > MAX_MISSED) this.#break()
+    // After a blocked event loop, heartbeats wait in the socket, which is read before the immediate.
+    if (this.#missed > MAX_MISSED) setImmediate(() => this.#missed > MAX_MISSED && this.#break())
   }
 
   #break(): void {

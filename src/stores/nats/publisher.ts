@@ -1,10 +1,13 @@
 import type { PubAck } from '@nats-io/jetstream'
 import { RingBuffer } from '../../ring-buffer.ts'
+import { Deadline } from '../../scheduler/deadline.ts'
 import { closedError, rejectedError, timeoutError } from '../broker/errors.ts'
 import type { NatsClient } from './client.ts'
 import type { ConnectionMonitor } from './connection-monitor.ts'
 import { isTransient } from './errors.ts'
 
+// NATS gives a request a timeout of its own, which would reject it before a response that waits in the socket is read.
+const NO_TIMEOUT = 3_600_000
 // How long an attempt waits for its acknowledgement, and the delay before the next one, in ms.
 const ATTEMPT_TIMEOUT = 2_000
 const RETRY_DELAY = 100
@@ -20,7 +23,6 @@ interface Job {
   readonly msgID: string
   readonly resolve: (ack: PubAck) => void
   readonly reject: (error: Error) => void
-  readonly deadline: number
   isSettled: boolean
   failure: unknown
 }
@@ -54,17 +56,16 @@ export class Publisher {
   publish(subject: string, payload: string, msgID: string): Promise<PubAck> {
     return new Promise((resolve, reject) => {
       const number = ++this.#published
-      const deadline = Date.now() + this.#timeout
       const job: Job = {
-        ...{ number, subject, payload, msgID, deadline },
+        ...{ number, subject, payload, msgID },
         resolve: (ack) => end(() => resolve(ack)),
         reject: (error) => end(() => reject(error)),
         isSettled: false,
         failure: undefined,
       }
-      const timer = setTimeout(() => job.reject(timeoutError(job.failure)), this.#timeout)
+      const deadline = new Deadline(this.#timeout, () => job.reject(timeoutError(job.failure)))
       const end = (settle: () => void) => {
-        clearTimeout(timer)
+        deadline.cancel()
         job.isSettled = true
         settle()
       }
@@ -99,13 +100,13 @@ export class Publisher {
   }
 
   async #send(job: Job): Promise<void> {
-    const { subject, payload, msgID, deadline } = job
+    const { subject, payload, msgID } = job
     const { jetstream } = this.#client
-    const timeout = Math.max(1, Math.min(ATTEMPT_TIMEOUT, deadline - Date.now()))
     this.#inFlight += 1
     try {
-      const ack = await this.#connection.whileConnected(() =>
-        jetstream.publish(subject, payload, { msgID, timeout }),
+      const ack = await this.#connection.whileConnected(
+        () => jetstream.publish(subject, payload, { msgID, timeout: NO_TIMEOUT }),
+        ATTEMPT_TIMEOUT,
       )
       job.resolve(ack)
     } catch (error) {

@@ -1,3 +1,5 @@
+import { Deadline } from '../../scheduler/deadline.ts'
+import { timeUntil } from '../broker/deadline.ts'
 import { closedError, commandError, rejectedError, timeoutError } from '../broker/errors.ts'
 import type { Pipelining } from './connection.ts'
 import { isRejection, wasNotExecuted } from './errors.ts'
@@ -8,7 +10,7 @@ interface Job {
   readonly work: () => Promise<unknown>
   readonly resolve: (result: never) => void
   readonly reject: (error: Error) => void
-  timer?: ReturnType<typeof setTimeout>
+  deadline?: Deadline
   isSettled: boolean
 }
 
@@ -43,10 +45,7 @@ export class CommandQueue {
   send<T>(deadline: number, isRepeatable: boolean, work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const job: Job = { number: ++this.#count, isRepeatable, work, resolve, reject, isSettled: false }
-      job.timer = setTimeout(
-        () => this.#settle(job, () => reject(timeoutError())),
-        Math.max(0, deadline - Date.now()),
-      )
+      job.deadline = new Deadline(timeUntil(deadline), () => this.#settle(job, () => reject(timeoutError())))
       this.#waiting.set(job.number, job)
       if (this.#isClosed) this.close()
       this.drain()
@@ -119,7 +118,7 @@ export class CommandQueue {
   #settle(job: Job, settle: () => void): void {
     if (job.isSettled) return
     job.isSettled = true
-    clearTimeout(job.timer)
+    job.deadline?.cancel()
     this.#waiting.delete(job.number)
     settle()
   }

@@ -125,6 +125,16 @@ describe('an ordered consumer', () => {
     expect(broken).toHaveBeenCalledOnce()
   })
 
+  test('is not broken if a heartbeat waits in the socket when the last missing one is counted (rule 44)', async () => {
+    const { server, broken } = await startConsumer()
+    vi.advanceTimersByTime(3_000)
+    // As after a blocked event loop: the timer runs, then the socket is read, then the immediates run.
+    vi.advanceTimersToNextTimer()
+    server.say({ 'Nats-Last-Consumer': '0', 'Nats-Last-Stream': '40' })
+    vi.advanceTimersByTime(1)
+    expect(broken).not.toHaveBeenCalled()
+  })
+
   test('responds to flow control', async () => {
     const { server, idle } = await startConsumer()
     server.say({}, '$JS.FC.log.c.x')

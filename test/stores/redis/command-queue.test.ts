@@ -80,7 +80,7 @@ it('rejects a command at its deadline and does not send it later', async () => {
   const { executed, execute } = serverThat(0)
   const queue = new CommandQueue(() => isReady)
   const failed = expect(queue.send(soon(), true, execute(1))).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
-  await vi.advanceTimersByTimeAsync(1_000)
+  await vi.advanceTimersByTimeAsync(1_200)
   await failed
   isReady = true
   queue.drain()

@@ -1,0 +1,48 @@
+import { TICK } from './clock.ts'
+
+/**
+ * A deadline for a response. After a blocked event loop, timers run before the sockets are read, so a deadline that is due
+ * waits once more: a tick, or as long as it was late. In total, it waits at most twice its time.
+ */
+export class Deadline {
+  /** Whether the time has passed. */
+  isOver = false
+  readonly #onOver: () => void
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #dueAt = 0
+  // How much longer it may wait.
+  #extra: number
+  #isExtended = false
+
+  /** Calls `onOver` after `ms`, unless it is cancelled before. */
+  constructor(ms: number, onOver: () => void = () => {}) {
+    this.#onOver = onOver
+    this.#extra = ms
+    this.#wait(ms)
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #wait(ms: number): void {
+    this.#dueAt = performance.now() + ms
+    this.#timer = setTimeout(() => this.#onTimer(), ms)
+  }
+
+  #onTimer(): void {
+    const late = performance.now() - this.#dueAt
+    if (this.#extra > 0 && (late >= TICK || !this.#isExtended)) this.#extend(Math.max(late, TICK))
+    else {
+      this.isOver = true
+      this.#onOver()
+    }
+  }
+
+  #extend(ms: number): void {
+    const extra = Math.min(ms, this.#extra)
+    this.#isExtended = true
+    this.#extra -= extra
+    this.#wait(extra)
+  }
+}
