@@ -332,6 +332,7 @@ async function messagesOfAllChannels(names: readonly string[]): Promise<Map<stri
   await replayWithGap()
   await skipForeignRecord()
   await dropPublish()
+  await failFilter()
   return messages
 }
 
@@ -356,6 +357,14 @@ async function skipForeignRecord(): Promise<void> {
   const store = new BrokerStore(new ForeignRecordDriver(), settings)
   new Hub({ store })
   await store.close()
+}
+
+async function failFilter(): Promise<void> {
+  const hub = new Hub()
+  hub.on('error', () => {})
+  hub.subscribe(fakeStream().stream, 'a', { filter: () => undefined as never })
+  await hub.channel('a').publish({ data: 1 })
+  await nextTurn()
 }
 
 async function dropPublish(): Promise<void> {

@@ -69,6 +69,16 @@ export const contenders = {
     }
   },
 
+  // One client in ten has a filter, which passes every event, so that all clients are sent the same bytes.
+  'spillway, filters'() {
+    const channel = new Hub().channel('prices')
+    const filter = ({ data }) => data.bid > 0 && !data.halted
+    return {
+      createServer: subscribeChannel(channel, (client) => (client % 10 === 0 ? { filter } : undefined)),
+      publish: (data) => channel.publish({ event: NAME, data }),
+    }
+  },
+
   'better-sse'() {
     const channel = createChannel()
     return {

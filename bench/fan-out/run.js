@@ -4,11 +4,17 @@ import { startCrowd } from '../lib/fan-out.js'
 import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
 
 const CONTENDERS = ['socket', 'spillway', 'res-write', 'better-sse']
+const FILTERED = 'spillway, filters'
 const BASES = ['socket', 'res-write', 'better-sse']
 const WITH_FLOOR = [...CONTENDERS, 'socket, joined']
 // The deliveries per second are similar for every number of clients, because 5 000 every 20 ms exceed one core.
 const SIZES = [
-  { clients: 500, single: { count: 40, interval: 20 }, burst: { count: 120, interval: 50 } },
+  {
+    clients: 500,
+    single: { count: 40, interval: 20 },
+    isFiltered: true,
+    burst: { count: 120, interval: 50 },
+  },
   { clients: 5_000, single: { count: 6, interval: 150 }, burst: { count: 20, interval: 500 } },
 ]
 const PER_TURN = 10
@@ -21,8 +27,9 @@ for (const size of sizes) {
   const singles = new Map()
   const bursts = new Map()
   for (let i = 0; i < FRESH_PROCESSES; i++) {
-    const crowds = await startCrowds(size.clients)
-    gather(singles, await measureAll(crowds, CONTENDERS, size.single))
+    const filtered = size.isFiltered ? [FILTERED] : []
+    const crowds = await startCrowds([...WITH_FLOOR, ...filtered], size.clients)
+    gather(singles, await measureAll(crowds, [...CONTENDERS, ...filtered], size.single))
     gather(bursts, await measureAll(crowds, WITH_FLOOR, { ...size.burst, perTurn: PER_TURN }))
     for (const crowd of Object.values(crowds)) await crowd.stop()
   }
@@ -30,9 +37,9 @@ for (const size of sizes) {
   reportBursts(bursts, size)
 }
 
-async function startCrowds(clients) {
-  const crowds = await Promise.all(WITH_FLOOR.map((name) => startCrowd(name, clients)))
-  return Object.fromEntries(WITH_FLOOR.map((name, i) => [name, crowds[i]]))
+async function startCrowds(contenders, clients) {
+  const crowds = await Promise.all(contenders.map((name) => startCrowd(name, clients)))
+  return Object.fromEntries(contenders.map((name, i) => [name, crowds[i]]))
 }
 
 async function measureAll(crowds, contenders, publishing) {
@@ -47,6 +54,10 @@ function reportSingles(singles, { clients, single }) {
   printTarget('CPU / socket', ratioTo('socket', singles), 1.1)
   printTarget('CPU / better-sse', ratioTo('better-sse', singles), 0.75)
   printTarget('user CPU / better-sse', ratioTo('better-sse', singles, 'user'), 0.45)
+  if (singles.has(FILTERED)) {
+    const toUnfiltered = ratio(singles.get(FILTERED), singles.get('spillway'), 'cpu')
+    printTarget('CPU with one filtered client in ten / spillway', toUnfiltered, 1.05)
+  }
   console.log()
 }
 

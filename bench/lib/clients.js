@@ -5,6 +5,7 @@ import { respond } from './child.js'
 
 // The end of a line of JSON data. Comments, ids and headers do not contain it.
 const START = '{'
+const BRACE = START.charCodeAt(0)
 const END = '}\n'
 const TIME = /"at":"(\d+)"$/
 const TIME_LENGTH = 32
@@ -80,14 +81,19 @@ class Client {
     const text = hasTail ? Buffer.concat([this.#tail, chunk]) : chunk
     let from = 0
     for (let at = text.indexOf(END); at >= 0; at = text.indexOf(END, from)) {
-      this.events += 1
-      total += 1
-      if (this.#isNumbered) this.#checkNumber(text, at)
-      if (this.#isTimed) recordLatency(text.latin1Slice(Math.max(0, at - TIME_LENGTH), at))
+      // The data of a position, which a hub sends each client, is `{}`.
+      if (text[at - 1] !== BRACE) this.#count(text, at)
       from = at + END.length
     }
     const isInEvent = (from === 0 && hasTail) || text.indexOf(START, from) >= 0
     this.#tail = isInEvent ? Buffer.from(text.subarray(Math.max(from, text.length - KEPT))) : EMPTY
+  }
+
+  #count(text, end) {
+    this.events += 1
+    total += 1
+    if (this.#isNumbered) this.#checkNumber(text, end)
+    if (this.#isTimed) recordLatency(text.latin1Slice(Math.max(0, end - TIME_LENGTH), end))
   }
 
   #checkNumber(text, end) {

@@ -78,6 +78,17 @@ describe('sendAll', () => {
     expect(read(transport)).toEqual(['a', 'event', '🦆', '\ufffdb'])
   })
 
+  it('joins no halves of two events or comments, each of which is sent as U+FFFD (rule 9)', async () => {
+    const { stream, transport } = fakeStream()
+    stream.send({ data: 'a\ud83e' })
+    stream.send({ data: '\udd86b', event: '\ud83e' })
+    stream.comment('\ud83e')
+    await stream.sendAll([{ data: '\ud83e' }, { data: '\udd86' }])
+    await nextTurn()
+    expect(read(transport)).toEqual(['a\ufffd', '\ufffdb', '\ufffd', '\ufffd'])
+    expect(transport.writes.join('')).toContain('event: \ufffd\ndata: \ufffdb\n\n: \ufffd\n')
+  })
+
   it('sends an incomplete character at the end as U+FFFD', async () => {
     const { stream, transport } = fakeStream()
     await stream.sendAll([Uint8Array.of(0x61, 0xc3)])

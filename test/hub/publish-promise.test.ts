@@ -7,6 +7,7 @@ import { Hub } from '../../src/hub/hub.ts'
 import { memoryStore } from '../../src/stores/memory/memory-store.ts'
 import { deferred } from '../support/deferred.ts'
 import { sseError } from '../support/hub.ts'
+import { valuesOf } from '../support/process-errors.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
 const failure = new SseError('ERR_SSE_STORE', 'The broker is lost.')
@@ -25,19 +26,7 @@ function failingHub({ listens = true, error = failure as unknown } = {}) {
 
 /** Returns an array of the unhandled rejections of the process during the test. */
 function unhandledRejections(): unknown[] {
-  return instead('unhandledRejection')
-}
-
-/** Returns an array of the values of a process event, which reach no other listener during the test. */
-function instead(event: 'unhandledRejection' | 'uncaughtException'): unknown[] {
-  const values: unknown[] = []
-  const listeners = process.listeners(event as never)
-  process.removeAllListeners(event).on(event, (value) => values.push(value))
-  onTestFinished(() => {
-    process.removeAllListeners(event)
-    for (const listener of listeners) process.on(event, listener as () => void)
-  })
-  return values
+  return valuesOf('unhandledRejection')
 }
 
 describe('a rejected publish that is not awaited', () => {
@@ -239,7 +228,7 @@ describe('hub.on, once and off', () => {
 
   it('leave the exception of a listener uncaught', async () => {
     const { hub, channel } = failingHub({ listens: false })
-    const uncaught = instead('uncaughtException')
+    const uncaught = valuesOf('uncaughtException')
     hub.on('error', () => {
       throw new Error('listener')
     })
