@@ -8,14 +8,18 @@ interface Pair {
   isSilent: boolean
 }
 
-/** Starts a proxy to a local server. `silence` stops forwarding on all present connections, without closing them. */
+/**
+ * Starts a proxy to a local server. `silence` stops forwarding on all present connections, without closing them. `mute`
+ * stops forwarding responses, also on later connections. `cut` closes all connections and forwards responses again.
+ */
 export async function startProxy(target: number) {
   const pairs = new Set<Pair>()
+  let isMuted = false
   const server = createServer((near) => {
     const pair: Pair = { near, far: connect(target, '127.0.0.1'), isSilent: false }
     pairs.add(pair)
     forward(pair, pair.near, pair.far)
-    forward(pair, pair.far, pair.near)
+    forward(pair, pair.far, pair.near, () => isMuted)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
@@ -26,11 +30,19 @@ export async function startProxy(target: number) {
   const silence = () => {
     for (const pair of pairs) pair.isSilent = true
   }
-  return { port, silence }
+  const mute = () => {
+    isMuted = true
+  }
+  const cut = () => {
+    isMuted = false
+    for (const { near, far } of pairs) for (const socket of [near, far]) socket.destroy()
+    pairs.clear()
+  }
+  return { port, silence, mute, cut }
 }
 
-function forward(pair: Pair, from: Socket, to: Socket): void {
-  from.on('data', (chunk) => void (pair.isSilent || to.write(chunk)))
+function forward(pair: Pair, from: Socket, to: Socket, isMuted = () => false): void {
+  from.on('data', (chunk) => void (pair.isSilent || isMuted() || to.write(chunk)))
   from.on('error', () => {})
   from.on('close', () => void (pair.isSilent || to.destroy()))
 }

@@ -1,5 +1,6 @@
 import { type Check, isString, isWellFormed } from '../../check-options.ts'
 import { describe, SseError } from '../../errors.ts'
+import { ClusterTopology } from './cluster-topology.ts'
 import type {
   ConnectionListener,
   IoRedisClient,
@@ -8,28 +9,85 @@ import type {
   RedisConnection,
 } from './connection.ts'
 import { openIoRedis } from './ioredis.ts'
+import { findIoRedisNodes, type IoRedisCluster } from './ioredis-cluster.ts'
 import { openNodeRedis } from './node-redis.ts'
+import { findNodeRedisNodes, type NodeRedisCluster } from './node-redis-cluster.ts'
+import { type NodeRedisSentinel, NodeRedisSentinelTopology } from './node-redis-sentinel.ts'
+import { RoutedConnection } from './routed-connection.ts'
+import type { Topology } from './topology.ts'
 
 /** Checks the name of a key or of a channel. */
 export const isName: Check = (name) =>
   name === '' || isString(name) ? 'a non-empty string' : isWellFormed(name)
 
-/** Throws `SseError` `ERR_SSE_OPTION` unless the client is one of the packages `redis` or `ioredis`. */
+/** Opens the connections of one store. */
+export interface Connector {
+  open(listener: ConnectionListener): RedisConnection
+  /** Closes what finds servers. The connections are closed separately. */
+  close(): void
+}
+
+/** Throws `SseError` `ERR_SSE_OPTION` unless the client is of a kind that the store can use, which the message names. */
 export function checkClient(client: RedisClient): void {
-  const { call, sendCommand, duplicate } = Object(client) as Partial<NodeRedisClient & IoRedisClient>
-  const sends = typeof call === 'function' || typeof sendCommand === 'function'
-  if (sends && typeof duplicate === 'function') return
-  const message = `Expected a client of the package redis or ioredis, not ${describe(client)}.`
-  throw new SseError('ERR_SSE_OPTION', message)
+  const reason = unusable(Object(client))
+  if (reason !== undefined) throw new SseError('ERR_SSE_OPTION', reason)
+}
+
+/** Whether the client is one of a cluster. */
+export function isCluster(client: RedisClient): client is IoRedisCluster | NodeRedisCluster {
+  return isIoRedisCluster(client) || isNodeRedisCluster(client)
 }
 
 /** Returns the prefix that the client puts before each key. */
 export function prefixOf(client: RedisClient): string {
-  const { options } = client as { options?: { keyPrefix?: string } }
-  return options?.keyPrefix ?? ''
+  const { options, _keyPrefix } = client as { options?: { keyPrefix?: string }; _keyPrefix?: string }
+  return options?.keyPrefix ?? _keyPrefix ?? ''
 }
 
-/** Opens a connection with the settings of the user's client, which is not used itself. */
-export function openConnection(client: RedisClient, listener: ConnectionListener): RedisConnection {
-  return 'call' in client ? openIoRedis(client, listener) : openNodeRedis(client, listener)
+/**
+ * Opens connections with the settings of the user's client, which is not used itself, to the server that has a key.
+ * `timeout`: how long a server has to accept a connection, in ms.
+ */
+export function connectorOf(client: RedisClient, key: string, timeout: number): Connector {
+  if (isIoRedisCluster(client))
+    return routed(new ClusterTopology(() => findIoRedisNodes(client)), key, timeout)
+  if (isNodeRedisCluster(client))
+    return routed(new ClusterTopology(() => findNodeRedisNodes(client)), key, timeout)
+  if (isNodeRedisSentinel(client)) return routed(new NodeRedisSentinelTopology(client), key, timeout)
+  const open = isIoRedis(client) ? openIoRedis.bind(undefined, client) : openNodeRedis.bind(undefined, client)
+  return { open: (listener) => open(listener), close: () => {} }
+}
+
+function routed(topology: Topology, key: string, timeout: number): Connector {
+  return {
+    open: (listener) => new RoutedConnection(topology, key, timeout, listener),
+    close: () => topology.close(),
+  }
+}
+
+/** Returns why a value is no client that a store can use. */
+function unusable(client: Partial<IoRedisClient & NodeRedisClient>): string | undefined {
+  if ('tasksQueueLength' in client)
+    return 'A store cannot use a createClientPool of the package redis; pass a createClient.'
+  if ('nodeClient' in client && !('_options' in client))
+    return 'A store cannot use a createCluster of version 4 of the package redis; use version 5 or later.'
+  const sends = typeof client.call === 'function' || typeof client.sendCommand === 'function'
+  if (sends && typeof client.duplicate === 'function') return undefined
+  return `Expected a client of the package redis or ioredis, not ${describe(client)}.`
+}
+
+function isIoRedis(client: RedisClient): client is IoRedisClient {
+  return 'call' in client
+}
+
+function isIoRedisCluster(client: RedisClient): client is IoRedisCluster {
+  return isIoRedis(client) && 'isCluster' in client && client.isCluster === true
+}
+
+function isNodeRedisCluster(client: RedisClient): client is NodeRedisCluster {
+  return 'nodeClient' in client
+}
+
+function isNodeRedisSentinel(client: RedisClient): client is NodeRedisSentinel {
+  return 'getSentinelNode' in client
 }

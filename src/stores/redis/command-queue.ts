@@ -1,4 +1,5 @@
 import { closedError, commandError, rejectedError, timeoutError } from '../broker/errors.ts'
+import type { Pipelining } from './connection.ts'
 import { isRejection, wasNotExecuted } from './errors.ts'
 
 interface Job {
@@ -20,15 +21,19 @@ const RETRY_DELAY = 10
  */
 export class CommandQueue {
   readonly #isReady: () => boolean
+  readonly #pipelining: () => Pipelining
   // The commands that are not in flight, by number.
   #waiting = new Map<number, Job>()
   #count = 0
   #inFlight = 0
+  // Whether the commands in flight are repeatable. Meaningful if they are `alike`.
+  #isRepeatable = false
   #isSerial = false
   #isClosed = false
 
-  constructor(isReady: () => boolean) {
+  constructor(isReady: () => boolean, pipelining: () => Pipelining = () => 'all') {
     this.#isReady = isReady
+    this.#pipelining = pipelining
   }
 
   /**
@@ -53,7 +58,7 @@ export class CommandQueue {
     if (this.#isSerial && this.#inFlight === 0) this.#sort()
     while (this.#canSend) {
       const [job] = this.#waiting.values()
-      if (!job) return
+      if (!job || !this.#canFollow(job)) return
       this.#waiting.delete(job.number)
       void this.#send(job)
     }
@@ -69,6 +74,12 @@ export class CommandQueue {
     return this.#isReady() && !this.#isClosed && !(this.#isSerial && this.#inFlight > 0)
   }
 
+  /** Whether a command may be in flight together with those that are. */
+  #canFollow({ isRepeatable }: Job): boolean {
+    const pipelining = this.#inFlight === 0 ? 'all' : this.#pipelining()
+    return pipelining === 'all' || (pipelining === 'alike' && isRepeatable === this.#isRepeatable)
+  }
+
   // A requeued command is behind later ones.
   #sort(): void {
     this.#waiting = new Map([...this.#waiting].sort(([a], [b]) => a - b))
@@ -77,6 +88,7 @@ export class CommandQueue {
   async #send(job: Job): Promise<void> {
     const isAlone = this.#isSerial
     this.#inFlight += 1
+    this.#isRepeatable = job.isRepeatable
     const isDone = await this.#try(job)
     this.#inFlight -= 1
     if (!isDone) this.#requeue(job)

@@ -2,7 +2,7 @@ import { Condition } from '../../condition.ts'
 import { SseError } from '../../errors.ts'
 import { withDeadline } from '../broker/deadline.ts'
 import { closedError, unusableError } from '../broker/errors.ts'
-import { openConnection } from './client.ts'
+import { type Connector, connectorOf } from './client.ts'
 import { CommandQueue } from './command-queue.ts'
 import type { RedisClient, RedisConnection } from './connection.ts'
 import { isPermanent } from './errors.ts'
@@ -23,18 +23,24 @@ export class ConnectionPair {
   readonly #responseTimeout: number
   readonly #listener: ConnectionPairListener
   readonly #changed = new Condition()
+  readonly #connector: Connector
   readonly #writer: RedisConnection
   readonly #reader: RedisConnection
   readonly #queue: CommandQueue
   #failure: Error | undefined
 
-  constructor(client: RedisClient, publishTimeout: number, listener: ConnectionPairListener) {
+  /** `key`: the one that all commands are about. */
+  constructor(client: RedisClient, key: string, publishTimeout: number, listener: ConnectionPairListener) {
     // By then every publish has timed out, so a new connection loses none.
     this.#responseTimeout = Math.max(MIN_RESPONSE_TIMEOUT, publishTimeout)
     this.#listener = listener
-    this.#queue = new CommandQueue(() => this.isWritable)
-    this.#writer = openConnection(client, this.#listenerFor('writer'))
-    this.#reader = openConnection(client, this.#listenerFor('reader'))
+    this.#connector = connectorOf(client, key, this.#responseTimeout)
+    this.#queue = new CommandQueue(
+      () => this.isWritable,
+      () => this.#writer.pipelining ?? 'all',
+    )
+    this.#writer = this.#connector.open(this.#listenerFor('writer'))
+    this.#reader = this.#connector.open(this.#listenerFor('reader'))
   }
 
   get isUp(): boolean {
@@ -71,6 +77,11 @@ export class ConnectionPair {
     return this.#awaitReply(this.#responseTimeout, this.#writer.command(...command))
   }
 
+  /** Sends a command at once, to the server that the blocking reads are sent to. */
+  askReader(...command: string[]): Promise<unknown> {
+    return this.#awaitReply(this.#responseTimeout, this.#reader.command(...command))
+  }
+
   /** Sends a command that the server may respond to up to `ms` later. */
   askBlocking(ms: number, ...command: string[]): Promise<unknown> {
     return this.#awaitReply(ms + this.#responseTimeout, this.#reader.command(...command))
@@ -87,7 +98,7 @@ export class ConnectionPair {
 
   /** Reconnects if the reader does not respond. */
   async probe(): Promise<void> {
-    await this.#awaitReply(this.#responseTimeout, this.#reader.command('ping')).catch(() => {})
+    await this.askReader('ping').catch(() => {})
   }
 
   /** Rejects `whenReady` if no retry can mend the error. */
@@ -112,6 +123,7 @@ export class ConnectionPair {
     this.#queue.close()
     this.#reader.close()
     this.#writer.close()
+    this.#connector.close()
     this.notify()
   }
 

@@ -1,23 +1,27 @@
-/** A client of the `redis` package, from version 4 on. */
+/** A client of the package `redis`, from version 4 on: `createClient`, and from version 5 on `createCluster` and `createSentinel`. */
 export interface NodeRedisClient {
   // Its own types demand options that differ between versions.
   duplicate(options?: never): unknown
-  sendCommand(args: never): Promise<unknown>
-  readonly isReady: boolean
+  sendCommand(...args: never[]): Promise<unknown>
 }
 
-/** A client of the `ioredis` package. */
+/** A `Redis` or `Cluster` of the package `ioredis`. */
 export interface IoRedisClient {
-  duplicate(options?: never): unknown
+  duplicate(...options: never[]): unknown
   call(command: never, ...args: never[]): Promise<unknown>
   readonly status: string
 }
 
 export type RedisClient = NodeRedisClient | IoRedisClient
 
+/** Which commands may be in flight together. `alike`: either repeatable ones or others. `single`: one at a time. */
+export type Pipelining = 'all' | 'alike' | 'single'
+
 /** A connection of the store, which reconnects by itself. While it is lost, a command MUST fail at once. */
 export interface RedisConnection {
   readonly isReady: boolean
+  /** Default: `all`. */
+  readonly pipelining?: Pipelining
   command(...args: string[]): Promise<unknown>
   /** Resolves once every further message of a channel is received. MAY be called again after a reconnect. */
   subscribe(channel: string, listener: (text: string) => void): Promise<void>
@@ -31,4 +35,9 @@ export interface ConnectionListener {
   onLost(): void
   /** The error may be one that no retry can mend, for example wrong credentials. */
   onError(error: Error): void
+}
+
+export interface Address {
+  readonly host: string
+  readonly port: number
 }

@@ -1,7 +1,7 @@
-// The server did not execute the command and soon may: it is loading, has no room for a client, or is failing over. Before
-// version 7, Redis puts a prefix before the error of a script.
+// The server did not execute the command and soon may, or another server does: it is loading, has no room for a client, is
+// failing over, or does not have the key. Before version 7, Redis puts a prefix before the error of a script.
 const TRANSIENT =
-  /^(ERR Error running script .*[\s-])?(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY)\b|^ERR max number of clients/
+  /^(ERR Error running script .*[\s-])?(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MOVED|ASK)\b|^ERR max number of clients/
 // Errors of the client packages for a command that was not sent, because the connection was lost before.
 const NOT_SENT = /offline|isn't writeable|Connection is closed|Socket closed unexpectedly before sending/i
 const REJECTED = /^[A-Z]+ /

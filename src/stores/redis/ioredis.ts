@@ -1,5 +1,5 @@
 import { backoff } from './backoff.ts'
-import type { ConnectionListener, IoRedisClient, RedisConnection } from './connection.ts'
+import type { Address, ConnectionListener, IoRedisClient, RedisConnection } from './connection.ts'
 
 interface OwnIoRedis {
   connect(): Promise<unknown>
@@ -23,13 +23,19 @@ const OVERRIDES = {
   commandTimeout: undefined,
   socketTimeout: undefined,
   retryStrategy: backoff,
+  // A replica accepts no events.
+  role: 'master',
+  readOnly: false,
 }
+
+/** Opens a connection with the settings of a client, which is not used itself, by default to the same server. */
 
 export function openIoRedis(
   client: IoRedisClient,
   { onReady, onLost, onError }: ConnectionListener,
+  address?: Address,
 ): RedisConnection {
-  const own = client.duplicate(OVERRIDES as never) as OwnIoRedis
+  const own = client.duplicate({ ...OVERRIDES, ...address } as never) as OwnIoRedis
   own.on('ready', onReady)
   own.on('close', onLost)
   own.on('error', onError as never)

@@ -1,5 +1,5 @@
 import { backoff } from './backoff.ts'
-import type { ConnectionListener, NodeRedisClient, RedisConnection } from './connection.ts'
+import type { Address, ConnectionListener, NodeRedisClient, RedisConnection } from './connection.ts'
 
 interface OwnNodeRedis {
   connect(): Promise<unknown>
@@ -12,8 +12,13 @@ interface OwnNodeRedis {
   readonly isReady: boolean
 }
 
-export function openNodeRedis(client: NodeRedisClient, listener: ConnectionListener): RedisConnection {
-  return new NodeRedisConnection(client, listener)
+/** Opens a connection with the settings of a client, which is not used itself, by default to the same server. */
+export function openNodeRedis(
+  client: NodeRedisClient,
+  listener: ConnectionListener,
+  address?: Address,
+): RedisConnection {
+  return new NodeRedisConnection(client, listener, address)
 }
 
 class NodeRedisConnection implements RedisConnection {
@@ -23,9 +28,9 @@ class NodeRedisConnection implements RedisConnection {
   #isClosed = false
   #isListening = false
 
-  constructor(client: NodeRedisClient, listener: ConnectionListener) {
+  constructor(client: NodeRedisClient, listener: ConnectionListener, address: Address | undefined) {
     this.#listener = listener
-    this.#own = client.duplicate(this.#overrides(client) as never) as OwnNodeRedis
+    this.#own = client.duplicate(this.#overrides(client, address) as never) as OwnNodeRedis
     this.#own.on('connect', () => this.#connected())
     this.#own.on('ready', () => listener.onReady())
     this.#own.on('error', ((error: Error) => this.#failed(error)) as never)
@@ -61,14 +66,18 @@ class NodeRedisConnection implements RedisConnection {
     if (!this.#isConnecting) this.#end()
   }
 
-  #overrides(client: NodeRedisClient) {
+  #overrides(client: NodeRedisClient, address: Address | undefined) {
     const { options } = client as { options?: { socket?: object } }
     const reconnectStrategy = (attempt: number) => (this.#isClosed ? false : backoff(attempt))
     return {
       // The offline queue resends commands after a reconnect, and only `CommandQueue` knows which are safe to repeat.
       disableOfflineQueue: true,
+      // A replica accepts no events.
+      readonly: false,
+      // With the legacy mode of version 4, commands return no promise.
+      legacyMode: false,
       // A blocking read takes longer than the commands that the user's timeout is made for.
-      socket: { ...options?.socket, socketTimeout: undefined, reconnectStrategy },
+      socket: { ...options?.socket, ...address, socketTimeout: undefined, reconnectStrategy },
     }
   }
 

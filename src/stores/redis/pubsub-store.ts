@@ -10,7 +10,7 @@ import type { EventStore, History, Page, StoreListener } from '../event-store.ts
 import type { Publication } from '../log-entry.ts'
 import { MemoryStore } from '../memory/memory-store.ts'
 import { scopedKey } from '../scoped-key.ts'
-import { checkClient, isName } from './client.ts'
+import { checkClient, isCluster, isName } from './client.ts'
 import type { RedisClient } from './connection.ts'
 import { ConnectionPair, type Role } from './connection-pair.ts'
 import { isPermanent } from './errors.ts'
@@ -53,8 +53,12 @@ const CHECKS: Record<keyof RedisPubSubStoreOptions, Check> = {
  */
 export function redisPubSubStore(client: RedisClient, options: RedisPubSubStoreOptions = {}): EventStore {
   checkClient(client)
+  if (isCluster(client)) throw new SseError('ERR_SSE_OPTION', NO_CLUSTER)
   return new PubSubStore(client, { ...DEFAULTS, ...checkOptions(options, CHECKS) })
 }
+
+const NO_CLUSTER =
+  'redisPubSubStore cannot use a cluster, because its servers may lose messages between them without an error; use redisStore.'
 
 /** A publication with an idempotency key: the publisher's, or a random one, so that a message sent twice counts once. */
 type Message = Publication & { readonly idempotencyKey: string }
@@ -90,7 +94,8 @@ class PubSubStore extends ConnectedStore implements EventStore {
   override open(listener: StoreListener): void {
     super.open(listener)
     this.#received.open(listener)
-    this.#connections = new ConnectionPair(this.#client, this.#settings.publishTimeout, {
+    const { redisChannel, publishTimeout } = this.#settings
+    this.#connections = new ConnectionPair(this.#client, redisChannel, publishTimeout, {
       onReady: (role) => (role === 'reader' ? void this.#subscribe() : this.#updateState()),
       onLost: (role) => this.#onLost(role),
     })

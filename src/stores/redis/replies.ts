@@ -6,13 +6,18 @@ export const RECORD = 'e'
 
 type Fields = readonly unknown[] | Readonly<Record<string, unknown>>
 
+/** Returns a string that a client may decode as a Buffer. */
+export function toText(reply: unknown): string {
+  return String(reply ?? '')
+}
+
 /** Returns the entries of a reply to XRANGE. */
 export function toEntries(reply: unknown): StoredEntry[] {
   return ((reply ?? []) as Array<readonly [unknown, Fields]>).map(([id, fields]) => {
     const named = toRecord(fields)
-    const [channel, record] = [String(named[CHANNEL] ?? ''), String(named[RECORD] ?? '')]
+    const entry = { id: toText(id), channel: toText(named[CHANNEL]), record: toText(named[RECORD]) }
     // An id begins with the time.
-    return { id: String(id), channel, record, time: Number.parseInt(String(id), 10) }
+    return { ...entry, time: Number.parseInt(entry.id, 10) }
   })
 }
 
@@ -27,6 +32,6 @@ export function entriesOfOneStream(reply: unknown): StoredEntry[] {
 export function toRecord(reply: unknown): Record<string, unknown> {
   if (reply instanceof Map) return Object.fromEntries(reply)
   if (!Array.isArray(reply)) return Object(reply)
-  const pairs = reply.flatMap((name, i) => (i % 2 === 0 ? [[String(name), reply[i + 1]]] : []))
+  const pairs = reply.flatMap((name, i) => (i % 2 === 0 ? [[toText(name), reply[i + 1]]] : []))
   return Object.fromEntries(pairs)
 }

@@ -2,7 +2,7 @@ import { SseError } from '../../errors.ts'
 import { NOOP_RECORD, type StoredEntry } from '../broker/driver.ts'
 import type { ConnectionPair } from './connection-pair.ts'
 import { guardOf } from './guard.ts'
-import { CHANNEL, entriesOfOneStream, RECORD, toEntries, toRecord } from './replies.ts'
+import { CHANNEL, entriesOfOneStream, RECORD, toEntries, toRecord, toText } from './replies.ts'
 
 export interface StreamSettings {
   readonly key: string
@@ -38,7 +38,7 @@ export class StreamCommands {
 
   /** Resolves with an error if the key holds another type than a stream. */
   async typeMismatch(): Promise<SseError | undefined> {
-    const type = await this.#connections.ask('TYPE', this.#key)
+    const type = toText(await this.#connections.ask('TYPE', this.#key))
     if (type === 'none' || type === 'stream') return undefined
     const message = `The key ${JSON.stringify(this.#key)} holds a ${type}, not a stream.`
     return new SseError('ERR_SSE_STORE', message)
@@ -50,15 +50,15 @@ export class StreamCommands {
     const max = String(maxEvents)
     const deadline = Date.now() + publishTimeout
     const add = ['XADD', this.#key, 'MAXLEN', '~', max, '*', CHANNEL, channel, RECORD, record]
-    if (idempotencyKey === undefined) return String(await this.#connections.send(deadline, false, ...add))
+    if (idempotencyKey === undefined) return toText(await this.#connections.send(deadline, false, ...add))
     const keys = ['2', this.#key, guardOf(this.#key, channel, idempotencyKey)]
     const once = ['EVAL', APPEND_ONCE, ...keys, max, channel, record, String(idempotencyWindow)]
-    return String(await this.#connections.send(deadline, true, ...once))
+    return toText(await this.#connections.send(deadline, true, ...once))
   }
 
   /** Appends a no-op record to an empty stream, so that every position a client can hold is the id of a stored entry. */
   async appendNoop(): Promise<string> {
-    return String(await this.#connections.ask('XADD', this.#key, '*', CHANNEL, '', RECORD, NOOP_RECORD))
+    return toText(await this.#connections.ask('XADD', this.#key, '*', CHANNEL, '', RECORD, NOOP_RECORD))
   }
 
   /** Returns the newest entries, newest first, up to a number or `recentBytes`. Reads pages, because sizes are unknown. */
@@ -78,12 +78,15 @@ export class StreamCommands {
 
   /** Returns the entries from a position on, including the entry at the position if it is still stored. */
   async rangeFrom(position: string, limit: number): Promise<StoredEntry[]> {
-    return toEntries(await this.#connections.ask('XRANGE', this.#key, position, '+', 'COUNT', String(limit)))
+    return toEntries(await this.#connections.ask(...range(this.#key, position, limit)))
   }
 
-  /** Whether a position is still stored. Redis trims from the oldest entry on, so all entries after it are stored too. */
+  /**
+   * Whether a position is still stored at the server of the blocking reads. Redis trims from the oldest entry on, so all
+   * entries after it are stored too.
+   */
   async has(position: string): Promise<boolean> {
-    const [first] = await this.rangeFrom(position, 1)
+    const [first] = toEntries(await this.#connections.askReader(...range(this.#key, position, 1)))
     return first?.id === position
   }
 
@@ -95,10 +98,11 @@ export class StreamCommands {
     )
   }
 
-  /** Returns the newest id ever assigned. Undefined: the key does not exist. */
+  /** Returns the newest id ever assigned at the server of the blocking reads. Undefined: the key does not exist. */
   async lastId(): Promise<string | undefined> {
     try {
-      return String(toRecord(await this.#connections.ask('XINFO', 'STREAM', this.#key))['last-generated-id'])
+      const info = toRecord(await this.#connections.askReader('XINFO', 'STREAM', this.#key))
+      return toText(info['last-generated-id'])
     } catch (error) {
       if (/no such key/i.test((error as Error).message)) return undefined
       throw error
@@ -109,4 +113,8 @@ export class StreamCommands {
   async trim(position: string): Promise<void> {
     await this.#connections.ask('XTRIM', this.#key, 'MINID', position)
   }
+}
+
+function range(key: string, position: string, limit: number): string[] {
+  return ['XRANGE', key, position, '+', 'COUNT', String(limit)]
 }

@@ -10,7 +10,7 @@ import {
 import { closedError, rejectedError, unusableError } from '../broker/errors.ts'
 import { prefixOf } from './client.ts'
 import type { RedisClient } from './connection.ts'
-import { ConnectionPair } from './connection-pair.ts'
+import { ConnectionPair, type Role } from './connection-pair.ts'
 import { compareEntryIds, isEntryId } from './entry-id.ts'
 import { isPermanent } from './errors.ts'
 import { StreamCommands, type StreamSettings } from './stream-commands.ts'
@@ -36,6 +36,8 @@ export class StreamsDriver implements BrokerDriver {
   #position = ''
   #trimsAt = 0
   #isReading = false
+  // Whether the entries after the position are known to be stored at the server of the blocking reads.
+  #isChecked = true
 
   constructor(client: RedisClient, settings: StreamSettings) {
     this.#client = client
@@ -44,10 +46,11 @@ export class StreamsDriver implements BrokerDriver {
 
   async open(owner: DriverOwner, recent: number): Promise<string> {
     this.#owner = owner
-    this.#connections = new ConnectionPair(this.#client, this.#settings.publishTimeout, {
+    const { key, publishTimeout } = this.#settings
+    this.#connections = new ConnectionPair(this.#client, key, publishTimeout, {
       // While only the writer was lost, the blocking read is still running.
       onReady: () => this.#connections.isUp && this.#isReading && owner._onState('ready'),
-      onLost: () => owner._onState(this.#position === '' ? 'connecting' : 'reconnecting'),
+      onLost: (role) => this.#onLost(role),
     })
     this.#commands = new StreamCommands(this.#connections, this.#settings)
     while (this.#position === '') await this.#tryToBegin(recent)
@@ -112,22 +115,27 @@ export class StreamsDriver implements BrokerDriver {
   }
 
   async #readForever(): Promise<void> {
-    let isChecked = true
     while (!this.#connections.isClosed) {
       try {
-        if (!isChecked) await this.#check()
+        if (!this.#isChecked) await this.#check()
         if (this.#connections.isUp) this.#owner._onState('ready')
         await this.#trim()
-        isChecked = await this.#read()
+        if (this.#isChecked) await this.#read()
       } catch {
-        isChecked = false
+        this.#isChecked = false
         await this.#reconnect()
       }
     }
   }
 
-  /** Delivers the next entries. Resolves with true if there were any. */
-  async #read(): Promise<boolean> {
+  // The next server may lack entries that this process has delivered.
+  #onLost(role: Role): void {
+    if (role === 'reader') this.#isChecked = false
+    this.#owner._onState(this.#position === '' ? 'connecting' : 'reconnecting')
+  }
+
+  /** Delivers the next entries. */
+  async #read(): Promise<void> {
     this.#isReading = true
     const entries = await this.#commands.next(this.#position, PAGE, BLOCK_TIME).finally(() => {
       this.#isReading = false
@@ -138,7 +146,7 @@ export class StreamsDriver implements BrokerDriver {
     // The position itself was trimmed. The log is complete after the first entry read, so that is the new position.
     if (first && isOvertaken) this.#owner._onLoss(first.id)
     this.#owner._onEntries(isOvertaken ? entries.slice(1) : entries)
-    return entries.length > 0
+    if (entries.length === 0) this.#isChecked = false
   }
 
   /** Whether entries were trimmed before they were read. That takes so many new ones that the read is full. */
@@ -148,6 +156,8 @@ export class StreamsDriver implements BrokerDriver {
 
   /** Reports a loss if entries after the position are gone: the stream may have been trimmed, flushed or replaced. */
   async #check(): Promise<void> {
+    // Set to false again if the connection is lost meanwhile.
+    this.#isChecked = true
     const newest = await this.#commands.lastId()
     if (newest === this.#position) return
     if (newest && compareEntryIds(newest, this.#position) > 0 && (await this.#commands.has(this.#position)))

@@ -1,0 +1,79 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { closedError } from '../broker/errors.ts'
+import type { ConnectionListener, NodeRedisClient, RedisConnection } from './connection.ts'
+import { openNodeRedis } from './node-redis.ts'
+import type { Topology } from './topology.ts'
+
+/** A `createSentinel` of the package `redis`, from version 5 on. */
+export interface NodeRedisSentinel extends NodeRedisClient {
+  getMasterNode(): unknown
+}
+
+interface OwnNodeRedisSentinel {
+  connect(): Promise<unknown>
+  on(event: 'error', listener: (error: Error) => void): unknown
+  /** Undefined: the client is not connected to a master. */
+  getMasterNode(): unknown
+  /** The only way to the client of a server, with its settings. */
+  _execute(isReadonly: boolean, work: (client: NodeRedisClient) => Promise<Captured>): Promise<Captured>
+  destroy(): Promise<void>
+}
+
+// A promise of the client itself would wait for it.
+interface Captured {
+  readonly client: NodeRedisClient
+}
+
+const OVERRIDES = {
+  masterPoolSize: 1,
+  replicaPoolSize: 0,
+  reserveClient: false,
+  passthroughClientErrorEvents: true,
+  // How often sentinels are asked for the master, in ms, in addition to their messages.
+  scanInterval: 5_000,
+}
+// In ms.
+const POLL_INTERVAL = 50
+
+/** Opens connections to the master that sentinels name. A client of its own listens to the sentinels. */
+export class NodeRedisSentinelTopology implements Topology {
+  readonly redirects = false
+  readonly #client: NodeRedisSentinel
+  #tracker: Promise<OwnNodeRedisSentinel> | undefined
+  #isClosed = false
+
+  constructor(client: NodeRedisSentinel) {
+    this.#client = client
+  }
+
+  async open(listener: ConnectionListener): Promise<RedisConnection> {
+    this.#tracker ??= this.#track(listener)
+    const tracker = await this.#tracker
+    // A command would ask the sentinels again and again until there is a master.
+    while (tracker.getMasterNode() === undefined) {
+      if (this.#isClosed) throw closedError()
+      await pause(POLL_INTERVAL)
+    }
+    const { client } = await tracker._execute(false, async (client) => ({ client }))
+    return openNodeRedis(client, listener)
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#tracker?.then((tracker) => tracker.destroy()).catch(() => {})
+  }
+
+  async #track({ onError }: ConnectionListener): Promise<OwnNodeRedisSentinel> {
+    const own = this.#client.duplicate(OVERRIDES as never) as OwnNodeRedisSentinel
+    // The errors of a server, for example wrong credentials, are the cause.
+    own.on('error', (error) => onError(error.cause instanceof Error ? error.cause : error))
+    try {
+      await own.connect()
+      return own
+    } catch (error) {
+      this.#tracker = undefined
+      own.destroy().catch(() => {})
+      throw error
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { withDeadline } from '../broker/deadline.ts'
+import { closedError } from '../broker/errors.ts'
+import { backoff } from './backoff.ts'
+import type { ConnectionListener, Pipelining, RedisConnection } from './connection.ts'
+import { type Redirection, redirectionOf } from './redirection.ts'
+import { ServerLink } from './server-link.ts'
+import type { Topology } from './topology.ts'
+
+// Redirections that are followed without a delay.
+const FAST_HOPS = 3
+
+/** A connection that follows its key: to the master of a slot, or to the master that sentinels name. */
+export class RoutedConnection implements RedisConnection {
+  readonly #topology: Topology
+  readonly #key: string
+  readonly #timeout: number
+  readonly #listener: ConnectionListener
+  #link: ServerLink | undefined
+  #isUp = false
+  #redirection: Redirection | undefined
+  #isClosed = false
+
+  /** `timeout`: how long a server has to accept the connection, in ms. */
+  constructor(topology: Topology, key: string, timeout: number, listener: ConnectionListener) {
+    this.#topology = topology
+    this.#key = key
+    this.#timeout = timeout
+    this.#listener = listener
+    void this.#connect()
+  }
+
+  get isReady(): boolean {
+    return this.#isUp && this.#link?.isReady === true
+  }
+
+  // During a migration, a server rejects a command on two keys of which it has one, and executes a command on that key. At
+  // the new server, the migration may also end between two commands.
+  get pipelining(): Pipelining {
+    if (!this.#topology.redirects) return 'all'
+    return this.#link?.isAsking ? 'single' : 'alike'
+  }
+
+  command(...args: string[]): Promise<unknown> {
+    return this.#use((link) => link.command(...args))
+  }
+
+  subscribe(channel: string, listener: (text: string) => void): Promise<void> {
+    return this.#use((link) => link.subscribe(channel, listener))
+  }
+
+  reconnect(): void {
+    if (this.#isUp || this.#redirection) this.#move()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#link?.close()
+  }
+
+  async #use<T>(work: (link: ServerLink) => Promise<T>): Promise<T> {
+    const link = this.#link
+    if (!link || !this.isReady) throw new Error('The connection is offline.')
+    try {
+      return await work(link)
+    } catch (error) {
+      if (link === this.#link) this.#redirect(redirectionOf(error as Error))
+      throw error
+    } finally {
+      // Earlier, the result of commands in flight would be unknown.
+      if (link === this.#link && this.#redirection && link.inFlight === 0) this.#move()
+    }
+  }
+
+  #redirect(redirection: Redirection | undefined): void {
+    this.#redirection ??= redirection
+    if (this.#redirection) this.#down()
+  }
+
+  #down(): void {
+    if (!this.#isUp || this.#isClosed) return
+    this.#isUp = false
+    this.#listener.onLost()
+  }
+
+  #lost(link: ServerLink): void {
+    // Before it is up, its `ready` or the probe is rejected.
+    if (link !== this.#link || !(this.#isUp || this.#redirection)) return
+    this.#move()
+  }
+
+  /** Closes the connection, if it is not lost, and opens the next one. */
+  #move(): void {
+    const redirection = this.#redirection
+    const link = this.#link
+    this.#link = undefined
+    this.#redirection = undefined
+    // The client may be emitting an event, after which it rejects the commands in flight.
+    setImmediate(() => link?.close())
+    this.#down()
+    void this.#connect(redirection)
+  }
+
+  async #connect(redirection?: Redirection): Promise<void> {
+    let next = redirection
+    for (let attempt = 0; !this.#isClosed; attempt++) {
+      try {
+        await this.#reach(next)
+        this.#isUp = true
+        return this.#listener.onReady()
+      } catch (error) {
+        this.#link?.close()
+        next = redirectionOf(error as Error)
+        if (!next && !this.#isClosed) this.#listener.onError(error as Error)
+        if (!next || attempt >= FAST_HOPS) await pause(backoff(attempt))
+      }
+    }
+  }
+
+  /** Resolves when a server is connected that executes commands on the key. */
+  async #reach(redirection: Redirection | undefined): Promise<void> {
+    const link = new ServerLink(this.#topology, redirection, {
+      onLost: () => this.#lost(link),
+      onError: (error) => this.#listener.onError(error),
+    })
+    this.#link = link
+    const deadline = Date.now() + this.#timeout
+    await withDeadline(deadline, link.ready)
+    if (this.#topology.redirects) await withDeadline(deadline, link.command('TYPE', this.#key))
+    if (!link.isReady) throw closedError()
+  }
+}

@@ -1,0 +1,78 @@
+import { closedError } from '../broker/errors.ts'
+import type { RedisConnection } from './connection.ts'
+import { isRejection } from './errors.ts'
+import type { Redirection } from './redirection.ts'
+import type { Topology } from './topology.ts'
+
+export interface LinkListener {
+  onLost(): void
+  onError(error: Error): void
+}
+
+/** The connection to one server of a topology. It does not reconnect. */
+export class ServerLink {
+  /** Resolves when the server accepts commands. */
+  readonly ready: Promise<void>
+  readonly isAsking: boolean
+  /** How many commands wait for a response. */
+  inFlight = 0
+  #connection: RedisConnection | undefined
+  #isClosed = false
+  #abandon!: (reason: Error) => void
+
+  constructor(topology: Topology, redirection: Redirection | undefined, listener: LinkListener) {
+    this.isAsking = redirection?.isAsking ?? false
+    this.ready = new Promise((resolve, reject) => {
+      this.#abandon = reject
+      const onLost = () => {
+        reject(closedError())
+        listener.onLost()
+      }
+      const events = { onReady: resolve, onLost, onError: listener.onError }
+      topology.open(events, redirection?.address).then((connection) => this.#opened(connection), reject)
+    })
+    this.ready.catch(() => {})
+  }
+
+  get isReady(): boolean {
+    return !this.#isClosed && this.#connection?.isReady === true
+  }
+
+  command(...args: string[]): Promise<unknown> {
+    return this.#use((connection) => {
+      // If only the second command arrives, the server redirects it.
+      if (this.isAsking) connection.command('ASKING').catch(() => {})
+      return connection.command(...args)
+    })
+  }
+
+  subscribe(channel: string, listener: (text: string) => void): Promise<void> {
+    return this.#use((connection) => connection.subscribe(channel, listener))
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#connection?.close()
+    this.#abandon(closedError())
+  }
+
+  #opened(connection: RedisConnection): void {
+    this.#connection = connection
+    if (this.#isClosed) connection.close()
+  }
+
+  async #use<T>(work: (connection: RedisConnection) => Promise<T>): Promise<T> {
+    if (!this.#connection || !this.isReady) throw new Error('The connection is offline.')
+    this.inFlight += 1
+    try {
+      return await work(this.#connection)
+    } catch (cause) {
+      // ioredis then reports the command like one that it did not send.
+      if (this.#isClosed && !isRejection(cause as Error))
+        throw new Error('The connection was replaced before the response.', { cause })
+      throw cause
+    } finally {
+      this.inFlight -= 1
+    }
+  }
+}
