@@ -2,7 +2,8 @@ import { type Check, checkOptions } from '../../check-options.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
 import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions } from '../broker/options.ts'
 import type { EventStore } from '../event-store.ts'
-import { checkClient, isName } from './client.ts'
+import { checkClient, isCluster, isName, prefixOf } from './client.ts'
+import { checkClusterKey } from './cluster-key.ts'
 import type { RedisClient } from './connection.ts'
 import { StreamsDriver } from './streams-driver.ts'
 
@@ -20,12 +21,14 @@ const CHECKS: Record<keyof RedisStoreOptions, Check> = { ...BROKER_CHECKS, key: 
 
 /**
  * Returns a store in a stream of Redis 6.2 or later, or of Valkey, for many processes with one hub each. `client` is one of
- * the packages `redis` or `ioredis`. The store opens two connections with its settings and does not use `client` itself.
+ * the packages `redis` or `ioredis`, for a single server, a cluster, or a master that sentinels name. The store opens two
+ * connections with its settings and does not use `client` itself.
  *
  * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example wrong credentials, reject the first publish.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): EventStore {
   checkClient(client)
   const settings = { ...DEFAULTS, ...checkOptions(options, CHECKS) }
+  if (isCluster(client)) checkClusterKey(prefixOf(client) + settings.key)
   return new BrokerStore(new StreamsDriver(client, settings), settings)
 }

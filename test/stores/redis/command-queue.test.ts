@@ -55,6 +55,26 @@ it('sends a command that may have been executed again only if it is repeatable',
   expect([await repeated, times]).toEqual(['done', 3])
 })
 
+it.each([
+  ['all', [4]],
+  ['alike', [2, 3, 4]],
+  ['single', [1, 2, 3, 4]],
+] as const)('has only commands in flight together that are %s', async (pipelining, expected) => {
+  const queue = new CommandQueue(
+    () => true,
+    () => pipelining,
+  )
+  let sent = 0
+  const inFlight: number[] = []
+  const work = async () => {
+    sent += 1
+    await Promise.resolve()
+    inFlight.push(sent)
+  }
+  await Promise.all([true, true, false, true].map((isRepeatable) => queue.send(soon(), isRepeatable, work)))
+  expect([...new Set(inFlight)]).toEqual(expected)
+})
+
 it('rejects a command at its deadline and does not send it later', async () => {
   let isReady = false
   const { executed, execute } = serverThat(0)
@@ -83,6 +103,9 @@ it.each([
   "READONLY You can't write against a read only replica.",
   "ERR Error running script (call to f_1): @user_script:4: @user_script: 4: -READONLY You can't write against a read only replica.",
   'ERR max number of clients reached',
+  'MOVED 3999 127.0.0.1:6381',
+  'ASK 3999 127.0.0.1:6381',
+  'TRYAGAIN Multiple keys request during rehashing of slot',
 ])('retries after the error %s', (message) => {
   expect([wasNotExecuted(new Error(message)), isPermanent(new Error(message))]).toEqual([true, false])
 })
