@@ -15,7 +15,7 @@ export function guardOf(key: string, channel: string, idempotencyKey: string): s
  * Returns the part of a key that decides its slot in a cluster, so that the guard is in the slot of its stream. No guard
  * can be there if the key has a `}` but no hash tag.
  */
-function hashTagOf(key: string): string {
+export function hashTagOf(key: string): string {
   const start = key.indexOf('{')
   const end = key.indexOf('}', start + 1)
   // Redis ignores an empty tag.

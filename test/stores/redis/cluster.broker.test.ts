@@ -5,9 +5,11 @@ import type { Hub } from '../../../src/hub/hub.ts'
 import { type RedisClient, redisPubSubStore, redisStore } from '../../../src/stores/redis/index.ts'
 import { startRedis } from '../../support/brokers.ts'
 import { startProxy } from '../../support/proxy.ts'
+import { sharedClient } from '../../support/redis-client.ts'
 import { type RedisCluster, type Shard, startRedisCluster } from '../../support/redis-cluster.ts'
 import { numbers, openHub as openHubOn, seen, subscribeClient } from '../../support/redis-hub.ts'
 import { settled } from '../../support/redis-replica.ts'
+import { hubOfSample } from '../../support/redis-sample.ts'
 import { logContract } from '../contract.ts'
 import { failoverContract, KILLS } from './failover-contract.ts'
 
@@ -56,14 +58,21 @@ beforeAll(async () => {
 })
 
 describe.each(CLIENTS)('with a cluster client of %s', (name, open) => {
-  logContract(`Redis Streams, cluster of ${name}`, () => redisStore(open(), { key: `log-${++keys}` }), {
+  const shared = sharedClient(open)
+  logContract(`Redis Streams, cluster of ${name}`, () => redisStore(shared(), { key: `log-${++keys}` }), {
     sharesPositions: true,
-    openAnother: () => redisStore(open(), { key: `log-${keys}` }),
+    openAnother: () => redisStore(shared(), { key: `log-${keys}` }),
   })
 
   it('redisPubSubStore throws an error that names the cluster', () => {
     const error = { code: 'ERR_SSE_OPTION', message: expect.stringContaining('cannot use a cluster') }
     expect(() => redisPubSubStore(open())).toThrow(expect.objectContaining(error))
+  })
+
+  it('the sample of docs/redis.md publishes an event', async () => {
+    const [{ port }] = rootsOf({}) as [Address]
+    const hub = hubOfSample(name === 'redis' ? 'createCluster(' : 'new Cluster(', port)
+    expect(await hub.channel('a').publish({ data: 0 })).toMatch(/-/)
   })
 
   it('a hub puts its keys into one slot, with the prefix of the client', async () => {
