@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import http2 from 'node:http2'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { SseError } from '../../src/errors.ts'
 import type { SseEvent } from '../../src/event/event.ts'
 import { answerRequest } from '../../src/http/answer-request.ts'
 import { resolveOptions, type SseStreamOptions } from '../../src/http/options.ts'
@@ -391,8 +392,38 @@ describe('a client that disconnects', () => {
     expect(await failAfterDisconnect(fail)).toEqual({ resolved: true, areHeadersSent: true })
   })
 
+  it.each([named('Error'), named('TimeoutError'), 'a text', undefined])(
+    'causes no rejection when the handler has used the signal and throws %s (rule 41)',
+    async (failure) => {
+      const outcome = await failAfterDisconnect(({ signal }) => (signal.aborted ? failure : undefined))
+      expect(outcome).toEqual({ resolved: true, areHeadersSent: true })
+    },
+  )
+
+  it('does not hide a mistake of the program when the handler has used the signal', async () => {
+    const outcome = await failAfterDisconnect(
+      ({ signal }) => new SseError('ERR_SSE_OPTION', `The signal is aborted: ${signal.aborted}.`),
+    )
+    expect(outcome).toEqual({ rejected: code('ERR_SSE_OPTION'), areHeadersSent: true })
+  })
+
+  it.each(['close', 'destroy'] as const)(
+    'does not hide an exception after the handler itself has called %s',
+    async (method) => {
+      const failure = new Error('not saved')
+      const { client, outcome } = await open(async (stream) => {
+        expect(stream.signal.aborted).toBe(false)
+        await nextTurn()
+        stream[method]()
+        throw failure
+      })
+      expect(await outcome).toEqual({ rejected: failure, areHeadersSent: true })
+      await client.ended
+    },
+  )
+
   it.each([named('Error'), named('TimeoutError'), 'a text'])(
-    'does not hide an exception that is no abort: %s',
+    'does not hide an exception if the signal was not used: %s',
     async (failure) => {
       expect(await failAfterDisconnect(() => failure)).toEqual({ rejected: failure, areHeadersSent: true })
     },
