@@ -18,7 +18,8 @@ export type SseHandler<
   Answer = never,
 > = (stream: SseStream<Events>, ...args: Arguments) => MaybePromise<Source<Events> | Ignored | Answer>
 
-// Return values of `subscribe`, `send` and a framework's response methods, so that a one-line handler may return them.
+// Return values of `subscribe`, `send`, a framework's response methods, and of adding the stream to a collection, so that
+// a one-line handler may return them.
 type Ignored =
   // biome-ignore lint/suspicious/noConfusingVoidType: a handler may return nothing.
   | void
@@ -28,6 +29,10 @@ type Ignored =
   | { readonly headersSent: boolean }
   | { readonly sent: boolean }
   | SseStream
+  | ReadonlySet<SseStream>
+  | ReadonlyMap<unknown, unknown>
+  | WeakSet<SseStream>
+  | WeakMap<never, unknown>
   | ((...args: never) => unknown)
 
 /** Throws `SseError` `ERR_SSE_HANDLER` if a handler is not a function. */
@@ -64,7 +69,7 @@ async function sendReturned(stream: SseStream, returned: unknown, respond: Respo
     const source = await returned
     if (respond(source)) return
     checkReturned(stream, source)
-    if (!isSource(source)) return
+    if (!isSource(source) || isRegistry(source, stream)) return
     await stream.sendAll(source)
     stream.close()
   } catch (error) {
@@ -81,7 +86,14 @@ function checkReturned(stream: SseStream, returned: unknown): void {
   if (returned === undefined || returned === null || returned === stream) return
   if (typeof returned === 'boolean' || typeof returned === 'function' || isSource(returned)) return
   if (typeof returned === 'object' && ('headersSent' in returned || 'sent' in returned)) return
+  if (isRegistry(returned, stream)) return
   throw new SseError('ERR_SSE_HANDLER', isResponse(returned) ? messageFor(returned) : wrongValue(returned))
+}
+
+/** True for the result of `clients.add(stream)` or `clients.set(id, stream)`. A `Set` of events is a source. */
+function isRegistry(value: unknown, stream: SseStream): boolean {
+  const isKeyed = value instanceof Map || value instanceof WeakMap || value instanceof WeakSet
+  return isKeyed || (value instanceof Set && value.has(stream))
 }
 
 /** True if a value is a web `Response`, of any realm. */

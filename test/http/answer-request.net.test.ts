@@ -553,8 +553,30 @@ describe('the value that a handler returns', () => {
     },
   )
 
+  // `clients.add(stream)` and `clients.set(id, stream)` return the collection.
+  it.each<[string, (stream: SseStream) => unknown]>([
+    ['a Set with the stream', (stream) => new Set(['before']).add(stream as never)],
+    ['a Map', (stream) => new Map([['before', stream]]).set('id', stream)],
+    ['a WeakSet', (stream) => new WeakSet().add(stream)],
+    ['a WeakMap', (stream) => new WeakMap().set(stream, 'id')],
+  ])('keeps the stream open when it is %s', async (_type, add) => {
+    for (const isAsync of [false, true]) {
+      const opened = deferred<SseStream>()
+      const { client, outcome } = await open((stream) => {
+        opened.resolve(stream)
+        return isAsync ? Promise.resolve(add(stream)) : add(stream)
+      })
+      expect(await outcome).toMatchObject({ resolved: true })
+      const stream = await opened.promise
+      stream.send({ data: 'later' })
+      await client.until('data: later\n\n')
+      expect(dataOf(client)).toEqual(['later'])
+    }
+  })
+
   it.each<[string, () => unknown]>([
     ['an iterable', () => ['a', 'b']],
+    ['a Set of events', () => new Set(['a', { data: 'b' }])],
     ['a promise of an iterable', async () => ['a', 'b']],
     ['a web stream', () => ReadableStream.from(['a', 'b'])],
     [
