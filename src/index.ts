@@ -3,6 +3,12 @@ export type { AnyEvents, DataEvent, EventMap, SseEvent } from './event/event.ts'
 export type { Source, SourceItem } from './event/source.ts'
 export type { Serialize } from './formats/event-stream.ts'
 export { encode, encodeComment } from './formats/event-stream.ts'
+export {
+  type EventStreamBody,
+  type ParsedEvent,
+  type ParseOptions,
+  parseEvents,
+} from './formats/parse-events.ts'
 export { createSseResponse } from './http/create-sse-response.ts'
 export { createSseStream } from './http/create-sse-stream.ts'
 export type { SseHandler } from './http/handler.ts'

@@ -51,7 +51,7 @@ export async function readSource(
   stops: StopCallbacks,
   send: (event: SseEvent) => boolean | Promise<boolean>,
 ): Promise<boolean> {
-  const reader = open(source)
+  const reader = openSource(source)
   let stop = () => {}
   const stopped = new Promise<boolean>((resolve) => {
     stop = () => resolve(false)
@@ -71,17 +71,18 @@ export async function readSource(
 
 /** Closes a source without reading it. Resolves with false, as `readSource` does for an incomplete source. */
 export async function closeSource(source: unknown): Promise<false> {
-  closeQuietly(open(source))
+  closeQuietly(openSource(source))
   return false
 }
 
-interface Reader {
+/** Reads the items of a source. `cancel` closes it, even while `next` is pending. */
+export interface SourceReader {
   next(): unknown
   cancel(): unknown
 }
 
 async function forEach(
-  reader: Reader,
+  reader: SourceReader,
   send: (event: SseEvent) => boolean | Promise<boolean>,
 ): Promise<boolean> {
   const text = new TextChunks()
@@ -95,23 +96,21 @@ async function forEach(
   }
 }
 
-// The result of the source is no longer needed, so its errors are ignored.
-function closeQuietly(reader: Reader): void {
+/** Closes a source. Its errors are ignored, because its result is no longer needed. */
+export function closeQuietly(reader: SourceReader): void {
   Promise.resolve()
     .then(() => reader.cancel())
     .catch(() => {})
 }
 
-function open(source: unknown): Reader {
+/** Returns a reader of a source. Throws `SseError` `ERR_SSE_SOURCE` for a value that is no source. */
+export function openSource(source: unknown): SourceReader {
   const of = Object(source) as Partial<Readable & ReadableStream>
-  if (typeof of.getReader === 'function') {
-    const reader = of.getReader()
-    return { next: () => reader.read(), cancel: () => reader.cancel() }
-  }
+  const reader = of.getReader?.()
+  if (reader) return { next: () => reader.read(), cancel: () => reader.cancel() }
   const iterator = iterate(source)
   // `return()` of a generator waits for its pending `await`. A Node stream can be destroyed at any time.
-  const cancel = () =>
-    typeof of.destroy === 'function' ? destroyQuietly(of as Readable) : iterator.return?.()
+  const cancel = () => (of.destroy ? destroyQuietly(of as Readable) : iterator.return?.())
   return { next: () => iterator.next(), cancel }
 }
 
@@ -123,18 +122,30 @@ function destroyQuietly(stream: Readable): void {
 
 function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
   const start = iteratorMethod(source)
-  if (typeof start === 'function') return start.call(source)
+  if (start) return start.call(source)
+  fail(describe(source))
+}
+
+function fail(what: string): never {
   throw new SseError(
     'ERR_SSE_SOURCE',
-    `A source must be an iterable or a stream of events, not ${describe(source)}.`,
+    `A source must be an iterable or a stream of events, not ${what}. Pass a response to parseEvents().`,
   )
 }
+
+// Fields and comments, up to a blank line.
+const EVENT_STREAM = /^((data|event|id|retry|):.*\r?\n)+\r?\n/
+
+// How much of a source is checked for the text of an event stream, in characters.
+const CHECKED_START = 4096
 
 /** Converts text chunks to events. The chunks may be split anywhere, even inside a character or a CRLF. */
 class TextChunks {
   // Created for the first bytes, because Jest's jsdom environment has no `TextDecoder`.
   #utf8: InstanceType<typeof TextDecoder> | undefined
   #carriageReturn = ''
+  // The text of the first bytes.
+  #start = ''
 
   toEvent(item: unknown): SseEvent | undefined {
     if (typeof item === 'string') return this.#chunk(item)
@@ -143,20 +154,28 @@ class TextChunks {
   }
 
   rest(): SseEvent | undefined {
-    const data = this.#carriageReturn + (this.#utf8?.decode() ?? '')
-    return data === '' ? undefined : { data }
+    return toText(this.#carriageReturn + (this.#utf8?.decode() ?? ''))
   }
 
   #decode(bytes: Uint8Array): string {
     this.#utf8 ??= new TextDecoder('utf-8', { ignoreBOM: true })
-    return this.#utf8.decode(bytes, { stream: true })
+    const text = this.#utf8.decode(bytes, { stream: true })
+    // Strings are not checked, because a language model may respond with the text of an event stream.
+    if (this.#start.length < CHECKED_START) {
+      this.#start += text
+      if (EVENT_STREAM.test(this.#start)) fail('its bytes')
+    }
+    return text
   }
 
   // A CR at the end may be the first half of a CRLF, so keep it until the next chunk.
   #chunk(text: string): SseEvent | undefined {
     const joined = this.#carriageReturn + text
     this.#carriageReturn = joined.endsWith('\r') ? '\r' : ''
-    const data = this.#carriageReturn ? joined.slice(0, -1) : joined
-    return data === '' ? undefined : { data }
+    return toText(this.#carriageReturn ? joined.slice(0, -1) : joined)
   }
+}
+
+function toText(data: string): SseEvent | undefined {
+  return data === '' ? undefined : { data }
 }

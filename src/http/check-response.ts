@@ -1,4 +1,3 @@
-import type { Http2ServerResponse } from 'node:http2'
 import { SseError } from '../errors.ts'
 import { isHttp2, type NodeResponse } from '../transports/node-response.ts'
 import { failExpecting } from './check-request.ts'
@@ -14,20 +13,8 @@ export function checkResponse(response: NodeResponse): void {
   if (response.writableEnded) throw new SseError('ERR_SSE_RESPONSE', 'The response has already ended.')
   if (isClosed(response)) return
   if (response.headersSent) {
-    throw new SseError(
-      'ERR_SSE_HEADERS_SENT',
-      isEventStream(response)
-        ? 'This response already has a stream.'
-        : 'The response headers were already sent. Create the stream first.',
-    )
+    throw new SseError('ERR_SSE_HEADERS_SENT', 'The response headers or a stream were already sent.')
   }
-}
-
-// `getHeader` does not return headers passed to `writeHead`. Read them here, so that streams need no flag.
-function isEventStream(response: NodeResponse): boolean {
-  const { _header, stream } = response as Partial<Http2ServerResponse> & { readonly _header?: unknown }
-  // HTTP/1 keeps the sent headers as text, and `_header` of HTTP/2 is true.
-  return `${_header}${stream?.sentHeaders['content-type']}`.includes('event-stream')
 }
 
 /** True if the client disconnected before anything was sent. */
