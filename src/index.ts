@@ -12,6 +12,7 @@ export {
 export { createSseResponse } from './http/create-sse-response.ts'
 export { createSseStream } from './http/create-sse-stream.ts'
 export type { SseHandler } from './http/handler.ts'
+export type { SseHandlerOptions } from './http/handler-options.ts'
 export type { NodeRequest } from './http/last-event-id.ts'
 export type { SseStreamOptions } from './http/options.ts'
 export { type Refusal, refuseSseStream } from './http/refuse.ts'

@@ -136,6 +136,7 @@ describe('docs/options.md', () => {
 
 describe('docs/handlers.md', () => {
   const tables: Array<[heading: string, type: string]> = [
+    ['Response headers', 'SseHandlerOptions'],
     ['Relaying an event stream', 'ParseOptions'],
   ]
 
