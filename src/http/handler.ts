@@ -10,7 +10,8 @@ import type { SseStream } from '../stream/stream.ts'
  * and then the stream is closed. If it returns nothing, the stream stays open until it is closed.
  *
  * An error before the response headers are sent goes to the framework. They are sent with the first event or at the end
- * of the event loop turn in which the handler was called. A later error destroys the stream and is not sent to the client.
+ * of the event loop turn in which the handler was called, unless `maxHeaderDelay` is set. A later error destroys the stream
+ * and is not sent to the client. If the client has disconnected, an error of work that the stream's signal aborts is ignored.
  */
 export type SseHandler<
   Arguments extends readonly unknown[] = readonly unknown[],

@@ -1,11 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import axios from 'axios'
-import OpenAI from 'openai'
 import { describe, expect, it, vi } from 'vitest'
 import { parseEvents } from '../../src/formats/parse-events.ts'
 import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import { ABORTABLE } from '../clients/abortable.ts'
 import { eventsFor, SDKS, TEXT } from '../clients/sdks.ts'
 import { type Client, type Get, rawClient } from '../support/client.ts'
 import { parseEvents as parseBody } from '../support/parse.ts'
@@ -204,14 +203,6 @@ export function upstreamContract({ cutsBody }: AdapterUnderTest, open: Open, mou
   })
 
   describe('a handler that fails because its client disconnects', () => {
-    const clients: ReadonlyArray<
-      [name: string, ask: (url: string, signal: AbortSignal) => Promise<unknown>]
-    > = [
-      ['fetch', (url, signal) => fetch(url, { signal })],
-      ['the body of fetch', async (url, signal) => (await fetch(`${url}?begin`, { signal })).text()],
-      ['axios', (url, signal) => axios.get(url, { signal })],
-      ['openai', askOpenAI],
-    ]
     const forms: ReadonlyArray<
       [form: string, handlerOf: (work: (stream: SseStream) => Promise<unknown>) => AnyHandler]
     > = [
@@ -226,7 +217,7 @@ export function upstreamContract({ cutsBody }: AdapterUnderTest, open: Open, mou
     ]
 
     it.each(
-      clients.flatMap(([client, ask]) =>
+      ABORTABLE.flatMap(([client, ask]) =>
         forms.map(([form, handlerOf]) => ({ client, ask, form, handlerOf })),
       ),
     )('is not reported: $client in $form (rule 41)', async ({ ask, handlerOf }) => {
@@ -281,11 +272,6 @@ export function upstreamContract({ cutsBody }: AdapterUnderTest, open: Open, mou
       expect(errors).toEqual([expect.objectContaining({ message: 'unrelated' })])
     })
   })
-}
-
-async function askOpenAI(baseURL: string, signal: AbortSignal): Promise<unknown> {
-  const openai = new OpenAI({ baseURL, apiKey: 'none', maxRetries: 0 })
-  return openai.chat.completions.create({ model: 'm', messages: [], stream: true }, { signal })
 }
 
 /** Serves an upstream that responds with an event stream, unless the listener sends another status. */
