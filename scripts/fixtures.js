@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path'
 // everywhere in the repository. Does nothing when all of them are installed.
 
 const root = join(import.meta.dirname, '..')
-const FIXTURES = ['clients', 'nest', 'next', 'runtimes']
+const FIXTURES = ['clients', 'h3', 'nest', 'next', 'runtimes']
 
 for (const name of FIXTURES) {
   const folder = join(root, 'test/fixtures', name)

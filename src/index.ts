@@ -3,9 +3,16 @@ export type { AnyEvents, DataEvent, EventMap, SseEvent } from './event/event.ts'
 export type { Source, SourceItem } from './event/source.ts'
 export type { Serialize } from './formats/event-stream.ts'
 export { encode, encodeComment } from './formats/event-stream.ts'
+export {
+  type EventStreamBody,
+  type ParsedEvent,
+  type ParseOptions,
+  parseEvents,
+} from './formats/parse-events.ts'
 export { createSseResponse } from './http/create-sse-response.ts'
 export { createSseStream } from './http/create-sse-stream.ts'
 export type { SseHandler } from './http/handler.ts'
+export type { SseHandlerOptions } from './http/handler-options.ts'
 export type { NodeRequest } from './http/last-event-id.ts'
 export type { SseStreamOptions } from './http/options.ts'
 export { type Refusal, refuseSseStream } from './http/refuse.ts'

@@ -15,7 +15,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   root: [],
   scheduler: ['root'],
   event: ['root'],
-  formats: ['root', 'event'],
+  formats: ['root', 'event', 'eventsource-parser'],
   transports: ['root', 'event'],
   stream: ['root', 'scheduler', 'event', 'formats', 'transports/transport.ts'],
   lifecycle: ['root', 'scheduler', 'stream'],

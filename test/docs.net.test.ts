@@ -134,6 +134,19 @@ describe('docs/options.md', () => {
   })
 })
 
+describe('docs/handlers.md', () => {
+  const tables: Array<[heading: string, type: string]> = [
+    ['Response headers', 'SseHandlerOptions'],
+    ['Relaying an event stream', 'ParseOptions'],
+  ]
+
+  test.each(tables)('has a row under %s for each option of %s', (heading, type) => {
+    const documented = rowsOf(sectionOf('docs/handlers.md', heading), 'name').map(nameOf)
+    const shared = membersOf('SseStreamOptions')
+    expect(documented).toEqual(membersOf(type).filter((name) => !shared.includes(name)))
+  })
+})
+
 describe('docs/hub.md', () => {
   const tables: Array<[heading: string, type: string, use?: () => unknown]> = [
     ['Hub', 'HubOptions', () => new Hub(UNKNOWN)],

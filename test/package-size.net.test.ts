@@ -13,11 +13,12 @@ const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: numbe
   ['spillway', '{ createSseStream }', 10_000],
   ['spillway', '{ createSseResponse }', 10_300],
   ['spillway', '{ createSseStream, Hub }', 15_000],
+  ['spillway', '{ parseEvents }', 3_200],
   ['spillway/express', '*', 11_000],
   ['spillway/fastify', '*', 12_000],
   ['spillway/koa', '*', 11_200],
-  ['spillway/next', '*', 10_400],
-  ['spillway/web', '*', 10_400],
+  ['spillway/next', '*', 10_700],
+  ['spillway/web', '*', 10_700],
   ['spillway/redis', '*', 9_800],
   ['spillway/nats', '*', 8_600],
   ['spillway/testing', '*', 5_400],
@@ -38,6 +39,25 @@ test.each(LIMITS)('%s: %s is at most %d bytes in a bundle', async (entry, names,
   expect(bundle).toBeGreaterThan(limit * 0.8)
   expect(bundle).toBeLessThanOrEqual(limit)
 })
+
+// A bundler drops it where `parseEvents` is not used.
+test.each(['{ createSseStream, Hub }', '{ parseEvents }'])(
+  '%s contains the dependency only if it is used',
+  async (names) => {
+    const { metafile } = await build({
+      stdin: { contents: `export ${names} from 'spillway'`, resolveDir: root },
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      metafile: true,
+      write: false,
+    })
+    const [output] = Object.values(metafile.outputs)
+    const used = Object.entries(output?.inputs ?? {}).filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+    const isUsed = used.some(([name]) => name.includes('eventsource-parser'))
+    expect([names, isUsed]).toEqual([names, names.includes('parseEvents')])
+  },
+)
 
 test('every entry has a limit', () => {
   const entries = Object.keys(exports).filter((entry) => entry !== './package.json')

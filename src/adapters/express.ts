@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { answerRequest } from '../http/answer-request.ts'
 import { checkHandler, type SseHandler } from '../http/handler.ts'
-import { resolveOptions, type SseStreamOptions } from '../http/options.ts'
+import { resolveHandlerOptions, type SseHandlerOptions } from '../http/handler-options.ts'
 
 /**
  * Creates a handler of Express 4 or 5 whose response is an event stream:
@@ -25,10 +25,10 @@ import { resolveOptions, type SseStreamOptions } from '../http/options.ts'
  */
 export function sse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [request: Request, response: Response], Events>,
-  options?: SseStreamOptions<Events>,
+  options?: SseHandlerOptions<Events>,
 ): RequestHandler {
   checkHandler(handler)
-  const settings = resolveOptions(options)
+  const settings = resolveHandlerOptions(options)
   return async (request, response, next) => {
     let hasFailed = false
     // Call `next` once, because a failure to send the headers may also make the handler fail.

@@ -3,8 +3,9 @@ import type { Context, Middleware } from 'koa'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { type AnswerHooks, answerRequest } from '../http/answer-request.ts'
 import { checkHandler, type SseHandler } from '../http/handler.ts'
+import { resolveHandlerOptions, type SseHandlerOptions } from '../http/handler-options.ts'
 import { streamHeaders } from '../http/head.ts'
-import { resolveOptions, type Settings, type SseStreamOptions } from '../http/options.ts'
+import type { Settings } from '../http/options.ts'
 
 /**
  * Creates a middleware of Koa 2 or 3 whose response is an event stream:
@@ -27,10 +28,10 @@ import { resolveOptions, type Settings, type SseStreamOptions } from '../http/op
  */
 export function sse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [context: Context], Events>,
-  options?: SseStreamOptions<Events>,
+  options?: SseHandlerOptions<Events>,
 ): Middleware {
   checkHandler(handler)
-  const settings = resolveOptions(options)
+  const settings = resolveHandlerOptions(options)
   const takeOver: typeof handler = (stream, context) => {
     // Set this before the first `await`, because an earlier middleware may not await this one.
     context.respond = false
@@ -39,19 +40,32 @@ export function sse<Events extends EventMap = AnyEvents>(
   }
   return async (context, next) => {
     const { req, res } = context
+    let hasResponded = responseWatch(context)
     const hooks: AnswerHooks = {
+      hasResponded: () => hasResponded(),
       onHeadersError: (error) => context.onerror(error as Error),
       respondToHead: () => respondToHead(context, settings),
     }
     try {
       const isHandled = await answerRequest(req, res, settings, takeOver, [context], hooks)
       if (!isHandled) return next() // not awaited, so that its errors are not caught here
-      if (!context.headerSent) setStatus(context, settings.status) // for loggers that read it before the headers are sent
+      const isResponded = hasResponded()
+      // What earlier middleware sets from now on is not the handler's.
+      hasResponded = () => isResponded
+      if (context.headerSent) return
+      if (isResponded) context.respond = true
+      else setStatus(context, settings.status) // for loggers that read it before the headers are sent
     } catch (error) {
       if (!context.headerSent) context.respond = true
       throw error
     }
   }
+}
+
+/** Returns a function that is true once the handler has set a status or a body on the context. */
+function responseWatch(context: Context): () => boolean {
+  const { status, body } = context
+  return () => context.status !== status || context.body !== body
 }
 
 // Koa responds after all middlewares have finished, unless `respond` is false.

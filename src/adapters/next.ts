@@ -28,12 +28,12 @@ export interface RouteContext<Params> {
  * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
  */
 export function sse<Events extends EventMap = AnyEvents, Params extends object = object>(
-  handler: SseHandler<readonly [request: NextRequest, context: RouteContext<Params>], Events>,
+  handler: SseHandler<readonly [request: NextRequest, context: RouteContext<Params>], Events, Response>,
   options?: WebOptions<Events>,
 ): (request: NextRequest, context: RouteContext<Params>) => Promise<Response> {
   // Next calls the route with a `NextRequest`, and `sse` of `spillway/web` passes it on unchanged.
   return webSse(
-    handler as SseHandler<readonly [request: Request, context: RouteContext<Params>], Events>,
+    handler as SseHandler<readonly [request: Request, context: RouteContext<Params>], Events, Response>,
     options,
   )
 }

@@ -51,7 +51,7 @@ export async function readSource(
   stops: StopCallbacks,
   send: (event: SseEvent) => boolean | Promise<boolean>,
 ): Promise<boolean> {
-  const reader = open(source)
+  const reader = openSource(source)
   let stop = () => {}
   const stopped = new Promise<boolean>((resolve) => {
     stop = () => resolve(false)
@@ -69,17 +69,18 @@ export async function readSource(
 
 /** Closes a source without reading it. Resolves with false, as `readSource` does for an incomplete source. */
 export async function closeSource(source: unknown): Promise<false> {
-  closeQuietly(open(source))
+  closeQuietly(openSource(source))
   return false
 }
 
-interface Reader {
+/** Reads the items of a source. `cancel` closes it, even while `next` is pending. */
+export interface SourceReader {
   next(): unknown
   cancel(): unknown
 }
 
 async function forEach(
-  reader: Reader,
+  reader: SourceReader,
   send: (event: SseEvent) => boolean | Promise<boolean>,
 ): Promise<boolean> {
   const text = new TextChunks()
@@ -93,23 +94,21 @@ async function forEach(
   }
 }
 
-// The result of the source is no longer needed, so its errors are ignored.
-function closeQuietly(reader: Reader): void {
+/** Closes a source. Its errors are ignored, because its result is no longer needed. */
+export function closeQuietly(reader: SourceReader): void {
   Promise.resolve()
     .then(() => reader.cancel())
     .catch(() => {})
 }
 
-function open(source: unknown): Reader {
+/** Returns a reader of a source. Throws `SseError` `ERR_SSE_SOURCE` for a value that is no source. */
+export function openSource(source: unknown): SourceReader {
   const of = Object(source) as Partial<Readable & ReadableStream>
-  if (typeof of.getReader === 'function') {
-    const reader = of.getReader()
-    return { next: () => reader.read(), cancel: () => reader.cancel() }
-  }
+  const reader = of.getReader?.()
+  if (reader) return { next: () => reader.read(), cancel: () => reader.cancel() }
   const iterator = iterate(source)
   // `return()` of a generator waits for its pending `await`. A Node stream can be destroyed at any time.
-  const cancel = () =>
-    typeof of.destroy === 'function' ? destroyQuietly(of as Readable) : iterator.return?.()
+  const cancel = () => (of.destroy ? destroyQuietly(of as Readable) : iterator.return?.())
   return { next: () => iterator.next(), cancel }
 }
 
@@ -122,8 +121,16 @@ function destroyQuietly(stream: Readable): void {
 function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
   const start = iteratorMethod(source)
   if (typeof start === 'function') return start.call(source)
-  mustBe('an iterable or a stream of events', 'ERR_SSE_SOURCE', 'A source', source)
+  mustBe(A_SOURCE, 'ERR_SSE_SOURCE', 'A source', source)
 }
+
+const A_SOURCE = 'an iterable or a stream of events (use parseEvents for a response)'
+
+// Fields and comments, up to a blank line.
+const EVENT_STREAM = /^((data|event|id|retry|):.*\r?\n)+\r?\n/
+
+// How much of a source is checked for the text of an event stream, in characters.
+const CHECKED_START = 4096
 
 // A code unit whose other half may follow: that of a CRLF or of a surrogate pair.
 const HALF = /[\r\ud800-\udbff]/
@@ -133,6 +140,8 @@ class TextChunks {
   // Created for the first bytes, because Jest's jsdom environment has no `TextDecoder`.
   #utf8: InstanceType<typeof TextDecoder> | undefined
   #half = ''
+  // The text of the first bytes.
+  #start = ''
 
   toEvent(item: unknown): SseEvent | '' {
     const text = item instanceof Uint8Array ? this.#decode(item) : item
@@ -146,7 +155,14 @@ class TextChunks {
 
   #decode(bytes: Uint8Array): string {
     this.#utf8 ??= new TextDecoder('utf-8', { ignoreBOM: true })
-    return this.#utf8.decode(bytes, { stream: true })
+    const text = this.#utf8.decode(bytes, { stream: true })
+    // Strings are not checked, because a language model may respond with the text of an event stream.
+    if (this.#start.length < CHECKED_START) {
+      this.#start += text
+      if (EVENT_STREAM.test(this.#start))
+        mustBe(A_SOURCE, 'ERR_SSE_SOURCE', 'A source', 'the bytes of an event stream')
+    }
+    return text
   }
 
   // Keeps a half at the end until the next chunk.

@@ -1,4 +1,3 @@
-import { turn } from '../scheduler/turn.ts'
 import { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
@@ -7,7 +6,9 @@ import { acceptsEventStream } from './accept.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
 import { runHandler, type SseHandler } from './handler.ts'
+import type { HandlerSettings } from './handler-options.ts'
 import { sendHead } from './head.ts'
+import { HeaderDelay } from './header-delay.ts'
 import { type NodeRequest, resumePointOf } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { varyOnAccept } from './vary.ts'
@@ -34,7 +35,7 @@ export interface AnswerHooks {
 export async function answerRequest<Arguments extends readonly unknown[]>(
   request: NodeRequest,
   response: NodeResponse,
-  settings: Settings,
+  settings: HandlerSettings,
   handler: SseHandler<Arguments>,
   args: Arguments,
   hooks: AnswerHooks = { onHeadersError: () => nodeTransport(response).destroy() },
@@ -51,12 +52,16 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   }
   const openTransport = () => open(response, settings, hooks, () => stream.destroy())
   const stream = SseStream._open(openTransport, settings, resumePointOf(request))
-  turn.scheduleFlush({ _flush: () => stream._begin() })
+  const delay = new HeaderDelay(stream, settings.maxHeaderDelay)
+  // A stream that is not open yet does not listen for the disconnect of its client.
+  if (settings.maxHeaderDelay) response.once('close', () => delay.end())
   try {
     await runHandler(stream, handler, args)
   } catch (error) {
     stream._abandon()
     throw error
+  } finally {
+    delay.end()
   }
   return true
 }

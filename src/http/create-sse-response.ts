@@ -34,8 +34,11 @@ export interface WebAnswer {
   readonly stream?: SseStream
 }
 
-/** Throws `SseError` `ERR_SSE_REQUEST`. */
-export function openResponse(request: Request, settings: Settings): WebAnswer {
+/**
+ * Creates a response and its stream. With `onBegin`, the stream writes from its first event or `_begin` on, and `onBegin` is
+ * called before. Throws `SseError` `ERR_SSE_REQUEST`.
+ */
+export function openResponse(request: Request, settings: Settings, onBegin?: () => void): WebAnswer {
   checkWebRequest(request)
   const { status } = settings
   if (!acceptsEventStream(request.headers.get('accept'), settings.negotiate))
@@ -45,7 +48,11 @@ export function openResponse(request: Request, settings: Settings): WebAnswer {
   const transport = new WebTransport(settings.preamble ? preamble(settings.retry) : '')
   // Create the response first, because it may throw and the clock holds a reference to every open stream.
   const response = new Response(transport.body, init)
-  const stream = SseStream._open(transport, settings, resumePointOfWeb(request))
+  const begin = () => {
+    onBegin?.()
+    return transport
+  }
+  const stream = SseStream._open(onBegin ? begin : transport, settings, resumePointOfWeb(request))
   disconnectOnAbort(request.signal, transport, stream)
   return { response, stream }
 }
@@ -61,7 +68,11 @@ function disconnectOnAbort(
   transport: WebTransport,
   stream: SseStream,
 ): void {
-  const onAbort = () => transport.disconnect()
+  const onAbort = () => {
+    // A transport that is not open does not report the disconnect.
+    stream._begin()
+    transport.disconnect()
+  }
   signal?.addEventListener('abort', onAbort)
   if (signal?.aborted) onAbort()
   stream._addCloseTarget({ _streamClosed: () => signal?.removeEventListener('abort', onAbort) })

@@ -182,6 +182,11 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return this.#abortController.signal
   }
 
+  /** @internal Whether `signal` was read, so that it aborts work of the application. */
+  get _hasSignal(): boolean {
+    return this.#abortController !== undefined
+  }
+
   /** Bytes queued for the client, without those in the buffers of Node and the kernel. */
   get bufferedBytes(): number {
     return this.#connection.bufferedBytes

@@ -1,16 +1,19 @@
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { SseStreamOptions } from '../../src/http/options.ts'
+import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, type Get, get } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
+import { upstreamContract } from './upstream-contract.ts'
 
 /** The request as a handler of the contract sees it, independent of the framework. */
 export interface ContractRequest {
   /** Returns the body of a POST as text. */
   readonly body: () => string | Promise<string>
+  /** Sends JSON instead of the stream, as the framework does. A handler returns the result. */
+  readonly respond: (status: number, headers: Record<string, string>, body: object) => unknown
 }
 
 // `unknown`, because the contract also returns values that the types forbid.
@@ -28,7 +31,7 @@ export interface Mounted {
 export interface AdapterUnderTest {
   readonly name: string
   /** Serves GET, HEAD and POST. Sets the cookie `earlier=1` before the handler if the framework can. */
-  serve(handler: AnyHandler, options?: SseStreamOptions): Promise<Mounted>
+  serve(handler: AnyHandler, options?: SseHandlerOptions): Promise<Mounted>
   /** The adapter's `sse`, for its errors. */
   readonly sse: (handler: never, options?: never) => unknown
   /** True if a request that does not get the stream goes to the next handler. Otherwise it gets a 406. */
@@ -43,7 +46,7 @@ const PATH = '/stream'
 
 /** Tests an adapter against a real server of its framework. */
 export function adapterContract(adapter: AdapterUnderTest): void {
-  async function open(handler: AnyHandler, request: Get = {}, options: SseStreamOptions = {}) {
+  async function open(handler: AnyHandler, request: Get = {}, options: SseHandlerOptions = {}) {
     const mounted = await mount(adapter, handler, options)
     return { ...mounted, mounted, client: await send(mounted, request) }
   }
@@ -55,6 +58,8 @@ export function adapterContract(adapter: AdapterUnderTest): void {
   }
 
   describe(adapter.name, () => {
+    upstreamContract(adapter, open, (handler, options = {}) => mount(adapter, handler, options))
+
     it('sends the headers and a first byte immediately (rules 13, 16)', async () => {
       const { client } = await open(() => new Promise(() => {}), {}, { retry: 1000 })
       expect(client.status).toBe(200)
@@ -333,7 +338,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
   })
 }
 
-async function mount(adapter: AdapterUnderTest, handler: AnyHandler, options: SseStreamOptions) {
+async function mount(adapter: AdapterUnderTest, handler: AnyHandler, options: SseHandlerOptions) {
   const mounted = await adapter.serve(handler, options)
   onTestFinished(() => void mounted.close())
   return mounted

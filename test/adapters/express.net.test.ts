@@ -12,7 +12,7 @@ import { Client, type Get, get, rawClient } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred, listen, serve } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
-import { type AdapterUnderTest, type AnyHandler, adapterContract } from './contract.ts'
+import { type AdapterUnderTest, type AnyHandler, adapterContract, type ContractRequest } from './contract.ts'
 
 function adapter(name: string, framework: typeof express): AdapterUnderTest {
   return {
@@ -37,7 +37,11 @@ function adapter(name: string, framework: typeof express): AdapterUnderTest {
 }
 
 const handlerOf = (handler: AnyHandler, options: object | undefined) =>
-  sse((stream, request) => handler(stream, { body: () => request.body }) as never, options)
+  sse((stream, request, response) => {
+    const respond: ContractRequest['respond'] = (status, headers, body) =>
+      response.status(status).set(headers).json(body)
+    return handler(stream, { body: () => request.body, respond }) as never
+  }, options)
 
 /** The last middleware of an application. Records errors and responds to them. */
 function noting(errors: unknown[]): ErrorRequestHandler {

@@ -18,14 +18,14 @@ import Fastify, {
 } from 'fastify'
 import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { spillwayPlugin, sse } from '../../src/adapters/fastify/index.ts'
-import type { SseStreamOptions } from '../../src/http/options.ts'
+import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { refuseSseStream } from '../../src/http/refuse.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, type Get, get, rawClient } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
-import { type AdapterUnderTest, type AnyHandler, adapterContract } from './contract.ts'
+import { type AdapterUnderTest, type AnyHandler, adapterContract, type ContractRequest } from './contract.ts'
 
 function adapter(name: string, prepare: (fastify: FastifyInstance) => unknown): AdapterUnderTest {
   return {
@@ -53,8 +53,12 @@ function adapter(name: string, prepare: (fastify: FastifyInstance) => unknown): 
   }
 }
 
-const handlerOf = (handler: AnyHandler, options: SseStreamOptions | undefined) =>
-  sse((stream, request) => handler(stream, { body: () => request.body as string }) as never, options)
+const handlerOf = (handler: AnyHandler, options: SseHandlerOptions | undefined) =>
+  sse((stream, request, reply) => {
+    const respond: ContractRequest['respond'] = (status, headers, body) =>
+      reply.code(status).headers(headers).send(body)
+    return handler(stream, { body: () => request.body as string, respond }) as never
+  }, options)
 
 adapterContract(
   adapter('Fastify 5', (fastify) => {

@@ -14,7 +14,7 @@ import { type Get, get } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred, type Handler, type Protocol, serve } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
-import { adapterContract } from './contract.ts'
+import { adapterContract, type ContractRequest } from './contract.ts'
 
 /** Serves a Koa application with these middlewares. */
 async function serveKoa(middlewares: readonly Middleware[], protocol: Protocol = 'http') {
@@ -38,7 +38,14 @@ adapterContract({
         context.cookies.set('earlier', '1')
         return next()
       },
-      sse((stream, context) => handler(stream, { body: () => text(context.req) }) as never, options),
+      sse((stream, context) => {
+        const respond: ContractRequest['respond'] = (status, headers, body) => {
+          context.status = status
+          context.set(headers)
+          context.body = body
+        }
+        return handler(stream, { body: () => text(context.req), respond }) as never
+      }, options),
       (context) => {
         context.body = { json: true }
       },
@@ -196,17 +203,35 @@ describe('sse of spillway/koa', () => {
     expect(seen).toEqual([status])
   })
 
-  it('sends the stream even if the handler sets a body and a status on the context', async () => {
-    const { client } = await open([
-      sse((_stream, context) => {
-        context.status = 401
-        context.body = 'not for you'
+  it.each<[string, (context: Context) => unknown, number, string]>([
+    ['a body', (context) => Object.assign(context, { status: 401, body: 'not for you' }), 401, 'not for you'],
+    ['a status', (context) => Object.assign(context, { status: 403 }), 403, 'Forbidden'],
+    ['a redirect', (context) => context.redirect('/login'), 302, 'Redirecting to /login.'],
+  ])('lets Koa respond when the handler sets %s on the context', async (_what, set, status, body) => {
+    const end = deferred<unknown>()
+    const { client, errors } = await open([
+      sse((stream, context) => {
+        void closed(stream).then(end.resolve)
+        set(context)
       }),
     ])
-    await client.until(':\n')
-    expect(client.status).toBe(200)
-    expect(client.headers).toMatchObject({ 'content-type': 'text/event-stream; charset=utf-8' })
-    expect(client.body).not.toContain('not for you')
+    expect(await client.ended).toBe('end')
+    expect([client.status, client.body]).toEqual([status, body])
+    expect(client.headers['content-type']).not.toContain('event-stream')
+    expect(await end.promise).toEqual({ reason: 'server', error: undefined })
+    expect(errors).toEqual([])
+  })
+
+  it('sends the stream if the handler sets a body on the context after the headers are sent', async () => {
+    const { client } = await open([
+      sse(async (stream, context) => {
+        await nextTurn()
+        context.body = 'too late'
+        stream.close()
+      }),
+    ])
+    expect(await client.ended).toBe('end')
+    expect([client.status, client.body]).toEqual([200, expect.stringMatching(/^:\nretry: \d+\n$/)])
   })
 
   it('lets Koa respond to an error of the handler and emit it once', async () => {

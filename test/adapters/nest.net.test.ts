@@ -6,6 +6,7 @@ import {
   type ExecutionContext,
   Get,
   Header,
+  HttpCode,
   Inject,
   type LoggerService,
   Module,
@@ -30,6 +31,7 @@ import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import type { SseHandler } from '../../src/http/handler.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import { eventsFor, SDKS, TEXT } from '../clients/sdks.ts'
 import { type Get as Ask, type Client, get, rawClient } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
@@ -97,6 +99,12 @@ async function serveNest(platform: Platform, generate: SseHandler = () => {}, pr
       this.#hub.subscribe(stream, ['news'])
     }
 
+    async speak(body: object, request: unknown, response: unknown): Promise<void> {
+      const stream = platform.stream(request, response)
+      await stream.sendAll(eventsFor(body))
+      stream.close()
+    }
+
     async followRoom(request: unknown, response: unknown): Promise<void> {
       await Promise.reject(new NotFoundException('There is no such room.'))
       platform.stream(request, response)
@@ -109,6 +117,7 @@ async function serveNest(platform: Platform, generate: SseHandler = () => {}, pr
   }
   decorate(NewsController, [Controller()], [Inject(NewsHub)])
   decorateMethod(NewsController, 'follow', [Get('news'), UseGuards(NotBanned)], [Req(), Res()])
+  decorateMethod(NewsController, 'speak', [Post('speak'), HttpCode(200)], [Body(), Req(), Res()])
   decorateMethod(NewsController, 'followRoom', [Get('room')], [Req(), Res()])
   decorateMethod(
     NewsController,
@@ -268,6 +277,18 @@ describe.each(platforms)('Nest on $name', (platform) => {
     expect(dataOf(client)).toEqual(['{"word":"to"}', '{"word":"be"}'])
   })
 
+  it('responds to SDKs, which do not name event streams (rule 18)', async () => {
+    const { port } = await serveNest(platform, (_stream, request) => eventsFor(bodyOf(request)))
+    for (const path of ['speak', 'chat']) {
+      for (const { name, read } of SDKS) {
+        let text = ''
+        // The SDK appends its path, which becomes the query.
+        for await (const each of read(`http://127.0.0.1:${port}/${path}?path=`)) text += each
+        expect([path, name, text]).toEqual([path, name, TEXT.join('')])
+      }
+    }
+  })
+
   it('lets Nest respond to an error of a generator before its first event', async () => {
     // biome-ignore lint/correctness/useYield: it throws before its first yield.
     const { ask } = await serveNest(platform, async function* () {
@@ -317,6 +338,10 @@ function decorateMethod<T extends object>(
 
 function promptOf(request: unknown): string {
   return (request as { prompt: string }).prompt
+}
+
+function bodyOf(request: unknown): object {
+  return (request as { body: object }).body
 }
 
 function chat(prompt: string): Ask {

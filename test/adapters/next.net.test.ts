@@ -3,13 +3,16 @@ import type { NextRequest } from 'next/server.js'
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it, vi } from 'vitest'
 import { type RouteContext, sse } from '../../src/adapters/next.ts'
 import type { AnyEvents } from '../../src/event/event.ts'
-import type { SseStreamOptions } from '../../src/http/options.ts'
+import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { buildOnNext, environment, requireOfNext } from '../fixtures/next-build/build.ts'
 import type { MountedOnNext } from '../fixtures/next-contract/mounted.js'
 import { get } from '../support/client.ts'
 import { listen } from '../support/serve.ts'
-import { type AnyHandler, adapterContract } from './contract.ts'
+import { type AnyHandler, adapterContract, type ContractRequest } from './contract.ts'
+
+const responseOf: ContractRequest['respond'] = (status, headers, body) =>
+  Response.json(body, { status, headers })
 
 const mounted = new Map<string, MountedOnNext>()
 let app: ReturnType<typeof createApp.default>
@@ -26,12 +29,13 @@ beforeAll(async () => {
 afterAll(() => app?.close())
 
 /** Serves a handler on its own server. The built route looks up the handler by the port. */
-async function serve(handler: AnyHandler, options: SseStreamOptions = {}) {
+async function serve(handler: AnyHandler, options: SseHandlerOptions = {}) {
   const errors: unknown[] = []
   const handle = app.getRequestHandler()
   const server = await listen((request, response) => void handle(request, response))
   mounted.set(`127.0.0.1:${server.port}`, {
-    handler: (stream, request) => handler(stream as never, { body: () => request.text() }) as never,
+    handler: (stream, request) =>
+      handler(stream as never, { body: () => request.text(), respond: responseOf }) as never,
     options: { ...options, onError: (error: unknown) => errors.push(error) },
     errors,
   })

@@ -107,8 +107,59 @@ describe('an error of a web handler', () => {
   })
 })
 
+describe('a Response that a web handler returns', () => {
+  const own = () => Response.json({ error: 'later' }, { status: 429 })
+
+  it.each<[string, (stream: SseStream) => unknown]>([
+    ['immediately', own],
+    ['in the same turn', async () => own()],
+    [
+      'after an event was sent in the same turn',
+      (stream) => {
+        stream.send({ data: 'lost' })
+        return own()
+      },
+    ],
+  ])('is the answer, and closes the stream: %s', async (_when, handler) => {
+    const end = deferred<unknown>()
+    const respond = sse((stream) => {
+      void closed(stream as SseStream).then(end.resolve)
+      return handler(stream as SseStream) as Response
+    })
+    const response = await respond(new Request(PATH))
+    expect([response.status, await response.json()]).toEqual([429, { error: 'later' }])
+    expect(await end.promise).toEqual({ reason: 'server', error: undefined })
+  })
+
+  it('is an error after the response headers were sent', async () => {
+    const onError = vi.fn()
+    const respond = sse(
+      async () => {
+        await settled()
+        return own()
+      },
+      { onError },
+    )
+    expect((await respond(new Request(PATH))).status).toBe(200)
+    await expect.poll(() => onError.mock.calls).toHaveLength(1)
+    expect(onError.mock.calls[0]?.[0]).toMatchObject({
+      code: 'ERR_SSE_HANDLER',
+      message: expect.stringContaining('maxHeaderDelay'),
+    })
+  })
+
+  it('is an error if it is an event stream', async () => {
+    const upstream = new Response('data: 1\n\n', { headers: { 'Content-Type': 'text/event-stream' } })
+    await expect(sse(() => upstream)(new Request(PATH))).rejects.toMatchObject({
+      code: 'ERR_SSE_HANDLER',
+      message: expect.stringContaining('parseEvents(response)'),
+    })
+  })
+})
+
 describe('sse of spillway/web', () => {
   it('resolves when the handler has finished, or at the end of the turn', async () => {
+    await settled() // the turn of an earlier test is over
     let isTurnOver = false
     setImmediate(() => {
       isTurnOver = true
@@ -194,6 +245,7 @@ describe('sse of spillway/web with bad input', () => {
     [{ heartbeats: 1 }],
     [{ onError: 'log' }],
     [{ onError: null }],
+    [{ maxHeaderDelay: -1 }],
   ])('rejects the options %o when it is called', (options) => {
     expect(() => sse(() => {}, options as never)).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
   })

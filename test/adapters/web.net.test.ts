@@ -8,7 +8,10 @@ import type { SseStream } from '../../src/stream/stream.ts'
 import { get } from '../support/client.ts'
 import { deferred, listen } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
-import { adapterContract } from './contract.ts'
+import { adapterContract, type ContractRequest } from './contract.ts'
+
+const responseOf: ContractRequest['respond'] = (status, headers, body) =>
+  Response.json(body, { status, headers })
 
 const logged = vi.spyOn(console, 'error').mockImplementation(() => {})
 afterEach(() => {
@@ -23,10 +26,13 @@ adapterContract({
   cutsBody: true,
   async serve(handler, options) {
     const errors: unknown[] = []
-    const answer = sse((stream, request) => handler(stream, { body: () => request.text() }) as never, {
-      ...options,
-      onError: (error) => errors.push(error),
-    })
+    const answer = sse(
+      (stream, request) => handler(stream, { body: () => request.text(), respond: responseOf }) as never,
+      {
+        ...options,
+        onError: (error) => errors.push(error),
+      },
+    )
     const app = new Hono()
     app.use(async (context, next) => {
       await next()

@@ -1,25 +1,31 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
-import Anthropic from '@anthropic-ai/sdk'
 import { GoogleGenAI } from '@google/genai'
-import { ChatOpenAI } from '@langchain/openai'
+import { getRequestListener } from '@hono/node-server'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { LoggingMessageNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
 import { DefaultChatTransport, readUIMessageStream, type UIMessage } from 'ai'
-import Groq from 'groq-sdk'
 import OpenAI from 'openai'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { SseEvent } from '../../src/event/event.ts'
+import { createSseResponse } from '../../src/http/create-sse-response.ts'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import type { SseStreamOptions } from '../../src/http/options.ts'
 import { refuseSseStream } from '../../src/http/refuse.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
-import { deferred, serve } from '../support/serve.ts'
+import { deferred, listen, serve } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
+import { completionChunk, DONE, SDKS, TEXT } from './sdks.ts'
+
+async function textOf(texts: AsyncIterable<string>): Promise<string> {
+  let all = ''
+  for await (const text of texts) all += text
+  return all
+}
 
 /** Responds to every request with a stream of these events, with comments and heartbeats between them. */
 async function serveEvents(events: readonly SseEvent[], options: SseStreamOptions = {}) {
@@ -38,17 +44,6 @@ async function serveEvents(events: readonly SseEvent[], options: SseStreamOption
   })
   return url
 }
-
-const TEXT = ['Water\n', 'über ', '🦆\r\n']
-const DONE = { data: '[DONE]' }
-
-const completionChunk = (content: string) => ({
-  id: 'c1',
-  object: 'chat.completion.chunk',
-  created: 1,
-  model: 'm',
-  choices: [{ index: 0, delta: { content }, finish_reason: null }],
-})
 
 describe('the openai package', () => {
   const open = (url: string) => new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 0 })
@@ -101,48 +96,15 @@ describe('the openai package', () => {
   })
 })
 
-describe.each<[name: string, read: (url: string) => AsyncIterable<string | undefined>]>([
-  ['groq-sdk', readFromGroq],
-  ['@langchain/openai', readFromLangChain],
-])('%s', (_name, read) => {
-  it('reads the chunks of a completion', async () => {
-    const url = await serveEvents([...TEXT.map((each) => ({ data: completionChunk(each) })), DONE])
-    const texts: unknown[] = []
-    for await (const text of read(url)) texts.push(text)
-    expect(texts.filter(Boolean)).toEqual(TEXT)
+describe.each(SDKS)('$name', ({ read, events }) => {
+  it('reads the stream of createSseStream', async () => {
+    const url = await serveEvents(events)
+    expect(await textOf(read(url))).toBe(TEXT.join(''))
   })
-})
 
-async function* readFromGroq(url: string) {
-  const groq = new Groq({ baseURL: url, apiKey: 'none', maxRetries: 0 })
-  const chunks = await groq.chat.completions.create({ model: 'm', messages: [], stream: true })
-  for await (const { choices } of chunks) yield choices[0]?.delta.content ?? ''
-}
-
-async function* readFromLangChain(url: string) {
-  const model = new ChatOpenAI({ apiKey: 'none', model: 'm', maxRetries: 0, configuration: { baseURL: url } })
-  for await (const { text } of await model.stream('hello')) yield text
-}
-
-describe('@anthropic-ai/sdk', () => {
-  it('reads the text of a message', async () => {
-    const message = { id: 'm1', type: 'message', role: 'assistant', model: 'm', content: [], usage: {} }
-    const parts = [
-      { type: 'message_start', message },
-      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
-      ...TEXT.map((text) => ({
-        type: 'content_block_delta',
-        index: 0,
-        delta: { type: 'text_delta', text },
-      })),
-      { type: 'content_block_stop', index: 0 },
-      { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 3 } },
-      { type: 'message_stop' },
-    ]
-    const url = await serveEvents(parts.map((data) => ({ event: data.type, data })))
-    const anthropic = new Anthropic({ baseURL: url, apiKey: 'none', maxRetries: 0 })
-    const stream = anthropic.messages.stream({ model: 'm', max_tokens: 9, messages: [] })
-    expect(await stream.finalText()).toBe(TEXT.join(''))
+  it('reads the stream of createSseResponse', async () => {
+    const { port } = await listen(getRequestListener((request) => createSseResponse(request, () => events)))
+    expect(await textOf(read(`http://127.0.0.1:${port}`))).toBe(TEXT.join(''))
   })
 })
 
@@ -181,7 +143,7 @@ describe('the ai package', () => {
       abortSignal,
     })
 
-  async function textOf(stream: Awaited<ReturnType<typeof send>>): Promise<string> {
+  async function messageOf(stream: Awaited<ReturnType<typeof send>>): Promise<string> {
     let message: UIMessage | undefined
     for await (message of readUIMessageStream({ stream }));
     return message?.parts.map((part) => (part.type === 'text' ? part.text : '')).join('') ?? ''
@@ -189,7 +151,7 @@ describe('the ai package', () => {
 
   it('reads the message of a chat', async () => {
     const url = await serveEvents(events)
-    expect(await textOf(await send(url))).toBe(TEXT.join(''))
+    expect(await messageOf(await send(url))).toBe(TEXT.join(''))
   })
 
   it('resumes a chat, and resumes none when the status is 204', async () => {
@@ -207,7 +169,7 @@ describe('the ai package', () => {
     })
     const transport = new DefaultChatTransport({ api: url.replace(/\/$/, '') })
     const resumed = await transport.reconnectToStream({ chatId: 'c1' })
-    expect(resumed && (await textOf(resumed))).toBe(TEXT.join(''))
+    expect(resumed && (await messageOf(resumed))).toBe(TEXT.join(''))
     expect(await transport.reconnectToStream({ chatId: 'c2' })).toBeNull()
   })
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { serve } from '../support/serve.ts'
 import { blocksOf, pageOf } from './pages.ts'
 import { responseOf, type SampleRequest } from './run.ts'
 
@@ -120,3 +121,42 @@ describe.each(PAGES)('a sample of $page', ({ page, listen, usages }) => {
     },
   )
 })
+
+// A sample that calls the upstream of another host, and the statement that starts a server with it.
+const RELAYS: ReadonlyArray<readonly [page: string, sample: string, listen: string]> = [
+  ['docs/frameworks/express.md', 'parseEvents', 'app.listen(3000)'],
+  ['docs/frameworks/fastify.md', 'parseEvents', 'await fastify.listen({ port: 3000 })'],
+  ['docs/frameworks/koa.md', 'parseEvents', 'app.listen(3000)'],
+  ['docs/frameworks/web.md', 'parseEvents', listenWith('relay')],
+  ['docs/frameworks/nextjs.md', 'parseEvents', listenWith('POST')],
+  ['docs/handlers.md', 'export const POST', listenWith('POST')],
+  ['docs/handlers.md', 'export const server', 'server.listen(3000)'],
+]
+
+test.each(RELAYS)(
+  'the sample of %s with %s relays an upstream and passes on its 429',
+  async (page, sample, listen) => {
+    const [block, ...others] = blocksOf({ name: page, text: pageOf(page) }).filter(({ code }) =>
+      code.includes(sample),
+    )
+    expect(others).toEqual([])
+    const { language = '', code = '' } = block ?? {}
+    for (const status of [200, 429]) {
+      const { url } = await serve((_request, response) => {
+        response.writeHead(status, { 'Content-Type': 'text/event-stream', 'Retry-After': '7' })
+        response.end('data: from the upstream\n\n')
+      })
+      const local = code.replace('https://api.example.com/answer', url)
+      const request = {
+        path: sample.includes('server') || page.includes('koa') ? '/' : '/answer',
+        method: 'POST',
+      }
+      const headers = { 'content-type': 'text/plain' }
+      const response = await responseOf(
+        { language, code: `${local}\n${listen}` },
+        { ...request, headers, body: 'hi' },
+      )
+      expect(response).toMatchObject({ status, ...(status === 200 && { data: 'from the upstream' }) })
+    }
+  },
+)

@@ -8,6 +8,9 @@ import { parseEvents } from '../support/parse.ts'
 import { fakeStream, nextTurn } from '../support/streams.ts'
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
+/** Returns a Node stream of bytes, in one chunk for each text. */
+const bytesOf = (chunks: readonly string[]) => Readable.from(chunks.map((each) => Buffer.from(each)))
+
 const two = [{ data: 'a' }, { data: 'b' }]
 
 /** Returns the data of all events that a client has received. */
@@ -109,6 +112,38 @@ describe('sendAll', () => {
       await expect(fakeStream().stream.sendAll(source as never)).rejects.toThrow(code('ERR_SSE_SOURCE'))
     },
   )
+
+  it.each<[string, string[]]>([
+    ['in one chunk', ['id: 1\ndata: a\n\n']],
+    ['with CRLF', ['data: a\r\n\r\n']],
+    ['after a preamble', [':\nretry: 2000\n', 'event: a\n', 'data: b\n\n']],
+    ['in single bytes', [...'data:a\n\n']],
+    ['that begins with a comment', [': processing\n\n']],
+  ])('rejects the bytes of an event stream with a message that names parseEvents: %s', async (_, chunks) => {
+    for (const source of [ReadableStream.from(chunks.map((each) => Buffer.from(each))), bytesOf(chunks)]) {
+      const all = fakeStream().stream.sendAll(source as never)
+      await expect(all).rejects.toThrow(code('ERR_SSE_SOURCE'))
+      await expect(all).rejects.toThrow('parseEvents()')
+    }
+  })
+
+  it('rejects a Response with a message that names parseEvents', async () => {
+    const all = fakeStream().stream.sendAll(new Response('data: a\n\n') as never)
+    await expect(all).rejects.toThrow(code('ERR_SSE_SOURCE'))
+    await expect(all).rejects.toThrow('parseEvents()')
+  })
+
+  it.each([
+    ['bytes in which a field follows other text', Buffer.from('the data:\ndata: a\n\n')],
+    ['bytes without a blank line', Buffer.from('id: 7\nname: a\n\n')],
+    ['bytes of one line', Buffer.from('data: a\r\nb')],
+    ['the text of an event stream, as of a language model', 'data: a\n\n'],
+  ])('sends %s unchanged', async (_, chunk) => {
+    const { stream, transport } = fakeStream()
+    await stream.sendAll([chunk])
+    await nextTurn()
+    expect(read(transport)).toEqual([String(chunk).replaceAll('\r\n', '\n')])
+  })
 
   it('pauses the source while the transport is full', async () => {
     const { stream, transport } = fakeStream()

@@ -2,12 +2,15 @@ import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import http2 from 'node:http2'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { SseError } from '../../src/errors.ts'
 import type { SseEvent } from '../../src/event/event.ts'
 import { answerRequest } from '../../src/http/answer-request.ts'
+import { resolveHandlerOptions, type SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { resolveOptions, type SseStreamOptions } from '../../src/http/options.ts'
 import { refuseSseStream } from '../../src/http/refuse.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import { holdClock } from '../../src/testing/hold-clock.ts'
 import { type Client, type Get, get, rawClient } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred, type Handler, type Protocol, serve } from '../support/serve.ts'
@@ -16,7 +19,7 @@ import { closed, nextTurn } from '../support/streams.ts'
 type AnyHandler = (stream: SseStream, request: IncomingMessage, response: ServerResponse) => unknown
 
 interface HandlerSetup {
-  readonly options?: SseStreamOptions
+  readonly options?: SseHandlerOptions
   readonly protocol?: Protocol
   /** Runs before the handler, as a middleware does. */
   readonly prepare?: (...args: Parameters<Handler>) => unknown
@@ -39,7 +42,7 @@ async function serveHandler(
   const served = await serve(async (request, response) => {
     await prepare?.(request, response)
     const hooks = onHeadersError && { onHeadersError: (error: unknown) => onHeadersError(error, response) }
-    const settings = resolveOptions(options)
+    const settings = resolveHandlerOptions(options)
     const args = [request, response] as const
     try {
       const resolved = await answerRequest(request, response, settings, handler as never, args, hooks)
@@ -217,6 +220,94 @@ describe('a writeHead that throws', () => {
   })
 })
 
+describe('response headers that wait for the handler', () => {
+  const options: SseHandlerOptions = { maxHeaderDelay: 600_000 }
+
+  it.each<Protocol>(['http', 'h2c'])(
+    'are not sent when the client disconnects, which closes the stream, over %s (rule 29)',
+    async (protocol) => {
+      const opened = deferred<SseStream>()
+      const handler: AnyHandler = async (stream) => {
+        opened.resolve(stream)
+        await once(stream, 'close')
+      }
+      const { port, outcome } = await serveHandler(handler, { protocol, options })
+      const { disconnect } = requestWithoutResponse(protocol, port)
+      const stream = await opened.promise
+      disconnect()
+      expect(await outcome).toEqual({ resolved: true, areHeadersSent: false })
+      expect(stream.closeReason).toBe('client')
+    },
+  )
+
+  it.each<Protocol>(['http', 'h2c'])(
+    'are those of the handler when it responds later over %s',
+    async (protocol) => {
+      const end = deferred<unknown>()
+      const handler: AnyHandler = async (stream, _request, response) => {
+        void closed(stream).then(end.resolve)
+        await nextTurn()
+        return response.writeHead(429, { 'Retry-After': '7' }).end('slow down')
+      }
+      const { client, outcome } = await open(handler, { protocol, options })
+      expect(await client.ended).toBe('end')
+      expect([client.status, client.headers['retry-after'], client.body]).toEqual([429, '7', 'slow down'])
+      expect(await outcome).toMatchObject({ resolved: true })
+      expect(await end.promise).toEqual({ reason: 'server', error: undefined })
+    },
+  )
+
+  it('do not keep the connection open when the handler destroys the stream and never ends', async () => {
+    const { port } = await serveHandler(
+      async (stream) => {
+        await nextTurn()
+        stream.destroy()
+        await new Promise(() => {})
+      },
+      { options },
+    )
+    expect(await endOf(get('http', port))).toBe('cut')
+  })
+
+  it('are sent with the first heartbeat', async () => {
+    const clock = holdClock()
+    onTestFinished(() => clock.release())
+    const opened = deferred<void>()
+    const { port } = await serveHandler(
+      () => {
+        opened.resolve()
+        return new Promise(() => {})
+      },
+      { options },
+    )
+    const response = get('http', port)
+    await opened.promise
+    clock.advance(15_000)
+    await (await response).until(':\n')
+  })
+
+  it('wait no longer than maxHeaderDelay', async () => {
+    const clock = holdClock()
+    onTestFinished(() => clock.release())
+    const opened = deferred<ServerResponse>()
+    const { port } = await serveHandler(
+      (_stream, _request, response) => {
+        opened.resolve(response)
+        return new Promise(() => {})
+      },
+      { options: { maxHeaderDelay: 5_000 } },
+    )
+    const client = get('http', port)
+    const response = await opened.promise
+    clock.advance(4_900)
+    await nextTurn()
+    await nextTurn()
+    expect(response.headersSent).toBe(false)
+    clock.advance(300)
+    await (await client).until(':\n')
+  })
+})
+
 describe('a handler that ends its stream before the response headers are sent', () => {
   it.each<[Protocol, string, Error | undefined]>([
     ['http', 'without an error', undefined],
@@ -391,8 +482,38 @@ describe('a client that disconnects', () => {
     expect(await failAfterDisconnect(fail)).toEqual({ resolved: true, areHeadersSent: true })
   })
 
+  it.each([named('Error'), named('TimeoutError'), 'a text', undefined])(
+    'causes no rejection when the handler has used the signal and throws %s (rule 41)',
+    async (failure) => {
+      const outcome = await failAfterDisconnect(({ signal }) => (signal.aborted ? failure : undefined))
+      expect(outcome).toEqual({ resolved: true, areHeadersSent: true })
+    },
+  )
+
+  it('does not hide a mistake of the program when the handler has used the signal', async () => {
+    const outcome = await failAfterDisconnect(
+      ({ signal }) => new SseError('ERR_SSE_OPTION', `The signal is aborted: ${signal.aborted}.`),
+    )
+    expect(outcome).toEqual({ rejected: code('ERR_SSE_OPTION'), areHeadersSent: true })
+  })
+
+  it.each(['close', 'destroy'] as const)(
+    'does not hide an exception after the handler itself has called %s',
+    async (method) => {
+      const failure = new Error('not saved')
+      const { client, outcome } = await open(async (stream) => {
+        expect(stream.signal.aborted).toBe(false)
+        await nextTurn()
+        stream[method]()
+        throw failure
+      })
+      expect(await outcome).toEqual({ rejected: failure, areHeadersSent: true })
+      await client.ended
+    },
+  )
+
   it.each([named('Error'), named('TimeoutError'), 'a text'])(
-    'does not hide an exception that is no abort: %s',
+    'does not hide an exception if the signal was not used: %s',
     async (failure) => {
       expect(await failAfterDisconnect(() => failure)).toEqual({ rejected: failure, areHeadersSent: true })
     },
@@ -522,8 +643,30 @@ describe('the value that a handler returns', () => {
     },
   )
 
+  // `clients.add(stream)` and `clients.set(id, stream)` return the collection.
+  it.each<[string, (stream: SseStream) => unknown]>([
+    ['a Set with the stream', (stream) => new Set(['before']).add(stream as never)],
+    ['a Map', (stream) => new Map([['before', stream]]).set('id', stream)],
+    ['a WeakSet', (stream) => new WeakSet().add(stream)],
+    ['a WeakMap', (stream) => new WeakMap().set(stream, 'id')],
+  ])('keeps the stream open when it is %s', async (_type, add) => {
+    for (const isAsync of [false, true]) {
+      const opened = deferred<SseStream>()
+      const { client, outcome } = await open((stream) => {
+        opened.resolve(stream)
+        return isAsync ? Promise.resolve(add(stream)) : add(stream)
+      })
+      expect(await outcome).toMatchObject({ resolved: true })
+      const stream = await opened.promise
+      stream.send({ data: 'later' })
+      await client.until('data: later\n\n')
+      expect(dataOf(client)).toEqual(['later'])
+    }
+  })
+
   it.each<[string, () => unknown]>([
     ['an iterable', () => ['a', 'b']],
+    ['a Set of events', () => new Set(['a', { data: 'b' }])],
     ['a promise of an iterable', async () => ['a', 'b']],
     ['a web stream', () => ReadableStream.from(['a', 'b'])],
     [

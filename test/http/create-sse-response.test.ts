@@ -599,9 +599,15 @@ describe('the handler of createSseResponse', () => {
     expect(onClose).toHaveBeenCalledWith('error', expect.objectContaining({ code: 'ERR_SSE_HANDLER' }))
   })
 
-  it('rejects a returned Response', () => {
-    const call = () => createSseResponse(new Request(PATH), () => new Response('no') as never)
-    expect(call).toThrow(/^A handler cannot return a Response/)
+  it.each<[string, Response, RegExp]>([
+    ['a Response', new Response('no'), /^A handler can return a Response only from spillway\/web/],
+    [
+      'a Response that is an event stream',
+      new Response('', { headers: { 'Content-Type': 'text/event-stream' } }),
+      /parseEvents\(response\)\.$/,
+    ],
+  ])('rejects a handler that returns %s', (_what, returned, message) => {
+    expect(() => createSseResponse(new Request(PATH), () => returned as never)).toThrow(message)
   })
 
   it('closes its stream with ERR_SSE_HANDLER when it resolves with an event', async () => {

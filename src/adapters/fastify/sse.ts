@@ -17,8 +17,13 @@ import type { AnyEvents, EventMap } from '../../event/event.ts'
 import { acceptsEventStream } from '../../http/accept.ts'
 import { answerRequest } from '../../http/answer-request.ts'
 import { checkHandler, type SseHandler } from '../../http/handler.ts'
+import {
+  type HandlerSettings,
+  resolveHandlerOptions,
+  type SseHandlerOptions,
+} from '../../http/handler-options.ts'
 import { NOT_ACCEPTABLE, streamHeaders } from '../../http/head.ts'
-import { resolveOptions, type Settings, type SseStreamOptions } from '../../http/options.ts'
+import type { Settings } from '../../http/options.ts'
 import { varyOnAccept } from '../../http/vary.ts'
 import type { SseStream } from '../../stream/stream.ts'
 import { addStream } from './plugin.ts'
@@ -56,10 +61,10 @@ export function sse<
   Logger extends FastifyBaseLogger = FastifyBaseLogger,
 >(
   handler: SseHandler<RouteArguments<Route, Server, Config, Schema, Types, Logger>, Events>,
-  options?: SseStreamOptions<Events>,
+  options?: SseHandlerOptions<Events>,
 ): (...args: RouteArguments<Route, Server, Config, Schema, Types, Logger>) => void {
   checkHandler(handler)
-  const settings = resolveOptions(options)
+  const settings = resolveHandlerOptions(options)
   const tracked: typeof handler = (stream, request, reply) => {
     addStream(reply.server, stream as SseStream)
     return handler(stream, request, reply)
@@ -92,7 +97,7 @@ type RouteArguments<
 ]
 
 /** Returns the options of one response. Its `headers` are read when they are sent, so a handler may add headers until then. */
-function withHeadersOf(reply: AnyReply, settings: Settings): Settings {
+function withHeadersOf(reply: AnyReply, settings: HandlerSettings): HandlerSettings {
   return {
     ...settings,
     get headers() {
