@@ -1,46 +1,42 @@
-import { once } from 'node:events'
 import http from 'node:http'
+import { Ledger } from './ledger.js'
 
-/**
- * A client that reconnects to a random server and checks what it receives: each event of its channels exactly once and
- * in order, or a gap before a missing event.
- */
+// The share of connections that are cut before the response headers, and at a random byte of the body.
+const EARLY_CUTS = 0.1
+const BYTE_CUTS = 0.5
+const MAX_BYTES = 1_500
+// A client that was subscribed for so long must have a position, in ms.
+const PATIENCE = 500
+
+/** A client that starts without an id, reconnects to a random server, and is cut from the first byte on. */
 export class Client {
-  deliveries = 0
   disconnects = 0
-  gaps = 0
-  duplicates = 0
-  losses = 0
-  reorderings = 0
-  #channels
+  cuts = 0
+  ledger
+  #log
+  #kind
   #ports
   #lastEventId = ''
-  // The number of the newest event on each channel, as counted by the publisher.
-  #newest = new Map()
-  // The channels that may skip events, because a gap was received.
-  #gapChannels = new Set()
   #request
+  #isCutting = true
   #isEnded = false
 
-  constructor(channels, ports) {
-    this.#channels = channels
+  constructor(log, kind, ports) {
+    this.ledger = new Ledger(log, kind)
+    this.#log = log
+    this.#kind = kind
     this.#ports = ports
-  }
-
-  /** Connects. Resolves when the first byte has arrived, so that the server has subscribed the client. */
-  async connected() {
-    this.connect()
-    const [response] = await once(this.#request, 'response')
-    await once(response, 'data')
   }
 
   connect() {
     if (this.#isEnded) return
+    const { channels, every } = this.#kind
     const port = this.#ports[Math.floor(Math.random() * this.#ports.length)]
-    const query = this.#channels.map((channel) => `channel=${channel}`).join('&')
+    const query = [...channels.map((channel) => `channel=${channel}`), `every=${every}`].join('&')
     const headers = this.#lastEventId === '' ? {} : { 'Last-Event-ID': this.#lastEventId }
     const request = http.get({ host: '127.0.0.1', port, path: `/?${query}`, headers, agent: false })
     this.#request = request
+    if (this.#isCutting && Math.random() < EARLY_CUTS) setTimeout(() => this.#cut(request), Math.random() * 5)
     request.on('response', (response) => this.#read(response))
     request.on('error', () => {})
     request.once('close', () => {
@@ -52,27 +48,45 @@ export class Client {
 
   /** Cuts the connection, maybe in the middle of an event. */
   cut() {
-    this.#request?.destroy()
+    if (this.#request) this.#cut(this.#request)
+  }
+
+  /** Keeps the connections from now on. */
+  calm() {
+    this.#isCutting = false
   }
 
   end() {
     this.#isEnded = true
-    this.cut()
+    this.#request?.destroy()
   }
 
-  /** True if the client has received the newest event of each of its channels. */
-  has(newest) {
-    return this.#channels.every((channel) => (this.#newest.get(channel) ?? 0) >= (newest.get(channel) ?? 0))
+  #cut(request) {
+    if (request.destroyed) return
+    this.cuts += 1
+    request.destroy()
   }
 
   #read(response) {
+    const since = this.#log.started
+    const openedAt = Date.now()
+    const isSubscribed = response.headers['x-state'] === 'ready'
+    let left =
+      this.#isCutting && Math.random() < BYTE_CUTS ? Math.random() * MAX_BYTES : Number.POSITIVE_INFINITY
     let rest = ''
-    response.setEncoding('utf8')
     response.on('error', () => {})
-    response.on('data', (text) => {
-      const blocks = (rest + text).split('\n\n')
+    response.on('data', (bytes) => {
+      if (response.destroyed) return
+      // The text of the events is ASCII.
+      const blocks = (rest + bytes.subarray(0, left).toString('latin1')).split('\n\n')
+      left -= bytes.length
       rest = blocks.pop() ?? ''
       for (const block of blocks) this.#dispatch(block)
+      if (left <= 0) this.#cut(this.#request)
+    })
+    response.once('close', () => {
+      const wasSubscribed = isSubscribed && Date.now() - openedAt > PATIENCE
+      if (wasSubscribed && this.#lastEventId === '') this.ledger.subscribed(since)
     })
   }
 
@@ -81,19 +95,8 @@ export class Client {
       block.split('\n').map((line) => [line.split(': ', 1)[0], line.split(': ').slice(1).join(': ')]),
     )
     if (fields.id !== undefined) this.#lastEventId = fields.id
-    if (fields.event === 'gap') {
-      this.gaps += 1
-      this.#gapChannels = new Set(this.#channels)
-    } else if (fields.data !== undefined) this.#account(JSON.parse(fields.data))
-  }
-
-  #account({ channel, n }) {
-    this.deliveries += 1
-    const newest = this.#newest.get(channel) ?? 0
-    if (n === newest) this.duplicates += 1
-    else if (n < newest) this.reorderings += 1
-    else if (n > newest + 1 && !this.#gapChannels.has(channel)) this.losses += n - newest - 1
-    this.#gapChannels.delete(channel)
-    this.#newest.set(channel, Math.max(n, newest))
+    if (fields.event === 'gap') this.ledger.gap()
+    else if (fields.event === 'position') this.ledger.position(fields.id)
+    else if (fields.data !== undefined) this.ledger.event(JSON.parse(fields.data).n)
   }
 }

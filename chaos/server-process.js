@@ -9,9 +9,9 @@ export class ServerProcess {
   #environment
   #process
 
-  constructor(port, brokerName, brokerPort) {
+  constructor(port, environment) {
     this.port = port
-    this.#environment = { PORT: String(port), BROKER: brokerName, BROKER_PORT: String(brokerPort) }
+    this.#environment = { ...environment, PORT: String(port) }
   }
 
   /** Starts the process. Resolves when its server is listening. */

@@ -2,12 +2,20 @@ import { createServer } from 'node:http'
 import { createSseStream, Hub } from 'spillway'
 import { brokers } from './brokers.js'
 
-// A server process. It has no shutdown handler, because it is killed with SIGKILL.
+// A server process. It has no shutdown handler, because it is killed with SIGKILL. `BREAK` disables a part of the hub, to
+// prove that the run then fails.
 
-const { BROKER, BROKER_PORT, PORT } = process.env
-const hub = new Hub({ store: await brokers[BROKER].openStore(BROKER_PORT) })
+const { BREAK, BROKER, BROKER_PORT, PORT, WINDOW } = process.env
+const store = await brokers[BROKER].openStore(BROKER_PORT, Number(WINDOW))
+// No position is ever renewed.
+if (BREAK === 'refresh') store.staleness = () => 0
+const hub = new Hub({ store, positions: BREAK === 'positions' ? false : 'event' })
 
 createServer((request, response) => {
-  const channels = new URL(request.url ?? '/', 'http://localhost').searchParams.getAll('channel')
-  hub.subscribe(createSseStream(request, response, { retry: 0 }), channels)
+  const { searchParams } = new URL(request.url ?? '/', 'http://localhost')
+  const every = Number(searchParams.get('every'))
+  const filter = every > 1 ? ({ data }) => data.n % every === 0 : undefined
+  const headers = { 'X-State': hub.state }
+  const stream = createSseStream(request, response, { retry: 0, heartbeat: 1_000, headers })
+  hub.subscribe(stream, searchParams.getAll('channel'), { filter })
 }).listen(Number(PORT), '127.0.0.1', () => process.send?.('listening'))

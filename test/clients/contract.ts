@@ -36,7 +36,7 @@ export interface ClientUnderTest {
   readonly sendsAnyId?: boolean
 }
 
-const NAMES = ['message', 'tick', 'gap']
+const NAMES = ['message', 'tick', 'gap', 'position']
 
 const awkward: SseEvent[] = [
   { event: 'tick', id: 1, data: { text: 'é🦆' } },
@@ -226,7 +226,7 @@ export function clientContract(client: ClientUnderTest): void {
 }
 
 /** Serves event streams, and an empty page because a browser reads from its own origin. */
-async function serveStreams(
+export async function serveStreams(
   { protocol = 'http' }: ClientUnderTest,
   onRequest: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<string> {
@@ -238,11 +238,13 @@ async function serveStreams(
   return `${protocol === 'h2' ? 'https' : 'http'}://127.0.0.1:${port}/events`
 }
 
-async function connect(client: ClientUnderTest, url: string) {
+/** Connects a client. Its received events include positions if `isAll`. */
+export async function connect(client: ClientUnderTest, url: string, isAll = false) {
   const received: Received[] = []
   const givenUp = deferred<void>()
   let look = () => {}
   const onEvent = (event: Received) => {
+    if (event.type === 'position' && !isAll) return
     received.push(event)
     look()
   }

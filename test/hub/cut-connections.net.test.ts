@@ -1,110 +1,55 @@
-import http from 'node:http'
-import { createParser } from 'eventsource-parser'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { CutClients } from '../support/cut-clients.ts'
+import { startCuttingProxy } from '../support/proxy.ts'
+import { ReadingClient } from '../support/reading-client.ts'
 import { serve } from '../support/serve.ts'
+import { nextTurn } from '../support/streams.ts'
 
-const CHANNELS = ['a', 'b', 'c']
-
-/** Reads a stream over sockets, cuts each after a random number of bytes, and reconnects with its last event id. */
-class CuttingClient {
-  readonly seen: Array<{ event: string; n: number; position: number }> = []
-  cuts = 0
-  isCutting = true
-  readonly #port: number
-  #lastEventId = ''
-  #request: http.ClientRequest | undefined
-  #onSeen = () => {}
-
-  constructor(port: number) {
-    this.#port = port
-    onTestFinished(() => void this.#request?.destroy())
-    this.#connect()
-  }
-
-  /** Resolves when the client has seen an event or the gap that covers it. */
-  async until(n: number): Promise<void> {
-    // Event `n` has the position `n + 1`.
-    while (this.seen.at(-1)?.position !== n + 1) {
-      await new Promise<void>((resolve) => {
-        this.#onSeen = resolve
-      })
+describe('connections that are cut at random bytes from the first one on', () => {
+  it('deliver each event after the first position once while the store keeps all of them', async () => {
+    const hub = new Hub({ store: new MemoryStore({ maxEvents: 1_000_000 }) })
+    const clients = await CutClients.connect([hub], 60)
+    for (let published = 0; published < 3_000 || clients.cut < 1_000; published += 3) {
+      await clients.publish(hub, 3)
+      await nextTurn()
     }
-  }
-
-  #connect(): void {
-    const headers = this.#lastEventId === '' ? {} : { 'last-event-id': this.#lastEventId }
-    this.#request = http.get({ port: this.#port, host: '127.0.0.1', headers, agent: false })
-    this.#request.on('error', () => {})
-    this.#request.on('close', () => this.#connect())
-    this.#request.on('response', (response) => this.#read(response))
-  }
-
-  #read(response: http.IncomingMessage): void {
-    const parser = createParser({
-      onEvent: ({ event = 'message', data, id = this.#lastEventId }) => {
-        this.#lastEventId = id
-        if (event === 'position') return
-        this.seen.push({ event, n: Number(data), position: Number(id.split('-')[1]) })
-        this.#onSeen()
-      },
-    })
-    let left = this.isCutting ? Math.floor(Math.random() * 3_000) : Number.POSITIVE_INFINITY
-    response.on('error', () => {})
-    response.on('data', (bytes: Buffer) => {
-      const taken = bytes.subarray(0, left)
-      left -= taken.length
-      // Bytes after the cut never reached the client.
-      if (!response.destroyed) parser.feed(taken.toString('latin1'))
-      if (left > 0 || response.destroyed) return
-      this.cuts += 1
-      response.destroy()
-    })
-  }
-}
-
-async function run(maxEvents: number, count: number) {
-  const hub = new Hub({ store: new MemoryStore({ maxEvents }) })
-  const { port } = await serve((req, res) => {
-    hub.subscribe(createSseStream(req, res, { retry: 0 }), CHANNELS)
-  })
-  const clients = Array.from({ length: count }, () => new CuttingClient(port))
-  const cuts = () => clients.reduce((sum, client) => sum + client.cuts, 0)
-  let n = 0
-  while (cuts() < 1_000) {
-    for (let i = 0; i < 3; i++) void hub.channel(CHANNELS[n % 3] as string).publish({ data: n++ })
-    await new Promise((resolve) => setTimeout(resolve, 1))
-  }
-  for (const client of clients) client.isCutting = false
-  await hub.channel('a').publish({ data: n })
-  await Promise.all(clients.map((client) => client.until(n)))
-  return { clients, cuts: cuts() }
-}
-
-describe('a thousand connections that are cut at random bytes', () => {
-  it('deliver each event once while the store keeps all of them', async () => {
-    const { clients, cuts } = await run(1_000_000, 20)
-    expect(cuts).toBeGreaterThanOrEqual(1_000)
-    for (const { seen } of clients) {
-      const first = seen[0]?.n ?? 0
-      expect(seen.map(({ event }) => event)).not.toContain('gap')
-      expect(seen.map(({ n }) => n)).toEqual(Array.from({ length: seen.length }, (_, i) => first + i))
-    }
+    await clients.finish()
+    clients.check()
   })
 
   it('deliver a gap event for evicted events, and each other event once', async () => {
-    const { clients } = await run(12, 20)
-    for (const { seen } of clients) {
+    const hub = new Hub({ store: new MemoryStore({ maxEvents: 12 }) })
+    const server = await serve((request, response) => {
+      hub.subscribe(createSseStream(request, response, { retry: 0 }), ['a', 'b', 'c'])
+    })
+    let isCutting = true
+    const { port } = await startCuttingProxy(
+      () => server.port,
+      () => (isCutting ? Math.floor(Math.random() * 3_000) : Number.POSITIVE_INFINITY),
+    )
+    const clients = Array.from({ length: 20 }, () => new ReadingClient(port))
+    for (const client of clients) void client.stayConnected()
+    const cuts = () => clients.reduce((sum, { connections }) => sum + connections - 1, 0)
+    let n = 0
+    while (cuts() < 1_000) {
+      for (let i = 0; i < 3; i++) void hub.channel('abc'.charAt(n % 3)).publish({ data: n++ })
+      await nextTurn()
+    }
+    isCutting = false
+    const last = await hub.channel('a').publish({ data: n })
+    await Promise.all(clients.map((client) => client.until(() => client.lastEventId === last)))
+
+    for (const { events } of clients) {
       let next: number | undefined
-      for (const { event, n, position } of seen) {
-        // A gap event at position `p` covers the events below `p`.
-        if (event === 'gap') next = position
-        else {
-          if (next !== undefined) expect(n).toBe(next)
-          next = n + 1
-        }
+      for (const { event, data, id } of events) {
+        // Event `n` has the position `n + 1`. A gap at position `p` covers the events below `p`.
+        const position = Number(id.split('-')[1])
+        if (event === 'message') expect(Number(data)).toBe(next ?? Number(data))
+        if (event === 'position') expect(position).toBe(next ?? position)
+        next = position
       }
     }
   })

@@ -50,3 +50,36 @@ function forward(pair: Pair, from: Socket, to: Socket, isMuted = () => false): v
   from.on('error', () => {})
   from.on('close', () => void (pair.isSilent || to.destroy()))
 }
+
+/**
+ * Starts a proxy to a local server that cuts each connection after a number of bytes of the response. A client receives
+ * exactly these bytes. `target` returns the port for the next connection.
+ */
+export async function startCuttingProxy(target: () => number, bytesUntilCut: () => number) {
+  const sockets = new Set<Socket>()
+  const server = createServer((near) => {
+    const far = connect(target(), '127.0.0.1')
+    let left = bytesUntilCut()
+    for (const socket of [near, far]) sockets.add(socket.on('error', () => {}))
+    near.on('close', () => {
+      far.destroy()
+      for (const socket of [near, far]) sockets.delete(socket)
+    })
+    far.on('close', () => near.end())
+    near.on('data', (chunk) => void (left > 0 && far.write(chunk)))
+    far.on('data', (chunk: Buffer) => {
+      if (left <= 0) return
+      near.write(chunk.subarray(0, left))
+      left -= chunk.length
+      // Ends the connection of the client after these bytes.
+      if (left <= 0) far.destroy()
+    })
+    if (left <= 0) far.destroy()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  return { port: (server.address() as AddressInfo).port }
+}

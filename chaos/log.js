@@ -1,0 +1,61 @@
+/** The kinds of clients: their channels, and the events that their filter passes: one in so many. */
+export const KINDS = [
+  { channels: ['a'], every: 1 },
+  { channels: ['a', 'b'], every: 1 },
+  { channels: ['a', 'b', 'c'], every: 1 },
+  { channels: ['quiet'], every: 1 },
+  { channels: ['a', 'b', 'c'], every: 400 },
+  { channels: ['quiet', 'c'], every: 5 },
+]
+
+const BUSY = ['a', 'b', 'c']
+
+/** All events in the order of the log. The first one has number 1. */
+export class Log {
+  /** The number of events whose publication has begun. */
+  started = 0
+  #channels = ['']
+  #numbers = new Map()
+  #quietEvery
+
+  /** `window`: the number of events that the broker keeps. The quiet channel gets fewer than one in a window. */
+  constructor(window) {
+    this.window = window
+    this.#quietEvery = Math.ceil(window * 1.3)
+  }
+
+  /** Begins an event. Returns its number and its channel. */
+  begin() {
+    this.started += 1
+    const n = this.started
+    const channel = n % this.#quietEvery === 0 ? 'quiet' : BUSY[n % BUSY.length]
+    this.#channels.push(channel)
+    return { n, channel }
+  }
+
+  confirm(n, id) {
+    this.#numbers.set(id, n)
+  }
+
+  /** Returns the number of the event at a position, or 0 for a position before the first event. */
+  numberOf(id) {
+    return this.#numbers.get(id) ?? 0
+  }
+
+  owes({ channels, every }, n) {
+    return n % every === 0 && channels.includes(this.#channels[n])
+  }
+
+  /** Returns the next event after a number that a kind of client receives, or undefined if there is none. */
+  next(kind, after) {
+    for (let n = after + 1; n <= this.started; n++) if (this.owes(kind, n)) return n
+    return undefined
+  }
+
+  /** Returns how many events of a kind of client are from one number up to another, which is left out. */
+  count(kind, from, to) {
+    let count = 0
+    for (let n = from; n < to; n++) if (this.owes(kind, n)) count += 1
+    return count
+  }
+}
