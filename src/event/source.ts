@@ -124,7 +124,7 @@ function iterate(source: unknown): AsyncIterator<unknown> | Iterator<unknown> {
   mustBe(A_SOURCE, 'ERR_SSE_SOURCE', 'A source', source)
 }
 
-const A_SOURCE = 'an iterable or a stream of events (use parseEvents for a response)'
+const A_SOURCE = 'an iterable or a stream of events (use parseEvents() for a response)'
 
 // Fields and comments, up to a blank line.
 const EVENT_STREAM = /^((data|event|id|retry|):.*\r?\n)+\r?\n/

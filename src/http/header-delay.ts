@@ -1,6 +1,7 @@
 import { clock, type TimerTarget } from '../scheduler/clock.ts'
 import { type Flushable, turn } from '../scheduler/turn.ts'
-import type { CloseTarget, SseStream } from '../stream/stream.ts'
+import type { CloseTarget } from '../stream/attachments.ts'
+import type { SseStream } from '../stream/stream.ts'
 
 /** Sends the response headers of a stream at the end of the turn, or up to `delay` ms later. */
 export class HeaderDelay implements TimerTarget, CloseTarget, Flushable {

@@ -1,8 +1,8 @@
 import { Frame } from '../event/frame.ts'
 import { type FanOut, turn } from '../scheduler/turn.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
+import type { FrameBatch } from '../stream/attachments.ts'
 import { MAX_WRITE } from '../stream/backlog.ts'
-import type { FrameBatch } from '../stream/stream.ts'
 
 /** Consecutive entries of one channel, no more than go into one write. */
 export class Batch implements FrameBatch {

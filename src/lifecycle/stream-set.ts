@@ -1,4 +1,5 @@
-import type { CloseTarget, SseStream } from '../stream/stream.ts'
+import type { CloseTarget } from '../stream/attachments.ts'
+import type { SseStream } from '../stream/stream.ts'
 import { closeGracefully, type ShutdownSettings } from './graceful-close.ts'
 
 /** The open streams of one owner, each with a value. A stream that closes is removed. */

@@ -9,6 +9,7 @@ import { clock } from '../scheduler/clock.ts'
 import { outsideRequests } from '../scheduler/context.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { Transport } from '../transports/transport.ts'
+import type { CloseTarget, FrameBatch, PositionSource, SseStreamEventMap } from './attachments.ts'
 import { OVERFLOW } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
 import { Connection } from './connection.ts'
@@ -16,35 +17,6 @@ import type { StreamSettings } from './options.ts'
 import type { OpenTransport } from './output.ts'
 import { Replayer } from './replay.ts'
 import type { ResumePoint } from './resume-point.ts'
-
-export interface SseStreamEventMap {
-  /** The client had fallen behind and has caught up: everything queued was written. */
-  drain: []
-  /** Events were dropped because the queue was full. Emitted once per turn of the event loop, with their number. */
-  drop: [events: number]
-  /** The stream is closed and holds nothing any more. Emitted once. */
-  close: [reason: CloseReason, error: unknown]
-}
-
-/** Frames that are delivered to many streams in one turn. `joined` is all of them as one frame, joined once. */
-export interface FrameBatch {
-  readonly frames: readonly Frame[]
-  readonly joined: Frame
-}
-
-/** Keeps the last event id of the client current. */
-export interface PositionSource {
-  /** @internal Returns a position that is sent instead of a heartbeat, or undefined. */
-  _heartbeat(): Frame | undefined
-  /** @internal Sends the first position of the client, if it is still to be sent. */
-  _beforeClose(): void
-}
-
-/** Part of the library that is notified by a direct call when a stream is closed. */
-export interface CloseTarget {
-  /** @internal Called once: before the `close` event, or at once if the stream was closed before. */
-  _streamClosed(stream: SseStream): void
-}
 
 // The value of `retry` is checked where it is encoded.
 const CLOSE_CHECKS = { retry: () => undefined }

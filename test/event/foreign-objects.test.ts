@@ -90,7 +90,10 @@ describe.each(FOREIGN)('%s', (_name, foreign, key) => {
     expect(await source.next()).toEqual({ done: true, value: undefined })
 
     const replaying = fakeStream({ replay: () => [foreign] }, '0')
-    expect(await closed(replaying.stream)).toEqual({ reason: 'replay', error: sseError('ERR_SSE_EVENT') })
+    const end = closed(replaying.stream)
+    await settled()
+    replaying.transport.lose()
+    expect(await end).toEqual({ reason: 'replay', error: sseError('ERR_SSE_EVENT') })
     expect([...transport.writes, ...replaying.transport.writes].join('')).not.toContain('id:')
   })
 })

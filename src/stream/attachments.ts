@@ -1,0 +1,32 @@
+import type { Frame } from '../event/frame.ts'
+import type { CloseReason } from './close-reason.ts'
+import type { SseStream } from './stream.ts'
+
+export interface SseStreamEventMap {
+  /** The client had fallen behind and has caught up: everything queued was written. */
+  drain: []
+  /** Events were dropped because the queue was full. Emitted once per turn of the event loop, with their number. */
+  drop: [events: number]
+  /** The stream is closed and holds nothing any more. Emitted once. */
+  close: [reason: CloseReason, error: unknown]
+}
+
+/** Frames that are delivered to many streams in one turn. `joined` is all of them as one frame, joined once. */
+export interface FrameBatch {
+  readonly frames: readonly Frame[]
+  readonly joined: Frame
+}
+
+/** Keeps the last event id of the client current. */
+export interface PositionSource {
+  /** @internal Returns a position that is sent instead of a heartbeat, or undefined. */
+  _heartbeat(): Frame | undefined
+  /** @internal Sends the first position of the client, if it is still to be sent. */
+  _beforeClose(): void
+}
+
+/** Part of the library that is notified by a direct call when a stream is closed. */
+export interface CloseTarget {
+  /** @internal Called once: before the `close` event, or at once if the stream was closed before. */
+  _streamClosed(stream: SseStream): void
+}
