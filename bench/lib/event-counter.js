@@ -1,0 +1,64 @@
+// The end of a line of JSON data. Comments, ids and headers do not contain it.
+const START = '{'
+const BRACE = START.charCodeAt(0)
+const END = '}\n'
+const TIME = /"at":"(\d+)"$/
+const TIME_LENGTH = 32
+// Numbered events end with `"n":1000000,"at":"0000000000000000"}`, so that the number has a fixed position.
+const NUMBER_LENGTH = 7
+const NUMBER_BEFORE_END = '1000000,"at":"0000000000000000"'.length
+const KEPT = 64
+const EMPTY = Buffer.alloc(0)
+
+/** The sums of all counters of the process. */
+export const totals = { events: 0, disorder: 0, latencies: [] }
+
+/** Counts the events in the body of one response. */
+export class EventCounter {
+  events = 0
+  /** The number of the newest event. */
+  newest = 0
+  #isTimed
+  #isNumbered
+  #tail = EMPTY
+
+  constructor({ isTimed = false, isNumbered = false }) {
+    this.#isTimed = isTimed
+    this.#isNumbered = isNumbered
+  }
+
+  /** Reads a part of the body. An event may be split at its end, so its first part is kept for the next one. */
+  read(chunk) {
+    const hasTail = this.#tail.length > 0
+    const text = hasTail ? Buffer.concat([this.#tail, chunk]) : chunk
+    let from = 0
+    for (let at = text.indexOf(END); at >= 0; at = text.indexOf(END, from)) {
+      // The data of a position, which a hub sends each client, is `{}`.
+      if (text[at - 1] !== BRACE) this.#count(text, at)
+      from = at + END.length
+    }
+    const isInEvent = (from === 0 && hasTail) || text.indexOf(START, from) >= 0
+    this.#tail = isInEvent ? Buffer.from(text.subarray(Math.max(from, text.length - KEPT))) : EMPTY
+  }
+
+  #count(text, end) {
+    this.events += 1
+    totals.events += 1
+    if (this.#isNumbered) this.#checkNumber(text, end)
+    if (this.#isTimed) recordLatency(text.latin1Slice(Math.max(0, end - TIME_LENGTH), end))
+  }
+
+  #checkNumber(text, end) {
+    const start = end - NUMBER_BEFORE_END
+    let number = 0
+    for (let i = start; i < start + NUMBER_LENGTH; i++) number = number * 10 + text[i] - 48
+    if (this.newest !== 0 && number !== this.newest + 1) totals.disorder += 1
+    this.newest = number
+  }
+}
+
+// All processes of a machine share the monotonic clock.
+function recordLatency(text) {
+  const sentAt = TIME.exec(text)?.[1]
+  if (sentAt) totals.latencies.push(Number(process.hrtime.bigint() - BigInt(sentAt)) / 1e6)
+}
