@@ -268,13 +268,19 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal */
   _flush(): void {
-    if (this.#dropped > 0) this.#reportDropped()
+    const dropped = Math.abs(this.#dropped)
+    if (dropped === 0) return
+    // Above 0, so that a listener that sends does not cause another report in each turn.
+    this.#dropped = dropped
+    this.#publishOverflow(dropped)
+    this.#emitSafely('drop', dropped)
+    this.#dropped = dropped - this.#dropped
   }
 
   /** @internal */
   _caughtUp(lag: number): void {
     if (drainChannel.hasSubscribers) drainChannel.publish({ stream: this, lag })
-    if (this.#dropped < 0) this.#reportDropped()
+    this._flush()
     if (!this.closed) this.#emitSafely('drain')
   }
 
@@ -297,15 +303,6 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#replayer?.stop()
     if (closeChannel.hasSubscribers) closeChannel.publish({ stream: this, ...this.#summary() })
     queueMicrotask(() => this.#reportClosed())
-  }
-
-  #reportDropped(): void {
-    const dropped = Math.abs(this.#dropped)
-    // Above 0, so that a listener that sends does not cause another report in each turn.
-    this.#dropped = dropped
-    this.#publishOverflow(dropped)
-    this.#emitSafely('drop', dropped)
-    this.#dropped = dropped - this.#dropped
   }
 
   #publishOverflow(dropped: number): void {
@@ -345,7 +342,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     const targets = [this.#closeTargets ?? []].flat()
     this.#closeTargets = undefined
     for (const target of targets) target._streamClosed(this as SseStream)
-    if (this.#dropped !== 0) this.#reportDropped()
+    this._flush()
     this.#emitSafely('close', this.#closeReason as CloseReason, this.#error)
   }
 
