@@ -103,7 +103,7 @@ export class Clock {
   // After a blocked event loop, timers run before the sockets are read. A client that seems to have stalled may have read.
   #advance(): void {
     const now = this.read()
-    this.late = Math.max(0, now - this.#ticksAt)
+    this.late = now - this.#ticksAt
     this.#ticksAt = now + TICK
     if (this.late < TICK) this.#fireDue()
     else atTurnEnd(() => this.#fireDue())
@@ -114,12 +114,11 @@ export class Clock {
     const until = Math.floor(this.#now / TICK)
     while (this.#tick < until) this.#fire(++this.#tick)
     if (this.#buckets.size === 0) this.#stop()
-    if (this.hasTurned) atTurnEnd(this.#onTurn)
+    if (!this.hasTurned) return
     this.hasTurned = false
-  }
-
-  readonly #onTurn = (): void => {
-    this.hasTurned = true
+    atTurnEnd(() => {
+      this.hasTurned = true
+    })
   }
 
   #fire(tick: number): void {

@@ -1,8 +1,9 @@
-import { TICK } from './clock.ts'
+// A deadline waits at least this long once more, and is on time if it is less late, in ms.
+const MIN_EXTRA = 100
 
 /**
  * A deadline for a response. After a blocked event loop, timers run before the sockets are read, so a deadline that is due
- * waits once more: a tick, or as long as it was late. In total, it waits at most twice its time.
+ * waits once more: 100 ms, or as long as it was late. In total, it waits at most twice its time.
  */
 export class Deadline {
   /** Whether the time has passed. */
@@ -32,7 +33,7 @@ export class Deadline {
 
   #onTimer(): void {
     const late = performance.now() - this.#dueAt
-    if (this.#extra > 0 && (late >= TICK || !this.#isExtended)) this.#extend(Math.max(late, TICK))
+    if (this.#extra > 0 && (late >= MIN_EXTRA || !this.#isExtended)) this.#extend(Math.max(late, MIN_EXTRA))
     else {
       this.isOver = true
       this.#onOver()

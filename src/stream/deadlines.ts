@@ -82,7 +82,8 @@ export class Deadlines implements TimerTarget {
   get #stallsAt(): number {
     const { stallTimeout } = this.#settings
     const output = this.#output
-    const isWaiting = output.isFull || (clock.now >= this.#beatsAt && clock.hasTurned && output.hasUnsent)
+    const isWaiting =
+      output.isFull || (clock.now >= this.#beatsAt && clock.hasTurned && output.transport.hasUnsent)
     return isWaiting && stallTimeout > 0 ? output.lastWrite + stallTimeout : NEVER
   }
 

@@ -21,7 +21,8 @@ export class Output implements TransportOwner {
   isBusy = false
   /** When the transport last accepted bytes, in ms on the clock. */
   lastWrite = clock.now
-  #transport: Transport = noTransport
+  /** The transport, once it is open. */
+  transport: Transport = noTransport
   // Set until the response headers are sent.
   #openTransport: OpenTransport | undefined
   // The part of a large frame that the transport had no room for.
@@ -32,11 +33,6 @@ export class Output implements TransportOwner {
 
   constructor(owner: OutputOwner) {
     this.#owner = owner
-  }
-
-  /** Whether written bytes wait in the transport. */
-  get hasUnsent(): boolean {
-    return this.#transport.hasUnsent
   }
 
   /** Whether the response headers were sent. */
@@ -63,7 +59,7 @@ export class Output implements TransportOwner {
       failure = error
     }
     this.isBusy = false
-    this.isFull = this.#transport === noTransport
+    this.isFull = this.transport === noTransport
     if (this.isFull) queueMicrotask(() => this.#owner._lost(failure))
   }
 
@@ -75,12 +71,12 @@ export class Output implements TransportOwner {
   /** Writes a frame. MUST NOT be called while full. Returns false when the kernel is full. Throws errors of a middleware. */
   write(frame: Frame): boolean {
     this.begin()
-    return this.#writeSlices(this.#transport.bytesOf(frame))
+    return this.#writeSlices(this.transport.bytesOf(frame))
   }
 
   /** Makes the kernel probe a silent connection. */
   probe(): void {
-    this.#transport.probe()
+    this.transport.probe()
   }
 
   /** Ends the body. Its end waits for room like everything else, so that a client that never reads it is stalled. */
@@ -89,13 +85,13 @@ export class Output implements TransportOwner {
     this.#isEnded = true
     this.isFull = true
     this.lastWrite = clock.read()
-    this.#transport.end()
+    this.transport.end()
   }
 
   destroy(): void {
     this.#isDestroyed = true
     this.#rest = undefined
-    this.#transport.destroy()
+    this.transport.destroy()
   }
 
   /** @internal */
@@ -116,7 +112,7 @@ export class Output implements TransportOwner {
     // The stream was destroyed before its response headers were sent.
     if (this.#isDestroyed) return void transport.destroy()
     transport.open(this)
-    this.#transport = transport
+    this.transport = transport
   }
 
   #writeRest(): void {
@@ -135,7 +131,7 @@ export class Output implements TransportOwner {
     try {
       for (let rest: Buffer | undefined = bytes; rest && !this.isFull; rest = this.#rest) {
         this.#rest = rest.length > SLICE_BYTES ? rest.subarray(SLICE_BYTES) : undefined
-        this.isFull = !this.#transport.write(this.#rest ? rest.subarray(0, SLICE_BYTES) : rest)
+        this.isFull = !this.transport.write(this.#rest ? rest.subarray(0, SLICE_BYTES) : rest)
       }
     } finally {
       this.isBusy = false

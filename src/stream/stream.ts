@@ -13,6 +13,7 @@ import type { CloseTarget, FrameBatch, PositionSource, SseStreamEventMap } from 
 import { OVERFLOW } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
 import { Connection } from './connection.ts'
+import { DropReport } from './drop-report.ts'
 import type { StreamSettings } from './options.ts'
 import type { OpenTransport } from './output.ts'
 import { Replayer } from './replay.ts'
@@ -47,9 +48,8 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   // A list only from the second target on, because most streams have one.
   #closeTargets: CloseTarget | CloseTarget[] | undefined
   #isReported = false
-  // Dropped events, which the end of the turn reports. Negative: a `drop` listener dropped them, so a later report counts
-  // them too.
-  #dropped = 0
+  // Created with the first dropped event.
+  #drops: DropReport | undefined
 
   private constructor(settings: StreamSettings, resumePoint: ResumePoint) {
     super()
@@ -254,27 +254,21 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal */
   _overflowed(dropped: number): void {
-    if (dropped === OVERFLOW) {
+    this.#drops ??= new DropReport((total) => {
+      this.#publishOverflow(total)
+      this.#emitSafely('drop', total)
+    })
+    if (dropped !== OVERFLOW) this.#drops.add(dropped)
+    else {
       this.#publishOverflow(0)
       this.#destroy('overflow')
-      return
     }
-    if (this.#dropped <= 0) {
-      this.#dropped *= -1
-      turn.scheduleFlush(this)
-    }
-    this.#dropped += dropped
-  }
-
-  /** @internal */
-  _flush(): void {
-    if (this.#dropped > 0) this.#reportDropped()
   }
 
   /** @internal */
   _caughtUp(lag: number): void {
     if (drainChannel.hasSubscribers) drainChannel.publish({ stream: this, lag })
-    if (this.#dropped < 0) this.#reportDropped()
+    this.#drops?._flush()
     if (!this.closed) this.#emitSafely('drain')
   }
 
@@ -297,15 +291,6 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#replayer?.stop()
     if (closeChannel.hasSubscribers) closeChannel.publish({ stream: this, ...this.#summary() })
     queueMicrotask(() => this.#reportClosed())
-  }
-
-  #reportDropped(): void {
-    const dropped = Math.abs(this.#dropped)
-    // Above 0, so that a listener that sends does not cause another report in each turn.
-    this.#dropped = dropped
-    this.#publishOverflow(dropped)
-    this.#emitSafely('drop', dropped)
-    this.#dropped = dropped - this.#dropped
   }
 
   #publishOverflow(dropped: number): void {
@@ -345,7 +330,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     const targets = [this.#closeTargets ?? []].flat()
     this.#closeTargets = undefined
     for (const target of targets) target._streamClosed(this as SseStream)
-    if (this.#dropped !== 0) this.#reportDropped()
+    this.#drops?._flush()
     this.#emitSafely('close', this.#closeReason as CloseReason, this.#error)
   }
 

@@ -14,7 +14,7 @@ export interface TransportOwner {
  */
 export interface Transport {
   /** Whether bytes that were written wait for a client that does not read, or for the next turns of the event loop. */
-  readonly hasUnsent: boolean
+  readonly hasUnsent?: boolean
   /** Called once, before anything else. */
   open(owner: TransportOwner): void
   /** Returns the bytes that are written for a frame: its payload, or its payload in chunk framing. */
@@ -31,7 +31,6 @@ export interface Transport {
 
 /** The output of a stream that is closed, or whose response headers cannot be sent. */
 export const noTransport: Transport = {
-  hasUnsent: false,
   open() {},
   bytesOf: (frame) => frame.payload,
   write: () => false,
