@@ -109,7 +109,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   }
 
   deliver(batch: Batch, isTurnOver: boolean): void {
-    if (this.#hasFilter) this.#deliverVisible(batch)
+    if (this.#hasFilter) this.#deliverVisible(batch, isTurnOver)
     else {
       this.#sentId = batch.lastId
       this.stream._deliver(batch, isTurnOver)
@@ -187,11 +187,13 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   }
 
   // The position of a client whose filter hides everything must not become too old.
-  #deliverVisible(batch: Batch): void {
+  #deliverVisible(batch: Batch, isTurnOver: boolean): void {
+    const isAlone = batch.entries.length === 1
     for (const entry of batch.entries) {
       if (this.passes(entry)) {
         this.#sentId = entry.id
-        this.stream._enqueue(entry.frame)
+        if (isAlone) this.stream._deliver(batch, isTurnOver)
+        else this.stream._enqueue(entry.frame)
       } else this.#hiddenEvents += 1
     }
     if (this.#hiddenEvents < CHECKED_EVENTS || this.#sentId === undefined || !this.#isLive) return
