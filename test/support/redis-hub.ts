@@ -88,7 +88,8 @@ export async function seen(client: HubClient, events: number): Promise<string[]>
     .poll(() => client.data.length + (client.transport.writes.join('').match(/\ndata: /g)?.length ?? 0))
     .toBeGreaterThanOrEqual(events)
   client.cut()
-  return client.seen.map(({ event, data }) => (event === 'message' ? data : event))
+  const received = client.seen.filter(({ event }) => event !== 'position')
+  return received.map(({ event, data }) => (event === 'message' ? data : event))
 }
 
 export async function publish(hub: Hub, from: number, to: number, channel = 'a'): Promise<void> {

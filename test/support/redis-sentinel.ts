@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { Broker, freePort, launchRedis } from '../../support/broker.js'
 import { connectionsTo, eventually, FAST_SYNC, inSync } from './redis-replica.ts'
 
-export const MASTER_NAME = 'spillway'
+export const MASTER_NAME = 'mymaster'
 
 /** Starts a master, a replica in sync, and a sentinel that knows both. The caller ends them. */
 export async function startRedisSentinel() {

@@ -71,6 +71,8 @@ function unusable(client: Partial<IoRedisClient & NodeRedisClient>): string | un
     return 'A store cannot use a createClientPool of the package redis; pass a createClient.'
   if ('nodeClient' in client && !('_options' in client))
     return 'A store cannot use a createCluster of version 4 of the package redis; use version 5 or later.'
+  if ('getSentinelNode' in client && !('duplicate' in client))
+    return 'A store cannot use a createSentinel of version 5 of the package redis; use version 6 or later.'
   const sends = typeof client.call === 'function' || typeof client.sendCommand === 'function'
   if (sends && typeof client.duplicate === 'function') return undefined
   return `Expected a client of the package redis or ioredis, not ${describe(client)}.`

@@ -1,4 +1,4 @@
-/** A client of the package `redis`, from version 4 on: `createClient`, and from version 5 on `createCluster` and `createSentinel`. */
+/** A client of the package `redis`: `createClient` of version 4, `createCluster` of 5, `createSentinel` of 6, or later. */
 export interface NodeRedisClient {
   // Its own types demand options that differ between versions.
   duplicate(options?: never): unknown

@@ -4,7 +4,7 @@ import type { ConnectionListener, NodeRedisClient, RedisConnection } from './con
 import { openNodeRedis } from './node-redis.ts'
 import type { Topology } from './topology.ts'
 
-/** A `createSentinel` of the package `redis`, from version 5 on. */
+/** A `createSentinel` of the package `redis`, from version 6 on. */
 export interface NodeRedisSentinel extends NodeRedisClient {
   getMasterNode(): unknown
 }

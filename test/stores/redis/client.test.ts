@@ -44,9 +44,11 @@ describe('a client', () => {
   })
 
   const olderCluster = { nodeClient() {}, sendCommand() {}, duplicate() {} }
+  const olderSentinel = { getSentinelNode() {}, sendCommand() {} }
   it.each<[name: string, client: unknown, message: RegExp]>([
     ['a pool', createClientPool(), /createClientPool/],
     ['createCluster of version 4', olderCluster, /createCluster of version 4/],
+    ['createSentinel of version 5', olderSentinel, /createSentinel of version 5/],
     ['a transaction', single.multi(), /Expected a client/],
     ['a function', createClient, /Expected a client/],
     ['a URL', 'redis://localhost', /Expected a client/],

@@ -8,6 +8,7 @@ import { startProxy } from '../../support/proxy.ts'
 import { type RedisCluster, type Shard, startRedisCluster } from '../../support/redis-cluster.ts'
 import { numbers, openHub as openHubOn, seen, subscribeClient } from '../../support/redis-hub.ts'
 import { settled } from '../../support/redis-replica.ts'
+import { hubOfSample } from '../../support/redis-sample.ts'
 import { logContract } from '../contract.ts'
 import { failoverContract, KILLS } from './failover-contract.ts'
 
@@ -64,6 +65,12 @@ describe.each(CLIENTS)('with a cluster client of %s', (name, open) => {
   it('redisPubSubStore throws an error that names the cluster', () => {
     const error = { code: 'ERR_SSE_OPTION', message: expect.stringContaining('cannot use a cluster') }
     expect(() => redisPubSubStore(open())).toThrow(expect.objectContaining(error))
+  })
+
+  it('the sample of docs/redis.md publishes an event', async () => {
+    const [{ port }] = rootsOf({}) as [Address]
+    const hub = hubOfSample(name === 'redis' ? 'createCluster(' : 'new Cluster(', port)
+    expect(await hub.channel('a').publish({ data: 0 })).toMatch(/-/)
   })
 
   it('a hub puts its keys into one slot, with the prefix of the client', async () => {

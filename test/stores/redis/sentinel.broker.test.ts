@@ -5,6 +5,7 @@ import { type RedisClient, redisPubSubStore, redisStore } from '../../../src/sto
 import { startProxy } from '../../support/proxy.ts'
 import { openHub, openPubSub, publish, seen, subscribeClient } from '../../support/redis-hub.ts'
 import { settled } from '../../support/redis-replica.ts'
+import { hubOfSample } from '../../support/redis-sample.ts'
 import { MASTER_NAME, startRedisSentinel } from '../../support/redis-sentinel.ts'
 import { logContract } from '../contract.ts'
 import { failoverContract } from './failover-contract.ts'
@@ -95,6 +96,11 @@ describe.each(CLIENTS)('with a sentinel client of %s', (name, openOn) => {
       code: 'ERR_SSE_STORE',
       message: expect.stringContaining('WRONGPASS'),
     })
+  })
+
+  it('the sample of docs/redis.md publishes an event', async () => {
+    const hub = hubOfSample(name === 'redis' ? 'createSentinel(' : 'sentinels:', deployment.sentinel.port)
+    expect(await hub.channel('a').publish({ data: 0 })).toMatch(/-/)
   })
 
   const start = async () => {
