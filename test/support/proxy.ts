@@ -11,12 +11,14 @@ interface Pair {
 /**
  * Starts a proxy to a local server. `silence` stops forwarding on all present connections, without closing them. `mute`
  * stops forwarding responses, also on later connections. `cut` closes all connections and forwards responses again.
+ * `leadTo` sets the server of later connections.
  */
 export async function startProxy(target: number) {
   const pairs = new Set<Pair>()
   let isMuted = false
+  let port = target
   const server = createServer((near) => {
-    const pair: Pair = { near, far: connect(target, '127.0.0.1'), isSilent: false }
+    const pair: Pair = { near, far: connect(port, '127.0.0.1'), isSilent: false }
     pairs.add(pair)
     forward(pair, pair.near, pair.far)
     forward(pair, pair.far, pair.near, () => isMuted)
@@ -26,7 +28,9 @@ export async function startProxy(target: number) {
     server.close()
     for (const { near, far } of pairs) for (const socket of [near, far]) socket.destroy()
   })
-  const { port } = server.address() as AddressInfo
+  const leadTo = (next: number) => {
+    port = next
+  }
   const silence = () => {
     for (const pair of pairs) pair.isSilent = true
   }
@@ -38,7 +42,7 @@ export async function startProxy(target: number) {
     for (const { near, far } of pairs) for (const socket of [near, far]) socket.destroy()
     pairs.clear()
   }
-  return { port, silence, mute, cut }
+  return { port: (server.address() as AddressInfo).port, silence, mute, cut, leadTo }
 }
 
 function forward(pair: Pair, from: Socket, to: Socket, isMuted = () => false): void {

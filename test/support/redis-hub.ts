@@ -33,7 +33,7 @@ beforeEach(() => {
 
 /** Opens a connection that is closed after the test. */
 export function adminOf(port: number): Redis {
-  const connection = new Redis({ port })
+  const connection = new Redis({ port }).on('error', () => {})
   onTestFinished(() => void connection.disconnect())
   return connection
 }

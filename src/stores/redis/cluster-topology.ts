@@ -27,9 +27,14 @@ export class ClusterTopology implements Topology {
     this.#discover = discover
   }
 
-  async open(listener: ConnectionListener, redirected?: Address): Promise<RedisConnection> {
+  async open(
+    listener: ConnectionListener,
+    signal: AbortSignal,
+    redirected?: Address,
+  ): Promise<RedisConnection> {
     if (this.#nodes && redirected) return this.#nodes.open(this.#nodes.translate(redirected), listener)
     const nodes = this.#nodes && this.#candidates.length > 0 ? this.#nodes : await this.#find()
+    signal.throwIfAborted()
     const address = this.#candidates.shift() ?? nodes.addresses[0]
     if (!address) throw new Error('The cluster has no servers.')
     return nodes.open(address, listener)

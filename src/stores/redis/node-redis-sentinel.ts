@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { closedError } from '../broker/errors.ts'
 import type { ConnectionListener, NodeRedisClient, RedisConnection } from './connection.ts'
 import { openNodeRedis } from './node-redis.ts'
 import type { Topology } from './topology.ts'
@@ -39,32 +38,31 @@ const POLL_INTERVAL = 50
 export class NodeRedisSentinelTopology implements Topology {
   readonly redirects = false
   readonly #client: NodeRedisSentinel
+  #own: OwnNodeRedisSentinel | undefined
   #tracker: Promise<OwnNodeRedisSentinel> | undefined
-  #isClosed = false
 
   constructor(client: NodeRedisSentinel) {
     this.#client = client
   }
 
-  async open(listener: ConnectionListener): Promise<RedisConnection> {
+  async open(listener: ConnectionListener, signal: AbortSignal): Promise<RedisConnection> {
     this.#tracker ??= this.#track(listener)
     const tracker = await this.#tracker
     // A command would ask the sentinels again and again until there is a master.
-    while (tracker.getMasterNode() === undefined) {
-      if (this.#isClosed) throw closedError()
-      await pause(POLL_INTERVAL)
-    }
+    while (tracker.getMasterNode() === undefined) await pause(POLL_INTERVAL, undefined, { signal })
     const { client } = await tracker._execute(false, async (client) => ({ client }))
+    signal.throwIfAborted()
     return openNodeRedis(client, listener)
   }
 
   close(): void {
-    this.#isClosed = true
-    this.#tracker?.then((tracker) => tracker.destroy()).catch(() => {})
+    // Also ends an attempt to connect.
+    this.#own?.destroy().catch(() => {})
   }
 
   async #track({ onError }: ConnectionListener): Promise<OwnNodeRedisSentinel> {
     const own = this.#client.duplicate(OVERRIDES as never) as OwnNodeRedisSentinel
+    this.#own = own
     // The errors of a server, for example wrong credentials, are the cause.
     own.on('error', (error) => onError(error.cause instanceof Error ? error.cause : error))
     try {

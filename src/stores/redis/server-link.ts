@@ -16,26 +16,29 @@ export class ServerLink {
   readonly isAsking: boolean
   /** How many commands wait for a response. */
   inFlight = 0
+  readonly #closing = new AbortController()
   #connection: RedisConnection | undefined
-  #isClosed = false
-  #abandon!: (reason: Error) => void
 
   constructor(topology: Topology, redirection: Redirection | undefined, listener: LinkListener) {
     this.isAsking = redirection?.isAsking ?? false
     this.ready = new Promise((resolve, reject) => {
-      this.#abandon = reject
+      const { signal } = this.#closing
+      signal.addEventListener('abort', () => reject(signal.reason))
       const onLost = () => {
         reject(closedError())
         listener.onLost()
       }
       const events = { onReady: resolve, onLost, onError: listener.onError }
-      topology.open(events, redirection?.address).then((connection) => this.#opened(connection), reject)
+      topology.open(events, signal, redirection?.address).then((connection) => {
+        this.#connection = connection
+        if (signal.aborted) connection.close()
+      }, reject)
     })
     this.ready.catch(() => {})
   }
 
   get isReady(): boolean {
-    return !this.#isClosed && this.#connection?.isReady === true
+    return !this.#closing.signal.aborted && this.#connection?.isReady === true
   }
 
   command(...args: string[]): Promise<unknown> {
@@ -51,14 +54,8 @@ export class ServerLink {
   }
 
   close(): void {
-    this.#isClosed = true
+    this.#closing.abort(closedError())
     this.#connection?.close()
-    this.#abandon(closedError())
-  }
-
-  #opened(connection: RedisConnection): void {
-    this.#connection = connection
-    if (this.#isClosed) connection.close()
   }
 
   async #use<T>(work: (connection: RedisConnection) => Promise<T>): Promise<T> {
@@ -68,7 +65,7 @@ export class ServerLink {
       return await work(this.#connection)
     } catch (cause) {
       // ioredis then reports the command like one that it did not send.
-      if (this.#isClosed && !isRejection(cause as Error))
+      if (this.#closing.signal.aborted && !isRejection(cause as Error))
         throw new Error('The connection was replaced before the response.', { cause })
       throw cause
     } finally {

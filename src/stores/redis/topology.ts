@@ -6,8 +6,8 @@ export interface Topology {
   readonly redirects: boolean
   /**
    * Opens a connection to the server at an address, by default to one that is likely to have the key. Rejects if no server
-   * is known. A connection that is lost is closed by the caller.
+   * is known, or once the signal is aborted. The caller closes the connection, also if it is lost.
    */
-  open(listener: ConnectionListener, address?: Address): Promise<RedisConnection>
+  open(listener: ConnectionListener, signal: AbortSignal, address?: Address): Promise<RedisConnection>
   close(): void
 }

@@ -9,6 +9,7 @@ import {
   broker,
   CLIENTS,
   connectionsWith,
+  key,
   nodeRedis,
   numbers,
   onlyAdminIsConnected,
@@ -19,6 +20,8 @@ import {
   statesOf,
   subscribeClient,
 } from '../../support/redis-hub.ts'
+import { FAST_SYNC, inSync } from '../../support/redis-replica.ts'
+import { failoverContract } from './failover-contract.ts'
 
 describe.each(CLIENTS)('a store with a client of %s', (_name, client) => {
   it('waits for a Redis that is loading', async () => {
@@ -126,6 +129,30 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
   })
 })
 
+describe.each(CLIENTS)(
+  'a store with a client of %s at an address that follows the master',
+  (_name, client) => {
+    failoverContract('in an outage', async () => {
+      const [master, replica] = await Promise.all([startServer(), startServer()])
+      await replica.admin.replicaof('127.0.0.1', master.broker.port)
+      await inSync(replica.admin)
+      const proxy = await startProxy(master.broker.port)
+      return {
+        key,
+        master,
+        replica,
+        client: () => client(proxy.port),
+        mute: proxy.mute,
+        cut: proxy.cut,
+        async promote() {
+          await replica.admin.replicaof('NO', 'ONE')
+          proxy.leadTo(replica.broker.port)
+        },
+      }
+    })
+  },
+)
+
 describe('an outage', () => {
   it('keeps a client connected that is replayed from Redis', async () => {
     const own = await startRedis()
@@ -155,6 +182,11 @@ describe('an outage', () => {
     await failed.toMatchObject({ code: 'ERR_SSE_STORE' })
   })
 })
+
+async function startServer() {
+  const own = await startRedis(...FAST_SYNC)
+  return { broker: own, admin: adminOf(own.port) }
+}
 
 function byPosition(a: string, b: string): number {
   const [[aTime = 0, aNumber = 0], [bTime = 0, bNumber = 0]] = [a, b].map((id) =>
