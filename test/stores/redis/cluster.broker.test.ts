@@ -5,6 +5,7 @@ import type { Hub } from '../../../src/hub/hub.ts'
 import { type RedisClient, redisPubSubStore, redisStore } from '../../../src/stores/redis/index.ts'
 import { startRedis } from '../../support/brokers.ts'
 import { startProxy } from '../../support/proxy.ts'
+import { sharedClient } from '../../support/redis-client.ts'
 import { type RedisCluster, type Shard, startRedisCluster } from '../../support/redis-cluster.ts'
 import { numbers, openHub as openHubOn, seen, subscribeClient } from '../../support/redis-hub.ts'
 import { settled } from '../../support/redis-replica.ts'
@@ -57,9 +58,10 @@ beforeAll(async () => {
 })
 
 describe.each(CLIENTS)('with a cluster client of %s', (name, open) => {
-  logContract(`Redis Streams, cluster of ${name}`, () => redisStore(open(), { key: `log-${++keys}` }), {
+  const shared = sharedClient(open)
+  logContract(`Redis Streams, cluster of ${name}`, () => redisStore(shared(), { key: `log-${++keys}` }), {
     sharesPositions: true,
-    openAnother: () => redisStore(open(), { key: `log-${keys}` }),
+    openAnother: () => redisStore(shared(), { key: `log-${keys}` }),
   })
 
   it('redisPubSubStore throws an error that names the cluster', () => {

@@ -3,6 +3,7 @@ import { createClient, RESP_TYPES } from 'redis'
 import { beforeAll, describe } from 'vitest'
 import { type RedisClient, redisPubSubStore, redisStore } from '../../../src/stores/redis/index.ts'
 import { type Broker, startRedis } from '../../support/brokers.ts'
+import { sharedClient } from '../../support/redis-client.ts'
 import { logContract } from '../contract.ts'
 
 let broker: Broker
@@ -41,7 +42,9 @@ const CLIENTS: Array<[name: string, open: () => RedisClient]> = [
   ['ioredis with maps', () => new Redis({ port: broker.port, lazyConnect: true, replyMapping: 'resp3' })],
 ]
 
-describe.each(CLIENTS)('with a client of %s', (name, open) => {
+describe.each(CLIENTS)('with a client of %s', (name, openClient) => {
+  const open = sharedClient(openClient)
+
   logContract(`Redis Streams, ${name}`, () => redisStore(open(), { key: `log-${++keys}` }), {
     sharesPositions: true,
     openAnother: () => redisStore(open(), { key: `log-${keys}` }),

@@ -3,6 +3,7 @@ import { createSentinel } from 'redis'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type RedisClient, redisPubSubStore, redisStore } from '../../../src/stores/redis/index.ts'
 import { startProxy } from '../../support/proxy.ts'
+import { sharedClient } from '../../support/redis-client.ts'
 import { openHub, openPubSub, publish, seen, subscribeClient } from '../../support/redis-hub.ts'
 import { settled } from '../../support/redis-replica.ts'
 import { hubOfSample } from '../../support/redis-sample.ts'
@@ -58,17 +59,18 @@ beforeAll(async () => {
 describe.each(CLIENTS)('with a sentinel client of %s', (name, openOn) => {
   const open = (settings?: Settings) => openOn(deployment.sentinel.port, settings)
 
-  logContract(`Redis Streams, sentinel of ${name}`, () => redisStore(open(), { key: `log-${++keys}` }), {
+  const shared = sharedClient(open)
+  logContract(`Redis Streams, sentinel of ${name}`, () => redisStore(shared(), { key: `log-${++keys}` }), {
     sharesPositions: true,
-    openAnother: () => redisStore(open(), { key: `log-${keys}` }),
+    openAnother: () => redisStore(shared(), { key: `log-${keys}` }),
   })
 
   logContract(
     `Redis Pub/Sub, sentinel of ${name}`,
-    () => redisPubSubStore(open(), { redisChannel: `log-${++keys}` }),
+    () => redisPubSubStore(shared(), { redisChannel: `log-${++keys}` }),
     {
       sharesPositions: false,
-      openAnother: () => redisPubSubStore(open(), { redisChannel: `log-${keys}` }),
+      openAnother: () => redisPubSubStore(shared(), { redisChannel: `log-${keys}` }),
     },
   )
 
