@@ -1,3 +1,4 @@
+import { SseError } from '../../errors.ts'
 import { scopedKey } from '../scoped-key.ts'
 
 /**
@@ -9,6 +10,13 @@ export function guardOf(key: string, channel: string, idempotencyKey: string): s
   if (!/[{}]/.test(key)) return `{${key}}:idempotency:${scoped}`
   // The length of the key ends it, because its text may occur in the name of a channel.
   return `{${hashTagOf(key)}}:idempotent:${key.length}:${key}:${scoped}`
+}
+
+/** Throws `SseError` `ERR_SSE_OPTION` for the key of a stream whose slot of a cluster no guard can be in. */
+export function checkClusterKey(key: string): void {
+  if (!hashTagOf(key).includes('}')) return
+  const message = `In a cluster, the key ${JSON.stringify(key)} needs a hash tag, because it contains a brace.`
+  throw new SseError('ERR_SSE_OPTION', message)
 }
 
 /**

@@ -3,8 +3,8 @@ import { BrokerStore } from '../broker/broker-store.ts'
 import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions } from '../broker/options.ts'
 import type { EventStore } from '../event-store.ts'
 import { checkClient, isCluster, isName, prefixOf } from './client.ts'
-import { checkClusterKey } from './cluster-key.ts'
 import type { RedisClient } from './connection.ts'
+import { checkClusterKey } from './guard.ts'
 import { StreamsDriver } from './streams-driver.ts'
 
 /** Times are in ms. Redis applies `maxEvents` and `maxAge` approximately: it may keep slightly more. */

@@ -16,10 +16,10 @@ export class RoutedConnection implements RedisConnection {
   readonly #key: string
   readonly #timeout: number
   readonly #listener: ConnectionListener
+  readonly #closing = new AbortController()
   #link: ServerLink | undefined
   #isUp = false
   #redirection: Redirection | undefined
-  #isClosed = false
 
   /** `timeout`: how long a server has to accept the connection, in ms. */
   constructor(topology: Topology, key: string, timeout: number, listener: ConnectionListener) {
@@ -28,6 +28,10 @@ export class RoutedConnection implements RedisConnection {
     this.#timeout = timeout
     this.#listener = listener
     void this.#connect()
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted
   }
 
   get isReady(): boolean {
@@ -54,7 +58,7 @@ export class RoutedConnection implements RedisConnection {
   }
 
   close(): void {
-    this.#isClosed = true
+    this.#closing.abort()
     this.#link?.close()
   }
 
@@ -112,9 +116,14 @@ export class RoutedConnection implements RedisConnection {
         this.#link?.close()
         next = redirectionOf(error as Error)
         if (!next && !this.#isClosed) this.#listener.onError(error as Error)
-        if (!next || attempt >= FAST_HOPS) await pause(backoff(attempt))
+        if (!next || attempt >= FAST_HOPS) await this.#pause(backoff(attempt))
       }
     }
+  }
+
+  // After it is closed, a timer would keep the process running.
+  async #pause(ms: number): Promise<void> {
+    await pause(ms, undefined, { signal: this.#closing.signal }).catch(() => {})
   }
 
   /** Resolves when a server is connected that executes commands on the key. */
