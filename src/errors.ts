@@ -19,8 +19,9 @@ export type SseErrorCode =
   | 'ERR_SSE_UPSTREAM'
 
 /**
- * Thrown for a mistake in the program, or for the failure of a broker or an upstream, never because of a client. Compare `code` instead of using `instanceof`, because
- * a program that loads both the ES module and the CommonJS build has two classes.
+ * Thrown for a mistake in the program, or for the failure of a broker or an upstream, never because of a client. Compare
+ * `code` instead of using `instanceof`, because a program that loads both the ES module and the CommonJS build has two
+ * classes.
  */
 export class SseError extends Error {
   override readonly name = 'SseError'

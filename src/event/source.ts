@@ -159,8 +159,7 @@ class TextChunks {
     // Strings are not checked, because a language model may respond with the text of an event stream.
     if (this.#start.length < CHECKED_START) {
       this.#start += text
-      if (EVENT_STREAM.test(this.#start))
-        mustBe(A_SOURCE, 'ERR_SSE_SOURCE', 'A source', 'the bytes of an event stream')
+      if (EVENT_STREAM.test(this.#start)) mustBe(A_SOURCE, 'ERR_SSE_SOURCE', 'A source', this.#start)
     }
     return text
   }

@@ -42,9 +42,11 @@ net.Server.prototype.listen = function (...args) {
   this.once('listening', async () => {
     const headers = { accept: 'text/event-stream', ...init.headers }
     const response = await fetch('http://127.0.0.1:' + this.address().port + path, { ...init, headers })
-    let text = ''
+    let [all, text] = ['', '']
     for await (const bytes of response.body) {
-      text += Buffer.from(bytes)
+      all += Buffer.from(bytes)
+      // The position that a hub sends first is no data of the sample.
+      text = all.replace(/^id: .*\\nevent: position\\ndata: .*\\n\\n/gm, '')
       if (/^data:.*\\n/m.test(text)) break
     }
     const { status } = response
