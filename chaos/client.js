@@ -4,6 +4,8 @@ import { Ledger } from './ledger.js'
 // The share of connections that are cut before the response headers, and at a random byte of the body.
 const EARLY_CUTS = 0.1
 const BYTE_CUTS = 0.5
+// How many of the other cuts are applied to a client with rare events, so that it stays connected for a while.
+const RARE_CUTS = 0.1
 const MAX_BYTES = 1_500
 // A client that was subscribed for so long must have a position, in ms.
 const PATIENCE = 500
@@ -48,7 +50,7 @@ export class Client {
 
   /** Cuts the connection, maybe in the middle of an event. */
   cut() {
-    if (this.#request) this.#cut(this.#request)
+    if (this.#request && Math.random() < (this.#kind.isRare ? RARE_CUTS : 1)) this.#cut(this.#request)
   }
 
   /** Keeps the connections from now on. */

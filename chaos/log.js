@@ -1,10 +1,10 @@
-/** The kinds of clients: their channels, and the events that their filter passes: one in so many. */
+/** The kinds of clients: their channels, and how many events their filter passes: one in `every`. */
 export const KINDS = [
   { channels: ['a'], every: 1 },
   { channels: ['a', 'b'], every: 1 },
   { channels: ['a', 'b', 'c'], every: 1 },
-  { channels: ['quiet'], every: 1 },
-  { channels: ['a', 'b', 'c'], every: 400 },
+  { channels: ['quiet'], every: 1, isRare: true },
+  { channels: ['a', 'b', 'c'], every: 400, isRare: true },
   { channels: ['quiet', 'c'], every: 5 },
 ]
 

@@ -73,8 +73,9 @@ export class CatchUp {
   /** Where another subscription of the stream would resume. */
   get resumePoint(): ResumePoint {
     const { resumePoint } = this.#owner
-    // A store that is not ready has no position. A client that still has to get a snapshot is as new as before.
-    if (this.#ready || (resumePoint === 'new' && this.#snapshots.length > 0)) return resumePoint
+    // A store that is not ready has no position. A client that still has to get a snapshot or its history is as new as before.
+    if (this.#ready || (resumePoint === 'new' && (this.#snapshots.length > 0 || this.#start)))
+      return resumePoint
     if (this.#gapEnd === undefined) return { id: this.#position }
     return resumePoint === 'unreadable' ? resumePoint : { id: this.#position, gapEnd: this.#gapEnd }
   }
@@ -149,15 +150,17 @@ export class CatchUp {
     if (!this.#isActive) return
     if (this.#gapEnd !== undefined) return this.#sendGap(this.#gapEnd)
     if (this.#snapshots.length > 0) return this.#sendSnapshots(this.#snapshots)
-    const result = this.#store.read(this.#owner.channels, this.#position, PAGE_SIZE)
+    const { channels } = this.#owner
+    const stage = this.#start?.stageAt(this.#position, channels) ?? { channels, end: undefined }
+    const result = this.#store.read(stage.channels, this.#position, PAGE_SIZE)
     const isAsync = typeof (result as PromiseLike<Page>).then === 'function'
     const page = isAsync ? await result : (result as Page)
     // A page that lacks an added channel is read again with it.
     if (!this.#isActive || this.#addedChannels) return
     // In the same tick as the read, so that no entry can be published in between.
-    if (!isAsync && this.#isEnd(page)) this.#goLive()
+    if (!isAsync && stage.end === undefined && this.#isEnd(page)) this.#goLive()
     else if (page === 'gap') await this.#restart()
-    else await this.#sendPage(page)
+    else await this.#sendPage(this.#start?.within(page, stage) ?? page)
   }
 
   // At its own position a store has nothing to read. A closed one returns a gap there.
@@ -202,7 +205,7 @@ export class CatchUp {
       if (!stream._hasRoomFor(entry.frame)) await this.#room()
       if (!this.#isActive || this.#addedChannels) return
       this.#position = entry.id
-      if (!(this.#start?.includes(entry) ?? true) || !this.#owner.passes(entry)) continue
+      if (!this.#owner.passes(entry)) continue
       stream._connection.enqueue(entry.frame)
       this.#owner._onSent(entry.id)
       sent += 1

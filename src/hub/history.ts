@@ -1,12 +1,18 @@
 import { SseError } from '../errors.ts'
-import type { EventStore, History } from '../stores/event-store.ts'
-import type { LogEntry } from '../stores/log-entry.ts'
+import type { EventStore, History, Page } from '../stores/event-store.ts'
 import type { From } from './subscribe-options.ts'
 
 /** Channels that start together. */
 export interface HistoryRequest {
   readonly channels: readonly string[]
   readonly from: From
+}
+
+/** Channels that are read together. Others start later, where their earlier entries may have been evicted. */
+export interface Stage {
+  readonly channels: readonly string[]
+  /** Where the next channel starts. Undefined: all have started. */
+  readonly end: string | undefined
 }
 
 /** Throws `SseError` `ERR_SSE_OPTION` if a store cannot start channels there. */
@@ -43,9 +49,22 @@ export class HistoryStart {
     if (this.#isBefore(start, this.position)) this.position = start
   }
 
-  /** Whether an entry is after the start of its channel. */
-  includes({ channel, id }: LogEntry): boolean {
-    return this.#isBefore(this.#starts.get(channel) ?? this.#present, id)
+  /** Returns which of some channels are read after a position, and the position where the next one of them starts. */
+  stageAt(position: string, channels: readonly string[]): Stage {
+    const started: string[] = []
+    let end: string | undefined
+    for (const channel of channels) {
+      const start = this.#starts.get(channel) ?? this.#present
+      if (!this.#isBefore(position, start)) started.push(channel)
+      else if (end === undefined || this.#isBefore(start, end)) end = start
+    }
+    return { channels: started, end }
+  }
+
+  /** Returns the part of a page up to where a stage ends. */
+  within(page: Exclude<Page, 'gap'>, { end }: Stage): Exclude<Page, 'gap'> {
+    if (end === undefined || !this.#isBefore(end, page.upTo)) return page
+    return { entries: page.entries.filter(({ id }) => !this.#isBefore(end, id)), upTo: end }
   }
 
   async #find(channels: readonly string[], from: From): Promise<History> {

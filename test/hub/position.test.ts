@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
 import { memoryStore } from '../../src/stores/memory/memory-store.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
-import { GAP, publishNumbers, sseError } from '../support/hub.ts'
+import { eventsOf, GAP, publishNumbers, sseError } from '../support/hub.ts'
 import { HubClient } from '../support/hub-client.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
@@ -458,6 +458,55 @@ describe('from', () => {
       hub.subscribe(stream, 'odd', { from: { last: 2 } })
     })
     expect(dataOf(transport)).toEqual(['0', '2', '3', '4', '5', 'live'])
+  })
+
+  it('of a channel is not affected by what was evicted from another one', async () => {
+    const hub = new Hub({ store: memoryStore({ perChannel: { maxEvents: 2 } }) })
+    await hub.channel('deploy').publish({ data: 'begin' })
+    for (let i = 0; i < 5; i++) await hub.channel('busy').publish({ data: i })
+    await hub.channel('deploy').publish({ data: 'end' })
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, 'deploy', { from: 'start' })
+    hub.subscribe(stream, 'busy')
+    await settled()
+    await hub.channel('busy').publish({ data: 'live' })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message begin', 'message end', 'message live'])
+  })
+
+  it('of two calls reports an evicted beginning once', async () => {
+    const hub = new Hub({ store: memoryStore({ perChannel: { maxEvents: 2 } }) })
+    await hub.channel('kept').publish({ data: 'begin' })
+    for (let i = 0; i < 5; i++) await hub.channel('evicted').publish({ data: i })
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, 'kept', { from: 'start' })
+    hub.subscribe(stream, 'evicted', { from: 'start' })
+    await settled()
+
+    const events = ['gap {"reason":"evicted"}', 'message begin', 'message 3', 'message 4']
+    expect(eventsOf(transport)).toEqual(events)
+  })
+
+  it('is forgotten when the stream ends its subscription before it was sent', async () => {
+    const hub = new Hub()
+    for (const channel of ['a', 'b']) await hub.channel(channel).publish({ data: channel })
+    const { stream, transport } = fakeStream()
+    transport.isFull = true
+    stream.send({ data: 'full' })
+    await settled()
+
+    const unsubscribe = hub.subscribe(stream, 'a', { from: 'start' })
+    await settled()
+    unsubscribe()
+    hub.subscribe(stream, 'b')
+    await settled()
+    transport.drain()
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message full'])
   })
 
   it.each([['start'], [{ last: 50 }]] as const)(
