@@ -1,6 +1,6 @@
 import { ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
-import type { Frame } from '../event/frame.ts'
+import { type Frame, SLICE_BYTES } from '../event/frame.ts'
 import { type NodeResponse, ResponseTransport } from './node-response.ts'
 import type { Transport, TransportOwner } from './transport.ts'
 
@@ -19,8 +19,12 @@ export class SocketTransport extends ResponseTransport {
     uncork(this.response)
   }
 
+  #isFramed = true
+
+  // The application may end the response between two slices of a large frame, so each is a chunk that Node.js writes.
   override bytesOf(frame: Frame): Buffer {
-    return frame.chunk
+    this.#isFramed = frame.size <= SLICE_BYTES
+    return this.#isFramed ? frame.chunk : frame.payload
   }
 
   override write(bytes: Buffer): boolean {
@@ -28,6 +32,7 @@ export class SocketTransport extends ResponseTransport {
     // The peer has closed its half, or the application has ended the response. `close` or `finish` follows, otherwise the
     // stall deadline. A chunk after the last one would be read as the next response.
     if (!socket?.writable || this.response.writableEnded) return false
+    if (!this.#isFramed) return super.write(bytes)
     // Node returns false above its high-water mark, even when the kernel has accepted every byte.
     if (socket.write(bytes) || socket.writableLength === 0) return true
     socket.once('drain', () => this.owner?._drained())

@@ -27,26 +27,13 @@ describe('Frame', () => {
     expect(joined).toMatchObject({ size: 21, events: 2 })
   })
 
-  const SLICE = 64 * 1024
-
-  it.each([SLICE - 9, SLICE - 8, SLICE - 7, SLICE, 2 * SLICE - 16, 2 * SLICE - 15, 200_000])(
-    'with a payload of %i bytes is chunks that end where its slices end (RFC 9112 7.1)',
-    (size) => {
-      const frame = Frame.of('é'.repeat(size / 2).padEnd(size - Math.floor(size / 2), 'x'), 1)
-      expect(frame.size).toBe(size)
-      const parts: Buffer[] = []
-      for (let at = 0; at < frame.chunk.length; at += SLICE) {
-        const slice = frame.chunk.subarray(at, at + SLICE)
-        const [line = '', hex = ''] = /^([0-9a-f]+)\r\n/.exec(slice.toString('latin1')) ?? []
-        const end = line.length + Number.parseInt(hex, 16)
-        expect(slice.subarray(end).toString()).toBe('\r\n')
-        parts.push(slice.subarray(line.length, end))
-      }
-      expect(Buffer.concat(parts).equals(frame.payload)).toBe(true)
-      expect(frame.payload.toString()).toMatch(/^é+x?$/)
-      expect(frame.payload).toBe(frame.payload)
-    },
-  )
+  it('with a large payload is one chunk, whose payload is a view of it', () => {
+    const frame = Frame.of('é'.repeat(100_000), 1)
+    expect(frame.size).toBe(200_000)
+    expect(frame.chunk.subarray(0, 7).toString()).toBe('30d40\r\n')
+    expect(frame.payload.buffer).toBe(frame.chunk.buffer)
+    expect(frame.payload.toString()).toMatch(/^é+$/)
+  })
 
   it('replaces lone surrogates by U+FFFD (rule 9)', () => {
     expect(Frame.of('\ud800', 1).payload.toString()).toBe('\ufffd')
