@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import type { EventSourceMessage } from 'eventsource-parser'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { isPosition } from '../support/parse.ts'
 import { Example } from './example.ts'
 
 let dashboard: Example
@@ -78,7 +79,8 @@ describe('the server of examples/dashboard', () => {
 
 async function* events(path: string, lastEventId = ''): AsyncGenerator<EventSourceMessage> {
   const { body } = await fetch(`${dashboard.url}${path}`, { headers: { 'Last-Event-ID': lastEventId } })
-  if (body) yield* body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
+  const parsed = body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
+  for await (const event of parsed ?? []) if (!isPosition(event)) yield event
 }
 
 /** Reads a number of events, or all until the stream ends, and closes it. */

@@ -5,16 +5,17 @@ import { EventSource } from 'eventsource'
 import type { EventSourceMessage } from 'eventsource-parser'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { isPosition } from '../support/parse.ts'
 import { Example, startExample } from './example.ts'
 
 const root = join(import.meta.dirname, '../..')
 
 type Event = EventSourceMessage & { readonly id: string }
 
-/** The events of a response, until it ends. */
+/** The events of a response without positions, until it ends. */
 async function* eventsOf({ body }: Response): AsyncGenerator<Event> {
   const parsed = body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
-  for await (const event of parsed ?? []) yield { ...event, id: event.id ?? '' }
+  for await (const event of parsed ?? []) if (!isPosition(event)) yield { ...event, id: event.id ?? '' }
 }
 
 /** Reads a number of events of a URL and disconnects. */
@@ -105,7 +106,7 @@ describe('examples/express.js', () => {
     const open = await fetch(short.url, { headers: { accept } })
     const body = open.text()
     expect(await short.stop()).toBe(0)
-    expect(await body).toMatch(/^:\nretry: \d+\nretry: \d+\n$/)
+    expect(await body).toMatch(/^:\nretry: \d+\nid: \S+\nevent: position\ndata: \{\}\n\nretry: \d+\n$/)
   })
 })
 

@@ -7,6 +7,7 @@ export function parseEvents(body: string): EventSourceMessage[] {
   return events
 }
 
-function isPosition({ event, data }: EventSourceMessage): boolean {
+/** Whether an event only contains the position of its client. */
+export function isPosition({ event, data }: EventSourceMessage): boolean {
   return event === 'position' && data === '{}'
 }
