@@ -25,6 +25,7 @@ import { type Client, type Get, get, rawClient } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
+import { nextUncaught } from '../support/uncaught.ts'
 import { type AdapterUnderTest, type AnyHandler, adapterContract, type ContractRequest } from './contract.ts'
 
 function adapter(name: string, prepare: (fastify: FastifyInstance) => unknown): AdapterUnderTest {
@@ -561,6 +562,31 @@ describe('spillwayPlugin', () => {
     expect(Math.max(...retries)).toBeLessThanOrEqual(100_000)
     expect(new Set(retries).size).toBeGreaterThan(1)
     expect(reasons).toEqual(Array(6).fill('server'))
+  })
+
+  it('lets a close listener close Fastify, throw and remove all listeners', async () => {
+    const { fastify } = logging()
+    await fastify.register(spillwayPlugin, { grace: 600_000 })
+    const uncaught = nextUncaught()
+    let down: Promise<undefined> | undefined
+    fastify.get(
+      '/stream',
+      sse((stream) => {
+        stream.on('close', () => {
+          down ??= fastify.close()
+          stream.removeAllListeners()
+          throw new Error('listener')
+        })
+      }),
+    )
+    const port = await listen(fastify)
+    const [first, second] = [await ask(port), await ask(port)]
+    first.disconnect()
+    await expect(uncaught).resolves.toMatchObject({ message: 'listener' })
+    const ignored = nextUncaught()
+    expect(await second.ended).toBe('end')
+    await ignored
+    await down
   })
 
   it('sends no reconnection time with retry 0', async () => {
