@@ -20,6 +20,7 @@ import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { spillwayPlugin, sse } from '../../src/adapters/fastify/index.ts'
 import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { refuseSseStream } from '../../src/http/refuse.ts'
+import { serverCloser } from '../../src/lifecycle/server-closer.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, type Get, get, rawClient } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
@@ -587,6 +588,22 @@ describe('spillwayPlugin', () => {
     expect(await second.ended).toBe('end')
     await ignored
     await down
+  })
+
+  it('closes on HTTP/2 with serverCloser, although a client keeps its session open (rule 46)', async () => {
+    const fastify = Fastify({ http2: true })
+    await fastify.register(spillwayPlugin)
+    fastify.get(
+      '/stream',
+      sse(() => {}),
+    )
+    const closeServer = serverCloser(fastify.server)
+    fastify.addHook('preClose', async () => void closeServer({ grace: 600_000 }))
+    await fastify.listen({ port: 0, host: '127.0.0.1' })
+    const { port } = fastify.server.address() as AddressInfo
+    const client = await get('h2c', port, { path: '/stream' })
+    await fastify.close()
+    expect(await client.ended).toBe('end')
   })
 
   it('sends no reconnection time with retry 0', async () => {
