@@ -23,7 +23,7 @@ export class SocketTransport extends ResponseTransport {
 
   // The application may end the response between two slices of a large frame, so each is a chunk that Node.js writes.
   override bytesOf(frame: Frame): Buffer {
-    this.#isFramed = frame.size <= SLICE_BYTES
+    this.#isFramed = frame.chunk.length <= SLICE_BYTES
     return this.#isFramed ? frame.chunk : frame.payload
   }
 
@@ -32,11 +32,18 @@ export class SocketTransport extends ResponseTransport {
     // The peer has closed its half, or the application has ended the response. `close` or `finish` follows, otherwise the
     // stall deadline. A chunk after the last one would be read as the next response.
     if (!socket?.writable || this.response.writableEnded) return false
-    if (!this.#isFramed) return super.write(bytes)
+    if (!this.#isFramed) return this.#writeUnframed(bytes)
     // Node returns false above its high-water mark, even when the kernel has accepted every byte.
     if (socket.write(bytes) || socket.writableLength === 0) return true
     socket.once('drain', () => this.owner?._drained())
     return false
+  }
+
+  // Without the cork, because the next frame is written to the socket and would overtake it.
+  #writeUnframed(bytes: Buffer): boolean {
+    const hasRoom = super.write(bytes)
+    uncork(this.response)
+    return hasRoom
   }
 }
 

@@ -20,11 +20,13 @@ import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { spillwayPlugin, sse } from '../../src/adapters/fastify/index.ts'
 import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { refuseSseStream } from '../../src/http/refuse.ts'
+import { serverCloser } from '../../src/lifecycle/server-closer.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, type Get, get, rawClient } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
+import { nextUncaught } from '../support/uncaught.ts'
 import { type AdapterUnderTest, type AnyHandler, adapterContract, type ContractRequest } from './contract.ts'
 
 function adapter(name: string, prepare: (fastify: FastifyInstance) => unknown): AdapterUnderTest {
@@ -561,6 +563,47 @@ describe('spillwayPlugin', () => {
     expect(Math.max(...retries)).toBeLessThanOrEqual(100_000)
     expect(new Set(retries).size).toBeGreaterThan(1)
     expect(reasons).toEqual(Array(6).fill('server'))
+  })
+
+  it('lets a close listener close Fastify, throw and remove all listeners', async () => {
+    const { fastify } = logging()
+    await fastify.register(spillwayPlugin, { grace: 600_000 })
+    const uncaught = nextUncaught()
+    let down: Promise<undefined> | undefined
+    fastify.get(
+      '/stream',
+      sse((stream) => {
+        stream.on('close', () => {
+          down ??= fastify.close()
+          stream.removeAllListeners()
+          throw new Error('listener')
+        })
+      }),
+    )
+    const port = await listen(fastify)
+    const [first, second] = [await ask(port), await ask(port)]
+    first.disconnect()
+    await expect(uncaught).resolves.toMatchObject({ message: 'listener' })
+    const ignored = nextUncaught()
+    expect(await second.ended).toBe('end')
+    await ignored
+    await down
+  })
+
+  it('closes on HTTP/2 with serverCloser, although a client keeps its session open (rule 46)', async () => {
+    const fastify = Fastify({ http2: true })
+    await fastify.register(spillwayPlugin)
+    fastify.get(
+      '/stream',
+      sse(() => {}),
+    )
+    const closeServer = serverCloser(fastify.server)
+    fastify.addHook('preClose', async () => void closeServer({ grace: 600_000 }))
+    await fastify.listen({ port: 0, host: '127.0.0.1' })
+    const { port } = fastify.server.address() as AddressInfo
+    const client = await get('h2c', port, { path: '/stream' })
+    await fastify.close()
+    expect(await client.ended).toBe('end')
   })
 
   it('sends no reconnection time with retry 0', async () => {

@@ -4,7 +4,7 @@ import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, rawClient } from '../support/client.ts'
 import { deferred, serve } from '../support/serve.ts'
-import { closed } from '../support/streams.ts'
+import { closed, nextTurn } from '../support/streams.ts'
 
 // Far more than the kernel buffers, so that the frame is written in part when the response ends.
 const LARGE = 16 * 1024 * 1024
@@ -123,6 +123,29 @@ describe('a response that the application ends in the middle of a large event', 
     await client.ended
     expect(client.body).not.toContain('other')
     expect(await reason).toMatchObject({ reason: 'client' })
+  })
+})
+
+describe('a response that the application ends after a part of an event', () => {
+  it.each([-8, -7, -4, 0, 1])('of 64 KiB and %i bytes is well framed', async (difference) => {
+    const opened = deferred<{ stream: SseStream; response: ServerResponse }>()
+    const { port } = await serve((req, res) => {
+      if (req.url !== '/events') return void res.end(`other ${req.url}`)
+      const stream = createSseStream(req, res, { retry: 0, overflow: 'drop-newest' })
+      opened.resolve({ stream, response: res })
+    })
+    const client = rawClient(port, request('/events') + request('/next'))
+    const { stream, response } = await opened.promise
+    client.stopReading()
+    // `data: `, the text and two line ends.
+    const event = { data: 'x'.repeat(64 * 1024 + difference - 8) }
+    while (!response.socket?.writableNeedDrain) {
+      stream.send(event)
+      await nextTurn()
+    }
+    response.end()
+    const [, second] = await readBoth(client)
+    expect(second).toEqual({ status: 200, body: 'other /next', rest: '' })
   })
 })
 
