@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // The suffix of a test file is its project. A file without a suffix is a unit test.
-const SUFFIXES = ['net', 'broker', 'browser']
+const SUFFIXES = ['net', 'broker', 'browser', 'long']
 
 const project = (name: string, suffix: string) => ({
   extends: true as const,
@@ -33,6 +33,7 @@ export default defineConfig({
       project('net', 'net'),
       project('brokers', 'broker'),
       project('browsers', 'browser'),
+      project('long', 'long'),
     ],
   },
 })

@@ -48,7 +48,7 @@ process.exit()
 async function runTests() {
   const report = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile()}`]
   rmSync(reportFile(), { force: true })
-  const child = spawn(process.execPath, [vitest, 'run', ...report, ...positionals], {
+  const child = spawn(process.execPath, [vitest, 'run', '--project', '!long', ...report, ...positionals], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
