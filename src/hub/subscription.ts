@@ -149,6 +149,8 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   /** @internal */
   _goLive(): void {
     this.#catchUp = undefined
+    // A client that reads the store again later has received it.
+    this.history = NO_HISTORY
     for (const channel of this.channels) this.#hub.broadcaster.add(channel, this)
     if (this.#sentId === undefined) this._sendPosition(this.#hub.store.position)
   }

@@ -476,6 +476,41 @@ describe('from', () => {
     expect(eventsOf(transport)).toEqual(['message begin', 'message end', 'message live'])
   })
 
+  it('of one channel gives a client that resumes no earlier event of another one', async () => {
+    const hub = new Hub()
+    await hub.channel('deploy').publish({ data: 'begin' })
+    const id = await hub.channel('busy').publish({ data: 'before' })
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, 'deploy', { from: 'start' })
+    hub.subscribe(stream, 'busy')
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message begin'])
+    expect(blocksOf(transport)).toMatch(new RegExp(`${position(id)}$`))
+  })
+
+  it.each(['a snapshot of a channel that is added later', 'a loss of the store'])(
+    'is not read again for %s',
+    async (cause) => {
+      const store = memoryStore()
+      const open = vi.spyOn(store, 'open')
+      const hub = new Hub({ store })
+      await hub.channel('a').publish({ data: 'old' })
+      const { stream, transport } = fakeStream()
+      hub.subscribe(stream, 'a', { from: 'start' })
+      await settled()
+      transport.writes.length = 0
+
+      const isLoss = cause === 'a loss of the store'
+      if (isLoss) open.mock.calls[0]?.[0].onLoss()
+      else hub.subscribe(stream, 'b', { snapshot: () => [{ event: 'state', data: 'all' }] })
+      await settled()
+
+      expect(eventsOf(transport)).toEqual([isLoss ? GAP : 'state all'])
+    },
+  )
+
   it('of two calls reports an evicted beginning once', async () => {
     const hub = new Hub({ store: memoryStore({ perChannel: { maxEvents: 2 } }) })
     await hub.channel('kept').publish({ data: 'begin' })
