@@ -262,6 +262,56 @@ describe('the position of a client that stays connected', () => {
     expect(client.seen.length).toBe(1)
   })
 
+  it.each([
+    ['1 event', { perChannel: { maxEvents: 1 } }, 10],
+    ['4 events', { maxEvents: 4 }, 10],
+    ['6 large events', { maxBytes: 6_300 }, 1_000],
+  ])('is current when a filter hides the events of a log that holds %s', async (_log, limits, size) => {
+    const hub = new Hub({ store: memoryStore(limits) })
+    const client = new HubClient(hub, ['a'], { filter: ({ data }) => data === 'shown' })
+    client.connect()
+    await settled()
+    for (let i = 1; i <= 30; i++) {
+      await hub.channel('a').publish({ data: i % 7 ? 'x'.repeat(size) : 'shown' })
+      await settled()
+      client.cut()
+      expect(client.seen.map(({ event }) => event)).not.toContain('gap')
+      // The next events are hidden from a client that stays connected.
+      const again = client.connect()
+      await settled()
+      for (let j = 0; j < i % 9; j++) await hub.channel('a').publish({ data: 'x'.repeat(size) })
+      await settled()
+      expect(again.closed).toBe(false)
+    }
+  })
+
+  it.each([
+    ['is sent', 1_000],
+    ['is disabled', 0],
+  ])(
+    'is current among more channels than the store remembers when the heartbeat %s',
+    async (_is, heartbeat) => {
+      await using time = holdClock()
+      const hub = new Hub({ store: memoryStore({ maxEvents: 1_000 }) })
+      const { stream, transport } = fakeStream({ heartbeat })
+      hub.subscribe(stream, 'quiet')
+      await settled()
+      for (let i = 0; i < 12_000; i++) {
+        void hub.channel(`other-${i}`).publish({ data: i })
+        if (i % 400 > 0) continue
+        await settled()
+        time.advance(1_200)
+      }
+      await settled()
+
+      const lastEventId = /.*id: (\S+)/s.exec(blocksOf(transport))?.[1] as string
+      const again = fakeStream({}, lastEventId)
+      hub.subscribe(again.stream, 'quiet')
+      await settled()
+      expect(again.transport.writes).toEqual([])
+    },
+  )
+
   it('does not overtake an event that is still to be delivered', async () => {
     await using time = holdClock()
     const hub = new Hub({ store: memoryStore({ maxEvents: 4 }) })

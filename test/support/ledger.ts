@@ -81,6 +81,8 @@ export class Ledger {
   /** Records a further channel, which starts at present. The events that the client missed there are `late`, or a gap. */
   subscribe(channel: string): void {
     const before = this.#channels.get(channel)
+    // A snapshot is sent for each subscription, before further events.
+    if (before === 'subscribed' && this.#hasSnapshot) this.isLive = false
     if (before === 'subscribed') return
     this.#channels.set(channel, 'subscribed')
     this.isLive = false
