@@ -52,14 +52,6 @@ describe('several processes', () => {
     expect(atA.seen.filter((data) => Number(data) % 3 === 0)).toEqual(numbers(0, 13).map((i) => 3 * i))
   })
 
-  test('share one stream when they start at the same time', async () => {
-    for (let round = 0; round < 5; round++) {
-      stream = `log-${++streams}`
-      const hubs = await Promise.all(Array.from({ length: 8 }, () => openHub()))
-      expect(new Set(hubs.map((hub) => hub._store.position)).size).toBe(1)
-    }
-  })
-
   test('resume a client of another process, from the cache and from the broker', async () => {
     const ids = await publish(await openHub(), numbers(0, 29))
     for (const recentEvents of [100, 3]) {
