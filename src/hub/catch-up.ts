@@ -160,7 +160,7 @@ export class CatchUp {
     // In the same tick as the read, so that no entry can be published in between.
     if (!isAsync && stage.end === undefined && this.#isEnd(page)) this.#goLive()
     else if (page === 'gap') await this.#restart()
-    else await this.#sendPage(this.#start?.within(page, stage) ?? page)
+    else await this.#sendPage(this.#start?.within(page, stage) ?? page, stage.end)
   }
 
   // At its own position a store has nothing to read. A closed one returns a gap there.
@@ -197,7 +197,7 @@ export class CatchUp {
     else if (ahead !== 'gap' && missed !== ahead) this.#gapEnd = this.#position
   }
 
-  async #sendPage({ entries, upTo }: Exclude<Page, 'gap'>): Promise<void> {
+  async #sendPage({ entries, upTo }: Exclude<Page, 'gap'>, end: string | undefined): Promise<void> {
     const { stream } = this.#owner
     let sent = 0
     for (const entry of entries) {
@@ -212,8 +212,10 @@ export class CatchUp {
       this.#replayed += 1
     }
     this.#position = upTo
-    // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
-    if (sent === 0 && upTo !== this.#store.position && !this.#addedChannels) this.#owner._sendPosition(upTo)
+    // So that a client that is cut off during a long replay of hidden events does not start again from the beginning, and
+    // that one that resumes does not receive the events of a channel before its start.
+    const isPassed = sent === 0 && upTo !== this.#store.position
+    if ((isPassed || upTo === end) && !this.#addedChannels) this.#owner._sendPosition(upTo)
   }
 
   async #sendGap(id: string): Promise<void> {

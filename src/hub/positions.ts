@@ -13,6 +13,8 @@ export type Positions = 'event' | 'id' | false
 export interface PositionHolder {
   /** @internal Sends a newer position if that of the client may be evicted before its next heartbeat. */
   _refreshPosition(): void
+  /** @internal The same at the end of a turn, after events that its filter hid. */
+  _onHidden(): void
 }
 
 // From this share of the window on, a position may be evicted soon. Heartbeats cost nothing more as positions.
@@ -20,6 +22,8 @@ const HEARTBEAT_SHARE = 1 / 2
 const REFRESH_SHARE = 3 / 4
 // How much of the window passes between two checks of all clients.
 const CHECK_SHARE = 1 / 4
+// A client is checked after at most this many events that its filter hid.
+const MAX_CHECK_INTERVAL = 8
 
 // A newer position replaces an older one in a queue that conflates. No event has this key.
 const POSITION_KEY = '\0position'
@@ -32,6 +36,8 @@ export class PositionKeeper implements Flushable {
   // Clients at the same position share its frame.
   #last: { readonly id: string; readonly frame: Frame } | undefined
   #checkedAt: string | undefined
+  // Those to be checked at the end of the turn.
+  #hidden: PositionHolder[] = []
   #isScheduled = false
 
   constructor(store: EventStore, kind: Positions, holders: () => Iterable<PositionHolder>) {
@@ -50,24 +56,37 @@ export class PositionKeeper implements Flushable {
     return this.#last.frame
   }
 
-  /** Whether more than a share of the window lies after a position, as far as it concerns some channels. */
-  isStale(position: string, channels: readonly string[], share = HEARTBEAT_SHARE): boolean {
+  /** Whether more than half of the window lies after a position, as far as it concerns some channels. */
+  isStale(position: string, channels: readonly string[]): boolean {
     if (!this.isEnabled || position === this.#store.position) return false
-    const staleness = this.#store.staleness?.(position, channels)
     // A store that cannot tell has an unknown window, so that each heartbeat is a position.
-    return staleness === undefined ? share === HEARTBEAT_SHARE : staleness > share
+    return (this.#store.staleness?.(position, channels) ?? 1) > HEARTBEAT_SHARE
   }
 
   /** Whether a position should not wait for the next heartbeat. */
   isUrgent(position: string, channels: readonly string[]): boolean {
-    return this.isStale(position, channels, REFRESH_SHARE)
+    return this.#share(position, channels) > REFRESH_SHARE
+  }
+
+  /**
+   * Returns after how many further events a position should be checked again, from the number of events after it. 0: it
+   * should not wait for the next heartbeat.
+   */
+  checkInterval(position: string, channels: readonly string[], events: number): number {
+    const share = this.#share(position, channels)
+    if (share > REFRESH_SHARE) return 0
+    return Math.max(1, Math.min(MAX_CHECK_INTERVAL, Math.floor((CHECK_SHARE * events) / share)))
   }
 
   /** Checks the clients at the end of the turn, if enough was published since the last check. */
   onEntry(): void {
-    if (this.#isScheduled || !this.isEnabled || !this.#store.staleness) return
-    this.#isScheduled = true
-    turn.scheduleFlush(this)
+    if (this.isEnabled && this.#store.staleness) this.#schedule()
+  }
+
+  /** Checks a client at the end of the turn, because its filter hid events. */
+  onHidden(holder: PositionHolder): void {
+    this.#hidden.push(holder)
+    this.#schedule()
   }
 
   /** @internal */
@@ -75,11 +94,24 @@ export class PositionKeeper implements Flushable {
     this.#isScheduled = false
     // A position MUST NOT overtake entries before it.
     turn.fanOutNow()
+    const hidden = this.#hidden
+    this.#hidden = []
+    for (const holder of hidden) holder._onHidden()
     const { position } = this.#store
     this.#checkedAt ??= position
-    if (!this.isStale(this.#checkedAt, [], CHECK_SHARE)) return
+    if (this.#share(this.#checkedAt, []) <= CHECK_SHARE) return
     this.#checkedAt = position
     for (const holder of this.#holders()) holder._refreshPosition()
+  }
+
+  #schedule(): void {
+    if (!this.#isScheduled) turn.scheduleFlush(this)
+    this.#isScheduled = true
+  }
+
+  #share(position: string, channels: readonly string[]): number {
+    if (!this.isEnabled || position === this.#store.position) return 0
+    return this.#store.staleness?.(position, channels) ?? 0
   }
 
   #encode(id: string): Frame {

@@ -27,9 +27,6 @@ export interface HubContext {
   onUnsubscribed(stream: SseStream, resumePoint: ResumePoint): void
 }
 
-// A client is checked for a stale position after this many events that its filter hid.
-const CHECKED_EVENTS = 8
-
 const NO_HISTORY: readonly HistoryRequest[] = []
 
 /** One stream on the channels of one hub, with a single position in the store for all of them. */
@@ -45,7 +42,10 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   #removedChannels: Set<string> | undefined
   // The last id that the client was sent on this connection.
   #sentId: string | undefined
+  // The events after that id that a filter hid, and after how many of them the position is checked.
   #hiddenEvents = 0
+  #checkAt = 1
+  #checkInterval = 1
   // The filters of a stream that never had one are not looked up.
   #hasFilter = false
   // Whether channels that are added now are added late, because the first ones have started.
@@ -149,6 +149,8 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   /** @internal */
   _goLive(): void {
     this.#catchUp = undefined
+    // A client that reads the store again later has received it.
+    this.history = NO_HISTORY
     for (const channel of this.channels) this.#hub.broadcaster.add(channel, this)
     if (this.#sentId === undefined) this._sendPosition(this.#hub.store.position)
   }
@@ -169,6 +171,16 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     if (!this.#isLive || this.#sentId === undefined) return
     if (this.#hub.positions.isUrgent(this.#sentId, this.channels))
       this._sendPosition(this.#hub.store.position)
+  }
+
+  /** @internal */
+  _onHidden(): void {
+    const { positions, store } = this.#hub
+    const id = this.#isLive ? this.#sentId : undefined
+    const interval = id === undefined ? 0 : positions.checkInterval(id, this.channels, this.#hiddenEvents)
+    if (interval > 0) this.#checkInterval = interval
+    else if (id !== undefined) this._sendPosition(store.position)
+    this.#countFrom(interval > 0 ? this.#hiddenEvents : 0)
   }
 
   /** @internal */
@@ -194,11 +206,18 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
         this.#sentId = entry.id
         if (isAlone) this.stream._deliver(batch, isTurnOver)
         else this.stream._enqueue(entry.frame)
+        this.#countFrom(0)
       } else this.#hiddenEvents += 1
     }
-    if (this.#hiddenEvents < CHECKED_EVENTS || this.#sentId === undefined || !this.#isLive) return
-    this.#hiddenEvents = 0
-    if (this.#hub.positions.isUrgent(this.#sentId, [batch.channel])) this._sendPosition(batch.lastId)
+    if (this.#hiddenEvents < this.#checkAt) return
+    // Once in the turn.
+    this.#checkAt = Number.POSITIVE_INFINITY
+    this.#hub.positions.onHidden(this)
+  }
+
+  #countFrom(hiddenEvents: number): void {
+    this.#hiddenEvents = hiddenEvents
+    this.#checkAt = hiddenEvents + this.#checkInterval
   }
 
   #addHistory(channels: readonly string[], from: Exclude<SubscribeOptions['from'], undefined>): void {

@@ -31,6 +31,13 @@ export class Opened {
     return this.store.append({ channel, data: String(data), ...more })
   }
 
+  /** Appends the numbers below a count. Resolves with their ids. */
+  async appendAll(channel: string, count: number): Promise<string[]> {
+    const ids: string[] = []
+    for (let i = 0; i < count; i++) ids.push(await this.append(channel, i))
+    return ids
+  }
+
   /** Resolves with the data of all entries once there are `count` of them. */
   async received(count: number): Promise<unknown[]> {
     await until(() => this.entries.length >= count, `${count} entries passed to onEntry`)

@@ -1,4 +1,5 @@
-import { deepEqual, equal, match, notEqual } from 'node:assert/strict'
+import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict'
+import type { EventStore } from '../stores/event-store.ts'
 import { Opened, type OpenStore, until } from './opened-store.ts'
 
 export type { OpenStore }
@@ -34,7 +35,7 @@ export function storeContract(
   traits: StoreTraits = {},
 ): void {
   describe(name, () => {
-    const cases = { ...APPENDS, ...READS, ...IDEMPOTENCY, ...processes(traits) }
+    const cases = { ...APPENDS, ...READS, ...IDEMPOTENCY, ...OPTIONAL, ...processes(traits) }
     for (const [title, run] of Object.entries(cases)) {
       test(title, async () => {
         const opened = await Opened.by(open)
@@ -152,6 +153,41 @@ function hostileCase(id: string): [title: string, run: Run] {
     equal(await opened.store.read(['a'], id, 10), 'gap')
   }
   return [`returns a gap for the id ${JSON.stringify(id.slice(0, 40))}`, run]
+}
+
+// Each of them passes if a store lacks the method.
+const OPTIONAL: Cases = {
+  async 'orders positions by compare, if it has one'(opened) {
+    const { store } = opened
+    const positions = [store.position, ...(await opened.appendAll('a', 3))]
+    await opened.received(3)
+    const signs = positions.map((a) => positions.map((b) => Math.sign(store.compare?.(a, b) ?? 0)))
+    const expected = positions.map((_, a) => positions.map((_, b) => Math.sign(a - b)))
+    if (store.compare) deepEqual(signs, expected)
+  },
+  async 'returns by history where the newest events of some channels begin, if it has one'(opened) {
+    const { store } = opened
+    if (!store.history) return
+    for (const i of numbers(0, 12)) await opened.append(i % 2 ? 'odd' : 'even', i)
+    await opened.received(12)
+    const newest = async (channels: string[], last: number) =>
+      opened.readAll(channels, (await (store as Required<EventStore>).history(channels, last)).after)
+    deepEqual(await newest(['odd'], 3), [7, 9, 11])
+    deepEqual(await newest(['odd', 'even'], 3), [9, 10, 11])
+    deepEqual(await newest(['odd'], 50), [1, 3, 5, 7, 9, 11])
+    deepEqual(await newest(['even'], Number.POSITIVE_INFINITY), [0, 2, 4, 6, 8, 10])
+    deepEqual(await newest(['none'], 3), [])
+    equal((await store.history(['odd'], 3)).isIncomplete, false)
+  },
+  async 'returns by staleness 0 at the newest position, and more before it, if it has one'(opened) {
+    const { store } = opened
+    const [first, second] = (await opened.appendAll('a', 3)) as [string, string]
+    await opened.received(3)
+    if (!store.staleness) return
+    const [older, newer] = [store.staleness(first, ['a']), store.staleness(second, ['a'])]
+    equal(store.staleness(store.position, ['a']), 0)
+    ok(0 < newer && newer <= older && older <= 1, `Expected 0 < ${newer} <= ${older} <= 1.`)
+  },
 }
 
 function processes({ openAnother, sharesPositions }: StoreTraits): Cases {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { SseStreamOptions } from '../../src/http/options.ts'
 import { Hub } from '../../src/hub/hub.ts'
+import type { From, Snapshot } from '../../src/hub/subscribe-options.ts'
 import type { LogEntry } from '../../src/stores/log-entry.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { HubClient } from '../support/hub-client.ts'
@@ -17,7 +18,9 @@ interface Kind {
   has: number
   channels: string[]
   isFiltered: boolean
-  hasSnapshot: boolean
+  /** What is sent after a gap, instead of the gap event, and first to a new client. */
+  sends: 'nothing' | 'onGap' | 'snapshot'
+  from: From | undefined
   options: SseStreamOptions
 }
 
@@ -54,7 +57,8 @@ const kind: fc.Arbitrary<Kind> = fc.record({
   has: fc.nat(4),
   channels: fc.subarray(CHANNELS, { minLength: 1 }),
   isFiltered: fc.boolean(),
-  hasSnapshot: fc.boolean(),
+  sends: fc.constantFrom<Kind['sends']>('nothing', 'onGap', 'snapshot'),
+  from: fc.constantFrom<Kind['from'][]>(undefined, undefined, 'start', { last: 3 }),
   options: fc.constantFrom<SseStreamOptions>(
     {},
     { maxBufferedEvents: 2 },
@@ -95,10 +99,13 @@ const steps = fc.noBias(fc.array(step, { maxLength: 40, size: 'max' }))
 const isNoThird = ({ data }: { data?: unknown }) => Number.parseInt(data as string, 10) % 3 !== 0
 
 // Asynchronous, so that events are published meanwhile.
-async function snapshot() {
+async function onGap() {
   await nextTurn()
   return [{ event: 'gap', data: 'snapshot' }]
 }
+
+const snapshot: Snapshot = async (_stream, gap) => (gap ? onGap() : (await onGap()).map(toState))
+const toState = () => ({ event: 'state', data: 'state' })
 
 /** A client with a ledger of the events that the hub owes it. */
 class AuditedClient extends HubClient {
@@ -108,14 +115,17 @@ class AuditedClient extends HubClient {
   readonly #options: SseStreamOptions
 
   constructor(hub: Hub, log: readonly LogEntry[], isEvicting: boolean, kind: Kind) {
-    const { channels, isFiltered, hasSnapshot, options } = kind
+    const { channels, isFiltered, sends, from, options } = kind
     super(hub, channels, {
       filter: isFiltered ? isNoThird : undefined,
-      onGap: hasSnapshot ? snapshot : undefined,
+      onGap: sends === 'onGap' ? onGap : undefined,
+      snapshot: sends === 'snapshot' ? snapshot : undefined,
+      from,
     })
+    const hasSnapshot = sends === 'snapshot'
     const filter = ({ event }: LogEntry) => !isFiltered || isNoThird(event)
     this.#openLedger = (lastEventId, channels) =>
-      new Ledger({ log, isEvicting, lastEventId, channels, filter })
+      new Ledger({ log, isEvicting, lastEventId, channels, filter, from, hasSnapshot })
     this.#options = options
   }
 

@@ -262,6 +262,56 @@ describe('the position of a client that stays connected', () => {
     expect(client.seen.length).toBe(1)
   })
 
+  it.each([
+    ['1 event', { perChannel: { maxEvents: 1 } }, 10],
+    ['4 events', { maxEvents: 4 }, 10],
+    ['6 large events', { maxBytes: 6_300 }, 1_000],
+  ])('is current when a filter hides the events of a log that holds %s', async (_log, limits, size) => {
+    const hub = new Hub({ store: memoryStore(limits) })
+    const client = new HubClient(hub, ['a'], { filter: ({ data }) => data === 'shown' })
+    client.connect()
+    await settled()
+    for (let i = 1; i <= 30; i++) {
+      await hub.channel('a').publish({ data: i % 7 ? 'x'.repeat(size) : 'shown' })
+      await settled()
+      client.cut()
+      expect(client.seen.map(({ event }) => event)).not.toContain('gap')
+      // The next events are hidden from a client that stays connected.
+      const again = client.connect()
+      await settled()
+      for (let j = 0; j < i % 9; j++) await hub.channel('a').publish({ data: 'x'.repeat(size) })
+      await settled()
+      expect(again.closed).toBe(false)
+    }
+  })
+
+  it.each([
+    ['is sent', 1_000],
+    ['is disabled', 0],
+  ])(
+    'is current among more channels than the store remembers when the heartbeat %s',
+    async (_is, heartbeat) => {
+      await using time = holdClock()
+      const hub = new Hub({ store: memoryStore({ maxEvents: 1_000 }) })
+      const { stream, transport } = fakeStream({ heartbeat })
+      hub.subscribe(stream, 'quiet')
+      await settled()
+      for (let i = 0; i < 12_000; i++) {
+        void hub.channel(`other-${i}`).publish({ data: i })
+        if (i % 400 > 0) continue
+        await settled()
+        time.advance(1_200)
+      }
+      await settled()
+
+      const lastEventId = /.*id: (\S+)/s.exec(blocksOf(transport))?.[1] as string
+      const again = fakeStream({}, lastEventId)
+      hub.subscribe(again.stream, 'quiet')
+      await settled()
+      expect(again.transport.writes).toEqual([])
+    },
+  )
+
   it('does not overtake an event that is still to be delivered', async () => {
     await using time = holdClock()
     const hub = new Hub({ store: memoryStore({ maxEvents: 4 }) })
@@ -475,6 +525,41 @@ describe('from', () => {
 
     expect(eventsOf(transport)).toEqual(['message begin', 'message end', 'message live'])
   })
+
+  it('of one channel gives a client that resumes no earlier event of another one', async () => {
+    const hub = new Hub()
+    await hub.channel('deploy').publish({ data: 'begin' })
+    const id = await hub.channel('busy').publish({ data: 'before' })
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, 'deploy', { from: 'start' })
+    hub.subscribe(stream, 'busy')
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message begin'])
+    expect(blocksOf(transport)).toMatch(new RegExp(`${position(id)}$`))
+  })
+
+  it.each(['a snapshot of a channel that is added later', 'a loss of the store'])(
+    'is not read again for %s',
+    async (cause) => {
+      const store = memoryStore()
+      const open = vi.spyOn(store, 'open')
+      const hub = new Hub({ store })
+      await hub.channel('a').publish({ data: 'old' })
+      const { stream, transport } = fakeStream()
+      hub.subscribe(stream, 'a', { from: 'start' })
+      await settled()
+      transport.writes.length = 0
+
+      const isLoss = cause === 'a loss of the store'
+      if (isLoss) open.mock.calls[0]?.[0].onLoss()
+      else hub.subscribe(stream, 'b', { snapshot: () => [{ event: 'state', data: 'all' }] })
+      await settled()
+
+      expect(eventsOf(transport)).toEqual([isLoss ? GAP : 'state all'])
+    },
+  )
 
   it('of two calls reports an evicted beginning once', async () => {
     const hub = new Hub({ store: memoryStore({ perChannel: { maxEvents: 2 } }) })

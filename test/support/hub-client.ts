@@ -21,12 +21,14 @@ export class HubClient {
   lastEventId = ''
   readonly #hub: Hub
   readonly #options: SubscribeOptions
+  readonly #laterOptions: SubscribeOptions
   // The functions that unsubscribe from a channel, by channel.
   readonly #unsubscribes = new Map<string, () => void>()
 
   constructor(hub: Hub, channels: readonly string[], options: SubscribeOptions = {}) {
     this.#hub = hub
     this.#options = options
+    this.#laterOptions = { ...options, from: undefined }
     for (const channel of channels) this.#unsubscribes.set(channel, () => {})
   }
 
@@ -39,7 +41,8 @@ export class HubClient {
     this.transport = new FakeTransport()
     const position = this.lastEventId === '' ? 'new' : { id: this.lastEventId }
     this.stream = SseStream._open(this.transport, resolveOptions({ heartbeat: 0, ...options }), position)
-    for (const channel of this.channels) this.#subscribe(this.stream, channel)
+    // `from` applies to the first channels only.
+    for (const channel of this.channels) this.#subscribe(this.stream, channel, this.#options)
     return this.stream
   }
 
@@ -47,7 +50,7 @@ export class HubClient {
   subscribe(channel: string): void {
     const unsubscribeBefore = this.#unsubscribes.get(channel)
     this.#unsubscribes.set(channel, () => {})
-    if (this.stream) this.#subscribe(this.stream, channel)
+    if (this.stream) this.#subscribe(this.stream, channel, this.#laterOptions)
     // The function of an earlier subscription MUST NOT end the new one.
     unsubscribeBefore?.()
   }
@@ -73,8 +76,8 @@ export class HubClient {
     return this.seen.filter(({ event }) => event !== 'position').map(({ data }) => data)
   }
 
-  #subscribe(stream: SseStream, channel: string): void {
-    this.#unsubscribes.set(channel, this.#hub.subscribe(stream, [channel], this.#options))
+  #subscribe(stream: SseStream, channel: string, options: SubscribeOptions): void {
+    this.#unsubscribes.set(channel, this.#hub.subscribe(stream, [channel], options))
   }
 
   // [spec] An event is dispatched at its blank line. Its id is kept for the next connection.

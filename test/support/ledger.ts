@@ -1,3 +1,4 @@
+import type { From } from '../../src/hub/subscribe-options.ts'
 import type { LogEntry } from '../../src/stores/log-entry.ts'
 import type { Seen } from './hub-client.ts'
 import { SlowStore } from './slow-store.ts'
@@ -20,6 +21,10 @@ export interface LedgerOptions {
   lastEventId: string
   /** The channels it subscribes to at first. */
   channels: readonly string[]
+  /** Where a new client starts on these channels. */
+  from?: From | undefined
+  /** Whether a new client receives a snapshot first. */
+  hasSnapshot?: boolean | undefined
   /** The entries it may see. */
   filter: (entry: LogEntry) => boolean
 }
@@ -32,8 +37,14 @@ export class Ledger {
   readonly #filter: (entry: LogEntry) => boolean
   readonly #isEvicting: boolean
   readonly #isResumed: boolean
-  // A new client starts after the newest entry.
+  readonly #hasSnapshot: boolean
+  readonly #from: From
+  // The newest entry at the start.
+  readonly #present: number
+  // The entries after it may be received.
   readonly #start: number
+  // The channels of which a client without a position receives earlier entries.
+  readonly #withHistory: ReadonlySet<string>
   readonly #channels = new Map<string, Subscription>()
   readonly #debts = new Map<number, Debt>()
   // A client that has unsubscribed from all channels continues as a new one, so earlier gaps are not sent.
@@ -41,16 +52,23 @@ export class Ledger {
   // How many gaps are allowed.
   #gaps: number
 
-  constructor({ log, isEvicting, lastEventId, channels, filter }: LedgerOptions) {
+  constructor(options: LedgerOptions) {
+    const { log, isEvicting, lastEventId, channels, filter, from = 'now', hasSnapshot = false } = options
     this.#log = log
     this.#filter = filter
     this.#isEvicting = isEvicting
     this.#gaps = isEvicting ? Number.POSITIVE_INFINITY : 0
     this.#isResumed = lastEventId !== ''
-    this.#start = this.#isResumed ? SlowStore.numberOf(lastEventId) : log.length
+    this.#hasSnapshot = hasSnapshot
+    this.#from = from
+    this.#present = log.length
+    this.#withHistory = new Set(from === 'now' ? [] : channels)
+    const first = from === 'now' ? log.length : 0
+    this.#start = this.#isResumed ? SlowStore.numberOf(lastEventId) : first
     for (const channel of channels) {
       this.#channels.set(channel, 'subscribed')
-      this.#owe(channel, 'due')
+      // Events that are published before the store is read count among the newest ones.
+      this.#owe(channel, this.#isResumed || from === 'start' ? 'due' : 'free')
     }
   }
 
@@ -63,11 +81,13 @@ export class Ledger {
   /** Records a further channel, which starts at present. The events that the client missed there are `late`, or a gap. */
   subscribe(channel: string): void {
     const before = this.#channels.get(channel)
+    // A snapshot is sent for each subscription, before further events.
+    if (before === 'subscribed' && this.#hasSnapshot) this.isLive = false
     if (before === 'subscribed') return
     this.#channels.set(channel, 'subscribed')
     this.isLive = false
     // Events that were published while the client was unsubscribed are not owed.
-    this.#owe(channel, before === undefined && this.#getsGaps ? 'late' : 'free')
+    this.#owe(channel, before === undefined ? this.#lateDebt : 'free')
     const isMissing = this.#log.slice(this.#start).some((entry) => entry.channel === channel)
     if (isMissing && (this.#isNewAgain || (this.#isResumed && before !== 'completed'))) this.#gaps += 1
   }
@@ -78,7 +98,7 @@ export class Ledger {
     this.#channels.set(channel, this.isLive ? 'completed' : 'unsubscribed')
     const isLast = ![...this.#channels.values()].includes('subscribed')
     if (isLast) for (const each of this.#channels.keys()) this.#change(each, 'late', 'free')
-    if (!this.isLive) this.#change(channel, 'due', this.#getsGaps ? 'late' : 'free')
+    if (!this.isLive) this.#change(channel, 'due', this.#lateDebt)
     this.#isNewAgain ||= isLast
   }
 
@@ -87,15 +107,22 @@ export class Ledger {
     const faults: string[] = []
     let at = this.#start
     let hasSnapshot = false
+    let hasState = false
     for (const { event, data, id } of seen) {
-      // A snapshot has no id. The position where the client continues is sent after it.
+      // A new client whose history is incomplete receives the snapshot of a gap.
+      hasState ||= data === 'state' || data === 'snapshot'
+      if (data === 'state') continue
+      // A snapshot after a gap has no id. The position where the client continues is sent after it.
       if (data === 'snapshot') {
         faults.push(...this.#excuse(at))
         hasSnapshot = true
         continue
       }
       const number = SlowStore.numberOf(id)
-      if (number < at) faults.push(`${event} ${number} arrived after ${at}`)
+      const isGap = event === 'gap' || hasSnapshot
+      // After a gap, the client receives the history again.
+      if (isGap && number < at && this.#from !== 'now') this.#repeat(number)
+      else if (number < at) faults.push(`${event} ${number} arrived after ${at}`)
       if (event === 'message') faults.push(...this.#pay(number, data))
       else if (hasSnapshot) faults.push(...this.#forgive(number))
       else if (event === 'gap') faults.push(...this.#excuse(number))
@@ -103,12 +130,15 @@ export class Ledger {
       hasSnapshot = false
       at = number
     }
+    const isOwedState = this.#hasSnapshot && !this.#isResumed && !this.#isNewAgain && this.#channels.size > 0
+    if (isAll && isOwedState && !hasState) faults.push('the snapshot did not arrive')
     if (isAll) for (const lost of this.#lost()) faults.push(`${lost} did not arrive`)
     return faults
   }
 
-  get #getsGaps(): boolean {
-    return this.#isResumed && !this.#isNewAgain
+  // A snapshot contains what the client missed of a channel that is added later.
+  get #lateDebt(): Debt {
+    return this.#isResumed && !this.#isNewAgain && !this.#hasSnapshot ? 'late' : 'free'
   }
 
   #at(number: number): LogEntry {
@@ -120,7 +150,8 @@ export class Ledger {
   }
 
   #owe(channel: string, debt: Debt): void {
-    for (let number = this.#start + 1; number <= this.#log.length; number++) {
+    const isNew = !this.#isResumed && !this.#withHistory.has(channel)
+    for (let number = (isNew ? this.#present : this.#start) + 1; number <= this.#log.length; number++) {
       const entry = this.#at(number)
       if (entry.channel === channel && !this.#debts.has(number) && this.#filter(entry))
         this.#debts.set(number, debt)
@@ -142,6 +173,15 @@ export class Ledger {
     }
   }
 
+  // Events after a number may be received again.
+  #repeat(after: number): void {
+    for (let number = after + 1; number <= this.#log.length; number++) {
+      const entry = this.#at(number)
+      if (this.#withHistory.has(entry.channel) && !this.#debts.has(number) && this.#filter(entry))
+        this.#debts.set(number, 'free')
+    }
+  }
+
   // A client that is cut off at a position resumes after it, so that it never receives an earlier entry.
   *#skip(number: number): Iterable<string> {
     for (const [lost, debt] of this.#debts)
@@ -155,6 +195,9 @@ export class Ledger {
   }
 
   *#forgive(number: number): Iterable<string> {
+    // After the gap, each channel continues where its history begins.
+    if (this.#isEvicting && this.#from !== 'now')
+      for (const each of this.#debts.keys()) this.#debts.set(each, 'free')
     for (const [lost, debt] of this.#debts) {
       if (lost > number) continue
       this.#debts.delete(lost)

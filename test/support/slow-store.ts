@@ -1,4 +1,4 @@
-import type { EventStore, Page, StoreListener } from '../../src/stores/event-store.ts'
+import type { EventStore, History, Page, StoreListener } from '../../src/stores/event-store.ts'
 import type { LogEntry, Publication } from '../../src/stores/log-entry.ts'
 import type { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { nextTurn } from './streams.ts'
@@ -60,6 +60,19 @@ export class SlowStore implements EventStore {
     if (this.#turns === 0 || isEnd) return page
     const result = page === 'gap' ? page : this.#row(channels, after, limit)
     return this.#wait().then(() => result)
+  }
+
+  compare(a: string, b: string): number {
+    return this.#store.compare(a, b)
+  }
+
+  history(channels: readonly string[], last: number): History | Promise<History> {
+    const find = () => this.#store.history(channels, last)
+    return this.#turns === 0 ? find() : this.#wait().then(find)
+  }
+
+  staleness(position: string, channels: readonly string[]): number {
+    return this.#store.staleness(position, channels)
   }
 
   close(): Promise<void> {

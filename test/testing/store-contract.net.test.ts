@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import type { EventStore, Page, StoreListener } from '../../src/stores/event-store.ts'
+import type { EventStore, History, Page, StoreListener } from '../../src/stores/event-store.ts'
 import { LogEntry, type Publication } from '../../src/stores/log-entry.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { type StoreTraits, storeContract } from '../../src/testing/store-contract.ts'
 import { PlainStore } from '../stores/plain-store.ts'
 
@@ -85,7 +86,29 @@ class Nameless extends PlainStore {
   }
 }
 
+class Reversed extends MemoryStore {
+  override compare(a: string, b: string): number {
+    return super.compare(b, a)
+  }
+}
+
+class Short extends MemoryStore {
+  override history(channels: readonly string[], last: number): History {
+    return super.history(channels, last - 1)
+  }
+}
+
+class Fresh extends MemoryStore {
+  override staleness(): number {
+    return 0
+  }
+}
+
 describe('the contract suite of a store', () => {
+  it('passes for a memory store', async () => {
+    expect(await failuresOf(() => new MemoryStore())).toEqual([])
+  })
+
   it('passes for a plain store', async () => {
     const open = () => new PlainStore()
     expect(await failuresOf(open, { openAnother: open })).toEqual([])
@@ -100,6 +123,9 @@ describe('the contract suite of a store', () => {
     ['shares idempotency keys between channels', Unscoped, 'appends an event on each channel'],
     ['delivers an entry twice', Twice, 'passes every entry to onEntry once'],
     ['drops fields of an event', Nameless, 'keeps every field of an event'],
+    ['compares positions in reverse', Reversed, 'orders positions by compare'],
+    ['begins a history too late', Short, 'where the newest events of some channels begin'],
+    ['has no stale position', Fresh, 'returns by staleness 0 at the newest position'],
   ])('fails for a store that %s', async (_, Store, failed) => {
     const failures = await failuresOf(() => new Store())
     expect(failures).toContainEqual(expect.stringContaining(failed))

@@ -69,7 +69,9 @@ export class RecentEntries {
    */
   newest(channels: ReadonlySet<string>, limit: number): { count: number; after: string | undefined } {
     let count = 0
-    for (let at = this.#entries.length - 1; at >= 0; at--) {
+    // After the initial load, the oldest cached entry is at `start`, from where the broker is read.
+    const oldest = this.#entries.at(0)?.id === this.start ? 1 : 0
+    for (let at = this.#entries.length - 1; at >= oldest; at--) {
       const { channel } = this.#entries.at(at) as CachedEntry
       if (channel !== undefined && channels.has(channel)) count += 1
       if (count === limit) return { count, after: this.#entries.at(at - 1)?.id ?? this.start }

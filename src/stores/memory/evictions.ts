@@ -19,6 +19,11 @@ export class Evictions {
     return this.#upTo.get(channel) ?? this.#forgottenUpTo
   }
 
+  /** Whether the evictions of a channel are unknown, so that it counts as evicted like any other one. */
+  hasForgotten(channel: string): boolean {
+    return this.#forgottenUpTo > 0 && !this.#upTo.has(channel)
+  }
+
   #forgetOldest(): void {
     const [channel, sequence] = this.#upTo.entries().next().value as [string, number]
     this.#upTo.delete(channel)

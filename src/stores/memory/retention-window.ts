@@ -53,16 +53,25 @@ export class RetentionWindow {
     return this.#channels.get(channel)?.evictedUpTo ?? this.#evictions.upTo(channel)
   }
 
-  /** Returns how close the next slot of some channels after a sequence number is to its eviction, from 0 to 1. */
+  /**
+   * Returns how close the next slot of some channels after a sequence number is to its eviction, from 0 to 1. Of none: how
+   * close any position is whose channel is not remembered.
+   */
   staleness(channels: readonly string[], sequence: number): number {
-    return Math.max(0, ...channels.map((channel) => this.#stalenessIn(channel, sequence)))
+    const names = channels.length > 0 ? channels : ['']
+    return Math.max(0, ...names.map((channel) => this.#stalenessIn(channel, sequence)))
   }
 
   #stalenessIn(channel: string, sequence: number): number {
     const queue = this.#channels.get(channel)
-    const slot = queue?.after(sequence, 1)[0]
-    if (!queue || !slot) return 0
-    return Math.max(queue.shareFrom(slot, this.#perChannel), this.#all.shareFrom(slot, this.#limits))
+    if (!queue) return this.#evictions.hasForgotten(channel) ? this.#share(this.#all, sequence) : 0
+    return this.#share(queue, sequence, this.#perChannel)
+  }
+
+  #share(queue: EntryQueue, sequence: number, limits = this.#limits): number {
+    const slot = queue.after(sequence, 1)[0]
+    if (!slot) return 0
+    return Math.max(queue.shareFrom(slot, limits), this.#all.shareFrom(slot, this.#limits))
   }
 
   #evict(queue: EntryQueue | undefined, limits: Limits): void {

@@ -31,6 +31,7 @@ export interface StreamState {
 
 const NOT_FOUND = 10059
 const NAME_IN_USE = 10058
+const SUBJECTS_OVERLAP = 10065
 
 // The server's unit.
 const nanos = (milliseconds: number) => milliseconds * 1_000_000
@@ -63,9 +64,12 @@ async function findOrCreate(manager: JetStreamManager, spec: StreamSpec): Promis
       ...(requestedConfig(settings) as Partial<StreamConfig>),
     })
   } catch (error) {
-    // Another process has created the stream meanwhile, maybe with other options.
-    if ((error as { code?: unknown }).code !== NAME_IN_USE) throw error
-    return manager.streams.info(spec.stream)
+    // Another process has created the stream meanwhile, maybe with other options. Its subjects are then in use too.
+    const { code } = error as { code?: unknown }
+    const created =
+      code === NAME_IN_USE || code === SUBJECTS_OVERLAP ? await infoOf(manager, spec.stream) : undefined
+    if (!created) throw error
+    return created
   }
 }
 
