@@ -30,6 +30,8 @@ export interface CatchUpOwner {
   _onSent(id: string): void
   /** @internal Sends a position up to which the client has received everything. */
   _sendPosition(id: string): void
+  /** @internal The same, unless the client is behind. */
+  _offerPosition(id: string): void
   /** @internal Called at the store's position, when there is nothing more to read. */
   _goLive(): void
 }
@@ -213,7 +215,7 @@ export class CatchUp {
     }
     this.#position = upTo
     // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
-    if (sent === 0 && upTo !== this.#store.position && !this.#addedChannels) this.#owner._sendPosition(upTo)
+    if (sent === 0 && upTo !== this.#store.position && !this.#addedChannels) this.#owner._offerPosition(upTo)
   }
 
   async #sendGap(id: string): Promise<void> {
