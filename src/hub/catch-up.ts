@@ -30,6 +30,8 @@ export interface CatchUpOwner {
   _onSent(id: string): void
   /** @internal Sends a position up to which the client has received everything. */
   _sendPosition(id: string): void
+  /** @internal The same, unless the client is behind. */
+  _offerPosition(id: string): void
   /** @internal Called at the store's position, when there is nothing more to read. */
   _goLive(): void
 }
@@ -212,10 +214,11 @@ export class CatchUp {
       this.#replayed += 1
     }
     this.#position = upTo
-    // So that a client that is cut off during a long replay of hidden events does not start again from the beginning, and
-    // that one that resumes does not receive the events of a channel before its start.
-    const isPassed = sent === 0 && upTo !== this.#store.position
-    if ((isPassed || upTo === end) && !this.#addedChannels) this.#owner._sendPosition(upTo)
+    // A client that resumes at the end of a stage does not receive the events of a channel before its start.
+    if (upTo === end && !this.#addedChannels) this.#owner._sendPosition(upTo)
+    // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
+    else if (sent === 0 && upTo !== this.#store.position && !this.#addedChannels)
+      this.#owner._offerPosition(upTo)
   }
 
   async #sendGap(id: string): Promise<void> {

@@ -11,8 +11,8 @@ export type Positions = 'event' | 'id' | false
 
 /** A client that is sent its position. */
 export interface PositionHolder {
-  /** @internal Sends a newer position if that of the client may be evicted before its next heartbeat. */
-  _refreshPosition(): void
+  /** @internal Sends the store's position if that of the client may be evicted before its next heartbeat. */
+  _refreshPosition(position: string): void
   /** @internal The same at the end of a turn, after events that its filter hid. */
   _onHidden(): void
 }
@@ -101,7 +101,7 @@ export class PositionKeeper implements Flushable {
     this.#checkedAt ??= position
     if (this.#share(this.#checkedAt, []) <= CHECK_SHARE) return
     this.#checkedAt = position
-    for (const holder of this.#holders()) holder._refreshPosition()
+    for (const holder of this.#holders()) holder._refreshPosition(position)
   }
 
   #schedule(): void {

@@ -40,6 +40,8 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   #catchUp: CatchUp | undefined
   // Channels removed from a live client that resumed. It misses nothing of them if they are added again.
   #removedChannels: Set<string> | undefined
+  // Where a new client starts, until it is sent its position.
+  #startPosition: string | undefined
   // The last id that the client was sent on this connection.
   #sentId: string | undefined
   // The events after that id that a filter hid, and after how many of them the position is checked.
@@ -60,7 +62,10 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     // Otherwise the client is live at once, because a new one has missed nothing.
     if (resumePoint !== 'new' || hub.store.ready) this.#startReading()
     // At the end of the turn it is sent its position, unless an event is sent in the same write.
-    else hub.broadcaster.announce(this)
+    else {
+      this.#startPosition = hub.store.position
+      hub.broadcaster.announce(this)
+    }
   }
 
   get channels(): readonly string[] {
@@ -143,7 +148,14 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     const { _connection: connection } = this.stream
     const frame = this.#hub.positions.frameAt(id)
     if (connection.canBypassQueue) connection.write(frame)
-    else if (connection.isOpen) connection.enqueue(frame)
+    // Over the bound, because otherwise a full queue would drop an event for it, or close the stream.
+    else if (connection.isOpen) connection.enqueueOverBound(frame)
+  }
+
+  /** @internal */
+  _offerPosition(id: string): void {
+    // A client that is behind is sent a later one, because positions would fill its queue.
+    if (this.stream._hasRoomFor(this.#hub.positions.frameAt(id))) this._sendPosition(id)
   }
 
   /** @internal */
@@ -158,19 +170,19 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   /** @internal */
   _onTurnEnd(): void {
     this.#hasStarted = true
-    this._beforeClose()
+    this.#sendFirstPosition(this.#hub.store.position)
   }
 
   /** @internal */
   _beforeClose(): void {
-    if (this.#sentId === undefined && this.#isLive) this._sendPosition(this.#hub.store.position)
+    // Not the store's position, because a filter may close the stream while entries before that are being delivered.
+    this.#sendFirstPosition(this.#startPosition)
   }
 
   /** @internal */
-  _refreshPosition(): void {
+  _refreshPosition(position: string): void {
     if (!this.#isLive || this.#sentId === undefined) return
-    if (this.#hub.positions.isUrgent(this.#sentId, this.channels))
-      this._sendPosition(this.#hub.store.position)
+    if (this.#hub.positions.isUrgent(this.#sentId, this.channels)) this._offerPosition(position)
   }
 
   /** @internal */
@@ -179,7 +191,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     const id = this.#isLive ? this.#sentId : undefined
     const interval = id === undefined ? 0 : positions.checkInterval(id, this.channels, this.#hiddenEvents)
     if (interval > 0) this.#checkInterval = interval
-    else if (id !== undefined) this._sendPosition(store.position)
+    else if (id !== undefined) this._offerPosition(store.position)
     this.#countFrom(interval > 0 ? this.#hiddenEvents : 0)
   }
 
@@ -194,8 +206,14 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     return positions.frameAt(store.position)
   }
 
+  // After `close()`, events are dropped, and a position would overtake them.
   get #isLive(): boolean {
-    return !this.#catchUp && !this.#hasEnded
+    return !this.#catchUp && !this.#hasEnded && !this.stream.closed
+  }
+
+  #sendFirstPosition(id: string | undefined): void {
+    if (id !== undefined && this.#sentId === undefined && this.#isLive) this._sendPosition(id)
+    this.#startPosition = undefined
   }
 
   // The position of a client whose filter hides everything must not become too old.

@@ -55,7 +55,7 @@ export class Backlog {
     return length < maxBufferedEvents && bytes + frame.size <= maxBufferedBytes
   }
 
-  /** Queues a frame. Returns how many frames were dropped to keep the bound, or `OVERFLOW`. */
+  /** Queues a frame. Returns how many events were dropped to keep the bound, or `OVERFLOW`. */
   offer(frame: Frame, isKernelFull: boolean): number {
     // While frames are held back by the rate limit, an older one of the same key is superseded.
     if (this.#isRateLimited && this.#rateLimiter.conflates) return this.#offerNewest(frame, anyKey)
@@ -65,8 +65,8 @@ export class Backlog {
     return this.#overflow(frame)
   }
 
-  /** Queues the last frame of a stream, over the bound if necessary. */
-  close(frame: Frame): void {
+  /** Queues a frame, over the bound if necessary. */
+  pushOverBound(frame: Frame): void {
     this.#queue.push(frame)
   }
 
@@ -111,16 +111,15 @@ export class Backlog {
 
   #dropOldest(frame: Frame): number {
     if (frame.size > this.#limits.maxBufferedBytes) return 1
-    let dropped = 0
-    for (; !this.fits(frame); dropped++) this.#queue.shift()
-    this.#push(frame)
-    return dropped
+    const { events } = this.#queue
+    while (!this.fits(frame)) this.#queue.shift()
+    return this.#push(frame, events)
   }
 
   #conflate(frame: Frame): number {
-    const before = this.length
+    const { events } = this.#queue
     this.#conflateBy(anyKey)
-    return this.fits(frame) ? this.#push(frame, before) : OVERFLOW
+    return this.fits(frame) ? this.#push(frame, events) : OVERFLOW
   }
 
   // The queue conflates until the client has caught up, so that each frame costs the same however long the backlog is.
@@ -128,9 +127,9 @@ export class Backlog {
     this.#queue = this.#queue.conflate(keyOf)
   }
 
-  /** Queues a frame. Returns how many frames it has replaced. */
-  #push(frame: Frame, before = this.length): number {
+  /** Queues a frame. Returns how many events were dropped since `before`. */
+  #push(frame: Frame, before = this.#queue.events): number {
     this.#queue.push(frame)
-    return before + 1 - this.length
+    return before + frame.events - this.#queue.events
   }
 }

@@ -122,10 +122,11 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     return isAccepted
   }
 
-  /** Queues the last frame of a stream, over the bound if necessary. */
-  enqueueLast(frame: Frame): void {
+  /** Queues a frame that is sent in any case, over the bound if necessary. */
+  enqueueOverBound(frame: Frame): void {
     const queue = this.#liveQueue ?? this.#backlog
-    queue.close(frame)
+    queue.pushOverBound(frame)
+    this.#scheduleFlush()
   }
 
   /** Holds back the frames sent from now on, until `endReplay`. */

@@ -7,6 +7,8 @@ export interface FrameQueue {
   readonly length: number
   /** Bytes of all payloads in it. */
   readonly bytes: number
+  /** Events in it: all frames but comments and positions. */
+  readonly events: number
   push(frame: Frame): void
   /** Returns the queued frame that this one would replace. */
   replacedBy(frame: Frame): Frame | undefined
@@ -21,15 +23,18 @@ export interface FrameQueue {
 /** Keeps every frame. */
 export class RingQueue extends RingBuffer<Frame> implements FrameQueue {
   bytes = 0
+  events = 0
 
   override push(frame: Frame): void {
     super.push(frame)
     this.bytes += frame.size
+    this.events += frame.events
   }
 
   override shift(): Frame | undefined {
     const frame = super.shift()
-    if (frame) this.bytes -= frame.size
+    this.bytes -= frame?.size ?? 0
+    this.events -= frame?.events ?? 0
     return frame
   }
 
@@ -56,6 +61,7 @@ export const conflatedKey: KeyOf = (frame) => (frame.isConflated && frame.key) |
 /** Keeps the newest frame of each key. A newer one is queued at the end. */
 export class ConflatedQueue implements FrameQueue {
   bytes = 0
+  events = 0
   readonly keyOf: KeyOf
   // A Map iterates over its entries in the order in which their keys were set.
   readonly #newest = new Map<string | Frame, Frame>()
@@ -75,6 +81,7 @@ export class ConflatedQueue implements FrameQueue {
     this.#remove(key)
     this.#newest.set(key, frame)
     this.bytes += frame.size
+    this.events += frame.events
   }
 
   replacedBy(frame: Frame): Frame | undefined {
@@ -97,7 +104,9 @@ export class ConflatedQueue implements FrameQueue {
   }
 
   #remove(key: string | Frame): void {
-    this.bytes -= this.#newest.get(key)?.size ?? 0
+    const frame = this.#newest.get(key)
+    this.bytes -= frame?.size ?? 0
+    this.events -= frame?.events ?? 0
     this.#newest.delete(key)
   }
 }

@@ -126,7 +126,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     if (this.closed) return
     this._positions?._beforeClose()
     const { retry } = options
-    if (retry !== undefined) this.#connection.enqueueLast(eventFrame({ retry }, JSON.stringify))
+    if (retry !== undefined) this.#connection.enqueueOverBound(eventFrame({ retry }, JSON.stringify))
     this.#markClosed('server')
     if (this.#holds === 0) this.#connection.end()
     else this.#connection.endBy(clock.now + CLOSE_GRACE)
@@ -171,6 +171,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal Sends frames that are shared with other streams. At the end of a turn they are written at once. */
   _deliver(batch: FrameBatch, isTurnOver: boolean): void {
+    if (this.closed) return
     if (isTurnOver && this.#connection.canBypassQueue) this.#connection.write(batch.joined)
     else for (const frame of batch.frames) this._enqueue(frame)
   }

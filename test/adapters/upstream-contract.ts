@@ -54,7 +54,9 @@ export function upstreamContract({ cutsBody }: AdapterUnderTest, open: Open, mou
       const url = await upstreamOf((_request, response) => {
         response.once('close', isClosed.resolve).write('data: 1\n\n')
       })
-      const { client, errors } = await open(async () => parseEvents(await fetch(url, { cache: 'no-store' })))
+      const { client, errors } = await open(async () =>
+        parseEvents(await fetch(url, { cache: 'no-store' } as never)),
+      )
       await client.until('data: 1\n\n')
       client.disconnect()
       await isClosed.promise

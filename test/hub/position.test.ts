@@ -139,6 +139,67 @@ describe('a position', () => {
     expect(blocksOf(transport)).toBe(`data: 1\n\n${position(hub._store.position)}`)
   })
 
+  it('neither closes a client whose queue is full nor drops its events', async () => {
+    const hub = new Hub()
+    for (const overflow of ['close', 'drop-oldest', 'drop-newest', 'conflate'] as const) {
+      const { stream, transport } = fakeStream({ maxBufferedEvents: 2, overflow })
+      const dropped = vi.fn()
+      stream.on('drop', dropped)
+      transport.isFull = true
+      stream.send({ data: 'written' })
+      await settled()
+      stream.send({ data: 1, key: '1' })
+      stream.send({ data: 2, key: '2' })
+
+      hub.subscribe(stream, 'a')
+      await settled()
+      transport.drain()
+      await settled()
+
+      expect([overflow, stream.closed, dropped.mock.calls]).toEqual([overflow, false, []])
+      expect(blocksOf(transport)).toBe(
+        `data: written\n\ndata: 1\n\ndata: 2\n\n${position(hub._store.position)}`,
+      )
+    }
+  })
+
+  it.each(['drop-oldest', 'conflate'] as const)(
+    'that a newer frame replaces is no dropped event with overflow %s',
+    async (overflow) => {
+      const hub = new Hub()
+      const { stream, transport } = fakeStream({ maxBufferedEvents: 2, overflow })
+      const dropped = vi.fn()
+      stream.on('drop', dropped)
+      transport.isFull = true
+      stream.send({ data: 'written' })
+      await settled()
+      hub.subscribe(stream, 'a', { snapshot: () => [] })
+      await settled()
+      await hub.channel('other').publish({ data: 'moves the position' })
+      hub.subscribe(stream, 'b', { snapshot: () => [] })
+      await settled()
+      expect(stream.bufferedEvents).toBe(2)
+      for (let i = 0; i < 3; i++) await hub.channel('a').publish({ data: i, key: 'same' })
+      await settled()
+      expect(dropped.mock.calls.flat().reduce((sum, events) => sum + events, 0)).toBe(
+        overflow === 'conflate' ? 2 : 1,
+      )
+    },
+  )
+
+  it('is offered only while the client keeps up', async () => {
+    const hub = new Hub({ store: memoryStore({ maxEvents: 8 }) })
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a', { filter: () => false })
+    await settled()
+    transport.isFull = true
+    stream.send({ data: 'written' })
+    await settled()
+    for (let i = 0; i < 100; i++) await hub.channel('a').publish({ data: i })
+    await settled()
+    expect(stream.bufferedEvents).toBe(0)
+  })
+
   it('is not passed to a filter', async () => {
     const hub = new Hub()
     const filter = vi.fn(() => true)
@@ -146,6 +207,44 @@ describe('a position', () => {
     hub.subscribe(stream, 'a', { filter })
     await settled()
     expect(filter).not.toHaveBeenCalled()
+  })
+})
+
+describe('a stream that is closed while an event is delivered', () => {
+  it.each(['its own', 'another'])('resumes before the event if %s filter closes it', async (whose) => {
+    const hub = new Hub()
+    const filter = () => {
+      client.stream?.close()
+      return true
+    }
+    const client: HubClient = new HubClient(hub, ['a'], whose === 'its own' ? { filter } : {})
+    if (whose === 'another') hub.subscribe(fakeStream().stream, 'a', { filter })
+    client.connect()
+    void hub.channel('a').publish({ data: 'missed' })
+    await settled()
+    expect(client.stream?.closed).toBe(true)
+    client.cut()
+
+    client.connect()
+    await settled()
+    client.cut()
+
+    expect(client.data).toEqual(['missed'])
+  })
+
+  it('is delivered no later event while the replay of another hub delays its end', async () => {
+    const ready = new Promise<void>(() => {})
+    const notReady = new Hub({ store: Object.assign(memoryStore(), { ready }) })
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+    notReady.subscribe(stream, 'a')
+    hub.subscribe(stream, 'a')
+    await settled()
+    stream.close()
+    await hub.channel('a').publish({ data: 'after close()' })
+    await settled()
+    expect(transport.isEnded).toBe(false)
+    expect(transport.writes).toEqual([])
   })
 })
 
