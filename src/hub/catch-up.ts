@@ -242,6 +242,8 @@ export class CatchUp {
   async #sendSnapshots(all: readonly Snapshot[]): Promise<void> {
     const { stream } = this.#owner
     for (const snapshot of all) {
+      // Not one of a subscription that was removed.
+      if (![...this.#owner.options].some((each) => each.snapshot === snapshot)) continue
       const events = await snapshot(stream, undefined)
       if (events && !(await this.#sendAll(events))) return
     }
@@ -276,12 +278,16 @@ export class CatchUp {
 function hooksOf(options: Iterable<SubscribeOptions>): OnGap[] {
   const called = new Set<unknown>()
   const isFirst = (hook: unknown) => hook !== undefined && called.size < called.add(hook).size
+  // Those that returned events, which are sent in place of each snapshot beside them.
+  const answered = new Set<unknown>()
   return Array.from(
     options,
     ({ onGap, snapshot }): OnGap =>
       async (gap, stream) => {
-        const events = isFirst(onGap) && (await onGap?.(gap, stream))
-        return events || (isFirst(snapshot) ? snapshot?.(stream, gap) : undefined)
+        const events = isFirst(onGap) ? await onGap?.(gap, stream) : undefined
+        if (events) answered.add(onGap)
+        const isReplaced = answered.has(onGap)
+        return isReplaced || !isFirst(snapshot) ? events : snapshot?.(stream, gap)
       },
   )
 }

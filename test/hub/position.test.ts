@@ -475,6 +475,38 @@ describe('snapshot', () => {
     )
   })
 
+  it('is not sent if its subscription is removed before, even if another one remains', async () => {
+    const hub = new Hub()
+    const snapshot = vi.fn(() => [{ event: 'state', data: 'b' }])
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a')
+    hub.subscribe(stream, 'b', { snapshot })()
+    await settled()
+    expect(snapshot).not.toHaveBeenCalled()
+    expect(blocksOf(transport)).toBe(position(hub._store.position))
+  })
+
+  it('is replaced by the events of onGap, also if two subscriptions share both functions', async () => {
+    const hub = new Hub()
+    const options = { onGap: () => [{ data: 'of onGap' }], snapshot: vi.fn(() => [{ data: 'snapshot' }]) }
+    const { stream, transport } = fakeStream({}, 'other-1')
+    hub.subscribe(stream, 'a', options)
+    hub.subscribe(stream, 'b', options)
+    await settled()
+    expect(transport.writes.join('')).toBe('data: of onGap\n\n')
+    expect(options.snapshot).not.toHaveBeenCalled()
+  })
+
+  it('of another subscription is sent beside the events of onGap', async () => {
+    const hub = new Hub()
+    const snapshot = vi.fn(() => [{ data: 'snapshot' }])
+    const { stream, transport } = fakeStream({}, 'other-1')
+    hub.subscribe(stream, 'a', { onGap: () => [{ data: 'of onGap' }], snapshot })
+    hub.subscribe(stream, 'b', { snapshot })
+    await settled()
+    expect(transport.writes.join('')).toBe('data: of onGap\n\ndata: snapshot\n\n')
+  })
+
   it('that fails ends the stream with its error', async () => {
     const hub = new Hub()
     const error = new Error('no database')
