@@ -171,9 +171,11 @@ export class CatchUp {
   }
 
   #goLive(): void {
-    // Pending entries first, because their filters may change the subscription.
+    const { position } = this.#store
+    // Pending entries first, because their filters may change the subscription, or publish if they are of another hub.
     turn.fanOutNow()
-    if (!this.#isActive || this.#addedChannels || this.#snapshots.length > 0) return
+    const isChanged = this.#addedChannels || this.#snapshots.length > 0 || position !== this.#store.position
+    if (!this.#isActive || isChanged) return
     this.#isComplete = true
     this.#owner._goLive()
   }
