@@ -2,7 +2,7 @@ import { replayChannel } from '../diagnostics.ts'
 import type { Frame } from '../event/frame.ts'
 import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
-import { turn } from '../scheduler/turn.ts'
+import { atTurnEnd, turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import { type Gap, type OnGap, reportGap } from '../stream/gap.ts'
@@ -217,7 +217,10 @@ export class CatchUp {
     }
     this.#position = upTo
     // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
-    if (sent === 0 && upTo !== this.#store.position && !this.#addedChannels) this.#owner._offerPosition(upTo)
+    if (sent > 0 || upTo === this.#store.position || this.#addedChannels) return
+    this.#owner._offerPosition(upTo)
+    // Nothing is awaited in such a replay, so that many of them would block the event loop.
+    await new Promise<void>((resolve) => atTurnEnd(resolve))
   }
 
   async #sendGap(id: string): Promise<void> {
