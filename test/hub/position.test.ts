@@ -278,6 +278,21 @@ describe('a client that resumes', () => {
     expect(hub.size).toBe(0)
   })
 
+  it('is sent the replay of a channel that is added after the stream is closed', async () => {
+    const hub = new Hub()
+    const start = await publishNumbers(hub, 1)
+    for (const channel of ['b', 'a', 'b']) await hub.channel(channel).publish({ data: channel })
+    const { stream, transport } = fakeStream({}, start)
+
+    hub.subscribe(stream, 'a')
+    stream.close()
+    hub.subscribe(stream, 'b')
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message 0', 'message b', 'message a', 'message b'])
+    expect(transport.isEnded).toBe(true)
+  })
+
   it('is closed after the grace period when its snapshot never ends', async () => {
     await using time = holdClock()
     const hub = new Hub()
