@@ -289,10 +289,10 @@ function hooksOf(options: Iterable<SubscribeOptions>): OnGap[] {
     options,
     ({ onGap, snapshot }): OnGap =>
       async (gap, stream) => {
-        const events = isFirst(onGap) ? await onGap?.(gap, stream) : undefined
+        const events = isFirst(onGap) && (await onGap?.(gap, stream))
         if (events) answered.add(onGap)
-        const isReplaced = answered.has(onGap)
-        return isReplaced || !isFirst(snapshot) ? events : snapshot?.(stream, gap)
+        if (answered.has(onGap)) return events || undefined
+        return isFirst(snapshot) ? snapshot?.(stream, gap) : undefined
       },
   )
 }

@@ -178,9 +178,9 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   }
 
   /** @internal */
-  _refreshPosition(position: string): void {
+  _refreshPosition(position: string, channels = this.channels): void {
     if (!this.#isLive || this.#sentId === undefined) return
-    if (this.#hub.positions.isUrgent(this.#sentId, this.channels)) this._offerPosition(position)
+    if (this.#hub.positions.isUrgent(this.#sentId, channels)) this._offerPosition(position)
   }
 
   /** @internal */
@@ -214,9 +214,9 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
         else this.stream._enqueue(entry.frame)
       } else this.#hiddenEvents += 1
     }
-    if (this.#hiddenEvents < CHECKED_EVENTS || this.#sentId === undefined || !this.#isLive) return
+    if (this.#hiddenEvents < CHECKED_EVENTS) return
     this.#hiddenEvents = 0
-    if (this.#hub.positions.isUrgent(this.#sentId, [batch.channel])) this._offerPosition(batch.lastId)
+    this._refreshPosition(batch.lastId, [batch.channel])
   }
 
   #addHistory(channels: readonly string[], from: Exclude<SubscribeOptions['from'], undefined>): void {
