@@ -77,6 +77,7 @@ export class PositionKeeper implements Flushable {
     turn.fanOutNow()
     const { position } = this.#store
     this.#checkedAt ??= position
+    // A store that evicts each channel separately returns 0 for no channels. Only `deliver` then checks its clients.
     if (!this.isStale(this.#checkedAt, [], CHECK_SHARE)) return
     this.#checkedAt = position
     for (const holder of this.#holders()) holder._refreshPosition(position)
