@@ -2,7 +2,7 @@ import { replayChannel } from '../diagnostics.ts'
 import type { Frame } from '../event/frame.ts'
 import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
-import { turn } from '../scheduler/turn.ts'
+import { atTurnEnd, turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import { type Gap, type OnGap, reportGap } from '../stream/gap.ts'
@@ -171,9 +171,11 @@ export class CatchUp {
   }
 
   #goLive(): void {
-    // Pending entries first, because their filters may change the subscription.
+    const { position } = this.#store
+    // Pending entries first, because their filters may change the subscription, or publish if they are of another hub.
     turn.fanOutNow()
-    if (!this.#isActive || this.#addedChannels || this.#snapshots.length > 0) return
+    const isChanged = this.#addedChannels || this.#snapshots.length > 0 || position !== this.#store.position
+    if (!this.#isActive || isChanged) return
     this.#isComplete = true
     this.#owner._goLive()
   }
@@ -217,8 +219,11 @@ export class CatchUp {
     // A client that resumes at the end of a stage does not receive the events of a channel before its start.
     if (upTo === end && !this.#addedChannels) this.#owner._sendPosition(upTo)
     // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
-    else if (sent === 0 && upTo !== this.#store.position && !this.#addedChannels)
+    else if (sent === 0 && upTo !== this.#store.position && !this.#addedChannels) {
       this.#owner._offerPosition(upTo)
+      // Nothing is awaited in such a replay, so that many of them would block the event loop.
+      await new Promise<void>((resolve) => atTurnEnd(resolve))
+    }
   }
 
   async #sendGap(id: string): Promise<void> {
@@ -245,6 +250,8 @@ export class CatchUp {
   async #sendSnapshots(all: readonly Snapshot[]): Promise<void> {
     const { stream } = this.#owner
     for (const snapshot of all) {
+      // Not one of a subscription that was removed.
+      if (![...this.#owner.options].some((each) => each.snapshot === snapshot)) continue
       const events = await snapshot(stream, undefined)
       if (events && !(await this.#sendAll(events))) return
     }
@@ -279,12 +286,16 @@ export class CatchUp {
 function hooksOf(options: Iterable<SubscribeOptions>): OnGap[] {
   const called = new Set<unknown>()
   const isFirst = (hook: unknown) => hook !== undefined && called.size < called.add(hook).size
+  // Those that returned events, which are sent in place of each snapshot beside them.
+  const answered = new Set<unknown>()
   return Array.from(
     options,
     ({ onGap, snapshot }): OnGap =>
       async (gap, stream) => {
         const events = isFirst(onGap) && (await onGap?.(gap, stream))
-        return events || (isFirst(snapshot) ? snapshot?.(stream, gap) : undefined)
+        if (events) answered.add(onGap)
+        if (answered.has(onGap)) return events || undefined
+        return isFirst(snapshot) ? snapshot?.(stream, gap) : undefined
       },
   )
 }

@@ -1,4 +1,5 @@
 import { describe, SseError } from '../errors.ts'
+import { freeze } from '../stores/freeze.ts'
 import type { EntryOwner, LogEntry } from '../stores/log-entry.ts'
 import type { ErrorReporter } from './error-reporter.ts'
 
@@ -22,7 +23,8 @@ function deserialized(
   errors: ErrorReporter,
 ): unknown {
   try {
-    return deserialize(text)
+    // Frozen here, because a getter that throws is an error to be reported too.
+    return freeze(deserialize(text))
   } catch (cause) {
     const reason = (cause as Error | undefined)?.message ?? describe(cause)
     const error = new SseError('ERR_SSE_DATA', `data could not be deserialized: ${reason}`, { cause })

@@ -154,8 +154,10 @@ export class Hub extends EventEmitter<HubEventMap> {
     // Pending entries first, because they were published before.
     turn.fanOutNow()
     if (this.#streams.isShutDown) this.#streams.refuse(stream)
-    if (stream.closed) return () => {}
-    const subscription = this.#streams.get(stream) ?? this.#subscribe(stream)
+    const present = this.#streams.get(stream)
+    // A replay that delays the end of a closed stream MUST cover all channels, because the client resumes after it.
+    if (stream.closed && !present) return () => {}
+    const subscription = present ?? this.#subscribe(stream)
     // A copy, so that the returned function undoes this call only.
     const { onGap, filter, snapshot, from } = options
     const own = { onGap, filter, snapshot, from }

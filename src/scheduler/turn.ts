@@ -27,7 +27,7 @@ export const atTurnEnd: (work: () => void) => unknown =
  * fan-outs, then the flushes, so that frames queued by a fan-out go out in the same write as frames sent directly.
  */
 class TurnScheduler {
-  #fanOuts: FanOut[] = []
+  readonly #fanOuts: FanOut[] = []
   #flushes: Flushable[] = []
   #isScheduled = false
 
@@ -40,10 +40,9 @@ class TurnScheduler {
   /** Runs the scheduled fan-outs now, so that published events come before whatever is sent next. */
   fanOutNow(isTurnOver = false): void {
     if (this.#fanOuts.length === 0) return
-    const fanOuts = this.#fanOuts
-    this.#fanOuts = []
     outsideRequests(() => {
-      for (const target of fanOuts) target._fanOut(isTurnOver)
+      // One by one, because a filter may call this. Not those that are scheduled meanwhile, which may never end.
+      for (let left = this.#fanOuts.length; left > 0; left--) this.#fanOuts.shift()?._fanOut(isTurnOver)
     })
   }
 

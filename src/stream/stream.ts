@@ -248,6 +248,8 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
       if (await this.#replayer.run()) this.#connection.endReplay()
     } catch (error) {
       this.#markClosed('replay', error)
+      // At once, because the snapshot of a hub may delay the end forever.
+      this.#connection.end()
     }
     this.#replayer = undefined
     this._release()

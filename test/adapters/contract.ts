@@ -40,6 +40,8 @@ export interface AdapterUnderTest {
   readonly keepsEarlierHeaders: boolean
   /** True if destroying a stream cuts the body instead of ending it. */
   readonly cutsBody: boolean
+  /** Whether the framework replaces the global `fetch`. Default false. */
+  readonly patchesFetch?: boolean
 }
 
 const PATH = '/stream'

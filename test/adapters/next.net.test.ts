@@ -48,6 +48,7 @@ adapterContract({
   passesOn: false,
   keepsEarlierHeaders: true,
   cutsBody: true,
+  patchesFetch: true,
   serve,
 })
 

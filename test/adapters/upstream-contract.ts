@@ -21,7 +21,11 @@ type Open = (
 type Mount = (handler: AnyHandler, options?: SseHandlerOptions) => Promise<Mounted>
 
 /** Tests how the handler of an adapter calls an upstream, for example a language model. */
-export function upstreamContract({ cutsBody }: AdapterUnderTest, open: Open, mount: Mount): void {
+export function upstreamContract(
+  { cutsBody, patchesFetch }: AdapterUnderTest,
+  open: Open,
+  mount: Mount,
+): void {
   // Long enough that a test would time out before it.
   const waits = { maxHeaderDelay: 600_000 }
 
@@ -54,9 +58,9 @@ export function upstreamContract({ cutsBody }: AdapterUnderTest, open: Open, mou
       const url = await upstreamOf((_request, response) => {
         response.once('close', isClosed.resolve).write('data: 1\n\n')
       })
-      const { client, errors } = await open(async () =>
-        parseEvents(await fetch(url, { cache: 'no-store' } as never)),
-      )
+      // Next replaces `fetch`, and keeps a response open whose body is cancelled.
+      const initOf = (stream: SseStream) => (patchesFetch ? { signal: stream.signal } : {})
+      const { client, errors } = await open(async (stream) => parseEvents(await fetch(url, initOf(stream))))
       await client.until('data: 1\n\n')
       client.disconnect()
       await isClosed.promise

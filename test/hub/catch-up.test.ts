@@ -4,7 +4,7 @@ import { Hub } from '../../src/hub/hub.ts'
 import { drainAll, eventsOf, publishNumbers, subscribed } from '../support/hub.ts'
 import { HubClient } from '../support/hub-client.ts'
 import { parseEvents } from '../support/parse.ts'
-import { fakeStream, settled } from '../support/streams.ts'
+import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
 const messages = (...data: unknown[]) => data.map((each) => `message ${each}`)
 
@@ -94,6 +94,19 @@ describe('a client that resumes', () => {
 })
 
 describe('a replay', () => {
+  it('of hidden events lets the event loop turn after each page', async () => {
+    const hub = new Hub()
+    const start = await publishNumbers(hub, 2_000)
+    const filter = vi.fn(() => false)
+    hub.subscribe(fakeStream({}, start).stream, 'a', { filter })
+
+    await nextTurn()
+    expect(filter).toHaveBeenCalledTimes(500)
+    await settled()
+
+    expect(filter).toHaveBeenCalledTimes(2_000)
+  })
+
   it('waits for the client and stays below the bound of the queue', async () => {
     const hub = new Hub()
     const start = await publishNumbers(hub, 300, { size: 1000 })

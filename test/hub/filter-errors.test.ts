@@ -289,6 +289,19 @@ describe('deserialize', () => {
     expect(errors).toEqual([])
   })
 
+  it('reports a value that cannot be frozen, because a getter throws', async () => {
+    const cause = new Error('getter')
+    const { hub, channel, errors } = open(() => ({
+      get price() {
+        throw cause
+      },
+    }))
+    hub.subscribe(fakeStream().stream, 'a', { filter: () => true })
+    await channel.publish({ data: {} })
+    await settled()
+    expect(errors).toMatchObject([[{ code: 'ERR_SSE_DATA', cause }, { channel: 'a' }]])
+  })
+
   it('must be a function', () => {
     expect(() => new Hub({ deserialize: 'json' as never })).toThrow('Option deserialize must be a function')
     expect(() => new Hub({ deserialise: JSON.parse } as never)).toThrow('Did you mean deserialize?')

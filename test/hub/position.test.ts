@@ -278,6 +278,21 @@ describe('a client that resumes', () => {
     expect(hub.size).toBe(0)
   })
 
+  it('is sent the replay of a channel that is added after the stream is closed', async () => {
+    const hub = new Hub()
+    const start = await publishNumbers(hub, 1)
+    for (const channel of ['b', 'a', 'b']) await hub.channel(channel).publish({ data: channel })
+    const { stream, transport } = fakeStream({}, start)
+
+    hub.subscribe(stream, 'a')
+    stream.close()
+    hub.subscribe(stream, 'b')
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message 0', 'message b', 'message a', 'message b'])
+    expect(transport.isEnded).toBe(true)
+  })
+
   it('is closed after the grace period when its snapshot never ends', async () => {
     await using time = holdClock()
     const hub = new Hub()
@@ -523,6 +538,38 @@ describe('snapshot', () => {
     expect(transport.writes.join('').replaceAll(/id: \S+\n/g, '')).toBe(
       'event: state\ndata: b\n\ndata: a\n\ndata: b\n\n',
     )
+  })
+
+  it('is not sent if its subscription is removed before, even if another one remains', async () => {
+    const hub = new Hub()
+    const snapshot = vi.fn(() => [{ event: 'state', data: 'b' }])
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a')
+    hub.subscribe(stream, 'b', { snapshot })()
+    await settled()
+    expect(snapshot).not.toHaveBeenCalled()
+    expect(blocksOf(transport)).toBe(position(hub._store.position))
+  })
+
+  it('is replaced by the events of onGap, also if two subscriptions share both functions', async () => {
+    const hub = new Hub()
+    const options = { onGap: () => [{ data: 'of onGap' }], snapshot: vi.fn(() => [{ data: 'snapshot' }]) }
+    const { stream, transport } = fakeStream({}, 'other-1')
+    hub.subscribe(stream, 'a', options)
+    hub.subscribe(stream, 'b', options)
+    await settled()
+    expect(transport.writes.join('')).toBe('data: of onGap\n\n')
+    expect(options.snapshot).not.toHaveBeenCalled()
+  })
+
+  it('of another subscription is sent beside the events of onGap', async () => {
+    const hub = new Hub()
+    const snapshot = vi.fn(() => [{ data: 'snapshot' }])
+    const { stream, transport } = fakeStream({}, 'other-1')
+    hub.subscribe(stream, 'a', { onGap: () => [{ data: 'of onGap' }], snapshot })
+    hub.subscribe(stream, 'b', { snapshot })
+    await settled()
+    expect(transport.writes.join('')).toBe('data: of onGap\n\ndata: snapshot\n\n')
   })
 
   it('that fails ends the stream with its error', async () => {

@@ -32,6 +32,44 @@ describe.each(STORES)('a stream on two hubs with a %s store', (_name, open) => {
     expect(eventsOf(transport)).toEqual(['message first', ...newest.map((each) => `message ${each}`)])
   })
 
+  it('receives what a filter of the other hub publishes while it catches up', async () => {
+    const hub = new Hub({ store: open() })
+    const other = new Hub()
+    const filter = () => {
+      void hub.channel('p').publish({ data: 'of the filter' })
+      return true
+    }
+    other.subscribe(fakeStream().stream, 'p', { filter })
+    await settled()
+    const start = await hub.channel('p').publish({ data: 'start' })
+    const { stream, transport } = fakeStream({}, start)
+
+    hub.subscribe(stream, 'p')
+    void other.channel('p').publish({ data: 'delivered when the client goes live' })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message of the filter'])
+  })
+
+  it('receives a pending event before a snapshot for which a filter of the other hub subscribes it', async () => {
+    const hub = new Hub({ store: open() })
+    const other = new Hub()
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'p')
+    const filter = () => {
+      hub.subscribe(stream, 'q', { snapshot: () => [{ event: 'snapshot', data: 'q' }] })
+      return true
+    }
+    other.subscribe(fakeStream().stream, 'p', { filter })
+    await settled()
+
+    void other.channel('p').publish({ data: 1 })
+    await hub.channel('p').publish({ data: 'pending' })
+    await settled()
+
+    expect(eventsOf(transport).sort()).toEqual(['message pending', 'snapshot q'])
+  })
+
   it('keeps the newest event of each hub if the stream itself conflates', async () => {
     const { hubs, transport } = await behindStream({ overflow: 'conflate', maxBufferedEvents: 3 })
 

@@ -447,4 +447,13 @@ describe('a gap', () => {
     expect(stream.closeReason).toBe('replay')
     expect(transport.isEnded).toBe(true)
   })
+
+  it('ends the stream when onGap fails, even if the snapshot of a hub is pending', async () => {
+    const onGap = () => Promise.reject(new Error('snapshot'))
+    const { stream, transport } = fakeStream({ replay: () => 'gap', onGap }, '9')
+    new Hub().subscribe(stream, 'a', { snapshot: () => new Promise(() => {}) })
+    await settled()
+    expect(stream.closeReason).toBe('replay')
+    expect(transport.isEnded).toBe(true)
+  })
 })
