@@ -21,7 +21,7 @@ export class SocketTransport extends ResponseTransport {
 
   #isFramed = true
 
-  // The application may end the response between two slices of a large frame, so each is a chunk that Node.js writes.
+  // The application may end the response between two slices of a large frame, so each slice is a chunk.
   override bytesOf(frame: Frame): Buffer {
     this.#isFramed = frame.chunk.length <= SLICE_BYTES
     return this.#isFramed ? frame.chunk : frame.payload
@@ -32,19 +32,22 @@ export class SocketTransport extends ResponseTransport {
     // The peer has closed its half, or the application has ended the response. `close` or `finish` follows, otherwise the
     // stall deadline. A chunk after the last one would be read as the next response.
     if (!socket?.writable || this.response.writableEnded) return false
-    if (!this.#isFramed) return this.#writeUnframed(bytes)
     // Node returns false above its high-water mark, even when the kernel has accepted every byte.
-    if (socket.write(bytes) || socket.writableLength === 0) return true
+    const hasRoom = this.#isFramed ? socket.write(bytes) : writeChunk(socket, bytes)
+    if (hasRoom || socket.writableLength === 0) return true
     socket.once('drain', () => this.owner?._drained())
     return false
   }
+}
 
-  // Without the cork, because the next frame is written to the socket and would overtake it.
-  #writeUnframed(bytes: Buffer): boolean {
-    const hasRoom = super.write(bytes)
-    uncork(this.response)
-    return hasRoom
-  }
+// `response.write` would cork the response on Node 26, and then report no `drain`.
+function writeChunk(socket: Socket, bytes: Buffer): boolean {
+  socket.cork()
+  socket.write(`${bytes.length.toString(16)}\r\n`)
+  socket.write(bytes)
+  const hasRoom = socket.write('\r\n')
+  socket.uncork()
+  return hasRoom
 }
 
 // Node corks the first write of a tick. Node 26 corks the response, so that a frame would overtake the headers; older
