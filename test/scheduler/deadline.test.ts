@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { TICK } from '../../src/scheduler/clock.ts'
 import { Deadline } from '../../src/scheduler/deadline.ts'
+import { blockFakeTimers } from '../support/block.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -8,13 +9,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers()
 })
-
-/** Makes the next timer run late, as work does that blocks the event loop. */
-function block(ms: number): void {
-  const now = performance.now.bind(performance)
-  const blocked = vi.spyOn(performance, 'now').mockImplementation(() => now() + ms)
-  onTestFinished(() => blocked.mockRestore())
-}
 
 function start(ms: number) {
   const onOver = vi.fn()
@@ -33,7 +27,7 @@ describe('a deadline', () => {
 
   it('waits once more as long as the event loop was blocked (rule 44)', () => {
     const { onOver } = start(1_000)
-    block(600)
+    blockFakeTimers(600)
     vi.advanceTimersByTime(1_000)
     vi.advanceTimersByTime(599)
     expect(onOver).not.toHaveBeenCalled()
@@ -43,7 +37,7 @@ describe('a deadline', () => {
 
   it('waits at most twice its time, however long the process was frozen', () => {
     const { onOver } = start(1_000)
-    block(3_600_000)
+    blockFakeTimers(3_600_000)
     vi.advanceTimersByTime(2_000)
     expect(onOver).toHaveBeenCalledOnce()
   })

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { clock, TICK } from '../../src/scheduler/clock.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { blockFakeTimers } from '../support/block.ts'
 import { publicationOf } from '../support/publication.ts'
 import { fakeStream, nextTurn } from '../support/streams.ts'
 
@@ -12,13 +13,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers()
 })
-
-/** Moves the time forward without a tick, as work does that blocks the event loop. */
-function block(ms: number): void {
-  const now = performance.now.bind(performance)
-  const blocked = vi.spyOn(performance, 'now').mockImplementation(() => now() + ms)
-  onTestFinished(() => blocked.mockRestore())
-}
 
 /** Opens a stream whose transport is full. */
 async function fullStream(stallTimeout: number) {
@@ -34,7 +28,7 @@ describe('a stalled stream after a blocked event loop', () => {
     'is not closed before the sockets were read, with a stallTimeout of %i ms (rule 44)',
     async (stallTimeout) => {
       const { stream, transport } = await fullStream(stallTimeout)
-      block(60_000)
+      blockFakeTimers(60_000)
       vi.advanceTimersByTime(TICK)
       expect(stream.closed).toBe(false)
       // The client has read during the block.
@@ -48,7 +42,7 @@ describe('a stalled stream after a blocked event loop', () => {
   it('is not closed because another stream was written to at the end of the block (rule 44)', async () => {
     const { stream, transport } = await fullStream(5_000)
     vi.advanceTimersByTime(1_000)
-    block(60_000)
+    blockFakeTimers(60_000)
     await fullStream(5_000)
     vi.advanceTimersByTime(TICK)
     await nextTurn()
@@ -62,7 +56,7 @@ describe('a stalled stream after a blocked event loop', () => {
   it('is closed if its client still reads nothing for the rest of the timeout', async () => {
     const { stream } = await fullStream(5_000)
     vi.advanceTimersByTime(1_000)
-    block(60_000)
+    blockFakeTimers(60_000)
     vi.advanceTimersByTime(TICK)
     await nextTurn()
     vi.advanceTimersByTime(4_300)
@@ -74,7 +68,7 @@ describe('a stream that is opened at the end of a block', () => {
   it('has its full maxDuration', async () => {
     fakeStream()
     vi.advanceTimersByTime(TICK)
-    block(60_000)
+    blockFakeTimers(60_000)
     const { stream } = fakeStream({ maxDuration: 10_000 })
     vi.advanceTimersByTime(TICK)
     await nextTurn()
@@ -91,7 +85,7 @@ describe('a rate limit and a flush interval', () => {
     const { stream, transport } = fakeStream({ rateLimit, heartbeat: 0 })
     for (let i = 0; i < 40; i++) stream.send({ data: i })
     await nextTurn()
-    block(60_000)
+    blockFakeTimers(60_000)
     vi.advanceTimersByTime(TICK)
     await nextTurn()
     expect(transport.writes.join('').match(/data/g)).toHaveLength(6)
@@ -100,7 +94,7 @@ describe('a rate limit and a flush interval', () => {
   it('delay no event for longer than the block', async () => {
     const { stream, transport } = fakeStream({ flushInterval: 500, heartbeat: 0 })
     stream.send({ data: 1 })
-    block(60_000)
+    blockFakeTimers(60_000)
     vi.advanceTimersByTime(TICK)
     await nextTurn()
     expect(transport.writes).toEqual(['data: 1\n\n'])
@@ -115,7 +109,7 @@ describe('a memory store after a block', () => {
     const start = store.position
     // The clock runs, and its time is that of its last tick.
     clock.schedule(target, clock.now + 100_000)
-    block(60_000)
+    blockFakeTimers(60_000)
     await store.append(publicationOf('a', { data: 'new' }))
     vi.advanceTimersByTime(TICK)
     await nextTurn()
@@ -129,14 +123,14 @@ describe('a memory store after a block', () => {
     const start = store.position
     clock.schedule(target, clock.now + 100_000)
     await store.append(publicationOf('a', { data: 'old' }))
-    block(60_000)
+    blockFakeTimers(60_000)
     expect(store.read(['a'], start, 10)).toBe('gap')
   })
 
   it('remembers an idempotency key that was used at the end of the block', async () => {
     const store = new MemoryStore({ idempotencyWindow: 1_000 })
     clock.schedule(target, clock.now + 100_000)
-    block(60_000)
+    blockFakeTimers(60_000)
     const once = { ...publicationOf('a', { data: 1 }), idempotencyKey: 'once' }
     const id = await store.append(once)
     vi.advanceTimersByTime(TICK)
