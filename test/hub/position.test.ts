@@ -1,7 +1,9 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
+import { turn } from '../../src/scheduler/turn.ts'
 import { memoryStore } from '../../src/stores/memory/memory-store.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
+import { deferred } from '../support/deferred.ts'
 import { eventsOf, GAP, publishNumbers, sseError } from '../support/hub.ts'
 import { HubClient } from '../support/hub-client.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
@@ -425,6 +427,22 @@ describe('the position of a client that stays connected', () => {
       expect(again.transport.writes).toEqual([])
     },
   )
+
+  it('does not overtake an event that is published while the streams are flushed', async () => {
+    const hub = new Hub({ store: memoryStore({ maxEvents: 4 }) })
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a', { filter: ({ data }) => data === 'shown' })
+    await settled()
+    const published = deferred<Promise<string>>()
+    // Runs before the hub renews positions, as a `drop` listener of another stream may.
+    turn.scheduleFlush({ _flush: () => published.resolve(hub.channel('a').publish({ data: 'shown' })) })
+    for (let i = 0; i < 3; i++) void hub.channel('a').publish({ data: i })
+    await settled()
+    const id = await published.promise
+    const text = blocksOf(transport)
+    expect(text.indexOf(`id: ${id}\n`)).toBe(text.indexOf(`id: ${id}\ndata: shown`))
+    expect(text).toContain(`id: ${id}\ndata: shown`)
+  })
 
   it('does not overtake an event that is still to be delivered', async () => {
     await using time = holdClock()
