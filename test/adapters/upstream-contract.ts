@@ -41,6 +41,10 @@ export function upstreamContract(
     })
   })
 
+  // Next replaces `fetch`. Without a signal, it copies the response, and keeps the copy open when the body is cancelled. When
+  // the body fails, the collection of the copy causes an unhandled rejection.
+  const initOf = (stream: SseStream) => (patchesFetch ? { signal: stream.signal } : {})
+
   describe('an upstream', () => {
     it('is sent on with parseEvents, and ends the stream', async () => {
       const body = 'retry: 1\n\nid: 1\nevent: é\ndata: a\ndata: b\n\n: comment\n\ndata: [DONE]\n\n'
@@ -58,8 +62,6 @@ export function upstreamContract(
       const url = await upstreamOf((_request, response) => {
         response.once('close', isClosed.resolve).write('data: 1\n\n')
       })
-      // Next replaces `fetch`, and keeps a response open whose body is cancelled.
-      const initOf = (stream: SseStream) => (patchesFetch ? { signal: stream.signal } : {})
       const { client, errors } = await open(async (stream) => parseEvents(await fetch(url, initOf(stream))))
       await client.until('data: 1\n\n')
       client.disconnect()
@@ -94,7 +96,7 @@ export function upstreamContract(
         await ready.promise
         response.destroy()
       })
-      const { client, errors } = await open(async () => parseEvents(await fetch(url)))
+      const { client, errors } = await open(async (stream) => parseEvents(await fetch(url, initOf(stream))))
       await client.until('data: 1\n\n')
       ready.resolve()
       expect(await client.ended).toBe(cutsBody ? 'cut' : 'end')
