@@ -398,6 +398,8 @@ class ForeignRecordDriver implements BrokerDriver {
 
   append = async () => ''
   range = async () => 'gap' as const
+  has = async () => false
+  historyBefore = async (after: string) => ({ after, isIncomplete: false })
   oldest = async () => ({ position: '0', isFirst: true })
   isId = () => false
   compare = () => 0

@@ -21,6 +21,26 @@ export interface History {
   readonly isIncomplete: boolean
 }
 
+/** The client for which a store is read: the same object for all reads of one replay. */
+export interface StoreReader {
+  /** How many bytes on the wire the client has room for. A page needs no more, except for its first entry. */
+  readonly room: number
+  /** Aborted when the client needs no further page. A read that nobody waits for is dropped. */
+  readonly signal: AbortSignal
+}
+
+/** The reads of a store that clients wait for. */
+export interface ReadQueue {
+  /** How many clients wait for a page. */
+  readonly waiting: number
+  /** How many reads are in flight. */
+  readonly running: number
+  /** How many bytes are in flight and kept. */
+  readonly bytes: number
+  /** How long the first of these clients has waited, in ms. */
+  readonly oldest: number
+}
+
 /** The hub of a store. */
 export interface StoreListener {
   /** MUST be called for every entry, whichever process appended it, once and in the order of the log. */
@@ -43,6 +63,8 @@ export interface EventStore {
   readonly ready?: Promise<void> | undefined
   /** Default: `ready`. */
   readonly state?: StoreState
+  /** The reads that clients wait for. A store in memory has none. */
+  readonly reads?: ReadQueue
   /** Called once, before anything else. MUST throw `SseError` `ERR_SSE_OPTION` if it is called again. */
   open(listener: StoreListener): void
   /**
@@ -53,9 +75,10 @@ export interface EventStore {
   /**
    * Returns at most `limit` entries of some channels strictly after a position, of those passed to `onEntry`. If there are
    * none, MUST return the empty page synchronously. The hub then goes live in the same tick, so no entry can be missed in
-   * between. `after` is untrusted client input.
+   * between. `after` is untrusted client input: for a position that the store does not have, MUST return `'gap'` without
+   * reading entries. MAY reject with `SseError` `ERR_SSE_OVERLOAD`: the client is then closed, and reconnects later.
    */
-  read(channels: readonly string[], after: string, limit: number): Page | Promise<Page>
+  read(channels: readonly string[], after: string, limit: number, reader?: StoreReader): Page | Promise<Page>
   /** Returns a number below, above or at 0 if position `a` is before, after or at `b`. Needed for the option `from`. */
   compare?(a: string, b: string): number
   /** Returns where the `last` newest entries of some channels begin; Infinity: all of them. Needed for the option `from`. */

@@ -20,6 +20,8 @@ class ArrayDriver implements BrokerDriver {
   }
 
   range = async () => 'gap' as const
+  has = async () => false
+  historyBefore = async (after: string) => ({ after, isIncomplete: false })
   oldest = async () => ({ position: '0', isFirst: true })
   isId = () => false
   compare = (a: string, b: string) => Number(a) - Number(b)

@@ -27,8 +27,14 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
     this.#driver = driver
     this.#settings = settings
     this.#recent = new RecentEntries(settings.recentEvents, settings.recentBytes)
-    this.#reads = new SharedReads((after) => driver.range(after, PAGE_SIZE))
-    this.#lookups = new SharedReads((after) => driver.range(after, 1))
+    const { signal } = new AbortController()
+    const read = async (after: string, entries: number) => {
+      const upTo = this.#recent.start ?? after
+      const range = await driver.range(after, { upTo, entries, bytes: Number.POSITIVE_INFINITY }, signal)
+      return range === 'gap' ? range : range.entries
+    }
+    this.#reads = new SharedReads((after) => read(after, PAGE_SIZE))
+    this.#lookups = new SharedReads(async (after) => ((await driver.has(after, signal)) ? [] : 'gap'))
   }
 
   override open(listener: StoreListener): void {
@@ -103,7 +109,10 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
   }
 
   async #begin(): Promise<void> {
-    const newest = await this.#driver.open(this, this.#settings.recentEvents)
+    const newest = await this.#driver.open(this, {
+      entries: this.#settings.recentEvents,
+      bytes: this.#settings.recentBytes,
+    })
     // No entry was delivered if the log is empty.
     if (this.position === '') this.position = newest
     this.#recent.begin(newest)
@@ -140,7 +149,7 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
 
   /** Finds where the `last` newest entries begin if that is before the cache. A broker cannot search by channel. */
   async #olderHistory(channels: ReadonlySet<string>, last: number): Promise<History> {
-    const { position, isFirst } = await this.#driver.oldest()
+    const { position, isFirst } = await this.#driver.oldest(new AbortController().signal)
     const ids = [position]
     if (last === Number.POSITIVE_INFINITY) return { after: this.#earlier(position), isIncomplete: !isFirst }
     for (let after = position; this.#isOlder(after); ) {

@@ -1,4 +1,4 @@
-import type { StoreState } from '../event-store.ts'
+import type { History, StoreState } from '../event-store.ts'
 
 /** A record that only marks a position. Subscribers do not receive it. */
 export const NOOP_RECORD = 'place'
@@ -14,12 +14,35 @@ export interface StoredEntry {
   readonly time?: number | undefined
 }
 
+/** Where a read of a log ends. */
+export interface RangeLimits {
+  /** The last position that is read, which the log has. */
+  readonly upTo: string
+  readonly entries: number
+  /** Bytes of the records. A larger entry is returned alone. MUST bound what is requested from the broker, too. */
+  readonly bytes: number
+}
+
+/** A part of a log. */
+export interface StoredRange {
+  /** Oldest first. */
+  readonly entries: readonly StoredEntry[]
+  /** The position up to which they are complete: `upTo`, or that of the last one if a limit was reached. */
+  readonly end: string
+}
+
 /** Where the log of a broker begins. */
 export interface OldestEntry {
   /** A position from which `range` reads. */
   readonly position: string
   /** Whether nothing was ever removed before it. */
   readonly isFirst: boolean
+}
+
+/** How much of the newest entries is delivered at the start. */
+export interface RecentLimits {
+  readonly entries: number
+  readonly bytes: number
 }
 
 /** The store of a driver. */
@@ -35,19 +58,45 @@ export interface DriverOwner {
 /** A connection to a broker that keeps one ordered log. */
 export interface BrokerDriver {
   /**
-   * Subscribes to the log. MUST first deliver about `recent` of the newest entries, and resolve with the position of the
-   * newest one. MUST reject with `SseError` if no retry can succeed. Called once.
+   * Subscribes to the log. MUST first deliver about as many of the newest entries as the limits allow, and resolve with the
+   * position of the newest one. The bytes requested at a time MUST be bounded. MUST reject with `SseError` if no retry can
+   * succeed. Called once.
    */
-  open(owner: DriverOwner, recent: number): Promise<string>
+  open(owner: DriverOwner, recent: RecentLimits): Promise<string>
   /**
    * Appends an entry. MUST resolve with its id once the broker has stored it, or reject with `SseError` `ERR_SSE_STORE`
    * within `publishTimeout`. Without an idempotency key, MUST NOT retry if that could append the entry twice.
    */
   append(channel: string, record: string, idempotencyKey?: string): Promise<string>
-  /** Returns at most `limit` entries after a position for which `isId` is true. `'gap'`: the log has no such position. */
-  range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'>
-  /** Returns where the stored entries begin. */
-  oldest(): Promise<OldestEntry>
+  /**
+   * Returns entries after a position for which `isId` is true. `'gap'`: the log does not have this position, which MUST be
+   * found out without reading entries. Waits out an outage and retries with a jittered back-off, until it is aborted.
+   */
+  range(after: string, limits: RangeLimits, signal: AbortSignal): Promise<StoredRange | 'gap'>
+  /** The same for one channel, of a broker that can read a channel alone. */
+  channelRange?(
+    channel: string,
+    after: string,
+    limits: RangeLimits,
+    signal: AbortSignal,
+  ): Promise<StoredRange | 'gap'>
+  /** Returns how many entries a range has at most, of a broker that numbers its entries. */
+  distance?(after: string, upTo: string): number
+  /** Whether the log has a position for which `isId` is true. No entry is read. Waits and retries like `range`. */
+  has(position: string, signal: AbortSignal): Promise<boolean>
+  /**
+   * Finds where the `last` newest entries of some channels before a position begin. Searches at most `maxEntries` entries
+   * of the log; what is before that counts as incomplete. Waits and retries like `range`.
+   */
+  historyBefore(
+    position: string,
+    channels: ReadonlySet<string>,
+    last: number,
+    maxEntries: number,
+    signal: AbortSignal,
+  ): Promise<History>
+  /** Returns where the stored entries begin. Waits and retries like `range`. */
+  oldest(signal: AbortSignal): Promise<OldestEntry>
   /** Whether untrusted text can be a position in this log. */
   isId(text: string): boolean
   /** Returns a number below, above or at 0 if `a` is before, after or at `b`. */

@@ -1,8 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Condition } from '../../condition.ts'
 import { Deadline } from '../../scheduler/deadline.ts'
-import type { BrokerDriver, DriverOwner, OldestEntry, StoredEntry } from '../broker/driver.ts'
+import type {
+  BrokerDriver,
+  DriverOwner,
+  OldestEntry,
+  RangeLimits,
+  RecentLimits,
+  StoredEntry,
+  StoredRange,
+} from '../broker/driver.ts'
 import { closedError, timeoutError, unusableError } from '../broker/errors.ts'
+import type { History } from '../event-store.ts'
 import type { NatsClient } from './client.ts'
 import { ConnectionMonitor } from './connection-monitor.ts'
 import { hasNoResponders, isTransient } from './errors.ts'
@@ -49,7 +58,7 @@ export class JetStreamDriver implements BrokerDriver {
     )
   }
 
-  async open(owner: DriverOwner, recent: number): Promise<string> {
+  async open(owner: DriverOwner, { entries: recent }: RecentLimits): Promise<string> {
     this.#owner = owner
     this.#recent = recent
     void this.#run()
@@ -73,8 +82,20 @@ export class JetStreamDriver implements BrokerDriver {
     return positionOf(state?.epoch ?? this.#epoch, seq)
   }
 
-  range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
-    return this.#retry(() => this.#read(after, limit))
+  async range(after: string, { upTo, entries: limit }: RangeLimits): Promise<StoredRange | 'gap'> {
+    const found = await this.#retry(() => this.#read(after, limit))
+    if (found === 'gap') return found
+    const entries = found.filter(({ id }) => comparePositions(id, upTo) <= 0)
+    const isWhole = found.length === 0 || entries.length < found.length
+    return { entries, end: isWhole ? upTo : (entries.at(-1)?.id ?? upTo) }
+  }
+
+  async has(position: string): Promise<boolean> {
+    return (await this.#retry(() => this.#read(position, 1))) !== 'gap'
+  }
+
+  historyBefore(): Promise<History> {
+    throw new Error('not used yet')
   }
 
   async oldest(): Promise<OldestEntry> {

@@ -5,9 +5,13 @@ import {
   type DriverOwner,
   NOOP_RECORD,
   type OldestEntry,
+  type RangeLimits,
+  type RecentLimits,
   type StoredEntry,
+  type StoredRange,
 } from '../broker/driver.ts'
 import { closedError, rejectedError, unusableError } from '../broker/errors.ts'
+import type { History } from '../event-store.ts'
 import { prefixOf } from './client.ts'
 import type { RedisClient } from './connection.ts'
 import { ConnectionPair, type Role } from './connection-pair.ts'
@@ -44,7 +48,7 @@ export class StreamsDriver implements BrokerDriver {
     this.#settings = { ...settings, key: prefixOf(client) + settings.key }
   }
 
-  async open(owner: DriverOwner, recent: number): Promise<string> {
+  async open(owner: DriverOwner, { entries: recent }: RecentLimits): Promise<string> {
     this.#owner = owner
     const { key, publishTimeout } = this.#settings
     this.#connections = new ConnectionPair(this.#client, key, publishTimeout, {
@@ -63,10 +67,22 @@ export class StreamsDriver implements BrokerDriver {
     return this.#commands.append(channel, record, idempotencyKey)
   }
 
-  async range(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
+  async range(after: string, { upTo, entries: limit }: RangeLimits): Promise<StoredRange | 'gap'> {
     // Includes the entry at the position: if it is stored, all entries after it are.
     const [first, ...rest] = await this.#readFrom(after, limit + 1)
-    return first?.id === after ? rest : 'gap'
+    if (first?.id !== after) return 'gap'
+    const entries = rest.filter(({ id }) => compareEntryIds(id, upTo) <= 0)
+    const isWhole = rest.length < limit || entries.length < rest.length
+    return { entries, end: isWhole ? upTo : (entries.at(-1)?.id ?? upTo) }
+  }
+
+  async has(position: string): Promise<boolean> {
+    const [first] = await this.#readFrom(position, 1)
+    return first?.id === position
+  }
+
+  historyBefore(): Promise<History> {
+    throw new Error('not used yet')
   }
 
   async oldest(): Promise<OldestEntry> {

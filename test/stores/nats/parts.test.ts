@@ -338,7 +338,7 @@ function openDriver(state: ServerState = {}) {
       _onLoss: (head) => void delivered.push(`lost up to ${short(head)}`),
       _onState: () => {},
     },
-    10,
+    { entries: 10, bytes: 1e6 },
   )
   return { driver, server, delivered, ready }
 }
