@@ -8,6 +8,7 @@ export type SseErrorCode =
   | 'ERR_SSE_HEADERS_SENT'
   | 'ERR_SSE_ID'
   | 'ERR_SSE_OPTION'
+  | 'ERR_SSE_OVERLOAD'
   | 'ERR_SSE_REPLAY_LIMIT'
   | 'ERR_SSE_REQUEST'
   | 'ERR_SSE_RESPONSE'

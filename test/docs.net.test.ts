@@ -10,6 +10,7 @@ import { resolveOptions } from '../src/http/options.ts'
 import { Hub } from '../src/hub/hub.ts'
 import { BrokerStore } from '../src/stores/broker/broker-store.ts'
 import type { BrokerDriver, DriverOwner } from '../src/stores/broker/driver.ts'
+import { BROKER_DEFAULTS } from '../src/stores/broker/options.ts'
 import * as storeChannels from '../src/stores/diagnostics.ts'
 import type { EventStore } from '../src/stores/event-store.ts'
 import { memoryStore } from '../src/stores/memory/memory-store.ts'
@@ -366,7 +367,7 @@ async function replayWithGap(): Promise<void> {
 }
 
 async function skipForeignRecord(): Promise<void> {
-  const settings = { recentEvents: 1, recentBytes: 1, publishTimeout: 1 }
+  const settings = { ...BROKER_DEFAULTS, recentEvents: 1, recentBytes: 1, publishTimeout: 1 }
   const store = new BrokerStore(new ForeignRecordDriver(), settings)
   new Hub({ store })
   await store.close()

@@ -82,7 +82,7 @@ export interface EventStore {
   /** Returns a number below, above or at 0 if position `a` is before, after or at `b`. Needed for the option `from`. */
   compare?(a: string, b: string): number
   /** Returns where the `last` newest entries of some channels begin; Infinity: all of them. Needed for the option `from`. */
-  history?(channels: readonly string[], last: number): History | Promise<History>
+  history?(channels: readonly string[], last: number, signal?: AbortSignal): History | Promise<History>
   /**
    * Returns how close a position is to a gap: 0 if nothing after it is stored, and 1 where it may be evicted. Only entries
    * of these channels count, if the store evicts them separately. Without it, clients are sent more positions.

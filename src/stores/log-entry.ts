@@ -55,6 +55,11 @@ export class LogEntry {
     return scopedKey(channel, key ?? (event || 'message'))
   }
 
+  /** About how many bytes of memory it occupies. */
+  get footprint(): number {
+    return 2 * this.size + 500
+  }
+
   /** The encoded event. */
   get frame(): Frame {
     this.#frame ??= this.#encode()

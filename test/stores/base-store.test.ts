@@ -3,6 +3,7 @@ import { Hub } from '../../src/hub/hub.ts'
 import { BaseStore } from '../../src/stores/base-store.ts'
 import { BrokerStore } from '../../src/stores/broker/broker-store.ts'
 import type { BrokerDriver } from '../../src/stores/broker/driver.ts'
+import { BROKER_DEFAULTS } from '../../src/stores/broker/options.ts'
 import { memoryStore } from '../../src/stores/memory/memory-store.ts'
 
 const driver: BrokerDriver = {
@@ -16,7 +17,7 @@ const driver: BrokerDriver = {
   compare: () => 0,
   close: async () => {},
 }
-const settings = { recentEvents: 1, recentBytes: 1, publishTimeout: 1 }
+const settings = { ...BROKER_DEFAULTS, recentEvents: 1, recentBytes: 1, publishTimeout: 1 }
 
 it.each([
   ['memory', memoryStore()],

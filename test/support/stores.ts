@@ -1,5 +1,6 @@
 import { BrokerStore } from '../../src/stores/broker/broker-store.ts'
 import type { BrokerDriver, DriverOwner } from '../../src/stores/broker/driver.ts'
+import { BROKER_DEFAULTS } from '../../src/stores/broker/options.ts'
 import type { EventStore } from '../../src/stores/event-store.ts'
 import { memoryStore } from '../../src/stores/memory/memory-store.ts'
 
@@ -29,7 +30,12 @@ class ArrayDriver implements BrokerDriver {
 }
 
 const brokerStore = () =>
-  new BrokerStore(new ArrayDriver(), { recentEvents: 100, recentBytes: 1e6, publishTimeout: 1_000 })
+  new BrokerStore(new ArrayDriver(), {
+    ...BROKER_DEFAULTS,
+    recentEvents: 100,
+    recentBytes: 1e6,
+    publishTimeout: 1_000,
+  })
 
 /** A store of each kind: one that keeps the publications themselves, and one that decodes records. */
 export const STORES: Array<[name: string, open: () => EventStore]> = [

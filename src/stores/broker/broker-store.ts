@@ -1,15 +1,27 @@
 import { Condition } from '../../condition.ts'
-import type { EventStore, History, Page, StoreListener, StoreState } from '../event-store.ts'
+import type {
+  EventStore,
+  History,
+  Page,
+  ReadQueue,
+  StoreListener,
+  StoreReader,
+  StoreState,
+} from '../event-store.ts'
 import { LogEntry, type Publication } from '../log-entry.ts'
 import { ConnectedStore } from './connected-store.ts'
 import { type BrokerDriver, type DriverOwner, NOOP_RECORD, type StoredEntry } from './driver.ts'
 import type { BrokerSettings } from './options.ts'
+import { RangeReader } from './range-reader.ts'
 import { RecentEntries } from './recent-entries.ts'
 import { encodeRecord, parseRecord } from './record.ts'
-import { SharedReads } from './shared-reads.ts'
+import type { PageLimits } from './segment.ts'
+import { SharedTasks } from './shared-tasks.ts'
+import { UnknownPositions } from './unknown-positions.ts'
 
-// How many entries one request to the broker reads.
-const PAGE_SIZE = 1_000
+const NEVER = new AbortController().signal
+// For a caller that has no bounds.
+const UNBOUNDED: StoreReader = { room: Number.POSITIVE_INFINITY, signal: NEVER }
 
 /** A log in a broker. A process subscribes to it once for all streams, and caches its newest entries. */
 export class BrokerStore extends ConnectedStore implements EventStore, DriverOwner {
@@ -17,9 +29,11 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
   readonly #driver: BrokerDriver
   readonly #settings: BrokerSettings
   readonly #recent: RecentEntries
-  readonly #reads: SharedReads
+  readonly #unknown = new UnknownPositions()
+  readonly #older: RangeReader
   // For positions that another process has delivered and this one has not.
-  readonly #lookups: SharedReads
+  readonly #lookups = new SharedTasks<boolean>()
+  readonly #histories = new SharedTasks<History>()
   readonly #advanced = new Condition()
 
   constructor(driver: BrokerDriver, settings: BrokerSettings) {
@@ -27,14 +41,16 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
     this.#driver = driver
     this.#settings = settings
     this.#recent = new RecentEntries(settings.recentEvents, settings.recentBytes)
-    const { signal } = new AbortController()
-    const read = async (after: string, entries: number) => {
-      const upTo = this.#recent.start ?? after
-      const range = await driver.range(after, { upTo, entries, bytes: Number.POSITIVE_INFINITY }, signal)
-      return range === 'gap' ? range : range.entries
+    this.#older = new RangeReader(driver, settings, this.#unknown, () => this.#recent.start)
+  }
+
+  get reads(): ReadQueue {
+    const { waiting, running, ...rest } = this.#older.queue
+    return {
+      ...rest,
+      waiting: waiting + this.#lookups.waiting + this.#histories.waiting,
+      running: running + this.#lookups.running + this.#histories.running,
     }
-    this.#reads = new SharedReads((after) => read(after, PAGE_SIZE))
-    this.#lookups = new SharedReads(async (after) => ((await driver.has(after, signal)) ? [] : 'gap'))
   }
 
   override open(listener: StoreListener): void {
@@ -49,27 +65,36 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
     )
   }
 
-  read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
+  read(
+    channels: readonly string[],
+    after: string,
+    limit: number,
+    reader: StoreReader = UNBOUNDED,
+  ): Page | Promise<Page> {
+    const names = new Set(channels)
+    const limits = { entries: limit, bytes: reader.room }
     if (this.state === 'closed') return 'gap'
-    if (this.#recent.has(after)) return this.#readRecent(new Set(channels), after, limit)
+    if (this.#recent.has(after)) return this.#readRecent(names, after, limits)
     const { start } = this.#recent
-    if (start === undefined || !this.#driver.isId(after)) return 'gap'
-    if (this.#driver.compare(after, this.position) > 0) return this.#awaitPosition(after)
+    if (start === undefined || !this.#driver.isId(after) || this.#driver.isEvicted?.(after)) return 'gap'
+    if (this.#driver.compare(after, this.position) > 0) return this.#awaitPosition(after, reader.signal)
     // The cache has every position after `start`. One that is missing there was never in the log.
-    const isOlder = this.#driver.compare(after, start) < 0
-    return isOlder ? this.#readRange(new Set(channels), after, limit) : 'gap'
+    if (this.#driver.compare(after, start) > 0) return 'gap'
+    return this.#older.read(names, after, limits, reader)
   }
 
   compare(a: string, b: string): number {
     return this.#driver.compare(a, b)
   }
 
-  history(channels: readonly string[], last: number): History | Promise<History> {
-    const names = new Set(channels)
-    const { count, after } = this.#recent.newest(names, last)
-    return count === last && after !== undefined
-      ? { after, isIncomplete: false }
-      : this.#olderHistory(names, last)
+  history(
+    channels: readonly string[],
+    last: number,
+    signal: AbortSignal = NEVER,
+  ): History | Promise<History> {
+    const { count, after } = this.#recent.newest(new Set(channels), last)
+    if (count === last && after !== undefined) return { after, isIncomplete: false }
+    return this.#olderHistory(channels, last, last - count, signal)
   }
 
   staleness(position: string): number {
@@ -80,6 +105,7 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
   async close(): Promise<void> {
     this.setState('closed')
     this.#advanced.notify()
+    for (const each of [this.#older, this.#lookups, this.#histories]) each.close()
     await this.#driver.close()
   }
 
@@ -99,6 +125,7 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
   _onLoss(position: string): void {
     this.#recent.restart(position)
     this.position = position
+    this.#older.clear()
     this.#advanced.notify()
     this.listener?.onLoss()
   }
@@ -133,61 +160,53 @@ export class BrokerStore extends ConnectedStore implements EventStore, DriverOwn
     }
   }
 
-  #readRecent(channels: ReadonlySet<string>, after: string, limit: number): Page {
-    const entries = this.#recent.after(after, channels, limit)
-    return { entries, upTo: entries.length < limit ? this.position : (entries.at(-1) as LogEntry).id }
+  #readRecent(channels: ReadonlySet<string>, after: string, limits: PageLimits): Page {
+    const { entries, isEnd } = this.#recent.after(after, channels, limits)
+    return { entries, upTo: isEnd ? this.position : (entries.at(-1) as LogEntry).id }
   }
 
   /** Waits until this process has received a position that a client got from another process. */
-  async #awaitPosition(after: string): Promise<Page> {
-    if ((await this.#lookups.after(after)) === 'gap') return 'gap'
+  async #awaitPosition(after: string, signal: AbortSignal): Promise<Page> {
+    this.#unknown.check()
+    const isStored = await this.#lookups.run(after, signal, (each) => this.#driver.has(after, each))
+    // Not remembered, because the log may have the position later.
+    if (!isStored) this.#unknown.count()
+    if (!isStored) return 'gap'
     await this.#advanced.until(
-      () => this.#driver.compare(after, this.position) <= 0 || this.state === 'closed',
+      () => this.#driver.compare(after, this.position) <= 0 || this.state === 'closed' || signal.aborted,
     )
     return { entries: [], upTo: after }
   }
 
-  /** Finds where the `last` newest entries begin if that is before the cache. A broker cannot search by channel. */
-  async #olderHistory(channels: ReadonlySet<string>, last: number): Promise<History> {
-    const { position, isFirst } = await this.#driver.oldest(new AbortController().signal)
-    const ids = [position]
-    if (last === Number.POSITIVE_INFINITY) return { after: this.#earlier(position), isIncomplete: !isFirst }
-    for (let after = position; this.#isOlder(after); ) {
-      const page = await this.#readRange(channels, after, PAGE_SIZE)
-      if (page === 'gap') return { after: this.position, isIncomplete: true }
-      for (const { id } of page.entries) ids.push(id)
-      ids.splice(0, ids.length - last - 1)
-      after = page.upTo
-    }
-    const missing = last - this.#recent.newest(channels, last).count
-    const isAll = missing >= ids.length
-    return {
-      after: this.#earlier(ids.at(-1 - missing) ?? (ids[0] as string)),
-      isIncomplete: isAll && !isFirst,
-    }
+  /** Finds where the `last` newest entries begin, of which `missing` are before the cache. */
+  async #olderHistory(
+    channels: readonly string[],
+    last: number,
+    missing: number,
+    signal: AbortSignal,
+  ): Promise<History> {
+    const key = JSON.stringify([this.#recent.start, missing, ...channels])
+    const history = await this.#histories.run(key, signal, (each) =>
+      last === Number.POSITIVE_INFINITY ? this.#oldest(each) : this.#search(channels, missing, each),
+    )
+    return { ...history, after: this.#earlier(history.after) }
   }
 
-  #isOlder(position: string): boolean {
+  async #oldest(signal: AbortSignal): Promise<History> {
+    const { position, isFirst } = await this.#driver.oldest(signal)
+    return { after: position, isIncomplete: !isFirst }
+  }
+
+  async #search(channels: readonly string[], missing: number, signal: AbortSignal): Promise<History> {
     const { start } = this.#recent
-    return start !== undefined && this.#driver.compare(position, start) < 0
+    if (start === undefined) return { after: this.position, isIncomplete: true }
+    const { maxReplayedEvents } = this.#settings
+    return this.#driver.historyBefore(start, new Set(channels), missing, maxReplayedEvents, signal)
   }
 
   // The cache may hold entries that the broker has evicted.
   #earlier(position: string): string {
-    return this.#isOlder(position) ? position : (this.#recent.start ?? position)
-  }
-
-  /** Reads from the broker, at most up to where the cache begins. */
-  async #readRange(channels: ReadonlySet<string>, after: string, limit: number): Promise<Page> {
-    const stored = await this.#reads.after(after)
     const { start } = this.#recent
-    if (stored === 'gap' || start === undefined) return 'gap'
-    const older = stored.filter(({ id }) => this.#driver.compare(id, start) <= 0)
-    const found = older.filter(({ channel }) => channels.has(channel)).slice(0, limit)
-    const last = found.length === limit ? found.at(-1) : older.at(-1)
-    const isAll = found.length < limit && (older.length < stored.length || stored.length === 0)
-    const upTo = isAll ? start : (last?.id ?? after)
-    // Skipped records were reported when they were delivered.
-    return { entries: found.flatMap((each) => this.#decode(each, () => {}) ?? []), upTo }
+    return start === undefined || this.#driver.compare(position, start) < 0 ? position : start
   }
 }

@@ -1,5 +1,8 @@
 import type { History, StoreState } from '../event-store.ts'
 
+/** Returns a number below, above or at 0 if position `a` is before, after or at `b`. */
+export type Compare = (a: string, b: string) => number
+
 /** A record that only marks a position. Subscribers do not receive it. */
 export const NOOP_RECORD = 'place'
 
@@ -27,7 +30,7 @@ export interface RangeLimits {
 export interface StoredRange {
   /** Oldest first. */
   readonly entries: readonly StoredEntry[]
-  /** The position up to which they are complete: `upTo`, or that of the last one if a limit was reached. */
+  /** The position up to which they are complete: `upTo`, or that of the last one if a limit was reached. Never `after`. */
   readonly end: string
 }
 
@@ -99,8 +102,9 @@ export interface BrokerDriver {
   oldest(signal: AbortSignal): Promise<OldestEntry>
   /** Whether untrusted text can be a position in this log. */
   isId(text: string): boolean
-  /** Returns a number below, above or at 0 if `a` is before, after or at `b`. */
-  compare(a: string, b: string): number
+  readonly compare: Compare
+  /** Whether a position is known to be evicted, so that no lookup is needed. Default: not known. */
+  isEvicted?(position: string): boolean
   /** Closes the connections that the driver opened. */
   close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-import { between, type Check, isCount, MAX_TIME, type SettingsOf } from '../../check-options.ts'
+import { between, type Check, isCount, MAX_COUNT, MAX_TIME, type SettingsOf } from '../../check-options.ts'
 
 /** The options of every store that keeps its log in a broker. Times are in ms. */
 export interface BrokerStoreOptions {
@@ -12,6 +12,18 @@ export interface BrokerStoreOptions {
   recentEvents?: number | undefined
   /** The size of that cache in bytes on the wire. Default 16 MiB. */
   recentBytes?: number | undefined
+  /**
+   * How many bytes of memory this process uses for older events that it reads from the broker, in flight and kept for a
+   * short time. All clients that are replayed share it. Default 32 MiB.
+   */
+  replayBytes?: number | undefined
+  /**
+   * How many events one replay reads from the broker, of all channels unless the broker can read one alone. A client that
+   * is further behind gets a gap. Default 100 000.
+   */
+  maxReplayedEvents?: number | undefined
+  /** The same in bytes, as the events are stored. Default 64 MiB. */
+  maxReplayedBytes?: number | undefined
   /** How long a publish waits for the broker. Default 5 000. */
   publishTimeout?: number | undefined
 }
@@ -22,10 +34,16 @@ export type BrokerSettings = SettingsOf<Omit<BrokerStoreOptions, 'idempotencyWin
 /** Ten years. NATS counts nanoseconds in 64 bits. */
 export const MAX_AGE = 10 * 365 * 86_400_000
 
+// Room for two reads in flight.
+const MIN_REPLAY_BYTES = 1024 * 1024
+
 export const BROKER_DEFAULTS = {
   maxEvents: 100_000,
   recentEvents: 10_000,
   recentBytes: 16 * 1024 * 1024,
+  replayBytes: 32 * 1024 * 1024,
+  maxReplayedEvents: 100_000,
+  maxReplayedBytes: 64 * 1024 * 1024,
   publishTimeout: 5_000,
 }
 
@@ -35,5 +53,8 @@ export const BROKER_CHECKS: Record<keyof BrokerStoreOptions, Check> = {
   idempotencyWindow: between(1_000, MAX_AGE),
   recentEvents: isCount,
   recentBytes: isCount,
+  replayBytes: between(MIN_REPLAY_BYTES, MAX_COUNT),
+  maxReplayedEvents: isCount,
+  maxReplayedBytes: isCount,
   publishTimeout: between(1, MAX_TIME),
 }

@@ -1,5 +1,6 @@
 import { RingBuffer } from '../../ring-buffer.ts'
 import type { LogEntry } from '../log-entry.ts'
+import type { PageLimits } from './segment.ts'
 
 /** An entry, or the position of a record that is not an event of a hub. */
 type CachedEntry = LogEntry | { readonly id: string; readonly size: 0; readonly channel?: undefined }
@@ -51,16 +52,24 @@ export class RecentEntries {
     return id === this.start || this.#numbers.has(id)
   }
 
-  /** Returns at most `limit` entries of some channels after a position that it `has`. */
-  after(id: string, channels: ReadonlySet<string>, limit: number): LogEntry[] {
+  /** Returns entries of some channels after a position that it `has`, and whether there are no more. */
+  after(
+    id: string,
+    channels: ReadonlySet<string>,
+    limits: PageLimits,
+  ): { entries: LogEntry[]; isEnd: boolean } {
     const oldest = this.#count - this.#entries.length
-    const found: LogEntry[] = []
-    for (let at = (this.#numbers.get(id) ?? oldest - 1) + 1 - oldest; found.length < limit; at++) {
+    const entries: LogEntry[] = []
+    let bytes = 0
+    for (let at = (this.#numbers.get(id) ?? oldest - 1) + 1 - oldest; ; at++) {
       const entry = this.#entries.at(at)
-      if (!entry) break
-      if (entry.channel !== undefined && channels.has(entry.channel)) found.push(entry)
+      if (!entry) return { entries, isEnd: true }
+      if (entry.channel === undefined || !channels.has(entry.channel)) continue
+      bytes += entry.size
+      const isFull = entries.length === limits.entries || bytes > limits.bytes
+      if (isFull && entries.length > 0) return { entries, isEnd: false }
+      entries.push(entry)
     }
-    return found
   }
 
   /**

@@ -1,0 +1,144 @@
+import type { Compare } from './driver.ts'
+import { lowerBound, type Segment } from './segment.ts'
+
+/** A client that waits until the broker was read after a position. */
+export interface Waiter {
+  readonly position: string
+  /** Since when it waits, in ms of `Date.now()`. */
+  readonly since: number
+  /** Called when the segments have changed at the position. */
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+  /** Called when the client does not wait any more. */
+  onEnd?: () => void
+}
+
+// How many pages in a row are read for the same clients while others wait elsewhere.
+const MAX_RUN = 16
+
+/** The segments of one log, and the clients that wait for others. All entries of the log, or those of one channel. */
+export class Lane {
+  /** Undefined: all channels. */
+  readonly channel: string | undefined
+  /** The read in flight. */
+  read: AbortController | undefined
+  readonly #compare: Compare
+  // In the order of the log. They do not overlap.
+  #segments: Segment[] = []
+  // In the order of the log.
+  readonly #positions: string[] = []
+  readonly #waiters = new Map<string, Set<Waiter>>()
+  // Where the last read ended. Like an elevator, the lane serves the next position from here on, and then the first one.
+  #head = ''
+  #run = 0
+
+  constructor(channel: string | undefined, compare: Compare) {
+    this.channel = channel
+    this.#compare = compare
+  }
+
+  get isWaiting(): boolean {
+    return this.#positions.length > 0
+  }
+
+  /** Whether it holds nothing. */
+  get isUnused(): boolean {
+    return this.#segments.length === 0 && !this.isWaiting && !this.read
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#segments
+  }
+
+  get waiters(): Waiter[] {
+    return [...this.#waiters.values()].flatMap((waiters) => [...waiters])
+  }
+
+  /** Returns the segment that continues after a position, if it was read. */
+  segmentAt(position: string): Segment | undefined {
+    const segment = this.#segments[this.#firstStartingAfter(position) - 1]
+    return segment && this.#compare(position, segment.end) < 0 ? segment : undefined
+  }
+
+  /** Returns where the first segment after a position starts. */
+  nextStart(position: string): string | undefined {
+    return this.#segments[this.#firstStartingAfter(position)]?.after
+  }
+
+  /** Adds a segment, and resolves the clients that wait for it. */
+  addSegment(segment: Segment): void {
+    this.#segments.splice(this.#firstStartingAfter(segment.after), 0, segment)
+    this.#run = segment.after === this.#head ? this.#run + 1 : 0
+    this.#head = segment.end
+    const first = this.#firstWaitingFrom(segment.after)
+    const next = this.#firstWaitingFrom(segment.end)
+    for (const position of this.#positions.slice(first, next)) this.resolveAt(position)
+  }
+
+  removeSegment(segment: Segment): void {
+    this.#segments = this.#segments.filter((each) => each !== segment)
+  }
+
+  wait(waiter: Waiter): void {
+    const { position } = waiter
+    const waiters = this.#waiters.get(position)
+    if (waiters) return void waiters.add(waiter)
+    this.#waiters.set(position, new Set([waiter]))
+    this.#positions.splice(this.#firstWaitingFrom(position), 0, position)
+  }
+
+  /** Removes a client. The read in flight is aborted with the last one. */
+  leave(waiter: Waiter): void {
+    const waiters = this.#waiters.get(waiter.position)
+    if (waiters?.delete(waiter) && waiters.size === 0) this.#remove(waiter.position)
+    if (!this.isWaiting) this.read?.abort()
+  }
+
+  /** Returns the position after which the broker is read next. */
+  nextPosition(): string | undefined {
+    if (this.#head === '') return this.#positions[0]
+    const at = this.#firstWaitingFrom(this.#head)
+    const isRunOver = this.#run >= MAX_RUN && this.#positions[at] === this.#head
+    return this.#positions[isRunOver ? at + 1 : at] ?? this.#positions[0]
+  }
+
+  /** Has the clients at a position look again. */
+  resolveAt(position: string): void {
+    for (const waiter of this.#remove(position)) {
+      waiter.onEnd?.()
+      waiter.resolve()
+    }
+  }
+
+  rejectAt(position: string, error: unknown): void {
+    for (const waiter of this.#remove(position)) {
+      waiter.onEnd?.()
+      waiter.reject(error)
+    }
+  }
+
+  /** Forgets what was read, and has all clients look again. */
+  clear(): void {
+    this.#segments = []
+    this.#head = ''
+    for (const position of [...this.#positions]) this.resolveAt(position)
+  }
+
+  #remove(position: string): Iterable<Waiter> {
+    const waiters = this.#waiters.get(position)
+    if (!waiters) return []
+    this.#waiters.delete(position)
+    this.#positions.splice(this.#firstWaitingFrom(position), 1)
+    return waiters
+  }
+
+  #firstStartingAfter(position: string): number {
+    const segments = this.#segments
+    return lowerBound(segments.length, (at) => this.#compare((segments[at] as Segment).after, position) > 0)
+  }
+
+  #firstWaitingFrom(position: string): number {
+    const positions = this.#positions
+    return lowerBound(positions.length, (at) => this.#compare(positions[at] as string, position) >= 0)
+  }
+}

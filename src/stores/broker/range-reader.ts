@@ -1,0 +1,256 @@
+import type { Page, ReadQueue, StoreReader } from '../event-store.ts'
+import type { LogEntry } from '../log-entry.ts'
+import type { BrokerDriver, StoredRange } from './driver.ts'
+import type { Lane, Waiter } from './lane.ts'
+import { Lanes } from './lanes.ts'
+import { type PageLimits, Segment, type SegmentPage } from './segment.ts'
+import type { UnknownPositions } from './unknown-positions.ts'
+
+/** The bounds of replays from a broker. */
+export interface ReplaySettings {
+  readonly replayBytes: number
+  readonly maxReplayedEvents: number
+  readonly maxReplayedBytes: number
+}
+
+// How many reads are in flight, each of one lane.
+const MAX_RUNNING = 2
+// How much one read requests.
+const PAGE_BYTES = 256 * 1024
+const PAGE_ENTRIES = 1_000
+// From this distance on, in entries, a broker that can do so reads each channel alone, for at most this many channels.
+const MIN_DISTANCE = 2_000
+const MAX_CHANNELS = 8
+
+/** How much of the log one client has read. */
+interface Progress {
+  entries: number
+  bytes: number
+}
+
+/**
+ * Reads what is older than the cache, for clients that wait for it. Clients that stopped near each other share the segments
+ * that are read: a read ends where the next segment starts, so that none is read twice while it is kept.
+ */
+export class RangeReader {
+  readonly #driver: BrokerDriver
+  readonly #settings: ReplaySettings
+  readonly #start: () => string | undefined
+  readonly #lanes: Lanes
+  readonly #unknown: UnknownPositions
+  readonly #progress = new WeakMap<StoreReader, Progress>()
+  // Raised when the log is replaced.
+  #generation = 0
+  #isScheduled = false
+
+  /** `start` returns where the cache begins, which is a position in the log. Undefined: not known yet. */
+  constructor(
+    driver: BrokerDriver,
+    settings: ReplaySettings,
+    unknown: UnknownPositions,
+    start: () => string | undefined,
+  ) {
+    this.#driver = driver
+    this.#settings = settings
+    this.#unknown = unknown
+    this.#start = start
+    this.#lanes = new Lanes(driver.compare)
+  }
+
+  /** See `EventStore.reads`. */
+  get queue(): ReadQueue {
+    const waiters = [...this.#lanes].flatMap((lane) => lane.waiters)
+    const now = Date.now()
+    const since = waiters.reduce((oldest, waiter) => Math.min(oldest, waiter.since), now)
+    const running = this.#running
+    return {
+      waiting: waiters.length,
+      running,
+      bytes: this.#lanes.bytes + running * PAGE_BYTES,
+      oldest: now - since,
+    }
+  }
+
+  /** Returns entries of some channels after a position before the cache. */
+  async read(
+    channels: ReadonlySet<string>,
+    after: string,
+    limits: PageLimits,
+    reader: StoreReader,
+  ): Promise<Page> {
+    const start = this.#start()
+    if (start === undefined || this.#isTooFar(channels, after, start, reader)) return 'gap'
+    const lanes = this.#lanesOf(channels, after, start)
+    const results = await Promise.all(
+      lanes.map((lane) => this.#pageIn(lane, channels, after, limits, reader)),
+    )
+    const pages = results.filter((page) => page !== 'gap')
+    if (pages.length < results.length) return 'gap'
+    for (const page of pages) this.#count(page, reader)
+    return pages.length === 1 ? (pages[0] as SegmentPage) : this.#merge(pages, limits)
+  }
+
+  /** Forgets everything that was read, because the log may be another one. */
+  clear(): void {
+    this.#generation += 1
+    this.#unknown.clear()
+    this.#lanes.clear()
+  }
+
+  close(): void {
+    this.clear()
+    for (const { read } of this.#lanes) read?.abort()
+    this.#lanes.close()
+  }
+
+  get #running(): number {
+    return [...this.#lanes].filter(({ read }) => read).length
+  }
+
+  #progressOf(reader: StoreReader): Progress {
+    const progress = this.#progress.get(reader) ?? { entries: 0, bytes: 0 }
+    this.#progress.set(reader, progress)
+    return progress
+  }
+
+  #count({ scannedEntries, scannedBytes }: SegmentPage, reader: StoreReader): void {
+    const progress = this.#progressOf(reader)
+    progress.entries += scannedEntries
+    progress.bytes += scannedBytes
+  }
+
+  #isFiltered(channels: ReadonlySet<string>, after: string, start: string): boolean {
+    const { channelRange, distance } = this.#driver
+    if (!channelRange || !distance || channels.size > MAX_CHANNELS) return false
+    return distance(after, start) >= MIN_DISTANCE
+  }
+
+  #lanesOf(channels: ReadonlySet<string>, after: string, start: string): Lane[] {
+    if (!this.#isFiltered(channels, after, start)) return [this.#lanes.of(undefined)]
+    return Array.from(channels, (channel) => this.#lanes.of(channel))
+  }
+
+  #isTooFar(channels: ReadonlySet<string>, after: string, start: string, reader: StoreReader): boolean {
+    const { maxReplayedEvents, maxReplayedBytes } = this.#settings
+    const { entries, bytes } = this.#progressOf(reader)
+    const isFiltered = this.#isFiltered(channels, after, start)
+    const ahead = isFiltered ? 0 : (this.#driver.distance?.(after, start) ?? 0)
+    return entries + ahead > maxReplayedEvents || bytes > maxReplayedBytes
+  }
+
+  async #pageIn(
+    lane: Lane,
+    channels: ReadonlySet<string>,
+    after: string,
+    limits: PageLimits,
+    reader: StoreReader,
+  ): Promise<SegmentPage | 'gap'> {
+    for (;;) {
+      const segment = lane.segmentAt(after)
+      // A broker that numbers its entries has every number.
+      const isKnown = this.#driver.distance !== undefined || segment?.has(after)
+      if (segment) return isKnown ? segment.page(channels, after, limits) : 'gap'
+      if (this.#start() === undefined || this.#unknown.has(after)) return 'gap'
+      // A client that has read before has a position of the log.
+      if (this.#progressOf(reader).entries === 0) this.#unknown.check()
+      await this.#wait(lane, after, reader.signal)
+    }
+  }
+
+  #wait(lane: Lane, position: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    return new Promise<void>((resolve, reject) => {
+      const waiter: Waiter = { position, since: Date.now(), resolve, reject }
+      const onAbort = () => {
+        lane.leave(waiter)
+        reject(signal.reason)
+      }
+      waiter.onEnd = () => signal.removeEventListener('abort', onAbort)
+      signal.addEventListener('abort', onAbort, { once: true })
+      lane.wait(waiter)
+      this.#schedule()
+    })
+  }
+
+  // Not at once, so that clients at the end of a segment wait again before the next position is chosen.
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      this.#startReads()
+    })
+  }
+
+  #startReads(): void {
+    for (const lane of [...this.#lanes]) {
+      if (this.#running >= MAX_RUNNING) return
+      const position = lane.read ? undefined : lane.nextPosition()
+      if (position === undefined) continue
+      this.#lanes.moveLast(lane)
+      void this.#read(lane, position)
+    }
+  }
+
+  async #read(lane: Lane, position: string): Promise<void> {
+    const read = new AbortController()
+    const generation = this.#generation
+    lane.read = read
+    try {
+      const range = await this.#rangeOf(lane, position, read.signal)
+      if (generation !== this.#generation) lane.resolveAt(position)
+      else this.#onRange(lane, position, range)
+    } catch (error) {
+      lane.rejectAt(position, error)
+    } finally {
+      lane.read = undefined
+      this.#schedule()
+    }
+  }
+
+  async #rangeOf(lane: Lane, position: string, signal: AbortSignal): Promise<StoredRange | 'gap'> {
+    const { compare } = this.#driver
+    const start = this.#start()
+    const next = lane.nextStart(position) ?? start
+    if (start === undefined || next === undefined) return 'gap'
+    const upTo = compare(next, start) < 0 ? next : start
+    // A loss has moved the cache meanwhile.
+    if (compare(position, upTo) >= 0) return 'gap'
+    const limits = { upTo, entries: PAGE_ENTRIES, bytes: PAGE_BYTES }
+    const { channel } = lane
+    return channel !== undefined && this.#driver.channelRange
+      ? this.#driver.channelRange(channel, position, limits, signal)
+      : this.#driver.range(position, limits, signal)
+  }
+
+  #onRange(lane: Lane, position: string, range: StoredRange | 'gap'): void {
+    if (range === 'gap') {
+      this.#unknown.add(position)
+      lane.resolveAt(position)
+      return
+    }
+    const budget = this.#settings.replayBytes - (this.#running - 1) * PAGE_BYTES
+    this.#lanes.add(lane, new Segment(position, range, this.#driver.compare), budget)
+  }
+
+  /** Returns the pages of several lanes as one, up to where all of them are complete. */
+  #merge(pages: readonly SegmentPage[], limits: PageLimits): Page {
+    const { compare } = this.#driver
+    const upTo = pages.map((page) => page.upTo).reduce((a, b) => (compare(a, b) <= 0 ? a : b))
+    const all = pages
+      .flatMap(({ entries }) => entries)
+      .filter(({ id }) => compare(id, upTo) <= 0)
+      .sort((a, b) => compare(a.id, b.id))
+    const entries = within(all, limits)
+    return { entries, upTo: entries.length < all.length ? (entries.at(-1)?.id as string) : upTo }
+  }
+}
+
+function within(entries: readonly LogEntry[], limits: PageLimits): readonly LogEntry[] {
+  let bytes = 0
+  const end = entries.findIndex(({ size }, at) => {
+    bytes += size
+    return at > 0 && (at === limits.entries || bytes > limits.bytes)
+  })
+  return end === -1 ? entries : entries.slice(0, end)
+}

@@ -1,0 +1,135 @@
+import { LogEntry } from '../log-entry.ts'
+import type { Compare, StoredRange } from './driver.ts'
+import { parseRecord } from './record.ts'
+
+/** How much of a segment one client reads at a time. */
+export interface PageLimits {
+  readonly entries: number
+  /** Bytes on the wire. The first entry may be larger. */
+  readonly bytes: number
+}
+
+/** A part of a segment for one client, and how much of the log it covers. */
+export interface SegmentPage {
+  readonly entries: readonly LogEntry[]
+  readonly upTo: string
+  readonly scannedEntries: number
+  readonly scannedBytes: number
+}
+
+// The objects of an entry that is not decoded, in bytes.
+const OVERHEAD = 200
+
+/** A part of a log as it was read from the broker. An entry is decoded when the first client needs it. */
+export class Segment {
+  /** Complete after this position. */
+  readonly after: string
+  /** Complete up to this position, which may be that of an entry of another channel. */
+  readonly end: string
+  /** When a client last read it, in ms of `Date.now()`. */
+  usedAt = Date.now()
+  /** The memory that it holds, in bytes. */
+  bytes = 0
+  readonly #compare: Compare
+  readonly #ids: string[] = []
+  // A decoded entry replaces its record. Null: the record of another program, which was reported when it was delivered.
+  readonly #entries: Array<{ readonly channel: string; readonly record: string } | LogEntry | null> = []
+  // How many bytes of records are before each entry.
+  readonly #offsets: number[] = [0]
+  // The indices of the entries of each channel.
+  readonly #byChannel = new Map<string, number[]>()
+
+  constructor(after: string, { entries, end }: StoredRange, compare: Compare) {
+    this.after = after
+    this.end = end
+    this.#compare = compare
+    for (const { id, channel, record } of entries) {
+      const at = this.#ids.push(id) - 1
+      this.#entries.push({ channel, record })
+      this.#offsets.push((this.#offsets[at] as number) + record.length)
+      this.bytes += memoryOf(record) + OVERHEAD
+      const indices = this.#byChannel.get(channel)
+      if (indices) indices.push(at)
+      else this.#byChannel.set(channel, [at])
+    }
+  }
+
+  /** Whether a position in the segment is that of an entry, its start or its end. */
+  has(position: string): boolean {
+    if (position === this.after || position === this.end) return true
+    return this.#ids[this.#indexAfter(position) - 1] === position
+  }
+
+  /** Returns the entries of some channels after a position, which MUST be in the segment. */
+  page(channels: ReadonlySet<string>, after: string, limits: PageLimits): SegmentPage {
+    this.usedAt = Date.now()
+    const first = this.#indexAfter(after)
+    const entries: LogEntry[] = []
+    let bytes = 0
+    for (const at of this.#indicesOf(channels, first)) {
+      const entry = this.#decode(at)
+      if (!entry) continue
+      bytes += entry.size
+      const isFull = entries.length === limits.entries || bytes > limits.bytes
+      if (isFull && entries.length > 0) return this.#pageUpTo(entries.at(-1)?.id as string, entries, first)
+      entries.push(entry)
+    }
+    return this.#pageUpTo(this.end, entries, first)
+  }
+
+  #pageUpTo(upTo: string, entries: readonly LogEntry[], first: number): SegmentPage {
+    const next = upTo === this.end ? this.#ids.length : this.#indexAfter(upTo)
+    const scannedBytes = (this.#offsets[next] as number) - (this.#offsets[first] as number)
+    return { entries, upTo, scannedEntries: next - first, scannedBytes }
+  }
+
+  // By channel, because a client of a quiet channel would otherwise visit the entries of all.
+  *#indicesOf(channels: ReadonlySet<string>, first: number): Iterable<number> {
+    const names = channels.size < this.#byChannel.size ? channels : this.#byChannel.keys()
+    const lists: number[][] = []
+    for (const name of names) {
+      const indices = channels.has(name) ? this.#byChannel.get(name) : undefined
+      if (indices) lists.push(indices)
+    }
+    const [all = []] = lists.length > 1 ? [lists.flat().sort((a, b) => a - b)] : lists
+    for (let at = lowerBound(all.length, (at) => (all[at] as number) >= first); at < all.length; at++)
+      yield all[at] as number
+  }
+
+  #indexAfter(position: string): number {
+    return lowerBound(this.#ids.length, (at) => this.#compare(this.#ids[at] as string, position) > 0)
+  }
+
+  #decode(at: number): LogEntry | null {
+    const entry = this.#entries[at] as LogEntry | { channel: string; record: string } | null
+    if (entry === null || entry instanceof LogEntry) return entry
+    const decoded = decode(this.#ids[at] as string, entry)
+    this.#entries[at] = decoded
+    this.bytes += (decoded?.footprint ?? 0) - memoryOf(entry.record)
+    return decoded
+  }
+}
+
+function decode(id: string, { channel, record }: { channel: string; record: string }): LogEntry | null {
+  try {
+    return new LogEntry(id, { ...parseRecord(record), channel })
+  } catch {
+    return null
+  }
+}
+
+/** Returns the first of `length` indices for which a condition is true. It MUST be true for all later ones. */
+export function lowerBound(length: number, isTrue: (at: number) => boolean): number {
+  let [low, high] = [0, length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (isTrue(middle)) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+// A string with a character outside of Latin-1 takes two bytes for each one.
+function memoryOf(text: string): number {
+  return /[^\0-\xff]/.test(text) ? 2 * text.length : text.length
+}

@@ -1,0 +1,72 @@
+interface Task<T> {
+  readonly result: Promise<T>
+  readonly controller: AbortController
+  waiting: number
+}
+
+// How many tasks run at a time.
+const MAX_RUNNING = 8
+
+/** Runs a task once for all clients that wait for it, and few tasks at a time. It is aborted when the last one is gone. */
+export class SharedTasks<T> {
+  readonly #tasks = new Map<string, Task<T>>()
+  readonly #queue: Array<() => void> = []
+  #running = 0
+
+  get running(): number {
+    return this.#running
+  }
+
+  get waiting(): number {
+    return [...this.#tasks.values()].reduce((sum, { waiting }) => sum + waiting, 0)
+  }
+
+  /** Resolves with the result of the task with a key. Rejects with the reason of the signal when that is aborted. */
+  run(key: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    signal.throwIfAborted()
+    const task = this.#tasks.get(key) ?? this.#add(key, work)
+    task.waiting += 1
+    return new Promise<T>((resolve, reject) => {
+      const onAbort = () => {
+        reject(signal.reason)
+        task.waiting -= 1
+        if (task.waiting > 0) return
+        this.#tasks.delete(key)
+        task.controller.abort()
+      }
+      signal.addEventListener('abort', onAbort)
+      task.result.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    })
+  }
+
+  /** Aborts all tasks. */
+  close(): void {
+    for (const { controller } of this.#tasks.values()) controller.abort()
+  }
+
+  #add(key: string, work: (signal: AbortSignal) => Promise<T>): Task<T> {
+    const controller = new AbortController()
+    const result = this.#start(controller.signal, work)
+    const task: Task<T> = { result, controller, waiting: 0 }
+    this.#tasks.set(key, task)
+    const remove = () => {
+      if (this.#tasks.get(key) === task) this.#tasks.delete(key)
+    }
+    result.then(remove, remove)
+    return task
+  }
+
+  async #start(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#running >= MAX_RUNNING) await new Promise<void>((resolve) => this.#queue.push(resolve))
+    else this.#running += 1
+    try {
+      signal.throwIfAborted()
+      return await work(signal)
+    } finally {
+      // The next task takes over the place of this one.
+      const next = this.#queue.shift()
+      if (next) next()
+      else this.#running -= 1
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { SseError } from '../../errors.ts'
+
+const MESSAGE = 'Too many clients came with a position that the log does not have. They resume later.'
+
+// How many unknown positions are looked up in a burst, and then in each second. Clients whose positions are lost with the
+// log of a broker are not counted, because their positions are before the first one.
+const BURST = 1_000
+const PER_SECOND = 100
+// How many unknown positions are remembered.
+const MAX_REMEMBERED = 1_000
+
+/**
+ * Positions that a log does not have, which only invented ids or a lost log have. Each costs a lookup in the broker, so
+ * the lookups that find nothing are limited.
+ */
+export class UnknownPositions {
+  // A Set iterates in the order of insertion.
+  readonly #remembered = new Set<string>()
+  #left = BURST
+  #filledAt = Date.now()
+
+  /** Whether a position was looked up before. */
+  has(position: string): boolean {
+    return this.#remembered.has(position)
+  }
+
+  /** Throws `SseError` `ERR_SSE_OVERLOAD` if too many lookups found nothing. */
+  check(): void {
+    const now = Date.now()
+    const elapsed = Math.max(0, now - this.#filledAt)
+    this.#left = Math.min(BURST, this.#left + (elapsed * PER_SECOND) / 1_000)
+    this.#filledAt = now
+    if (this.#left < 1) throw new SseError('ERR_SSE_OVERLOAD', MESSAGE)
+  }
+
+  /** Counts a lookup that found nothing. */
+  count(): void {
+    this.#left -= 1
+  }
+
+  /** Counts it, and remembers a position that the log will never have. */
+  add(position: string): void {
+    this.count()
+    this.#remembered.add(position)
+    if (this.#remembered.size <= MAX_REMEMBERED) return
+    const [oldest] = this.#remembered
+    this.#remembered.delete(oldest as string)
+  }
+
+  /** Forgets all positions, because another log may have them. */
+  clear(): void {
+    this.#remembered.clear()
+  }
+}

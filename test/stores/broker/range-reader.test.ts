@@ -1,0 +1,293 @@
+import { describe, expect, it, vi } from 'vitest'
+import { deferred } from '../../support/serve.ts'
+import { nextTurn } from '../../support/streams.ts'
+import { FakeLog, FakeReader, openStore } from './fake-log.ts'
+
+/** Ids of the entries after a position, up to the newest one. */
+function idsAfter(position: number, entries: number): string[] {
+  const first = Math.floor(position / 10) + 1
+  return Array.from({ length: entries - first + 1 }, (_, at) => String((first + at) * 10))
+}
+
+const idsOf = (entries: Array<{ id: string }> | 'gap') =>
+  entries === 'gap' ? entries : entries.map(({ id }) => id)
+
+describe('clients that stopped before the cache', () => {
+  it('receive exactly the entries after their positions', async () => {
+    const log = new FakeLog({ entries: 5_000 })
+    const store = await openStore(log)
+    const positions = Array.from({ length: 200 }, (_, at) => ((at * 7_919) % 5_000) * 10 + 10)
+    const found = await Promise.all(positions.map((after) => new FakeReader().replay(store, after)))
+    expect(found.map(idsOf)).toEqual(positions.map((after) => idsAfter(after, 5_000)))
+  })
+
+  it('share what is read: a storm of scattered clients reads each entry once', async () => {
+    const size = 1_000
+    const entries = 10_000
+    const log = new FakeLog({ entries, size })
+    const store = await openStore(log)
+    const positions = Array.from({ length: 500 }, (_, at) => ((at * 7_919) % entries) * 10 + 10)
+    await Promise.all(positions.map((after) => new FakeReader().replay(store, after)))
+    expect(log.bytes).toBeLessThan(entries * (size + 30) * 1.01)
+    expect(log.reads.length).toBeLessThan(100)
+    expect(store.reads).toMatchObject({ waiting: 0, running: 0 })
+  })
+
+  it('share what is read one after the other, from the newest position to the oldest', async () => {
+    const log = new FakeLog({ entries: 3_000 })
+    const store = await openStore(log)
+    for (let after = 29_000; after > 0; after -= 1_000) await new FakeReader().replay(store, after)
+    expect(log.bytes).toBeLessThan(3_000 * 60)
+  })
+
+  it('are read for by at most two reads at a time', async () => {
+    const log = new FakeLog({ entries: 50_000, isNumbered: true, channelOf: (number) => `c${number % 20}` })
+    const store = await openStore(log)
+    const held = deferred<void>()
+    log.hold = held.promise
+    const replays = Array.from({ length: 20 }, (_, at) => new FakeReader().replay(store, 10, [`c${at}`]))
+    await nextTurn()
+    await nextTurn()
+    expect(store.reads).toMatchObject({ waiting: 20, running: 2, bytes: 2 * 256 * 1024 })
+    held.resolve()
+    await Promise.all(replays)
+    expect(store.reads).toMatchObject({ waiting: 0, running: 0 })
+  })
+
+  it('are served although others read from far behind', async () => {
+    const log = new FakeLog({ entries: 90_000, size: 200 })
+    const store = await openStore(log)
+    const far = new FakeReader()
+    let isFarDone = false
+    const replay = far.replay(store, 10).then(() => {
+      isFarDone = true
+    })
+    await vi.waitUntil(() => log.reads.length > 2)
+    const before = log.reads.length
+    await new FakeReader().replay(store, 899_000)
+    expect(log.reads.length - before).toBeLessThan(30)
+    expect(isFarDone).toBe(false)
+    far.disconnect()
+    await replay.catch(() => {})
+  })
+})
+
+describe('an unknown position', () => {
+  it('is a gap after one lookup, however many clients come with it', async () => {
+    const log = new FakeLog()
+    const store = await openStore(log)
+    const replays = Array.from({ length: 50 }, () => new FakeReader().replay(store, 15))
+    expect(await Promise.all(replays)).toEqual(Array(50).fill('gap'))
+    expect(await new FakeReader().replay(store, 15)).toBe('gap')
+    expect(log.reads).toHaveLength(1)
+    expect(log.bytes).toBe(0)
+  })
+
+  it('is a gap without a lookup inside what was read', async () => {
+    const log = new FakeLog()
+    const store = await openStore(log)
+    await new FakeReader().replay(store, 10)
+    const { length } = log.reads
+    expect(await new FakeReader().replay(store, 115)).toBe('gap')
+    expect(log.reads).toHaveLength(length)
+  })
+
+  it('is looked up at most a thousand times in a burst, and then refused', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    try {
+      const log = new FakeLog({ entries: 2_000 })
+      const store = await openStore(log)
+      const results: string[] = []
+      for (let at = 0; at < 1_200; at++) {
+        const replay = new FakeReader().replay(store, at * 10 + 15)
+        results.push(await replay.then(String, (error) => error.code))
+      }
+      expect(results.filter((each) => each === 'gap')).toHaveLength(1_000)
+      expect(results.at(-1)).toBe('ERR_SSE_OVERLOAD')
+      // A client with a position in the cache or in what was read is served.
+      expect(await new FakeReader().replay(store, 19_950)).toHaveLength(5)
+      vi.advanceTimersByTime(1_000)
+      expect(idsOf(await new FakeReader().replay(store, 10))).toEqual(idsAfter(10, 2_000))
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('after the newest entry is looked up once, and limited too', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    try {
+      const log = new FakeLog()
+      const store = await openStore(log)
+      const replays = Array.from({ length: 50 }, () => new FakeReader().replay(store, 1_000_015))
+      expect(await Promise.all(replays)).toEqual(Array(50).fill('gap'))
+      expect(log.lookups).toBe(1)
+      const reader = new FakeReader()
+      let code = ''
+      for (let at = 0; at < 2_000 && code === ''; at++)
+        await reader.replay(store, 2_000_005 + at * 10).catch((error) => {
+          code = error.code
+        })
+      expect(code).toBe('ERR_SSE_OVERLOAD')
+      expect(log.lookups).toBeLessThan(1_002)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+describe('a read', () => {
+  it('is not started for clients that have disconnected, and is aborted with the last one', async () => {
+    const log = new FakeLog({ entries: 1_000 })
+    const store = await openStore(log)
+    const held = deferred<void>()
+    log.hold = held.promise
+    const readers = Array.from({ length: 100 }, () => new FakeReader())
+    const replays = readers.map((reader, at) =>
+      reader.replay(store, at * 10 + 10).catch(({ message }) => message),
+    )
+    await vi.waitUntil(() => log.reads.length === 1)
+    for (const reader of readers) reader.disconnect()
+    expect(await Promise.all(replays)).toEqual(Array(100).fill('disconnected'))
+    expect(log.reads[0]?.signal.aborted).toBe(true)
+    held.resolve()
+    await nextTurn()
+    await nextTurn()
+    expect(log.reads).toHaveLength(1)
+    expect(store.reads).toMatchObject({ waiting: 0, running: 0 })
+  })
+
+  it('goes on while another client waits for it', async () => {
+    const log = new FakeLog()
+    const store = await openStore(log)
+    const held = deferred<void>()
+    log.hold = held.promise
+    const [first, second] = [new FakeReader(), new FakeReader()]
+    const replays = [first.replay(store, 10), second.replay(store, 10)]
+    await vi.waitUntil(() => log.reads.length === 1)
+    first.disconnect()
+    await expect(replays[0]).rejects.toThrow('disconnected')
+    held.resolve()
+    expect(await replays[1]).toHaveLength(99)
+    expect(log.reads).toHaveLength(1)
+  })
+
+  it('rejects for the clients at its position only', async () => {
+    const log = new FakeLog({ entries: 1_000 })
+    const store = await openStore(log)
+    const range = vi.spyOn(log, 'range').mockRejectedValueOnce(new Error('refused'))
+    await expect(new FakeReader().replay(store, 10)).rejects.toThrow('refused')
+    expect(await new FakeReader().replay(store, 10)).toHaveLength(999)
+    expect(range).toHaveBeenCalledTimes(2)
+  })
+
+  it('does not outlive the log: after a loss, its entries are not served', async () => {
+    const log = new FakeLog({ entries: 1_000 })
+    const store = await openStore(log)
+    const held = deferred<void>()
+    log.hold = held.promise
+    const replay = new FakeReader().replay(store, 10)
+    await vi.waitUntil(() => log.reads.length === 1)
+    log.lose('10000')
+    held.resolve()
+    await replay
+    // The first reply was discarded.
+    expect(log.reads).toHaveLength(2)
+  })
+})
+
+describe('what is kept', () => {
+  it('stays within the budget', async () => {
+    const replayBytes = 4 * 1024 * 1024
+    const log = new FakeLog({ entries: 20_000, size: 1_000 })
+    const store = await openStore(log, { replayBytes })
+    let peak = 0
+    const range = log.range.bind(log)
+    vi.spyOn(log, 'range').mockImplementation((...args) => {
+      peak = Math.max(peak, store.reads.bytes)
+      return range(...args)
+    })
+    await Promise.all([10, 50_000, 100_000].map((after) => new FakeReader().replay(store, after)))
+    expect(peak).toBeLessThan(replayBytes * 1.1)
+    expect(peak).toBeGreaterThan(replayBytes / 2)
+  })
+
+  it('is released when no client has read it for five seconds', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
+    try {
+      const store = await openStore(new FakeLog({ entries: 1_000 }))
+      await new FakeReader().replay(store, 10)
+      expect(store.reads.bytes).toBeGreaterThan(0)
+      vi.advanceTimersByTime(10_000)
+      expect(store.reads.bytes).toBe(0)
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
+describe('one replay', () => {
+  it('ends in a gap when it has read too many entries, counting those of other channels', async () => {
+    const log = new FakeLog({ entries: 5_000, channelOf: (number) => (number === 4_000 ? 'quiet' : 'busy') })
+    const store = await openStore(log, { maxReplayedEvents: 3_000 })
+    expect(await new FakeReader().replay(store, 10, ['quiet'])).toBe('gap')
+    expect(await new FakeReader().replay(store, 25_000, ['quiet'])).toHaveLength(1)
+    expect(log.reads.length).toBeLessThan(10)
+  })
+
+  it('ends in a gap when it has read too many bytes', async () => {
+    const log = new FakeLog({ entries: 1_000, size: 10_000 })
+    const store = await openStore(log, { maxReplayedBytes: 1_000_000 })
+    expect(await new FakeReader().replay(store, 10)).toBe('gap')
+    expect(log.bytes).toBeLessThan(1_700_000)
+  })
+
+  it('is a gap without a read where the broker numbers its entries', async () => {
+    const log = new FakeLog({ entries: 5_000, isNumbered: true })
+    const store = await openStore(log, { maxReplayedEvents: 1_000 })
+    expect(
+      await new FakeReader().replay(
+        store,
+        10,
+        Array.from({ length: 9 }, (_, at) => `c${at}`),
+      ),
+    ).toBe('gap')
+    expect(log.reads).toEqual([])
+  })
+
+  it('reads a quiet channel alone where the broker can do so', async () => {
+    const channelOf = (number: number) => (number % 10_000 === 0 ? 'quiet' : 'busy')
+    const log = new FakeLog({ entries: 50_000, isNumbered: true, channelOf })
+    const store = await openStore(log, { maxReplayedEvents: 10_000 })
+    const found = await new FakeReader().replay(store, 10, ['quiet'])
+    expect(idsOf(found)).toEqual(['100000', '200000', '300000', '400000', '500000'])
+    expect(log.bytes).toBeLessThan(1_000)
+  })
+
+  it('merges several channels that are read alone in the order of the log', async () => {
+    const channelOf = (number: number) => `c${number % 7}`
+    const log = new FakeLog({ entries: 20_000, size: 100, isNumbered: true, channelOf })
+    const store = await openStore(log)
+    const found = await new FakeReader().replay(store, 10, ['c1', 'c3', 'c5'])
+    const wanted = idsAfter(10, 20_000).filter((id) => [1, 3, 5].includes((Number(id) / 10) % 7))
+    expect(idsOf(found)).toEqual(wanted)
+  })
+
+  it('has pages with room for the client, or of one entry', async () => {
+    const log = new FakeLog({ entries: 100, size: 1_000 })
+    const store = await openStore(log)
+    const reader = new FakeReader()
+    for (const [room, length] of [
+      [10, 1],
+      [3_500, 3],
+      [1_000_000, 90],
+    ] as const) {
+      reader.room = room
+      const page = await store.read(['a'], '10', 500, reader)
+      expect(page).toMatchObject({ entries: { length } })
+    }
+    // The cache too.
+    reader.room = 3_500
+    expect(await store.read(['a'], '950', 500, reader)).toMatchObject({ entries: { length: 3 } })
+  })
+})
