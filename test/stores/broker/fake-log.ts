@@ -38,8 +38,8 @@ export class FakeLog implements BrokerDriver {
   lookups = 0
   /** The bytes of the records in all replies. */
   bytes = 0
-  distance?: (after: string, upTo: string) => number
-  channelRange?: BrokerDriver['channelRange']
+  readonly distance?: NonNullable<BrokerDriver['distance']>
+  readonly channelRange?: NonNullable<BrokerDriver['channelRange']>
   readonly #entries: Array<{ id: string; channel: string; record: string }>
   #owner!: DriverOwner
 
