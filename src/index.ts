@@ -24,7 +24,16 @@ export { Hub, type HubEventMap, type HubOptions } from './hub/hub.ts'
 export type { SubscribeOptions } from './hub/subscribe-options.ts'
 export type { ShutdownOptions } from './lifecycle/graceful-close.ts'
 export { type CloseServerOptions, serverCloser } from './lifecycle/server-closer.ts'
-export type { EventStore, Page, StoreListener, StoreState } from './stores/event-store.ts'
+export type {
+  BrokerEventStore,
+  EventStore,
+  History,
+  Page,
+  ReadQueue,
+  StoreListener,
+  StoreReader,
+  StoreState,
+} from './stores/event-store.ts'
 export { LogEntry, type Publication } from './stores/log-entry.ts'
 export { type MemoryStoreOptions, memoryStore, type StoreLimits } from './stores/memory/memory-store.ts'
 export type { SseStreamEventMap } from './stream/attachments.ts'

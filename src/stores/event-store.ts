@@ -91,3 +91,8 @@ export interface EventStore {
   /** MUST close the connections that the store opened. What was appended MAY be kept. `read` then returns `'gap'`. */
   close(): Promise<void>
 }
+
+/** A store that reads older events from a broker. */
+export interface BrokerEventStore extends EventStore {
+  readonly reads: ReadQueue
+}

@@ -1,6 +1,6 @@
 import { Condition } from '../../condition.ts'
 import type {
-  EventStore,
+  BrokerEventStore,
   History,
   Page,
   ReadQueue,
@@ -24,7 +24,7 @@ const NEVER = new AbortController().signal
 const UNBOUNDED: StoreReader = { room: Number.POSITIVE_INFINITY, signal: NEVER }
 
 /** A log in a broker. A process subscribes to it once for all streams, and caches its newest entries. */
-export class BrokerStore extends ConnectedStore implements EventStore, DriverOwner {
+export class BrokerStore extends ConnectedStore implements BrokerEventStore, DriverOwner {
   position = ''
   readonly #driver: BrokerDriver
   readonly #settings: BrokerSettings

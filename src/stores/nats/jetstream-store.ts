@@ -3,7 +3,7 @@ import { between, type Check, checkOptions, isCount, oneOf } from '../../check-o
 import { describe, SseError } from '../../errors.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
 import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions, MAX_AGE } from '../broker/options.ts'
-import type { EventStore } from '../event-store.ts'
+import type { BrokerEventStore } from '../event-store.ts'
 import type { NatsConnection } from './client.ts'
 import { JetStreamDriver } from './jetstream-driver.ts'
 
@@ -57,7 +57,10 @@ const CHECKS: Record<keyof JetStreamStoreOptions, Check> = {
  *
  * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example a stream that does not match, reject the first publish.
  */
-export function jetstreamStore(connection: NatsConnection, options: JetStreamStoreOptions = {}): EventStore {
+export function jetstreamStore(
+  connection: NatsConnection,
+  options: JetStreamStoreOptions = {},
+): BrokerEventStore {
   checkConnection(connection)
   const requested = checkOptions(options, CHECKS)
   const settings = { ...DEFAULTS, ...requested }

@@ -1,7 +1,7 @@
 import { type Check, checkOptions } from '../../check-options.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
 import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions } from '../broker/options.ts'
-import type { EventStore } from '../event-store.ts'
+import type { BrokerEventStore } from '../event-store.ts'
 import { checkClient, isCluster, isName, prefixOf } from './client.ts'
 import type { RedisClient } from './connection.ts'
 import { checkClusterKey } from './guard.ts'
@@ -26,7 +26,7 @@ const CHECKS: Record<keyof RedisStoreOptions, Check> = { ...BROKER_CHECKS, key: 
  *
  * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example wrong credentials, reject the first publish.
  */
-export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): EventStore {
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): BrokerEventStore {
   checkClient(client)
   const settings = { ...DEFAULTS, ...checkOptions(options, CHECKS) }
   if (isCluster(client)) checkClusterKey(prefixOf(client) + settings.key)
