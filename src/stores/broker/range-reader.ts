@@ -39,6 +39,8 @@ export class RangeReader {
   readonly #lanes: Lanes
   readonly #unknown: UnknownPositions
   readonly #progress = new WeakMap<StoreReader, Progress>()
+  // Reads in flight.
+  #running = 0
   // Raised when the log is replaced.
   #generation = 0
   #isScheduled = false
@@ -101,10 +103,6 @@ export class RangeReader {
     this.clear()
     for (const { read } of this.#lanes) read?.abort()
     this.#lanes.close()
-  }
-
-  get #running(): number {
-    return [...this.#lanes].filter(({ read }) => read).length
   }
 
   #progressOf(reader: StoreReader): Progress {
@@ -196,6 +194,7 @@ export class RangeReader {
     const read = new AbortController()
     const generation = this.#generation
     lane.read = read
+    this.#running += 1
     try {
       const range = await this.#rangeOf(lane, position, read.signal)
       if (generation !== this.#generation) lane.resolveAt(position)
@@ -204,6 +203,7 @@ export class RangeReader {
       lane.rejectAt(position, error)
     } finally {
       lane.read = undefined
+      this.#running -= 1
       this.#schedule()
     }
   }
