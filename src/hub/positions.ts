@@ -99,7 +99,6 @@ export class PositionKeeper implements Flushable {
     for (const holder of hidden) holder._onHidden()
     const { position } = this.#store
     this.#checkedAt ??= position
-    // A store that evicts each channel separately returns 0 for no channels. Only hidden events then check its clients.
     if (this.#share(this.#checkedAt, []) <= CHECK_SHARE) return
     this.#checkedAt = position
     for (const holder of this.#holders()) holder._refreshPosition(position)

@@ -85,7 +85,8 @@ export interface EventStore {
   history?(channels: readonly string[], last: number, signal?: AbortSignal): History | Promise<History>
   /**
    * Returns how close a position is to a gap: 0 if nothing after it is stored, and 1 where it may be evicted. Only entries
-   * of these channels count, if the store evicts them separately. Without it, clients are sent more positions.
+   * of these channels count, if the store evicts them separately; without channels, all entries. Without this method,
+   * clients are sent more positions.
    */
   staleness?(position: string, channels: readonly string[]): number
   /** MUST close the connections that the store opened. What was appended MAY be kept. `read` then returns `'gap'`. */

@@ -367,6 +367,24 @@ describe('the position of a client that stays connected', () => {
     expect(client.seen.filter(({ event }) => event === 'position').length).toBeLessThan(20)
   })
 
+  it('is current after events of a busy channel have evicted the one that a filter hid', async () => {
+    const hub = new Hub({ store: memoryStore({ maxEvents: 100 }) })
+    const client = new HubClient(hub, ['a'], { filter: () => false })
+    client.connect()
+    await settled()
+    await hub.channel('a').publish({ data: 'hidden' })
+    for (let i = 0; i < 150; i++) {
+      await hub.channel('busy').publish({ data: i })
+      await nextTurn()
+    }
+    client.cut()
+    client.connect()
+    await settled()
+    client.cut()
+    // When it connected, before the hidden event was evicted, and when it connected again.
+    expect(client.seen.map(({ event }) => event)).toEqual(['position', 'position', 'position'])
+  })
+
   it('costs a filtered client of a conflating channel no positions, because nothing is evicted', async () => {
     const hub = new Hub()
     const client = new HubClient(hub, ['a'], { filter: ({ data }) => data === 0 })

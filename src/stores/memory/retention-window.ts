@@ -54,12 +54,12 @@ export class RetentionWindow {
   }
 
   /**
-   * Returns how close the next slot of some channels after a sequence number is to its eviction, from 0 to 1. Of none: how
-   * close any position is whose channel is not remembered.
+   * Returns how close the next slot of some channels after a sequence number is to its eviction, from 0 to 1. Without
+   * channels, the next slot of any channel counts, by the limits of the store.
    */
   staleness(channels: readonly string[], sequence: number): number {
-    const names = channels.length > 0 ? channels : ['']
-    return Math.max(0, ...names.map((channel) => this.#stalenessIn(channel, sequence)))
+    if (channels.length === 0) return this.#share(this.#all, sequence)
+    return Math.max(0, ...channels.map((channel) => this.#stalenessIn(channel, sequence)))
   }
 
   #stalenessIn(channel: string, sequence: number): number {
