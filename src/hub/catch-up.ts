@@ -4,37 +4,12 @@ import { closeSource, readSource, type Source, type StopCallbacks } from '../eve
 import { clock } from '../scheduler/clock.ts'
 import { atTurnEnd, turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
-import type { LogEntry } from '../stores/log-entry.ts'
-import { type Gap, type OnGap, reportGap } from '../stream/gap.ts'
+import { type Gap, reportGap } from '../stream/gap.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
-import type { SseStream } from '../stream/stream.ts'
-import { type HistoryRequest, HistoryStart } from './history.ts'
-import type { Snapshot, SubscribeOptions } from './subscribe-options.ts'
-
-/** The subscription that catches up. */
-export interface CatchUpOwner {
-  readonly stream: SseStream
-  readonly channels: readonly string[]
-  /** The options of the channels, each once. */
-  readonly options: Iterable<SubscribeOptions>
-  /** Where channels start for a client without a position. */
-  readonly history: readonly HistoryRequest[]
-  readonly resumePoint: ResumePoint
-  /** Whether this is still the catch-up of the subscription. */
-  isCatchingUp(catchUp: CatchUp): boolean
-  /** @internal Called before an entry is used. */
-  _adopt(entry: LogEntry): void
-  /** Whether the client may see an entry. */
-  passes(entry: LogEntry): boolean
-  /** @internal Called with the id of an event that was queued. */
-  _onSent(id: string): void
-  /** @internal Sends a position up to which the client has received everything. */
-  _sendPosition(id: string): void
-  /** @internal The same, unless the client is behind. */
-  _offerPosition(id: string): void
-  /** @internal Called at the store's position, when there is nothing more to read. */
-  _goLive(): void
-}
+import type { CatchUpOwner } from './catch-up-owner.ts'
+import { hooksOf } from './gap-hooks.ts'
+import { HistoryStart } from './history.ts'
+import type { OwnOptions, Snapshot } from './subscribe-options.ts'
 
 // Entries that are read from the store at a time.
 const PAGE_SIZE = 500
@@ -58,9 +33,12 @@ export class CatchUp {
   #isEvicted = false
   // Where the channels of a client without a position start.
   #start: HistoryStart | undefined
-  // Channels added since the last page was requested.
-  #addedChannels: readonly string[] | undefined
-  #snapshots: readonly Snapshot[] = []
+  // Channels added since the last page was requested, and whether the client may have missed something of them.
+  #addedChannels: Map<string, boolean> | undefined
+  // To be sent, with the options of the subscriptions that have it.
+  readonly #snapshots = new Map<Snapshot, OwnOptions[]>()
+  // Whether all channels are read, and not only those of which an entry was published.
+  #readsAll = false
   #isComplete = false
   #replayed = 0
 
@@ -76,7 +54,7 @@ export class CatchUp {
   get resumePoint(): ResumePoint {
     const { resumePoint } = this.#owner
     // A store that is not ready has no position. A client that still has to get a snapshot or its history is as new as before.
-    if (this.#ready || (resumePoint === 'new' && (this.#snapshots.length > 0 || this.#start)))
+    if (this.#ready || (resumePoint === 'new' && (this.#snapshots.size > 0 || this.#start)))
       return resumePoint
     if (this.#gapEnd === undefined) return { id: this.#position }
     return resumePoint === 'unreadable' ? resumePoint : { id: this.#position, gapEnd: this.#gapEnd }
@@ -87,14 +65,30 @@ export class CatchUp {
     this.#gapEnd = end
   }
 
-  /** Checks whether the client has missed anything of channels that are added after the start. */
-  addChannels(channels: readonly string[]): void {
-    this.#addedChannels = [...(this.#addedChannels ?? []), ...channels]
+  /** Reads all channels, because entries may be lost of which the subscription was not notified. */
+  readAll(): void {
+    this.#readsAll = true
   }
 
-  /** Sends the snapshot of channels before everything that was not sent yet. */
-  addSnapshot(snapshot: Snapshot): void {
-    if (!this.#snapshots.includes(snapshot)) this.#snapshots = [...this.#snapshots, snapshot]
+  /** Adds channels after the start. Checks whether the client has missed anything of those that are `missable`. */
+  addChannels(channels: readonly string[], missable: readonly string[]): void {
+    if (channels.length > 0) this.#addedChannels ??= new Map()
+    for (const channel of channels)
+      this.#addedChannels?.set(channel, this.#addedChannels.get(channel) ?? false)
+    for (const channel of missable) this.#addedChannels?.set(channel, true)
+  }
+
+  /** Removes a channel, of which the client then misses nothing. */
+  removeChannel(channel: string): void {
+    this.#addedChannels?.delete(channel)
+  }
+
+  /** Sends the snapshot of a subscription, if it has one, before everything that was not sent yet. */
+  addSnapshot(options: OwnOptions): void {
+    if (!options.snapshot) return
+    const present = this.#snapshots.get(options.snapshot)
+    if (present) present.push(options)
+    else this.#snapshots.set(options.snapshot, [options])
   }
 
   /** Catches up. `isResuming`: the client resumes, so that the replay is reported to the diagnostics. */
@@ -132,9 +126,9 @@ export class CatchUp {
   /** Moves to where the channels start for a client without a position, or to there after a gap. */
   async #seek(present: string): Promise<void> {
     const { history } = this.#owner
-    if (history.length === 0) return
+    if (!history || history.size === 0) return
     const start = new HistoryStart(this.#store, present)
-    for (const request of history) await start.add(request)
+    for (const request of history.values()) await start.add(request)
     this.#start = start
     this.#isEvicted = this.#gapEnd === undefined && start.isIncomplete
     if (this.#gapEnd === undefined) this.#position = start.position
@@ -151,18 +145,32 @@ export class CatchUp {
     if (this.#addedChannels) await this.#checkAddedChannels(this.#addedChannels)
     if (!this.#isActive) return
     if (this.#gapEnd !== undefined) return this.#sendGap(this.#gapEnd)
-    if (this.#snapshots.length > 0) return this.#sendSnapshots(this.#snapshots)
-    const { channels } = this.#owner
+    if (this.#snapshots.size > 0) return this.#sendSnapshots([...this.#snapshots])
+    const isAll = this.#readsAll
+    const channels = isAll ? this.#owner.channels : this.#owner._channelsToRead()
+    if (!this.#isActive || this.#isChanged) return
+    if (channels.length === 0) return this.#goLive()
     const stage = this.#start?.stageAt(this.#position, channels) ?? { channels, end: undefined }
     const result = this.#store.read(stage.channels, this.#position, PAGE_SIZE)
     const isAsync = typeof (result as PromiseLike<Page>).then === 'function'
     const page = isAsync ? await result : (result as Page)
-    // A page that lacks an added channel is read again with it.
-    if (!this.#isActive || this.#addedChannels) return
+    // A page that lacks a channel is read again with it.
+    if ((isAsync && !isAll && this.#lacksChannel(channels)) || !this.#isActive || this.#addedChannels) return
     // In the same tick as the read, so that no entry can be published in between.
     if (!isAsync && stage.end === undefined && this.#isEnd(page)) this.#goLive()
     else if (page === 'gap') await this.#restart()
     else await this.#sendPage(this.#start?.within(page, stage) ?? page, stage.end)
+  }
+
+  get #isChanged(): boolean {
+    return this.#addedChannels !== undefined || this.#snapshots.size > 0
+  }
+
+  // While a page was read, entries of further channels may have been published, after which it ends.
+  #lacksChannel(channels: readonly string[]): boolean {
+    const present = new Set(channels)
+    this.#readsAll ||= this.#owner._channelsToRead().some((channel) => !present.has(channel))
+    return this.#readsAll
   }
 
   // At its own position a store has nothing to read. A closed one returns a gap there.
@@ -174,8 +182,7 @@ export class CatchUp {
     const { position } = this.#store
     // Pending entries first, because their filters may change the subscription, or publish if they are of another hub.
     turn.fanOutNow()
-    const isChanged = this.#addedChannels || this.#snapshots.length > 0 || position !== this.#store.position
-    if (!this.#isActive || isChanged) return
+    if (!this.#isActive || this.#isChanged || position !== this.#store.position) return
     this.#isComplete = true
     this.#owner._goLive()
   }
@@ -188,16 +195,17 @@ export class CatchUp {
 
   // A resumed client that adds channels later has missed what was published on them since its last event id. If there was
   // anything, report a gap.
-  async #checkAddedChannels(added: readonly string[]): Promise<void> {
+  async #checkAddedChannels(all: ReadonlyMap<string, boolean>): Promise<void> {
     const { resumePoint } = this.#owner
+    const added = [...all].flatMap(([channel, isMissable]) => (isMissable ? channel : []))
     this.#addedChannels = undefined
     if (typeof resumePoint !== 'object' || added.length === 0) return
     const missed = await firstIdAfter(this.#store, resumePoint.id, added)
     if (missed === undefined) return
     const ahead = await firstIdAfter(this.#store, this.#position, added)
-    const subscribed = added.filter((channel) => this.#owner.channels.includes(channel))
+    const subscribed = added.filter((channel) => this.#owner.isSubscribed(channel))
     // The client misses nothing of a channel that was removed meanwhile.
-    if (subscribed.length < added.length) this.addChannels(subscribed)
+    if (subscribed.length < added.length) this.addChannels(subscribed, subscribed)
     else if (ahead !== 'gap' && missed !== ahead) this.#gapEnd = this.#position
   }
 
@@ -227,12 +235,12 @@ export class CatchUp {
   }
 
   async #sendGap(id: string): Promise<void> {
-    const { stream, resumePoint, options } = this.#owner
+    const { stream, resumePoint, optionsWithHooks } = this.#owner
     const reason = resumePoint === 'unreadable' ? 'unreadable' : this.#isEvicted ? 'evicted' : 'unknown'
     const gap: Gap = { lastEventId: stream.lastEventId, reason }
-    this.#snapshots = []
+    this.#snapshots.clear()
     const isEventSent = await reportGap(stream, gap, {
-      hooks: hooksOf(options),
+      hooks: hooksOf(optionsWithHooks),
       gapEvent: this.#gapEvent,
       id,
       // Events published during the snapshot are after `id`, so they follow it.
@@ -247,16 +255,16 @@ export class CatchUp {
   }
 
   // Events published during the snapshots are after the position, so they follow them.
-  async #sendSnapshots(all: readonly Snapshot[]): Promise<void> {
+  async #sendSnapshots(all: ReadonlyArray<[Snapshot, OwnOptions[]]>): Promise<void> {
     const { stream } = this.#owner
-    for (const snapshot of all) {
+    for (const [snapshot, options] of all) {
       // Not one of a subscription that was removed.
-      if (![...this.#owner.options].some((each) => each.snapshot === snapshot)) continue
+      if (options.every(({ isRemoved }) => isRemoved)) continue
       const events = await snapshot(stream, undefined)
       if (events && !(await this.#sendAll(events))) return
     }
     // Those added meanwhile follow in the next step.
-    this.#snapshots = this.#snapshots.slice(all.length)
+    for (const [snapshot] of all) this.#snapshots.delete(snapshot)
     // Not earlier, because a client that was cut off during a snapshot MUST get it again.
     if (this.#isActive) this.#owner._sendPosition(this.#position)
   }
@@ -280,24 +288,6 @@ export class CatchUp {
     const { stream } = this.#owner
     await stream._connection.waitUntil(() => !stream._connection.isOpen || stream._isIdle)
   }
-}
-
-/** Returns a hook for each options object. A function that several of them share is called once. */
-function hooksOf(options: Iterable<SubscribeOptions>): OnGap[] {
-  const called = new Set<unknown>()
-  const isFirst = (hook: unknown) => hook !== undefined && called.size < called.add(hook).size
-  // Those that returned events, which are sent in place of each snapshot beside them.
-  const answered = new Set<unknown>()
-  return Array.from(
-    options,
-    ({ onGap, snapshot }): OnGap =>
-      async (gap, stream) => {
-        const events = isFirst(onGap) && (await onGap?.(gap, stream))
-        if (events) answered.add(onGap)
-        if (answered.has(onGap)) return events || undefined
-        return isFirst(snapshot) ? snapshot?.(stream, gap) : undefined
-      },
-  )
 }
 
 /** Returns the id of the first entry of some channels after a position, or undefined if there is none. */

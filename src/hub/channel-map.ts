@@ -9,6 +9,10 @@ export class ChannelMap {
   #first: string | undefined
   #ofFirst: Subscriptions | undefined
   #others: Map<string, Subscriptions> | undefined
+  // The hooks of a stream that never had one are not looked up.
+  #hasHooks = false
+  /** Whether a subscription has, or had, a filter. */
+  hasFilter = false
 
   get size(): number {
     return Number(this.#first !== undefined) + (this.#others?.size ?? 0)
@@ -16,6 +20,11 @@ export class ChannelMap {
 
   get channels(): string[] {
     return [...(this.#first === undefined ? [] : [this.#first]), ...(this.#others?.keys() ?? [])]
+  }
+
+  /** The options of all subscriptions, each once. Empty if none of them has a hook. */
+  get optionsWithHooks(): Iterable<SubscribeOptions> {
+    return this.#hasHooks ? new Set(this.channels.flatMap((channel) => this.all(channel))) : []
   }
 
   get(channel: string): Subscriptions | undefined {
@@ -34,6 +43,8 @@ export class ChannelMap {
 
   /** Adds a subscription. It MUST NOT be one of the channel already. */
   add(channel: string, options: SubscribeOptions): void {
+    this.hasFilter ||= options.filter !== undefined
+    this.#hasHooks ||= options.onGap !== undefined || options.snapshot !== undefined
     const present = this.get(channel)
     this.#set(channel, present === undefined ? options : [present, options].flat())
   }

@@ -19,10 +19,11 @@ import { checkName, namesOf } from './channel-name.ts'
 import { type Deserialize, entryOwnerOf } from './entry-owner.ts'
 import { ErrorReporter, type HubErrorContext } from './error-reporter.ts'
 import { checkStart } from './history.ts'
+import type { HubContext } from './hub-context.ts'
 import { PositionKeeper, type Positions } from './positions.ts'
 import { PublishPromise } from './publish-promise.ts'
 import { SUBSCRIBE_CHECKS, type SubscribeOptions } from './subscribe-options.ts'
-import { type HubContext, Subscription } from './subscription.ts'
+import { Subscription } from './subscription.ts'
 
 export interface HubOptions {
   /** Assigns ids to events and keeps them so that they can be read again. Default `memoryStore()`. */
@@ -160,7 +161,7 @@ export class Hub extends EventEmitter<HubEventMap> {
     const subscription = present ?? this.#subscribe(stream)
     // A copy, so that the returned function undoes this call only.
     const { onGap, filter, snapshot, from } = options
-    const own = { onGap, filter, snapshot, from }
+    const own = { onGap, filter, snapshot, from, isRemoved: false }
     subscription.add(names, own)
     return () => subscription.remove(names, own)
   }

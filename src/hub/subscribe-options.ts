@@ -34,6 +34,12 @@ export interface SubscribeOptions<Events extends EventMap = AnyEvents> {
   from?: From | undefined
 }
 
+/** The options of one call of `subscribe`. */
+export interface OwnOptions extends SubscribeOptions {
+  /** Whether the subscription was ended. */
+  isRemoved: boolean
+}
+
 const checkLast = optionsOf({ last: isCount }, 'last')
 
 const checkFrom: Check = (from) => {

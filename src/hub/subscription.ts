@@ -1,45 +1,36 @@
 import { SseError } from '../errors.ts'
 import type { Frame } from '../event/frame.ts'
 import { turn } from '../scheduler/turn.ts'
-import type { EventStore } from '../stores/event-store.ts'
-import type { EntryOwner, LogEntry } from '../stores/log-entry.ts'
+import type { LogEntry } from '../stores/log-entry.ts'
 import type { PositionSource } from '../stream/attachments.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
-import type { Batch, Broadcaster, Subscriber } from './broadcaster.ts'
-import { CatchUp, type CatchUpOwner } from './catch-up.ts'
+import type { Batch, Subscriber } from './broadcaster.ts'
+import { CatchUp } from './catch-up.ts'
+import type { CatchUpOwner } from './catch-up-owner.ts'
 import { ChannelMap } from './channel-map.ts'
-import type { ErrorReporter } from './error-reporter.ts'
 import { passes } from './filter.ts'
 import type { HistoryRequest } from './history.ts'
-import type { PositionHolder, PositionKeeper } from './positions.ts'
-import type { SubscribeOptions } from './subscribe-options.ts'
-
-/** The parts of a hub that its subscriptions use. */
-export interface HubContext {
-  readonly store: EventStore
-  readonly broadcaster: Broadcaster
-  readonly positions: PositionKeeper
-  readonly errors: ErrorReporter
-  readonly owner: EntryOwner
-  readonly gapEvent: string | false
-  /** Called at the end of a subscription, with the point where another one of the stream resumes. */
-  onUnsubscribed(stream: SseStream, resumePoint: ResumePoint): void
-}
-
-const NO_HISTORY: readonly HistoryRequest[] = []
+import type { HubContext } from './hub-context.ts'
+import type { PositionHolder } from './positions.ts'
+import { RemovedChannels } from './removed-channels.ts'
+import type { From, OwnOptions, SubscribeOptions } from './subscribe-options.ts'
 
 /** One stream on the channels of one hub, with a single position in the store for all of them. */
 export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, PositionSource {
   readonly stream: SseStream
   readonly resumePoint: ResumePoint
-  history = NO_HISTORY
+  // A client that reads the store again later has received it.
+  history: Map<SubscribeOptions, HistoryRequest> | undefined
   readonly #hub: HubContext
   readonly #channels = new ChannelMap()
   // Undefined while the subscription is live.
   #catchUp: CatchUp | undefined
+  // While a client that was live reads the store again: the channels that may have entries which it has not received. It
+  // stays a subscriber of all channels, so that going live costs nothing for those that were quiet.
+  #unread: Set<string> | undefined
   // Channels removed from a live client that resumed. It misses nothing of them if they are added again.
-  #removedChannels: Set<string> | undefined
+  #removedChannels: RemovedChannels | undefined
   // Where a new client starts, until it is sent its position.
   #startPosition: string | undefined
   // The last id that the client was sent on this connection.
@@ -48,8 +39,6 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   #hiddenEvents = 0
   #checkAt = 1
   #checkInterval = 1
-  // The filters of a stream that never had one are not looked up.
-  #hasFilter = false
   // Whether channels that are added now are added late, because the first ones have started.
   #hasStarted = false
   #hasEnded = false
@@ -72,30 +61,44 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     return this.#channels.channels
   }
 
-  get options(): Iterable<SubscribeOptions> {
-    return new Set(this.channels.flatMap((channel) => this.#channels.all(channel)))
+  get optionsWithHooks(): Iterable<SubscribeOptions> {
+    return this.#channels.optionsWithHooks
+  }
+
+  isSubscribed(channel: string): boolean {
+    return this.#channels.get(channel) !== undefined
+  }
+
+  /** @internal */
+  _channelsToRead(): readonly string[] {
+    if (!this.#unread) return this.channels
+    // Otherwise a page could end after a pending entry of a channel that it lacks.
+    turn.fanOutNow()
+    return [...this.#unread]
   }
 
   /**
    * Adds a subscription. Those added before the first `await` are resumed together; a later one starts at the present. It
    * adds a channel even if the stream has it, unless the present subscriptions pass all events that the new one passes.
    */
-  add(channels: readonly string[], options: SubscribeOptions): void {
-    if (options.from !== undefined && options.from !== 'now') this.#addHistory(channels, options.from)
+  add(channels: readonly string[], options: OwnOptions): void {
+    if (options.from !== undefined && options.from !== 'now') this.#addHistory(channels, options)
     const added = channels.filter((channel) => !this.#channels.covers(channel, options.filter))
     for (const channel of channels) this.#channels.add(channel, options)
-    this.#hasFilter ||= options.filter !== undefined
     // A stream that still has to receive the current entry must not start behind it.
     this.#hub.broadcaster.runAfterFanOut(() => this.#start(added, options))
   }
 
   /** Removes the subscription with these options, if it was not removed before. */
-  remove(channels: readonly string[], options: SubscribeOptions): void {
+  remove(channels: readonly string[], options: OwnOptions): void {
     // Pending entries first, because their filters may change the subscription.
     turn.fanOutNow()
+    if (options.isRemoved) return
+    options.isRemoved = true
     for (const channel of channels)
       if (this.#channels.get(channel) === options) this.#remove(channel, options)
       else this.#channels.delete(channel, options)
+    if (!channels.some((channel) => this.isSubscribed(channel))) this.history?.delete(options)
     if (this.#channels.size === 0) this.end()
   }
 
@@ -110,11 +113,16 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
 
   /** Reports a gap, because events may be lost, and continues from the store's position. */
   onLoss(): void {
-    if (!this.#catchUp && !this.#hasEnded) this.#readAgain().reportGap()
+    this.#catchUp?.readAll()
+    if (this.#catchUp) return
+    // Pending entries first, because they were published before. Their filters may add channels.
+    turn.fanOutNow()
+    if (!this.#hasEnded) (this.#catchUp ?? this.#readAgain()).reportGap()
   }
 
   deliver(batch: Batch, isTurnOver: boolean): void {
-    if (this.#hasFilter) this.#deliverVisible(batch, isTurnOver)
+    if (this.#catchUp) this.#unread?.add(batch.channel)
+    else if (this.#channels.hasFilter) this.#deliverVisible(batch, isTurnOver)
     else {
       this.#sentId = batch.lastId
       this.stream._deliver(batch, isTurnOver)
@@ -161,9 +169,9 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   /** @internal */
   _goLive(): void {
     this.#catchUp = undefined
-    // A client that reads the store again later has received it.
-    this.history = NO_HISTORY
-    for (const channel of this.channels) this.#hub.broadcaster.add(channel, this)
+    this.history = undefined
+    if (!this.#unread) for (const channel of this.channels) this.#hub.broadcaster.add(channel, this)
+    this.#unread = undefined
     if (this.#sentId === undefined) this._sendPosition(this.#hub.store.position)
   }
 
@@ -238,38 +246,41 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     this.#checkAt = hiddenEvents + this.#checkInterval
   }
 
-  #addHistory(channels: readonly string[], from: Exclude<SubscribeOptions['from'], undefined>): void {
+  #addHistory(channels: readonly string[], options: OwnOptions): void {
     if (this.#hasStarted && typeof this.resumePoint !== 'object') {
       const message = 'from applies to the first channels of a stream: subscribe to all of them at once.'
       throw new SseError('ERR_SSE_OPTION', message)
     }
-    this.history = [...this.history, { channels, from }]
+    this.history ??= new Map()
+    this.history.set(options, { channels, from: options.from as From })
+    for (const channel of channels) this.#unread?.add(channel)
   }
 
   // During a fan-out, channels may be removed before they are started.
-  #start(channels: readonly string[], options: SubscribeOptions): void {
+  #start(channels: readonly string[], options: OwnOptions): void {
     turn.fanOutNow()
     if (this.#hasEnded) return
-    const isReading = this.#catchUp !== undefined
-    if (!this.#hasStarted && isReading) {
-      this.#addFirst(options)
+    if (!this.#hasStarted && this.#catchUp && !this.#unread) {
+      // A client that resumes has the state that a snapshot returns, unless there is a gap.
+      if (this.resumePoint === 'new') this.#catchUp.addSnapshot(options)
       return
     }
-    const added = channels.filter((channel) => this.#channels.get(channel))
+    const added = channels.filter((channel) => this.isSubscribed(channel))
     const missable = this.#missable(added, options)
-    if (this.#catchUp) this.#catchUp.addChannels(missable)
-    else if (missable.length > 0 || this.#needsReading(options)) this.#readAgain(missable)
-    else for (const channel of added) this.#hub.broadcaster.add(channel, this)
-    if (options.snapshot) this.#catchUp?.addSnapshot(options.snapshot)
-  }
-
-  // A client that resumes has the state that a snapshot returns, unless there is a gap.
-  #addFirst(options: SubscribeOptions): void {
-    if (this.resumePoint === 'new' && options.snapshot) this.#catchUp?.addSnapshot(options.snapshot)
+    if (!this.#catchUp && (missable.length > 0 || this.#needsReading(options))) this.#readAgain()
+    if (!this.#catchUp) this.history = undefined
+    else {
+      for (const channel of added) this.#unread?.add(channel)
+      this.#catchUp.addChannels(added, missable)
+    }
+    if (!this.#catchUp || this.#unread) for (const channel of added) this.#hub.broadcaster.add(channel, this)
+    this.#catchUp?.addSnapshot(options)
   }
 
   #needsReading({ snapshot }: SubscribeOptions): boolean {
-    return snapshot !== undefined || (!this.#hasStarted && this.history.length > 0)
+    return (
+      snapshot !== undefined || (!this.#hasStarted && this.history !== undefined && this.history.size > 0)
+    )
   }
 
   #startReading(): void {
@@ -285,12 +296,11 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     this.#schedule(catchUp, resumePoint !== 'new')
   }
 
-  #readAgain(added: readonly string[] = []): CatchUp {
+  // The caller MUST have delivered pending entries, because the position is after them.
+  #readAgain(): CatchUp {
     const catchUp = new CatchUp(this, this.#hub.store, this.#hub.gapEvent)
-    catchUp.addChannels(added)
-    // First, because `remove` delivers pending entries, and a channel that their filter adds must not go live.
     this.#catchUp = catchUp
-    for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
+    this.#unread = new Set([...(this.history?.values() ?? [])].flatMap(({ channels }) => channels))
     this.#schedule(catchUp, false)
     return catchUp
   }
@@ -307,17 +317,17 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   // Returns the channels of which a client that resumed may have missed something. A snapshot contains what it missed.
   #missable(added: readonly string[], { snapshot }: SubscribeOptions): readonly string[] {
     if (typeof this.resumePoint !== 'object' || snapshot) return []
-    const missable = added.filter((channel) => !this.#removedChannels?.has(channel))
-    for (const channel of added) this.#removedChannels?.delete(channel)
-    return missable
+    return this.#removedChannels?.without(added) ?? added
   }
 
   #remove(channel: string, options: SubscribeOptions): void {
     // Pending entries are delivered before, and filtered.
     this.#hub.broadcaster.remove(channel, this)
     this.#channels.delete(channel, options)
+    this.#unread?.delete(channel)
+    this.#catchUp?.removeChannel(channel)
     if (this.#catchUp || typeof this.resumePoint !== 'object') return
-    this.#removedChannels ??= new Set()
+    this.#removedChannels ??= new RemovedChannels()
     this.#removedChannels.add(channel)
   }
 }

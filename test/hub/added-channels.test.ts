@@ -122,6 +122,26 @@ describe('a channel that is added later', () => {
     expect(eventsOf(transport)).toEqual([GAP, GAP])
   })
 
+  it('sends a gap for its events when 1 000 channels were left after it, and none after fewer', async () => {
+    const hub = new Hub()
+    const start = await hub.channel('a').publish({ data: 0 })
+    const { stream, transport } = await subscribed(hub, ['a'], {}, start)
+    const names = Array.from({ length: 1_000 }, (_, i) => `channel ${i}`)
+    const unsubscribes = [hub.subscribe(stream, 'first'), hub.subscribe(stream, names)]
+    await settled()
+    for (const name of ['first', 'channel 0']) await hub.channel(name).publish({ data: name })
+    await settled()
+
+    for (const unsubscribe of unsubscribes) unsubscribe()
+    hub.subscribe(stream, 'channel 0')
+    await settled()
+    expect(eventsOf(transport)).toEqual(['message first', 'message channel 0'])
+    hub.subscribe(stream, 'first')
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message first', 'message channel 0', GAP])
+  })
+
   it('sends a gap when its missed event is on the last of several pages', async () => {
     const hub = new Hub({ store: new SlowStore(new MemoryStore(), 1, 2) })
     const start = await publishNumbers(hub, 2)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
-import type { StoreListener } from '../../src/stores/event-store.ts'
+import type { Page, StoreListener } from '../../src/stores/event-store.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { eventsOf, GAP, subscribed } from '../support/hub.ts'
 import { deferred } from '../support/serve.ts'
@@ -9,10 +9,16 @@ import { fakeStream, settled } from '../support/streams.ts'
 /** A store that loses its connection when a test says so. */
 class LossyStore extends MemoryStore {
   lose = () => {}
+  /** The position after which entries are lost. */
+  lostAfter: string | undefined
 
   override open(listener: StoreListener): void {
     super.open(listener)
     this.lose = () => listener.onLoss()
+  }
+
+  override read(channels: readonly string[], after: string, limit: number): Page {
+    return after === this.lostAfter ? 'gap' : super.read(channels, after, limit)
   }
 }
 
@@ -70,6 +76,23 @@ describe('a loss of the store', () => {
     await settled()
 
     expect(eventsOf(transport)).toEqual([GAP, 'message 1'])
+  })
+
+  it('is reported to a client that is sent the snapshot of an added channel, which it leaves', async () => {
+    const { store, hub } = lossyHub()
+    const { transport, stream } = await subscribed(hub, ['a'])
+    const snapshot = deferred<undefined>()
+    const unsubscribe = hub.subscribe(stream, 'b', { snapshot: () => snapshot.promise })
+    await settled()
+
+    store.lostAfter = store.position
+    store.lose()
+    unsubscribe()
+    await hub.channel('another').publish({ data: 1 })
+    snapshot.resolve(undefined)
+    await settled()
+
+    expect(eventsOf(transport)).toEqual([GAP])
   })
 
   it('is followed by what was published before the client subscribed again', async () => {

@@ -1,0 +1,125 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { Broadcaster } from '../../src/hub/broadcaster.ts'
+import { ChannelMap } from '../../src/hub/channel-map.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import type { SubscribeOptions } from '../../src/hub/subscribe-options.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { SlowStore } from '../support/slow-store.ts'
+import { fakeStream, nextTurn, settled } from '../support/streams.ts'
+
+interface Work {
+  /** Calls that add channels to those of the fan-out, or remove them. */
+  fanOut: number
+  /** Channels in the lists that were built of all channels of a stream. */
+  listed: number
+  /** Channels that were passed to the store. */
+  read: number
+}
+
+/** Counts the work of all streams. */
+function countWork(store: SlowStore): Work {
+  const work: Work = { fanOut: 0, listed: 0, read: 0 }
+  const { add, remove } = Broadcaster.prototype
+  vi.spyOn(Broadcaster.prototype, 'add').mockImplementation(function (this: Broadcaster, ...args) {
+    work.fanOut += 1
+    add.apply(this, args)
+  })
+  vi.spyOn(Broadcaster.prototype, 'remove').mockImplementation(function (this: Broadcaster, ...args) {
+    work.fanOut += 1
+    remove.apply(this, args)
+  })
+  const { get } = Object.getOwnPropertyDescriptor(ChannelMap.prototype, 'channels') as PropertyDescriptor
+  vi.spyOn(ChannelMap.prototype, 'channels', 'get').mockImplementation(function (this: ChannelMap) {
+    const channels = get?.call(this)
+    work.listed += channels.length
+    return channels
+  })
+  for (const method of ['read', 'history'] as const) {
+    const call = store[method].bind(store) as (...args: unknown[]) => never
+    vi.spyOn(store, method).mockImplementation((channels: readonly string[], ...rest: unknown[]) => {
+      work.read += channels.length
+      return call(channels, ...rest)
+    })
+  }
+  return work
+}
+
+const totalOf = ({ fanOut, listed, read }: Work) => fanOut + listed + read
+
+interface Client {
+  name: string
+  isResumed: boolean
+  hasMissed?: boolean
+  /** The options of each channel. */
+  options?: (i: number) => SubscribeOptions
+}
+
+const isVisible = () => true
+const CLIENTS: Client[] = [
+  { name: 'a new client', isResumed: false },
+  { name: 'a new client with filters', isResumed: false, options: () => ({ filter: () => true }) },
+  { name: 'a new client with a snapshot each', isResumed: false, options: () => ({ snapshot: () => [] }) },
+  { name: 'a resumed client', isResumed: true },
+  { name: 'a resumed client with filters', isResumed: true, options: () => ({ filter: () => true }) },
+  { name: 'a resumed client with one filter', isResumed: true, options: () => ({ filter: isVisible }) },
+  { name: 'a resumed client with a snapshot each', isResumed: true, options: () => ({ snapshot: () => [] }) },
+  { name: 'a resumed client that missed an event', isResumed: true, hasMissed: true },
+  { name: 'a resumed client with a history', isResumed: true, options: () => ({ from: { last: 1 } }) },
+]
+
+const PACES = ['in one turn', 'in its own turn'] as const
+const ORDERS = ['in the same order', 'in reverse order'] as const
+
+/** Returns the work of a live stream that adds channels one after another, and that of leaving them. */
+async function workOf(channels: number, turns: number, client: Client, pace: string, order: string) {
+  const store = new SlowStore(new MemoryStore({ maxEvents: 100_000 }), turns, 1_000)
+  const hub = new Hub({ store })
+  const start = await hub.channel('first').publish({ data: 0 })
+  const names = Array.from({ length: channels }, (_, i) => `channel ${i}`)
+  if (client.hasMissed) await Promise.all(names.map((name) => hub.channel(name).publish({ data: name })))
+  const { stream } = fakeStream({}, client.isResumed ? start : undefined)
+  hub.subscribe(stream, 'first')
+  await settled()
+  const work = countWork(store)
+
+  const ends: Array<() => void> = []
+  for (const [i, name] of names.entries()) {
+    ends.push(hub.subscribe(stream, name, client.options?.(i)))
+    if (pace === 'in its own turn') await nextTurn()
+  }
+  do await settled()
+  while (store.isBusy)
+  const adding = totalOf(work)
+
+  for (const end of order === 'in reverse order' ? ends.reverse() : ends) {
+    end()
+    if (pace === 'in its own turn') await nextTurn()
+  }
+  await settled()
+  vi.restoreAllMocks()
+  return { adding, leaving: totalOf(work) - adding }
+}
+
+const FEW = 60
+
+describe.each([0, 2])('a live stream on a store whose reads take %i turns', (turns) => {
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
+
+  describe.each(PACES)('adds and leaves each channel %s', (pace) => {
+    describe.each(ORDERS)('%s', (order) => {
+      it.each(CLIENTS)('in linear time, as $name', async (client) => {
+        const once = await workOf(FEW, turns, client, pace, order)
+        const twice = await workOf(2 * FEW, turns, client, pace, order)
+        if (process.env.CHANNELS)
+          console.log(JSON.stringify({ turns, pace, order, client: client.name, FEW, once, twice }))
+
+        expect(twice.adding).toBeLessThan(2.5 * once.adding)
+        expect(twice.leaving).toBeLessThan(2.5 * once.leaving)
+        // With a factor that is the same for any number of channels.
+        expect(twice.adding + twice.leaving).toBeLessThan(2 * FEW * 12)
+      })
+    })
+  })
+})
