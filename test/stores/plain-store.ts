@@ -99,7 +99,7 @@ function isReplaced({ entry, publication }: Listed, { entry: newer, publication:
 function newest(entries: readonly Listed[], limits: StoreLimits): Listed[] {
   const { maxEvents = Infinity, maxBytes = Infinity, maxAge = Infinity } = limits
   const remaining = [...entries]
-  const bytes = () => remaining.reduce((sum, { entry }) => sum + entry.size, 0)
+  const bytes = () => remaining.reduce((sum, { entry }) => sum + entry.footprint, 0)
   const isOverLimit = ({ time }: Listed) =>
     remaining.length > maxEvents || bytes() > maxBytes || performance.now() - time > maxAge
   while (remaining[0] && isOverLimit(remaining[0])) remaining.shift()

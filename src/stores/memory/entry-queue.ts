@@ -10,8 +10,8 @@ export interface Slot {
   readonly sequence: number
   /** When the entry was appended, on the clock of the streams. */
   readonly time: number
-  /** Bytes on the wire. */
-  readonly size: number
+  /** Bytes of memory that the entry occupies. */
+  readonly bytes: number
   /** The conflated value that the entry updates. Undefined: no newer entry replaces it. */
   readonly key: string | undefined
   /** Undefined once the entry is removed, so that its memory is free at once. */
@@ -40,13 +40,13 @@ export class EntryQueue {
   push(slot: Slot): void {
     this.#ring.push(slot)
     this.length += 1
-    this.#bytes += slot.size
+    this.#bytes += slot.bytes
   }
 
   /** Accounts for a slot that has become empty. */
   remove(slot: Slot): void {
     this.length -= 1
-    this.#bytes -= slot.size
+    this.#bytes -= slot.bytes
     while (this.#ring.length > 0 && !this.#ring.at(0)?.entry) this.#ring.shift()
     if (this.#ring.length > 2 * this.length + SLACK) this.#compact()
   }

@@ -11,7 +11,7 @@ import { RetentionWindow } from './retention-window.ts'
 /** How much is kept to be read again; the limit that is reached first counts. */
 export interface StoreLimits {
   maxEvents?: number | undefined
-  /** Bytes on the wire. */
+  /** About the bytes of memory that the events occupy: of each, its data twice and 1 000 bytes of objects. */
   maxBytes?: number | undefined
   /** In ms. */
   maxAge?: number | undefined
@@ -126,8 +126,8 @@ export class MemoryStore extends BaseStore implements EventStore {
   }
 
   #keep(entry: LogEntry, key: string | undefined): void {
-    const { channel, size } = entry
-    const slot: Slot = { channel, sequence: this.#sequence, time: clock.now, size, key, entry }
+    const { channel, footprint: bytes } = entry
+    const slot: Slot = { channel, sequence: this.#sequence, time: clock.now, bytes, key, entry }
     // An entry over a limit is evicted, and so a gap, before a newer one can replace it.
     this.#window.trim([channel])
     this.#window.push(slot)

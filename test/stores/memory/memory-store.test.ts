@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Page } from '../../../src/stores/event-store.ts'
-import type { LogEntry } from '../../../src/stores/log-entry.ts'
+import { LogEntry } from '../../../src/stores/log-entry.ts'
 import { Evictions } from '../../../src/stores/memory/evictions.ts'
 import { MemoryStore, type MemoryStoreOptions, memoryStore } from '../../../src/stores/memory/memory-store.ts'
 import { publicationOf } from '../../support/publication.ts'
@@ -26,6 +26,16 @@ function openStore(options?: MemoryStoreOptions, onEntry: (entry: LogEntry) => v
   return store
 }
 
+/** Returns the bytes of an event with a text of some length, on a channel with a name of four characters or another one. */
+function footprintOf(length: number, channel = 'busy'): number {
+  return new LogEntry('0123456789ab-1', publicationOf(channel, { data: 'x'.repeat(length) })).footprint
+}
+
+/** Returns a text of a length that nothing else has. */
+function textOf(length: number, number: number, character = 'x'): string {
+  return JSON.parse(JSON.stringify(`${character.repeat(length - 8)}${String(number).padStart(8, '0')}`))
+}
+
 const data = (page: Page) => (page === 'gap' ? page : page.entries.map((entry) => entry.event.data))
 
 describe('the window of a memory store', () => {
@@ -44,7 +54,7 @@ describe('the window of a memory store', () => {
   })
 
   it('is bounded in bytes', async () => {
-    const store = openStore({ maxBytes: 1000 })
+    const store = openStore({ maxBytes: 2 * footprintOf(400, 'a') })
     const start = store.position
     await store.publish('a', { data: 'x'.repeat(400) })
     const second = await store.publish('a', { data: 'x'.repeat(400) })
@@ -55,7 +65,7 @@ describe('the window of a memory store', () => {
   })
 
   it('evicts an event larger than maxBytes at once, and a position before it is a gap', async () => {
-    const store = openStore({ maxBytes: 100 })
+    const store = openStore({ maxBytes: footprintOf(399, 'a') })
     const start = store.position
     const id = await store.publish('a', { data: 'x'.repeat(400) })
     expect(data(store.read(['a'], start, 10))).toBe('gap')
@@ -84,7 +94,7 @@ describe('the window of a memory store', () => {
   })
 
   it('is bounded in bytes per channel', async () => {
-    const store = openStore({ perChannel: { maxBytes: 1000 } })
+    const store = openStore({ perChannel: { maxBytes: 2 * footprintOf(400) } })
     const start = store.position
     await store.publish('quiet', { data: 'q' })
     const first = await store.publish('busy', { data: 'x'.repeat(400) })
@@ -125,27 +135,31 @@ describe('the window of a memory store', () => {
 
   it('counts the bytes of the kept events of a conflating channel after any number of replacements', async () => {
     const sizes: number[] = []
-    const store = openStore({ maxBytes: 400 }, ({ size }) => sizes.push(size))
+    const maxBytes = 4 * footprintOf(40, 'prices')
+    const store = openStore({ maxBytes }, ({ footprint }) => sizes.push(footprint))
     const start = store.position
     const publish = (key: string, value: string) =>
       store.publish('prices', { key, data: value }, { conflate: true })
     for (let i = 0; i < 300; i++) await publish(`${i % 3}`, 'x'.repeat(i % 40))
     await publish('last', '')
     const bytes = sizes.slice(-4).reduce((sum, size) => sum + size, 0)
-    await publish('last', 'y'.repeat(400 - bytes))
+    // Each character counts as a byte on the wire and one in memory.
+    const left = Math.floor((maxBytes - bytes) / 2)
+    await publish('last', 'y'.repeat(left))
     expect(data(store.read(['prices'], start, 10))).toHaveLength(4)
-    await publish('last', 'y'.repeat(401 - bytes))
+    await publish('last', 'y'.repeat(left + 1))
     expect(data(store.read(['prices'], start, 10))).toBe('gap')
   })
 
   it('counts no bytes of evicted events of a conflating channel', async () => {
     const sizes: number[] = []
-    const store = openStore({ maxBytes: 400 }, ({ size }) => sizes.push(size))
+    const maxBytes = 10 * footprintOf(3, 'prices')
+    const store = openStore({ maxBytes }, ({ footprint }) => sizes.push(footprint))
     const ids: string[] = []
     for (let i = 100; i < 400; i++) {
       ids.push(await store.publish('prices', { key: `${i}`, data: i }, { conflate: true }))
     }
-    const fits = Math.floor(400 / (sizes.at(-1) as number))
+    const fits = Math.floor(maxBytes / (sizes.at(-1) as number))
     expect(data(store.read(['prices'], ids.at(-fits - 1) as string, 100))).toHaveLength(fits)
     expect(data(store.read(['prices'], ids.at(-fits - 2) as string, 100))).toBe('gap')
   })
@@ -203,7 +217,8 @@ describe('the window of a memory store', () => {
     ['hold events', 'small'],
     ['hold none', 'x'.repeat(400)],
   ])('remembers the evictions of a channel with events while 10 500 other channels %s', async (_, other) => {
-    const store = openStore({ maxEvents: 100_000, perChannel: { maxEvents: 1, maxBytes: 100 } })
+    const limits = { maxEvents: 1, maxBytes: footprintOf(10, 'user:10000') }
+    const store = openStore({ maxEvents: 100_000, maxBytes: 1e9, perChannel: limits })
     const start = store.position
     await store.publish('whole', { data: 'whole' })
     const first = await store.publish('cut', { data: 'lost' })
@@ -292,7 +307,7 @@ describe('an idempotency key of a memory store', () => {
 
   it.each<[string, MemoryStoreOptions]>([
     ['by maxEvents', { maxEvents: 3 }],
-    ['by maxBytes', { maxBytes: 100 }],
+    ['by maxBytes', { maxBytes: 5 * footprintOf(1, 'a') }],
     ['by maxAge', { maxAge: 1 }],
     ['by a limit per channel', { perChannel: { maxEvents: 1 } }],
   ])('still counts when its event was evicted %s', async (_, options) => {
@@ -331,7 +346,7 @@ describe('a memory store beside a plain one', () => {
     size: 'max',
   })
   const maybe = (min: number, max: number) => fc.option(fc.integer({ min, max }), { nil: undefined, freq: 2 })
-  const limits = fc.record({ maxEvents: maybe(1, 20), maxBytes: maybe(30, 1500), maxAge: maybe(1, 200) })
+  const limits = fc.record({ maxEvents: maybe(1, 20), maxBytes: maybe(1_000, 12_000), maxAge: maybe(1, 200) })
   const options = fc.record({ limits, perChannel: limits, idempotencyWindow: maybe(1, 200) })
 
   it('returns the same pages, gaps and ids after any steps', async () => {
@@ -414,6 +429,65 @@ describe('the heap of a memory store', () => {
       expect(store.position).toMatch(/-120001$/)
     },
   )
+})
+
+describe('the memory of a memory store', () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage: () => void = runInNewContext('gc')
+  const MiB = 2 ** 20
+
+  /** Resolves with the bytes in use: objects, strings and buffers. */
+  async function bytesInUse(): Promise<number> {
+    await setImmediate()
+    collectGarbage()
+    collectGarbage()
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  }
+
+  it.each<[string, string, (i: number) => Parameters<typeof publicationOf>]>([
+    ['100 bytes', 'one channel', (i) => ['a', { data: textOf(100, i) }]],
+    ['10 bytes', 'one channel', (i) => ['a', { data: textOf(10, i) }]],
+    ['1 000 bytes', 'one channel', (i) => ['a', { data: textOf(1_000, i) }]],
+    ['10 000 bytes', 'one channel', (i) => ['a', { data: textOf(10_000, i) }]],
+    ['100 characters outside Latin-1', 'one channel', (i) => ['a', { data: textOf(100, i, 'ж') }]],
+    ['100 bytes', 'a channel for each event', (i) => [`user:${i}`, { data: textOf(100, i) }]],
+    [
+      '100 bytes',
+      'a conflating channel',
+      (i) => ['a', { key: `${i}`, data: textOf(100, i) }, { conflate: true }],
+    ],
+    ['10 bytes', 'a channel with long keys', (i) => ['a', { key: textOf(500, i), data: 'x'.repeat(10) }]],
+  ])('is about maxBytes for events of %s on %s while other code allocates small buffers', async (...row) => {
+    const publicationAt = row[2]
+    let other: Buffer | undefined
+    const maxBytes = 4 * MiB
+    const onEntry = ({ frame }: LogEntry) => {
+      // As a subscriber does that is not on HTTP/1.1.
+      expect(frame.payload.length).toBeGreaterThan(0)
+      for (let i = 0; i < 3; i++) other = Buffer.from('y'.repeat(1_500))
+    }
+    // What is compiled and allocated once is not memory of the events.
+    const warm = openStore({ maxEvents: 10 }, onEntry)
+    for (let i = 0; i < 1_000; i++) await warm.publish(...publicationAt(i))
+    const before = await bytesInUse()
+    const store = openStore({ maxEvents: 100_000, maxBytes }, onEntry)
+    const start = store.position
+    for (let i = 0; store.read([publicationAt(0)[0]], start, 1) !== 'gap'; i++)
+      await store.publish(...publicationAt(i))
+    const bytes = (await bytesInUse()) - before
+    expect(bytes).toBeLessThan(1.25 * maxBytes)
+    // The limit is no excuse to keep little.
+    expect(bytes).toBeGreaterThan(0.5 * maxBytes)
+    expect([store.position, other?.length]).toEqual([expect.any(String), 1_500])
+  })
+
+  it('has room for 10 000 events of 100 bytes by default', async () => {
+    const store = openStore()
+    const start = store.position
+    for (let i = 0; i < 10_000; i++) await store.publish('news', { event: 'news', data: textOf(100, i) })
+    expect(store.read(['news'], start, 1)).not.toBe('gap')
+  })
 })
 
 describe('Evictions', () => {
