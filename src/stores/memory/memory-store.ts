@@ -11,7 +11,10 @@ import { RetentionWindow } from './retention-window.ts'
 /** How much is kept to be read again; the limit that is reached first counts. */
 export interface StoreLimits {
   maxEvents?: number | undefined
-  /** About the bytes of memory that the events occupy: of each, its data twice and 1 000 bytes of objects. */
+  /**
+   * About the bytes of memory that the events occupy: of each, its data twice and 1 000 bytes of objects. A larger event is
+   * delivered and not kept. It counts as evicted, with the older events of its channel.
+   */
   maxBytes?: number | undefined
   /** In ms. */
   maxAge?: number | undefined
@@ -130,8 +133,8 @@ export class MemoryStore extends BaseStore implements EventStore {
     const slot: Slot = { channel, sequence: this.#sequence, time: clock.now, bytes, key, entry }
     // An entry over a limit is evicted, and so a gap, before a newer one can replace it.
     this.#window.trim([channel])
-    this.#window.push(slot)
-    if (key !== undefined) this.#replace(key, slot)
+    const isKept = this.#window.push(slot)
+    if (isKept && key !== undefined) this.#replace(key, slot)
     this.#window.trim([channel])
   }
 

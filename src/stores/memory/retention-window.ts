@@ -1,11 +1,14 @@
 import { EntryQueue, type Limits, type Slot } from './entry-queue.ts'
 import { Evictions } from './evictions.ts'
 
+const NOTHING: Limits = { maxEvents: 0, maxBytes: 0, maxAge: 0 }
+
 /** The entries within the limits of the store and of each channel. The oldest is evicted first. */
 export class RetentionWindow {
   readonly #limits: Limits
   readonly #perChannel: Limits
   readonly #onEvicted: (slot: Slot) => void
+  readonly #maxSlotBytes: number
   readonly #all = new EntryQueue(0)
   readonly #channels = new Map<string, EntryQueue>()
   // Of channels without entries; the others keep it themselves.
@@ -15,13 +18,19 @@ export class RetentionWindow {
     this.#limits = limits
     this.#perChannel = perChannel
     this.#onEvicted = onEvicted
+    this.#maxSlotBytes = Math.min(limits.maxBytes, perChannel.maxBytes)
   }
 
-  /** Appends a slot. `trim` evicts what then exceeds a limit. */
-  push(slot: Slot): void {
+  /**
+   * Appends a slot. `trim` evicts what then exceeds a limit. Returns false for a slot that exceeds one alone: it is not
+   * kept, and evicts what its channel holds, but nothing of other channels.
+   */
+  push(slot: Slot): boolean {
+    if (slot.bytes > this.#maxSlotBytes) return this.#skip(slot)
     const queue = this.#channels.get(slot.channel) ?? this.#addChannel(slot.channel)
     queue.push(slot)
     this.#all.push(slot)
+    return true
   }
 
   remove(slot: Slot): void {
@@ -63,6 +72,7 @@ export class RetentionWindow {
   }
 
   #stalenessIn(channel: string, sequence: number): number {
+    if (this.evictedUpTo(channel) > sequence) return 1
     const queue = this.#channels.get(channel)
     if (!queue) return this.#evictions.hasForgotten(channel) ? this.#share(this.#all, sequence) : 0
     return this.#share(queue, sequence, this.#perChannel)
@@ -72,6 +82,13 @@ export class RetentionWindow {
     const slot = queue.after(sequence, 1)[0]
     if (!slot) return 0
     return Math.max(queue.shareFrom(slot, limits), this.#all.shareFrom(slot, this.#limits))
+  }
+
+  /** Evicts all entries of a channel, up to a slot that is not kept. Returns false. */
+  #skip({ channel, sequence }: Slot): false {
+    this.#evict(this.#channels.get(channel), NOTHING)
+    this.#evictions.add(channel, sequence)
+    return false
   }
 
   #evict(queue: EntryQueue | undefined, limits: Limits): void {

@@ -72,6 +72,88 @@ describe('the window of a memory store', () => {
     expect(data(store.read(['a'], id, 10))).toEqual([])
   })
 
+  describe.each<[string, (maxBytes: number) => MemoryStoreOptions]>([
+    ['maxBytes', (maxBytes) => ({ maxBytes: 4 * maxBytes })],
+    ['maxBytes of each channel', (maxBytes) => ({ perChannel: { maxBytes: 4 * maxBytes } })],
+  ])('with events larger than %s', (_, optionsOf) => {
+    const open = (onEntry?: (entry: LogEntry) => void) => openStore(optionsOf(footprintOf(20)), onEntry)
+    const large = 'x'.repeat(10_000)
+
+    it('keeps the events of all other channels', async () => {
+      const store = open()
+      const start = store.position
+      for (let i = 0; i < 2; i++) await store.publish('quiet', { data: i })
+      await store.publish('busy', { data: 'before' })
+      for (let i = 0; i < 20; i++) await store.publish(i % 2 ? 'busy' : 'other', { data: large })
+      expect(data(store.read(['quiet'], start, 10))).toEqual([0, 1])
+      expect(data(store.read(['quiet', 'never published'], start, 10))).toEqual([0, 1])
+      expect(data(store.read(['busy'], start, 10))).toBe('gap')
+      expect(data(store.read(['other'], start, 10))).toBe('gap')
+      await store.publish('busy', { data: 'after' })
+      expect(data(store.read(['quiet'], start, 10))).toEqual([0, 1])
+    })
+
+    it('delivers them, and a position before one of them is a gap, but that of the last is not', async () => {
+      const delivered: LogEntry[] = []
+      const store = open((entry) => delivered.push(entry))
+      const older = await store.publish('a', { data: 'older' })
+      const first = await store.publish('a', { data: large })
+      const second = await store.publish('a', { data: large })
+      expect(delivered.map(({ id }) => id)).toEqual([older, first, second])
+      expect(data(store.read(['a'], older, 10))).toBe('gap')
+      expect(data(store.read(['a'], first, 10))).toBe('gap')
+      expect(data(store.read(['a'], second, 10))).toEqual([])
+      await store.publish('a', { data: 'newer' })
+      expect(data(store.read(['a'], first, 10))).toBe('gap')
+      expect(data(store.read(['a'], second, 10))).toEqual(['newer'])
+    })
+
+    it('evicts the older values of a conflating channel, and continues with newer ones', async () => {
+      const store = open()
+      const start = store.position
+      const publish = (key: string, value: string) =>
+        store.publish('a', { key, data: value }, { conflate: true })
+      await publish('k', 'k1')
+      await publish('l', 'l1')
+      const id = await publish('k', large)
+      expect(data(store.read(['a'], start, 10))).toBe('gap')
+      await publish('k', 'k2')
+      await publish('k', 'k3')
+      await publish('l', 'l2')
+      expect(data(store.read(['a'], id, 10))).toEqual(['k3', 'l2'])
+      expect(data(store.read(['a'], start, 10))).toBe('gap')
+    })
+
+    it('remembers the idempotency key of one', async () => {
+      const store = open()
+      const id = await store.publish('a', { data: large }, { idempotencyKey: 'k' })
+      expect(await store.publish('a', { data: 'again' }, { idempotencyKey: 'k' })).toBe(id)
+    })
+
+    it('starts a history after the last one, which is incomplete', async () => {
+      const store = open()
+      await store.publish('b', { data: 'b' })
+      await store.publish('a', { data: 'older' })
+      const id = await store.publish('a', { data: large })
+      await store.publish('a', { data: 'newer' })
+      expect(store.history(['a'], 5)).toEqual({ after: id, isIncomplete: true })
+      expect(store.history(['a'], 1)).toEqual({ after: id, isIncomplete: false })
+      expect(store.history(['a'], Number.POSITIVE_INFINITY)).toEqual({ after: id, isIncomplete: true })
+      expect(store.history(['b'], 1)).toMatchObject({ isIncomplete: false })
+    })
+
+    it('returns 1 as the staleness of a position before one, also while its channel has no events', async () => {
+      const store = open()
+      const start = store.position
+      const id = await store.publish('a', { data: large })
+      expect([store.staleness(start, ['a']), store.staleness(id, ['a'])]).toEqual([1, 0])
+      expect(store.staleness(start, ['b'])).toBe(0)
+      await store.publish('a', { data: 'newer' })
+      expect(store.staleness(start, ['b', 'a'])).toBe(1)
+      expect(store.staleness(id, ['a'])).toBeLessThan(1)
+    })
+  })
+
   it('is bounded in age while nothing is published', async () => {
     vi.useFakeTimers()
     const store = openStore({ maxAge: 1000 })
@@ -335,7 +417,7 @@ describe('a memory store beside a plain one', () => {
   const CHANNELS = ['a', 'b', 'c']
   const publish = fc.record({
     channel: fc.constantFrom(...CHANNELS),
-    size: fc.nat(60),
+    size: fc.oneof({ weight: 9, arbitrary: fc.nat(60) }, { weight: 1, arbitrary: fc.constant(3_000) }),
     conflate: fc.constantFrom(true, true, true, false),
     key: fc.constantFrom('k', 'l'),
     idempotencyKey: fc.option(fc.constantFrom('x', 'y'), { nil: undefined }),
