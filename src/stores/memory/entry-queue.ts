@@ -3,6 +3,7 @@ import { RingBuffer } from '../../ring-buffer.ts'
 import { clock } from '../../scheduler/clock.ts'
 import type { LogEntry } from '../log-entry.ts'
 import type { StoreLimits } from './memory-store.ts'
+import { SlotCursor } from './slot-cursor.ts'
 
 /** A position in the log. It outlives its entry. */
 export interface Slot {
@@ -59,25 +60,14 @@ export class EntryQueue {
     return isOver ? oldest : undefined
   }
 
-  /** Returns at most `limit` slots with an entry after a sequence number. */
-  after(sequence: number, limit: number): Slot[] {
-    const found: Slot[] = []
-    for (let at = this.#firstAfter(sequence); found.length < limit; at++) {
-      const slot = this.#ring.at(at)
-      if (!slot) break
-      if (slot.entry) found.push(slot)
-    }
-    return found
+  /** Visits the slots with an entry after a sequence number, oldest first. */
+  after(sequence: number): SlotCursor {
+    return new SlotCursor(this.#ring, this.#firstAfter(sequence), 1)
   }
 
-  /** Returns at most `limit` of the newest slots with an entry, oldest first. */
-  newest(limit: number): Slot[] {
-    const found: Slot[] = []
-    for (let at = this.#ring.length - 1; at >= 0 && found.length < limit; at--) {
-      const slot = this.#ring.at(at) as Slot
-      if (slot.entry) found.push(slot)
-    }
-    return found.reverse()
+  /** Visits all slots with an entry, newest first. */
+  newest(): SlotCursor {
+    return new SlotCursor(this.#ring, this.#ring.length - 1, -1)
   }
 
   /** Returns how close the entries from a slot on are to a limit, from 0 to 1, where the slot is evicted. */

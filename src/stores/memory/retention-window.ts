@@ -1,5 +1,6 @@
 import { EntryQueue, type Limits, type Slot } from './entry-queue.ts'
 import { Evictions } from './evictions.ts'
+import { mergedSlots } from './slot-cursor.ts'
 
 const NOTHING: Limits = { maxEvents: 0, maxBytes: 0, maxAge: 0 }
 
@@ -47,14 +48,14 @@ export class RetentionWindow {
     this.#evict(this.#all, this.#limits)
   }
 
-  /** Returns at most `limit` slots of a channel after a sequence number, oldest first. */
-  after(channel: string, sequence: number, limit: number): Slot[] {
-    return this.#channels.get(channel)?.after(sequence, limit) ?? []
+  /** Yields the slots of some channels after a sequence number, oldest first. */
+  after(channels: readonly string[], sequence: number): Iterable<Slot> {
+    return mergedSlots(this.#queuesOf(channels).map((queue) => queue.after(sequence)))
   }
 
-  /** Returns at most `limit` of the newest slots of a channel, oldest first. */
-  newest(channel: string, limit: number): Slot[] {
-    return this.#channels.get(channel)?.newest(limit) ?? []
+  /** Yields the slots of some channels, newest first. */
+  newest(channels: readonly string[]): Iterable<Slot> {
+    return mergedSlots(this.#queuesOf(channels).map((queue) => queue.newest()))
   }
 
   /** Returns the newest evicted sequence number of a channel, or 0. */
@@ -79,7 +80,7 @@ export class RetentionWindow {
   }
 
   #share(queue: EntryQueue, sequence: number, limits = this.#limits): number {
-    const slot = queue.after(sequence, 1)[0]
+    const { slot } = queue.after(sequence)
     if (!slot) return 0
     return Math.max(queue.shareFrom(slot, limits), this.#all.shareFrom(slot, this.#limits))
   }
@@ -98,6 +99,10 @@ export class RetentionWindow {
       this.remove(slot)
       this.#onEvicted(slot)
     }
+  }
+
+  #queuesOf(channels: readonly string[]): EntryQueue[] {
+    return [...new Set(channels)].flatMap((channel) => this.#channels.get(channel) ?? [])
   }
 
   #addChannel(channel: string): EntryQueue {

@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { RingBuffer } from '../../../src/ring-buffer.ts'
 import type { Page } from '../../../src/stores/event-store.ts'
 import { LogEntry } from '../../../src/stores/log-entry.ts'
 import { Evictions } from '../../../src/stores/memory/evictions.ts'
@@ -346,6 +347,61 @@ describe('the window of a memory store', () => {
     expect(() => new MemoryStore({ perChannel: perChannel as never })).toThrow(
       /^Option perChannel must be an object, not /,
     )
+  })
+})
+
+describe('a page of a memory store', () => {
+  const { signal } = new AbortController()
+
+  /** Returns the data of each page after a position. */
+  function pagesOf(store: TestStore, channels: string[], after: string, limit: number, room: number) {
+    const pages: unknown[][] = []
+    for (let position = after; position !== store.position; ) {
+      const page = store.read(channels, position, limit, { room, signal })
+      if (page === 'gap') throw new Error('Expected no gap.')
+      pages.push(page.entries.map(({ event }) => event.data))
+      position = page.upTo
+    }
+    return pages
+  }
+
+  it('ends before it exceeds the room of its reader, but has an event', async () => {
+    const sizes: number[] = []
+    const store = openStore({}, ({ size }) => sizes.push(size))
+    const start = store.position
+    for (let i = 0; i < 6; i++) await store.publish(i % 2 ? 'odd' : 'even', { data: i })
+    await store.publish('even', { data: 'x'.repeat(1_000) })
+    await store.publish('odd', { data: 7 })
+    const small = sizes[0] as number
+    const channels = ['odd', 'even']
+    const long = 'x'.repeat(1_000)
+    expect(pagesOf(store, channels, start, 10, 3 * small)).toEqual([[0, 1, 2], [3, 4, 5], [long], [7]])
+    expect(pagesOf(store, channels, start, 10, 3 * small - 1)).toEqual([[0, 1], [2, 3], [4, 5], [long], [7]])
+    expect(pagesOf(store, channels, start, 10, 0)).toEqual([[0], [1], [2], [3], [4], [5], [long], [7]])
+    expect(pagesOf(store, channels, start, 2, 1e6)).toEqual([
+      [0, 1],
+      [2, 3],
+      [4, 5],
+      [long, 7],
+    ])
+    expect(pagesOf(store, ['even'], start, 10, 2 * small)).toEqual([[0, 2], [4], [long]])
+  })
+
+  it('visits about as many events as it has, however many channels are read', async () => {
+    const store = openStore({ maxEvents: 100_000, maxBytes: 1e9 })
+    const start = store.position
+    const channels = Array.from({ length: 100 }, (_, i) => `user:${i}`)
+    for (let i = 0; i < 20_000; i++) await store.publish(`user:${i % 100}`, { data: i })
+    const at = vi.spyOn(RingBuffer.prototype, 'at')
+    const page = store.read(channels, start, 100)
+    const pageVisits = at.mock.calls.length
+    store.history(channels, 100)
+    const historyVisits = at.mock.calls.length - pageVisits
+    at.mockRestore()
+    expect(data(page)).toEqual(Array.from({ length: 100 }, (_, i) => i))
+    // About ten for each channel, where its first event is searched.
+    expect(pageVisits).toBeLessThan(2_500)
+    expect(historyVisits).toBeLessThan(1_000)
   })
 })
 
