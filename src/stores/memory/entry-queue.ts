@@ -22,7 +22,7 @@ export interface Slot {
 export type Limits = SettingsOf<StoreLimits>
 
 // Compacting costs more than this many empty slots.
-const SLACK = 8
+const SLACK = 2
 
 /** Slots in the order of the log. Entries can be removed in any order; empty slots in the middle are skipped. */
 export class EntryQueue {

@@ -443,6 +443,19 @@ describe('an idempotency key of a memory store', () => {
     expect(await store.publish('a', { data: 0 }, key)).not.toBe(first)
   })
 
+  it('is forgotten once newer keys are as long as maxEvents keys of 256 characters', async () => {
+    const store = openStore({ maxEvents: 4 })
+    const long = (i: number) => ({ idempotencyKey: `${i}`.padEnd(500) })
+    const ids: string[] = []
+    for (let i = 0; i < 3; i++) ids.push(await store.publish('a', { data: i }, long(i)))
+    expect(await store.publish('a', { data: 2 }, long(2))).toBe(ids[2])
+    expect(await store.publish('a', { data: 1 }, long(1))).toBe(ids[1])
+    expect(await store.publish('a', { data: 0 }, long(0))).not.toBe(ids[0])
+    const longest = { idempotencyKey: 'k'.repeat(10_000) }
+    const id = await store.publish('a', { data: 3 }, longest)
+    expect(await store.publish('a', { data: 4 }, longest)).toBe(id)
+  })
+
   it.each<[string, MemoryStoreOptions]>([
     ['by maxEvents', { maxEvents: 3 }],
     ['by maxBytes', { maxBytes: 5 * footprintOf(1, 'a') }],
@@ -618,6 +631,31 @@ describe('the memory of a memory store', () => {
     // The limit is no excuse to keep little.
     expect(bytes).toBeGreaterThan(0.5 * maxBytes)
     expect([store.position, other?.length]).toEqual([expect.any(String), 1_500])
+  })
+
+  it('does not grow with bursts in channels that then have few events', async () => {
+    const before = await bytesInUse()
+    const store = openStore({ maxEvents: 4_000 })
+    for (let i = 0; i < 200; i++) {
+      for (let j = 0; j < 3_000; j++) await store.publish(`user:${i}`, { data: j })
+      // All of them keep at least one event.
+      for (let j = 0; j <= i; j++) await store.publish(`user:${j}`, { data: j })
+    }
+    const most = 4_000 * footprintOf(10)
+    expect((await bytesInUse()) - before).toBeLessThan(1.25 * most)
+    expect(store.position).toMatch(/-620100$/)
+  })
+
+  it('does not grow with the values that newer ones replaced', async () => {
+    const conflate = { conflate: true }
+    const before = await bytesInUse()
+    const store = openStore({}, ({ frame }) => frame)
+    for (let i = 0; i < 2_000; i++) {
+      await store.publish(`user:${i}`, { key: 'rare', data: i }, conflate)
+      for (let j = 0; j < 20; j++) await store.publish(`user:${i}`, { key: 'often', data: j }, conflate)
+    }
+    expect((await bytesInUse()) - before).toBeLessThan(1.35 * 4_000 * footprintOf(10, 'user:1000'))
+    expect(store.position).toMatch(/-42000$/)
   })
 
   it('has room for 10 000 events of 100 bytes by default', async () => {
