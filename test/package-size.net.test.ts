@@ -12,7 +12,7 @@ const { exports, peerDependencies } = JSON.parse(readFileSync(join(root, 'packag
 const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: number]> = [
   ['spillway', '{ createSseStream }', 10_600],
   ['spillway', '{ createSseResponse }', 10_700],
-  ['spillway', '{ createSseStream, Hub }', 18_900],
+  ['spillway', '{ createSseStream, Hub }', 19_450],
   ['spillway', '{ parseEvents }', 3_200],
   ['spillway/express', '*', 11_450],
   ['spillway/fastify', '*', 12_450],
@@ -22,7 +22,7 @@ const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: numbe
   ['spillway/redis', '*', 13_500],
   ['spillway/nats', '*', 9_350],
   ['spillway/testing', '*', 5_400],
-  ['spillway/testing/store-contract', '*', 2_500],
+  ['spillway/testing/store-contract', '*', 2_800],
 ]
 
 test.each(LIMITS)('%s: %s is at most %d bytes in a bundle', async (entry, names, limit) => {

@@ -12,7 +12,7 @@ import { publicationOf } from '../../support/publication.ts'
 import { logContract } from '../contract.ts'
 import { PlainStore } from '../plain-store.ts'
 
-logContract('memoryStore', () => memoryStore())
+logContract('memoryStore', () => memoryStore(), { respectsRoom: true })
 logContract('the plain store that memoryStore is compared with', () => new PlainStore())
 
 class TestStore extends MemoryStore {
