@@ -3,7 +3,7 @@ const SMALL = 4
 // Shared by all empty rings, because most rings are empty most of the time.
 const NO_SLOTS: never[] = []
 
-/** A queue in a ring buffer. Doubles its size when it is full, and frees its memory when it becomes empty. */
+/** A queue in a ring buffer. Doubles its size when it is full, and halves it when it is three quarters empty. */
 export class RingBuffer<T> {
   length = 0
   #head = 0
@@ -22,7 +22,8 @@ export class RingBuffer<T> {
     this.#slots[this.#head] = undefined
     this.#head = this.#slot(1)
     this.length -= 1
-    if (this.length === 0 && this.#slots.length > SMALL * SMALL) this.#resize(SMALL)
+    if (this.#slots.length > SMALL * SMALL && this.length === this.#slots.length / 4)
+      this.#resize(this.length * 2)
     return item
   }
 

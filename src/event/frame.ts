@@ -8,8 +8,11 @@ export const SLICE_BYTES = 64 * 1024
  * HTTP/1.1 chunk framing: `chunk` is written to a socket, and `payload` to anything else.
  */
 export class Frame {
-  /** The payload as a whole HTTP/1.1 chunk: its size in hex, CRLF, the payload, CRLF (RFC 9112 7.1). */
-  readonly chunk: Buffer
+  /**
+   * The payload as a whole HTTP/1.1 chunk: its size in hex, CRLF, the payload, CRLF (RFC 9112 7.1). Only `detach` replaces
+   * it, by a copy.
+   */
+  chunk: Buffer
   /** Size of the payload in bytes. */
   readonly size: number
   /** Number of events in the payload: 0 for a comment, several for joined frames. */
@@ -43,6 +46,20 @@ export class Frame {
       size,
       events,
     )
+  }
+
+  /**
+   * Copies a small frame out of the 8 KiB that Node.js allocates for several buffers, and that each of them retains. For a
+   * frame that is kept.
+   */
+  detach(): this {
+    if (this.chunk.length < this.chunk.buffer.byteLength) {
+      const copy = Buffer.allocUnsafeSlow(this.chunk.length)
+      this.chunk.copy(copy)
+      this.chunk = copy
+      this.#payload = undefined
+    }
+    return this
   }
 
   /** The payload without framing, as a view of the chunk. */

@@ -4,6 +4,13 @@ import { encodeText, sizeOfText } from '../formats/event-stream.ts'
 import { freeze } from './freeze.ts'
 import { scopedKey } from './scoped-key.ts'
 
+// What an entry occupies beside its text: its objects, its place in a store, the allocation of its frame. Measured on
+// Node.js 20 and 22 as resident memory.
+const ENTRY_BYTES = 1_000
+
+// Not Latin-1. V8 then stores two bytes for each character.
+const WIDE = /[^\0-\xff]/
+
 /** A published event before the store gives it an id: checked by the hub, with its data as text. */
 export interface Publication {
   readonly channel: string
@@ -55,9 +62,15 @@ export class LogEntry {
     return scopedKey(channel, key ?? (event || 'message'))
   }
 
-  /** About how many bytes of memory it occupies. */
+  /**
+   * About the bytes of memory that the entry occupies in a store once it is encoded: its text twice, as a string and on the
+   * wire, its names, and about 1 000 bytes of objects.
+   */
   get footprint(): number {
-    return 2 * this.size + 500
+    const { channel, event, key = event, data } = this.#publication
+    const names = bytesOf(channel) + bytesOf(key ?? '')
+    // In the publication, in the key of the frame, and in that of a store.
+    return this.size + bytesOf(data) + 3 * names + ENTRY_BYTES
   }
 
   /** The encoded event. */
@@ -88,7 +101,7 @@ export class LogEntry {
   #encode(): Frame {
     const { event, retry, data, conflate } = this.#publication
     const key = this.#owner ? `${this.#owner.scope}\n${this.key}` : this.key
-    return Frame.of(encodeText({ id: this.id, event, retry }, data), 1, key, conflate)
+    return Frame.of(encodeText({ id: this.id, event, retry }, data), 1, key, conflate).detach()
   }
 
   #decode(): SseEvent | Undecodable {
@@ -118,6 +131,11 @@ class Undecodable {
   constructor(error: unknown) {
     this.error = error
   }
+}
+
+/** Returns the bytes of a string in memory. */
+function bytesOf(text: string): number {
+  return WIDE.test(text) ? 2 * text.length : text.length
 }
 
 /** Returns the value of JSON, or the text itself if it is no JSON. */

@@ -32,6 +32,8 @@ export class Backlog {
   readonly #rateLimiter: RateLimiter
   #queue: FrameQueue = new RingQueue()
   #isRateLimited = false
+  // Whether its frames are detached, until it is empty.
+  #isSettled = false
 
   constructor(limits: BacklogLimits) {
     this.#limits = limits
@@ -57,6 +59,7 @@ export class Backlog {
 
   /** Queues a frame. Returns how many events were dropped to keep the bound, or `OVERFLOW`. */
   offer(frame: Frame, isKernelFull: boolean): number {
+    if (isKernelFull) this.settle()
     // While frames are held back by the rate limit, an older one of the same key is superseded.
     if (this.#isRateLimited && this.#rateLimiter.conflates) return this.#offerNewest(frame, anyKey)
     if (isKernelFull && frame.isConflated) return this.#offerNewest(frame, conflatedKey)
@@ -67,7 +70,17 @@ export class Backlog {
 
   /** Queues a frame, over the bound if necessary. */
   pushOverBound(frame: Frame): void {
-    this.#queue.push(frame)
+    this.#push(frame)
+  }
+
+  /**
+   * Detaches the frames that are queued and those that follow, because they wait longer than a turn. Each of them could
+   * retain 8 KiB otherwise.
+   */
+  settle(): void {
+    if (this.#isSettled) return
+    this.#isSettled = true
+    for (let left = this.length; left > 0; left--) this.#push(this.#queue.shift() as Frame)
   }
 
   /** Removes the oldest frames that may be written now, and returns them as one frame. */
@@ -75,18 +88,24 @@ export class Backlog {
     const allowed = this.#rateLimiter.allowed(now)
     this.#isRateLimited = allowed === 0
     if (allowed === 0) {
+      this.settle()
       if (this.#rateLimiter.conflates) this.#conflateBy(anyKey)
       return undefined
     }
     const batch = takeBatch(this.#queue, MAX_WRITE, allowed)
     this.#rateLimiter.spend(batch?.events ?? 0)
-    if (this.length === 0 && this.#queue instanceof ConflatedQueue) this.#queue = new RingQueue()
+    if (this.length === 0) this.#reset()
     return batch
   }
 
   /** Returns when `take` may return a frame again, in ms on the clock. */
   nextAt(): number {
     return this.#rateLimiter.nextAt()
+  }
+
+  #reset(): void {
+    this.#isSettled = false
+    if (this.#queue instanceof ConflatedQueue) this.#queue = new RingQueue()
   }
 
   #offerNewest(frame: Frame, keyOf: KeyOf): number {
@@ -129,7 +148,7 @@ export class Backlog {
 
   /** Queues a frame. Returns how many events were dropped since `before`. */
   #push(frame: Frame, before = this.#queue.events): number {
-    this.#queue.push(frame)
+    this.#queue.push(this.#isSettled ? frame.detach() : frame)
     return before + frame.events - this.#queue.events
   }
 }

@@ -203,6 +203,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
       }
       this.write(batch)
     }
+    if (this.#output.isFull) this.#queue?.settle()
     if (this.isIdle && !this.isClosed) this.#onDrained()
   }
 

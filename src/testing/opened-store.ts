@@ -45,10 +45,16 @@ export class Opened {
   }
 
   /** Reads everything after a position page by page, as a subscription does. */
-  async readAll(channels: string[], after: string, limit = 3): Promise<unknown[]> {
+  async readAll(
+    channels: string[],
+    after: string,
+    limit = 3,
+    room = Number.POSITIVE_INFINITY,
+  ): Promise<unknown[]> {
+    const reader = { room, signal: new AbortController().signal }
     const data: unknown[] = []
     for (let [position, pages] = [after, 0]; pages < MAX_PAGES; pages++) {
-      const answer = this.store.read(channels, position, limit)
+      const answer = this.store.read(channels, position, limit, reader)
       const page = await answer
       if (page === 'gap') return [...data, 'gap']
       if (page.entries.length === 0 && page === answer) return data

@@ -15,6 +15,11 @@ export interface StoreTraits {
   openAnother?: OpenStore | undefined
   /** Whether a position of one process is a position in the store of another one. Default false. */
   sharesPositions?: boolean | undefined
+  /**
+   * Whether a page of several entries ends before it exceeds the `room` of its reader. A store MAY ignore `room`. Default
+   * false.
+   */
+  respectsRoom?: boolean | undefined
 }
 
 const LONG = 'x'.repeat(1_000)
@@ -35,7 +40,14 @@ export function storeContract(
   traits: StoreTraits = {},
 ): void {
   describe(name, () => {
-    const cases = { ...APPENDS, ...READS, ...IDEMPOTENCY, ...OPTIONAL, ...processes(traits) }
+    const cases = {
+      ...APPENDS,
+      ...READS,
+      ...IDEMPOTENCY,
+      ...OPTIONAL,
+      ...rooms(traits),
+      ...processes(traits),
+    }
     for (const [title, run] of Object.entries(cases)) {
       test(title, async () => {
         const opened = await Opened.by(open)
@@ -95,6 +107,13 @@ const READS: Cases = {
     deepEqual(await opened.readAll(['odd', 'even'], ids[8] as string), [9, 10, 11])
     deepEqual(await opened.readAll(['odd'], ids[4] as string), [5, 7, 9, 11])
     deepEqual(await opened.readAll(['none'], start), [])
+  },
+  async 'reads everything for a reader that has room for one entry, or for none'(opened) {
+    const start = opened.store.position
+    for (const i of numbers(0, 6)) await opened.append(i % 2 ? 'odd' : 'even', i)
+    await opened.received(6)
+    for (const room of [opened.entries[0]?.size ?? 0, 0])
+      deepEqual(await opened.readAll(['even', 'odd'], start, 3, room), numbers(0, 6))
   },
   async 'returns the empty page synchronously if nothing follows a position'(opened) {
     await opened.append('a', 1)
@@ -188,6 +207,28 @@ const OPTIONAL: Cases = {
     equal(store.staleness(store.position, ['a']), 0)
     ok(0 < newer && newer <= older && older <= 1, `Expected 0 < ${newer} <= ${older} <= 1.`)
   },
+}
+
+function rooms({ respectsRoom }: StoreTraits): Cases {
+  if (!respectsRoom) return {}
+  return {
+    async 'ends a page before it exceeds the room of its reader'(opened) {
+      const { store, entries } = opened
+      const start = store.position
+      await opened.appendAll('a', 9)
+      await opened.received(9)
+      const size = Math.max(...entries.map((entry) => entry.size))
+      const signal = new AbortController().signal
+      for (const [room, count] of [
+        [3 * size, 3],
+        [3 * size - 1, 2],
+        [0, 1],
+      ] as const) {
+        const page = await store.read(['a'], start, 9, { room, signal })
+        deepEqual([page === 'gap' ? page : page.entries.length], [count], `Wrong length for ${room} bytes.`)
+      }
+    },
+  }
 }
 
 function processes({ openAnother, sharesPositions }: StoreTraits): Cases {

@@ -21,6 +21,23 @@ describe('Frame', () => {
     expect(frame.payload).toBe(frame.payload)
   })
 
+  it('is detached from the allocation that Node.js shares between small buffers', () => {
+    const frame = Frame.of('data: x\n\n', 1)
+    const shared = frame.payload
+    expect(frame.chunk.buffer.byteLength).toBeGreaterThan(frame.chunk.length)
+    expect(frame.detach()).toBe(frame)
+    expect(frame.chunk.toString()).toBe('9\r\ndata: x\n\n\r\n')
+    expect(frame.chunk.buffer.byteLength).toBe(frame.chunk.length)
+    expect(frame.payload.buffer).toBe(frame.chunk.buffer)
+    expect(frame.payload).toEqual(shared)
+  })
+
+  it.each([9, 10_000])('is not copied by detach if its allocation of %i bytes is its own', (size) => {
+    const frame = Frame.of('x'.repeat(size), 1).detach()
+    const { chunk } = frame
+    expect(frame.detach().chunk).toBe(chunk)
+  })
+
   it('joins frames into one chunk', () => {
     const joined = Frame.join([Frame.of('data: é\n\n', 1), Frame.of(':\n', 0), Frame.of('data: b\n\n', 1)])
     expect(joined.chunk.toString()).toBe('15\r\ndata: é\n\n:\ndata: b\n\n\r\n')

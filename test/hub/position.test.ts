@@ -399,7 +399,9 @@ describe('the position of a client that stays connected', () => {
   it.each([
     ['1 event', { perChannel: { maxEvents: 1 } }, 10],
     ['4 events', { maxEvents: 4 }, 10],
-    ['6 large events', { maxBytes: 6_300 }, 1_000],
+    ['6 large events', { maxBytes: 18_500 }, 1_000],
+    ['no large event', { maxBytes: 2_500 }, 1_000],
+    ['no large event of a channel', { perChannel: { maxBytes: 2_500 } }, 1_000],
   ])('is current when a filter hides the events of a log that holds %s', async (_log, limits, size) => {
     const hub = new Hub({ store: memoryStore(limits) })
     const client = new HubClient(hub, ['a'], { filter: ({ data }) => data === 'shown' })

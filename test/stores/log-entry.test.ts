@@ -29,6 +29,26 @@ describe('LogEntry', () => {
     )
   })
 
+  it('counts its footprint without encoding, with two bytes for a character outside Latin-1', () => {
+    const encode = vi.spyOn(Frame, 'of')
+    const footprintOf = (data: string, more = {}) =>
+      new LogEntry('1', { channel: 'a', data, ...more }).footprint
+    const empty = footprintOf('')
+    expect(footprintOf('x'.repeat(100)) - empty).toBe(200)
+    // Of each character, the bytes in UTF-8 and those in memory.
+    expect(footprintOf('é'.repeat(100)) - empty).toBe(300)
+    expect(footprintOf('ж'.repeat(100)) - empty).toBe(400)
+    expect(footprintOf(`${'x'.repeat(99)}ж`) - empty).toBe(99 + 2 + 200)
+    expect(footprintOf('', { key: 'k'.repeat(100) }) - empty).toBe(300)
+    expect(encode).not.toHaveBeenCalled()
+    encode.mockRestore()
+  })
+
+  it('has a frame that retains no other memory', () => {
+    const { chunk } = new LogEntry('1', { channel: 'a', data: 'x' }).frame
+    expect(chunk.buffer.byteLength).toBe(chunk.length)
+  })
+
   it('encodes and parses once', () => {
     const entry = new LogEntry('1', { channel: 'a', event: 'price', data: '{"n":1}', retry: 5, key: 'k' })
     expect(entry.event).toEqual({ id: '1', event: 'price', data: { n: 1 }, retry: 5, key: 'k' })

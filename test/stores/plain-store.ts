@@ -36,7 +36,8 @@ export class PlainStore implements EventStore {
     const entry = new LogEntry(idOf(this.#all.length + 1), publication)
     const added = { entry, publication, time: performance.now() }
     this.#all.push(added)
-    this.#kept = [...this.#kept.filter((each) => !isReplaced(each, added)), added]
+    if (this.#isOversized(entry)) this.#evictChannelOf(added)
+    else this.#kept = [...this.#kept.filter((each) => !isReplaced(each, added)), added]
     this.#evict()
     this.#listener?.onEntry(entry)
     return entry.id
@@ -66,6 +67,17 @@ export class PlainStore implements EventStore {
     const isSame = ({ publication }: Listed) =>
       publication.channel === channel && publication.idempotencyKey === idempotencyKey
     return idempotencyKey === undefined ? undefined : remembered.find(isSame)
+  }
+
+  #isOversized({ footprint }: LogEntry): boolean {
+    const { maxBytes = Infinity, perChannel } = this.#options
+    return footprint > Math.min(maxBytes, perChannel?.maxBytes ?? Infinity)
+  }
+
+  #evictChannelOf(added: Listed): void {
+    const isOther = ({ entry }: Listed) => entry.channel !== added.entry.channel
+    for (const each of [...this.#kept, added]) if (!isOther(each)) this.#evicted.add(each)
+    this.#kept = this.#kept.filter(isOther)
   }
 
   #evict(): void {
@@ -99,7 +111,7 @@ function isReplaced({ entry, publication }: Listed, { entry: newer, publication:
 function newest(entries: readonly Listed[], limits: StoreLimits): Listed[] {
   const { maxEvents = Infinity, maxBytes = Infinity, maxAge = Infinity } = limits
   const remaining = [...entries]
-  const bytes = () => remaining.reduce((sum, { entry }) => sum + entry.size, 0)
+  const bytes = () => remaining.reduce((sum, { entry }) => sum + entry.footprint, 0)
   const isOverLimit = ({ time }: Listed) =>
     remaining.length > maxEvents || bytes() > maxBytes || performance.now() - time > maxAge
   while (remaining[0] && isOverLimit(remaining[0])) remaining.shift()

@@ -53,6 +53,21 @@ class Unlimited extends PlainStore {
   }
 }
 
+class Roomless extends MemoryStore {
+  override read(channels: readonly string[], after: string, limit: number): Page {
+    return super.read(channels, after, limit)
+  }
+}
+
+class Stuck extends MemoryStore {
+  override read(...args: Parameters<MemoryStore['read']>): Page {
+    const page = super.read(...args)
+    const { room = Number.POSITIVE_INFINITY } = args[3] ?? {}
+    if (page === 'gap' || !page.entries[0] || page.entries[0].size <= room) return page
+    return { entries: [], upTo: args[1] }
+  }
+}
+
 class Forgetful extends PlainStore {
   override append({ idempotencyKey: _, ...publication }: Publication): Promise<string> {
     return super.append(publication)
@@ -106,7 +121,7 @@ class Fresh extends MemoryStore {
 
 describe('the contract suite of a store', () => {
   it('passes for a memory store', async () => {
-    expect(await failuresOf(() => new MemoryStore())).toEqual([])
+    expect(await failuresOf(() => new MemoryStore(), { respectsRoom: true })).toEqual([])
   })
 
   it('passes for a plain store', async () => {
@@ -119,6 +134,7 @@ describe('the contract suite of a store', () => {
     ['returns an empty page in place of a gap', Silent, 'returns a gap for the id "*"'],
     ['reads from a position instead of after it', Inclusive, 'reads strictly after a position'],
     ['ignores the limit', Unlimited, 'reads strictly after a position, in pages'],
+    ['returns no entry that is larger than the room', Stuck, 'reads everything for a reader'],
     ['ignores idempotency keys', Forgetful, 'appends one event for an idempotency key'],
     ['shares idempotency keys between channels', Unscoped, 'appends an event on each channel'],
     ['delivers an entry twice', Twice, 'passes every entry to onEntry once'],
@@ -129,6 +145,14 @@ describe('the contract suite of a store', () => {
   ])('fails for a store that %s', async (_, Store, failed) => {
     const failures = await failuresOf(() => new Store())
     expect(failures).toContainEqual(expect.stringContaining(failed))
+  })
+
+  it('fails for a store that ignores the room of a reader only if it is said to respect it', async () => {
+    const open = () => new Roomless()
+    expect(await failuresOf(open)).toEqual([])
+    expect(await failuresOf(open, { respectsRoom: true })).toEqual([
+      'ends a page before it exceeds the room of its reader',
+    ])
   })
 
   it('runs under node:test, from both builds', async () => {

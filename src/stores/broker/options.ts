@@ -10,7 +10,7 @@ export interface BrokerStoreOptions {
   idempotencyWindow?: number | undefined
   /** How many of the newest events this process caches, to replay them without a request to the broker. Default 10 000. */
   recentEvents?: number | undefined
-  /** The size of that cache in bytes on the wire. Default 16 MiB. */
+  /** About the bytes of memory that this cache occupies. Default 16 MiB. */
   recentBytes?: number | undefined
   /**
    * How many bytes of memory this process uses for older events that it reads from the broker, in flight and kept for a

@@ -5,6 +5,9 @@ import type { PageLimits } from './segment.ts'
 /** An entry, or the position of a record that is not an event of a hub. */
 type CachedEntry = LogEntry | { readonly id: string; readonly size: 0; readonly channel?: undefined }
 
+// What the position of such a record occupies in memory.
+const POSITION_BYTES = 200
+
 /** The newest entries of a broker's log, in their order. */
 export class RecentEntries {
   readonly #maxEvents: number
@@ -30,7 +33,7 @@ export class RecentEntries {
     this.#count += 1
     this.#entries.push(entry)
     this.#times.push(time)
-    this.#bytes += entry.size
+    this.#bytes += bytesOf(entry)
     while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
   }
 
@@ -104,8 +107,13 @@ export class RecentEntries {
   #evict(): void {
     const entry = this.#entries.shift() as CachedEntry
     this.#times.shift()
-    this.#bytes -= entry.size
+    this.#bytes -= bytesOf(entry)
     this.#numbers.delete(entry.id)
     this.start = entry.id
   }
+}
+
+/** Returns about the bytes of memory that an entry or a position occupies. */
+function bytesOf(entry: CachedEntry): number {
+  return entry.channel === undefined ? POSITION_BYTES : entry.footprint
 }

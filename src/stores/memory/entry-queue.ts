@@ -3,6 +3,7 @@ import { RingBuffer } from '../../ring-buffer.ts'
 import { clock } from '../../scheduler/clock.ts'
 import type { LogEntry } from '../log-entry.ts'
 import type { StoreLimits } from './memory-store.ts'
+import { SlotCursor } from './slot-cursor.ts'
 
 /** A position in the log. It outlives its entry. */
 export interface Slot {
@@ -10,8 +11,8 @@ export interface Slot {
   readonly sequence: number
   /** When the entry was appended, on the clock of the streams. */
   readonly time: number
-  /** Bytes on the wire. */
-  readonly size: number
+  /** Bytes of memory that the entry occupies. */
+  readonly bytes: number
   /** The conflated value that the entry updates. Undefined: no newer entry replaces it. */
   readonly key: string | undefined
   /** Undefined once the entry is removed, so that its memory is free at once. */
@@ -21,7 +22,7 @@ export interface Slot {
 export type Limits = SettingsOf<StoreLimits>
 
 // Compacting costs more than this many empty slots.
-const SLACK = 8
+const SLACK = 2
 
 /** Slots in the order of the log. Entries can be removed in any order; empty slots in the middle are skipped. */
 export class EntryQueue {
@@ -40,13 +41,13 @@ export class EntryQueue {
   push(slot: Slot): void {
     this.#ring.push(slot)
     this.length += 1
-    this.#bytes += slot.size
+    this.#bytes += slot.bytes
   }
 
   /** Accounts for a slot that has become empty. */
   remove(slot: Slot): void {
     this.length -= 1
-    this.#bytes -= slot.size
+    this.#bytes -= slot.bytes
     while (this.#ring.length > 0 && !this.#ring.at(0)?.entry) this.#ring.shift()
     if (this.#ring.length > 2 * this.length + SLACK) this.#compact()
   }
@@ -59,25 +60,14 @@ export class EntryQueue {
     return isOver ? oldest : undefined
   }
 
-  /** Returns at most `limit` slots with an entry after a sequence number. */
-  after(sequence: number, limit: number): Slot[] {
-    const found: Slot[] = []
-    for (let at = this.#firstAfter(sequence); found.length < limit; at++) {
-      const slot = this.#ring.at(at)
-      if (!slot) break
-      if (slot.entry) found.push(slot)
-    }
-    return found
+  /** Visits the slots with an entry after a sequence number, oldest first. */
+  after(sequence: number): SlotCursor {
+    return new SlotCursor(this.#ring, this.#firstAfter(sequence), 1)
   }
 
-  /** Returns at most `limit` of the newest slots with an entry, oldest first. */
-  newest(limit: number): Slot[] {
-    const found: Slot[] = []
-    for (let at = this.#ring.length - 1; at >= 0 && found.length < limit; at--) {
-      const slot = this.#ring.at(at) as Slot
-      if (slot.entry) found.push(slot)
-    }
-    return found.reverse()
+  /** Visits all slots with an entry, newest first. */
+  newest(): SlotCursor {
+    return new SlotCursor(this.#ring, this.#ring.length - 1, -1)
   }
 
   /** Returns how close the entries from a slot on are to a limit, from 0 to 1, where the slot is evicted. */

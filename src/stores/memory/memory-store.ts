@@ -1,7 +1,7 @@
 import { checkOptions, isCount, MAX_COUNT as MAX, optionsOf } from '../../check-options.ts'
 import { clock } from '../../scheduler/clock.ts'
 import { BaseStore } from '../base-store.ts'
-import type { EventStore, History, Page } from '../event-store.ts'
+import type { EventStore, History, Page, StoreReader } from '../event-store.ts'
 import { LogEntry, type Publication } from '../log-entry.ts'
 import { scopedKey } from '../scoped-key.ts'
 import type { Limits, Slot } from './entry-queue.ts'
@@ -11,7 +11,10 @@ import { RetentionWindow } from './retention-window.ts'
 /** How much is kept to be read again; the limit that is reached first counts. */
 export interface StoreLimits {
   maxEvents?: number | undefined
-  /** Bytes on the wire. */
+  /**
+   * About the bytes of memory that the events occupy: of each, its data twice and 1 000 bytes of objects. A larger event is
+   * delivered and not kept. It counts as evicted, with the older events of its channel.
+   */
   maxBytes?: number | undefined
   /** In ms. */
   maxAge?: number | undefined
@@ -75,15 +78,13 @@ export class MemoryStore extends BaseStore implements EventStore {
     return entry.id
   }
 
-  read(channels: readonly string[], after: string, limit: number): Page {
+  read(channels: readonly string[], after: string, limit: number, reader?: StoreReader): Page {
     clock.read()
     this.#window.trim(channels)
     const sequence = this.#isClosed ? undefined : this.#sequenceOf(after)
     if (sequence === undefined || channels.some((channel) => this.#window.evictedUpTo(channel) > sequence))
       return 'gap'
-    const found = slotsOf(channels, (channel) => this.#window.after(channel, sequence, limit))
-    const entries = found.slice(0, limit).map(({ entry }) => entry as LogEntry)
-    return { entries, upTo: entries.length < limit ? this.position : (entries.at(-1) as LogEntry).id }
+    return this.#pageOf(this.#window.after(channels, sequence), limit, reader?.room)
   }
 
   compare(a: string, b: string): number {
@@ -93,10 +94,7 @@ export class MemoryStore extends BaseStore implements EventStore {
   history(channels: readonly string[], last: number): History {
     this.#window.trim(channels)
     const evictedUpTo = Math.max(0, ...channels.map((channel) => this.#window.evictedUpTo(channel)))
-    const first =
-      last === Number.POSITIVE_INFINITY
-        ? undefined
-        : slotsOf(channels, (channel) => this.#window.newest(channel, last)).at(-last)
+    const first = last === Number.POSITIVE_INFINITY ? undefined : this.#newestOf(channels, last)
     // Not before an event that was evicted, because that would be a gap.
     const isStored = first !== undefined && first.sequence > evictedUpTo
     return {
@@ -125,13 +123,37 @@ export class MemoryStore extends BaseStore implements EventStore {
     return isOurs ? sequence : undefined
   }
 
+  /** Returns the first of some entries, as many as there is room for, but at least one. */
+  #pageOf(slots: Iterable<Slot>, limit: number, room = Number.POSITIVE_INFINITY): Page {
+    const entries: LogEntry[] = []
+    let left = room
+    for (const slot of slots) {
+      const entry = slot.entry as LogEntry
+      const last = entries.at(-1)
+      if (last && (entries.length === limit || entry.size > left)) return { entries, upTo: last.id }
+      entries.push(entry)
+      left -= entry.size
+    }
+    return { entries, upTo: this.position }
+  }
+
+  /** Returns the oldest of the `count` newest slots of some channels, or undefined if there are fewer. */
+  #newestOf(channels: readonly string[], count: number): Slot | undefined {
+    let left = count
+    for (const slot of this.#window.newest(channels)) {
+      left -= 1
+      if (left === 0) return slot
+    }
+    return undefined
+  }
+
   #keep(entry: LogEntry, key: string | undefined): void {
-    const { channel, size } = entry
-    const slot: Slot = { channel, sequence: this.#sequence, time: clock.now, size, key, entry }
+    const { channel, footprint: bytes } = entry
+    const slot: Slot = { channel, sequence: this.#sequence, time: clock.now, bytes, key, entry }
     // An entry over a limit is evicted, and so a gap, before a newer one can replace it.
     this.#window.trim([channel])
-    this.#window.push(slot)
-    if (key !== undefined) this.#replace(key, slot)
+    const isKept = this.#window.push(slot)
+    if (isKept && key !== undefined) this.#replace(key, slot)
     this.#window.trim([channel])
   }
 
@@ -145,12 +167,6 @@ export class MemoryStore extends BaseStore implements EventStore {
   #onRemoved({ key }: Slot): void {
     if (key !== undefined) this.#newest.delete(key)
   }
-}
-
-/** Returns slots of several channels, oldest first. */
-function slotsOf(channels: readonly string[], slotsIn: (channel: string) => Slot[]): Slot[] {
-  const found = [...new Set(channels)].flatMap(slotsIn)
-  return channels.length > 1 ? found.sort((a, b) => a.sequence - b.sequence) : found
 }
 
 // Twelve digits of a random UUID, because not every runtime has `node:crypto`.

@@ -1,11 +1,15 @@
 import { EntryQueue, type Limits, type Slot } from './entry-queue.ts'
 import { Evictions } from './evictions.ts'
+import { mergedSlots } from './slot-cursor.ts'
+
+const NOTHING: Limits = { maxEvents: 0, maxBytes: 0, maxAge: 0 }
 
 /** The entries within the limits of the store and of each channel. The oldest is evicted first. */
 export class RetentionWindow {
   readonly #limits: Limits
   readonly #perChannel: Limits
   readonly #onEvicted: (slot: Slot) => void
+  readonly #maxSlotBytes: number
   readonly #all = new EntryQueue(0)
   readonly #channels = new Map<string, EntryQueue>()
   // Of channels without entries; the others keep it themselves.
@@ -15,13 +19,19 @@ export class RetentionWindow {
     this.#limits = limits
     this.#perChannel = perChannel
     this.#onEvicted = onEvicted
+    this.#maxSlotBytes = Math.min(limits.maxBytes, perChannel.maxBytes)
   }
 
-  /** Appends a slot. `trim` evicts what then exceeds a limit. */
-  push(slot: Slot): void {
+  /**
+   * Appends a slot. `trim` evicts what then exceeds a limit. Returns false for a slot that exceeds one alone: it is not
+   * kept, and evicts what its channel holds, but nothing of other channels.
+   */
+  push(slot: Slot): boolean {
+    if (slot.bytes > this.#maxSlotBytes) return this.#skip(slot)
     const queue = this.#channels.get(slot.channel) ?? this.#addChannel(slot.channel)
     queue.push(slot)
     this.#all.push(slot)
+    return true
   }
 
   remove(slot: Slot): void {
@@ -38,14 +48,14 @@ export class RetentionWindow {
     this.#evict(this.#all, this.#limits)
   }
 
-  /** Returns at most `limit` slots of a channel after a sequence number, oldest first. */
-  after(channel: string, sequence: number, limit: number): Slot[] {
-    return this.#channels.get(channel)?.after(sequence, limit) ?? []
+  /** Yields the slots of some channels after a sequence number, oldest first. */
+  after(channels: readonly string[], sequence: number): Iterable<Slot> {
+    return mergedSlots(this.#queuesOf(channels).map((queue) => queue.after(sequence)))
   }
 
-  /** Returns at most `limit` of the newest slots of a channel, oldest first. */
-  newest(channel: string, limit: number): Slot[] {
-    return this.#channels.get(channel)?.newest(limit) ?? []
+  /** Yields the slots of some channels, newest first. */
+  newest(channels: readonly string[]): Iterable<Slot> {
+    return mergedSlots(this.#queuesOf(channels).map((queue) => queue.newest()))
   }
 
   /** Returns the newest evicted sequence number of a channel, or 0. */
@@ -63,15 +73,23 @@ export class RetentionWindow {
   }
 
   #stalenessIn(channel: string, sequence: number): number {
+    if (this.evictedUpTo(channel) > sequence) return 1
     const queue = this.#channels.get(channel)
     if (!queue) return this.#evictions.hasForgotten(channel) ? this.#share(this.#all, sequence) : 0
     return this.#share(queue, sequence, this.#perChannel)
   }
 
   #share(queue: EntryQueue, sequence: number, limits = this.#limits): number {
-    const slot = queue.after(sequence, 1)[0]
+    const { slot } = queue.after(sequence)
     if (!slot) return 0
     return Math.max(queue.shareFrom(slot, limits), this.#all.shareFrom(slot, this.#limits))
+  }
+
+  /** Evicts all entries of a channel, up to a slot that is not kept. Returns false. */
+  #skip({ channel, sequence }: Slot): false {
+    this.#evict(this.#channels.get(channel), NOTHING)
+    this.#evictions.add(channel, sequence)
+    return false
   }
 
   #evict(queue: EntryQueue | undefined, limits: Limits): void {
@@ -81,6 +99,10 @@ export class RetentionWindow {
       this.remove(slot)
       this.#onEvicted(slot)
     }
+  }
+
+  #queuesOf(channels: readonly string[]): EntryQueue[] {
+    return [...new Set(channels)].flatMap((channel) => this.#channels.get(channel) ?? [])
   }
 
   #addChannel(channel: string): EntryQueue {

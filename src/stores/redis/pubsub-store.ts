@@ -21,7 +21,7 @@ export interface RedisPubSubStoreOptions extends Pick<BrokerStoreOptions, 'publi
   redisChannel?: string | undefined
   /** How many of the newest events this process keeps, for clients that reconnect to it. Default 10 000. */
   maxEvents?: number | undefined
-  /** The size of these events in bytes on the wire. Default 16 MiB. */
+  /** About the bytes of memory that these events occupy. Default 16 MiB. */
   maxBytes?: number | undefined
   /** How long an idempotency key counts. The keys of the last `maxEvents` events are remembered. Default 600 000. */
   idempotencyWindow?: number | undefined

@@ -10,3 +10,14 @@ test('RecentEntries counts an entry at its start once, because it is read from t
   expect(entries.newest(new Set(['a']), 3)).toEqual({ count: 2, after: '1' })
   expect(entries.newest(new Set(['a']), 2)).toEqual({ count: 2, after: '1' })
 })
+
+test('RecentEntries counts the memory of its entries, and of positions without an event', () => {
+  const first = new LogEntry('1', { channel: 'a', data: 'x'.repeat(100) })
+  const entries = new RecentEntries(100_000, 10 * first.footprint)
+  for (let i = 0; i < 30; i++) entries.push(new LogEntry(`${i}`, { channel: 'a', data: 'x'.repeat(100) }), 0)
+  expect(entries.newest(new Set(['a']), 100).count).toBe(9)
+  for (let i = 0; i < 1_000; i++) entries.push({ id: `none-${i}`, size: 0 }, 0)
+  expect(entries.newest(new Set(['a']), 100).count).toBe(0)
+  expect(entries.has('none-999')).toBe(true)
+  expect(entries.has('none-500')).toBe(false)
+})

@@ -3,15 +3,16 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { RingBuffer } from '../../../src/ring-buffer.ts'
 import type { Page } from '../../../src/stores/event-store.ts'
-import type { LogEntry } from '../../../src/stores/log-entry.ts'
+import { LogEntry } from '../../../src/stores/log-entry.ts'
 import { Evictions } from '../../../src/stores/memory/evictions.ts'
 import { MemoryStore, type MemoryStoreOptions, memoryStore } from '../../../src/stores/memory/memory-store.ts'
 import { publicationOf } from '../../support/publication.ts'
 import { logContract } from '../contract.ts'
 import { PlainStore } from '../plain-store.ts'
 
-logContract('memoryStore', () => memoryStore())
+logContract('memoryStore', () => memoryStore(), { respectsRoom: true })
 logContract('the plain store that memoryStore is compared with', () => new PlainStore())
 
 class TestStore extends MemoryStore {
@@ -24,6 +25,16 @@ function openStore(options?: MemoryStoreOptions, onEntry: (entry: LogEntry) => v
   const store = new TestStore(options)
   store.open({ onEntry, onLoss: () => {} })
   return store
+}
+
+/** Returns the bytes of an event with a text of some length, on a channel with a name of four characters or another one. */
+function footprintOf(length: number, channel = 'busy'): number {
+  return new LogEntry('0123456789ab-1', publicationOf(channel, { data: 'x'.repeat(length) })).footprint
+}
+
+/** Returns a text of a length that nothing else has. */
+function textOf(length: number, number: number, character = 'x'): string {
+  return JSON.parse(JSON.stringify(`${character.repeat(length - 8)}${String(number).padStart(8, '0')}`))
 }
 
 const data = (page: Page) => (page === 'gap' ? page : page.entries.map((entry) => entry.event.data))
@@ -44,7 +55,7 @@ describe('the window of a memory store', () => {
   })
 
   it('is bounded in bytes', async () => {
-    const store = openStore({ maxBytes: 1000 })
+    const store = openStore({ maxBytes: 2 * footprintOf(400, 'a') })
     const start = store.position
     await store.publish('a', { data: 'x'.repeat(400) })
     const second = await store.publish('a', { data: 'x'.repeat(400) })
@@ -55,11 +66,93 @@ describe('the window of a memory store', () => {
   })
 
   it('evicts an event larger than maxBytes at once, and a position before it is a gap', async () => {
-    const store = openStore({ maxBytes: 100 })
+    const store = openStore({ maxBytes: footprintOf(399, 'a') })
     const start = store.position
     const id = await store.publish('a', { data: 'x'.repeat(400) })
     expect(data(store.read(['a'], start, 10))).toBe('gap')
     expect(data(store.read(['a'], id, 10))).toEqual([])
+  })
+
+  describe.each<[string, (maxBytes: number) => MemoryStoreOptions]>([
+    ['maxBytes', (maxBytes) => ({ maxBytes: 4 * maxBytes })],
+    ['maxBytes of each channel', (maxBytes) => ({ perChannel: { maxBytes: 4 * maxBytes } })],
+  ])('with events larger than %s', (_, optionsOf) => {
+    const open = (onEntry?: (entry: LogEntry) => void) => openStore(optionsOf(footprintOf(20)), onEntry)
+    const large = 'x'.repeat(10_000)
+
+    it('keeps the events of all other channels', async () => {
+      const store = open()
+      const start = store.position
+      for (let i = 0; i < 2; i++) await store.publish('quiet', { data: i })
+      await store.publish('busy', { data: 'before' })
+      for (let i = 0; i < 20; i++) await store.publish(i % 2 ? 'busy' : 'other', { data: large })
+      expect(data(store.read(['quiet'], start, 10))).toEqual([0, 1])
+      expect(data(store.read(['quiet', 'never published'], start, 10))).toEqual([0, 1])
+      expect(data(store.read(['busy'], start, 10))).toBe('gap')
+      expect(data(store.read(['other'], start, 10))).toBe('gap')
+      await store.publish('busy', { data: 'after' })
+      expect(data(store.read(['quiet'], start, 10))).toEqual([0, 1])
+    })
+
+    it('delivers them, and a position before one of them is a gap, but that of the last is not', async () => {
+      const delivered: LogEntry[] = []
+      const store = open((entry) => delivered.push(entry))
+      const older = await store.publish('a', { data: 'older' })
+      const first = await store.publish('a', { data: large })
+      const second = await store.publish('a', { data: large })
+      expect(delivered.map(({ id }) => id)).toEqual([older, first, second])
+      expect(data(store.read(['a'], older, 10))).toBe('gap')
+      expect(data(store.read(['a'], first, 10))).toBe('gap')
+      expect(data(store.read(['a'], second, 10))).toEqual([])
+      await store.publish('a', { data: 'newer' })
+      expect(data(store.read(['a'], first, 10))).toBe('gap')
+      expect(data(store.read(['a'], second, 10))).toEqual(['newer'])
+    })
+
+    it('evicts the older values of a conflating channel, and continues with newer ones', async () => {
+      const store = open()
+      const start = store.position
+      const publish = (key: string, value: string) =>
+        store.publish('a', { key, data: value }, { conflate: true })
+      await publish('k', 'k1')
+      await publish('l', 'l1')
+      const id = await publish('k', large)
+      expect(data(store.read(['a'], start, 10))).toBe('gap')
+      await publish('k', 'k2')
+      await publish('k', 'k3')
+      await publish('l', 'l2')
+      expect(data(store.read(['a'], id, 10))).toEqual(['k3', 'l2'])
+      expect(data(store.read(['a'], start, 10))).toBe('gap')
+    })
+
+    it('remembers the idempotency key of one', async () => {
+      const store = open()
+      const id = await store.publish('a', { data: large }, { idempotencyKey: 'k' })
+      expect(await store.publish('a', { data: 'again' }, { idempotencyKey: 'k' })).toBe(id)
+    })
+
+    it('starts a history after the last one, which is incomplete', async () => {
+      const store = open()
+      await store.publish('b', { data: 'b' })
+      await store.publish('a', { data: 'older' })
+      const id = await store.publish('a', { data: large })
+      await store.publish('a', { data: 'newer' })
+      expect(store.history(['a'], 5)).toEqual({ after: id, isIncomplete: true })
+      expect(store.history(['a'], 1)).toEqual({ after: id, isIncomplete: false })
+      expect(store.history(['a'], Number.POSITIVE_INFINITY)).toEqual({ after: id, isIncomplete: true })
+      expect(store.history(['b'], 1)).toMatchObject({ isIncomplete: false })
+    })
+
+    it('returns 1 as the staleness of a position before one, also while its channel has no events', async () => {
+      const store = open()
+      const start = store.position
+      const id = await store.publish('a', { data: large })
+      expect([store.staleness(start, ['a']), store.staleness(id, ['a'])]).toEqual([1, 0])
+      expect(store.staleness(start, ['b'])).toBe(0)
+      await store.publish('a', { data: 'newer' })
+      expect(store.staleness(start, ['b', 'a'])).toBe(1)
+      expect(store.staleness(id, ['a'])).toBeLessThan(1)
+    })
   })
 
   it('is bounded in age while nothing is published', async () => {
@@ -84,7 +177,7 @@ describe('the window of a memory store', () => {
   })
 
   it('is bounded in bytes per channel', async () => {
-    const store = openStore({ perChannel: { maxBytes: 1000 } })
+    const store = openStore({ perChannel: { maxBytes: 2 * footprintOf(400) } })
     const start = store.position
     await store.publish('quiet', { data: 'q' })
     const first = await store.publish('busy', { data: 'x'.repeat(400) })
@@ -125,27 +218,31 @@ describe('the window of a memory store', () => {
 
   it('counts the bytes of the kept events of a conflating channel after any number of replacements', async () => {
     const sizes: number[] = []
-    const store = openStore({ maxBytes: 400 }, ({ size }) => sizes.push(size))
+    const maxBytes = 4 * footprintOf(40, 'prices')
+    const store = openStore({ maxBytes }, ({ footprint }) => sizes.push(footprint))
     const start = store.position
     const publish = (key: string, value: string) =>
       store.publish('prices', { key, data: value }, { conflate: true })
     for (let i = 0; i < 300; i++) await publish(`${i % 3}`, 'x'.repeat(i % 40))
     await publish('last', '')
     const bytes = sizes.slice(-4).reduce((sum, size) => sum + size, 0)
-    await publish('last', 'y'.repeat(400 - bytes))
+    // Each character counts as a byte on the wire and one in memory.
+    const left = Math.floor((maxBytes - bytes) / 2)
+    await publish('last', 'y'.repeat(left))
     expect(data(store.read(['prices'], start, 10))).toHaveLength(4)
-    await publish('last', 'y'.repeat(401 - bytes))
+    await publish('last', 'y'.repeat(left + 1))
     expect(data(store.read(['prices'], start, 10))).toBe('gap')
   })
 
   it('counts no bytes of evicted events of a conflating channel', async () => {
     const sizes: number[] = []
-    const store = openStore({ maxBytes: 400 }, ({ size }) => sizes.push(size))
+    const maxBytes = 10 * footprintOf(3, 'prices')
+    const store = openStore({ maxBytes }, ({ footprint }) => sizes.push(footprint))
     const ids: string[] = []
     for (let i = 100; i < 400; i++) {
       ids.push(await store.publish('prices', { key: `${i}`, data: i }, { conflate: true }))
     }
-    const fits = Math.floor(400 / (sizes.at(-1) as number))
+    const fits = Math.floor(maxBytes / (sizes.at(-1) as number))
     expect(data(store.read(['prices'], ids.at(-fits - 1) as string, 100))).toHaveLength(fits)
     expect(data(store.read(['prices'], ids.at(-fits - 2) as string, 100))).toBe('gap')
   })
@@ -203,7 +300,8 @@ describe('the window of a memory store', () => {
     ['hold events', 'small'],
     ['hold none', 'x'.repeat(400)],
   ])('remembers the evictions of a channel with events while 10 500 other channels %s', async (_, other) => {
-    const store = openStore({ maxEvents: 100_000, perChannel: { maxEvents: 1, maxBytes: 100 } })
+    const limits = { maxEvents: 1, maxBytes: footprintOf(10, 'user:10000') }
+    const store = openStore({ maxEvents: 100_000, maxBytes: 1e9, perChannel: limits })
     const start = store.position
     await store.publish('whole', { data: 'whole' })
     const first = await store.publish('cut', { data: 'lost' })
@@ -252,6 +350,61 @@ describe('the window of a memory store', () => {
   })
 })
 
+describe('a page of a memory store', () => {
+  const { signal } = new AbortController()
+
+  /** Returns the data of each page after a position. */
+  function pagesOf(store: TestStore, channels: string[], after: string, limit: number, room: number) {
+    const pages: unknown[][] = []
+    for (let position = after; position !== store.position; ) {
+      const page = store.read(channels, position, limit, { room, signal })
+      if (page === 'gap') throw new Error('Expected no gap.')
+      pages.push(page.entries.map(({ event }) => event.data))
+      position = page.upTo
+    }
+    return pages
+  }
+
+  it('ends before it exceeds the room of its reader, but has an event', async () => {
+    const sizes: number[] = []
+    const store = openStore({}, ({ size }) => sizes.push(size))
+    const start = store.position
+    for (let i = 0; i < 6; i++) await store.publish(i % 2 ? 'odd' : 'even', { data: i })
+    await store.publish('even', { data: 'x'.repeat(1_000) })
+    await store.publish('odd', { data: 7 })
+    const small = sizes[0] as number
+    const channels = ['odd', 'even']
+    const long = 'x'.repeat(1_000)
+    expect(pagesOf(store, channels, start, 10, 3 * small)).toEqual([[0, 1, 2], [3, 4, 5], [long], [7]])
+    expect(pagesOf(store, channels, start, 10, 3 * small - 1)).toEqual([[0, 1], [2, 3], [4, 5], [long], [7]])
+    expect(pagesOf(store, channels, start, 10, 0)).toEqual([[0], [1], [2], [3], [4], [5], [long], [7]])
+    expect(pagesOf(store, channels, start, 2, 1e6)).toEqual([
+      [0, 1],
+      [2, 3],
+      [4, 5],
+      [long, 7],
+    ])
+    expect(pagesOf(store, ['even'], start, 10, 2 * small)).toEqual([[0, 2], [4], [long]])
+  })
+
+  it('visits about as many events as it has, however many channels are read', async () => {
+    const store = openStore({ maxEvents: 100_000, maxBytes: 1e9 })
+    const start = store.position
+    const channels = Array.from({ length: 100 }, (_, i) => `user:${i}`)
+    for (let i = 0; i < 20_000; i++) await store.publish(`user:${i % 100}`, { data: i })
+    const at = vi.spyOn(RingBuffer.prototype, 'at')
+    const page = store.read(channels, start, 100)
+    const pageVisits = at.mock.calls.length
+    store.history(channels, 100)
+    const historyVisits = at.mock.calls.length - pageVisits
+    at.mockRestore()
+    expect(data(page)).toEqual(Array.from({ length: 100 }, (_, i) => i))
+    // About ten for each channel, where its first event is searched.
+    expect(pageVisits).toBeLessThan(2_500)
+    expect(historyVisits).toBeLessThan(1_000)
+  })
+})
+
 describe('an idempotency key of a memory store', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())
@@ -290,9 +443,22 @@ describe('an idempotency key of a memory store', () => {
     expect(await store.publish('a', { data: 0 }, key)).not.toBe(first)
   })
 
+  it('is forgotten once newer keys are as long as maxEvents keys of 256 characters', async () => {
+    const store = openStore({ maxEvents: 4 })
+    const long = (i: number) => ({ idempotencyKey: `${i}`.padEnd(500) })
+    const ids: string[] = []
+    for (let i = 0; i < 3; i++) ids.push(await store.publish('a', { data: i }, long(i)))
+    expect(await store.publish('a', { data: 2 }, long(2))).toBe(ids[2])
+    expect(await store.publish('a', { data: 1 }, long(1))).toBe(ids[1])
+    expect(await store.publish('a', { data: 0 }, long(0))).not.toBe(ids[0])
+    const longest = { idempotencyKey: 'k'.repeat(10_000) }
+    const id = await store.publish('a', { data: 3 }, longest)
+    expect(await store.publish('a', { data: 4 }, longest)).toBe(id)
+  })
+
   it.each<[string, MemoryStoreOptions]>([
     ['by maxEvents', { maxEvents: 3 }],
-    ['by maxBytes', { maxBytes: 100 }],
+    ['by maxBytes', { maxBytes: 5 * footprintOf(1, 'a') }],
     ['by maxAge', { maxAge: 1 }],
     ['by a limit per channel', { perChannel: { maxEvents: 1 } }],
   ])('still counts when its event was evicted %s', async (_, options) => {
@@ -320,7 +486,7 @@ describe('a memory store beside a plain one', () => {
   const CHANNELS = ['a', 'b', 'c']
   const publish = fc.record({
     channel: fc.constantFrom(...CHANNELS),
-    size: fc.nat(60),
+    size: fc.oneof({ weight: 9, arbitrary: fc.nat(60) }, { weight: 1, arbitrary: fc.constant(3_000) }),
     conflate: fc.constantFrom(true, true, true, false),
     key: fc.constantFrom('k', 'l'),
     idempotencyKey: fc.option(fc.constantFrom('x', 'y'), { nil: undefined }),
@@ -331,7 +497,7 @@ describe('a memory store beside a plain one', () => {
     size: 'max',
   })
   const maybe = (min: number, max: number) => fc.option(fc.integer({ min, max }), { nil: undefined, freq: 2 })
-  const limits = fc.record({ maxEvents: maybe(1, 20), maxBytes: maybe(30, 1500), maxAge: maybe(1, 200) })
+  const limits = fc.record({ maxEvents: maybe(1, 20), maxBytes: maybe(1_000, 12_000), maxAge: maybe(1, 200) })
   const options = fc.record({ limits, perChannel: limits, idempotencyWindow: maybe(1, 200) })
 
   it('returns the same pages, gaps and ids after any steps', async () => {
@@ -414,6 +580,90 @@ describe('the heap of a memory store', () => {
       expect(store.position).toMatch(/-120001$/)
     },
   )
+})
+
+describe('the memory of a memory store', () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage: () => void = runInNewContext('gc')
+  const MiB = 2 ** 20
+
+  /** Resolves with the bytes in use: objects, strings and buffers. */
+  async function bytesInUse(): Promise<number> {
+    await setImmediate()
+    collectGarbage()
+    collectGarbage()
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  }
+
+  it.each<[string, string, (i: number) => Parameters<typeof publicationOf>]>([
+    ['100 bytes', 'one channel', (i) => ['a', { data: textOf(100, i) }]],
+    ['10 bytes', 'one channel', (i) => ['a', { data: textOf(10, i) }]],
+    ['1 000 bytes', 'one channel', (i) => ['a', { data: textOf(1_000, i) }]],
+    ['10 000 bytes', 'one channel', (i) => ['a', { data: textOf(10_000, i) }]],
+    ['100 characters outside Latin-1', 'one channel', (i) => ['a', { data: textOf(100, i, 'ж') }]],
+    ['100 bytes', 'a channel for each event', (i) => [`user:${i}`, { data: textOf(100, i) }]],
+    [
+      '100 bytes',
+      'a conflating channel',
+      (i) => ['a', { key: `${i}`, data: textOf(100, i) }, { conflate: true }],
+    ],
+    ['10 bytes', 'a channel with long keys', (i) => ['a', { key: textOf(500, i), data: 'x'.repeat(10) }]],
+  ])('is about maxBytes for events of %s on %s while other code allocates small buffers', async (...row) => {
+    const publicationAt = row[2]
+    let other: Buffer | undefined
+    const maxBytes = 4 * MiB
+    const onEntry = ({ frame }: LogEntry) => {
+      // As a subscriber does that is not on HTTP/1.1.
+      expect(frame.payload.length).toBeGreaterThan(0)
+      for (let i = 0; i < 3; i++) other = Buffer.from('y'.repeat(1_500))
+    }
+    // What is compiled and allocated once is not memory of the events.
+    const warm = openStore({ maxEvents: 10 }, onEntry)
+    for (let i = 0; i < 1_000; i++) await warm.publish(...publicationAt(i))
+    const before = await bytesInUse()
+    const store = openStore({ maxEvents: 100_000, maxBytes }, onEntry)
+    const start = store.position
+    for (let i = 0; store.read([publicationAt(0)[0]], start, 1) !== 'gap'; i++)
+      await store.publish(...publicationAt(i))
+    const bytes = (await bytesInUse()) - before
+    expect(bytes).toBeLessThan(1.25 * maxBytes)
+    // The limit is no excuse to keep little.
+    expect(bytes).toBeGreaterThan(0.5 * maxBytes)
+    expect([store.position, other?.length]).toEqual([expect.any(String), 1_500])
+  })
+
+  it('does not grow with bursts in channels that then have few events', async () => {
+    const before = await bytesInUse()
+    const store = openStore({ maxEvents: 4_000 })
+    for (let i = 0; i < 200; i++) {
+      for (let j = 0; j < 3_000; j++) await store.publish(`user:${i}`, { data: j })
+      // All of them keep at least one event.
+      for (let j = 0; j <= i; j++) await store.publish(`user:${j}`, { data: j })
+    }
+    const most = 4_000 * footprintOf(10)
+    expect((await bytesInUse()) - before).toBeLessThan(1.25 * most)
+    expect(store.position).toMatch(/-620100$/)
+  })
+
+  it('does not grow with the values that newer ones replaced', async () => {
+    const conflate = { conflate: true }
+    const before = await bytesInUse()
+    const store = openStore({}, ({ frame }) => frame)
+    for (let i = 0; i < 2_000; i++) {
+      await store.publish(`user:${i}`, { key: 'rare', data: i }, conflate)
+      for (let j = 0; j < 20; j++) await store.publish(`user:${i}`, { key: 'often', data: j }, conflate)
+    }
+    expect((await bytesInUse()) - before).toBeLessThan(1.35 * 4_000 * footprintOf(10, 'user:1000'))
+    expect(store.position).toMatch(/-42000$/)
+  })
+
+  it('has room for 10 000 events of 100 bytes by default', async () => {
+    const store = openStore()
+    const start = store.position
+    for (let i = 0; i < 10_000; i++) await store.publish('news', { event: 'news', data: textOf(100, i) })
+    expect(store.read(['news'], start, 1)).not.toBe('gap')
+  })
 })
 
 describe('Evictions', () => {
