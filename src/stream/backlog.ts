@@ -28,6 +28,8 @@ export const MAX_WRITE = 16 * 1024
 
 /** The frames queued for one client, within its limits and its rate limit. */
 export class Backlog {
+  /** Bytes of a large frame that is being written. They count as queued, but cannot be dropped. */
+  unwrittenBytes = 0
   readonly #limits: BacklogLimits
   readonly #rateLimiter: RateLimiter
   #queue: FrameQueue = new RingQueue()
@@ -53,7 +55,7 @@ export class Backlog {
     const { maxBufferedBytes, maxBufferedEvents } = this.#limits
     const replaced = this.#queue.replacedBy(frame)
     const length = replaced ? this.length - 1 : this.length
-    const bytes = this.bytes - (replaced?.size ?? 0)
+    const bytes = this.unwrittenBytes + this.bytes - (replaced?.size ?? 0)
     return length < maxBufferedEvents && bytes + frame.size <= maxBufferedBytes
   }
 
@@ -64,7 +66,8 @@ export class Backlog {
     if (this.#isRateLimited && this.#rateLimiter.conflates) return this.#offerNewest(frame, anyKey)
     if (isKernelFull && frame.isConflated) return this.#offerNewest(frame, conflatedKey)
     // A frame larger than the bound is queued alone.
-    if (this.fits(frame) || (this.length === 0 && !isKernelFull)) return this.#push(frame)
+    const isAlone = this.length + this.unwrittenBytes === 0 && !isKernelFull
+    if (this.fits(frame) || isAlone) return this.#push(frame)
     return this.#overflow(frame)
   }
 
@@ -129,7 +132,7 @@ export class Backlog {
   }
 
   #dropOldest(frame: Frame): number {
-    if (frame.size > this.#limits.maxBufferedBytes) return 1
+    if (this.unwrittenBytes + frame.size > this.#limits.maxBufferedBytes) return 1
     const { events } = this.#queue
     while (!this.fits(frame)) this.#queue.shift()
     return this.#push(frame, events)

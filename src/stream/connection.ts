@@ -71,7 +71,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   }
 
   get bufferedBytes(): number {
-    return (this.#queue?.bytes ?? 0) + (this.#liveQueue?.bytes ?? 0)
+    return this.#output.unwrittenBytes + (this.#queue?.bytes ?? 0) + (this.#liveQueue?.bytes ?? 0)
   }
 
   get bufferedEvents(): number {
@@ -243,6 +243,8 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
 
   get #backlog(): Backlog {
     this.#queue ??= new Backlog(this.#settings)
+    // Not those of `#liveQueue`, because a large event of a replay must not make the stream overflow.
+    this.#queue.unwrittenBytes = this.#output.unwrittenBytes
     return this.#queue
   }
 

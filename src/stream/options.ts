@@ -25,7 +25,10 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
   retry?: number | undefined
   /** A comment is sent after this time without another write. Default 15 000. */
   heartbeat?: number | undefined
-  /** The most bytes that are queued for a client that reads slowly. Default 1 MiB. */
+  /**
+   * The most bytes that are queued for a client that reads slowly, with the unwritten rest of a large event. A larger event
+   * is queued if nothing else is. Default 1 MiB.
+   */
   maxBufferedBytes?: number | undefined
   /** The most events that are queued for a client that reads slowly. Default 10 000. */
   maxBufferedEvents?: number | undefined

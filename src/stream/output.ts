@@ -40,6 +40,11 @@ export class Output implements TransportOwner {
     return !this.#openTransport
   }
 
+  /** Bytes of a large frame that are still to be written. */
+  get unwrittenBytes(): number {
+    return this.#rest?.length ?? 0
+  }
+
   start(transport: Transport | OpenTransport): void {
     if (typeof transport === 'function') this.#openTransport = transport
     else this.#use(transport)

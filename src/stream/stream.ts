@@ -159,7 +159,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return this.#abortController !== undefined
   }
 
-  /** Bytes queued for the client, without those in the buffers of Node and the kernel. */
+  /** Bytes queued for the client and the rest of a large event, without those in the buffers of Node and the kernel. */
   get bufferedBytes(): number {
     return this.#connection.bufferedBytes
   }

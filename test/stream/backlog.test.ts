@@ -72,6 +72,41 @@ describe('a backlog', () => {
     expect(takeText(empty)).toBe('aaaaa')
   })
 
+  it.each<[Overflow, number]>([
+    ['close', OVERFLOW],
+    ['drop-newest', 1],
+    ['drop-oldest', 1],
+    ['conflate', OVERFLOW],
+  ])('counts the rest of a large frame as queued with overflow %s', (overflow, overflowed) => {
+    const beside = backlog(overflow, 4)
+    beside.unwrittenBytes = 3
+    expect(beside.fits(frame('a'))).toBe(true)
+    expect(beside.offer(frame('bb'), true)).toBe(overflowed)
+    expect(beside.offer(frame('a'), true)).toBe(0)
+    expect(beside.offer(frame('bb'), true)).toBe(overflowed)
+    expect(takeText(beside)).toBe('a')
+  })
+
+  it('drops queued events beside the rest of a large frame with overflow drop-oldest', () => {
+    const beside = backlog('drop-oldest', 4)
+    beside.unwrittenBytes = 2
+    expect(['a', 'b', 'cc'].map((text) => beside.offer(frame(text), true))).toEqual([0, 0, 2])
+    expect(takeText(beside)).toBe('cc')
+  })
+
+  it('replaces an event of a conflated channel beside the rest of a large frame', () => {
+    const beside = backlog('close', 4)
+    beside.unwrittenBytes = 2
+    expect(['a1', 'a2'].map((text) => beside.offer(conflated(text), true))).toEqual([0, 0])
+    expect(takeText(beside)).toBe('a2')
+  })
+
+  it('accepts no event over the byte limit beside the rest of a large frame', () => {
+    const beside = backlog('close', 4)
+    beside.unwrittenBytes = 1
+    expect(beside.offer(frame('aaaaa'), false)).toBe(OVERFLOW)
+  })
+
   it('conflates from the moment that it is full until it is empty', () => {
     const full = backlog('conflate', 8)
     expect(['a1', 'b1', 'a2', 'b2'].map((text) => full.offer(frame(text, text[0]), true))).toEqual([

@@ -20,6 +20,7 @@ async function openServer(protocol: Protocol) {
     user.run(req.url ?? '', () => {
       const stream = createSseStream(req, res, {
         overflow: 'drop-oldest',
+        maxBufferedBytes: 10_000_000,
         maxBufferedEvents: 3,
         stallTimeout: 0,
       })

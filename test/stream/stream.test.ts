@@ -164,6 +164,32 @@ describe('an overflow', () => {
     expect(drops).toEqual([2])
   })
 
+  it('counts the rest of a large event that is being written', async () => {
+    const { stream, transport } = fakeStream({ maxBufferedBytes: 300_000 })
+    transport.isFull = true
+    stream.send({ data: 'x'.repeat(300_000) })
+    await nextTurn()
+    const rest = 300_000 + 'data: \n\n'.length - 64 * 1024
+    expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: rest })
+    stream.send({ data: 'y'.repeat(50_000) })
+    expect(stream.closed).toBe(false)
+    stream.send({ data: 'z'.repeat(50_000) })
+    expect(stream).toMatchObject({ closeReason: 'overflow', bufferedBytes: 0 })
+  })
+
+  it('of events sent live does not count the rest of a large event of a replay', async () => {
+    const replay = () => [{ id: '1', data: 'x'.repeat(300_000) }]
+    const { stream, transport } = fakeStream({ maxBufferedBytes: 1_000, replay }, '0')
+    transport.isFull = true
+    await settled()
+    stream.send({ data: 'live' })
+    expect(stream).toMatchObject({ closed: false, bufferedEvents: 1 })
+    expect(stream.bufferedBytes).toBeGreaterThan(200_000)
+    transport.drain()
+    await settled()
+    expect(sent(transport).at(-1)).toBe('live')
+  })
+
   it('conflates by key, or by event name, with overflow conflate', async () => {
     const { stream, transport, drops } = await slowStream({ maxBufferedEvents: 3, overflow: 'conflate' })
     stream.send({ event: 'price', key: 'BTC', data: 'BTC 1' })

@@ -97,6 +97,20 @@ export function transportContract({
       expect(parseEvents(client.body)).toHaveLength(count + 2)
     })
 
+    it('counts the rest of a large event as buffered until it was written (rule 30)', async () => {
+      const { stream, client } = await open({ maxBufferedBytes: 1_000 })
+      await client.until(':\n')
+      client.stopReading()
+      // Far more than the kernel buffers.
+      const size = 50_000_000
+      stream.send({ data: 'x'.repeat(size) })
+      await expect.poll(() => stream.bufferedEvents).toBe(0)
+      expect(stream.bufferedBytes).toBeGreaterThan(size / 2)
+      client.resumeReading()
+      await expect(stream.drained()).resolves.toBe(true)
+      expect(stream).toMatchObject({ bufferedBytes: 0, bufferedEvents: 0 })
+    })
+
     it('resolves drained() with false when a client that does not read disconnects (rule 27)', async () => {
       const { stream, client } = await open({ maxBufferedBytes: 64 * 1024 * 1024 })
       client.stopReading()
