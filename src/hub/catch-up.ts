@@ -1,7 +1,9 @@
 import { replayChannel } from '../diagnostics.ts'
+import type { SseError } from '../errors.ts'
 import type { Frame } from '../event/frame.ts'
 import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
+import { jitter } from '../scheduler/jitter.ts'
 import { atTurnEnd, turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
 import { type Gap, reportGap } from '../stream/gap.ts'
@@ -13,6 +15,9 @@ import type { OwnOptions, Snapshot } from './subscribe-options.ts'
 
 // Entries that are read from the store at a time.
 const PAGE_SIZE = 500
+
+// When a client reconnects that was closed because of an overload, in ms: after this time to twice this time.
+const OVERLOAD_RETRY = 5_000
 
 /**
  * Reads the store from where the client stopped, at the client's pace. The subscription goes live in the step that finds
@@ -102,7 +107,7 @@ export class CatchUp {
     } catch (failure) {
       error = failure
       // After the end of the subscription, a failure has no effect.
-      if (this.#owner.isCatchingUp(this)) this.#owner.stream.destroy(failure)
+      if (this.#owner.isCatchingUp(this)) this.#fail(failure)
     }
     if (isResuming) this.#publishReplay(clock.now - startedAt, error)
   }
@@ -133,6 +138,21 @@ export class CatchUp {
     this.#isEvicted = this.#gapEnd === undefined && start.isIncomplete
     if (this.#gapEnd === undefined) this.#position = start.position
     if (this.#gapEnd !== undefined || start.isIncomplete) this.reportGap(start.position)
+  }
+
+  // A client that is closed because of an overload loses nothing, because it keeps its last event id.
+  #fail(error: unknown): void {
+    const { stream } = this.#owner
+    const isOverload = (error as Partial<SseError> | undefined)?.code === 'ERR_SSE_OVERLOAD'
+    // `close` may have sent a time of its own.
+    if (isOverload && !stream.closed) this.#sendRetry(jitter(OVERLOAD_RETRY))
+    if (isOverload) stream._endReplay(error)
+    else stream.destroy(error)
+  }
+
+  #sendRetry(retry: number): void {
+    const { stream } = this.#owner
+    stream._connection.enqueueOverBound(stream._frameOf({ retry }))
   }
 
   #publishReplay(duration: number, error: unknown): void {

@@ -202,6 +202,13 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     if (this.closed && this.#holds === 0) this.#connection.end()
   }
 
+  /** @internal Ends the stream after everything queued, because missed events cannot be sent on this connection. */
+  _endReplay(error: unknown): void {
+    this.#markClosed('replay', error)
+    // At once, because the snapshot of a hub may delay the end forever.
+    this.#connection.end()
+  }
+
   /** @internal Encodes an event as `send` does. */
   _frameOf(event: SseEvent): Frame {
     return eventFrame(event, this.#settings.serialize)
@@ -247,9 +254,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     try {
       if (await this.#replayer.run()) this.#connection.endReplay()
     } catch (error) {
-      this.#markClosed('replay', error)
-      // At once, because the snapshot of a hub may delay the end forever.
-      this.#connection.end()
+      this._endReplay(error)
     }
     this.#replayer = undefined
     this._release()
