@@ -1,34 +1,37 @@
 import { replayChannel } from '../diagnostics.ts'
-import type { SseError } from '../errors.ts'
-import type { Frame } from '../event/frame.ts'
-import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
-import { jitter } from '../scheduler/jitter.ts'
-import { atTurnEnd, turn } from '../scheduler/turn.ts'
+import { turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
+import type { LogEntry } from '../stores/log-entry.ts'
 import { type Gap, reportGap } from '../stream/gap.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { CatchUpOwner } from './catch-up-owner.ts'
+import { endStream } from './end-stream.ts'
 import { hooksOf } from './gap-hooks.ts'
 import { HistoryStart } from './history.ts'
+import { ReplayPace } from './replay-pace.ts'
+import { isPromise, ReplayReads } from './replay-reads.ts'
+import { SourceSender } from './source-sender.ts'
 import type { OwnOptions, Snapshot } from './subscribe-options.ts'
 
-// Entries that are read from the store at a time.
+// The most entries that are read from the store at a time.
 const PAGE_SIZE = 500
 
-// When a client reconnects that was closed because of an overload, in ms: after this time to twice this time.
-const OVERLOAD_RETRY = 5_000
+// What a page and an entry that a filter hides count for the turn of a replay, in bytes.
+const PAGE_COST = 4 * 1024
+const HIDDEN_COST = 512
 
 /**
- * Reads the store from where the client stopped, at the client's pace. The subscription goes live in the step that finds
- * nothing more to read.
+ * Reads the store from where the client stopped, at the client's pace. It holds only a position: what the queue of the
+ * client has no room for is read again later. The subscription goes live in the step that finds nothing more to read.
  */
 export class CatchUp {
   readonly #owner: CatchUpOwner
   readonly #store: EventStore
   readonly #gapEvent: string | false
-  // Stop the snapshot that is being sent.
-  readonly #stops: StopCallbacks = new Set()
+  readonly #reads: ReplayReads
+  readonly #pace: ReplayPace
+  readonly #sender: SourceSender
   // Taken at the start, because the store may become ready before `run`. Undefined once it is ready.
   #ready: Promise<void> | undefined
   // Up to where the client has received everything.
@@ -46,6 +49,10 @@ export class CatchUp {
   #readsAll = false
   #isComplete = false
   #replayed = 0
+  // What the entries count that were hidden since an event or a position was sent.
+  #hiddenCost = 0
+  // How many entries the next page has at most. Fewer for a store that returns more than the client has room for.
+  #pageSize = PAGE_SIZE
 
   constructor(owner: CatchUpOwner, store: EventStore, gapEvent: string | false, position = store.position) {
     this.#owner = owner
@@ -53,6 +60,10 @@ export class CatchUp {
     this.#gapEvent = gapEvent
     this.#position = position
     this.#ready = store.ready
+    const isActive = () => this.#isActive
+    this.#pace = new ReplayPace(owner.stream, isActive)
+    this.#sender = new SourceSender(owner.stream, this.#pace, isActive)
+    this.#reads = new ReplayReads(store, owner.stream._connection, isActive)
   }
 
   /** Where another subscription of the stream would resume. */
@@ -102,19 +113,26 @@ export class CatchUp {
     let error: unknown
     try {
       if (this.#ready) await this.#awaitStore()
-      if (typeof this.#owner.resumePoint !== 'object') await this.#seek(this.#gapEnd ?? this.#position)
+      if (this.#isActive && typeof this.#owner.resumePoint !== 'object')
+        await this.#seek(this.#gapEnd ?? this.#position)
       while (this.#isActive) await this.#step()
     } catch (failure) {
-      error = failure
       // After the end of the subscription, a failure has no effect.
-      if (this.#owner.isCatchingUp(this)) this.#fail(failure)
+      if (this.#isActive) {
+        error = failure
+        endStream(this.#owner.stream, failure)
+      }
     }
+    this.#pace.cancel()
     if (isResuming) this.#publishReplay(clock.now - startedAt, error)
   }
 
-  /** Stops the snapshot that is being sent, because the subscription has ended. */
+  /** Stops the read that is pending and the snapshot that is being sent, because the subscription has ended. */
   stop(): void {
-    for (const stop of this.#stops) stop()
+    this.#sender.stop()
+    this.#reads.stop()
+    this.#pace.cancel()
+    this.#owner.stream._connection.notify()
   }
 
   get #isActive(): boolean {
@@ -132,27 +150,12 @@ export class CatchUp {
   async #seek(present: string): Promise<void> {
     const { history } = this.#owner
     if (!history || history.size === 0) return
-    const start = new HistoryStart(this.#store, present)
+    const start = new HistoryStart(this.#store, this.#reads, present)
     for (const request of history.values()) await start.add(request)
     this.#start = start
     this.#isEvicted = this.#gapEnd === undefined && start.isIncomplete
     if (this.#gapEnd === undefined) this.#position = start.position
     if (this.#gapEnd !== undefined || start.isIncomplete) this.reportGap(start.position)
-  }
-
-  // A client that is closed because of an overload loses nothing, because it keeps its last event id.
-  #fail(error: unknown): void {
-    const { stream } = this.#owner
-    const isOverload = (error as Partial<SseError> | undefined)?.code === 'ERR_SSE_OVERLOAD'
-    // `close` may have sent a time of its own.
-    if (isOverload && !stream.closed) this.#sendRetry(jitter(OVERLOAD_RETRY))
-    if (isOverload) stream._endReplay(error)
-    else stream.destroy(error)
-  }
-
-  #sendRetry(retry: number): void {
-    const { stream } = this.#owner
-    stream._connection.enqueueOverBound(stream._frameOf({ retry }))
   }
 
   #publishReplay(duration: number, error: unknown): void {
@@ -166,14 +169,21 @@ export class CatchUp {
     if (!this.#isActive) return
     if (this.#gapEnd !== undefined) return this.#sendGap(this.#gapEnd)
     if (this.#snapshots.size > 0) return this.#sendSnapshots([...this.#snapshots])
-    const isAll = this.#readsAll
-    const channels = isAll ? this.#owner.channels : this.#owner._channelsToRead()
+    const channels = this.#readsAll ? this.#owner.channels : this.#owner._channelsToRead()
     if (!this.#isActive || this.#isChanged) return
     if (channels.length === 0) return this.#goLive()
+    // No page is held while the client has no room. At the store's position there is nothing to wait for.
+    if (this.#position !== this.#store.position && !this.#pace.begin()) return this.#pace.untilReadable()
+    await this.#readPage(channels)
+  }
+
+  async #readPage(channels: readonly string[]): Promise<void> {
+    const isAll = this.#readsAll
     const stage = this.#start?.stageAt(this.#position, channels) ?? { channels, end: undefined }
-    const result = this.#store.read(stage.channels, this.#position, PAGE_SIZE)
-    const isAsync = typeof (result as PromiseLike<Page>).then === 'function'
-    const page = isAsync ? await result : (result as Page)
+    this.#reads.room = this.#pace.room
+    const result = this.#reads.read(stage.channels, this.#position, this.#pageSize)
+    const isAsync = isPromise(result)
+    const page = isAsync ? await this.#pace.inTurn(result) : result
     // A page that lacks a channel is read again with it.
     if ((isAsync && !isAll && this.#lacksChannel(channels)) || !this.#isActive || this.#addedChannels) return
     // In the same tick as the read, so that no entry can be published in between.
@@ -220,38 +230,62 @@ export class CatchUp {
     const added = [...all].flatMap(([channel, isMissable]) => (isMissable ? channel : []))
     this.#addedChannels = undefined
     if (typeof resumePoint !== 'object' || added.length === 0) return
-    const missed = await firstIdAfter(this.#store, resumePoint.id, added)
+    const missed = await this.#reads.firstIdAfter(resumePoint.id, added)
     if (missed === undefined) return
-    const ahead = await firstIdAfter(this.#store, this.#position, added)
+    const ahead = await this.#reads.firstIdAfter(this.#position, added)
     const subscribed = added.filter((channel) => this.#owner.isSubscribed(channel))
     // The client misses nothing of a channel that was removed meanwhile.
     if (subscribed.length < added.length) this.addChannels(subscribed, subscribed)
     else if (ahead !== 'gap' && missed !== ahead) this.#gapEnd = this.#position
   }
 
-  async #sendPage({ entries, upTo }: Exclude<Page, 'gap'>, end: string | undefined): Promise<void> {
-    const { stream } = this.#owner
-    let sent = 0
-    for (const entry of entries) {
-      this.#owner._adopt(entry)
-      if (!stream._hasRoomFor(entry.frame)) await this.#room()
-      if (!this.#isActive || this.#addedChannels) return
-      this.#position = entry.id
-      if (!this.#owner.passes(entry)) continue
-      stream._connection.enqueue(entry.frame)
-      this.#owner._onSent(entry.id)
-      sent += 1
-      this.#replayed += 1
-    }
+  async #sendPage({ entries, upTo }: Exclude<Page, 'gap'>, stageEnd: string | undefined): Promise<void> {
+    const used = this.#sendEntries(entries)
+    const isAll = used === entries.length
+    this.#pageSize = isAll ? Math.min(PAGE_SIZE, 2 * this.#pageSize) : Math.max(1, used)
+    if (!this.#isActive || this.#addedChannels) return
+    if (!isAll) return this.#pace.untilIdle()
     this.#position = upTo
     // A client that resumes at the end of a stage does not receive the events of a channel before its start.
-    if (upTo === end && !this.#addedChannels) this.#owner._sendPosition(upTo)
-    // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
-    else if (sent === 0 && upTo !== this.#store.position && !this.#addedChannels) {
-      this.#owner._offerPosition(upTo)
-      // Nothing is awaited in such a replay, so that many of them would block the event loop.
-      await new Promise<void>((resolve) => atTurnEnd(resolve))
+    if (upTo === stageEnd) this.#owner._sendPosition(upTo)
+    else if (this.#hiddenCost >= PAGE_SIZE * HIDDEN_COST || entries.length === 0) this.#offerPosition(upTo)
+  }
+
+  // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
+  #offerPosition(id: string): void {
+    this.#hiddenCost = 0
+    if (id !== this.#store.position) this.#owner._offerPosition(id)
+  }
+
+  /** Sends entries while there is room for them. Returns how many were used. */
+  #sendEntries(entries: readonly LogEntry[]): number {
+    let [used, cost] = [0, PAGE_COST]
+    for (const entry of entries) {
+      this.#owner._adopt(entry)
+      const isStopped = !this.#isActive || this.#addedChannels
+      if (isStopped || !this.#owner.stream._hasRoomFor(entry.frame)) break
+      used += 1
+      this.#position = entry.id
+      cost += this.#owner.passes(entry) ? this.#sendEntry(entry) : this.#hide(entry)
     }
+    this.#pace.end(cost)
+    return used
+  }
+
+  /** Returns what sending an entry counts for the turn. */
+  #sendEntry(entry: LogEntry): number {
+    this.#owner.stream._connection.enqueue(entry.frame)
+    this.#owner._onSent(entry.id)
+    this.#replayed += 1
+    this.#hiddenCost = 0
+    return entry.size
+  }
+
+  /** Returns what an entry counts that a filter hides. */
+  #hide({ size }: LogEntry): number {
+    const cost = Math.max(size, HIDDEN_COST)
+    this.#hiddenCost += cost
+    return cost
   }
 
   async #sendGap(id: string): Promise<void> {
@@ -264,8 +298,8 @@ export class CatchUp {
       gapEvent: this.#gapEvent,
       id,
       // Events published during the snapshot are after `id`, so they follow it.
-      sendAll: (snapshot) => this.#sendAll(snapshot),
-      send: (event) => this.#sendAll([event]),
+      sendAll: (snapshot) => this.#sender.sendAll(snapshot),
+      send: (event) => this.#sender.sendAll([event]),
     })
     if (!this.#isActive) return
     this.#position = id
@@ -281,47 +315,11 @@ export class CatchUp {
       // Not one of a subscription that was removed.
       if (options.every(({ isRemoved }) => isRemoved)) continue
       const events = await snapshot(stream, undefined)
-      if (events && !(await this.#sendAll(events))) return
+      if (events && !(await this.#sender.sendAll(events))) return
     }
     // Those added meanwhile follow in the next step.
     for (const [snapshot] of all) this.#snapshots.delete(snapshot)
     // Not earlier, because a client that was cut off during a snapshot MUST get it again.
     if (this.#isActive) this.#owner._sendPosition(this.#position)
-  }
-
-  async #sendAll(source: Source): Promise<boolean> {
-    const { stream } = this.#owner
-    if (!this.#isActive) return closeSource(source)
-    return readSource(source, this.#stops, (event) => {
-      const frame = stream._frameOf(event)
-      if (stream._hasRoomFor(frame)) return this.#send(frame)
-      return this.#room().then(() => this.#send(frame))
-    })
-  }
-
-  #send(frame: Frame): boolean {
-    if (this.#isActive) this.#owner.stream._connection.enqueue(frame)
-    return this.#isActive
-  }
-
-  async #room(): Promise<void> {
-    const { stream } = this.#owner
-    await stream._connection.waitUntil(() => !stream._connection.isOpen || stream._isIdle)
-  }
-}
-
-/** Returns the id of the first entry of some channels after a position, or undefined if there is none. */
-async function firstIdAfter(
-  store: EventStore,
-  position: string,
-  channels: readonly string[],
-): Promise<string | 'gap' | undefined> {
-  for (let after = position; ; ) {
-    const result = store.read(channels, after, 1)
-    const page = await result
-    if (page === 'gap') return 'gap'
-    // A synchronous empty page is the end of the log.
-    if (page.entries[0] || page === result) return page.entries[0]?.id
-    after = page.upTo
   }
 }

@@ -1,5 +1,6 @@
 import { SseError } from '../errors.ts'
 import type { EventStore, History, Page } from '../stores/event-store.ts'
+import type { ReplayReads } from './replay-reads.ts'
 import type { From } from './subscribe-options.ts'
 
 /** Channels that start together. */
@@ -28,12 +29,14 @@ export class HistoryStart {
   /** Whether events at a start may have been evicted. */
   isIncomplete = false
   readonly #store: EventStore
+  readonly #reads: ReplayReads
   // Where channels start that have no start of their own.
   readonly #present: string
   readonly #starts = new Map<string, string>()
 
-  constructor(store: EventStore, present: string) {
+  constructor(store: EventStore, reads: ReplayReads, present: string) {
     this.#store = store
+    this.#reads = reads
     this.#present = present
     this.position = present
   }
@@ -68,15 +71,11 @@ export class HistoryStart {
   }
 
   async #find(channels: readonly string[], from: From): Promise<History> {
-    if (typeof from === 'object') return this.#history(channels, from.last)
-    if (from === 'start') return this.#history(channels, Number.POSITIVE_INFINITY)
+    if (typeof from === 'object') return this.#reads.history(channels, from.last)
+    if (from === 'start') return this.#reads.history(channels, Number.POSITIVE_INFINITY)
     // Untrusted text is not compared before the store has read it.
-    const isUnknown = (await this.#store.read(channels, from, 1)) === 'gap'
+    const isUnknown = (await this.#reads.read(channels, from, 1)) === 'gap'
     return { after: isUnknown ? this.#present : from, isIncomplete: isUnknown }
-  }
-
-  #history(channels: readonly string[], last: number): History | Promise<History> {
-    return (this.#store as Required<EventStore>).history(channels, last)
   }
 
   #isBefore(a: string, b: string): boolean {

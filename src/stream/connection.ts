@@ -175,6 +175,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     this.#state = 'ending'
     this.#liveQueue = undefined
     this._flush()
+    this.notify()
   }
 
   /** Reports at a time that the stream has expired, unless it has ended before. */

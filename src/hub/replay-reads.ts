@@ -1,0 +1,77 @@
+import type { EventStore, History, Page, StoreReader } from '../stores/event-store.ts'
+import type { Connection } from '../stream/connection.ts'
+
+/** The reads of one replay. A pending one ends when its client needs no further page. */
+export class ReplayReads implements StoreReader {
+  room = 0
+  readonly #store: EventStore
+  readonly #connection: Connection
+  readonly #isNeeded: () => boolean
+  // Created when a store reads it, because most reads are synchronous.
+  #controller: AbortController | undefined
+  #isStopped = false
+
+  /** `isNeeded`: whether the client waits for pages. The connection MUST be notified when that changes. */
+  constructor(store: EventStore, connection: Connection, isNeeded: () => boolean) {
+    this.#store = store
+    this.#connection = connection
+    this.#isNeeded = isNeeded
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#isStopped) this.#controller.abort()
+    return this.#controller.signal
+  }
+
+  /** Reads a page as the store does. A promise rejects when the page is not needed any more. */
+  read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
+    return this.#whileNeeded(this.#store.read(channels, after, limit, this))
+  }
+
+  /** The same for where the newest entries of some channels begin. */
+  history(channels: readonly string[], last: number): History | Promise<History> {
+    return this.#whileNeeded((this.#store as Required<EventStore>).history(channels, last, this.signal))
+  }
+
+  /** Returns the id of the first entry of some channels after a position, or undefined if there is none. */
+  async firstIdAfter(position: string, channels: readonly string[]): Promise<string | 'gap' | undefined> {
+    for (let after = position; ; ) {
+      const result = this.read(channels, after, 1)
+      const page = await result
+      if (page === 'gap') return 'gap'
+      // A synchronous empty page is the end of the log.
+      if (page.entries[0] || page === result) return page.entries[0]?.id
+      after = page.upTo
+    }
+  }
+
+  /** Aborts a pending read. */
+  stop(): void {
+    this.#isStopped = true
+    this.#controller?.abort()
+  }
+
+  #whileNeeded<T>(result: T | Promise<T>): T | Promise<T> {
+    return isPromise(result) ? this.#settled(result) : result
+  }
+
+  // A store may never settle a read that was aborted.
+  async #settled<T>(result: Promise<T>): Promise<T> {
+    let isSettled = false
+    const onSettled = () => {
+      isSettled = true
+      this.#connection.notify()
+    }
+    result.then(onSettled, onSettled)
+    await this.#connection.waitUntil(() => isSettled || !this.#isNeeded())
+    if (this.#isNeeded()) return result
+    this.stop()
+    throw this.signal.reason
+  }
+}
+
+/** Whether a store has not returned a result at once. */
+export function isPromise<T>(result: T | Promise<T>): result is Promise<T> {
+  return typeof (result as Promise<T>).then === 'function'
+}
