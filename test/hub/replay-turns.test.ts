@@ -108,10 +108,10 @@ describe('pages that arrive together', () => {
     const clients = Array.from({ length: 100 }, () => fakeStream({}, start))
     for (const { stream } of clients) hub.subscribe(stream, 'a')
     const replayed = () => clients.reduce((sum, { stream }) => sum + stream._connection.sentBytes, 0)
-    for (let before = 0; before < 100 * 16 * 1_000; before = replayed()) {
+    while (clients.some(({ transport }) => eventsOf(transport).length < 16)) {
+      const before = replayed()
       await nextTurn()
       expect(replayed() - before).toBeLessThan(MAX_TURN)
     }
-    for (const { transport } of clients) expect(eventsOf(transport)).toHaveLength(16)
   })
 })
