@@ -4,7 +4,7 @@ import { withDeadline } from '../broker/deadline.ts'
 import { closedError, unusableError } from '../broker/errors.ts'
 import { type Connector, connectorOf } from './client.ts'
 import { CommandQueue } from './command-queue.ts'
-import type { RedisClient, RedisConnection } from './connection.ts'
+import type { ConnectionListener, RedisClient, RedisConnection } from './connection.ts'
 import { isPermanent } from './errors.ts'
 
 export type Role = 'reader' | 'writer'
@@ -17,7 +17,7 @@ export interface ConnectionPairListener {
 // The shortest time that a connection has for a response, in ms.
 const MIN_RESPONSE_TIMEOUT = 1_000
 
-/** The two connections of a store: one that waits for entries, and one for everything else. */
+/** The two connections that decide the state of a store: one that waits for entries, and one that publishes. */
 export class ConnectionPair {
   isClosed = false
   readonly #responseTimeout: number
@@ -67,9 +67,9 @@ export class ConnectionPair {
     if (this.#failure) throw unusableError(this.#failure)
   }
 
-  /** Resolves when the writer is ready, or the pair is closed. */
-  whenWritable(): Promise<void> {
-    return this.#changed.until(() => this.isWritable || this.isClosed)
+  /** Opens another connection to the same server. The caller closes it. */
+  open(listener: ConnectionListener): RedisConnection {
+    return this.#connector.open(listener)
   }
 
   /** Sends a command at once. */
