@@ -16,13 +16,13 @@ import { ConnectionPair, type Role } from './connection-pair.ts'
 import { compareEntryIds, isEntryId } from './entry-id.ts'
 import { EntryReads } from './entry-reads.ts'
 import { isPermanent } from './errors.ts'
+import { LiveReadCount } from './live-read-count.ts'
 import { RangeConnection } from './range-connection.ts'
 import { StreamCommands, type StreamSettings } from './stream-commands.ts'
 import { StreamRanges } from './stream-ranges.ts'
 
 // How long a read waits for an entry, in ms. After an empty read, the position is checked.
 const BLOCK_TIME = 5_000
-const PAGE = 1_000
 // In ms.
 const RETRY_DELAY = 50
 // How often entries over `maxAge` are removed, in ms.
@@ -34,6 +34,7 @@ export class StreamsDriver implements BrokerDriver {
   readonly compare = compareEntryIds
   readonly #client: RedisClient
   readonly #settings: StreamSettings
+  readonly #count = new LiveReadCount()
   #connections!: ConnectionPair
   #rangeConnection!: RangeConnection
   #ranges!: StreamRanges
@@ -123,6 +124,7 @@ export class StreamsDriver implements BrokerDriver {
   async #begin(recent: RecentLimits): Promise<void> {
     const newest = await this.#commands.newest(recent)
     this.#position = newest[0]?.id ?? (await this.#commands.appendNoop())
+    this.#count.observe(newest)
     this.#owner._onEntries(newest.reverse())
   }
 
@@ -142,17 +144,22 @@ export class StreamsDriver implements BrokerDriver {
 
   // The next server may lack entries that this process has delivered.
   #onLost(role: Role): void {
-    if (role === 'reader') this.#isChecked = false
+    if (role === 'reader') {
+      this.#isChecked = false
+      this.#count.restart()
+    }
     this.#owner._onState(this.#position === '' ? 'connecting' : 'reconnecting')
   }
 
   /** Delivers the next entries. */
   async #read(): Promise<void> {
     this.#isReading = true
-    const entries = await this.#commands.next(this.#position, PAGE, BLOCK_TIME).finally(() => {
+    const count = this.#count.next
+    const entries = await this.#commands.next(this.#position, count, BLOCK_TIME).finally(() => {
       this.#isReading = false
     })
-    const isOvertaken = await this.#isOvertaken(entries.length)
+    this.#count.observe(entries)
+    const isOvertaken = await this.#isOvertaken(entries.length, count)
     const [first] = entries
     this.#position = entries.at(-1)?.id ?? this.#position
     // The position itself was trimmed. The log is complete after the first entry read, so that is the new position.
@@ -162,8 +169,8 @@ export class StreamsDriver implements BrokerDriver {
   }
 
   /** Whether entries were trimmed before they were read. That takes so many new ones that the read is full. */
-  async #isOvertaken(read: number): Promise<boolean> {
-    return read >= Math.min(PAGE, this.#settings.maxEvents) && !(await this.#commands.has(this.#position))
+  async #isOvertaken(read: number, count: number): Promise<boolean> {
+    return read >= Math.min(count, this.#settings.maxEvents) && !(await this.#commands.has(this.#position))
   }
 
   /** Reports a loss if entries after the position are gone: the stream may have been trimmed, flushed or replaced. */

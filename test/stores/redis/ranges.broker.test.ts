@@ -69,6 +69,12 @@ async function add(count: number, size = 100, { to = admin, channel = 'a' } = {}
   return ids
 }
 
+async function addAtOnce(count: number, size: number): Promise<void> {
+  const transaction = admin.multi()
+  for (let i = 0; i < count; i++) transaction.xadd(key, '*', 'c', 'a', 'e', 'x'.repeat(size))
+  await transaction.exec()
+}
+
 /** A user who may run every command but scripts. */
 async function withoutScripts(client: (port?: number, options?: object) => RedisClient) {
   await admin.call('ACL', 'SETUSER', 'plain', 'on', '>secret', '~*', '&*', '+@all', '-@scripting')
@@ -272,6 +278,16 @@ describe.each(CLIENTS)('the bytes that Redis sends, with %s', (_name, client) =>
     const bytes = await measure(() => openDriver(client(), { recent }))
     expect(bytes).toBeLessThan(5_100 * KB)
     expect(bytes).toBeGreaterThan(3_000 * KB)
+  })
+
+  it('are a few MB in the reply to a blocking read', async () => {
+    const { owner } = await openDriver(client())
+    for (let round = 1; round <= 2; round++) {
+      await addAtOnce(60, LARGE)
+      await expect.poll(() => owner.batches.flat().length).toBe(60 * round)
+    }
+    const sizes = owner.batches.map((batch) => batch.reduce((sum, { record }) => sum + record.length, 0))
+    expect(Math.max(...sizes)).toBeLessThan(8_000 * KB)
   })
 })
 
