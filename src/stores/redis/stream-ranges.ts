@@ -27,6 +27,11 @@ export class StreamRanges {
     this.#first = '0-0'
   }
 
+  /** Whether a position is known to be that of no entry. */
+  isEvicted(position: string): boolean {
+    return compareEntryIds(position, this.#first) < 0
+  }
+
   async range(after: string, limits: RangeLimits, signal: AbortSignal): Promise<StoredRange | 'gap'> {
     const range = await this.#read(after, signal, (reads, ask) =>
       reads.range(ask, after, limits.upTo, limits),
@@ -78,7 +83,7 @@ export class StreamRanges {
     signal: AbortSignal,
     read: (reads: StreamReads, ask: Ask) => Promise<T>,
   ): Promise<T | undefined> {
-    if (compareEntryIds(position, this.#first) < 0) return undefined
+    if (this.isEvicted(position)) return undefined
     const losses = this.#losses
     const result = await this.#connection.read(signal, async (ask) =>
       losses === this.#losses ? this.#reads.by((reads) => read(reads, ask)) : undefined,

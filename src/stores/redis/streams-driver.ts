@@ -73,6 +73,10 @@ export class StreamsDriver implements BrokerDriver {
     return this.#ranges.has(position, signal)
   }
 
+  isEvicted(position: string): boolean {
+    return this.#ranges.isEvicted(position)
+  }
+
   historyBefore(
     position: string,
     channels: ReadonlySet<string>,
