@@ -19,7 +19,7 @@ const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: numbe
   ['spillway/koa', '*', 11_650],
   ['spillway/next', '*', 11_000],
   ['spillway/web', '*', 11_000],
-  ['spillway/redis', '*', 13_500],
+  ['spillway/redis', '*', 19_900],
   ['spillway/nats', '*', 9_350],
   ['spillway/testing', '*', 5_400],
   ['spillway/testing/store-contract', '*', 2_800],

@@ -9,9 +9,9 @@ interface Pair {
 }
 
 /**
- * Starts a proxy to a local server. `silence` stops forwarding on all present connections, without closing them. `mute`
- * stops forwarding responses, also on later connections. `cut` closes all connections and forwards responses again.
- * `leadTo` sets the server of later connections.
+ * Starts a proxy to a local server. `silence` stops forwarding on all present connections, or on those at some indices in
+ * the order in which they were opened, without closing them. `mute` stops forwarding responses, also on later connections.
+ * `cut` closes all connections and forwards responses again. `leadTo` sets the server of later connections.
  */
 export async function startProxy(target: number) {
   const pairs = new Set<Pair>()
@@ -31,8 +31,9 @@ export async function startProxy(target: number) {
   const leadTo = (next: number) => {
     port = next
   }
-  const silence = () => {
-    for (const pair of pairs) pair.isSilent = true
+  const silence = (...indices: number[]) => {
+    for (const [i, pair] of [...pairs].entries())
+      pair.isSilent ||= indices.length === 0 || indices.includes(i)
   }
   const mute = () => {
     isMuted = true

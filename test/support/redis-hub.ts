@@ -96,6 +96,14 @@ export async function publish(hub: Hub, from: number, to: number, channel = 'a')
   for (let n = from; n < to; n++) await hub.channel(channel).publish({ data: n })
 }
 
+/** Publishes five events, and resumes a client before those that a hub with `recentEvents: 2` has cached. */
+export async function replayFromRedis(hub: Hub): Promise<void> {
+  const start = await hub.channel('a').publish({ data: 'start' })
+  await publish(hub, 0, 5)
+  await expect.poll(() => hub._store.read(['a'], start, 1) instanceof Promise).toBe(true)
+  expect(await seen(reconnect(hub, start), 5)).toEqual(numbers(0, 5))
+}
+
 export const numbers = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => String(from + i))
 
@@ -127,6 +135,11 @@ function watch(
 export async function commandsOf(command: string): Promise<number> {
   const info = String(await admin.info('commandstats'))
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(info)?.[1] ?? 0)
+}
+
+/** Returns how many bytes Redis has sent to all its clients. */
+export async function bytesSent(): Promise<number> {
+  return Number(/total_net_output_bytes:(\d+)/.exec(await admin.info('stats'))?.[1])
 }
 
 export async function killConnections(): Promise<void> {

@@ -4,7 +4,7 @@ import { withDeadline } from '../broker/deadline.ts'
 import { closedError, unusableError } from '../broker/errors.ts'
 import { type Connector, connectorOf } from './client.ts'
 import { CommandQueue } from './command-queue.ts'
-import type { RedisClient, RedisConnection } from './connection.ts'
+import type { ConnectionListener, RedisClient, RedisConnection } from './connection.ts'
 import { isPermanent } from './errors.ts'
 
 export type Role = 'reader' | 'writer'
@@ -17,7 +17,7 @@ export interface ConnectionPairListener {
 // The shortest time that a connection has for a response, in ms.
 const MIN_RESPONSE_TIMEOUT = 1_000
 
-/** The two connections of a store: one that waits for entries, and one for everything else. */
+/** The two connections that decide the state of a store: one that waits for entries, and one that publishes. */
 export class ConnectionPair {
   isClosed = false
   readonly #responseTimeout: number
@@ -67,24 +67,24 @@ export class ConnectionPair {
     if (this.#failure) throw unusableError(this.#failure)
   }
 
-  /** Resolves when the writer is ready, or the pair is closed. */
-  whenWritable(): Promise<void> {
-    return this.#changed.until(() => this.isWritable || this.isClosed)
+  /** Opens another connection to the same server. The caller closes it. */
+  open(listener: ConnectionListener): RedisConnection {
+    return this.#connector.open(listener)
   }
 
   /** Sends a command at once. */
   ask(...command: string[]): Promise<unknown> {
-    return this.#awaitReply(this.#responseTimeout, this.#writer.command(...command))
+    return this.#awaitReply('writer', this.#responseTimeout, this.#writer.command(...command))
   }
 
   /** Sends a command at once, to the server that the blocking reads are sent to. */
   askReader(...command: string[]): Promise<unknown> {
-    return this.#awaitReply(this.#responseTimeout, this.#reader.command(...command))
+    return this.#awaitReply('reader', this.#responseTimeout, this.#reader.command(...command))
   }
 
   /** Sends a command that the server may respond to up to `ms` later. */
   askBlocking(ms: number, ...command: string[]): Promise<unknown> {
-    return this.#awaitReply(ms + this.#responseTimeout, this.#reader.command(...command))
+    return this.#awaitReply('reader', ms + this.#responseTimeout, this.#reader.command(...command))
   }
 
   /** Sends a command in order, with retries: see `CommandQueue`. */
@@ -93,7 +93,7 @@ export class ConnectionPair {
   }
 
   subscribe(channel: string, listener: (text: string) => void): Promise<void> {
-    return this.#awaitReply(this.#responseTimeout, this.#reader.subscribe(channel, listener))
+    return this.#awaitReply('reader', this.#responseTimeout, this.#reader.subscribe(channel, listener))
   }
 
   /** Reconnects if the reader does not respond. */
@@ -110,12 +110,6 @@ export class ConnectionPair {
   /** Checks the conditions that are waited for. */
   notify(): void {
     this.#changed.notify()
-  }
-
-  /** Reconnects both connections. Without this, a half-open TCP connection goes unnoticed for about 15 minutes. */
-  reconnect(): void {
-    this.#writer.reconnect()
-    this.#reader.reconnect()
   }
 
   close(): void {
@@ -141,13 +135,22 @@ export class ConnectionPair {
     }
   }
 
-  async #awaitReply<T>(ms: number, reply: Promise<T>): Promise<T> {
+  async #awaitReply<T>(role: Role, ms: number, reply: Promise<T>): Promise<T> {
     try {
       return await withDeadline(Date.now() + ms, reply)
     } catch (error) {
-      // If one connection does not respond, most likely neither does the other.
-      if (error instanceof SseError && !this.isClosed) this.reconnect()
+      if (error instanceof SseError && !this.isClosed) this.#replace(role)
       throw error
     }
+  }
+
+  /**
+   * Reconnects after a reply was late. Without this, a half-open TCP connection goes unnoticed for about 15 minutes. Most
+   * likely the other connection is half-open too: a blocking read would notice late, and the writer is probed.
+   */
+  #replace(role: Role): void {
+    this.#reader.reconnect()
+    if (role === 'writer') this.#writer.reconnect()
+    else this.ask('PING').catch(() => {})
   }
 }

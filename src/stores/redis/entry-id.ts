@@ -8,7 +8,13 @@ export function isEntryId(text: string): boolean {
 
 /** Returns a number below, above or at 0 if entry `a` is before, after or the same as `b`. */
 export function compareEntryIds(a: string, b: string): number {
-  const [aTime = 0, aNumber = 0] = a.split('-').map(Number)
-  const [bTime = 0, bNumber = 0] = b.split('-').map(Number)
-  return aTime - bTime || aNumber - bNumber
+  const [aTime = '', aNumber = ''] = a.split('-')
+  const [bTime = '', bNumber = ''] = b.split('-')
+  return compareIntegers(aTime, bTime) || compareIntegers(aNumber, bNumber)
+}
+
+// Redis counts in 64 bits, which a number does not hold.
+function compareIntegers(a: string, b: string): number {
+  if (a === b) return 0
+  return a.length - b.length || (a < b ? -1 : 1)
 }

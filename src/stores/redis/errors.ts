@@ -22,3 +22,10 @@ export function wasNotExecuted(error: Error): boolean {
 export function isPermanent(error: Error): boolean {
   return PERMANENT.test(error.message) && !wasNotExecuted(error)
 }
+
+/** The server lacks entries that this process has received, for example because it is no longer the master. */
+export class StaleServerError extends Error {
+  constructor() {
+    super('The server does not have the newest entries.')
+  }
+}

@@ -21,8 +21,8 @@ const CHECKS: Record<keyof RedisStoreOptions, Check> = { ...BROKER_CHECKS, key: 
 
 /**
  * Returns a store in a stream of Redis 6.2 or later, or of Valkey, for many processes with one hub each. `client` is one of
- * the packages `redis` or `ioredis`, for a single server, a cluster, or a master that sentinels name. The store opens two
- * connections with its settings and does not use `client` itself.
+ * the packages `redis` or `ioredis`, for a single server, a cluster, or a master that sentinels name. The store opens up
+ * to three connections with its settings and does not use `client` itself.
  *
  * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example wrong credentials, reject the first publish.
  */

@@ -1,8 +1,10 @@
 import { SseError } from '../../errors.ts'
-import { NOOP_RECORD, type StoredEntry } from '../broker/driver.ts'
+import { NOOP_RECORD, type RecentLimits, type StoredEntry } from '../broker/driver.ts'
 import type { ConnectionPair } from './connection-pair.ts'
+import type { EntryReads } from './entry-reads.ts'
 import { guardOf } from './guard.ts'
-import { CHANNEL, entriesOfOneStream, RECORD, toEntries, toRecord, toText } from './replies.ts'
+import { CHANNEL, entriesOfOneStream, RECORD, toText } from './replies.ts'
+import type { Ask } from './stream-reads.ts'
 
 export interface StreamSettings {
   readonly key: string
@@ -10,11 +12,10 @@ export interface StreamSettings {
   readonly maxAge: number
   readonly publishTimeout: number
   readonly idempotencyWindow: number
-  readonly recentBytes: number
 }
 
-// How many of the newest entries one request reads.
-const PAGE = 500
+// How much of the newest entries one request reads.
+const PAGE = { entries: 1_000, bytes: 1024 * 1024 }
 
 // Sets the guard and appends the entry in one step, so that a concurrent retry cannot append it too.
 const APPEND_ONCE = `
@@ -27,11 +28,16 @@ return id`
 /** The commands on the key of a log. */
 export class StreamCommands {
   readonly #connections: ConnectionPair
+  readonly #reads: EntryReads
   readonly #settings: StreamSettings
   readonly #key: string
+  readonly #ask: Ask = (...command) => this.#connections.ask(...command)
+  // At the server that the blocking reads are sent to.
+  readonly #askReader: Ask = (...command) => this.#connections.askReader(...command)
 
-  constructor(connections: ConnectionPair, settings: StreamSettings) {
+  constructor(connections: ConnectionPair, reads: EntryReads, settings: StreamSettings) {
     this.#connections = connections
+    this.#reads = reads
     this.#settings = settings
     this.#key = settings.key
   }
@@ -61,24 +67,24 @@ export class StreamCommands {
     return toText(await this.#connections.ask('XADD', this.#key, '*', CHANNEL, '', RECORD, NOOP_RECORD))
   }
 
-  /** Returns the newest entries, newest first, up to a number or `recentBytes`. Reads pages, because sizes are unknown. */
-  async newest(limit: number): Promise<StoredEntry[]> {
+  /** Returns the newest entries, newest first. Reads pages, so that a reply is bounded. */
+  async newest({ entries, bytes }: RecentLimits): Promise<StoredEntry[]> {
     const found: StoredEntry[] = []
-    for (let end = '+', left = this.#settings.recentBytes; left > 0 && found.length < limit; ) {
-      const count = String(Math.min(PAGE, limit - found.length))
-      const page = toEntries(await this.#connections.ask('XREVRANGE', this.#key, end, '-', 'COUNT', count))
+    for (let from = '+', left = bytes; left > 0 && found.length < entries; ) {
+      const limits = {
+        entries: Math.min(PAGE.entries, entries - found.length),
+        bytes: Math.min(PAGE.bytes, left),
+      }
+      const page = await this.#reads.by((reads) => reads.newest(this.#ask, from, limits))
       const [oldest] = page.slice(-1)
       if (!oldest) break
       found.push(...page)
-      left -= page.reduce((sum, { record }) => sum + record.length, 0)
-      end = `(${oldest.id}`
+      // The next entry has no room.
+      if (limits.bytes === left && page.length < limits.entries) break
+      left -= page.reduce((sum, { record }) => sum + Buffer.byteLength(record), 0)
+      from = `(${oldest.id}`
     }
     return found
-  }
-
-  /** Returns the entries from a position on, including the entry at the position if it is still stored. */
-  async rangeFrom(position: string, limit: number): Promise<StoredEntry[]> {
-    return toEntries(await this.#connections.ask(...range(this.#key, position, limit)))
   }
 
   /**
@@ -86,8 +92,7 @@ export class StreamCommands {
    * entries after it are stored too.
    */
   async has(position: string): Promise<boolean> {
-    const [first] = toEntries(await this.#connections.askReader(...range(this.#key, position, 1)))
-    return first?.id === position
+    return (await this.#reads.by((reads) => reads.find(this.#askReader, position))) === true
   }
 
   /** Waits up to `ms` for entries after a position. */
@@ -101,8 +106,7 @@ export class StreamCommands {
   /** Returns the newest id ever assigned at the server of the blocking reads. Undefined: the key does not exist. */
   async lastId(): Promise<string | undefined> {
     try {
-      const info = toRecord(await this.#connections.askReader('XINFO', 'STREAM', this.#key))
-      return toText(info['last-generated-id'])
+      return await this.#reads.by((reads) => reads.lastId(this.#askReader))
     } catch (error) {
       if (/no such key/i.test((error as Error).message)) return undefined
       throw error
@@ -113,8 +117,4 @@ export class StreamCommands {
   async trim(position: string): Promise<void> {
     await this.#connections.ask('XTRIM', this.#key, 'MINID', position)
   }
-}
-
-function range(key: string, position: string, limit: number): string[] {
-  return ['XRANGE', key, position, '+', 'COUNT', String(limit)]
 }

@@ -1,39 +1,43 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SseError } from '../../errors.ts'
-import {
-  type BrokerDriver,
-  type DriverOwner,
-  NOOP_RECORD,
-  type OldestEntry,
-  type RangeLimits,
-  type RecentLimits,
-  type StoredEntry,
-  type StoredRange,
+import type {
+  BrokerDriver,
+  DriverOwner,
+  OldestEntry,
+  RangeLimits,
+  RecentLimits,
+  StoredRange,
 } from '../broker/driver.ts'
-import { closedError, rejectedError, unusableError } from '../broker/errors.ts'
+import { unusableError } from '../broker/errors.ts'
 import type { History } from '../event-store.ts'
 import { prefixOf } from './client.ts'
 import type { RedisClient } from './connection.ts'
 import { ConnectionPair, type Role } from './connection-pair.ts'
 import { compareEntryIds, isEntryId } from './entry-id.ts'
+import { EntryReads } from './entry-reads.ts'
 import { isPermanent } from './errors.ts'
+import { LiveReadCount } from './live-read-count.ts'
+import { RangeConnection } from './range-connection.ts'
 import { StreamCommands, type StreamSettings } from './stream-commands.ts'
+import { StreamRanges } from './stream-ranges.ts'
 
 // How long a read waits for an entry, in ms. After an empty read, the position is checked.
 const BLOCK_TIME = 5_000
-const PAGE = 1_000
 // In ms.
 const RETRY_DELAY = 50
 // How often entries over `maxAge` are removed, in ms.
 const TRIM_INTERVAL = 60_000
 
-/** A log in a stream of Redis: one key, one connection for blocking reads, and one for everything else. */
+/** A log in a stream of Redis: one key, and a connection each for blocking reads, for ranges, and for everything else. */
 export class StreamsDriver implements BrokerDriver {
   readonly isId = isEntryId
   readonly compare = compareEntryIds
   readonly #client: RedisClient
   readonly #settings: StreamSettings
+  readonly #count = new LiveReadCount()
   #connections!: ConnectionPair
+  #rangeConnection!: RangeConnection
+  #ranges!: StreamRanges
   #commands!: StreamCommands
   #owner!: DriverOwner
   // Position of the last entry read. Kept over empty reads, because `$` would skip entries added between two reads.
@@ -48,15 +52,9 @@ export class StreamsDriver implements BrokerDriver {
     this.#settings = { ...settings, key: prefixOf(client) + settings.key }
   }
 
-  async open(owner: DriverOwner, { entries: recent }: RecentLimits): Promise<string> {
+  async open(owner: DriverOwner, recent: RecentLimits): Promise<string> {
     this.#owner = owner
-    const { key, publishTimeout } = this.#settings
-    this.#connections = new ConnectionPair(this.#client, key, publishTimeout, {
-      // While only the writer was lost, the blocking read is still running.
-      onReady: () => this.#connections.isUp && this.#isReading && owner._onState('ready'),
-      onLost: (role) => this.#onLost(role),
-    })
-    this.#commands = new StreamCommands(this.#connections, this.#settings)
+    this.#openConnections()
     while (this.#position === '') await this.#tryToBegin(recent)
     owner._onState('ready')
     void this.#readForever()
@@ -67,50 +65,53 @@ export class StreamsDriver implements BrokerDriver {
     return this.#commands.append(channel, record, idempotencyKey)
   }
 
-  async range(after: string, { upTo, entries: limit }: RangeLimits): Promise<StoredRange | 'gap'> {
-    // Includes the entry at the position: if it is stored, all entries after it are.
-    const [first, ...rest] = await this.#readFrom(after, limit + 1)
-    if (first?.id !== after) return 'gap'
-    const entries = rest.filter(({ id }) => compareEntryIds(id, upTo) <= 0)
-    const isWhole = rest.length < limit || entries.length < rest.length
-    return { entries, end: isWhole ? upTo : (entries.at(-1)?.id ?? upTo) }
+  range(after: string, limits: RangeLimits, signal: AbortSignal): Promise<StoredRange | 'gap'> {
+    return this.#ranges.range(after, limits, signal)
   }
 
-  async has(position: string): Promise<boolean> {
-    const [first] = await this.#readFrom(position, 1)
-    return first?.id === position
+  has(position: string, signal: AbortSignal): Promise<boolean> {
+    return this.#ranges.has(position, signal)
   }
 
-  historyBefore(): Promise<History> {
-    throw new Error('not used yet')
+  isEvicted(position: string): boolean {
+    return this.#ranges.isEvicted(position)
   }
 
-  async oldest(): Promise<OldestEntry> {
-    const [first] = await this.#readFrom('-', 1)
-    // A log begins with a no-op record. If that was trimmed, events may have been too.
-    return { position: first?.id ?? this.#position, isFirst: first?.record === NOOP_RECORD }
+  historyBefore(
+    position: string,
+    channels: ReadonlySet<string>,
+    last: number,
+    maxEntries: number,
+    signal: AbortSignal,
+  ): Promise<History> {
+    return this.#ranges.historyBefore(position, channels, last, maxEntries, signal)
+  }
+
+  async oldest(signal: AbortSignal): Promise<OldestEntry> {
+    return (await this.#ranges.oldest(signal)) ?? { position: this.#position, isFirst: false }
   }
 
   async close(): Promise<void> {
+    this.#rangeConnection?.close()
     this.#connections?.close()
   }
 
-  /** Waits during an outage, so that a client that is replayed stays connected like one that is live. */
-  async #readFrom(position: string, limit: number): Promise<StoredEntry[]> {
-    for (;;) {
-      await this.#connections.whenWritable()
-      if (this.#connections.isClosed) throw closedError()
-      try {
-        return await this.#commands.rangeFrom(position, limit)
-      } catch (error) {
-        if (isPermanent(error as Error)) throw rejectedError(error)
-        await pause(RETRY_DELAY)
-      }
-    }
+  #openConnections(): void {
+    const { key, publishTimeout } = this.#settings
+    this.#connections = new ConnectionPair(this.#client, key, publishTimeout, {
+      // While only the writer was lost, the blocking read is still running.
+      onReady: () => this.#connections.isUp && this.#isReading && this.#owner._onState('ready'),
+      onLost: (role) => this.#onLost(role),
+    })
+    const open = this.#connections.open.bind(this.#connections)
+    this.#rangeConnection = new RangeConnection(open, publishTimeout)
+    const reads = new EntryReads(key)
+    this.#commands = new StreamCommands(this.#connections, reads, this.#settings)
+    this.#ranges = new StreamRanges(this.#rangeConnection, reads)
   }
 
   /** Begins once the connections are ready. Returns for a retry if the server is starting or rejects writes for now. */
-  async #tryToBegin(recent: number): Promise<void> {
+  async #tryToBegin(recent: RecentLimits): Promise<void> {
     await this.#connections.whenReady()
     let mismatch: SseError | undefined
     try {
@@ -124,9 +125,10 @@ export class StreamsDriver implements BrokerDriver {
   }
 
   /** Delivers the newest entries and sets the position after them. */
-  async #begin(recent: number): Promise<void> {
+  async #begin(recent: RecentLimits): Promise<void> {
     const newest = await this.#commands.newest(recent)
     this.#position = newest[0]?.id ?? (await this.#commands.appendNoop())
+    this.#count.observe(newest)
     this.#owner._onEntries(newest.reverse())
   }
 
@@ -146,28 +148,33 @@ export class StreamsDriver implements BrokerDriver {
 
   // The next server may lack entries that this process has delivered.
   #onLost(role: Role): void {
-    if (role === 'reader') this.#isChecked = false
+    if (role === 'reader') {
+      this.#isChecked = false
+      this.#count.restart()
+    }
     this.#owner._onState(this.#position === '' ? 'connecting' : 'reconnecting')
   }
 
   /** Delivers the next entries. */
   async #read(): Promise<void> {
     this.#isReading = true
-    const entries = await this.#commands.next(this.#position, PAGE, BLOCK_TIME).finally(() => {
+    const count = this.#count.next
+    const entries = await this.#commands.next(this.#position, count, BLOCK_TIME).finally(() => {
       this.#isReading = false
     })
-    const isOvertaken = await this.#isOvertaken(entries.length)
+    this.#count.observe(entries)
+    const isOvertaken = await this.#isOvertaken(entries.length, count)
     const [first] = entries
     this.#position = entries.at(-1)?.id ?? this.#position
     // The position itself was trimmed. The log is complete after the first entry read, so that is the new position.
-    if (first && isOvertaken) this.#owner._onLoss(first.id)
+    if (first && isOvertaken) this.#lose(first.id)
     this.#owner._onEntries(isOvertaken ? entries.slice(1) : entries)
     if (entries.length === 0) this.#isChecked = false
   }
 
   /** Whether entries were trimmed before they were read. That takes so many new ones that the read is full. */
-  async #isOvertaken(read: number): Promise<boolean> {
-    return read >= Math.min(PAGE, this.#settings.maxEvents) && !(await this.#commands.has(this.#position))
+  async #isOvertaken(read: number, count: number): Promise<boolean> {
+    return read >= Math.min(count, this.#settings.maxEvents) && !(await this.#commands.has(this.#position))
   }
 
   /** Reports a loss if entries after the position are gone: the stream may have been trimmed, flushed or replaced. */
@@ -179,7 +186,12 @@ export class StreamsDriver implements BrokerDriver {
     if (newest && compareEntryIds(newest, this.#position) > 0 && (await this.#commands.has(this.#position)))
       return
     this.#position = newest ?? (await this.#commands.appendNoop())
-    this.#owner._onLoss(this.#position)
+    this.#lose(this.#position)
+  }
+
+  #lose(position: string): void {
+    this.#ranges.reset()
+    this.#owner._onLoss(position)
   }
 
   /** Removes entries over `maxAge`. XADD trims by `maxEvents` only. */

@@ -7,7 +7,13 @@ import { startRedis } from '../../support/brokers.ts'
 import { startProxy } from '../../support/proxy.ts'
 import { sharedClient } from '../../support/redis-client.ts'
 import { type RedisCluster, type Shard, startRedisCluster } from '../../support/redis-cluster.ts'
-import { numbers, openHub as openHubOn, seen, subscribeClient } from '../../support/redis-hub.ts'
+import {
+  numbers,
+  openHub as openHubOn,
+  replayFromRedis,
+  seen,
+  subscribeClient,
+} from '../../support/redis-hub.ts'
 import { settled } from '../../support/redis-replica.ts'
 import { hubOfSample } from '../../support/redis-sample.ts'
 import { logContract } from '../contract.ts'
@@ -129,9 +135,11 @@ describe.each(CLIENTS)('with a cluster client of %s', (name, open) => {
   it('a hub closes all its connections at shutdown', async () => {
     // The connections of earlier tests.
     const before = await settled(cluster.connections)
-    const hub = openHub(open(), `key-${++keys}`)
+    const hub = openHubOn({ key: `key-${++keys}`, recentEvents: 2 }, open())
     await subscribeClient(hub)
     expect(await cluster.connections()).toBe(before + 2)
+    await replayFromRedis(hub)
+    expect(await cluster.connections()).toBe(before + 3)
     await hub.shutdown({ grace: 0 })
     await expect.poll(cluster.connections).toBe(before)
   })

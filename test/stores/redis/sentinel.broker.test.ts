@@ -4,7 +4,14 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type RedisClient, redisPubSubStore, redisStore } from '../../../src/stores/redis/index.ts'
 import { startProxy } from '../../support/proxy.ts'
 import { sharedClient } from '../../support/redis-client.ts'
-import { openHub, openPubSub, publish, seen, subscribeClient } from '../../support/redis-hub.ts'
+import {
+  openHub,
+  openPubSub,
+  publish,
+  replayFromRedis,
+  seen,
+  subscribeClient,
+} from '../../support/redis-hub.ts'
 import { settled } from '../../support/redis-replica.ts'
 import { hubOfSample } from '../../support/redis-sample.ts'
 import { MASTER_NAME, startRedisSentinel } from '../../support/redis-sentinel.ts'
@@ -85,10 +92,13 @@ describe.each(CLIENTS)('with a sentinel client of %s', (name, openOn) => {
 
   it('a hub closes all its connections at shutdown', async () => {
     const before = await settled(deployment.connections)
-    const hub = openHub({ key: `key-${++keys}` }, open())
+    const hub = openHub({ key: `key-${++keys}`, recentEvents: 2 }, open())
     await subscribeClient(hub)
     // As docs/redis.md states.
-    await expect.poll(deployment.connections).toBe(before + (name === 'redis' ? 4 : 2))
+    const own = before + (name === 'redis' ? 4 : 2)
+    await expect.poll(deployment.connections).toBe(own)
+    await replayFromRedis(hub)
+    expect(await deployment.connections()).toBe(own + 1)
     await hub.shutdown({ grace: 0 })
     await expect.poll(deployment.connections).toBe(before)
   })

@@ -1,0 +1,164 @@
+import { Deadline } from '../../scheduler/deadline.ts'
+import { jitter } from '../../scheduler/jitter.ts'
+import { closedError, rejectedError, timeoutError } from '../broker/errors.ts'
+import { backoff } from './backoff.ts'
+import type { ConnectionListener, RedisConnection } from './connection.ts'
+import { isPermanent, StaleServerError } from './errors.ts'
+import type { Ask } from './stream-reads.ts'
+
+// How many commands wait for a reply at a time. A command of an aborted read counts until its reply has arrived.
+const MAX_IN_FLIGHT = 8
+// The shortest time that the connection has for the next reply, in ms.
+const MIN_RESPONSE_TIMEOUT = 5_000
+
+/**
+ * The connection of the reads that clients wait for, opened with the first one. Its replies may be large and late, so they
+ * delay no publish and no live event, and their absence replaces only this connection.
+ */
+export class RangeConnection {
+  readonly #open: (listener: ConnectionListener) => RedisConnection
+  readonly #responseTimeout: number
+  readonly #reads = new Set<AbortController>()
+  // The commands that are not sent, in their order.
+  readonly #waiting = new Set<Command>()
+  readonly #inFlight = new Set<Command>()
+  #connection: RedisConnection | undefined
+  #deadline: Deadline | undefined
+  #isClosed = false
+
+  constructor(open: (listener: ConnectionListener) => RedisConnection, publishTimeout: number) {
+    this.#open = open
+    this.#responseTimeout = Math.max(MIN_RESPONSE_TIMEOUT, publishTimeout)
+  }
+
+  /**
+   * Does the work of a read, again after each transient error. Rejects with `SseError` for a permanent error and once the
+   * connection is closed, and with the reason of the signal once that is aborted. No command is sent from then on.
+   */
+  async read<T>(signal: AbortSignal, work: (ask: Ask) => Promise<T>): Promise<T> {
+    signal.throwIfAborted()
+    if (this.#isClosed) throw closedError()
+    const ending = new AbortController()
+    const end = () => ending.abort(signal.reason)
+    signal.addEventListener('abort', end)
+    this.#reads.add(ending)
+    try {
+      return await this.#retry(ending.signal, work)
+    } finally {
+      this.#reads.delete(ending)
+      signal.removeEventListener('abort', end)
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const read of this.#reads) read.abort(closedError())
+    this.#inFlight.clear()
+    this.#awaitNextReply()
+    this.#connection?.close()
+  }
+
+  async #retry<T>(signal: AbortSignal, work: (ask: Ask) => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await work((...command) => this.#ask(signal, command))
+      } catch (error) {
+        signal.throwIfAborted()
+        if (isPermanent(error as Error)) throw rejectedError(error)
+        if (error instanceof StaleServerError) this.#connection?.reconnect()
+      }
+      await pause(jitter(backoff(attempt)), signal)
+    }
+  }
+
+  async #ask(signal: AbortSignal, args: readonly string[]): Promise<unknown> {
+    signal.throwIfAborted()
+    const command = new Command(args)
+    const abort = () => {
+      this.#waiting.delete(command)
+      command.reject(signal.reason)
+    }
+    signal.addEventListener('abort', abort)
+    this.#waiting.add(command)
+    this.#drain()
+    try {
+      return await command.reply
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  #drain(): void {
+    if (this.#isClosed) return
+    this.#connection ??= this.#open({
+      onReady: () => this.#drain(),
+      onLost: () => {},
+      onError: (error) => this.#fail(error),
+    })
+    for (const command of this.#waiting) {
+      if (!this.#connection.isReady || this.#inFlight.size >= MAX_IN_FLIGHT) return
+      this.#waiting.delete(command)
+      void this.#send(this.#connection, command)
+    }
+  }
+
+  async #send(connection: RedisConnection, command: Command): Promise<void> {
+    this.#inFlight.add(command)
+    this.#deadline ??= this.#newDeadline()
+    await connection.command(...command.args).then(command.resolve, command.reject)
+    // A command that is not in flight any more had no reply in time.
+    if (this.#inFlight.delete(command)) this.#awaitNextReply()
+    this.#drain()
+  }
+
+  /** Begins to wait for the next reply. A large one is late only if all replies before it were in time. */
+  #awaitNextReply(): void {
+    this.#deadline?.cancel()
+    this.#deadline = this.#inFlight.size > 0 ? this.#newDeadline() : undefined
+  }
+
+  #newDeadline(): Deadline {
+    return new Deadline(this.#responseTimeout, () => {
+      for (const command of this.#inFlight) command.reject(timeoutError())
+      this.#inFlight.clear()
+      this.#deadline = undefined
+      this.#connection?.reconnect()
+    })
+  }
+
+  // Without permission to connect, a read would wait in vain.
+  #fail(error: Error): void {
+    if (!isPermanent(error)) return
+    for (const command of this.#waiting) command.reject(error)
+    this.#waiting.clear()
+  }
+}
+
+class Command {
+  readonly args: readonly string[]
+  resolve!: (reply: unknown) => void
+  reject!: (error: unknown) => void
+  readonly reply = new Promise<unknown>((resolve, reject) => {
+    this.resolve = resolve
+    this.reject = reject
+  })
+
+  constructor(args: readonly string[]) {
+    this.args = args
+  }
+}
+
+/** Resolves after a time in ms. Rejects with the reason of a signal once it is aborted. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer)
+      reject(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', abort)
+      resolve()
+    }, ms)
+    signal.addEventListener('abort', abort)
+  })
+}
