@@ -12,6 +12,7 @@ import type { History } from '../event-store.ts'
 import type { NatsClient } from './client.ts'
 import { ConnectionMonitor } from './connection-monitor.ts'
 import { hasNoResponders, isTransient } from './errors.ts'
+import { startOfNewest } from './message-headers.ts'
 import { messageIdOf } from './message-id.ts'
 import { comparePositions, epochOf, isPositionIn, positionOf, sequenceOf } from './message-position.ts'
 import { OrderedConsumer } from './ordered-consumer.ts'
@@ -39,7 +40,7 @@ export class JetStreamDriver implements BrokerDriver {
   readonly #reader: StreamReader
   readonly #changed = new Condition()
   #owner: DriverOwner | undefined
-  #recent = 0
+  #recent: RecentLimits = { entries: 0, bytes: 0 }
   #consumer: OrderedConsumer | undefined
   // The last message delivered: the creation of the stream and a sequence in it.
   #epoch = ''
@@ -63,7 +64,7 @@ export class JetStreamDriver implements BrokerDriver {
     )
   }
 
-  async open(owner: DriverOwner, { entries: recent }: RecentLimits): Promise<string> {
+  async open(owner: DriverOwner, recent: RecentLimits): Promise<string> {
     this.#owner = owner
     this.#recent = recent
     void this.#run()
@@ -157,7 +158,7 @@ export class JetStreamDriver implements BrokerDriver {
     const state = await this.#connection.whileConnected(() => ensureStream(manager, this.#spec))
     this.#publisher.isReplicated = state.isReplicated
     this.#reader.know(state)
-    this.#reposition(state)
+    this.#reposition(state, this.#epoch === '' ? await this.#findStart(state) : 0)
     const consumer = new OrderedConsumer(this.#client, this.#spec.stream, {
       onMessage: (message) => this.#onMessage(message),
       onIdle: (upTo) => this.#onIdle(upTo),
@@ -173,17 +174,22 @@ export class JetStreamDriver implements BrokerDriver {
   }
 
   /** Decides where to continue in the stream as it is now. Reports a loss if that is not after the last message. */
-  #reposition({ epoch, first, last }: StreamState): void {
+  #reposition({ epoch, first, last }: StreamState, start: number): void {
     const isFirst = this.#epoch === ''
     const isSame = epoch === this.#epoch
     if (isSame && first <= this.#last + 1 && this.#last <= last) return
     this.#epoch = epoch
     this.#newest = last
     // Same stream, but its newest messages were lost by the server. The remaining ones were delivered before.
-    const delivered = isFirst ? last - this.#recent : isSame ? this.#last : 0
+    const delivered = isFirst ? start : isSame ? this.#last : 0
     const from = Math.min(Math.max(first - 1, delivered), last)
     if (isFirst) this.#last = from
     else this.#reportLoss(from)
+  }
+
+  /** Returns the sequence after which the initial load begins. */
+  #findStart(state: StreamState): Promise<number> {
+    return startOfNewest(this.#consumers, state, this.#recent, new AbortController().signal)
   }
 
   #reportLoss(last: number): void {

@@ -1,5 +1,7 @@
+import type { RecentLimits } from '../broker/driver.ts'
 import { TransientError } from './errors.ts'
 import type { ReadConsumers } from './read-consumers.ts'
+import type { StreamState } from './stream-config.ts'
 import { parseReply } from './stream-message.ts'
 
 // How many sequences are searched first. Each following search has twice as many.
@@ -10,6 +12,8 @@ const PULL = { messages: 1_000, bytes: 256 * 1024 }
 export interface MessageHeader {
   readonly sequence: number
   readonly subject: string
+  /** The size of the body in bytes. */
+  readonly size: number
 }
 
 /** The sequences that are searched, for one subject or for all. */
@@ -32,6 +36,23 @@ export async function* headersBackward(
   }
 }
 
+/** Returns a sequence after which the stream has about as many messages as the limits allow, and at least one. */
+export async function startOfNewest(
+  consumers: ReadConsumers,
+  { first, last, bytes }: StreamState,
+  limits: RecentLimits,
+  signal: AbortSignal,
+): Promise<number> {
+  const oldest = Math.max(first, last - limits.entries + 1, 1)
+  if (bytes <= limits.bytes) return oldest - 1
+  let size = 0
+  for await (const header of headersBackward(consumers, { first: oldest, last }, signal)) {
+    size += header.size
+    if (size > limits.bytes) return Math.min(header.sequence, last - 1)
+  }
+  return oldest - 1
+}
+
 async function readHeaders(
   consumers: ReadConsumers,
   { first, last, subject }: SearchRange,
@@ -46,7 +67,8 @@ async function readHeaders(
       if (reason === 'broken') throw new TransientError('the consumer was lost')
       for (const message of messages) {
         const { sequence } = parseReply(message)
-        if (sequence <= last) found.push({ sequence, subject: message.subject })
+        const size = Number(message.headers?.get('Nats-Msg-Size') ?? 0)
+        if (sequence <= last) found.push({ sequence, subject: message.subject, size })
         next = sequence + 1
       }
       if (reason === 'end') break

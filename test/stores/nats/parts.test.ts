@@ -450,7 +450,7 @@ function startReader() {
 function infoOfStream({ last = 0, replicas = 1 }: ServerState) {
   return {
     created: '2026-01-01T00:00:00Z',
-    state: { first_seq: Math.min(1, last), last_seq: last },
+    state: { first_seq: Math.min(1, last), last_seq: last, bytes: 100 * last },
     config: {
       ...{ subjects: ['log.*'], retention: 'limits', discard: 'old', num_replicas: replicas },
       ...{ max_msgs_per_subject: -1, max_consumers: -1, duplicate_window: 120e9 },

@@ -310,6 +310,32 @@ describe('the history before a position', () => {
   })
 })
 
+describe('the initial load', () => {
+  test.each([
+    ['of large events', 0],
+    ['of large events after many small ones', 3_000],
+  ])('reads about as many bytes as it may: %s', async (_, small) => {
+    await openDriver(connection, { stream })
+    await append(small, 'a', 10)
+    await append(60, 'a', 100_000)
+    const own = await openConnection(broker.port)
+    const before = own.stats().inBytes
+    const { delivered, at, newest } = await openDriver(own, { stream, entries: 1_000, bytes: 1_000_000 })
+    expect(newest).toBe(at(small + 60))
+    expect(delivered.at(-1)).toBe(newest)
+    expect(delivered.length).toBeGreaterThanOrEqual(9)
+    expect(delivered.length).toBeLessThanOrEqual(10)
+    expect(own.stats().inBytes - before).toBeLessThan(1_500_000)
+  })
+
+  test('has the newest event, however large it is', async () => {
+    await openDriver(connection, { stream })
+    await append(3, 'a', 5_000)
+    const { delivered, at } = await openDriver(connection, { stream, entries: 10, bytes: 1_000 })
+    expect(delivered).toEqual([at(3)])
+  })
+})
+
 describe('an aborted read', () => {
   test('rejects with the reason, and sends nothing after an outage', async () => {
     const { driver, at, requests, proxy, states } = await openCounted()
