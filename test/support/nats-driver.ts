@@ -12,16 +12,18 @@ setMaxListeners(0, NEVER)
 interface DriverOptions extends Partial<RecentLimits> {
   readonly stream: string
   readonly maxEvents?: number
+  /** The connection for replays. Default: `connection`. */
+  readonly replays?: NatsConnection
 }
 
 /** Opens a driver on a stream, and what it has delivered. It is closed after the test. */
 export async function openDriver(connection: NatsConnection, options: DriverOptions) {
-  const { stream, maxEvents, entries = 1, bytes = 1e6 } = options
+  const { stream, maxEvents, replays, entries = 1, bytes = 1e6 } = options
   const delivered: string[] = []
   const states: string[] = []
   const settings = { maxEvents: maxEvents ?? 100_000, storage: 'memory', idempotencyWindow: 60_000 } as const
   const plan = { stream, subjectPrefix: stream, publishTimeout: 30_000, requested: {}, settings }
-  const driver = new JetStreamDriver(clientOf(connection), plan)
+  const driver = new JetStreamDriver(clientOf(connection), plan, replays && clientOf(replays))
   onTestFinished(() => driver.close())
   const newest = await driver.open(
     {

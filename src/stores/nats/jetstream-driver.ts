@@ -36,7 +36,10 @@ export class JetStreamDriver implements BrokerDriver {
   readonly #spec: StreamSpec
   readonly #connection: ConnectionMonitor
   readonly #publisher: Publisher
+  readonly #replayConnection: ConnectionMonitor
   readonly #consumers: ReadConsumers
+  /** For the initial load, on the connection of live events. */
+  readonly #loads: ReadConsumers
   readonly #reader: StreamReader
   readonly #changed = new Condition()
   #owner: DriverOwner | undefined
@@ -51,12 +54,18 @@ export class JetStreamDriver implements BrokerDriver {
   #isReady = false
   #failure: unknown
 
-  constructor(client: NatsClient, spec: StreamSpec) {
+  /** Replays use `replayClient`, by default the same connection. */
+  constructor(client: NatsClient, spec: StreamSpec, replayClient = client) {
     this.#client = client
     this.#spec = spec
     this.#connection = new ConnectionMonitor(client.connection, () => this.#onConnectionChange())
-    this.#consumers = new ReadConsumers(client, this.#connection, spec.stream)
-    this.#reader = new StreamReader(client, spec, this.#connection, this.#consumers, () =>
+    this.#replayConnection =
+      replayClient === client
+        ? this.#connection
+        : new ConnectionMonitor(replayClient.connection, () => this.#consumers.clear())
+    this.#consumers = new ReadConsumers(replayClient, this.#replayConnection, spec.stream)
+    this.#loads = new ReadConsumers(client, this.#connection, spec.stream)
+    this.#reader = new StreamReader(replayClient, spec, this.#replayConnection, this.#consumers, () =>
       this.#stateListener(),
     )
     this.#publisher = new Publisher(client, this.#connection, spec.publishTimeout, () =>
@@ -133,7 +142,7 @@ export class JetStreamDriver implements BrokerDriver {
     const consumer = this.#consumer
     const removal = consumer && this.#connection.whileConnected(() => consumer.remove(), REMOVAL_TIMEOUT)
     // The server itself drops a consumer that cannot be removed now.
-    await Promise.all([removal?.catch(() => {}), this.#consumers.close()])
+    await Promise.all([removal?.catch(() => {}), this.#consumers.close(), this.#loads.close()])
     this.#connection.close()
   }
 
@@ -189,7 +198,7 @@ export class JetStreamDriver implements BrokerDriver {
 
   /** Returns the sequence after which the initial load begins. */
   #findStart(state: StreamState): Promise<number> {
-    return startOfNewest(this.#consumers, state, this.#recent, new AbortController().signal)
+    return startOfNewest(this.#loads, state, this.#recent, new AbortController().signal)
   }
 
   #reportLoss(last: number): void {
@@ -225,6 +234,7 @@ export class JetStreamDriver implements BrokerDriver {
     this.#dropConsumer()
     this.#consumers.clear()
     if (!this.#connection.isClosed) return
+    this.#replayConnection.close()
     this.#publisher.close()
     this.#owner?._onState('closed')
   }

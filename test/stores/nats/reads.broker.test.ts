@@ -3,7 +3,7 @@ import { type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jet
 import { connect } from '@nats-io/transport-node'
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { StoredRange } from '../../../src/stores/broker/driver.ts'
-import type { NatsConnection } from '../../../src/stores/nats/index.ts'
+import { jetstreamStore, type NatsConnection } from '../../../src/stores/nats/index.ts'
 import type { JetStreamDriver } from '../../../src/stores/nats/jetstream-driver.ts'
 import { freePort } from '../../../support/broker.js'
 import { type Broker, startNats } from '../../support/brokers.ts'
@@ -13,7 +13,9 @@ import {
   eventually,
   numbers,
   openConnection,
+  openHub,
   startCuttableProxy,
+  subscribeStream,
 } from '../../support/nats-hub.ts'
 
 const PAGE = 256 * 1024
@@ -454,6 +456,35 @@ describe('a user', () => {
       })
     },
   )
+})
+
+describe('a connection for replays', () => {
+  test('carries the replays, and its outage neither stops live events nor changes the state', async () => {
+    const proxy = await startCuttableProxy(broker.port)
+    const replayConnection = await openConnection(proxy.port)
+    const own = await openConnection(broker.port)
+    const hub = await openHub(own, { streamName: stream, recentEvents: 2, replayConnection })
+    const ids: string[] = []
+    for (const data of numbers(1, 20)) ids.push(await hub.channel('a').publish({ data }))
+    await eventually(() => hub._store.position).toBe(ids[19])
+    const { inMsgs } = replayConnection.stats()
+    const client = await subscribeStream(hub, ids[0])
+    await eventually(() => client.seen).toEqual(numbers(2, 20))
+    expect(replayConnection.stats().inMsgs - inMsgs).toBeGreaterThan(15)
+    proxy.cut()
+    const waiting = await subscribeStream(hub, ids[1])
+    await hub.channel('a').publish({ data: 21 })
+    await eventually(() => client.seen.at(-1)).toBe(21)
+    expect([hub.state, waiting.seen]).toEqual(['ready', []])
+    proxy.restore()
+    await eventually(() => waiting.seen).toEqual(numbers(3, 21))
+  })
+
+  test('must be a connection', () => {
+    const create = () => jetstreamStore(connection, { replayConnection: {} as NatsConnection })
+    expect(create).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
+    expect(create).toThrow('replayConnection')
+  })
 })
 
 /** Opens a driver on a connection of its own, whose requests are counted. */
