@@ -138,6 +138,10 @@ export class JetStreamDriver implements BrokerDriver {
     return isPositionIn(this.#epoch, text)
   }
 
+  isEvicted(position: string): boolean {
+    return this.#reader.isEvicted(position)
+  }
+
   async close(): Promise<void> {
     const consumer = this.#consumer
     const removal = consumer && this.#connection.whileConnected(() => consumer.remove(), REMOVAL_TIMEOUT)

@@ -67,9 +67,15 @@ export class StreamReader {
     return this.#retry(() => this.#readRange(after, limits, subject, signal), signal)
   }
 
+  /** True if messages after a position are known to be missing. */
+  isEvicted(position: string): boolean {
+    const { epoch, first } = this.#known ?? { epoch: '', first: 1 }
+    return epoch === epochOf(position) && sequenceOf(position) < first - 1
+  }
+
   has(position: string, signal: AbortSignal): Promise<boolean> {
     return this.#retry(
-      async () => !this.#wasEvicted(position) && isKept(position, await this.#lookUp(signal)),
+      async () => !this.isEvicted(position) && isKept(position, await this.#lookUp(signal)),
       signal,
     )
   }
@@ -196,15 +202,9 @@ export class StreamReader {
 
   /** Whether the stream has a position, or had it a moment ago. */
   async #mayHave(position: string, signal: AbortSignal): Promise<boolean> {
-    if (this.#wasEvicted(position)) return false
+    if (this.isEvicted(position)) return false
     const isRecent = performance.now() - this.#knownAt < KNOWN_FOR
     return (isRecent && isKept(position, this.#known)) || isKept(position, await this.#lookUp(signal))
-  }
-
-  /** True if messages after a position are known to be missing. */
-  #wasEvicted(position: string): boolean {
-    const { epoch, first } = this.#known ?? { epoch: '', first: 1 }
-    return epoch === epochOf(position) && sequenceOf(position) < first - 1
   }
 }
 
