@@ -20,7 +20,7 @@ const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: numbe
   ['spillway/next', '*', 11_000],
   ['spillway/web', '*', 11_000],
   ['spillway/redis', '*', 13_500],
-  ['spillway/nats', '*', 11_650],
+  ['spillway/nats', '*', 14_450],
   ['spillway/testing', '*', 5_400],
   ['spillway/testing/store-contract', '*', 2_800],
 ]
