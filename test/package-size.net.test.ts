@@ -19,8 +19,8 @@ const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: numbe
   ['spillway/koa', '*', 11_650],
   ['spillway/next', '*', 11_000],
   ['spillway/web', '*', 11_000],
-  ['spillway/redis', '*', 19_900],
-  ['spillway/nats', '*', 9_350],
+  ['spillway/redis', '*', 20_300],
+  ['spillway/nats', '*', 14_800],
   ['spillway/testing', '*', 5_400],
   ['spillway/testing/store-contract', '*', 2_800],
 ]

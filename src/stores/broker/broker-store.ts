@@ -19,9 +19,10 @@ import type { PageLimits } from './segment.ts'
 import { SharedTasks } from './shared-tasks.ts'
 import { UnknownPositions } from './unknown-positions.ts'
 
-const NEVER = new AbortController().signal
-// For a caller that has no bounds.
-const UNBOUNDED: StoreReader = { room: Number.POSITIVE_INFINITY, signal: NEVER }
+/** Returns a reader for a caller without bounds. */
+function unbounded(): StoreReader {
+  return { room: Number.POSITIVE_INFINITY, signal: new AbortController().signal }
+}
 
 /** A log in a broker. A process subscribes to it once for all streams, and caches its newest entries. */
 export class BrokerStore extends ConnectedStore implements BrokerEventStore, DriverOwner {
@@ -69,7 +70,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
     channels: readonly string[],
     after: string,
     limit: number,
-    reader: StoreReader = UNBOUNDED,
+    reader: StoreReader = unbounded(),
   ): Page | Promise<Page> {
     const names = new Set(channels)
     const limits = { entries: limit, bytes: reader.room }
@@ -90,7 +91,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
   history(
     channels: readonly string[],
     last: number,
-    signal: AbortSignal = NEVER,
+    signal: AbortSignal = unbounded().signal,
   ): History | Promise<History> {
     const { count, after } = this.#recent.newest(new Set(channels), last)
     if (count === last && after !== undefined) return { after, isIncomplete: false }

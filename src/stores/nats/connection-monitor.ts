@@ -1,9 +1,13 @@
-import { Condition } from '../../condition.ts'
 import { Deadline } from '../../scheduler/deadline.ts'
 import type { NatsConnection } from './client.ts'
 import { TransientError } from './errors.ts'
 
 type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
+
+interface Settle<T> {
+  resolve(value: T): void
+  reject(error: unknown): void
+}
 
 /** Watches whether the user's connection is up. */
 export class ConnectionMonitor {
@@ -11,8 +15,7 @@ export class ConnectionMonitor {
   isClosed: boolean
   readonly #statuses: Statuses
   readonly #onChange: () => void
-  readonly #changed = new Condition()
-  readonly #pending = new Set<() => void>()
+  readonly #waiting = new Set<() => unknown>()
 
   constructor(connection: NatsConnection, onChange: () => void) {
     this.isClosed = connection.isClosed()
@@ -22,32 +25,25 @@ export class ConnectionMonitor {
     void this.#watch()
   }
 
-  /** Resolves when the connection is up, or closed permanently. */
-  whenSettled(): Promise<void> {
-    return this.#changed.until(() => this.isUp || this.isClosed)
+  /** Resolves when the connection is up, or closed permanently. Rejects when a signal is aborted. */
+  async whenSettled(signal?: AbortSignal): Promise<void> {
+    while (!this.isUp && !this.isClosed) {
+      await this.#untilChange<void>(({ resolve }) => resolve, undefined, signal)
+    }
   }
 
   /**
    * Awaits a request. A response cannot arrive on a later connection, so this rejects with `TransientError` when the
-   * connection is lost, and after `timeout`.
+   * connection is lost, and after `timeout`. Rejects with the reason of a signal when it is aborted.
    */
-  whileConnected<T>(request: () => Promise<T>, timeout?: number): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (!this.isUp) return reject(lost())
-      const end = (settle: () => void) => {
-        deadline?.cancel()
-        this.#pending.delete(onChange)
-        settle()
-      }
-      const fail = (error: unknown) => end(() => reject(error))
-      const onChange = () => fail(lost())
-      const deadline =
-        timeout === undefined
-          ? undefined
-          : new Deadline(timeout, () => fail(new TransientError('no response was received in time')))
-      this.#pending.add(onChange)
-      request().then((response) => end(() => resolve(response)), fail)
-    })
+  whileConnected<T>(request: () => Promise<T>, timeout?: number, signal?: AbortSignal): Promise<T> {
+    if (signal?.aborted) return Promise.reject(signal.reason)
+    if (!this.isUp) return Promise.reject(lost())
+    const start = ({ resolve, reject }: Settle<T>) => {
+      request().then(resolve, reject)
+      return () => reject(lost())
+    }
+    return this.#untilChange(start, timeout, signal)
   }
 
   /** Resolves after a time, in ms, or when the connection is lost or back. */
@@ -55,10 +51,44 @@ export class ConnectionMonitor {
     await this.whileConnected(() => new Promise(() => {}), time).catch(() => {})
   }
 
+  /** Resolves after a time, in ms, or when the connection is closed or a signal is aborted. */
+  async delay(time: number, signal: AbortSignal): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const start = ({ resolve }: Settle<void>) => {
+      timer = setTimeout(resolve, time)
+      return () => this.isClosed && resolve()
+    }
+    if (!this.isClosed && !signal.aborted) await this.#untilChange(start, undefined, signal).catch(() => {})
+    clearTimeout(timer)
+  }
+
   /** Stops watching. The user's connection stays open. */
   close(): void {
     this.#statuses.stop?.()
-    this.#update(false, true)
+    if (!this.isClosed) this.#update(false, true)
+  }
+
+  /** Starts a wait, whose `start` returns what is called at the next change of the connection. */
+  #untilChange<T>(
+    start: (settle: Settle<T>) => () => unknown,
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
+        deadline?.cancel()
+        this.#waiting.delete(onChange)
+        signal?.removeEventListener('abort', onAbort)
+        settle()
+      }
+      const fail = (error: unknown) => end(() => reject(error))
+      const onAbort = () => fail(signal?.reason)
+      const onTimeout = () => fail(new TransientError('no response was received in time'))
+      const deadline = timeout === undefined ? undefined : new Deadline(timeout, onTimeout)
+      signal?.addEventListener('abort', onAbort)
+      const onChange = start({ resolve: (value) => end(() => resolve(value)), reject: fail })
+      this.#waiting.add(onChange)
+    })
   }
 
   async #watch(): Promise<void> {
@@ -73,9 +103,8 @@ export class ConnectionMonitor {
     this.isUp = isUp && !isClosed
     this.isClosed = isClosed
     // Also when the connection is back, because its loss may not have been reported.
-    for (const fail of [...this.#pending]) fail()
+    for (const onChange of [...this.#waiting]) onChange()
     this.#onChange()
-    this.#changed.notify()
   }
 }
 

@@ -1,27 +1,27 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { Condition } from '../../condition.ts'
-import { Deadline } from '../../scheduler/deadline.ts'
 import type {
   BrokerDriver,
   DriverOwner,
   OldestEntry,
   RangeLimits,
   RecentLimits,
-  StoredEntry,
   StoredRange,
 } from '../broker/driver.ts'
-import { closedError, timeoutError, unusableError } from '../broker/errors.ts'
+import { closedError, unusableError } from '../broker/errors.ts'
 import type { History } from '../event-store.ts'
 import type { NatsClient } from './client.ts'
 import { ConnectionMonitor } from './connection-monitor.ts'
 import { hasNoResponders, isTransient } from './errors.ts'
+import { startOfNewest } from './message-headers.ts'
 import { messageIdOf } from './message-id.ts'
 import { comparePositions, epochOf, isPositionIn, positionOf, sequenceOf } from './message-position.ts'
-import { OrderedConsumer, type StreamMessage } from './ordered-consumer.ts'
-import { readPage } from './page-reader.ts'
+import { OrderedConsumer } from './ordered-consumer.ts'
 import { Publisher } from './publisher.ts'
+import { ReadConsumers } from './read-consumers.ts'
 import { ensureStream, lookUp, type StreamSpec, type StreamState } from './stream-config.ts'
-import { channelOf, subjectOf } from './subjects.ts'
+import type { StreamMessage } from './stream-message.ts'
+import { entryOf, type StateListener, StreamReader } from './stream-reader.ts'
+import { subjectOf } from './subjects.ts'
 
 // The delay before the stream is consumed again, in ms.
 const RETRY_DELAY = 50
@@ -36,9 +36,14 @@ export class JetStreamDriver implements BrokerDriver {
   readonly #spec: StreamSpec
   readonly #connection: ConnectionMonitor
   readonly #publisher: Publisher
+  readonly #replayConnection: ConnectionMonitor
+  readonly #consumers: ReadConsumers
+  /** For the initial load, on the connection of live events. */
+  readonly #loads: ReadConsumers
+  readonly #reader: StreamReader
   readonly #changed = new Condition()
   #owner: DriverOwner | undefined
-  #recent = 0
+  #recent: RecentLimits = { entries: 0, bytes: 0 }
   #consumer: OrderedConsumer | undefined
   // The last message delivered: the creation of the stream and a sequence in it.
   #epoch = ''
@@ -49,16 +54,26 @@ export class JetStreamDriver implements BrokerDriver {
   #isReady = false
   #failure: unknown
 
-  constructor(client: NatsClient, spec: StreamSpec) {
+  /** Replays use `replayClient`, by default the same connection. */
+  constructor(client: NatsClient, spec: StreamSpec, replayClient = client) {
     this.#client = client
     this.#spec = spec
     this.#connection = new ConnectionMonitor(client.connection, () => this.#onConnectionChange())
+    this.#replayConnection =
+      replayClient === client
+        ? this.#connection
+        : new ConnectionMonitor(replayClient.connection, () => this.#consumers.clear())
+    this.#consumers = new ReadConsumers(replayClient, this.#replayConnection, spec.stream)
+    this.#loads = new ReadConsumers(client, this.#connection, spec.stream)
+    this.#reader = new StreamReader(replayClient, spec, this.#replayConnection, this.#consumers, () =>
+      this.#stateListener(),
+    )
     this.#publisher = new Publisher(client, this.#connection, spec.publishTimeout, () =>
       this.#checkStream().catch(() => {}),
     )
   }
 
-  async open(owner: DriverOwner, { entries: recent }: RecentLimits): Promise<string> {
+  async open(owner: DriverOwner, recent: RecentLimits): Promise<string> {
     this.#owner = owner
     this.#recent = recent
     void this.#run()
@@ -82,66 +97,57 @@ export class JetStreamDriver implements BrokerDriver {
     return positionOf(state?.epoch ?? this.#epoch, seq)
   }
 
-  async range(after: string, { upTo, entries: limit }: RangeLimits): Promise<StoredRange | 'gap'> {
-    const found = await this.#retry(() => this.#read(after, limit))
-    if (found === 'gap') return found
-    const entries = found.filter(({ id }) => comparePositions(id, upTo) <= 0)
-    const isWhole = found.length === 0 || entries.length < found.length
-    return { entries, end: isWhole ? upTo : (entries.at(-1)?.id ?? upTo) }
+  range(after: string, limits: RangeLimits, signal: AbortSignal): Promise<StoredRange | 'gap'> {
+    return this.#reader.range(after, limits, signal)
   }
 
-  async has(position: string): Promise<boolean> {
-    return (await this.#retry(() => this.#read(position, 1))) !== 'gap'
+  channelRange(
+    channel: string,
+    after: string,
+    limits: RangeLimits,
+    signal: AbortSignal,
+  ): Promise<StoredRange | 'gap'> {
+    return this.#reader.range(after, limits, signal, channel)
   }
 
-  historyBefore(): Promise<History> {
-    throw new Error('not used yet')
+  distance(after: string, upTo: string): number {
+    if (epochOf(after) !== epochOf(upTo)) return Number.POSITIVE_INFINITY
+    return Math.max(0, sequenceOf(upTo) - sequenceOf(after))
   }
 
-  async oldest(): Promise<OldestEntry> {
-    const { state } = await this.#retry(async () => ({ state: await this.#checkStream() }))
-    // A stream that never held a message has 0 as its first sequence.
-    const first = Math.max(state?.first ?? 0, 1)
-    return { position: positionOf(state?.epoch ?? this.#epoch, first - 1), isFirst: first === 1 }
+  has(position: string, signal: AbortSignal): Promise<boolean> {
+    return this.#reader.has(position, signal)
+  }
+
+  historyBefore(
+    position: string,
+    channels: ReadonlySet<string>,
+    last: number,
+    maxEntries: number,
+    signal: AbortSignal,
+  ): Promise<History> {
+    return this.#reader.historyBefore(position, channels, last, maxEntries, signal)
+  }
+
+  async oldest(signal: AbortSignal): Promise<OldestEntry> {
+    const oldest = await this.#reader.oldest(signal)
+    return oldest ?? { position: positionOf(this.#epoch, 0), isFirst: true }
   }
 
   isId(text: string): boolean {
     return isPositionIn(this.#epoch, text)
   }
 
+  isEvicted(position: string): boolean {
+    return this.#reader.isEvicted(position)
+  }
+
   async close(): Promise<void> {
     const consumer = this.#consumer
+    const removal = consumer && this.#connection.whileConnected(() => consumer.remove(), REMOVAL_TIMEOUT)
     // The server itself drops a consumer that cannot be removed now.
-    if (consumer)
-      await this.#connection.whileConnected(() => consumer.remove(), REMOVAL_TIMEOUT).catch(() => {})
+    await Promise.all([removal?.catch(() => {}), this.#consumers.close(), this.#loads.close()])
     this.#connection.close()
-  }
-
-  /** Retries a read. Waits out an outage of any length, so that the client stays connected. */
-  async #retry<T extends object | string>(read: () => Promise<T>): Promise<T> {
-    for (;;) {
-      await this.#connection.whenSettled()
-      if (this.#connection.isClosed) throw closedError()
-      const deadline = new Deadline(this.#spec.publishTimeout)
-      const result = await this.#tryToRead(read, deadline).finally(() => deadline.cancel())
-      if (result) return result
-    }
-  }
-
-  /** Resolves with undefined if the connection is lost. */
-  async #tryToRead<T>(read: () => Promise<T>, deadline: Deadline): Promise<T | undefined> {
-    let failure: unknown
-    while (this.#connection.isUp) {
-      if (deadline.isOver) throw timeoutError(failure)
-      try {
-        return await this.#connection.whileConnected(read, this.#spec.publishTimeout)
-      } catch (error) {
-        if (!isTransient(error)) throw unusableError(error)
-        failure = error
-      }
-      await pause(RETRY_DELAY)
-    }
-    return undefined
   }
 
   async #run(): Promise<void> {
@@ -164,7 +170,8 @@ export class JetStreamDriver implements BrokerDriver {
     const manager = await this.#client.manager
     const state = await this.#connection.whileConnected(() => ensureStream(manager, this.#spec))
     this.#publisher.isReplicated = state.isReplicated
-    this.#reposition(state)
+    this.#reader.know(state)
+    this.#reposition(state, this.#epoch === '' ? await this.#findStart(state) : 0)
     const consumer = new OrderedConsumer(this.#client, this.#spec.stream, {
       onMessage: (message) => this.#onMessage(message),
       onIdle: (upTo) => this.#onIdle(upTo),
@@ -180,19 +187,22 @@ export class JetStreamDriver implements BrokerDriver {
   }
 
   /** Decides where to continue in the stream as it is now. Reports a loss if that is not after the last message. */
-  #reposition({ epoch, first, last }: StreamState): void {
-    // A stream that never held a message has 0 as its first sequence.
-    const oldest = Math.max(first, 1)
+  #reposition({ epoch, first, last }: StreamState, start: number): void {
     const isFirst = this.#epoch === ''
     const isSame = epoch === this.#epoch
-    if (isSame && oldest <= this.#last + 1 && this.#last <= last) return
+    if (isSame && first <= this.#last + 1 && this.#last <= last) return
     this.#epoch = epoch
     this.#newest = last
     // Same stream, but its newest messages were lost by the server. The remaining ones were delivered before.
-    const delivered = isFirst ? last - this.#recent : isSame ? this.#last : 0
-    const from = Math.min(Math.max(oldest - 1, delivered), last)
+    const delivered = isFirst ? start : isSame ? this.#last : 0
+    const from = Math.min(Math.max(first - 1, delivered), last)
     if (isFirst) this.#last = from
     else this.#reportLoss(from)
+  }
+
+  /** Returns the sequence after which the initial load begins. */
+  #findStart(state: StreamState): Promise<number> {
+    return startOfNewest(this.#loads, state, this.#recent, new AbortController().signal)
   }
 
   #reportLoss(last: number): void {
@@ -205,7 +215,7 @@ export class JetStreamDriver implements BrokerDriver {
     // Sequences are dense. The messages in between were removed before they were delivered.
     if (sequence !== this.#last + 1) this.#reportLoss(sequence - 1)
     this.#last = sequence
-    this.#owner?._onEntries([this.#toEntry(message, this.#epoch)])
+    this.#owner?._onEntries([entryOf(message, this.#spec.subjectPrefix, this.#epoch)])
     // Initial load: messages deleted after the last one delivered were never seen by a client, so they are not a gap.
     if (pending === 0 && !this.#isOpen) this.#last = Math.max(sequence, this.#newest)
     if (pending === 0 || sequence >= this.#newest) this.#markReady()
@@ -226,7 +236,9 @@ export class JetStreamDriver implements BrokerDriver {
 
   #onConnectionChange(): void {
     this.#dropConsumer()
+    this.#consumers.clear()
     if (!this.#connection.isClosed) return
+    this.#replayConnection.close()
     this.#publisher.close()
     this.#owner?._onState('closed')
   }
@@ -247,34 +259,20 @@ export class JetStreamDriver implements BrokerDriver {
     this.#changed.notify()
   }
 
-  /** Drops the consumer if the stream was recreated or deleted. */
   async #checkStream(): Promise<StreamState | undefined> {
+    const listener = this.#stateListener()
     const state = await lookUp(await this.#client.manager, this.#spec)
-    if (state?.epoch !== this.#epoch) this.#dropConsumer()
+    listener(state)
     return state
   }
 
-  async #read(after: string, limit: number): Promise<readonly StoredEntry[] | 'gap'> {
-    const state = await this.#checkStream()
-    if (!isKept(after, state)) return 'gap'
-    const position = sequenceOf(after)
-    if (position === state.last) return []
-    const found = await readPage(this.#client, this.#spec.stream, position, limit)
-    // Messages may have been removed during the read.
-    if (!isKept(after, await this.#checkStream())) return 'gap'
-    return found.map((message) => this.#toEntry(message, state.epoch))
+  /** Returns a listener for the response to a request. It drops the consumer if the stream was recreated or deleted. */
+  #stateListener(): StateListener {
+    const epoch = this.#epoch
+    return (state) => {
+      if (epoch === this.#epoch && state?.epoch !== epoch) this.#dropConsumer()
+    }
   }
-
-  #toEntry({ sequence, subject, payload, time }: StreamMessage, epoch: string): StoredEntry {
-    const channel = channelOf(this.#spec.subjectPrefix, subject)
-    return { id: positionOf(epoch, sequence), channel, record: payload, time }
-  }
-}
-
-/** Whether all messages after a position are still stored. */
-function isKept(position: string, state: StreamState | undefined): state is StreamState {
-  if (state?.epoch !== epochOf(position)) return false
-  return sequenceOf(position) >= state.first - 1 && sequenceOf(position) <= state.last
 }
 
 function isRetryable(error: unknown): boolean {

@@ -4,7 +4,7 @@ import { describe, SseError } from '../../errors.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
 import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions, MAX_AGE } from '../broker/options.ts'
 import type { BrokerEventStore } from '../event-store.ts'
-import type { NatsConnection } from './client.ts'
+import type { NatsClient, NatsConnection } from './client.ts'
 import { JetStreamDriver } from './jetstream-driver.ts'
 
 /** Times are in ms. */
@@ -21,6 +21,11 @@ export interface JetStreamStoreOptions extends BrokerStoreOptions {
   replicas?: number | undefined
   /** How long an idempotency key counts, and at most `maxAge`. Default 120 000. */
   idempotencyWindow?: number | undefined
+  /**
+   * A second connection for replays, so that they do not share the bandwidth of live events. It is never closed. Default: the
+   * same connection.
+   */
+  replayConnection?: NatsConnection | undefined
   /** How long a publish waits for NATS. At most `idempotencyWindow`. Default 5 000. */
   publishTimeout?: number | undefined
 }
@@ -49,6 +54,7 @@ const CHECKS: Record<keyof JetStreamStoreOptions, Check> = {
   maxBytes: isCount,
   storage: oneOf('file', 'memory'),
   replicas: between(1, 5),
+  replayConnection: (value) => (isConnection(value) ? undefined : 'a connection to NATS'),
 }
 
 /**
@@ -65,27 +71,37 @@ export function jetstreamStore(
   const requested = checkOptions(options, CHECKS)
   const settings = { ...DEFAULTS, ...requested }
   const { streamName: stream, subjectPrefix = stream, publishTimeout, maxAge = MAX_AGE } = settings
+  const { replayConnection } = settings
   const idempotencyWindow = Math.min(settings.idempotencyWindow, maxAge)
   if (publishTimeout > idempotencyWindow) {
     const message =
       'Option publishTimeout must be at most idempotencyWindow and maxAge, because a later retry would append twice.'
     throw new SseError('ERR_SSE_OPTION', message)
   }
-  const client = jetstream(connection)
   const driver = new JetStreamDriver(
-    // Without the check for JetStream, which the first publish reports.
-    { connection, jetstream: client, manager: client.jetstreamManager(false) },
+    clientOf(connection),
     {
       ...{ stream, subjectPrefix, publishTimeout },
       requested: { ...requested, idempotencyWindow: requested.idempotencyWindow && idempotencyWindow },
       settings: { ...settings, idempotencyWindow },
     },
+    replayConnection && replayConnection !== connection ? clientOf(replayConnection) : undefined,
   )
   return new BrokerStore(driver, settings)
 }
 
 function checkConnection(connection: NatsConnection): void {
-  const { request, status } = Object(connection) as Partial<NatsConnection>
-  if (typeof request === 'function' && typeof status === 'function') return
+  if (isConnection(connection)) return
   throw new SseError('ERR_SSE_OPTION', `Expected a connection to NATS, not ${describe(connection)}.`)
+}
+
+function isConnection(value: unknown): boolean {
+  const { request, status } = Object(value) as Partial<NatsConnection>
+  return typeof request === 'function' && typeof status === 'function'
+}
+
+function clientOf(connection: NatsConnection): NatsClient {
+  const client = jetstream(connection)
+  // Without the check for JetStream, which the first publish reports.
+  return { connection, jetstream: client, manager: client.jetstreamManager(false) }
 }

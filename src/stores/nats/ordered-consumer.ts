@@ -1,22 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { NatsClient, NatsConnection } from './client.ts'
+import type { NatsClient } from './client.ts'
+import { consumerAfter, inboxOf, type Subscription } from './consumer.ts'
+import { type Message, parseReply, type StreamMessage, streamMessageOf } from './stream-message.ts'
 
 // How often the server sends a heartbeat, in ms, and how many may be missing.
 const HEARTBEAT = 1_000
 const MAX_MISSED = 3
-
-type Subscription = ReturnType<NatsConnection['subscribe']>
-type Message = Parameters<NonNullable<NonNullable<Parameters<NatsConnection['subscribe']>[1]>['callback']>>[1]
-
-export interface StreamMessage {
-  readonly sequence: number
-  readonly subject: string
-  readonly payload: string
-  /** How many more messages there were when this one was sent. */
-  readonly pending: number
-  /** When the message was stored, in ms since 1970. */
-  readonly time: number
-}
 
 export interface ConsumerListener {
   onMessage(message: StreamMessage): void
@@ -46,7 +35,7 @@ export class OrderedConsumer {
     this.#client = client
     this.#stream = stream
     this.#listener = listener
-    this.#inbox = `${inboxPrefixOf(client.connection)}.${this.#name}`
+    this.#inbox = inboxOf(client.connection, this.#name)
   }
 
   /** Creates the consumer after a sequence. The server sends no message before `listen`. */
@@ -109,10 +98,9 @@ export class OrderedConsumer {
   }
 
   #onStreamMessage(message: Message): void {
-    const { delivered, ...position } = parseReply(message.reply ?? '')
     this.#delivered += 1
-    if (delivered !== this.#delivered) this.#break()
-    else this.#listener.onMessage({ ...position, subject: message.subject, payload: message.string() })
+    if (parseReply(message).delivered !== this.#delivered) this.#break()
+    else this.#listener.onMessage(streamMessageOf(message))
   }
 
   /** Answers flow-control requests, resumes a stalled consumer, and compares the heartbeat's sequence with what was received. */
@@ -126,31 +114,4 @@ export class OrderedConsumer {
     else if (stalled) this.#client.connection.publish(stalled)
     else if (delivered) this.#listener.onIdle(Number(headers?.get('Nats-Last-Stream')))
   }
-}
-
-/** The configuration of a consumer of the messages after a sequence. It is kept in memory, and acknowledges nothing. */
-export function consumerAfter(sequence: number, name: string) {
-  return {
-    name,
-    deliver_policy: 'by_start_sequence',
-    opt_start_seq: sequence + 1,
-    ack_policy: 'none',
-    mem_storage: true,
-    num_replicas: 1,
-  } as const
-}
-
-// A user who may only subscribe to certain inboxes has set their prefix on the connection.
-function inboxPrefixOf(connection: NatsConnection): string {
-  const { options } = connection as { options?: { inboxPrefix?: string } }
-  return options?.inboxPrefix ?? '_INBOX'
-}
-
-// `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<delivered>.<time>.<pending>`, or with a domain and an account before
-// the stream, and more at the end.
-function parseReply(reply: string) {
-  const tokens = reply.split('.')
-  const first = tokens.length === 9 ? 5 : 7
-  const [sequence = 0, delivered = 0, nanos = 0, pending = 0] = tokens.slice(first).map(Number)
-  return { sequence, delivered, pending, time: nanos / 1e6 }
 }

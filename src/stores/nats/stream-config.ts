@@ -22,9 +22,11 @@ export interface StreamSpec {
 /** The current state of a stream. */
 export interface StreamState {
   readonly epoch: string
-  /** The sequences of the oldest and the newest message. If there is none, `first` is after `last`. */
+  /** The sequences of the oldest and the newest message, from 1. If there is none, `first` is after `last`. */
   readonly first: number
   readonly last: number
+  /** The size of the messages, with their headers. */
+  readonly bytes: number
   /** Whether several servers keep the stream. */
   readonly isReplicated: boolean
 }
@@ -83,9 +85,10 @@ async function infoOf(manager: JetStreamManager, stream: string): Promise<Stream
 }
 
 function stateOf({ created, state, config }: StreamInfo): StreamState {
-  const { first_seq: first, last_seq: last } = state
+  const { first_seq, last_seq: last, bytes } = state
   const epoch = Date.parse(created).toString(36)
-  return { epoch, first, last, isReplicated: config.num_replicas > 1 }
+  // A stream that never held a message has 0 as its first sequence.
+  return { epoch, first: Math.max(first_seq, 1), last, bytes, isReplicated: config.num_replicas > 1 }
 }
 
 /** What makes a stream a log: dense sequences, acknowledged messages, and room made by removing the oldest. */

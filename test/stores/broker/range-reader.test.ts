@@ -242,6 +242,12 @@ describe('one replay', () => {
     expect(log.reads.length).toBeLessThan(10)
   })
 
+  it('is one reader: reads without one are bounded separately', async () => {
+    const store = await openStore(new FakeLog({ entries: 1_000 }), { maxReplayedEvents: 1_500 })
+    for (let read = 0; read < 3; read++)
+      expect(await store.read(['a'], '10', 2_000)).toMatchObject({ entries: { length: 990 } })
+  })
+
   it('ends in a gap when it has read too many bytes', async () => {
     const log = new FakeLog({ entries: 1_000, size: 10_000 })
     const store = await openStore(log, { maxReplayedBytes: 1_000_000 })

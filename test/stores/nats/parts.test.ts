@@ -10,8 +10,11 @@ import {
   positionOf,
   sequenceOf,
 } from '../../../src/stores/nats/message-position.ts'
-import { OrderedConsumer, type StreamMessage } from '../../../src/stores/nats/ordered-consumer.ts'
+import { OrderedConsumer } from '../../../src/stores/nats/ordered-consumer.ts'
 import { Publisher } from '../../../src/stores/nats/publisher.ts'
+import { ReadConsumers } from '../../../src/stores/nats/read-consumers.ts'
+import type { StreamMessage } from '../../../src/stores/nats/stream-message.ts'
+import { StreamReader } from '../../../src/stores/nats/stream-reader.ts'
 import { channelOf, subjectOf } from '../../../src/stores/nats/subjects.ts'
 
 beforeEach(() => {
@@ -318,6 +321,65 @@ describe('a driver that is live', () => {
   })
 })
 
+describe('a read that fails', () => {
+  test('is tried again after a longer time with each failure, until it is aborted', async () => {
+    const { reader, server } = startReader()
+    const times: number[] = []
+    server.onInfo = () => {
+      times.push(Date.now())
+      throw Object.assign(new Error('no response'), { name: 'TimeoutError' })
+    }
+    const abort = new AbortController()
+    const failed = expect(reader.has('s-3', abort.signal)).rejects.toBe('gone')
+    await vi.advanceTimersByTimeAsync(60_000)
+    const delays = times.slice(1).map((time, i) => time - (times[i] as number))
+    for (const [i, delay] of delays.entries()) {
+      expect(delay).toBeGreaterThanOrEqual(Math.min(50 * 2 ** i, 2_000))
+      expect(delay).toBeLessThanOrEqual(Math.min(100 * 2 ** i, 4_000))
+    }
+    const { length } = times
+    expect(length).toBeGreaterThan(15)
+    abort.abort('gone')
+    await failed
+    expect(vi.getTimerCount()).toBe(0)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(times).toHaveLength(length)
+  })
+
+  test('rejects at once if the connection is closed', async () => {
+    const { reader, server, connection } = startReader()
+    server.onInfo = () => {
+      throw Object.assign(new Error('no response'), { name: 'TimeoutError' })
+    }
+    const read = reader.has('s-3', new AbortController().signal)
+    const failed = expect(read).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
+    await vi.advanceTimersByTimeAsync(10_000)
+    connection.close()
+    await failed
+  })
+
+  test('removes no consumer if it was aborted before one was created', async () => {
+    const { server, pool } = startReader()
+    pool.remove(await pool.create({ after: 0 }, new AbortController().signal))
+    await expect(pool.create({ after: 0 }, AbortSignal.abort('gone'))).rejects.toBe('gone')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(server.removed).toBe(1)
+  })
+
+  test('restarts at another time than others after an outage', async () => {
+    const { reader, server } = startReader()
+    server.status('disconnect')
+    await vi.advanceTimersByTimeAsync(0)
+    const times = new Set<number>()
+    server.onInfo = () => void times.add(Date.now())
+    const reads = Array.from({ length: 100 }, () => reader.has('s-3', new AbortController().signal))
+    server.status('reconnect')
+    await vi.advanceTimersByTimeAsync(1_000)
+    await Promise.all(reads)
+    expect(times.size).toBeGreaterThan(10)
+  })
+})
+
 interface ServerState {
   readonly info?: object
   readonly replicas?: number
@@ -372,10 +434,23 @@ function startPublisher() {
   return { server, trouble, publish: (text: string) => publisher.publish('log.a', text, `id of ${text}`) }
 }
 
+function startReader() {
+  const server = new FakeServer()
+  const connection = new ConnectionMonitor(server.client.connection, () => {})
+  const plan = { stream: 'log', subjectPrefix: 'log', publishTimeout: 5_000, requested: {}, settings: {} }
+  const pool = new ReadConsumers(server.client, connection, 'log')
+  return {
+    server,
+    connection,
+    pool,
+    reader: new StreamReader(server.client, plan, connection, pool, () => () => {}),
+  }
+}
+
 function infoOfStream({ last = 0, replicas = 1 }: ServerState) {
   return {
     created: '2026-01-01T00:00:00Z',
-    state: { first_seq: Math.min(1, last), last_seq: last },
+    state: { first_seq: Math.min(1, last), last_seq: last, bytes: 100 * last },
     config: {
       ...{ subjects: ['log.*'], retention: 'limits', discard: 'old', num_replicas: replicas },
       ...{ max_msgs_per_subject: -1, max_consumers: -1, duplicate_window: 120e9 },
@@ -393,6 +468,10 @@ class FakeServer {
   config: unknown
   inbox = ''
   isSubscribed = false
+  /** How many consumers were removed. */
+  removed = 0
+  /** Called when the stream is looked up. */
+  onInfo: () => void = () => {}
   #callback: Callback = () => {}
   readonly #sent: string[] = []
   readonly #pending = new Map<string, { resolve(ack: PubAck): void; reject(error: unknown): void }>()
@@ -418,9 +497,16 @@ class FakeServer {
     }
     const consumers = {
       add: async (_: string, config: unknown) => Object.assign(this, { config }),
-      delete: async () => true,
+      delete: async () => {
+        this.removed += 1
+      },
     }
-    const streams = { info: async () => infoOfStream(this.#state) }
+    const streams = {
+      info: async () => {
+        this.onInfo()
+        return infoOfStream(this.#state)
+      },
+    }
     return {
       connection: connection as unknown as NatsConnection,
       manager: Promise.resolve({ consumers, streams } as never),
