@@ -5,29 +5,70 @@ import { freePort, launchNats, launchRedis } from '../../support/broker.js'
 // Ticks of the kernel clock per second, which is 100 on every current Linux.
 const TICKS = 100
 
+const launchers = { Redis: launchMeasuredRedis, JetStream: launchMeasuredNats }
+
 /** Starts a Redis and a NATS server whose commands and messages can be counted. Their addresses are in the environment. */
 export async function launchBrokers() {
-  const monitor = await freePort()
-  const [redis, nats] = await Promise.all([
-    launchRedis(),
-    launchNats(`http: "127.0.0.1:${monitor}"\njetstream: {}`),
-  ])
-  process.env.REDIS_URL = `redis://127.0.0.1:${redis.port}`
-  process.env.NATS_URL = `127.0.0.1:${nats.port}`
-  const client = createClient({ url: process.env.REDIS_URL })
+  const [Redis, JetStream] = await Promise.all([launchMeasuredRedis(), launchMeasuredNats()])
+  process.env.REDIS_URL = Redis.url
+  process.env.NATS_URL = JetStream.url
+  return { Redis, JetStream, end: () => Promise.all([Redis.end(), JetStream.end()]) }
+}
+
+/** Starts one broker by its name, `Redis` or `JetStream`. */
+export function launchBroker(name) {
+  return launchers[name]()
+}
+
+async function launchMeasuredRedis() {
+  const broker = await launchRedis()
+  const url = `redis://127.0.0.1:${broker.port}`
+  const client = createClient({ url })
+  client.on('error', () => {})
   await client.connect()
+  const statOf = async (name) => Number(new RegExp(`${name}:(\\d+)`).exec(await client.info('stats'))?.[1])
   return {
-    Redis: { cpu: () => cpuOf(redis.pid), counts: () => commandsOf(client) },
-    JetStream: { cpu: () => cpuOf(nats.pid), counts: () => messagesOf(monitor) },
+    ...measured(broker, url),
+    counts: () => commandsOf(client),
+    bytesOut: () => statOf('total_net_output_bytes'),
+    // The normal clients of Redis have no limit of unread replies.
+    slowConsumers: () => 0,
     async end() {
       client.destroy()
-      await Promise.all([redis.end(), nats.end()])
+      await broker.end()
     },
   }
 }
 
+async function launchMeasuredNats() {
+  const monitor = await freePort()
+  const broker = await launchNats(`http: "127.0.0.1:${monitor}"\njetstream: {}`)
+  const varz = async () => (await fetch(`http://127.0.0.1:${monitor}/varz`)).json()
+  return {
+    ...measured(broker, `127.0.0.1:${broker.port}`),
+    /** Returns the messages to and from the server. They include its statistics, which it sends once a second. */
+    async counts() {
+      const { in_msgs, out_msgs } = await varz()
+      return { in: in_msgs, out: out_msgs }
+    },
+    bytesOut: async () => (await varz()).out_bytes,
+    slowConsumers: async () => (await varz()).slow_consumers,
+    end: () => broker.end(),
+  }
+}
+
+function measured(broker, url) {
+  return {
+    url,
+    pid: () => broker.pid,
+    cpu: () => cpuOf(broker.pid),
+    start: () => broker.start(),
+    stop: () => broker.stop(),
+  }
+}
+
 /** Returns the CPU time of a process, user and system, in µs. */
-function cpuOf(pid) {
+export function cpuOf(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ')
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS
 }
@@ -40,11 +81,4 @@ async function commandsOf(client) {
     Number(calls),
   ])
   return Object.fromEntries(counts.filter(([name]) => name !== 'info'))
-}
-
-/** Returns the messages to and from the server. They include its statistics, which it sends once a second. */
-async function messagesOf(monitor) {
-  const response = await fetch(`http://127.0.0.1:${monitor}/varz`)
-  const { in_msgs, out_msgs } = await response.json()
-  return { in: in_msgs, out: out_msgs }
 }
