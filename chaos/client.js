@@ -1,4 +1,5 @@
 import http from 'node:http'
+import { dispatchBlocks } from './blocks.js'
 import { Ledger } from './ledger.js'
 
 // The share of connections that are cut before the response headers, and at a random byte of the body.
@@ -6,32 +7,49 @@ const EARLY_CUTS = 0.1
 const BYTE_CUTS = 0.5
 // How many of the other cuts are applied to a client with rare events, so that it stays connected for a while.
 const RARE_CUTS = 0.1
-const MAX_BYTES = 1_500
+const MAX_BYTES = { small: 1_500, large: 600_000 }
 // A client that was subscribed for so long must have a position, in ms.
-const PATIENCE = 500
+const PATIENCE = 2_000
+// The share of connections of a slow client that are not read after the response headers, and for how long, in ms.
+const SLOW_SHARE = 0.7
+const SLOW_TIME = 2_000
 
-/** A client that starts without an id, reconnects to a random server, and is cut from the first byte on. */
+/**
+ * A client that reconnects to a random server, and is cut from the first byte on. It starts without an id, or after the
+ * event `start`. A slow one stops reading for a while when a replay begins.
+ */
 export class Client {
   disconnects = 0
   cuts = 0
+  pauses = 0
   ledger
   #log
   #kind
   #ports
-  #lastEventId = ''
+  #isSlow
+  #lastEventId
   #request
+  #retry
   #isCutting = true
+  #isAway = false
   #isEnded = false
 
-  constructor(log, kind, ports) {
-    this.ledger = new Ledger(log, kind)
+  constructor(log, kind, ports, { start, isSlow = false } = {}) {
+    this.ledger = new Ledger(log, kind, start)
     this.#log = log
     this.#kind = kind
     this.#ports = ports
+    this.#isSlow = isSlow
+    this.#lastEventId = start === undefined ? '' : log.idOf(start)
+  }
+
+  /** Whether the client may stay away for a part of the window. The position of one with rare events may be old already. */
+  get canLeave() {
+    return !this.#kind.isRare
   }
 
   connect() {
-    if (this.#isEnded) return
+    if (this.#isEnded || this.#isAway) return
     const { channels, every } = this.#kind
     const port = this.#ports[Math.floor(Math.random() * this.#ports.length)]
     const query = [...channels.map((channel) => `channel=${channel}`), `every=${every}`].join('&')
@@ -41,11 +59,7 @@ export class Client {
     if (this.#isCutting && Math.random() < EARLY_CUTS) setTimeout(() => this.#cut(request), Math.random() * 5)
     request.on('response', (response) => this.#read(response))
     request.on('error', () => {})
-    request.once('close', () => {
-      if (this.#isEnded) return
-      this.disconnects += 1
-      setTimeout(() => this.connect(), 20 + Math.random() * 200)
-    })
+    request.once('close', () => this.#onClose())
   }
 
   /** Cuts the connection, maybe in the middle of an event. */
@@ -53,14 +67,40 @@ export class Client {
     if (this.#request && Math.random() < (this.#kind.isRare ? RARE_CUTS : 1)) this.#cut(this.#request)
   }
 
-  /** Keeps the connections from now on. */
+  /** Disconnects, and keeps the last event id until `rejoin`. */
+  leave() {
+    this.#isAway = true
+    clearTimeout(this.#retry)
+    this.#retry = undefined
+    this.#request?.destroy()
+  }
+
+  /** Reconnects at once. The next replay is read late. */
+  rejoin() {
+    if (!this.#isAway) return
+    this.#isAway = false
+    // Otherwise the request that is being closed reconnects.
+    if (!this.#request) this.connect()
+  }
+
+  /** Keeps the connections from now on, and reads them at once. */
   calm() {
     this.#isCutting = false
+    this.#isSlow = false
   }
 
   end() {
     this.#isEnded = true
+    clearTimeout(this.#retry)
     this.#request?.destroy()
+  }
+
+  #onClose() {
+    this.#request = undefined
+    this.ledger.disconnected()
+    if (this.#isEnded || this.#isAway) return
+    this.disconnects += 1
+    this.#retry = setTimeout(() => this.connect(), 20 + Math.random() * 200)
   }
 
   #cut(request) {
@@ -70,35 +110,39 @@ export class Client {
   }
 
   #read(response) {
+    const request = this.#request
     const since = this.#log.started
     const openedAt = Date.now()
     const isSubscribed = response.headers['x-state'] === 'ready'
+    const maxBytes = this.#kind.isLarge ? MAX_BYTES.large : MAX_BYTES.small
     let left =
-      this.#isCutting && Math.random() < BYTE_CUTS ? Math.random() * MAX_BYTES : Number.POSITIVE_INFINITY
-    let rest = ''
+      this.#isCutting && Math.random() < BYTE_CUTS ? Math.random() * maxBytes : Number.POSITIVE_INFINITY
+    const read = dispatchBlocks((fields) => this.#dispatch(fields))
     response.on('error', () => {})
     response.on('data', (bytes) => {
       if (response.destroyed) return
-      // The text of the events is ASCII.
-      const blocks = (rest + bytes.subarray(0, left).toString('latin1')).split('\n\n')
+      read(bytes.subarray(0, left))
       left -= bytes.length
-      rest = blocks.pop() ?? ''
-      for (const block of blocks) this.#dispatch(block)
-      if (left <= 0) this.#cut(this.#request)
+      if (left <= 0) this.#cut(request)
     })
+    if (this.#isSlow && this.#lastEventId !== '' && Math.random() < SLOW_SHARE) this.#pause(response)
     response.once('close', () => {
       const wasSubscribed = isSubscribed && Date.now() - openedAt > PATIENCE
       if (wasSubscribed && this.#lastEventId === '') this.ledger.subscribed(since)
     })
   }
 
-  #dispatch(block) {
-    const fields = Object.fromEntries(
-      block.split('\n').map((line) => [line.split(': ', 1)[0], line.split(': ').slice(1).join(': ')]),
-    )
-    if (fields.id !== undefined) this.#lastEventId = fields.id
-    if (fields.event === 'gap') this.ledger.gap()
-    else if (fields.event === 'position') this.ledger.position(fields.id)
-    else if (fields.data !== undefined) this.ledger.event(JSON.parse(fields.data).n)
+  // Only a client with an id, because the others must have received a position after a while.
+  #pause(response) {
+    this.pauses += 1
+    response.pause()
+    setTimeout(() => response.resume(), Math.random() * SLOW_TIME)
+  }
+
+  #dispatch({ id, event, data }) {
+    if (id !== undefined) this.#lastEventId = id
+    if (event === 'gap') this.ledger.gap(id)
+    else if (event === 'position') this.ledger.position(id)
+    else if (data !== undefined) this.ledger.event(JSON.parse(data))
   }
 }

@@ -8,6 +8,10 @@ export class Ledger {
   duplicates = 0
   losses = 0
   reorderings = 0
+  /** Events whose text is not that which was published. */
+  damages = 0
+  /** A sentence for each false gap, duplicate, loss and reordering. */
+  faults = []
   #log
   #kind
   // The newest event received.
@@ -17,10 +21,19 @@ export class Ledger {
   // Where the client starts: a position, or the newest event when it had been subscribed for a while.
   #start
   #isAfterGap = false
+  // The position after the last gap.
+  #gapEnd
+  // The number of the newest position received, and whether the broker had it when the last connection ended.
+  #position = 0
+  #wasStored = true
 
-  constructor(log, kind) {
+  /** `start`: the event after which the client begins. Otherwise its first position counts. */
+  constructor(log, kind, start) {
     this.#log = log
     this.#kind = kind
+    if (start === undefined) return
+    this.#start = { n: start }
+    this.#position = start
   }
 
   /** Whether the client has received all its events. */
@@ -28,43 +41,87 @@ export class Ledger {
     return this.#start !== undefined && this.#log.next(this.#kind, this.#covered) === undefined
   }
 
+  /** Whether the client has received all its events up to a number. */
+  hasReached(n) {
+    const missing = this.#start === undefined ? 0 : this.#log.next(this.#kind, this.#covered)
+    return missing === undefined || missing > n
+  }
+
+  /** Records that a connection ended. A position that is evicted afterwards is no fault of the hub. */
+  disconnected() {
+    this.#wasStored = !this.#isEvicted(this.#position)
+  }
+
   /** Records a connection that ended without an id, although the client had been subscribed since an event. */
   subscribed(since) {
-    this.#start ??= { n: since }
+    this.#start ??= { n: since, isAssumed: true }
   }
 
   position(id) {
     this.#start ??= { id }
+    this.#moveTo(id)
   }
 
-  gap() {
+  gap(id) {
     const missing = this.#log.next(this.#kind, this.#covered)
-    const isEvicted = missing !== undefined && this.#log.started - missing >= this.#log.window
-    if (isEvicted) this.gaps += 1
-    else this.falseGaps += 1
+    const isMissing = missing !== undefined && this.#isEvicted(missing)
+    if (isMissing || (this.#wasStored && this.#isEvicted(this.#position))) this.gaps += 1
+    else this.#report('falseGaps', 1, `gap up to ${this.#log.numberOf(id)}`)
     this.#isAfterGap = true
+    this.#gapEnd = id
+    this.#moveTo(id)
   }
 
-  event(n) {
+  event({ n, text }) {
     this.deliveries += 1
+    if (text.length !== this.#log.sizeOf(n)) this.damages += 1
     this.#start ??= { n: n - 1 }
-    if (n === this.#last) this.duplicates += 1
-    else if (n < this.#last || !this.#log.owes(this.#kind, n)) this.reorderings += 1
+    if (n === this.#last) this.#report('duplicates', 1, `${n} again`)
+    else if (n < this.#last || !this.#log.owes(this.#kind, n)) this.#report('reorderings', 1, `${n}`)
     else if (!this.#isAfterGap) this.#account(n)
     this.#isAfterGap = false
     this.#last = Math.max(n, this.#last)
+    this.#position = Math.max(n, this.#position)
+  }
+
+  /** Returns what the client has received and what it lacks, for a report. */
+  describe() {
+    const { channels, every } = this.#kind
+    const missing = this.#log.next(this.#kind, this.#covered)
+    const assumed = this.#start?.isAssumed ? ' (without a position)' : ''
+    const state = `start ${this.#startNumber}${assumed}, last ${this.#last}, position ${this.#position}, next ${missing}`
+    return `${channels.join(', ')} (1 in ${every}): ${state}, log ${this.#log.started}`
   }
 
   /** Accounts for the first event, once the log knows the number of each position. */
   finish() {
     if (this.#first === undefined) return
-    this.losses += this.#log.count(this.#kind, this.#startNumber + 1, this.#first)
+    this.#lose(this.#startNumber + 1, this.#first)
     this.#first = undefined
+  }
+
+  #isEvicted(n) {
+    return this.#log.started - n >= this.#log.window
+  }
+
+  // A position that is not confirmed yet is a new one.
+  #moveTo(id) {
+    this.#position = this.#log.numberOf(id) || this.#log.started
   }
 
   #account(n) {
     if (this.#last === 0) this.#first = n
-    else this.losses += this.#log.count(this.#kind, this.#last + 1, n)
+    else this.#lose(this.#last + 1, n)
+  }
+
+  #lose(from, to) {
+    const count = this.#log.count(this.#kind, from, to)
+    if (count > 0) this.#report('losses', count, `${count} lost from ${from} to ${to}`)
+  }
+
+  #report(fault, count, text) {
+    this[fault] += count
+    this.faults.push(`${fault}: ${text}, ${this.describe()}`)
   }
 
   get #startNumber() {
@@ -72,6 +129,6 @@ export class Ledger {
   }
 
   get #covered() {
-    return Math.max(this.#last, this.#startNumber)
+    return Math.max(this.#last, this.#startNumber, this.#log.numberOf(this.#gapEnd))
   }
 }

@@ -8,13 +8,24 @@ export const KINDS = [
   { channels: ['quiet', 'c'], every: 5 },
 ]
 
+/** The kind of clients that are sent large events. */
+export const LARGE_KIND = { channels: ['large', 'a'], every: 1, isLarge: true }
+
 const BUSY = ['a', 'b', 'c']
+// One in so many events is large. The remainder leaves the events of the filters above as they are.
+const LARGE_EVERY = 10
+const LARGE_REMAINDER = 7
+const SMALL_SIZE = 80
+const LARGE_SIZES = { min: 50_000, max: 400_000 }
+// A prime, so that the sizes of large events that follow each other differ.
+const STRIDE = 104_729
 
 /** All events in the order of the log. The first one has number 1. */
 export class Log {
   /** The number of events whose publication has begun. */
   started = 0
   #channels = ['']
+  #ids = []
   #numbers = new Map()
   #quietEvery
 
@@ -28,18 +39,30 @@ export class Log {
   begin() {
     this.started += 1
     const n = this.started
-    const channel = n % this.#quietEvery === 0 ? 'quiet' : BUSY[n % BUSY.length]
+    const channel = this.#channelOf(n)
     this.#channels.push(channel)
     return { n, channel }
   }
 
   confirm(n, id) {
     this.#numbers.set(id, n)
+    this.#ids[n] = id
   }
 
   /** Returns the number of the event at a position, or 0 for a position before the first event. */
   numberOf(id) {
     return this.#numbers.get(id) ?? 0
+  }
+
+  /** Returns the position of an event, or undefined if the broker has not confirmed it. */
+  idOf(n) {
+    return this.#ids[n]
+  }
+
+  /** Returns the length of the text of an event. */
+  sizeOf(n) {
+    if (this.#channels[n] !== 'large') return SMALL_SIZE
+    return LARGE_SIZES.min + ((n * STRIDE) % (LARGE_SIZES.max - LARGE_SIZES.min))
   }
 
   owes({ channels, every }, n) {
@@ -57,5 +80,10 @@ export class Log {
     let count = 0
     for (let n = from; n < to; n++) if (this.owes(kind, n)) count += 1
     return count
+  }
+
+  #channelOf(n) {
+    if (n % this.#quietEvery === 0) return 'quiet'
+    return n % LARGE_EVERY === LARGE_REMAINDER ? 'large' : BUSY[n % BUSY.length]
   }
 }

@@ -2,8 +2,8 @@ import { interleave, medians, ratio, startServer } from '../lib/bench.js'
 import { buildSpillway } from '../lib/build.js'
 import { CLIENT_CORE } from '../lib/child.js'
 import { startCrowd } from '../lib/fan-out.js'
+import { launchBrokers } from '../lib/measured-broker.js'
 import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
-import { launchBrokers } from './measured-broker.js'
 
 const BRIDGE = 'better-sse, Pub/Sub'
 const OURS = { Redis: 'spillway, Redis', JetStream: 'spillway, JetStream' }

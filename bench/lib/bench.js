@@ -48,6 +48,11 @@ export function startClients() {
   return start(new URL('./clients.js', import.meta.url), { core: CLIENT_CORE })
 }
 
+/** Starts a process of clients that resume, each at a position of its own. */
+export function startResumingClients() {
+  return start(new URL('./resuming-clients.js', import.meta.url), { core: CLIENT_CORE })
+}
+
 /**
  * Measures every contender in each round, in the order A B C, C B A, B C A, … A temporary disturbance of the machine then
  * affects all contenders, and none always runs after the same other one. Returns the measurements by contender.

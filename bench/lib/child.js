@@ -32,6 +32,10 @@ class Child {
     this.#process.setMaxListeners(0)
   }
 
+  get pid() {
+    return this.#process.pid
+  }
+
   /** Calls one of the functions that the process has passed to `respond`. */
   async ask(name, argument) {
     this.#last += 1

@@ -84,6 +84,16 @@ function busy() {
   return (user + system) / 1000 / (performance.now() - mark.time)
 }
 
+/** Returns how many connections the server has closed. */
+function closed() {
+  return connections.filter(({ isClosed }) => isClosed).length
+}
+
+/** Returns the number of the newest event that all clients have received. */
+function newest() {
+  return Math.min(...clients.map(({ newest }) => newest))
+}
+
 function close() {
   for (const connection of connections) connection.close()
   connections = []
@@ -91,4 +101,4 @@ function close() {
   totals.events = 0
 }
 
-respond({ open, stall, receive, takeLatencies, startMeasuring, busy, close })
+respond({ open, stall, receive, takeLatencies, startMeasuring, busy, closed, newest, close })

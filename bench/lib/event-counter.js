@@ -1,6 +1,7 @@
 // The end of a line of JSON data. Comments, ids and headers do not contain it.
 const START = '{'
 const BRACE = START.charCodeAt(0)
+const COLON = ':'.charCodeAt(0)
 const END = '}\n'
 const TIME = /"at":"(\d+)"$/
 const TIME_LENGTH = 32
@@ -11,7 +12,7 @@ const KEPT = 64
 const EMPTY = Buffer.alloc(0)
 
 /** The sums of all counters of the process. */
-export const totals = { events: 0, disorder: 0, latencies: [] }
+export const totals = { events: 0, disorder: 0, gaps: 0, latencies: [] }
 
 /** Counts the events in the body of one response. */
 export class EventCounter {
@@ -41,7 +42,17 @@ export class EventCounter {
     this.#tail = isInEvent ? Buffer.from(text.subarray(Math.max(from, text.length - KEPT))) : EMPTY
   }
 
+  /** Forgets the start of an event, because the rest of it is not received. */
+  reset() {
+    this.#tail = EMPTY
+  }
+
   #count(text, end) {
+    if (this.#isNumbered && text[end - NUMBER_BEFORE_END - 1] !== COLON) {
+      // The only other event is a gap.
+      totals.gaps += 1
+      return
+    }
     this.events += 1
     totals.events += 1
     if (this.#isNumbered) this.#checkNumber(text, end)

@@ -9,15 +9,20 @@ export class Http1Client extends EventCounter {
   #socket
   #headers = ''
   #onOpen
+  /** Whether the server has closed the connection. */
+  isClosed = false
 
-  constructor({ port, lastEventId, ...options }) {
+  constructor({ port, lastEventId, path = '/', ...options }) {
     super(options)
     const onread = { buffer: memory, callback: (size) => this.#onChunk(memory.subarray(0, size)) }
     this.#socket = connect({ port, host: '127.0.0.1', onread }, () =>
-      this.#socket.write(requestFrom(lastEventId)),
+      this.#socket.write(requestFrom(path, lastEventId)),
     )
     // Some benchmarks measure a server that disconnects slow clients.
     this.#socket.on('error', () => {})
+    this.#socket.once('close', () => {
+      this.isClosed = true
+    })
   }
 
   /** Resolves when the response headers and the first byte of the body have arrived. */
@@ -56,7 +61,7 @@ export class Http1Client extends EventCounter {
   }
 }
 
-function requestFrom(lastEventId) {
+function requestFrom(path, lastEventId) {
   const resume = lastEventId === undefined ? '' : `Last-Event-ID: ${lastEventId}\r\n`
-  return `GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${resume}\r\n`
+  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${resume}\r\n`
 }

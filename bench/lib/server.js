@@ -32,6 +32,7 @@ export async function serve(phases = {}, createServer = undefined) {
     streams: () => streams.size,
     reasons: () => reasons,
     memory,
+    rss: () => process.memoryUsage.rss(),
     peakRss,
     startMeasuring() {
       mark = process.cpuUsage()
