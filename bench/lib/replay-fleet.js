@@ -75,7 +75,7 @@ class ReplayFleet {
       ...differences(before, after),
       ...this.#sampler.stop(),
       disconnected: await this.live.ask('closed'),
-      report: await this.#ofServer(() => this.server.run('report')),
+      reads: after.reads,
       ended: this.ended,
     }
   }
@@ -104,6 +104,7 @@ class ReplayFleet {
       bytes: await broker.bytesOut(),
       slowConsumers: await broker.slowConsumers(),
       changes: report?.changes ?? 0,
+      reads: report?.reads,
     }
   }
 

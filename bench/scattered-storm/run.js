@@ -42,15 +42,15 @@ printSetting(`scattered-storm: ${clients} clients reconnect at once within ${ent
 const measured = []
 for (const broker of brokers) {
   // The same storm with everything in the memory of the server, which still has to accept the clients and to send the events.
-  const control = await measure(broker, 2 * entries)
-  const figures = await measure(broker, recent)
+  const control = await measure(broker, { recentEvents: 2 * entries, recentBytes: 10 * entries * size })
+  const figures = await measure(broker, { recentEvents: recent })
   measured.push([`${broker}, in memory`, control, control], [broker, figures, control])
 }
 printStorms()
 for (const [name, figures, control] of measured) if (figures !== control) printTargets(name, figures, control)
 
-async function measure(broker, recentEvents) {
-  const fleet = await startReplayFleet(broker, { count: entries, size, channels, store: { recentEvents } })
+async function measure(broker, store) {
+  const fleet = await startReplayFleet(broker, { count: entries, size, channels, store })
   await sleep(1_000)
   const calm = await fleet.measure(() => sleep(CALM))
   const starts = Array.from({ length: clients }, (_, i) => Math.floor((i * (entries - recent)) / clients))
@@ -108,7 +108,7 @@ function printStorms() {
     `${storm.rejected} of ${storm.published}`,
     (storm.server.peakRss / MB).toFixed(0),
     ...[storm.server.peakCpu, storm.broker.peakCpu].map(fixed(2)),
-    readsOf(storm.report),
+    readsOf(storm),
     storm.result?.reconnects ?? '',
     storm.result?.gaps ?? '',
     storm.result?.disorder ?? '',
