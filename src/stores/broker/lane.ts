@@ -1,5 +1,6 @@
+import type { LogEntry } from '../log-entry.ts'
 import type { Compare } from './driver.ts'
-import { lowerBound, type Segment } from './segment.ts'
+import { lowerBound, type PageLimits, type Segment, type SegmentPage } from './segment.ts'
 
 /** A client that waits until the broker was read after a position. */
 export interface Waiter {
@@ -15,6 +16,9 @@ export interface Waiter {
 
 // How many pages in a row are read for the same clients while others wait elsewhere.
 const MAX_RUN = 16
+
+// How many segments one page covers.
+const MAX_SEGMENTS = 16
 
 /** The segments of one log, and the clients that wait for others. All entries of the log, or those of one channel. */
 export class Lane {
@@ -58,6 +62,24 @@ export class Lane {
   segmentAt(position: string): Segment | undefined {
     const segment = this.#segments[this.#firstStartingAfter(position) - 1]
     return segment && this.#compare(position, segment.end) < 0 ? segment : undefined
+  }
+
+  /** Returns a page of a segment and of those that follow it without a break. Larger pages need fewer writes. */
+  pageIn(segment: Segment, channels: ReadonlySet<string>, after: string, limits: PageLimits): SegmentPage {
+    let page = segment.page(channels, after, limits)
+    for (let count = 1; count < MAX_SEGMENTS; count++) {
+      const next = this.segmentAt(page.upTo)
+      const left = {
+        entries: limits.entries - page.entries.length,
+        bytes: limits.bytes - sizeOf(page.entries),
+      }
+      if (!next || page.upTo !== next.after || left.entries <= 0 || left.bytes <= 0) break
+      const more = next.page(channels, page.upTo, left)
+      // A page has its first entry in any case.
+      if (page.entries.length > 0 && sizeOf(more.entries) > left.bytes) break
+      page = join(page, more)
+    }
+    return page
   }
 
   /** Returns where the first segment after a position starts. */
@@ -140,5 +162,19 @@ export class Lane {
   #firstWaitingFrom(position: string): number {
     const positions = this.#positions
     return lowerBound(positions.length, (at) => this.#compare(positions[at] as string, position) >= 0)
+  }
+}
+
+function sizeOf(entries: readonly LogEntry[]): number {
+  return entries.reduce((sum, { size }) => sum + size, 0)
+}
+
+/** Returns two pages as one. The second MUST begin where the first ends. */
+export function join(first: SegmentPage, second: SegmentPage): SegmentPage {
+  return {
+    entries: first.entries.length === 0 ? second.entries : [...first.entries, ...second.entries],
+    upTo: second.upTo,
+    scannedEntries: first.scannedEntries + second.scannedEntries,
+    scannedBytes: first.scannedBytes + second.scannedBytes,
   }
 }

@@ -1,7 +1,7 @@
 import type { Page, ReadQueue, StoreReader } from '../event-store.ts'
 import type { LogEntry } from '../log-entry.ts'
 import type { BrokerDriver, StoredRange } from './driver.ts'
-import type { Lane, Waiter } from './lane.ts'
+import { join, type Lane, type Waiter } from './lane.ts'
 import { Lanes } from './lanes.ts'
 import { type PageLimits, Segment, type SegmentPage } from './segment.ts'
 import type { UnknownPositions } from './unknown-positions.ts'
@@ -21,6 +21,9 @@ const PAGE_ENTRIES = 1_000
 // From this distance on, in entries, a broker that can do so reads each channel alone, for at most this many channels.
 const MIN_DISTANCE = 2_000
 const MAX_CHANNELS = 8
+
+// After this many entries of other channels, a client continues in a page of its own, so that it is sent its position.
+const MAX_HIDDEN = 5_000
 
 /** How much of the log one client has read. */
 interface Progress {
@@ -143,16 +146,25 @@ export class RangeReader {
     limits: PageLimits,
     reader: StoreReader,
   ): Promise<SegmentPage | 'gap'> {
-    for (;;) {
-      const segment = lane.segmentAt(after)
+    let page: SegmentPage = { entries: [], upTo: after, scannedEntries: 0, scannedBytes: 0 }
+    while (page.entries.length === 0 && page.scannedEntries < MAX_HIDDEN) {
+      const start = this.#start()
+      const position = page.upTo
+      if (start !== undefined && position !== after && this.#driver.compare(position, start) >= 0) break
+      const segment = lane.segmentAt(position)
       // A broker that numbers its entries has every number.
-      const isKnown = this.#driver.distance !== undefined || segment?.has(after)
-      if (segment) return isKnown ? segment.page(channels, after, limits) : 'gap'
-      if (this.#start() === undefined || this.#unknown.has(after)) return 'gap'
-      // A client that has read before has a position of the log.
-      if (this.#progressOf(reader).entries === 0) this.#unknown.check()
-      await this.#wait(lane, after, reader.signal)
+      const isKnown = this.#driver.distance !== undefined || segment?.has(position)
+      if (segment && isKnown) page = join(page, lane.pageIn(segment, channels, position, limits))
+      else if (segment || start === undefined || this.#unknown.has(position)) return 'gap'
+      else await this.#waitForRead(lane, position, reader, position !== after)
     }
+    return page
+  }
+
+  // A client that has read before has a position of the log.
+  async #waitForRead(lane: Lane, position: string, reader: StoreReader, isKnown: boolean): Promise<void> {
+    if (!isKnown && this.#progressOf(reader).entries === 0) this.#unknown.check()
+    await this.#wait(lane, position, reader.signal)
   }
 
   #wait(lane: Lane, position: string, signal: AbortSignal): Promise<void> {

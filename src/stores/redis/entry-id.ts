@@ -8,13 +8,15 @@ export function isEntryId(text: string): boolean {
 
 /** Returns a number below, above or at 0 if entry `a` is before, after or the same as `b`. */
 export function compareEntryIds(a: string, b: string): number {
-  const [aTime = '', aNumber = ''] = a.split('-')
-  const [bTime = '', bNumber = ''] = b.split('-')
-  return compareIntegers(aTime, bTime) || compareIntegers(aNumber, bNumber)
+  const length = a.indexOf('-')
+  const difference = length - b.indexOf('-')
+  // Redis counts in 64 bits, which a number does not hold. Digits of the same length compare like text.
+  if (difference !== 0) return difference
+  if (a.length === b.length) return compareText(a, b)
+  return compareText(a.slice(0, length), b.slice(0, length)) || a.length - b.length
 }
 
-// Redis counts in 64 bits, which a number does not hold.
-function compareIntegers(a: string, b: string): number {
+function compareText(a: string, b: string): number {
   if (a === b) return 0
-  return a.length - b.length || (a < b ? -1 : 1)
+  return a < b ? -1 : 1
 }

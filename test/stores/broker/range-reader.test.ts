@@ -195,6 +195,31 @@ describe('a read', () => {
   })
 })
 
+describe('a page', () => {
+  const channelOf = (number: number) => (number % 100 === 0 ? 'quiet' : 'busy')
+
+  it('has the entries of several kept segments, as far as the client has room', async () => {
+    const log = new FakeLog({ entries: 12_000, size: 100, channelOf })
+    const store = await openStore(log)
+    await new FakeReader().replay(store, 10, ['busy'])
+    const page = await store.read(['quiet'], '10', 500, new FakeReader())
+    expect(page).toMatchObject({ entries: { length: 119 } })
+    const reader = new FakeReader()
+    reader.room = 2_500
+    expect(await store.read(['quiet'], '10', 500, reader)).toMatchObject({ entries: { length: 20 } })
+    expect(await store.read(['quiet'], '10', 7, new FakeReader())).toMatchObject({ entries: { length: 7 } })
+  })
+
+  it('without entries covers thousands of others, and then has a position for the client', async () => {
+    const log = new FakeLog({ entries: 30_000, channelOf: () => 'busy' })
+    const store = await openStore(log)
+    const page = await store.read(['quiet'], '10', 500, new FakeReader())
+    expect(page).toMatchObject({ entries: [] })
+    expect(Number(page !== 'gap' && page.upTo)).toBeGreaterThanOrEqual(50_000)
+    expect(Number(page !== 'gap' && page.upTo)).toBeLessThan(70_000)
+  })
+})
+
 describe('what is kept', () => {
   it('stays within the budget', async () => {
     const replayBytes = 4 * 1024 * 1024
