@@ -205,7 +205,7 @@ describe('a page', () => {
     const page = await store.read(['quiet'], '10', 500, new FakeReader())
     expect(page).toMatchObject({ entries: { length: 119 } })
     const reader = new FakeReader()
-    reader.room = 2_500
+    reader.room = 2_400
     expect(await store.read(['quiet'], '10', 500, reader)).toMatchObject({ entries: { length: 20 } })
     expect(await store.read(['quiet'], '10', 7, new FakeReader())).toMatchObject({ entries: { length: 7 } })
   })
