@@ -85,6 +85,8 @@ export interface BrokerDriver {
   ): Promise<StoredRange | 'gap'>
   /** Returns how many entries a range has at most, of a broker that numbers its entries. */
   distance?(after: string, upTo: string): number
+  /** Returns the position of this many entries earlier, or where the log is known to begin, of such a broker. */
+  back?(position: string, entries: number): string
   /** Whether the log has a position for which `isId` is true. No entry is read. Waits and retries like `range`. */
   has(position: string, signal: AbortSignal): Promise<boolean>
   /**

@@ -26,6 +26,8 @@ export class Lane {
   readonly channel: string | undefined
   /** The read in flight. */
   read: AbortController | undefined
+  /** What was read last. */
+  last: { readonly after: string; readonly end: string } | undefined
   readonly #compare: Compare
   // In the order of the log. They do not overlap.
   #segments: Segment[] = []
@@ -82,6 +84,11 @@ export class Lane {
     return page
   }
 
+  /** Returns where the last segment before a position ends. */
+  previousEnd(position: string): string | undefined {
+    return this.#segments[this.#firstStartingAfter(position) - 1]?.end
+  }
+
   /** Returns where the first segment after a position starts. */
   nextStart(position: string): string | undefined {
     return this.#segments[this.#firstStartingAfter(position)]?.after
@@ -90,6 +97,7 @@ export class Lane {
   /** Adds a segment, and resolves the clients that wait for it. */
   addSegment(segment: Segment): void {
     this.#segments.splice(this.#firstStartingAfter(segment.after), 0, segment)
+    this.last = { after: segment.after, end: segment.end }
     this.#run = segment.after === this.#head ? this.#run + 1 : 0
     this.#head = segment.end
     const first = this.#firstWaitingFrom(segment.after)
@@ -142,6 +150,7 @@ export class Lane {
   /** Forgets what was read, and has all clients look again. */
   clear(): void {
     this.#segments = []
+    this.last = undefined
     this.#head = ''
     for (const position of [...this.#positions]) this.resolveAt(position)
   }

@@ -20,6 +20,11 @@ export class Lanes implements Iterable<Lane> {
     return this.#lanes.values()
   }
 
+  /** The channels that have a lane of their own. */
+  get channels(): string[] {
+    return [...this.#lanes.keys()].filter((channel) => channel !== undefined)
+  }
+
   /** Returns the lane of a channel, or that of all channels. */
   of(channel: string | undefined): Lane {
     const lane = this.#lanes.get(channel) ?? new Lane(channel, this.#compare)

@@ -1,6 +1,6 @@
 import type { Page, ReadQueue, StoreReader } from '../event-store.ts'
 import type { LogEntry } from '../log-entry.ts'
-import type { BrokerDriver, StoredRange } from './driver.ts'
+import type { BrokerDriver } from './driver.ts'
 import { join, type Lane, type Waiter } from './lane.ts'
 import { Lanes } from './lanes.ts'
 import { type PageLimits, Segment, type SegmentPage } from './segment.ts'
@@ -18,7 +18,8 @@ const MAX_RUNNING = 2
 // How much one read requests.
 const PAGE_BYTES = 256 * 1024
 const PAGE_ENTRIES = 1_000
-// From this distance on, in entries, a broker that can do so reads each channel alone, for at most this many channels.
+// From this distance on, in entries for each channel, a broker that can do so reads channels alone: at most this many for
+// one client.
 const MIN_DISTANCE = 2_000
 const MAX_CHANNELS = 8
 
@@ -120,10 +121,13 @@ export class RangeReader {
     progress.bytes += scannedBytes
   }
 
+  // Reads of single channels cost the broker more than they save if they are short, or of many channels.
   #isFiltered(channels: ReadonlySet<string>, after: string, start: string): boolean {
-    const { channelRange, distance } = this.#driver
-    if (!channelRange || !distance || channels.size > MAX_CHANNELS) return false
-    return distance(after, start) >= MIN_DISTANCE
+    if (!this.#driver.channelRange || channels.size > MAX_CHANNELS) return false
+    const distance = this.#driver.distance?.(after, start) ?? 0
+    if (distance < MIN_DISTANCE) return false
+    const others = this.#lanes.channels.filter((channel) => !channels.has(channel)).length
+    return distance >= MIN_DISTANCE * (others + channels.size) || distance > this.#settings.maxReplayedEvents
   }
 
   #lanesOf(channels: ReadonlySet<string>, after: string, start: string): Lane[] {
@@ -208,9 +212,9 @@ export class RangeReader {
     lane.read = read
     this.#running += 1
     try {
-      const range = await this.#rangeOf(lane, position, read.signal)
+      const segment = await this.#readSegment(lane, position, read.signal)
       if (generation !== this.#generation) lane.resolveAt(position)
-      else this.#onRange(lane, position, range)
+      else this.#onSegment(lane, position, segment)
     } catch (error) {
       lane.rejectAt(position, error)
     } finally {
@@ -220,29 +224,56 @@ export class RangeReader {
     }
   }
 
-  async #rangeOf(lane: Lane, position: string, signal: AbortSignal): Promise<StoredRange | 'gap'> {
+  async #readSegment(lane: Lane, position: string, signal: AbortSignal): Promise<Segment | 'gap'> {
+    const upTo = this.#endOf(lane, position)
+    if (upTo === undefined) return 'gap'
+    const early = this.#earlyStart(lane, position)
+    const segment = early === position ? 'gap' : await this.#segment(lane, early, upTo, signal)
+    // The log may begin between the two.
+    return segment === 'gap' ? this.#segment(lane, position, upTo, signal) : segment
+  }
+
+  async #segment(lane: Lane, after: string, upTo: string, signal: AbortSignal): Promise<Segment | 'gap'> {
+    const { channel } = lane
+    const limits = { upTo, entries: PAGE_ENTRIES, bytes: PAGE_BYTES }
+    const range =
+      channel !== undefined && this.#driver.channelRange
+        ? await this.#driver.channelRange(channel, after, limits, signal)
+        : await this.#driver.range(after, limits, signal)
+    return range === 'gap' ? range : new Segment(after, range, this.#driver.compare)
+  }
+
+  /** Returns where a read ends. Undefined: there is nothing to read, because a loss has moved the cache. */
+  #endOf(lane: Lane, position: string): string | undefined {
     const { compare } = this.#driver
     const start = this.#start()
     const next = lane.nextStart(position) ?? start
-    if (start === undefined || next === undefined) return 'gap'
-    const upTo = compare(next, start) < 0 ? next : start
-    // A loss has moved the cache meanwhile.
-    if (compare(position, upTo) >= 0) return 'gap'
-    const limits = { upTo, entries: PAGE_ENTRIES, bytes: PAGE_BYTES }
-    const { channel } = lane
-    return channel !== undefined && this.#driver.channelRange
-      ? this.#driver.channelRange(channel, position, limits, signal)
-      : this.#driver.range(position, limits, signal)
+    if (start === undefined || next === undefined) return undefined
+    const end = compare(next, start) < 0 ? next : start
+    return compare(position, end) < 0 ? end : undefined
   }
 
-  #onRange(lane: Lane, position: string, range: StoredRange | 'gap'): void {
-    if (range === 'gap') {
+  /**
+   * Returns where a read starts: half of the last segment before a position, where other clients may have stopped that come
+   * later. Each of them would otherwise have a short read of its own.
+   */
+  #earlyStart(lane: Lane, position: string): string {
+    const { compare } = this.#driver
+    if (!lane.last) return position
+    const span = this.#driver.distance?.(lane.last.after, lane.last.end) ?? 0
+    const early = this.#driver.back?.(position, Math.floor(span / 2)) ?? position
+    const previous = lane.previousEnd(position)
+    return previous !== undefined && compare(early, previous) < 0 ? previous : early
+  }
+
+  #onSegment(lane: Lane, position: string, segment: Segment | 'gap'): void {
+    if (segment === 'gap') {
       this.#unknown.add(position)
       lane.resolveAt(position)
       return
     }
     const budget = this.#settings.replayBytes - (this.#running - 1) * PAGE_BYTES
-    this.#lanes.add(lane, new Segment(position, range, this.#driver.compare), budget)
+    this.#lanes.add(lane, segment, budget)
   }
 
   /** Returns the pages of several lanes as one, up to where all of them are complete. */

@@ -115,6 +115,10 @@ export class JetStreamDriver implements BrokerDriver {
     return Math.max(0, sequenceOf(upTo) - sequenceOf(after))
   }
 
+  back(position: string, entries: number): string {
+    return this.#reader.back(position, entries)
+  }
+
   has(position: string, signal: AbortSignal): Promise<boolean> {
     return this.#reader.has(position, signal)
   }

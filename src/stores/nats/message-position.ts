@@ -13,15 +13,16 @@ export function isPositionIn(epoch: string, text: string): boolean {
 }
 
 export function epochOf(position: string): string {
-  return position.split('-')[0] as string
+  return position.slice(0, position.indexOf('-'))
 }
 
 export function sequenceOf(position: string): number {
-  return Number(position.split('-')[1])
+  return Number(position.slice(position.indexOf('-') + 1))
 }
 
 /** Returns a number below, above or at 0 if position `a` is before, after or the same as `b`. */
 export function comparePositions(a: string, b: string): number {
-  const created = (position: string) => Number.parseInt(position, 36)
-  return created(a) - created(b) || sequenceOf(a) - sequenceOf(b)
+  const [epochA, epochB] = [epochOf(a), epochOf(b)]
+  const created = epochA === epochB ? 0 : Number.parseInt(epochA, 36) - Number.parseInt(epochB, 36)
+  return created || sequenceOf(a) - sequenceOf(b)
 }

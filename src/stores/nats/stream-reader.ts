@@ -73,6 +73,14 @@ export class StreamReader {
     return epoch === epochOf(position) && sequenceOf(position) < first - 1
   }
 
+  /** Returns the position of this many messages earlier, as far as they are known to be stored. */
+  back(position: string, messages: number): string {
+    const epoch = epochOf(position)
+    const first = this.#known?.epoch === epoch ? this.#known.first : 1
+    const sequence = Math.max(sequenceOf(position) - messages, first - 1, 0)
+    return positionOf(epoch, Math.min(sequence, sequenceOf(position)))
+  }
+
   has(position: string, signal: AbortSignal): Promise<boolean> {
     return this.#retry(
       async () => !this.isEvicted(position) && isKept(position, await this.#lookUp(signal)),

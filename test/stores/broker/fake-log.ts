@@ -39,6 +39,7 @@ export class FakeLog implements BrokerDriver {
   /** The bytes of the records in all replies. */
   bytes = 0
   readonly distance?: NonNullable<BrokerDriver['distance']>
+  readonly back?: NonNullable<BrokerDriver['back']>
   readonly channelRange?: NonNullable<BrokerDriver['channelRange']>
   readonly #entries: Array<{ id: string; channel: string; record: string }>
   #owner!: DriverOwner
@@ -52,6 +53,7 @@ export class FakeLog implements BrokerDriver {
     }))
     if (!isNumbered) return
     this.distance = (after, upTo) => (Number(upTo) - Number(after)) / STEP
+    this.back = (position, entries) => String(Math.max(0, Number(position) - entries * STEP))
     this.channelRange = (channel, after, limits, signal) => this.#range(after, limits, signal, channel)
   }
 

@@ -40,6 +40,18 @@ describe('clients that stopped before the cache', () => {
     expect(log.bytes).toBeLessThan(3_000 * 60)
   })
 
+  it('that come one by one share few reads of a numbered log', async () => {
+    const channelOf = (number: number) => `c${number % 10}`
+    const log = new FakeLog({ entries: 20_000, isNumbered: true, channelOf })
+    const store = await openStore(log)
+    for (let client = 0; client < 100; client++) {
+      const after = ((client * 7_919) % 15_000) * 10 + 10
+      const found = await new FakeReader().replay(store, after, ['c3'])
+      expect(idsOf(found)).toEqual(idsAfter(after, 20_000).filter((id) => Number(id) % 100 === 30))
+    }
+    expect(log.reads.length).toBeLessThan(15)
+  })
+
   it('are read for by at most two reads at a time', async () => {
     const log = new FakeLog({ entries: 50_000, isNumbered: true, channelOf: (number) => `c${number % 20}` })
     const store = await openStore(log)
