@@ -42,7 +42,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
     this.#driver = driver
     this.#settings = settings
     this.#recent = new RecentEntries(settings.recentEvents, settings.recentBytes)
-    this.#older = new RangeReader(driver, settings, this.#unknown, () => this.#recent.start)
+    this.#older = new RangeReader(driver, settings, this.#unknown, this.#recent)
   }
 
   get reads(): ReadQueue {

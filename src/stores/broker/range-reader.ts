@@ -13,6 +13,13 @@ export interface ReplaySettings {
   readonly maxReplayedBytes: number
 }
 
+/** The cache of the newest entries. Both are positions in the log, and undefined before the store is ready. */
+export interface CacheBounds {
+  readonly start: string | undefined
+  /** Up to where the log is read, so that a client is not behind the cache again when it has received that. */
+  readonly inner: string | undefined
+}
+
 // How many reads are in flight, each of one lane.
 const MAX_RUNNING = 2
 // How much one read requests.
@@ -39,7 +46,7 @@ interface Progress {
 export class RangeReader {
   readonly #driver: BrokerDriver
   readonly #settings: ReplaySettings
-  readonly #start: () => string | undefined
+  readonly #cache: CacheBounds
   readonly #lanes: Lanes
   readonly #unknown: UnknownPositions
   readonly #progress = new WeakMap<StoreReader, Progress>()
@@ -49,17 +56,11 @@ export class RangeReader {
   #generation = 0
   #isScheduled = false
 
-  /** `start` returns where the cache begins, which is a position in the log. Undefined: not known yet. */
-  constructor(
-    driver: BrokerDriver,
-    settings: ReplaySettings,
-    unknown: UnknownPositions,
-    start: () => string | undefined,
-  ) {
+  constructor(driver: BrokerDriver, settings: ReplaySettings, unknown: UnknownPositions, cache: CacheBounds) {
     this.#driver = driver
     this.#settings = settings
     this.#unknown = unknown
-    this.#start = start
+    this.#cache = cache
     this.#lanes = new Lanes(driver.compare)
   }
 
@@ -84,7 +85,7 @@ export class RangeReader {
     limits: PageLimits,
     reader: StoreReader,
   ): Promise<Page> {
-    const start = this.#start()
+    const start = this.#cache.start
     if (start === undefined || this.#isTooFar(channels, after, start, reader)) return 'gap'
     const lanes = this.#lanesOf(channels, after, start)
     const results = await Promise.all(
@@ -152,7 +153,7 @@ export class RangeReader {
   ): Promise<SegmentPage | 'gap'> {
     let page: SegmentPage = { entries: [], upTo: after, scannedEntries: 0, scannedBytes: 0 }
     while (page.entries.length === 0 && page.scannedEntries < MAX_HIDDEN) {
-      const start = this.#start()
+      const start = this.#cache.start
       const position = page.upTo
       if (start !== undefined && position !== after && this.#driver.compare(position, start) >= 0) break
       const segment = lane.segmentAt(position)
@@ -246,11 +247,10 @@ export class RangeReader {
   /** Returns where a read ends. Undefined: there is nothing to read, because a loss has moved the cache. */
   #endOf(lane: Lane, position: string): string | undefined {
     const { compare } = this.#driver
-    const start = this.#start()
-    const next = lane.nextStart(position) ?? start
-    if (start === undefined || next === undefined) return undefined
-    const end = compare(next, start) < 0 ? next : start
-    return compare(position, end) < 0 ? end : undefined
+    const { start, inner } = this.#cache
+    if (start === undefined || inner === undefined || compare(position, start) >= 0) return undefined
+    const next = lane.nextStart(position)
+    return next !== undefined && compare(next, inner) < 0 ? next : inner
   }
 
   /**

@@ -8,6 +8,9 @@ type CachedEntry = LogEntry | { readonly id: string; readonly size: 0; readonly 
 // What the position of such a record occupies in memory.
 const POSITION_BYTES = 200
 
+// How many entries of the cache are read once more from the broker.
+const MAX_INNER = 1_000
+
 /** The newest entries of a broker's log, in their order. */
 export class RecentEntries {
   readonly #maxEvents: number
@@ -27,6 +30,12 @@ export class RecentEntries {
 
   /** Everything after this position is cached. */
   start: string | undefined
+
+  /** A position that stays cached for a while. It differs from `start` by at most a quarter of the cache. */
+  get inner(): string | undefined {
+    const at = Math.min(MAX_INNER, Math.floor(this.#entries.length / 4))
+    return this.#entries.at(at - 1)?.id ?? this.start
+  }
 
   push(entry: CachedEntry, time: number): void {
     this.#numbers.set(entry.id, this.#count)
