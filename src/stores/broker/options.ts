@@ -14,7 +14,7 @@ export interface BrokerStoreOptions {
   recentBytes?: number | undefined
   /**
    * How many bytes of memory this process uses for older events that it reads from the broker, in flight and kept for a
-   * short time. All clients that are replayed share it. Default 32 MiB.
+   * short time. All clients that are replayed share it. Default 64 MiB.
    */
   replayBytes?: number | undefined
   /**
@@ -41,7 +41,7 @@ export const BROKER_DEFAULTS = {
   maxEvents: 100_000,
   recentEvents: 10_000,
   recentBytes: 16 * 1024 * 1024,
-  replayBytes: 32 * 1024 * 1024,
+  replayBytes: 64 * 1024 * 1024,
   maxReplayedEvents: 100_000,
   maxReplayedBytes: 64 * 1024 * 1024,
   publishTimeout: 5_000,

@@ -31,9 +31,9 @@ export class RecentEntries {
   /** Everything after this position is cached. */
   start: string | undefined
 
-  /** A position that stays cached for a while. It differs from `start` by at most a quarter of the cache. */
+  /** A position that stays cached for a while. It differs from `start` by at most half of the cache. */
   get inner(): string | undefined {
-    const at = Math.min(MAX_INNER, Math.floor(this.#entries.length / 4))
+    const at = Math.min(MAX_INNER, Math.floor(this.#entries.length / 2))
     return this.#entries.at(at - 1)?.id ?? this.start
   }
 
