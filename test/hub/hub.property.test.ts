@@ -35,6 +35,8 @@ interface Setting {
   inRow: number
   /** The padding of each event. Large events make a replay wait for the client. */
   padding: number
+  /** Whether the store can be disconnected, so that it loses events. */
+  isLossy: boolean
 }
 
 type ClientStep =
@@ -48,7 +50,11 @@ type ClientStep =
 type Pause = 'tick' | 'turn' | 'second' | 'rest'
 
 /** Without a pause, the next step runs in the same tick. */
-type Step = { do: 'publish'; channel: string; times: number } | ClientStep | { do: Pause }
+type Step =
+  | { do: 'publish'; channel: string; times: number }
+  | ClientStep
+  | { do: Pause }
+  | { do: 'disconnect' | 'reconnect' }
 
 const oneOf = <Name extends string>(...names: Name[]) => fc.constantFrom(...names)
 const channel = oneOf(...CHANNELS)
@@ -62,6 +68,7 @@ const kind: fc.Arbitrary<Kind> = fc.record({
   options: fc.constantFrom<SseStreamOptions>(
     {},
     { maxBufferedEvents: 2 },
+    { maxBufferedBytes: 20_000 },
     { rateLimit: { eventsPerSecond: 100, burst: 2 } },
   ),
 })
@@ -72,7 +79,8 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   maxEvents: fc.constantFrom(4, 10, MANY, MANY),
   turns: fc.constantFrom(0, 1, 3),
   inRow: fc.constantFrom(2, MANY),
-  padding: fc.constantFrom(0, 0, 7_000),
+  padding: fc.constantFrom(0, 0, 3_000, 7_000),
+  isLossy: fc.boolean(),
 })
 
 const client = fc.nat(1)
@@ -87,6 +95,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: oneOf('return', 'return', 'cut'), client, share }) },
   { weight: 4, arbitrary: fc.record({ do: oneOf('connect', 'stall', 'sip', 'drain'), client }) },
+  { weight: 3, arbitrary: fc.record({ do: oneOf('disconnect', 'reconnect', 'reconnect') }) },
   {
     weight: 8,
     arbitrary: fc.record({ do: oneOf('tick', 'tick', 'tick', 'turn', 'turn', 'turn', 'second', 'rest') }),
@@ -114,7 +123,7 @@ class AuditedClient extends HubClient {
   readonly #openLedger: (lastEventId: string, channels: string[]) => Ledger
   readonly #options: SseStreamOptions
 
-  constructor(hub: Hub, log: readonly LogEntry[], isEvicting: boolean, kind: Kind) {
+  constructor(hub: Hub, store: SlowStore, isEvicting: boolean, kind: Kind) {
     const { channels, isFiltered, sends, from, options } = kind
     super(hub, channels, {
       filter: isFiltered ? isNoThird : undefined,
@@ -124,8 +133,11 @@ class AuditedClient extends HubClient {
     })
     const hasSnapshot = sends === 'snapshot'
     const filter = ({ event }: LogEntry) => !isFiltered || isNoThird(event)
-    this.#openLedger = (lastEventId, channels) =>
-      new Ledger({ log, isEvicting, lastEventId, channels, filter, from, hasSnapshot })
+    this.#openLedger = (lastEventId, channels) => {
+      const present = SlowStore.numberOf(store.position)
+      const log = store.entries
+      return new Ledger({ log, present, isEvicting, lastEventId, channels, filter, from, hasSnapshot })
+    }
     this.#options = options
   }
 
@@ -169,9 +181,9 @@ class Play {
     const { kinds, maxEvents, turns, inRow } = setting
     const log = new SlowStore(new MemoryStore({ maxEvents }), turns, inRow)
     const hub = new Hub({ store: log })
-    const clients = kinds.map((kind) => new AuditedClient(hub, log.entries, maxEvents < MANY, kind))
+    const clients = kinds.map((kind) => new AuditedClient(hub, log, maxEvents < MANY, kind))
     log.onEntry = () => {
-      for (const { ledger } of clients) ledger?.published()
+      for (const { ledger } of clients) ledger?.published(log.isDisconnected)
     }
     this.clients = clients
     this.#setting = setting
@@ -189,6 +201,8 @@ class Play {
     for (const step of steps) {
       if ('client' in step) this.#move(step)
       else if (step.do === 'publish') for (let i = 0; i < step.times; i++) void this.#publish(step.channel)
+      else if (step.do === 'disconnect') this.#disconnect()
+      else if (step.do === 'reconnect') this.#reconnect()
       else await this.#pause(step.do)
     }
     await this.#end()
@@ -233,6 +247,15 @@ class Play {
     }
   }
 
+  #disconnect(): void {
+    if (this.#setting.isLossy) this.#log.disconnect()
+  }
+
+  #reconnect(): void {
+    const lostUpTo = this.#log.reconnect()
+    for (const { ledger } of this.clients) ledger?.lost(lostUpTo)
+  }
+
   async #pause(pause: Pause): Promise<void> {
     if (pause === 'turn') await nextTurn()
     if (pause === 'second') vi.advanceTimersByTime(1_000)
@@ -254,6 +277,7 @@ class Play {
 
   /** Delivers all events to every client. Clients that are disconnected reconnect for them. */
   async #end(): Promise<void> {
+    this.#reconnect()
     await this.#rest()
     for (const client of this.clients) {
       client.cut(1, client.isOpen)

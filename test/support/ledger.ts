@@ -15,6 +15,8 @@ type Subscription = 'subscribed' | 'completed' | 'unsubscribed'
 export interface LedgerOptions {
   /** All entries ever published. The first one has number 1. */
   log: readonly LogEntry[]
+  /** The number of the newest entry that the hub has received. */
+  present: number
   /** Whether the store evicts entries. */
   isEvicting: boolean
   /** The client's last event id: '' for a new client. */
@@ -39,7 +41,7 @@ export class Ledger {
   readonly #isResumed: boolean
   readonly #hasSnapshot: boolean
   readonly #from: From
-  // The newest entry at the start.
+  // The newest entry that the hub had received at the start.
   readonly #present: number
   // The entries after it may be received.
   readonly #start: number
@@ -51,9 +53,14 @@ export class Ledger {
   #isNewAgain = false
   // How many gaps are allowed.
   #gaps: number
+  // A gap may replace all entries up to this number, because the store has lost some of them.
+  #lostUpTo = 0
+  // Entries that the hub has not received.
+  readonly #hidden = new Set<number>()
 
   constructor(options: LedgerOptions) {
-    const { log, isEvicting, lastEventId, channels, filter, from = 'now', hasSnapshot = false } = options
+    const { log, present, isEvicting, lastEventId, channels, filter } = options
+    const { from = 'now', hasSnapshot = false } = options
     this.#log = log
     this.#filter = filter
     this.#isEvicting = isEvicting
@@ -61,9 +68,10 @@ export class Ledger {
     this.#isResumed = lastEventId !== ''
     this.#hasSnapshot = hasSnapshot
     this.#from = from
-    this.#present = log.length
+    this.#present = present
+    for (let number = present + 1; number <= log.length; number++) this.#hidden.add(number)
     this.#withHistory = new Set(from === 'now' ? [] : channels)
-    const first = from === 'now' ? log.length : 0
+    const first = from === 'now' ? present : 0
     this.#start = this.#isResumed ? SlowStore.numberOf(lastEventId) : first
     for (const channel of channels) {
       this.#channels.set(channel, 'subscribed')
@@ -72,10 +80,20 @@ export class Ledger {
     }
   }
 
-  /** Records that the newest entry was published. */
-  published(): void {
+  /** Records that the newest entry was published. `isHidden`: the hub has not received it. */
+  published(isHidden: boolean): void {
     const number = this.#log.length
+    if (isHidden) this.#hidden.add(number)
     if (this.#isSubscribed(this.#at(number)) && this.#filter(this.#at(number))) this.#debts.set(number, 'due')
+  }
+
+  /** Records that the store may have lost entries up to a number. */
+  lost(upTo: number): void {
+    if (upTo === 0) return
+    this.#lostUpTo = upTo
+    this.#hidden.clear()
+    this.#gaps = Number.POSITIVE_INFINITY
+    this.isLive = false
   }
 
   /** Records a further channel, which starts at present. The events that the client missed there are `late`, or a gap. */
@@ -99,6 +117,8 @@ export class Ledger {
     const isLast = ![...this.#channels.values()].includes('subscribed')
     if (isLast) for (const each of this.#channels.keys()) this.#change(each, 'late', 'free')
     if (!this.isLive) this.#change(channel, 'due', this.#lateDebt)
+    for (const number of this.#hidden)
+      if (this.#debts.has(number) && this.#at(number).channel === channel) this.#debts.set(number, 'free')
     this.#isNewAgain ||= isLast
   }
 
@@ -201,7 +221,8 @@ export class Ledger {
     for (const [lost, debt] of this.#debts) {
       if (lost > number) continue
       this.#debts.delete(lost)
-      if (debt === 'due' && !this.#isEvicting) yield `the gap up to ${number} skips ${lost}`
+      if (debt === 'due' && !this.#isEvicting && lost > this.#lostUpTo)
+        yield `the gap up to ${number} skips ${lost}`
     }
   }
 

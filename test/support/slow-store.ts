@@ -1,4 +1,4 @@
-import type { EventStore, History, Page, StoreListener } from '../../src/stores/event-store.ts'
+import type { EventStore, History, Page, StoreListener, StoreReader } from '../../src/stores/event-store.ts'
 import type { LogEntry, Publication } from '../../src/stores/log-entry.ts'
 import type { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { nextTurn } from './streams.ts'
@@ -16,6 +16,9 @@ export class SlowStore implements EventStore {
   readonly #turns: number
   readonly #inRow: number
   #pending = 0
+  #listener: StoreListener | undefined
+  // While entries are not passed on: the position of the last one that was.
+  #lostAfter: string | undefined
 
   constructor(store: MemoryStore, turns: number, inRow: number) {
     this.#store = store
@@ -29,7 +32,7 @@ export class SlowStore implements EventStore {
   }
 
   get position(): string {
-    return this.#store.position
+    return this.#lostAfter ?? this.#store.position
   }
 
   /** Whether a page or an append is pending. */
@@ -37,15 +40,34 @@ export class SlowStore implements EventStore {
     return this.#pending > 0
   }
 
+  /** Whether entries are stored and not passed on. */
+  get isDisconnected(): boolean {
+    return this.#lostAfter !== undefined
+  }
+
   open(listener: StoreListener): void {
+    this.#listener = listener
     this.#store.open({
       onEntry: (entry) => {
         this.entries.push(entry)
         this.onEntry()
-        listener.onEntry(entry)
+        if (this.#lostAfter === undefined) listener.onEntry(entry)
       },
       onLoss: () => listener.onLoss(),
     })
+  }
+
+  /** From now on, entries are stored and not passed on. */
+  disconnect(): void {
+    this.#lostAfter ??= this.#store.position
+  }
+
+  /** Reports the loss of the entries since `disconnect`. They can be read. Returns the number of the newest one. */
+  reconnect(): number {
+    const isLoss = this.#lostAfter !== undefined && this.#lostAfter !== this.#store.position
+    this.#lostAfter = undefined
+    if (isLoss) this.#listener?.onLoss()
+    return isLoss ? this.entries.length : 0
   }
 
   // Each append takes the same number of turns, so their order is kept.
@@ -54,11 +76,16 @@ export class SlowStore implements EventStore {
     return this.#store.append(publication)
   }
 
-  read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
-    const page = this.#store.read(channels, after, limit)
+  read(
+    channels: readonly string[],
+    after: string,
+    limit: number,
+    reader?: StoreReader,
+  ): Page | Promise<Page> {
+    const page = this.#passedOn(this.#store.read(channels, after, limit, reader))
     const isEnd = page !== 'gap' && page.entries.length === 0
     if (this.#turns === 0 || isEnd) return page
-    const result = page === 'gap' ? page : this.#row(channels, after, limit)
+    const result = page === 'gap' ? page : this.#row(channels, after, limit, reader?.room)
     return this.#wait().then(() => result)
   }
 
@@ -79,11 +106,25 @@ export class SlowStore implements EventStore {
     return this.#store.close()
   }
 
-  #row(channels: readonly string[], after: string, limit: number): Page {
+  /** Returns the part of a page that was passed on. */
+  #passedOn(page: Page): Page {
+    const { position } = this
+    if (page === 'gap' || this.compare(page.upTo, position) <= 0) return page
+    return { entries: page.entries.filter(({ id }) => this.compare(id, position) <= 0), upTo: position }
+  }
+
+  #row(channels: readonly string[], after: string, limit: number, room = Number.POSITIVE_INFINITY): Page {
     const start = SlowStore.numberOf(after)
-    const row = this.entries.slice(start, start + this.#inRow)
-    const entries = row.filter(({ channel }) => channels.includes(channel)).slice(0, limit)
-    const last = entries.length === limit ? entries.at(-1) : row.at(-1)
+    const end = Math.min(start + this.#inRow, SlowStore.numberOf(this.position))
+    const row = this.entries.slice(start, end)
+    const all = row.filter(({ channel }) => channels.includes(channel)).slice(0, limit)
+    let bytes = 0
+    const entries = all.filter(({ size }, i) => {
+      bytes += size
+      return i === 0 || bytes <= room
+    })
+    const isCut = entries.length === limit || entries.length < all.length
+    const last = isCut ? entries.at(-1) : row.at(-1)
     return { entries, upTo: (last as LogEntry).id }
   }
 
