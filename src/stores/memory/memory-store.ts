@@ -79,9 +79,11 @@ export class MemoryStore extends BaseStore implements EventStore {
   }
 
   read(channels: readonly string[], after: string, limit: number, reader?: StoreReader): Page {
+    const sequence = this.#isClosed ? undefined : this.#sequenceOf(after)
+    // Most clients that reconnect have missed nothing.
+    if (sequence === this.#sequence) return { entries: [], upTo: after }
     clock.read()
     this.#window.trim(channels)
-    const sequence = this.#isClosed ? undefined : this.#sequenceOf(after)
     if (sequence === undefined || channels.some((channel) => this.#window.evictedUpTo(channel) > sequence))
       return 'gap'
     return this.#pageOf(this.#window.after(channels, sequence), limit, reader?.room)
