@@ -1,16 +1,19 @@
 import { replayChannel } from '../diagnostics.ts'
+import type { MaybePromise, Source } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import { type Gap, reportGap } from '../stream/gap.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
+import type { SseStream } from '../stream/stream.ts'
 import type { CatchUpOwner } from './catch-up-owner.ts'
 import { endStream } from './end-stream.ts'
 import { hooksOf } from './gap-hooks.ts'
-import { HistoryStart } from './history.ts'
+import { HistoryStart, type Stage } from './history.ts'
 import { ReplayPace } from './replay-pace.ts'
 import { isPromise, ReplayReads } from './replay-reads.ts'
+import type { ReplayedClient } from './replayed-client.ts'
 import { SourceSender } from './source-sender.ts'
 import type { OwnOptions, Snapshot } from './subscribe-options.ts'
 
@@ -25,13 +28,15 @@ const HIDDEN_COST = 512
  * Reads the store from where the client stopped, at the client's pace. It holds only a position: what the queue of the
  * client has no room for is read again later. The subscription goes live in the step that finds nothing more to read.
  */
-export class CatchUp {
+export class CatchUp implements ReplayedClient {
+  readonly stream: SseStream
   readonly #owner: CatchUpOwner
   readonly #store: EventStore
   readonly #gapEvent: string | false
   readonly #reads: ReplayReads
   readonly #pace: ReplayPace
-  readonly #sender: SourceSender
+  // Created for the first events of the application.
+  #sender: SourceSender | undefined
   // Taken at the start, because the store may become ready before `run`. Undefined once it is ready.
   #ready: Promise<void> | undefined
   // Up to where the client has received everything.
@@ -44,7 +49,7 @@ export class CatchUp {
   // Channels added since the last page was requested, and whether the client may have missed something of them.
   #addedChannels: Map<string, boolean> | undefined
   // To be sent, with the options of the subscriptions that have it.
-  readonly #snapshots = new Map<Snapshot, OwnOptions[]>()
+  #snapshots: Map<Snapshot, OwnOptions[]> | undefined
   // Whether all channels are read, and not only those of which an entry was published.
   #readsAll = false
   #isComplete = false
@@ -55,23 +60,26 @@ export class CatchUp {
   #pageSize = PAGE_SIZE
 
   constructor(owner: CatchUpOwner, store: EventStore, gapEvent: string | false, position = store.position) {
+    this.stream = owner.stream
     this.#owner = owner
     this.#store = store
     this.#gapEvent = gapEvent
     this.#position = position
     this.#ready = store.ready
-    const isActive = () => this.#isActive
-    this.#pace = new ReplayPace(owner.stream, isActive)
-    this.#sender = new SourceSender(owner.stream, this.#pace, isActive)
-    this.#reads = new ReplayReads(store, owner.stream._connection, isActive)
+    this.#pace = new ReplayPace(this)
+    this.#reads = new ReplayReads(this, store)
+  }
+
+  /** Whether the client still waits for what it missed. */
+  get isActive(): boolean {
+    return this.#owner.isCatchingUp(this) && this.stream._connection.isOpen
   }
 
   /** Where another subscription of the stream would resume. */
   get resumePoint(): ResumePoint {
     const { resumePoint } = this.#owner
     // A store that is not ready has no position. A client that still has to get a snapshot or its history is as new as before.
-    if (this.#ready || (resumePoint === 'new' && (this.#snapshots.size > 0 || this.#start)))
-      return resumePoint
+    if (this.#ready || (resumePoint === 'new' && (this.#snapshots || this.#start))) return resumePoint
     if (this.#gapEnd === undefined) return { id: this.#position }
     return resumePoint === 'unreadable' ? resumePoint : { id: this.#position, gapEnd: this.#gapEnd }
   }
@@ -102,6 +110,7 @@ export class CatchUp {
   /** Sends the snapshot of a subscription, if it has one, before everything that was not sent yet. */
   addSnapshot(options: OwnOptions): void {
     if (!options.snapshot) return
+    this.#snapshots ??= new Map()
     const present = this.#snapshots.get(options.snapshot)
     if (present) present.push(options)
     else this.#snapshots.set(options.snapshot, [options])
@@ -113,14 +122,14 @@ export class CatchUp {
     let error: unknown
     try {
       if (this.#ready) await this.#awaitStore()
-      if (this.#isActive && typeof this.#owner.resumePoint !== 'object')
+      if (this.isActive && typeof this.#owner.resumePoint !== 'object')
         await this.#seek(this.#gapEnd ?? this.#position)
-      while (this.#isActive) await this.#step()
+      while (this.isActive) await this.#step()
     } catch (failure) {
       // After the end of the subscription, a failure has no effect.
-      if (this.#isActive) {
+      if (this.isActive) {
         error = failure
-        endStream(this.#owner.stream, failure)
+        endStream(this.stream, failure)
       }
     }
     this.#pace.cancel()
@@ -129,14 +138,10 @@ export class CatchUp {
 
   /** Stops the read that is pending and the snapshot that is being sent, because the subscription has ended. */
   stop(): void {
-    this.#sender.stop()
+    this.#sender?.stop()
     this.#reads.stop()
     this.#pace.cancel()
-    this.#owner.stream._connection.notify()
-  }
-
-  get #isActive(): boolean {
-    return this.#owner.isCatchingUp(this) && this.#owner.stream._connection.isOpen
+    this.stream._connection.notify()
   }
 
   async #awaitStore(): Promise<void> {
@@ -160,40 +165,55 @@ export class CatchUp {
 
   #publishReplay(duration: number, error: unknown): void {
     if (!replayChannel.hasSubscribers) return
-    const { stream } = this.#owner
+    const { stream } = this
     replayChannel.publish({ stream, events: this.#replayed, duration, complete: this.#isComplete, error })
   }
 
-  async #step(): Promise<void> {
-    if (this.#addedChannels) await this.#checkAddedChannels(this.#addedChannels)
-    if (!this.#isActive) return
-    if (this.#gapEnd !== undefined) return this.#sendGap(this.#gapEnd)
-    if (this.#snapshots.size > 0) return this.#sendSnapshots([...this.#snapshots])
+  // Not asynchronous, because each promise of thousands of waiting replays occupies memory.
+  #step(): MaybePromise<void> {
+    if (this.#gapEnd !== undefined || this.#isChanged) return this.#prepare()
     const channels = this.#readsAll ? this.#owner.channels : this.#owner._channelsToRead()
-    if (!this.#isActive || this.#isChanged) return
+    if (!this.isActive || this.#isChanged) return
     if (channels.length === 0) return this.#goLive()
     // No page is held while the client has no room. At the store's position there is nothing to wait for.
     if (this.#position !== this.#store.position && !this.#pace.begin()) return this.#pace.untilReadable()
-    await this.#readPage(channels)
+    return this.#readPage(channels)
   }
 
-  async #readPage(channels: readonly string[]): Promise<void> {
-    const isAll = this.#readsAll
+  /** Sends what comes before the next page. */
+  #prepare(): MaybePromise<void> {
+    if (this.#addedChannels) return this.#checkAddedChannels(this.#addedChannels)
+    if (this.#gapEnd !== undefined) return this.#sendGap(this.#gapEnd)
+    if (this.#snapshots) return this.#sendSnapshots(this.#snapshots)
+  }
+
+  #readPage(channels: readonly string[]): MaybePromise<void> {
     const stage = this.#start?.stageAt(this.#position, channels) ?? { channels, end: undefined }
     this.#reads.room = this.#pace.room
-    const result = this.#reads.read(stage.channels, this.#position, this.#pageSize)
-    const isAsync = isPromise(result)
-    const page = isAsync ? await this.#pace.inTurn(result) : result
-    // A page that lacks a channel is read again with it.
-    if ((isAsync && !isAll && this.#lacksChannel(channels)) || !this.#isActive || this.#addedChannels) return
+    const page = this.#reads.read(stage.channels, this.#position, this.#pageSize)
+    if (isPromise(page)) return this.#awaitPage(page, channels, stage)
+    if (!this.isActive || this.#addedChannels) return
     // In the same tick as the read, so that no entry can be published in between.
-    if (!isAsync && stage.end === undefined && this.#isEnd(page)) this.#goLive()
-    else if (page === 'gap') await this.#restart()
-    else await this.#sendPage(this.#start?.within(page, stage) ?? page, stage.end)
+    if (stage.end === undefined && this.#isEnd(page)) this.#goLive()
+    else return this.#takePage(page, stage)
+  }
+
+  async #awaitPage(pending: Promise<Page>, channels: readonly string[], stage: Stage): Promise<void> {
+    const isAll = this.#readsAll
+    const page = await this.#pace.inTurn(pending)
+    // A page that lacks a channel is read again with it.
+    if ((!isAll && this.#lacksChannel(channels)) || !this.isActive || this.#addedChannels) return
+    await this.#takePage(page, stage)
+  }
+
+  #takePage(page: Page, stage: Stage): MaybePromise<void> {
+    return page === 'gap'
+      ? this.#restart()
+      : this.#sendPage(this.#start?.within(page, stage) ?? page, stage.end)
   }
 
   get #isChanged(): boolean {
-    return this.#addedChannels !== undefined || this.#snapshots.size > 0
+    return this.#addedChannels !== undefined || this.#snapshots !== undefined
   }
 
   // While a page was read, entries of further channels may have been published, after which it ends.
@@ -212,7 +232,7 @@ export class CatchUp {
     const { position } = this.#store
     // Pending entries first, because their filters may change the subscription, or publish if they are of another hub.
     turn.fanOutNow()
-    if (!this.#isActive || this.#isChanged || position !== this.#store.position) return
+    if (!this.isActive || this.#isChanged || position !== this.#store.position) return
     this.#isComplete = true
     this.#owner._goLive()
   }
@@ -239,11 +259,11 @@ export class CatchUp {
     else if (ahead !== 'gap' && missed !== ahead) this.#gapEnd = this.#position
   }
 
-  async #sendPage({ entries, upTo }: Exclude<Page, 'gap'>, stageEnd: string | undefined): Promise<void> {
+  #sendPage({ entries, upTo }: Exclude<Page, 'gap'>, stageEnd: string | undefined): MaybePromise<void> {
     const used = this.#sendEntries(entries)
     const isAll = used === entries.length
     this.#pageSize = isAll ? Math.min(PAGE_SIZE, 2 * this.#pageSize) : Math.max(1, used)
-    if (!this.#isActive || this.#addedChannels) return
+    if (!this.isActive || this.#addedChannels) return
     if (!isAll) return this.#pace.untilIdle()
     this.#position = upTo
     // A client that resumes at the end of a stage does not receive the events of a channel before its start.
@@ -262,8 +282,8 @@ export class CatchUp {
     let [used, cost] = [0, PAGE_COST]
     for (const entry of entries) {
       this.#owner._adopt(entry)
-      const isStopped = !this.#isActive || this.#addedChannels
-      if (isStopped || !this.#owner.stream._hasRoomFor(entry.frame)) break
+      const isStopped = !this.isActive || this.#addedChannels
+      if (isStopped || !this.stream._hasRoomFor(entry.frame)) break
       used += 1
       this.#position = entry.id
       cost += this.#owner.passes(entry) ? this.#sendEntry(entry) : this.#hide(entry)
@@ -274,7 +294,7 @@ export class CatchUp {
 
   /** Returns what sending an entry counts for the turn. */
   #sendEntry(entry: LogEntry): number {
-    this.#owner.stream._connection.enqueue(entry.frame)
+    this.stream._connection.enqueue(entry.frame)
     this.#owner._onSent(entry.id)
     this.#replayed += 1
     this.#hiddenCost = 0
@@ -289,19 +309,20 @@ export class CatchUp {
   }
 
   async #sendGap(id: string): Promise<void> {
-    const { stream, resumePoint, optionsWithHooks } = this.#owner
+    const { stream } = this
+    const { resumePoint, optionsWithHooks } = this.#owner
     const reason = resumePoint === 'unreadable' ? 'unreadable' : this.#isEvicted ? 'evicted' : 'unknown'
     const gap: Gap = { lastEventId: stream.lastEventId, reason }
-    this.#snapshots.clear()
+    this.#snapshots = undefined
     const isEventSent = await reportGap(stream, gap, {
       hooks: hooksOf(optionsWithHooks),
       gapEvent: this.#gapEvent,
       id,
       // Events published during the snapshot are after `id`, so they follow it.
-      sendAll: (snapshot) => this.#sender.sendAll(snapshot),
-      send: (event) => this.#sender.sendAll([event]),
+      sendAll: (snapshot) => this.#sendAll(snapshot),
+      send: (event) => this.#sendAll([event]),
     })
-    if (!this.#isActive) return
+    if (!this.isActive) return
     this.#position = id
     this.#gapEnd = undefined
     if (isEventSent) this.#owner._onSent(id)
@@ -309,17 +330,23 @@ export class CatchUp {
   }
 
   // Events published during the snapshots are after the position, so they follow them.
-  async #sendSnapshots(all: ReadonlyArray<[Snapshot, OwnOptions[]]>): Promise<void> {
-    const { stream } = this.#owner
-    for (const [snapshot, options] of all) {
+  async #sendSnapshots(all: Map<Snapshot, OwnOptions[]>): Promise<void> {
+    // Those added meanwhile follow in the next step.
+    const present = [...all]
+    for (const [snapshot, options] of present) {
       // Not one of a subscription that was removed.
       if (options.every(({ isRemoved }) => isRemoved)) continue
-      const events = await snapshot(stream, undefined)
-      if (events && !(await this.#sender.sendAll(events))) return
+      const events = await snapshot(this.stream, undefined)
+      if (events && !(await this.#sendAll(events))) return
     }
-    // Those added meanwhile follow in the next step.
-    for (const [snapshot] of all) this.#snapshots.delete(snapshot)
+    for (const [snapshot] of present) all.delete(snapshot)
+    if (all.size === 0) this.#snapshots = undefined
     // Not earlier, because a client that was cut off during a snapshot MUST get it again.
-    if (this.#isActive) this.#owner._sendPosition(this.#position)
+    if (this.isActive) this.#owner._sendPosition(this.#position)
+  }
+
+  #sendAll(source: Source): Promise<boolean> {
+    this.#sender ??= new SourceSender(this, this.#pace)
+    return this.#sender.sendAll(source)
   }
 }

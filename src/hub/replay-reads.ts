@@ -1,21 +1,18 @@
 import type { EventStore, History, Page, StoreReader } from '../stores/event-store.ts'
-import type { Connection } from '../stream/connection.ts'
+import type { ReplayedClient } from './replayed-client.ts'
 
 /** The reads of one replay. A pending one ends when its client needs no further page. */
 export class ReplayReads implements StoreReader {
   room = 0
+  readonly #client: ReplayedClient
   readonly #store: EventStore
-  readonly #connection: Connection
-  readonly #isNeeded: () => boolean
   // Created when a store reads it, because most reads are synchronous.
   #controller: AbortController | undefined
   #isStopped = false
 
-  /** `isNeeded`: whether the client waits for pages. The connection MUST be notified when that changes. */
-  constructor(store: EventStore, connection: Connection, isNeeded: () => boolean) {
+  constructor(client: ReplayedClient, store: EventStore) {
+    this.#client = client
     this.#store = store
-    this.#connection = connection
-    this.#isNeeded = isNeeded
   }
 
   get signal(): AbortSignal {
@@ -58,14 +55,15 @@ export class ReplayReads implements StoreReader {
 
   // A store may never settle a read that was aborted.
   async #settled<T>(result: Promise<T>): Promise<T> {
+    const { _connection: connection } = this.#client.stream
     let isSettled = false
     const onSettled = () => {
       isSettled = true
-      this.#connection.notify()
+      connection.notify()
     }
     result.then(onSettled, onSettled)
-    await this.#connection.waitUntil(() => isSettled || !this.#isNeeded())
-    if (this.#isNeeded()) return result
+    await connection.waitUntil(() => isSettled || !this.#client.isActive)
+    if (this.#client.isActive) return result
     this.stop()
     throw this.signal.reason
   }

@@ -1,28 +1,26 @@
 import type { Frame } from '../event/frame.ts'
 import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
-import type { SseStream } from '../stream/stream.ts'
 import type { ReplayPace } from './replay-pace.ts'
+import type { ReplayedClient } from './replayed-client.ts'
 
 /** Sends events of the application before those of the store, for example a snapshot. */
 export class SourceSender {
-  readonly #stream: SseStream
+  readonly #client: ReplayedClient
   readonly #pace: ReplayPace
-  readonly #isNeeded: () => boolean
   readonly #stops: StopCallbacks = new Set()
 
-  /** `isNeeded`: whether the client waits for the events. */
-  constructor(stream: SseStream, pace: ReplayPace, isNeeded: () => boolean) {
-    this.#stream = stream
+  constructor(client: ReplayedClient, pace: ReplayPace) {
+    this.#client = client
     this.#pace = pace
-    this.#isNeeded = isNeeded
   }
 
   /** Sends the events of a source at the client's pace. Resolves with false if it was stopped before the end. */
   async sendAll(source: Source): Promise<boolean> {
-    if (!this.#isNeeded()) return closeSource(source)
+    if (!this.#client.isActive) return closeSource(source)
+    const { stream } = this.#client
     return readSource(source, this.#stops, (event) => {
-      const frame = this.#stream._frameOf(event)
-      if (this.#stream._hasRoomFor(frame)) return this.#send(frame)
+      const frame = stream._frameOf(event)
+      if (stream._hasRoomFor(frame)) return this.#send(frame)
       return this.#pace.untilIdle().then(() => this.#send(frame))
     })
   }
@@ -33,8 +31,8 @@ export class SourceSender {
   }
 
   #send(frame: Frame): boolean {
-    const isNeeded = this.#isNeeded()
-    if (isNeeded) this.#stream._connection.enqueue(frame)
-    return isNeeded
+    const { isActive, stream } = this.#client
+    if (isActive) stream._connection.enqueue(frame)
+    return isActive
   }
 }
