@@ -182,6 +182,8 @@ export class CatchUp implements ReplayedClient {
 
   /** Sends what comes before the next page. */
   #prepare(): MaybePromise<void> {
+    // Other replays do not wait while the application loads a snapshot.
+    this.#pace.cancel()
     if (this.#addedChannels) return this.#checkAddedChannels(this.#addedChannels)
     if (this.#gapEnd !== undefined) return this.#sendGap(this.#gapEnd)
     if (this.#snapshots) return this.#sendSnapshots(this.#snapshots)
@@ -239,6 +241,7 @@ export class CatchUp implements ReplayedClient {
 
   // After a gap, a client starts where a new one does.
   async #restart(): Promise<void> {
+    this.#pace.cancel()
     this.reportGap()
     await this.#seek(this.#store.position)
   }

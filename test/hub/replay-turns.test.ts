@@ -80,6 +80,24 @@ describe('while many clients resume', () => {
   })
 })
 
+describe('while many clients have a gap', () => {
+  it('none waits for the snapshots of the others', async () => {
+    const hub = new Hub({ store: new MemoryStore({ maxEvents: 10 }) })
+    const evicted = await publishNumbers(hub, 20)
+    await settled()
+    const snapshot = vi.fn(async () => {
+      await nextTurn()
+      return [{ data: 'state' }]
+    })
+    const clients = Array.from({ length: CLIENTS }, () => fakeStream({}, evicted))
+    for (const { stream } of clients) hub.subscribe(stream, 'a', { snapshot })
+    for (let turn = 0; turn < 5; turn++) await nextTurn()
+    expect(snapshot).toHaveBeenCalledTimes(CLIENTS)
+    await settled()
+    for (const { transport } of clients) expect(eventsOf(transport)).toEqual(['message state'])
+  })
+})
+
 describe('a client that resumes alone', () => {
   it('is sent what it missed in the tick in which it subscribes', async () => {
     const hub = new Hub()
