@@ -33,6 +33,9 @@ export class HistoryStart {
   // Where channels start that have no start of their own.
   readonly #present: string
   readonly #starts = new Map<string, string>()
+  // The channels that are read, and the others with their starts, the next one last. Built by the first stage.
+  readonly #started = new Set<string>()
+  #waiting: Array<readonly [channel: string, start: string]> | undefined
 
   constructor(store: EventStore, reads: ReplayReads, present: string) {
     this.#store = store
@@ -52,16 +55,31 @@ export class HistoryStart {
     if (this.#isBefore(start, this.position)) this.position = start
   }
 
-  /** Returns which of some channels are read after a position, and the position where the next one of them starts. */
+  /**
+   * Returns which of some channels are read after a position, and the position where the next one of them starts. The
+   * position MUST NOT be before that of an earlier call.
+   */
   stageAt(position: string, channels: readonly string[]): Stage {
-    const started: string[] = []
-    let end: string | undefined
-    for (const channel of channels) {
-      const start = this.#starts.get(channel) ?? this.#present
-      if (!this.#isBefore(position, start)) started.push(channel)
-      else if (end === undefined || this.#isBefore(start, end)) end = start
+    if (!this.#isBefore(position, this.#present)) return { channels, end: undefined }
+    this.#waiting ??= [...this.#starts].sort(([, a], [, b]) => this.#compare(b, a))
+    for (
+      let next = this.#waiting.at(-1);
+      next && !this.#isBefore(position, next[1]);
+      next = this.#waiting.at(-1)
+    ) {
+      this.#started.add(next[0])
+      this.#waiting.pop()
     }
-    return { channels: started, end }
+    const started = channels.filter((channel) => this.#started.has(channel))
+    return {
+      channels: started,
+      end: started.length < channels.length ? this.#nextStart(channels) : undefined,
+    }
+  }
+
+  #nextStart(channels: readonly string[]): string {
+    const subscribed = new Set(channels)
+    return this.#waiting?.findLast(([channel]) => subscribed.has(channel))?.[1] ?? this.#present
   }
 
   /** Returns the part of a page up to where a stage ends. */
@@ -79,6 +97,10 @@ export class HistoryStart {
   }
 
   #isBefore(a: string, b: string): boolean {
-    return (this.#store as Required<EventStore>).compare(a, b) < 0
+    return this.#compare(a, b) < 0
+  }
+
+  #compare(a: string, b: string): number {
+    return (this.#store as Required<EventStore>).compare(a, b)
   }
 }

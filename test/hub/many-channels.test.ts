@@ -4,6 +4,7 @@ import { ChannelMap } from '../../src/hub/channel-map.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SubscribeOptions } from '../../src/hub/subscribe-options.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { eventsOf } from '../support/hub.ts'
 import { SlowStore } from '../support/slow-store.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
@@ -121,5 +122,25 @@ describe.each([0, 2])('a live stream on a store whose reads take %i turns', (tur
         expect(twice.adding + twice.leaving).toBeLessThan(2 * FEW * 12)
       })
     })
+  })
+})
+
+describe('a new client with many channels, of which each has a start of its own', () => {
+  async function comparesOf(channels: number): Promise<number> {
+    const store = new MemoryStore()
+    const hub = new Hub({ store })
+    const names = Array.from({ length: channels }, (_, i) => `channel ${i}`)
+    for (const name of names) await hub.channel(name).publish({ data: name })
+    const compare = vi.spyOn(store, 'compare')
+    const { stream, transport } = fakeStream()
+    for (const name of names) hub.subscribe(stream, name, { from: { last: 1 } })
+    while (stream._connection.sentEvents < channels) await nextTurn()
+    expect(eventsOf(transport)).toEqual(names.map((name) => `message ${name}`))
+    return compare.mock.calls.length
+  }
+
+  it('compares positions in about linear time', async () => {
+    const once = await comparesOf(FEW)
+    expect(await comparesOf(2 * FEW)).toBeLessThan(2.5 * once)
   })
 })
