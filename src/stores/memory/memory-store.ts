@@ -84,8 +84,7 @@ export class MemoryStore extends BaseStore implements EventStore {
     if (sequence === this.#sequence) return { entries: [], upTo: after }
     clock.read()
     this.#window.trim(channels)
-    if (sequence === undefined || channels.some((channel) => this.#window.evictedUpTo(channel) > sequence))
-      return 'gap'
+    if (sequence === undefined || this.#window.hasEvicted(channels, sequence)) return 'gap'
     return this.#pageOf(this.#window.after(channels, sequence), limit, reader?.room)
   }
 

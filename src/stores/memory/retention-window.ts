@@ -1,8 +1,12 @@
+import { MAX_COUNT } from '../../check-options.ts'
 import { EntryQueue, type Limits, type Slot } from './entry-queue.ts'
 import { Evictions } from './evictions.ts'
 import { mergedSlots } from './slot-cursor.ts'
 
 const NOTHING: Limits = { maxEvents: 0, maxBytes: 0, maxAge: 0 }
+
+// From this number of channels on, their slots are searched for among those of all channels first.
+const MANY_CHANNELS = 16
 
 /** The entries within the limits of the store and of each channel. The oldest is evicted first. */
 export class RetentionWindow {
@@ -10,15 +14,19 @@ export class RetentionWindow {
   readonly #perChannel: Limits
   readonly #onEvicted: (slot: Slot) => void
   readonly #maxSlotBytes: number
+  readonly #hasChannelLimits: boolean
   readonly #all = new EntryQueue(0)
   readonly #channels = new Map<string, EntryQueue>()
   // Of channels without entries; the others keep it themselves.
   readonly #evictions = new Evictions()
+  // The newest evicted sequence number of all channels.
+  #evictedUpTo = 0
 
   constructor(limits: Limits, perChannel: Limits, onEvicted: (slot: Slot) => void) {
     this.#limits = limits
     this.#perChannel = perChannel
     this.#onEvicted = onEvicted
+    this.#hasChannelLimits = Object.values(perChannel).some((limit) => limit < MAX_COUNT)
     this.#maxSlotBytes = Math.min(limits.maxBytes, perChannel.maxBytes)
   }
 
@@ -44,13 +52,22 @@ export class RetentionWindow {
 
   /** Evicts what some channels hold over their own limits, then what all hold over the limits of the store. */
   trim(channels: readonly string[]): void {
-    for (const channel of channels) this.#evict(this.#channels.get(channel), this.#perChannel)
+    if (this.#hasChannelLimits)
+      for (const channel of channels) this.#evict(this.#channels.get(channel), this.#perChannel)
     this.#evict(this.#all, this.#limits)
   }
 
   /** Yields the slots of some channels after a sequence number, oldest first. */
   after(channels: readonly string[], sequence: number): Iterable<Slot> {
-    return mergedSlots(this.#queuesOf(channels).map((queue) => queue.after(sequence)))
+    return channels.length < MANY_CHANNELS
+      ? this.#merged(channels, sequence)
+      : this.#search(new Set(channels), sequence)
+  }
+
+  /** Whether something after a sequence number was evicted from some channels. */
+  hasEvicted(channels: readonly string[], sequence: number): boolean {
+    if (this.#evictedUpTo <= sequence) return false
+    return channels.some((channel) => this.evictedUpTo(channel) > sequence)
   }
 
   /** Yields the slots of some channels, newest first. */
@@ -72,6 +89,23 @@ export class RetentionWindow {
     return Math.max(0, ...channels.map((channel) => this.#stalenessIn(channel, sequence)))
   }
 
+  #merged(channels: Iterable<string>, sequence: number): Iterable<Slot> {
+    return mergedSlots(this.#queuesOf(channels).map((queue) => queue.after(sequence)))
+  }
+
+  // A page of many channels costs no visit of each of them, if their events are not far apart.
+  *#search(channels: ReadonlySet<string>, sequence: number): Iterable<Slot> {
+    const cursor = this.#all.after(sequence)
+    let last = sequence
+    for (let left = 2 * channels.size; left > 0 && cursor.slot; left--) {
+      const { slot } = cursor
+      if (channels.has(slot.channel)) yield slot
+      last = slot.sequence
+      cursor.advance()
+    }
+    if (cursor.slot) yield* this.#merged(channels, last)
+  }
+
   #stalenessIn(channel: string, sequence: number): number {
     if (this.evictedUpTo(channel) > sequence) return 1
     const queue = this.#channels.get(channel)
@@ -89,6 +123,7 @@ export class RetentionWindow {
   #skip({ channel, sequence }: Slot): false {
     this.#evict(this.#channels.get(channel), NOTHING)
     this.#evictions.add(channel, sequence)
+    this.#evictedUpTo = sequence
     return false
   }
 
@@ -96,12 +131,13 @@ export class RetentionWindow {
     for (let slot = queue?.firstOverLimit(limits); slot; slot = queue?.firstOverLimit(limits)) {
       const ofChannel = this.#channels.get(slot.channel) as EntryQueue
       ofChannel.evictedUpTo = slot.sequence
+      this.#evictedUpTo = Math.max(this.#evictedUpTo, slot.sequence)
       this.remove(slot)
       this.#onEvicted(slot)
     }
   }
 
-  #queuesOf(channels: readonly string[]): EntryQueue[] {
+  #queuesOf(channels: Iterable<string>): EntryQueue[] {
     return [...new Set(channels)].flatMap((channel) => this.#channels.get(channel) ?? [])
   }
 
