@@ -20,8 +20,9 @@ import type { OwnOptions, Snapshot } from './subscribe-options.ts'
 // The most entries that are read from the store at a time.
 const PAGE_SIZE = 500
 
-// What a page and an entry that a filter hides count for the turn of a replay, in bytes.
+// What a page, each of its channels, and an entry that a filter hides count for the turn of a replay, in bytes.
 const PAGE_COST = 4 * 1024
+const CHANNEL_COST = 64
 const HIDDEN_COST = 512
 
 /**
@@ -209,9 +210,7 @@ export class CatchUp implements ReplayedClient {
   }
 
   #takePage(page: Page, stage: Stage): MaybePromise<void> {
-    return page === 'gap'
-      ? this.#restart()
-      : this.#sendPage(this.#start?.within(page, stage) ?? page, stage.end)
+    return page === 'gap' ? this.#restart() : this.#sendPage(this.#start?.within(page, stage) ?? page, stage)
   }
 
   get #isChanged(): boolean {
@@ -262,15 +261,15 @@ export class CatchUp implements ReplayedClient {
     else if (ahead !== 'gap' && missed !== ahead) this.#gapEnd = this.#position
   }
 
-  #sendPage({ entries, upTo }: Exclude<Page, 'gap'>, stageEnd: string | undefined): MaybePromise<void> {
-    const used = this.#sendEntries(entries)
+  #sendPage({ entries, upTo }: Exclude<Page, 'gap'>, { channels, end }: Stage): MaybePromise<void> {
+    const used = this.#sendEntries(entries, PAGE_COST + channels.length * CHANNEL_COST)
     const isAll = used === entries.length
     this.#pageSize = isAll ? Math.min(PAGE_SIZE, 2 * this.#pageSize) : Math.max(1, used)
     if (!this.isActive || this.#addedChannels) return
     if (!isAll) return this.#pace.untilIdle()
     this.#position = upTo
     // A client that resumes at the end of a stage does not receive the events of a channel before its start.
-    if (upTo === stageEnd) this.#owner._sendPosition(upTo)
+    if (upTo === end) this.#owner._sendPosition(upTo)
     else if (this.#hiddenCost >= PAGE_SIZE * HIDDEN_COST || entries.length === 0) this.#offerPosition(upTo)
   }
 
@@ -280,9 +279,9 @@ export class CatchUp implements ReplayedClient {
     if (id !== this.#store.position) this.#owner._offerPosition(id)
   }
 
-  /** Sends entries while there is room for them. Returns how many were used. */
-  #sendEntries(entries: readonly LogEntry[]): number {
-    let [used, cost] = [0, PAGE_COST]
+  /** Sends entries while there is room for them, and ends the turn. Returns how many were used. */
+  #sendEntries(entries: readonly LogEntry[], pageCost: number): number {
+    let [used, cost] = [0, pageCost]
     for (const entry of entries) {
       this.#owner._adopt(entry)
       const isStopped = !this.isActive || this.#addedChannels

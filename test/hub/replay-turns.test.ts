@@ -51,6 +51,23 @@ describe('while many clients resume', () => {
     expect(turns).toBeLessThan(2 * ((CLIENTS * EVENTS * 1_050) / (250 * 1024)))
   })
 
+  it('one turn of the event loop reads a few thousand channels at most', async () => {
+    const store = new MemoryStore()
+    const hub = new Hub({ store })
+    const start = await publishNumbers(hub, 50, { size: 1_000 })
+    const channels = ['a', ...Array.from({ length: 999 }, (_, i) => `quiet ${i}`)]
+    const read = vi.spyOn(store, 'read')
+    const clients = Array.from({ length: 20 }, () => fakeStream({}, start))
+    for (const { stream } of clients) hub.subscribe(stream, channels)
+    while (clients.some(({ transport }) => eventsOf(transport).length < 50)) {
+      read.mockClear()
+      await nextTurn()
+      // Those at the newest position cost nothing, and are not counted.
+      const pages = read.mock.results.filter(({ value }) => value.entries.length > 0)
+      expect(pages.length * channels.length).toBeLessThanOrEqual(5_000)
+    }
+  })
+
   it('all of them progress', async () => {
     const { clients } = await storm()
     for (let turn = 0; turn < 10; turn++) await nextTurn()
