@@ -42,6 +42,8 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   #state: 'open' | 'ending' | 'closed' = 'open'
   #isFlushScheduled = false
   #lagSince: number | undefined
+  // Of the frame that was written last.
+  #lastSize = 0
   #condition: Condition | undefined
 
   constructor(settings: StreamSettings, owner: ConnectionOwner) {
@@ -159,6 +161,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     if (this.isClosed) return
     this.sentEvents += frame.events
     this.sentBytes += frame.size
+    this.#lastSize = frame.size
     try {
       if (this.#output.write(frame)) return
       this.#lagSince ??= clock.now
@@ -245,8 +248,16 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   get #backlog(): Backlog {
     this.#queue ??= new Backlog(this.#settings)
     // Not those of `#liveQueue`, because a large event of a replay must not make the stream overflow.
-    this.#queue.unwrittenBytes = this.#output.unwrittenBytes
+    this.#queue.unwrittenBytes = this.#unwrittenBytes
     return this.#queue
+  }
+
+  // A frame larger than the bound leaves half of it. Otherwise the next event would close the stream, and the client would
+  // reconnect to the same frame.
+  get #unwrittenBytes(): number {
+    const { unwrittenBytes } = this.#output
+    const { maxBufferedBytes } = this.#settings
+    return this.#lastSize > maxBufferedBytes ? Math.min(unwrittenBytes, maxBufferedBytes / 2) : unwrittenBytes
   }
 
   #offer(queue: Backlog, frame: Frame, isFull: boolean): boolean {

@@ -27,7 +27,7 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
   heartbeat?: number | undefined
   /**
    * The most bytes that are queued for a client that reads slowly, with the unwritten rest of a large event. A larger event
-   * is queued if nothing else is. Default 1 MiB.
+   * is queued if nothing else is, and leaves half of the limit to the events after it. Default 1 MiB.
    */
   maxBufferedBytes?: number | undefined
   /** The most events that are queued for a client that reads slowly. Default 10 000. */

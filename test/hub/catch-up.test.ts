@@ -9,6 +9,20 @@ import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 const messages = (...data: unknown[]) => data.map((each) => `message ${each}`)
 
 describe('a client that resumes', () => {
+  it('stays connected while it reads an event larger than its queue and others are published', async () => {
+    const hub = new Hub()
+    const start = await publishNumbers(hub, 1, { size: 300_000 })
+    const { stream, transport } = fakeStream({ maxBufferedBytes: 100_000 }, start)
+    transport.isFull = true
+    hub.subscribe(stream, 'a')
+    await settled()
+    await hub.channel('a').publish({ data: 1 })
+    await settled()
+    expect(stream.closed).toBe(false)
+    await drainAll(transport)
+    expect(eventsOf(transport)).toEqual(messages(0, 1))
+  })
+
   it('gets the missed events of several channels in the order of the log', async () => {
     const hub = new Hub()
     const client = new HubClient(hub, ['a', 'b'])

@@ -167,14 +167,33 @@ describe('an overflow', () => {
   it('counts the rest of a large event that is being written', async () => {
     const { stream, transport } = fakeStream({ maxBufferedBytes: 300_000 })
     transport.isFull = true
-    stream.send({ data: 'x'.repeat(300_000) })
+    stream.send({ data: 'x'.repeat(290_000) })
     await nextTurn()
-    const rest = 300_000 + 'data: \n\n'.length - 64 * 1024
+    const rest = 290_000 + 'data: \n\n'.length - 64 * 1024
     expect(stream).toMatchObject({ bufferedEvents: 0, bufferedBytes: rest })
     stream.send({ data: 'y'.repeat(50_000) })
     expect(stream.closed).toBe(false)
     stream.send({ data: 'z'.repeat(50_000) })
     expect(stream).toMatchObject({ closeReason: 'overflow', bufferedBytes: 0 })
+  })
+
+  it('of an event larger than the limit leaves half of it to the events after it', async () => {
+    const { stream, transport } = fakeStream({ maxBufferedBytes: 100_000 })
+    transport.isFull = true
+    stream.send({ data: 'x'.repeat(300_000) })
+    await nextTurn()
+    expect(stream.bufferedBytes).toBeGreaterThan(200_000)
+    stream.send({ data: 'y'.repeat(49_000) })
+    expect(stream.closed).toBe(false)
+    transport.drain()
+    await nextTurn()
+    expect(sent(transport).at(-1)).toBe('y'.repeat(49_000))
+
+    transport.isFull = true
+    stream.send({ data: 'x'.repeat(300_000) })
+    await nextTurn()
+    stream.send({ data: 'y'.repeat(51_000) })
+    expect(stream.closeReason).toBe('overflow')
   })
 
   it('of events sent live does not count the rest of a large event of a replay', async () => {
