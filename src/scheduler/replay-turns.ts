@@ -6,6 +6,9 @@ const BYTES_PER_TURN = 250 * 1024
 /** The replays of a process that wait for their turn, in the order in which they began to wait. */
 class ReplayTurns implements Flushable {
   readonly #waiting = new Set<ReplayTurn>()
+  // Visits them in order, and never ends, because it is used only while one waits. A new iterator would visit all places at
+  // the front that were deleted, which is quadratic.
+  readonly #order = this.#waiting.values()
   // The replay that has its turn. One at a time, because only the end of a turn shows how much was spent.
   #current: ReplayTurn | undefined
   #spent = 0
@@ -53,8 +56,8 @@ class ReplayTurns implements Flushable {
   }
 
   #grantNext(): void {
-    const [next] = this.#waiting
-    if (!next || !this.#isFree) return
+    if (this.#waiting.size === 0 || !this.#isFree) return
+    const next = this.#order.next().value as ReplayTurn
     this.#waiting.delete(next)
     this.#current = next
     next._grant()

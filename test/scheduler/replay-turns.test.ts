@@ -68,6 +68,20 @@ describe('the turn of a replay', () => {
     expect(done).toEqual([0, 2, 3])
   })
 
+  it('begins in the order of the requests after some were cancelled, and after none waited', async () => {
+    for (const cancelled of [[], [1, 5], [2, 3, 4, 6]] as number[][]) {
+      const { done, all } = replays(7, BUDGET)
+      for (const number of cancelled) all[number]?.replay.cancel()
+      // Waits at the end again.
+      all[cancelled[0] ?? 7]?.start()
+      const expected = [0, 1, 2, 3, 4, 5, 6].filter((number) => !cancelled.includes(number))
+      expected.push(...cancelled.slice(0, 1))
+      while (done.length < expected.length) await nextTurn()
+      expect(done).toEqual(expected)
+      await nextTurn()
+    }
+  })
+
   it('does not depend on a replay that never ends its own', async () => {
     const stuck = new ReplayTurn(() => {})
     new ReplayTurn(() => {}).end(BUDGET)
