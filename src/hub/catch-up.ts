@@ -333,15 +333,16 @@ export class CatchUp implements ReplayedClient {
 
   // Events published during the snapshots are after the position, so they follow them.
   async #sendSnapshots(all: Map<Snapshot, OwnOptions[]>): Promise<void> {
-    // Those added meanwhile follow in the next step.
     const present = [...all]
     for (const [snapshot, options] of present) {
+      // The subscriptions that are added from now on get it in the next step, because it may lack their channels.
+      all.set(snapshot, [])
       // Not one of a subscription that was removed.
       if (options.every(({ isRemoved }) => isRemoved)) continue
       const events = await snapshot(this.stream, undefined)
       if (events && !(await this.#sendAll(events))) return
     }
-    for (const [snapshot] of present) all.delete(snapshot)
+    for (const [snapshot] of present) if (all.get(snapshot)?.length === 0) all.delete(snapshot)
     if (all.size === 0) this.#snapshots = undefined
     // Not earlier, because a client that was cut off during a snapshot MUST get it again.
     if (this.isActive) this.#owner._sendPosition(this.#position)

@@ -142,6 +142,26 @@ describe('a channel that is added later', () => {
     expect(eventsOf(transport)).toEqual(['message first', 'message channel 0', GAP])
   })
 
+  it('sends its snapshot although the same function is loading that of a channel before', async () => {
+    const hub = new Hub()
+    const rooms: string[] = []
+    const loading = deferred<void>()
+    const snapshot = async () => {
+      const event = { data: rooms.join() }
+      await loading.promise
+      return [event]
+    }
+    const { stream, transport } = await subscribed(hub, ['first'])
+    for (const room of ['a', 'b']) {
+      rooms.push(room)
+      hub.subscribe(stream, room, { snapshot })
+      await settled()
+    }
+    loading.resolve()
+    await settled()
+    expect(eventsOf(transport)).toEqual(['message a', 'message a,b'])
+  })
+
   it('sends a gap when its missed event is on the last of several pages', async () => {
     const hub = new Hub({ store: new SlowStore(new MemoryStore(), 1, 2) })
     const start = await publishNumbers(hub, 2)
