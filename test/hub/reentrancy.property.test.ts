@@ -48,10 +48,13 @@ class Scene {
   readonly #hub: Hub
   readonly #other = new Hub()
   readonly #actions: Step[]
+  readonly #data: string
   #isActing = false
 
-  constructor(actions: readonly Step[], maxEvents: number, turns: number) {
+  /** `padding`: the size of each event. Large events make a replay wait for its client. */
+  constructor(actions: readonly Step[], maxEvents: number, turns: number, padding: number) {
     this.#actions = [...actions]
+    this.#data = 'event'.padEnd(padding)
     this.store = new SlowStore(new MemoryStore({ maxEvents }), turns, 3)
     this.#hub = new Hub({ store: this.store })
     const filter = () => this.#filter()
@@ -65,7 +68,7 @@ class Scene {
   async run(step: Step): Promise<void> {
     const client = this.clients[step.client] as HubClient
     const { stream, transport } = client
-    if (step.do === 'publish') void this.#hub.channel(step.channel).publish({ data: 'event' })
+    if (step.do === 'publish') void this.#hub.channel(step.channel).publish({ data: this.#data })
     if (step.do === 'connect' && !stream) this.#connect(client)
     if (step.do === 'close') stream?.close()
     if (step.do === 'destroy') stream?.destroy()
@@ -129,8 +132,9 @@ it('what filters do to any stream makes no event disappear without a gap', async
       fc.array(stepOf(ACTIONS), { minLength: 40, maxLength: 80, size: 'max' }),
       fc.constantFrom(12, 10_000),
       fc.nat(2),
-      async (steps, actions, maxEvents, turns) => {
-        const scene = new Scene(actions, maxEvents, turns)
+      fc.constantFrom(0, 7_000),
+      async (steps, actions, maxEvents, turns, padding) => {
+        const scene = new Scene(actions, maxEvents, turns, padding)
         for (const step of steps) await scene.run(step)
         await scene.finish()
         for (const client of scene.clients) expect(missingOf(client, scene)).toEqual([])
