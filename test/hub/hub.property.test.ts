@@ -30,9 +30,10 @@ interface Setting {
   history: string[]
   /** The number of events that the store keeps. */
   maxEvents: number
-  /** The turns that a read of the store takes, and the entries that it scans for a page. */
+  /** The turns that a read of the store takes, the entries that it scans for a page, and whether it scans at the end. */
   turns: number
   inRow: number
+  isLate: boolean
   /** The padding of each event. Large events make a replay wait for the client. */
   padding: number
   /** Whether the store can be disconnected, so that it loses events. */
@@ -79,6 +80,7 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   maxEvents: fc.constantFrom(4, 10, MANY, MANY),
   turns: fc.constantFrom(0, 1, 3),
   inRow: fc.constantFrom(2, MANY),
+  isLate: fc.boolean(),
   padding: fc.constantFrom(0, 0, 3_000, 7_000),
   isLossy: fc.boolean(),
 })
@@ -178,8 +180,8 @@ class Play {
   #published = 0
 
   constructor(setting: Setting) {
-    const { kinds, maxEvents, turns, inRow } = setting
-    const log = new SlowStore(new MemoryStore({ maxEvents }), turns, inRow)
+    const { kinds, maxEvents, turns, inRow, isLate } = setting
+    const log = new SlowStore(new MemoryStore({ maxEvents }), turns, inRow, isLate)
     const hub = new Hub({ store: log })
     const clients = kinds.map((kind) => new AuditedClient(hub, log, maxEvents < MANY, kind))
     log.onEntry = () => {

@@ -15,15 +15,18 @@ export class SlowStore implements EventStore {
   readonly #store: MemoryStore
   readonly #turns: number
   readonly #inRow: number
+  readonly #isLate: boolean
   #pending = 0
   #listener: StoreListener | undefined
   // While entries are not passed on: the position of the last one that was.
   #lostAfter: string | undefined
 
-  constructor(store: MemoryStore, turns: number, inRow: number) {
+  /** `isLate`: a page has the entries at the end of the read, and not those at its start. */
+  constructor(store: MemoryStore, turns: number, inRow: number, isLate = false) {
     this.#store = store
     this.#turns = turns
     this.#inRow = inRow
+    this.#isLate = isLate
   }
 
   /** Returns the number of an entry from its id: 1, 2, 3, … */
@@ -85,8 +88,9 @@ export class SlowStore implements EventStore {
     const page = this.#passedOn(this.#store.read(channels, after, limit, reader))
     const isEnd = page !== 'gap' && page.entries.length === 0
     if (this.#turns === 0 || isEnd) return page
-    const result = page === 'gap' ? page : this.#row(channels, after, limit, reader?.room)
-    return this.#wait().then(() => result)
+    const row = () => (page === 'gap' ? page : this.#row(channels, after, limit, reader?.room))
+    const early = row()
+    return this.#wait().then(() => (this.#isLate ? row() : early))
   }
 
   compare(a: string, b: string): number {
