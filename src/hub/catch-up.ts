@@ -1,5 +1,5 @@
 import { replayChannel } from '../diagnostics.ts'
-import type { MaybePromise, Source } from '../event/source.ts'
+import type { MaybePromise } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
@@ -11,11 +11,12 @@ import type { CatchUpOwner } from './catch-up-owner.ts'
 import { endStream } from './end-stream.ts'
 import { hooksOf } from './gap-hooks.ts'
 import { HistoryStart, type Stage } from './history.ts'
+import { PendingSnapshots } from './pending-snapshots.ts'
 import { ReplayPace } from './replay-pace.ts'
 import { isPromise, ReplayReads } from './replay-reads.ts'
 import type { ReplayedClient } from './replayed-client.ts'
 import { SourceSender } from './source-sender.ts'
-import type { OwnOptions, Snapshot } from './subscribe-options.ts'
+import type { OwnOptions } from './subscribe-options.ts'
 
 // The most entries that are read from the store at a time.
 const PAGE_SIZE = 500
@@ -35,9 +36,8 @@ export class CatchUp implements ReplayedClient {
   readonly #store: EventStore
   readonly #gapEvent: string | false
   readonly #reads: ReplayReads
-  readonly #pace: ReplayPace
-  // Created for the first events of the application.
-  #sender: SourceSender | undefined
+  readonly #pace = new ReplayPace(this)
+  readonly #sender = new SourceSender(this, this.#pace)
   // Taken at the start, because the store may become ready before `run`. Undefined once it is ready.
   #ready: Promise<void> | undefined
   // Up to where the client has received everything.
@@ -49,8 +49,7 @@ export class CatchUp implements ReplayedClient {
   #start: HistoryStart | undefined
   // Channels added since the last page was requested, and whether the client may have missed something of them.
   #addedChannels: Map<string, boolean> | undefined
-  // To be sent, with the options of the subscriptions that have it.
-  #snapshots: Map<Snapshot, OwnOptions[]> | undefined
+  #snapshots: PendingSnapshots | undefined
   // Whether all channels are read, and not only those of which an entry was published.
   #readsAll = false
   #isComplete = false
@@ -67,7 +66,6 @@ export class CatchUp implements ReplayedClient {
     this.#gapEvent = gapEvent
     this.#position = position
     this.#ready = store.ready
-    this.#pace = new ReplayPace(this)
     this.#reads = new ReplayReads(this, store)
   }
 
@@ -111,10 +109,8 @@ export class CatchUp implements ReplayedClient {
   /** Sends the snapshot of a subscription, if it has one, before everything that was not sent yet. */
   addSnapshot(options: OwnOptions): void {
     if (!options.snapshot) return
-    this.#snapshots ??= new Map()
-    const present = this.#snapshots.get(options.snapshot)
-    if (present) present.push(options)
-    else this.#snapshots.set(options.snapshot, [options])
+    this.#snapshots ??= new PendingSnapshots()
+    this.#snapshots.add(options.snapshot, options)
   }
 
   /** Catches up. `isResuming`: the client resumes, so that the replay is reported to the diagnostics. */
@@ -134,12 +130,15 @@ export class CatchUp implements ReplayedClient {
       }
     }
     this.#pace.cancel()
-    if (isResuming) this.#publishReplay(clock.now - startedAt, error)
+    if (!isResuming || !replayChannel.hasSubscribers) return
+    const { stream } = this
+    const duration = clock.now - startedAt
+    replayChannel.publish({ stream, events: this.#replayed, duration, complete: this.#isComplete, error })
   }
 
   /** Stops the read that is pending and the snapshot that is being sent, because the subscription has ended. */
   stop(): void {
-    this.#sender?.stop()
+    this.#sender.stop()
     this.#reads.stop()
     this.#pace.cancel()
     this.stream._connection.notify()
@@ -162,12 +161,6 @@ export class CatchUp implements ReplayedClient {
     this.#isEvicted = this.#gapEnd === undefined && start.isIncomplete
     if (this.#gapEnd === undefined) this.#position = start.position
     if (this.#gapEnd !== undefined || start.isIncomplete) this.reportGap(start.position)
-  }
-
-  #publishReplay(duration: number, error: unknown): void {
-    if (!replayChannel.hasSubscribers) return
-    const { stream } = this
-    replayChannel.publish({ stream, events: this.#replayed, duration, complete: this.#isComplete, error })
   }
 
   // Not asynchronous, because each promise of thousands of waiting replays occupies memory.
@@ -198,7 +191,7 @@ export class CatchUp implements ReplayedClient {
     if (!this.isActive || this.#addedChannels) return
     // In the same tick as the read, so that no entry can be published in between.
     if (stage.end === undefined && this.#isEnd(page)) this.#goLive()
-    else return this.#takePage(page, stage)
+    else return this.#sendPage(page, stage)
   }
 
   async #awaitPage(pending: Promise<Page>, channels: readonly string[], stage: Stage): Promise<void> {
@@ -206,11 +199,7 @@ export class CatchUp implements ReplayedClient {
     const page = await this.#pace.inTurn(pending)
     // A page that lacks a channel is read again with it.
     if ((!isAll && this.#lacksChannel(channels)) || !this.isActive || this.#addedChannels) return
-    await this.#takePage(page, stage)
-  }
-
-  #takePage(page: Page, stage: Stage): MaybePromise<void> {
-    return page === 'gap' ? this.#restart() : this.#sendPage(this.#start?.within(page, stage) ?? page, stage)
+    await this.#sendPage(page, stage)
   }
 
   get #isChanged(): boolean {
@@ -252,24 +241,24 @@ export class CatchUp implements ReplayedClient {
     const added = [...all].flatMap(([channel, isMissable]) => (isMissable ? channel : []))
     this.#addedChannels = undefined
     if (typeof resumePoint !== 'object' || added.length === 0) return
-    const missed = await this.#reads.firstIdAfter(resumePoint.id, added)
-    if (missed === undefined) return
-    const ahead = await this.#reads.firstIdAfter(this.#position, added)
+    if (!(await this.#reads.hasBetween(resumePoint.id, this.#position, added))) return
     const subscribed = added.filter((channel) => this.#owner.isSubscribed(channel))
     // The client misses nothing of a channel that was removed meanwhile.
     if (subscribed.length < added.length) this.addChannels(subscribed, subscribed)
-    else if (ahead !== 'gap' && missed !== ahead) this.#gapEnd = this.#position
+    else this.#gapEnd = this.#position
   }
 
-  #sendPage({ entries, upTo }: Exclude<Page, 'gap'>, { channels, end }: Stage): MaybePromise<void> {
-    const used = this.#sendEntries(entries, PAGE_COST + channels.length * CHANNEL_COST)
+  #sendPage(page: Page, stage: Stage): MaybePromise<void> {
+    if (page === 'gap') return this.#restart()
+    const { entries, upTo } = this.#start?.within(page, stage) ?? page
+    const used = this.#sendEntries(entries, PAGE_COST + stage.channels.length * CHANNEL_COST)
     const isAll = used === entries.length
     this.#pageSize = isAll ? Math.min(PAGE_SIZE, 2 * this.#pageSize) : Math.max(1, used)
     if (!this.isActive || this.#addedChannels) return
     if (!isAll) return this.#pace.untilIdle()
     this.#position = upTo
     // A client that resumes at the end of a stage does not receive the events of a channel before its start.
-    if (upTo === end) this.#owner._sendPosition(upTo)
+    if (upTo === stage.end) this.#owner._sendPosition(upTo)
     else if (this.#hiddenCost >= PAGE_SIZE * HIDDEN_COST || entries.length === 0) this.#offerPosition(upTo)
   }
 
@@ -311,18 +300,17 @@ export class CatchUp implements ReplayedClient {
   }
 
   async #sendGap(id: string): Promise<void> {
-    const { stream } = this
-    const { resumePoint, optionsWithHooks } = this.#owner
+    const { stream, resumePoint, optionsWithHooks } = this.#owner
     const reason = resumePoint === 'unreadable' ? 'unreadable' : this.#isEvicted ? 'evicted' : 'unknown'
-    const gap: Gap = { lastEventId: stream.lastEventId, reason }
     this.#snapshots = undefined
+    const gap: Gap = { lastEventId: stream.lastEventId, reason }
     const isEventSent = await reportGap(stream, gap, {
       hooks: hooksOf(optionsWithHooks),
       gapEvent: this.#gapEvent,
       id,
       // Events published during the snapshot are after `id`, so they follow it.
-      sendAll: (snapshot) => this.#sendAll(snapshot),
-      send: (event) => this.#sendAll([event]),
+      sendAll: (snapshot) => this.#sender.sendAll(snapshot),
+      send: (event) => this.#sender.sendAll([event]),
     })
     if (!this.isActive) return
     this.#position = id
@@ -332,24 +320,10 @@ export class CatchUp implements ReplayedClient {
   }
 
   // Events published during the snapshots are after the position, so they follow them.
-  async #sendSnapshots(all: Map<Snapshot, OwnOptions[]>): Promise<void> {
-    const present = [...all]
-    for (const [snapshot, options] of present) {
-      // The subscriptions that are added from now on get it in the next step, because it may lack their channels.
-      all.set(snapshot, [])
-      // Not one of a subscription that was removed.
-      if (options.every(({ isRemoved }) => isRemoved)) continue
-      const events = await snapshot(this.stream, undefined)
-      if (events && !(await this.#sendAll(events))) return
-    }
-    for (const [snapshot] of present) if (all.get(snapshot)?.length === 0) all.delete(snapshot)
-    if (all.size === 0) this.#snapshots = undefined
+  async #sendSnapshots(snapshots: PendingSnapshots): Promise<void> {
+    if (!(await snapshots.send(this.stream, (events) => this.#sender.sendAll(events)))) return
+    if (snapshots.isEmpty) this.#snapshots = undefined
     // Not earlier, because a client that was cut off during a snapshot MUST get it again.
     if (this.isActive) this.#owner._sendPosition(this.#position)
-  }
-
-  #sendAll(source: Source): Promise<boolean> {
-    this.#sender ??= new SourceSender(this, this.#pace)
-    return this.#sender.sendAll(source)
   }
 }

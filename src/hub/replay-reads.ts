@@ -31,8 +31,22 @@ export class ReplayReads implements StoreReader {
     return this.#whileNeeded((this.#store as Required<EventStore>).history(channels, last, this.signal))
   }
 
+  /** Returns whether some channels have entries after one position, up to a later one. False if that one is a gap. */
+  async hasBetween(after: string, upTo: string, channels: readonly string[]): Promise<boolean> {
+    const first = await this.#firstIdAfter(after, channels)
+    if (first === undefined) return false
+    const next = await this.#firstIdAfter(upTo, channels)
+    return next !== 'gap' && next !== first
+  }
+
+  /** Aborts a pending read. */
+  stop(): void {
+    this.#isStopped = true
+    this.#controller?.abort()
+  }
+
   /** Returns the id of the first entry of some channels after a position, or undefined if there is none. */
-  async firstIdAfter(position: string, channels: readonly string[]): Promise<string | 'gap' | undefined> {
+  async #firstIdAfter(position: string, channels: readonly string[]): Promise<string | 'gap' | undefined> {
     for (let after = position; ; ) {
       const result = this.read(channels, after, 1)
       const page = await result
@@ -41,12 +55,6 @@ export class ReplayReads implements StoreReader {
       if (page.entries[0] || page === result) return page.entries[0]?.id
       after = page.upTo
     }
-  }
-
-  /** Aborts a pending read. */
-  stop(): void {
-    this.#isStopped = true
-    this.#controller?.abort()
   }
 
   #whileNeeded<T>(result: T | Promise<T>): T | Promise<T> {

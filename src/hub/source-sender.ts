@@ -7,7 +7,8 @@ import type { ReplayedClient } from './replayed-client.ts'
 export class SourceSender {
   readonly #client: ReplayedClient
   readonly #pace: ReplayPace
-  readonly #stops: StopCallbacks = new Set()
+  // Created for the first source, because most clients have none.
+  #stops: StopCallbacks | undefined
 
   constructor(client: ReplayedClient, pace: ReplayPace) {
     this.#client = client
@@ -18,6 +19,7 @@ export class SourceSender {
   async sendAll(source: Source): Promise<boolean> {
     if (!this.#client.isActive) return closeSource(source)
     const { stream } = this.#client
+    this.#stops ??= new Set()
     return readSource(source, this.#stops, (event) => {
       const frame = stream._frameOf(event)
       if (stream._hasRoomFor(frame)) return this.#send(frame)
@@ -27,7 +29,7 @@ export class SourceSender {
 
   /** Closes the source that is being sent. */
   stop(): void {
-    for (const stop of this.#stops) stop()
+    for (const stop of this.#stops ?? []) stop()
   }
 
   #send(frame: Frame): boolean {
