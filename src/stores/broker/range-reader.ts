@@ -93,8 +93,9 @@ export class RangeReader {
     )
     const pages = results.filter((page) => page !== 'gap')
     if (pages.length < results.length) return 'gap'
-    for (const page of pages) this.#count(page, reader)
-    return pages.length === 1 ? (pages[0] as SegmentPage) : this.#merge(pages, limits)
+    const page = pages.length === 1 ? (pages[0] as SegmentPage) : this.#merge(pages, limits)
+    this.#count(page, reader)
+    return page
   }
 
   /** Forgets everything that was read, because the log may be another one. */
@@ -277,7 +278,7 @@ export class RangeReader {
   }
 
   /** Returns the pages of several lanes as one, up to where all of them are complete. */
-  #merge(pages: readonly SegmentPage[], limits: PageLimits): Page {
+  #merge(pages: readonly SegmentPage[], limits: PageLimits): SegmentPage {
     const { compare } = this.#driver
     const upTo = pages.map((page) => page.upTo).reduce((a, b) => (compare(a, b) <= 0 ? a : b))
     const all = pages
@@ -285,7 +286,13 @@ export class RangeReader {
       .filter(({ id }) => compare(id, upTo) <= 0)
       .sort((a, b) => compare(a.id, b.id))
     const entries = within(all, limits)
-    return { entries, upTo: entries.length < all.length ? (entries.at(-1)?.id as string) : upTo }
+    return {
+      entries,
+      upTo: entries.length < all.length ? (entries.at(-1)?.id as string) : upTo,
+      // The lanes hold no entries of other channels.
+      scannedEntries: entries.length,
+      scannedBytes: entries.reduce((sum, { size }) => sum + size, 0),
+    }
   }
 }
 
