@@ -55,6 +55,7 @@ export class RangeReader {
   // Raised when the log is replaced.
   #generation = 0
   #isScheduled = false
+  #isClosed = false
 
   constructor(driver: BrokerDriver, settings: ReplaySettings, unknown: UnknownPositions, cache: CacheBounds) {
     this.#driver = driver
@@ -105,7 +106,9 @@ export class RangeReader {
     this.#lanes.clear()
   }
 
+  /** Reads in progress then return a gap. */
   close(): void {
+    this.#isClosed = true
     this.clear()
     for (const { read } of this.#lanes) read?.abort()
     this.#lanes.close()
@@ -152,31 +155,34 @@ export class RangeReader {
     limits: PageLimits,
     reader: StoreReader,
   ): Promise<SegmentPage | 'gap'> {
-    let page: SegmentPage = { entries: [], upTo: after, scannedEntries: 0, scannedBytes: 0 }
+    let page = emptyPage(after)
     while (page.entries.length === 0 && page.scannedEntries < MAX_HIDDEN) {
-      const start = this.#cache.start
+      const { start } = this.#cache
       const position = page.upTo
-      if (start !== undefined && position !== after && this.#driver.compare(position, start) >= 0) break
+      // The cache continues from here. After a loss, it may also begin before the position of the client.
+      if (start !== undefined && this.#driver.compare(position, start) >= 0) break
       const segment = lane.segmentAt(position)
       // A broker that numbers its entries has every number.
       const isKnown = this.#driver.distance !== undefined || segment?.has(position)
       if (segment && isKnown) page = join(page, lane.pageIn(segment, channels, position, limits))
-      else if (segment || start === undefined || this.#unknown.has(position)) return 'gap'
-      else await this.#waitForRead(lane, position, reader, position !== after)
+      else if (segment || start === undefined || this.#isMissing(position)) return 'gap'
+      else await this.#wait(lane, position, reader, position !== after)
     }
     return page
   }
 
-  // A client that has read before has a position of the log.
-  async #waitForRead(lane: Lane, position: string, reader: StoreReader, isKnown: boolean): Promise<void> {
-    if (!isKnown && this.#progressOf(reader).entries === 0) this.#unknown.check()
-    await this.#wait(lane, position, reader.signal)
+  #isMissing(position: string): boolean {
+    return this.#isClosed || this.#unknown.has(position) || (this.#driver.isEvicted?.(position) ?? false)
   }
 
-  #wait(lane: Lane, position: string, signal: AbortSignal): Promise<void> {
+  #wait(lane: Lane, position: string, reader: StoreReader, hasRead: boolean): Promise<void> {
+    const { signal } = reader
     signal.throwIfAborted()
+    // A client that has read before has a position of the log.
+    const isKnown = hasRead || this.#progressOf(reader).entries > 0
+    if (!isKnown) this.#unknown.check()
     return new Promise<void>((resolve, reject) => {
-      const waiter: Waiter = { position, since: Date.now(), resolve, reject }
+      const waiter: Waiter = { position, isKnown, since: Date.now(), resolve, reject }
       const onAbort = () => {
         lane.leave(waiter)
         reject(signal.reason)
@@ -214,11 +220,15 @@ export class RangeReader {
     lane.read = read
     this.#running += 1
     try {
+      // Again, because other lookups may have found nothing since the client began to wait.
+      if (!lane.isKnown(position)) this.#unknown.check()
       const segment = await this.#readSegment(lane, position, read.signal)
       if (generation !== this.#generation) lane.resolveAt(position)
       else this.#onSegment(lane, position, segment)
     } catch (error) {
-      lane.rejectAt(position, error)
+      // A client that came after the read was aborted waits for another one.
+      if (read.signal.aborted) lane.resolveAt(position)
+      else lane.rejectAt(position, error)
     } finally {
       lane.read = undefined
       this.#running -= 1
@@ -228,7 +238,6 @@ export class RangeReader {
 
   async #readSegment(lane: Lane, position: string, signal: AbortSignal): Promise<Segment | 'gap'> {
     const upTo = this.#endOf(lane, position)
-    if (upTo === undefined) return 'gap'
     const early = this.#earlyStart(lane, position)
     const segment = early === position ? 'gap' : await this.#segment(lane, early, upTo, signal)
     // The log may begin between the two.
@@ -245,13 +254,11 @@ export class RangeReader {
     return range === 'gap' ? range : new Segment(after, range, this.#driver.compare)
   }
 
-  /** Returns where a read ends. Undefined: there is nothing to read, because a loss has moved the cache. */
-  #endOf(lane: Lane, position: string): string | undefined {
-    const { compare } = this.#driver
-    const { start, inner } = this.#cache
-    if (start === undefined || inner === undefined || compare(position, start) >= 0) return undefined
+  /** Returns where a read ends. All clients wait before the cache, because a loss has them look again. */
+  #endOf(lane: Lane, position: string): string {
+    const inner = this.#cache.inner as string
     const next = lane.nextStart(position)
-    return next !== undefined && compare(next, inner) < 0 ? next : inner
+    return next !== undefined && this.#driver.compare(next, inner) < 0 ? next : inner
   }
 
   /**
@@ -269,12 +276,19 @@ export class RangeReader {
 
   #onSegment(lane: Lane, position: string, segment: Segment | 'gap'): void {
     if (segment === 'gap') {
-      this.#unknown.add(position)
-      lane.resolveAt(position)
+      this.#onGap(lane, position)
       return
     }
     const budget = this.#settings.replayBytes - (this.#running - 1) * PAGE_BYTES
     this.#lanes.add(lane, segment, budget)
+  }
+
+  #onGap(lane: Lane, position: string): void {
+    const isEvicted = (each: string) => this.#driver.isEvicted?.(each) ?? false
+    // Clients whose positions were evicted are legitimate, and may be many.
+    if (!isEvicted(position)) this.#unknown.add(position)
+    lane.resolveAt(position)
+    lane.resolveFirst(isEvicted)
   }
 
   /** Returns the pages of several lanes as one, up to where all of them are complete. */
@@ -294,6 +308,10 @@ export class RangeReader {
       scannedBytes: entries.reduce((sum, { size }) => sum + size, 0),
     }
   }
+}
+
+function emptyPage(upTo: string): SegmentPage {
+  return { entries: [], upTo, scannedEntries: 0, scannedBytes: 0 }
 }
 
 function within(entries: readonly LogEntry[], limits: PageLimits): readonly LogEntry[] {

@@ -24,7 +24,7 @@ export class UnknownPositions {
     return this.#remembered.has(position)
   }
 
-  /** Throws `SseError` `ERR_SSE_OVERLOAD` if too many lookups found nothing. */
+  /** Throws `SseError` `ERR_SSE_OVERLOAD` if too many lookups found nothing. MUST be called before each lookup. */
   check(): void {
     const now = Date.now()
     const elapsed = Math.max(0, now - this.#filledAt)
@@ -35,7 +35,7 @@ export class UnknownPositions {
 
   /** Counts a lookup that found nothing. */
   count(): void {
-    this.#left -= 1
+    this.#left = Math.max(0, this.#left - 1)
   }
 
   /** Counts it, and remembers a position that the log will never have. */
