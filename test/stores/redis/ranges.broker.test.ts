@@ -158,6 +158,16 @@ describe.each(MODES)('a range, with %s', (_name, client) => {
     await expect.poll(() => owner.losses).toHaveLength(1)
   })
 
+  it('is read after the server has lost the scripts', async () => {
+    const ids = await add(3)
+    const { driver, position } = await openDriver(await client())
+    for (let read = 0; read < 2; read++) {
+      await admin.call('SCRIPT', 'FLUSH')
+      const range = await driver.range(ids[0] as string, { upTo: position, ...EVERYTHING }, never)
+      expect(idsOf(range)).toEqual(ids.slice(1))
+    }
+  })
+
   it('is rejected if the key holds another type', async () => {
     const [first = ''] = await add(1)
     const { driver, position } = await openDriver(await client())
