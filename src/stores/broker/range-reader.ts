@@ -40,8 +40,9 @@ interface Progress {
 }
 
 /**
- * Reads what is older than the cache, for clients that wait for it. Clients that stopped near each other share the segments
- * that are read: a read ends where the next segment starts, so that none is read twice while it is kept.
+ * Reads what is older than the cache, for clients that wait for it. A client whose position is in a kept segment gets a page
+ * of it. Otherwise it waits in a lane, which reads the broker after one position at a time and keeps the result as a segment.
+ * Then the clients in it look again. A read ends where the next segment starts, so that none is read twice while it is kept.
  */
 export class RangeReader {
   readonly #driver: BrokerDriver
