@@ -1,9 +1,9 @@
 import type { Page, ReadQueue, StoreReader } from '../event-store.ts'
-import type { LogEntry } from '../log-entry.ts'
 import type { BrokerDriver } from './driver.ts'
 import { join, type Lane, type Waiter } from './lane.ts'
 import { Lanes } from './lanes.ts'
-import { type PageLimits, Segment, type SegmentPage } from './segment.ts'
+import { mergePages } from './merge-pages.ts'
+import { emptyPage, type PageLimits, Segment, type SegmentPage } from './segment.ts'
 import type { UnknownPositions } from './unknown-positions.ts'
 
 /** The bounds of replays from a broker. */
@@ -95,7 +95,8 @@ export class RangeReader {
     )
     const pages = results.filter((page) => page !== 'gap')
     if (pages.length < results.length) return 'gap'
-    const page = pages.length === 1 ? (pages[0] as SegmentPage) : this.#merge(pages, limits)
+    const page =
+      pages.length === 1 ? (pages[0] as SegmentPage) : mergePages(pages, limits, this.#driver.compare)
     this.#count(page, reader)
     return page
   }
@@ -291,35 +292,4 @@ export class RangeReader {
     lane.resolveAt(position)
     lane.resolveFirst(isEvicted)
   }
-
-  /** Returns the pages of several lanes as one, up to where all of them are complete. */
-  #merge(pages: readonly SegmentPage[], limits: PageLimits): SegmentPage {
-    const { compare } = this.#driver
-    const upTo = pages.map((page) => page.upTo).reduce((a, b) => (compare(a, b) <= 0 ? a : b))
-    const all = pages
-      .flatMap(({ entries }) => entries)
-      .filter(({ id }) => compare(id, upTo) <= 0)
-      .sort((a, b) => compare(a.id, b.id))
-    const entries = within(all, limits)
-    return {
-      entries,
-      upTo: entries.length < all.length ? (entries.at(-1)?.id as string) : upTo,
-      // The lanes hold no entries of other channels.
-      scannedEntries: entries.length,
-      scannedBytes: entries.reduce((sum, { size }) => sum + size, 0),
-    }
-  }
-}
-
-function emptyPage(upTo: string): SegmentPage {
-  return { entries: [], upTo, scannedEntries: 0, scannedBytes: 0 }
-}
-
-function within(entries: readonly LogEntry[], limits: PageLimits): readonly LogEntry[] {
-  let bytes = 0
-  const end = entries.findIndex(({ size }, at) => {
-    bytes += size
-    return at > 0 && (at === limits.entries || bytes > limits.bytes)
-  })
-  return end === -1 ? entries : entries.slice(0, end)
 }

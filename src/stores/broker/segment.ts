@@ -111,6 +111,11 @@ export class Segment {
   }
 }
 
+/** Returns a page without entries, which covers nothing. */
+export function emptyPage(upTo: string): SegmentPage {
+  return { entries: [], upTo, scannedEntries: 0, scannedBytes: 0 }
+}
+
 function decode(id: string, { channel, record }: { channel: string; record: string }): LogEntry | null {
   try {
     return new LogEntry(id, { ...parseRecord(record), channel })
