@@ -218,21 +218,31 @@ describe('the pages of the brokers', () => {
 })
 
 describe('CONTRIBUTING.md', () => {
-  const [, path = ''] = /<!-- path -->\s+```text\n([\s\S]*?)```/.exec(pageOf('CONTRIBUTING.md')) ?? []
-  const steps = path.trimEnd().split('\n')
-  const names = steps.map((step) => /^\w+\.\w+/.exec(step)?.[0] ?? step)
+  const stepsOf = (mark: string) => {
+    const [, text = ''] =
+      new RegExp(`<!-- ${mark} -->\\s+\`\`\`text\\n([\\s\\S]*?)\`\`\``).exec(pageOf('CONTRIBUTING.md')) ?? []
+    return text.trimEnd().split('\n')
+  }
+  const namesOf = (steps: string[]) => steps.map((step) => /^\w+\.\w+/.exec(step)?.[0] ?? step)
 
-  test('draws the path of an event in ten lines, each with a function and the file that declares it', () => {
-    expect(steps).toHaveLength(10)
-    const declared = names.map((name) => {
-      const [type = '', method = ''] = name.split('.')
-      return `${name} ${fileOfMethod(type, method)}`
-    })
-    expect(steps.map((step) => step.split(/ {2,}/).slice(0, 2).join(' '))).toEqual(declared)
-  })
+  test.each([
+    ['an event', 'path', 10],
+    ['a replay', 'replay', 11],
+  ])(
+    'draws the path of %s, each step with a function and the file that declares it',
+    (_what, mark, count) => {
+      const steps = stepsOf(mark)
+      expect(steps).toHaveLength(count)
+      const declared = namesOf(steps).map((name) => {
+        const [type = '', method = ''] = name.split('.')
+        return `${name} ${fileOfMethod(type, method)}`
+      })
+      expect(steps.map((step) => step.split(/ {2,}/).slice(0, 2).join(' '))).toEqual(declared)
+    },
+  )
 
-  test('draws the path in the order in which a publish calls the functions', async () => {
-    const [, ...internal] = names
+  test('draws the path of an event in the order in which a publish calls the functions', async () => {
+    const [, ...internal] = namesOf(stepsOf('path'))
     expect(await callsOfPublish(internal)).toEqual(internal)
   })
 })

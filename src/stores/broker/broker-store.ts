@@ -36,6 +36,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
   readonly #lookups = new SharedTasks<boolean>()
   readonly #histories = new SharedTasks<History>()
   readonly #advanced = new Condition()
+  #losses = 0
 
   constructor(driver: BrokerDriver, settings: BrokerSettings) {
     super()
@@ -124,6 +125,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
 
   /** @internal */
   _onLoss(position: string): void {
+    this.#losses += 1
     this.#recent.restart(position)
     this.position = position
     this.#older.clear()
@@ -168,14 +170,20 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
 
   /** Waits until this process has received a position that a client got from another process. */
   async #awaitPosition(after: string, signal: AbortSignal): Promise<Page> {
+    const losses = this.#losses
     this.#unknown.check()
-    const isStored = await this.#lookups.run(after, signal, (each) => this.#driver.has(after, each))
+    const isStored = await this.#lookups.run(after, signal, (each) => {
+      // Again, because others may have found nothing since this one began to wait.
+      this.#unknown.check()
+      return this.#driver.has(after, each)
+    })
     // Not remembered, because the log may have the position later.
     if (!isStored) this.#unknown.count()
     if (!isStored) return 'gap'
-    await this.#advanced.until(
-      () => this.#driver.compare(after, this.position) <= 0 || this.state === 'closed' || signal.aborted,
-    )
+    const isReached = () => this.#driver.compare(after, this.position) <= 0
+    // After a loss, the log may not have the position any more.
+    const isOver = () => this.state === 'closed' || signal.aborted || losses !== this.#losses
+    await this.#advanced.until(() => isReached() || isOver())
     return { entries: [], upTo: after }
   }
 

@@ -5,6 +5,8 @@ import { lowerBound, type PageLimits, type Segment, type SegmentPage } from './s
 /** A client that waits until the broker was read after a position. */
 export interface Waiter {
   readonly position: string
+  /** Whether the log is known to have the position. */
+  readonly isKnown: boolean
   /** Since when it waits, in ms of `Date.now()`. */
   readonly since: number
   /** Called when the segments have changed at the position. */
@@ -132,12 +134,23 @@ export class Lane {
     return this.#positions[isRunOver ? at + 1 : at] ?? this.#positions[0]
   }
 
+  /** Whether the log is known to have a position for which clients wait. */
+  isKnown(position: string): boolean {
+    return [...(this.#waiters.get(position) ?? [])].some(({ isKnown }) => isKnown)
+  }
+
   /** Has the clients at a position look again. */
   resolveAt(position: string): void {
     for (const waiter of this.#remove(position)) {
       waiter.onEnd?.()
       waiter.resolve()
     }
+  }
+
+  /** Does so for the first positions, as long as a condition is true for them. */
+  resolveFirst(isTrue: (position: string) => boolean): void {
+    for (let [first] = this.#positions; first !== undefined && isTrue(first); [first] = this.#positions)
+      this.resolveAt(first)
   }
 
   rejectAt(position: string, error: unknown): void {

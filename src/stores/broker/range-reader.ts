@@ -1,9 +1,9 @@
 import type { Page, ReadQueue, StoreReader } from '../event-store.ts'
-import type { LogEntry } from '../log-entry.ts'
 import type { BrokerDriver } from './driver.ts'
 import { join, type Lane, type Waiter } from './lane.ts'
 import { Lanes } from './lanes.ts'
-import { type PageLimits, Segment, type SegmentPage } from './segment.ts'
+import { mergePages } from './merge-pages.ts'
+import { emptyPage, type PageLimits, Segment, type SegmentPage } from './segment.ts'
 import type { UnknownPositions } from './unknown-positions.ts'
 
 /** The bounds of replays from a broker. */
@@ -40,8 +40,9 @@ interface Progress {
 }
 
 /**
- * Reads what is older than the cache, for clients that wait for it. Clients that stopped near each other share the segments
- * that are read: a read ends where the next segment starts, so that none is read twice while it is kept.
+ * Reads what is older than the cache, for clients that wait for it. A client whose position is in a kept segment gets a page
+ * of it. Otherwise it waits in a lane, which reads the broker after one position at a time and keeps the result as a segment.
+ * Then the clients in it look again. A read ends where the next segment starts, so that none is read twice while it is kept.
  */
 export class RangeReader {
   readonly #driver: BrokerDriver
@@ -55,6 +56,7 @@ export class RangeReader {
   // Raised when the log is replaced.
   #generation = 0
   #isScheduled = false
+  #isClosed = false
 
   constructor(driver: BrokerDriver, settings: ReplaySettings, unknown: UnknownPositions, cache: CacheBounds) {
     this.#driver = driver
@@ -93,8 +95,10 @@ export class RangeReader {
     )
     const pages = results.filter((page) => page !== 'gap')
     if (pages.length < results.length) return 'gap'
-    for (const page of pages) this.#count(page, reader)
-    return pages.length === 1 ? (pages[0] as SegmentPage) : this.#merge(pages, limits)
+    const page =
+      pages.length === 1 ? (pages[0] as SegmentPage) : mergePages(pages, limits, this.#driver.compare)
+    this.#count(page, reader)
+    return page
   }
 
   /** Forgets everything that was read, because the log may be another one. */
@@ -104,7 +108,9 @@ export class RangeReader {
     this.#lanes.clear()
   }
 
+  /** Reads in progress then return a gap. */
   close(): void {
+    this.#isClosed = true
     this.clear()
     for (const { read } of this.#lanes) read?.abort()
     this.#lanes.close()
@@ -151,31 +157,34 @@ export class RangeReader {
     limits: PageLimits,
     reader: StoreReader,
   ): Promise<SegmentPage | 'gap'> {
-    let page: SegmentPage = { entries: [], upTo: after, scannedEntries: 0, scannedBytes: 0 }
+    let page = emptyPage(after)
     while (page.entries.length === 0 && page.scannedEntries < MAX_HIDDEN) {
-      const start = this.#cache.start
+      const { start } = this.#cache
       const position = page.upTo
-      if (start !== undefined && position !== after && this.#driver.compare(position, start) >= 0) break
+      // The cache continues from here. After a loss, it may also begin before the position of the client.
+      if (start !== undefined && this.#driver.compare(position, start) >= 0) break
       const segment = lane.segmentAt(position)
       // A broker that numbers its entries has every number.
       const isKnown = this.#driver.distance !== undefined || segment?.has(position)
       if (segment && isKnown) page = join(page, lane.pageIn(segment, channels, position, limits))
-      else if (segment || start === undefined || this.#unknown.has(position)) return 'gap'
-      else await this.#waitForRead(lane, position, reader, position !== after)
+      else if (segment || start === undefined || this.#isMissing(position)) return 'gap'
+      else await this.#wait(lane, position, reader, position !== after)
     }
     return page
   }
 
-  // A client that has read before has a position of the log.
-  async #waitForRead(lane: Lane, position: string, reader: StoreReader, isKnown: boolean): Promise<void> {
-    if (!isKnown && this.#progressOf(reader).entries === 0) this.#unknown.check()
-    await this.#wait(lane, position, reader.signal)
+  #isMissing(position: string): boolean {
+    return this.#isClosed || this.#unknown.has(position) || (this.#driver.isEvicted?.(position) ?? false)
   }
 
-  #wait(lane: Lane, position: string, signal: AbortSignal): Promise<void> {
+  #wait(lane: Lane, position: string, reader: StoreReader, hasRead: boolean): Promise<void> {
+    const { signal } = reader
     signal.throwIfAborted()
+    // A client that has read before has a position of the log.
+    const isKnown = hasRead || this.#progressOf(reader).entries > 0
+    if (!isKnown) this.#unknown.check()
     return new Promise<void>((resolve, reject) => {
-      const waiter: Waiter = { position, since: Date.now(), resolve, reject }
+      const waiter: Waiter = { position, isKnown, since: Date.now(), resolve, reject }
       const onAbort = () => {
         lane.leave(waiter)
         reject(signal.reason)
@@ -213,11 +222,15 @@ export class RangeReader {
     lane.read = read
     this.#running += 1
     try {
+      // Again, because other lookups may have found nothing since the client began to wait.
+      if (!lane.isKnown(position)) this.#unknown.check()
       const segment = await this.#readSegment(lane, position, read.signal)
       if (generation !== this.#generation) lane.resolveAt(position)
       else this.#onSegment(lane, position, segment)
     } catch (error) {
-      lane.rejectAt(position, error)
+      // A client that came after the read was aborted waits for another one.
+      if (read.signal.aborted) lane.resolveAt(position)
+      else lane.rejectAt(position, error)
     } finally {
       lane.read = undefined
       this.#running -= 1
@@ -227,7 +240,6 @@ export class RangeReader {
 
   async #readSegment(lane: Lane, position: string, signal: AbortSignal): Promise<Segment | 'gap'> {
     const upTo = this.#endOf(lane, position)
-    if (upTo === undefined) return 'gap'
     const early = this.#earlyStart(lane, position)
     const segment = early === position ? 'gap' : await this.#segment(lane, early, upTo, signal)
     // The log may begin between the two.
@@ -244,13 +256,11 @@ export class RangeReader {
     return range === 'gap' ? range : new Segment(after, range, this.#driver.compare)
   }
 
-  /** Returns where a read ends. Undefined: there is nothing to read, because a loss has moved the cache. */
-  #endOf(lane: Lane, position: string): string | undefined {
-    const { compare } = this.#driver
-    const { start, inner } = this.#cache
-    if (start === undefined || inner === undefined || compare(position, start) >= 0) return undefined
+  /** Returns where a read ends. All clients wait before the cache, because a loss has them look again. */
+  #endOf(lane: Lane, position: string): string {
+    const inner = this.#cache.inner as string
     const next = lane.nextStart(position)
-    return next !== undefined && compare(next, inner) < 0 ? next : inner
+    return next !== undefined && this.#driver.compare(next, inner) < 0 ? next : inner
   }
 
   /**
@@ -268,32 +278,18 @@ export class RangeReader {
 
   #onSegment(lane: Lane, position: string, segment: Segment | 'gap'): void {
     if (segment === 'gap') {
-      this.#unknown.add(position)
-      lane.resolveAt(position)
+      this.#onGap(lane, position)
       return
     }
     const budget = this.#settings.replayBytes - (this.#running - 1) * PAGE_BYTES
     this.#lanes.add(lane, segment, budget)
   }
 
-  /** Returns the pages of several lanes as one, up to where all of them are complete. */
-  #merge(pages: readonly SegmentPage[], limits: PageLimits): Page {
-    const { compare } = this.#driver
-    const upTo = pages.map((page) => page.upTo).reduce((a, b) => (compare(a, b) <= 0 ? a : b))
-    const all = pages
-      .flatMap(({ entries }) => entries)
-      .filter(({ id }) => compare(id, upTo) <= 0)
-      .sort((a, b) => compare(a.id, b.id))
-    const entries = within(all, limits)
-    return { entries, upTo: entries.length < all.length ? (entries.at(-1)?.id as string) : upTo }
+  #onGap(lane: Lane, position: string): void {
+    const isEvicted = (each: string) => this.#driver.isEvicted?.(each) ?? false
+    // Clients whose positions were evicted are legitimate, and may be many.
+    if (!isEvicted(position)) this.#unknown.add(position)
+    lane.resolveAt(position)
+    lane.resolveFirst(isEvicted)
   }
-}
-
-function within(entries: readonly LogEntry[], limits: PageLimits): readonly LogEntry[] {
-  let bytes = 0
-  const end = entries.findIndex(({ size }, at) => {
-    bytes += size
-    return at > 0 && (at === limits.entries || bytes > limits.bytes)
-  })
-  return end === -1 ? entries : entries.slice(0, end)
 }

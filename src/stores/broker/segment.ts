@@ -17,7 +17,8 @@ export interface SegmentPage {
   readonly scannedBytes: number
 }
 
-// The objects of an entry that is not decoded, in bytes.
+// The objects of a segment, and of an entry that is not decoded, in bytes.
+const SEGMENT_OVERHEAD = 1_000
 const OVERHEAD = 200
 
 /** A part of a log as it was read from the broker. An entry is decoded when the first client needs it. */
@@ -29,7 +30,7 @@ export class Segment {
   /** When a client last read it, in ms of `Date.now()`. */
   usedAt = Date.now()
   /** The memory that it holds, in bytes. */
-  bytes = 0
+  bytes = SEGMENT_OVERHEAD
   readonly #compare: Compare
   readonly #ids: string[] = []
   // A decoded entry replaces its record. Null: the record of another program, which was reported when it was delivered.
@@ -108,6 +109,11 @@ export class Segment {
     this.bytes += (decoded?.footprint ?? 0) - memoryOf(entry.record)
     return decoded
   }
+}
+
+/** Returns a page without entries, which covers nothing. */
+export function emptyPage(upTo: string): SegmentPage {
+  return { entries: [], upTo, scannedEntries: 0, scannedBytes: 0 }
 }
 
 function decode(id: string, { channel, record }: { channel: string; record: string }): LogEntry | null {

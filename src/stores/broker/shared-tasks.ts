@@ -10,7 +10,8 @@ const MAX_RUNNING = 8
 /** Runs a task once for all clients that wait for it, and few tasks at a time. It is aborted when the last one is gone. */
 export class SharedTasks<T> {
   readonly #tasks = new Map<string, Task<T>>()
-  readonly #queue: Array<() => void> = []
+  // The tasks that wait until another one ends. Those that are aborted are removed.
+  readonly #queue = new Set<() => void>()
   #running = 0
 
   get running(): number {
@@ -31,7 +32,7 @@ export class SharedTasks<T> {
         reject(signal.reason)
         task.waiting -= 1
         if (task.waiting > 0) return
-        this.#tasks.delete(key)
+        if (this.#tasks.get(key) === task) this.#tasks.delete(key)
         task.controller.abort()
       }
       signal.addEventListener('abort', onAbort)
@@ -57,16 +58,30 @@ export class SharedTasks<T> {
   }
 
   async #start(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    if (this.#running >= MAX_RUNNING) await new Promise<void>((resolve) => this.#queue.push(resolve))
+    if (this.#running >= MAX_RUNNING) await this.#awaitEnd(signal)
     else this.#running += 1
     try {
       signal.throwIfAborted()
       return await work(signal)
     } finally {
-      // The next task takes over the place of this one.
-      const next = this.#queue.shift()
-      if (next) next()
-      else this.#running -= 1
+      this.#end()
     }
+  }
+
+  #awaitEnd(signal: AbortSignal): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      this.#queue.add(resolve)
+      signal.addEventListener('abort', () => {
+        if (this.#queue.delete(resolve)) reject(signal.reason)
+      })
+    })
+  }
+
+  // The next task takes over the place of this one.
+  #end(): void {
+    const [next] = this.#queue
+    if (next) this.#queue.delete(next)
+    else this.#running -= 1
+    next?.()
   }
 }

@@ -2,10 +2,11 @@ import { SseError } from '../../errors.ts'
 
 const MESSAGE = 'Too many clients came with a position that the log does not have. They resume later.'
 
-// How many unknown positions are looked up in a burst, and then in each second. Clients whose positions are lost with the
-// log of a broker are not counted, because their positions are before the first one.
+// How many unknown positions are looked up in a burst, and in each second. On Redis, 1 000 lookups take 29 ms of the server
+// and 37 ms of the process, which accepts as many clients in 150 ms. Fewer would let fewer requests have older clients
+// refused. Evicted positions are not counted.
 const BURST = 1_000
-const PER_SECOND = 100
+const PER_SECOND = 1_000
 // How many unknown positions are remembered.
 const MAX_REMEMBERED = 1_000
 
@@ -24,7 +25,7 @@ export class UnknownPositions {
     return this.#remembered.has(position)
   }
 
-  /** Throws `SseError` `ERR_SSE_OVERLOAD` if too many lookups found nothing. */
+  /** Throws `SseError` `ERR_SSE_OVERLOAD` if too many lookups found nothing. MUST be called before each lookup. */
   check(): void {
     const now = Date.now()
     const elapsed = Math.max(0, now - this.#filledAt)
@@ -35,7 +36,7 @@ export class UnknownPositions {
 
   /** Counts a lookup that found nothing. */
   count(): void {
-    this.#left -= 1
+    this.#left = Math.max(0, this.#left - 1)
   }
 
   /** Counts it, and remembers a position that the log will never have. */

@@ -6,7 +6,7 @@ import { LogEntry, type Publication } from '../log-entry.ts'
 import { scopedKey } from '../scoped-key.ts'
 import type { Limits, Slot } from './entry-queue.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
-import { RetentionWindow } from './retention-window.ts'
+import { largestOf, RetentionWindow } from './retention-window.ts'
 
 /** How much is kept to be read again; the limit that is reached first counts. */
 export interface StoreLimits {
@@ -94,7 +94,7 @@ export class MemoryStore extends BaseStore implements EventStore {
 
   history(channels: readonly string[], last: number): History {
     this.#window.trim(channels)
-    const evictedUpTo = Math.max(0, ...channels.map((channel) => this.#window.evictedUpTo(channel)))
+    const evictedUpTo = largestOf(channels, (channel) => this.#window.evictedUpTo(channel))
     const first = last === Number.POSITIVE_INFINITY ? undefined : this.#newestOf(channels, last)
     // Not before an event that was evicted, because that would be a gap.
     const isStored = first !== undefined && first.sequence > evictedUpTo

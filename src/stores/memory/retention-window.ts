@@ -86,7 +86,7 @@ export class RetentionWindow {
    */
   staleness(channels: readonly string[], sequence: number): number {
     if (channels.length === 0) return this.#share(this.#all, sequence)
-    return Math.max(0, ...channels.map((channel) => this.#stalenessIn(channel, sequence)))
+    return largestOf(channels, (channel) => this.#stalenessIn(channel, sequence))
   }
 
   #merged(channels: Iterable<string>, sequence: number): Iterable<Slot> {
@@ -151,4 +151,9 @@ export class RetentionWindow {
     this.#channels.delete(channel)
     this.#evictions.add(channel, queue.evictedUpTo)
   }
+}
+
+/** Returns the largest number of some channels, or 0. Their number is unlimited, unlike that of arguments. */
+export function largestOf(channels: readonly string[], numberOf: (channel: string) => number): number {
+  return channels.reduce((largest, channel) => Math.max(largest, numberOf(channel)), 0)
 }

@@ -3,6 +3,7 @@ import type {
   BrokerDriver,
   DriverOwner,
   RangeLimits,
+  StoredEntry,
   StoredRange,
 } from '../../../src/stores/broker/driver.ts'
 import { BROKER_DEFAULTS } from '../../../src/stores/broker/options.ts'
@@ -26,6 +27,10 @@ export interface FakeLogOptions {
   channelOf?: (number: number) => string
   /** Whether the broker numbers its entries, and can read a channel alone. */
   isNumbered?: boolean
+  /** How many entries a read returns at most, whatever its limits. */
+  maxPage?: number
+  /** Whether positions before the first entry are known to be evicted once one was looked up. */
+  knowsEvicted?: boolean
 }
 
 const STEP = 10
@@ -35,22 +40,36 @@ export class FakeLog implements BrokerDriver {
   readonly reads: Read[] = []
   /** Awaited by each read before it replies. */
   hold: Promise<unknown> | undefined
+  /** Called by each read before it reads, and before it replies. Awaited. */
+  gate: () => Promise<unknown> = async () => {}
   lookups = 0
   /** The bytes of the records in all replies. */
   bytes = 0
-  readonly distance?: NonNullable<BrokerDriver['distance']>
+  distance?: NonNullable<BrokerDriver['distance']>
   readonly back?: NonNullable<BrokerDriver['back']>
   readonly channelRange?: NonNullable<BrokerDriver['channelRange']>
-  readonly #entries: Array<{ id: string; channel: string; record: string }>
+  readonly isEvicted?: NonNullable<BrokerDriver['isEvicted']>
+  readonly #entries: StoredEntry[] = []
+  readonly #maxPage: number
+  // How many of the newest entries were not delivered yet.
+  #undelivered = 0
+  #newest = 0
+  // The first entry, when a position was last looked up.
+  #known = 0
   #owner!: DriverOwner
 
-  constructor({ entries = 100, size = 10, channelOf = () => 'a', isNumbered = false }: FakeLogOptions = {}) {
+  constructor({
+    entries = 100,
+    size = 10,
+    channelOf = () => 'a',
+    isNumbered = false,
+    maxPage = Number.POSITIVE_INFINITY,
+    knowsEvicted = false,
+  }: FakeLogOptions = {}) {
     const record = JSON.stringify({ data: 'x'.repeat(size), isText: true })
-    this.#entries = Array.from({ length: entries }, (_, at) => ({
-      id: String((at + 1) * STEP),
-      channel: channelOf(at + 1),
-      record,
-    }))
+    this.#maxPage = maxPage
+    for (let number = 1; number <= entries; number++) this.add(channelOf(number), record)
+    if (knowsEvicted) this.isEvicted = (position) => Number(position) < this.#known
     if (!isNumbered) return
     this.distance = (after, upTo) => (Number(upTo) - Number(after)) / STEP
     this.back = (position, entries) => String(Math.max(0, Number(position) - entries * STEP))
@@ -60,15 +79,58 @@ export class FakeLog implements BrokerDriver {
   async open(owner: DriverOwner, { entries }: { entries: number }): Promise<string> {
     this.#owner = owner
     owner._onState('ready')
+    this.#undelivered = 0
     owner._onEntries(this.#entries.slice(-entries))
     return this.#entries.at(-1)?.id ?? '0'
   }
 
   async append(channel: string, record: string): Promise<string> {
-    const id = String((this.#entries.length + 1) * STEP)
-    this.#entries.push({ id, channel, record })
-    queueMicrotask(() => this.#owner._onEntries([{ id, channel, record }]))
+    const { id } = this.add(channel, record)
+    queueMicrotask(() => this.deliver())
     return id
+  }
+
+  /** Stores an entry without delivering it. */
+  add(channel: string, record = JSON.stringify({ data: 'x', isText: true })): StoredEntry {
+    this.#newest += STEP
+    const entry = { id: String(this.#newest), channel, record }
+    this.#entries.push(entry)
+    this.#undelivered += 1
+    return entry
+  }
+
+  /** Delivers the entries that were not delivered yet. */
+  deliver(): void {
+    const entries = this.#undelivered > 0 ? this.#entries.slice(-this.#undelivered) : []
+    this.#undelivered = 0
+    this.#owner._onEntries(entries)
+  }
+
+  /** Removes the oldest entries. At least one remains, and what was not delivered. */
+  evict(count: number): void {
+    this.#entries.splice(0, Math.min(count, this.#entries.length - Math.max(1, this.#undelivered)))
+  }
+
+  /** Loses up to `count` of the newest entries. At least one remains. Returns the lost ones. */
+  truncate(count: number): StoredEntry[] {
+    const lost = this.#entries.splice(Math.max(1, this.#entries.length - count))
+    this.skip()
+    return lost
+  }
+
+  /** Reports the entries as lost that were not delivered yet. The log has them. */
+  skip(): void {
+    this.#undelivered = 0
+    this.#known = 0
+    this.lose((this.#entries.at(-1) as StoredEntry).id)
+  }
+
+  /** Whether an entry has a position, or the entry after it is numbered next. */
+  hasPosition(position: string): boolean {
+    const [first] = this.#entries
+    if (this.distance && Number(position) % STEP === 0 && first)
+      return Number(position) >= Number(first.id) - STEP && Number(position) <= this.#newest
+    return this.#entries.some(({ id }) => id === position)
   }
 
   range(after: string, limits: RangeLimits, signal: AbortSignal): Promise<StoredRange | 'gap'> {
@@ -78,7 +140,8 @@ export class FakeLog implements BrokerDriver {
   async has(position: string): Promise<boolean> {
     this.lookups += 1
     await this.hold
-    return this.#entries.some(({ id }) => id === position)
+    await this.gate()
+    return this.hasPosition(position)
   }
 
   historyBefore = async (position: string): Promise<History> => ({ after: position, isIncomplete: true })
@@ -98,9 +161,15 @@ export class FakeLog implements BrokerDriver {
     channel?: string,
   ): Promise<StoredRange | 'gap'> {
     this.reads.push({ ...(channel && { channel }), after: Number(after), upTo: Number(upTo), signal })
-    await Promise.race([this.hold, new Promise((_, reject) => signal.addEventListener('abort', reject))])
+    const aborted = new Promise((_, reject) =>
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true }),
+    )
+    await Promise.race([Promise.all([this.hold, this.gate()]), aborted])
     signal.throwIfAborted()
-    if (!this.#entries.some(({ id }) => id === after)) return 'gap'
+    if (!this.hasPosition(after)) {
+      this.#known = Number(this.#entries[0]?.id)
+      return 'gap'
+    }
     const all = this.#entries.filter(
       (entry) =>
         this.compare(entry.id, after) > 0 &&
@@ -110,10 +179,12 @@ export class FakeLog implements BrokerDriver {
     let left = bytes
     const end = all.findIndex(({ record }, at) => {
       left -= record.length
-      return at > 0 && (at === limit || left < 0)
+      return at > 0 && (at === Math.min(limit, this.#maxPage) || left < 0)
     })
     const entries = end === -1 ? all : all.slice(0, end)
     this.bytes += entries.reduce((sum, { record }) => sum + record.length, 0)
+    // The log may change before the reply arrives.
+    await Promise.race([this.gate(), aborted])
     return { entries, end: end === -1 ? upTo : (entries.at(-1)?.id as string) }
   }
 }

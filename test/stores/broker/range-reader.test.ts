@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { deferred } from '../../support/serve.ts'
 import { nextTurn } from '../../support/streams.ts'
 import { FakeLog, FakeReader, openStore } from './fake-log.ts'
@@ -158,6 +158,36 @@ describe('an unknown position', () => {
       vi.useRealTimers()
     }
   })
+
+  it('is looked up at most a thousand times, also if all clients come at once', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const log = new FakeLog({ entries: 2_000 })
+    const store = await openStore(log)
+    for (const start of [15, 1_000_015]) {
+      const positions = Array.from({ length: 1_980 }, (_, at) => start + at * 10)
+      const replays = positions.map((after) => new FakeReader().replay(store, after))
+      const found = await Promise.allSettled(replays)
+      expect(found.filter(({ status }) => status === 'rejected').length).toBeGreaterThan(960)
+      vi.advanceTimersByTime(1_000)
+      expect(idsOf(await new FakeReader().replay(store, 10))).toEqual(idsAfter(10, 2_000))
+      vi.advanceTimersByTime(10_000)
+    }
+    expect(log.reads.length + log.lookups).toBeLessThan(2_020)
+  })
+
+  it('does not count if it was evicted, and all clients before the first event need one lookup', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const log = new FakeLog({ entries: 6_000, knowsEvicted: true })
+    const store = await openStore(log)
+    log.evict(5_000)
+    const positions = Array.from({ length: 4_000 }, (_, at) => at * 10 + 10)
+    const found = await Promise.all(positions.map((after) => new FakeReader().replay(store, after)))
+    expect(new Set(found)).toEqual(new Set(['gap']))
+    expect(log.reads.length).toBeLessThan(10)
+    expect(await new FakeReader().replay(store, 50_010)).toHaveLength(999)
+  })
 })
 
 describe('a read', () => {
@@ -217,6 +247,53 @@ describe('a read', () => {
     await replay
     // The first reply was discarded.
     expect(log.reads.map(({ after }) => after)).toEqual([10, 10])
+  })
+
+  it('that was aborted is repeated for a client that comes in the same tick', async () => {
+    const log = new FakeLog()
+    const store = await openStore(log)
+    const held = deferred<void>()
+    log.hold = held.promise
+    const [first, second] = [new FakeReader(), new FakeReader()]
+    const left = first.replay(store, 10).catch(({ message }) => message)
+    await vi.waitUntil(() => log.reads.length === 1)
+    first.disconnect()
+    const replay = second.replay(store, 10)
+    held.resolve()
+    expect(await left).toBe('disconnected')
+    expect(await replay).toHaveLength(99)
+  })
+
+  it('ends in a gap when the store is closed', async () => {
+    const log = new FakeLog()
+    const store = await openStore(log)
+    log.hold = new Promise(() => {})
+    const replays = [10, 20].map((after) => new FakeReader().replay(store, after))
+    await vi.waitUntil(() => log.reads.length === 1)
+    await store.close()
+    expect(await Promise.all(replays)).toEqual(['gap', 'gap'])
+  })
+
+  it('is no gap if a loss moves the cache to the position of its client', async () => {
+    const log = new FakeLog({ entries: 100 })
+    const store = await openStore(log)
+    const held = deferred<void>()
+    log.hold = held.promise
+    const replay = new FakeReader().replay(store, 900)
+    await vi.waitUntil(() => log.reads.length === 1)
+    log.truncate(10)
+    held.resolve()
+    expect(await replay).toEqual([])
+  })
+
+  it('of a position that another process has delivered ends in a gap when the log loses it', async () => {
+    const log = new FakeLog()
+    const store = await openStore(log)
+    const { id } = log.add('a')
+    const replay = new FakeReader().replay(store, id)
+    await nextTurn()
+    log.truncate(5)
+    expect(await replay).toBe('gap')
   })
 })
 
@@ -280,6 +357,13 @@ describe('what is kept', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+
+  it('counts the objects of segments that have few entries', async () => {
+    const store = await openStore(new FakeLog({ entries: 600 }))
+    for (let after = 5_000; after > 0; after -= 10)
+      await store.read(['a'], String(after), 500, new FakeReader())
+    expect(store.reads.bytes).toBeGreaterThan(1_000_000)
   })
 })
 
@@ -352,5 +436,13 @@ describe('one replay', () => {
     // The cache too.
     reader.room = 3_500
     expect(await store.read(['a'], '950', 500, reader)).toMatchObject({ entries: { length: 3 } })
+  })
+
+  it('counts what it is sent of several channels that are read alone', async () => {
+    const channels = Array.from({ length: 8 }, (_, at) => `c${at}`)
+    const channelOf = (number: number) => `c${number % 8}`
+    const log = new FakeLog({ entries: 20_000, isNumbered: true, channelOf })
+    const store = await openStore(log, { maxReplayedEvents: 25_000 })
+    expect(await new FakeReader().replay(store, 10, channels)).toHaveLength(19_999)
   })
 })

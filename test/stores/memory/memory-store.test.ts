@@ -387,6 +387,15 @@ describe('a page of a memory store', () => {
     expect(pagesOf(store, ['even'], start, 10, 2 * small)).toEqual([[0, 2], [4], [long]])
   })
 
+  it('is read of any number of channels, as are a history and the staleness of a position', () => {
+    const store = new MemoryStore()
+    const channels = Array.from({ length: 600_000 }, (_, at) => `c${at}`)
+    const { position } = store
+    expect(store.read(channels, position, 10)).toEqual({ entries: [], upTo: position })
+    expect(store.history(channels, 10)).toEqual({ after: position, isIncomplete: false })
+    expect(store.staleness(position, channels)).toBe(0)
+  })
+
   it('visits about as many events as it has, however many channels are read', async () => {
     const store = openStore({ maxEvents: 100_000, maxBytes: 1e9 })
     const start = store.position
