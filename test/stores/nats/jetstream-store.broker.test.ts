@@ -198,14 +198,14 @@ describe('a gap', () => {
 
 describe('messages that an operator deletes', () => {
   test('are skipped without a wait', async () => {
-    // The second one keeps no page that was read for a client of the first one.
+    // The second one keeps no page that was read for a client of the first one, and has the last message in its cache.
     const [hub, next] = [await openHub({ recentEvents: 2 }), await openHub({ recentEvents: 2 })]
     const ids = await publish(hub, numbers(1, 9))
     for (const each of [hub, next]) await eventually(() => each._store.position).toBe(ids[8])
     for (const sequence of [3, 4]) await manager.streams.deleteMessage(stream, sequence)
     const some = await subscribeStream(hub, ['a'], ids[0])
     await eventually(() => some.seen).toEqual([2, 5, 6, 7, 8, 9])
-    for (const sequence of [2, 5, 6, 7, 8, 9]) await manager.streams.deleteMessage(stream, sequence)
+    for (const sequence of [2, 5, 6, 7, 9]) await manager.streams.deleteMessage(stream, sequence)
     const client = await subscribeStream(next, ['a'], ids[4])
     await eventually(() => client.seen).toEqual([8, 9])
     const log = await openLog()
