@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 // The suffix of a test file is its project. A file without a suffix is a unit test.
@@ -10,8 +11,8 @@ const project = (name: string, suffix: string) => ({
 
 export default defineConfig({
   test: {
-    // Most tests wait for servers and browsers, so there is work for every core.
-    maxWorkers: '100%',
+    // Most tests wait for servers and browsers, so that each core has time for more than one worker.
+    maxWorkers: Math.ceil(1.5 * availableParallelism()),
     // Real servers and browsers can hang. The timeout then names the test.
     testTimeout: 60_000,
     // A hook starts browsers, brokers and builds.
