@@ -8,6 +8,10 @@ export type SourceItem<Events extends EventMap = AnyEvents> = SseEvent<Events> |
 
 export type MaybePromise<T> = T | Promise<T>
 
+export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
+  return typeof Object(value).then === 'function'
+}
+
 /** An iterable, a generator or a stream of events. */
 export type Source<Events extends EventMap = AnyEvents> =
   | (Iterable<SourceItem<Events>> & object)

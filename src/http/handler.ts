@@ -1,6 +1,6 @@
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
-import { isSource, type MaybePromise, type Source } from '../event/source.ts'
+import { isPromise, isSource, type MaybePromise, type Source } from '../event/source.ts'
 import type { SseStream } from '../stream/stream.ts'
 
 /**
@@ -76,10 +76,6 @@ async function sendReturned(stream: SseStream, returned: unknown, respond: Respo
   } catch (error) {
     fail(stream, error)
   }
-}
-
-function isPromise(value: unknown): boolean {
-  return typeof Object(value).then === 'function'
 }
 
 // Without this check, `(stream) => ({ event, data })` would open a stream that sends nothing.

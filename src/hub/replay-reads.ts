@@ -1,3 +1,4 @@
+import { isPromise } from '../event/source.ts'
 import type { EventStore, History, Page, StoreReader } from '../stores/event-store.ts'
 import type { ReplayedClient } from './replayed-client.ts'
 
@@ -75,9 +76,4 @@ export class ReplayReads implements StoreReader {
     this.stop()
     throw this.signal.reason
   }
-}
-
-/** Whether a store has not returned a result at once. */
-export function isPromise<T>(result: T | Promise<T>): result is Promise<T> {
-  return typeof (result as Promise<T>).then === 'function'
 }
