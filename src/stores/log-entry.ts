@@ -46,6 +46,7 @@ export class LogEntry {
   readonly #publication: Publication
   #owner: EntryOwner | undefined
   #frame: Frame | undefined
+  #footprint: number | undefined
   #event: SseEvent | Undecodable | undefined
 
   constructor(id: string, publication: Publication) {
@@ -67,10 +68,8 @@ export class LogEntry {
    * wire, its names, and about 1 000 bytes of objects.
    */
   get footprint(): number {
-    const { channel, event, key = event, data } = this.#publication
-    const names = bytesOf(channel) + bytesOf(key ?? '')
-    // In the publication, in the key of the frame, and in that of a store.
-    return this.size + bytesOf(data) + 3 * names + ENTRY_BYTES
+    this.#footprint ??= this.#measure()
+    return this.#footprint
   }
 
   /** The encoded event. */
@@ -96,6 +95,13 @@ export class LogEntry {
     // What was made without the owner.
     this.#frame = undefined
     this.#event = undefined
+  }
+
+  #measure(): number {
+    const { channel, event, key = event, data } = this.#publication
+    const names = textBytes(channel) + textBytes(key ?? '')
+    // In the publication, in the key of the frame, and in that of a store.
+    return this.size + textBytes(data) + 3 * names + ENTRY_BYTES
   }
 
   #encode(): Frame {
@@ -134,7 +140,7 @@ class Undecodable {
 }
 
 /** Returns the bytes of a string in memory. */
-function bytesOf(text: string): number {
+export function textBytes(text: string): number {
   return WIDE.test(text) ? 2 * text.length : text.length
 }
 

@@ -8,14 +8,14 @@ import type {
   StoreReader,
   StoreState,
 } from '../event-store.ts'
-import { LogEntry, type Publication } from '../log-entry.ts'
+import type { LogEntry, Publication } from '../log-entry.ts'
 import { ConnectedStore } from './connected-store.ts'
 import { type BrokerDriver, type DriverOwner, NOOP_RECORD, type StoredEntry } from './driver.ts'
 import type { BrokerSettings } from './options.ts'
+import type { PageLimits } from './page-limits.ts'
 import { RangeReader } from './range-reader.ts'
 import { RecentEntries } from './recent-entries.ts'
-import { encodeRecord, parseRecord } from './record.ts'
-import type { PageLimits } from './segment.ts'
+import { encodeRecord, toLogEntry } from './record.ts'
 import { SharedTasks } from './shared-tasks.ts'
 import { UnknownPositions } from './unknown-positions.ts'
 
@@ -114,7 +114,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
   /** @internal */
   _onEntries(stored: readonly StoredEntry[]): void {
     for (const each of stored) {
-      const entry = this.#decode(each, (error) => this.#skip(each, error))
+      const entry = this.#decode(each)
       // A client may resume at the position of a skipped record, because an earlier page ended there.
       this.#recent.push(entry ?? { id: each.id, size: 0 }, each.time ?? Date.now())
       this.position = each.id
@@ -154,18 +154,18 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
   }
 
   // A record of another program is no event and no failure. Its position still counts.
-  #decode({ id, channel, record }: StoredEntry, onSkip: (error: unknown) => void): LogEntry | undefined {
+  #decode(stored: StoredEntry): LogEntry | undefined {
     try {
-      return new LogEntry(id, { ...parseRecord(record), channel })
+      return toLogEntry(stored)
     } catch (error) {
-      onSkip(error)
+      this.#skip(stored, error)
       return undefined
     }
   }
 
   #readRecent(channels: ReadonlySet<string>, after: string, limits: PageLimits): Page {
-    const { entries, isEnd } = this.#recent.after(after, channels, limits)
-    return { entries, upTo: isEnd ? this.position : (entries.at(-1) as LogEntry).id }
+    const { entries, isAll } = this.#recent.after(after, channels, limits)
+    return { entries, upTo: isAll ? this.position : (entries.at(-1) as LogEntry).id }
   }
 
   /** Waits until this process has received a position that a client got from another process. */

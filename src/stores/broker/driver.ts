@@ -90,8 +90,8 @@ export interface BrokerDriver {
   /** Whether the log has a position for which `isId` is true. No entry is read. Waits and retries like `range`. */
   has(position: string, signal: AbortSignal): Promise<boolean>
   /**
-   * Finds where the `last` newest entries of some channels before a position begin. Searches at most `maxEntries` entries
-   * of the log; what is before that counts as incomplete. Waits and retries like `range`.
+   * Finds where the `last` newest entries of some channels up to a position begin, including the entry at it. Searches at
+   * most `maxEntries` entries of the log; what is before that counts as incomplete. Waits and retries like `range`.
    */
   historyBefore(
     position: string,

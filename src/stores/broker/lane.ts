@@ -1,6 +1,8 @@
+import { lowerBound } from '../../lower-bound.ts'
 import type { LogEntry } from '../log-entry.ts'
 import type { Compare } from './driver.ts'
-import { lowerBound, type PageLimits, type Segment, type SegmentPage } from './segment.ts'
+import type { PageLimits } from './page-limits.ts'
+import type { Segment, SegmentPage } from './segment.ts'
 
 /** A client that waits until the broker was read after a position. */
 export interface Waiter {

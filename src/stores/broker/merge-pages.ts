@@ -1,6 +1,6 @@
-import type { LogEntry } from '../log-entry.ts'
 import type { Compare } from './driver.ts'
-import type { PageLimits, SegmentPage } from './segment.ts'
+import { type PageLimits, takeWithin } from './page-limits.ts'
+import type { SegmentPage } from './segment.ts'
 
 /** Returns the pages of single channels as one, up to where all of them are complete. */
 export function mergePages(pages: readonly SegmentPage[], limits: PageLimits, compare: Compare): SegmentPage {
@@ -9,21 +9,12 @@ export function mergePages(pages: readonly SegmentPage[], limits: PageLimits, co
     .flatMap(({ entries }) => entries)
     .filter(({ id }) => compare(id, upTo) <= 0)
     .sort((a, b) => compare(a.id, b.id))
-  const entries = within(all, limits)
+  const { entries, isAll } = takeWithin(all, limits)
   return {
     entries,
-    upTo: entries.length < all.length ? (entries.at(-1)?.id as string) : upTo,
+    upTo: isAll ? upTo : (entries.at(-1)?.id as string),
     // The pages hold no entries of other channels.
     scannedEntries: entries.length,
     scannedBytes: entries.reduce((sum, { size }) => sum + size, 0),
   }
-}
-
-function within(entries: readonly LogEntry[], limits: PageLimits): readonly LogEntry[] {
-  let bytes = 0
-  const end = entries.findIndex(({ size }, at) => {
-    bytes += size
-    return at > 0 && (at === limits.entries || bytes > limits.bytes)
-  })
-  return end === -1 ? entries : entries.slice(0, end)
 }

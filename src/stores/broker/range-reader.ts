@@ -3,7 +3,8 @@ import type { BrokerDriver } from './driver.ts'
 import { join, type Lane, type Waiter } from './lane.ts'
 import { Lanes } from './lanes.ts'
 import { mergePages } from './merge-pages.ts'
-import { emptyPage, type PageLimits, Segment, type SegmentPage } from './segment.ts'
+import type { PageLimits } from './page-limits.ts'
+import { emptyPage, Segment, type SegmentPage } from './segment.ts'
 import type { UnknownPositions } from './unknown-positions.ts'
 
 /** The bounds of replays from a broker. */
@@ -88,8 +89,12 @@ export class RangeReader {
     reader: StoreReader,
   ): Promise<Page> {
     const start = this.#cache.start
-    if (start === undefined || this.#isTooFar(channels, after, start, reader)) return 'gap'
-    const lanes = this.#lanesOf(channels, after, start)
+    if (start === undefined) return 'gap'
+    const distance = this.#driver.distance?.(after, start) ?? 0
+    const isFiltered = this.#isFiltered(channels, distance)
+    if (this.#isTooFar(isFiltered ? 0 : distance, reader)) return 'gap'
+    const names = isFiltered ? [...channels] : [undefined]
+    const lanes = names.map((channel) => this.#lanes.of(channel))
     const results = await Promise.all(
       lanes.map((lane) => this.#pageIn(lane, channels, after, limits, reader)),
     )
@@ -129,24 +134,16 @@ export class RangeReader {
   }
 
   // Reads of single channels cost the broker more than they save if they are short, or of many channels.
-  #isFiltered(channels: ReadonlySet<string>, after: string, start: string): boolean {
-    if (!this.#driver.channelRange || channels.size > MAX_CHANNELS) return false
-    const distance = this.#driver.distance?.(after, start) ?? 0
-    if (distance < MIN_DISTANCE) return false
+  #isFiltered(channels: ReadonlySet<string>, distance: number): boolean {
+    if (!this.#driver.channelRange || channels.size > MAX_CHANNELS || distance < MIN_DISTANCE) return false
     const others = this.#lanes.channels.filter((channel) => !channels.has(channel)).length
     return distance >= MIN_DISTANCE * (others + channels.size) || distance > this.#settings.maxReplayedEvents
   }
 
-  #lanesOf(channels: ReadonlySet<string>, after: string, start: string): Lane[] {
-    if (!this.#isFiltered(channels, after, start)) return [this.#lanes.of(undefined)]
-    return Array.from(channels, (channel) => this.#lanes.of(channel))
-  }
-
-  #isTooFar(channels: ReadonlySet<string>, after: string, start: string, reader: StoreReader): boolean {
+  /** `ahead`: how many entries the client still has to read, as far as that is known. */
+  #isTooFar(ahead: number, reader: StoreReader): boolean {
     const { maxReplayedEvents, maxReplayedBytes } = this.#settings
     const { entries, bytes } = this.#progressOf(reader)
-    const isFiltered = this.#isFiltered(channels, after, start)
-    const ahead = isFiltered ? 0 : (this.#driver.distance?.(after, start) ?? 0)
     return entries + ahead > maxReplayedEvents || bytes > maxReplayedBytes
   }
 

@@ -1,6 +1,6 @@
 import { RingBuffer } from '../../ring-buffer.ts'
 import type { LogEntry } from '../log-entry.ts'
-import type { PageLimits } from './segment.ts'
+import { type PageLimits, takeWithin } from './page-limits.ts'
 
 /** An entry, or the position of a record that is not an event of a hub. */
 type CachedEntry = LogEntry | { readonly id: string; readonly size: 0; readonly channel?: undefined }
@@ -65,23 +65,8 @@ export class RecentEntries {
   }
 
   /** Returns entries of some channels after a position that it `has`, and whether there are no more. */
-  after(
-    id: string,
-    channels: ReadonlySet<string>,
-    limits: PageLimits,
-  ): { entries: LogEntry[]; isEnd: boolean } {
-    const oldest = this.#count - this.#entries.length
-    const entries: LogEntry[] = []
-    let bytes = 0
-    for (let at = (this.#numbers.get(id) ?? oldest - 1) + 1 - oldest; ; at++) {
-      const entry = this.#entries.at(at)
-      if (!entry) return { entries, isEnd: true }
-      if (entry.channel === undefined || !channels.has(entry.channel)) continue
-      bytes += entry.size
-      const isFull = entries.length === limits.entries || bytes > limits.bytes
-      if (isFull && entries.length > 0) return { entries, isEnd: false }
-      entries.push(entry)
-    }
+  after(id: string, channels: ReadonlySet<string>, limits: PageLimits) {
+    return takeWithin(this.#allAfter(id, channels), limits)
   }
 
   /**
@@ -111,6 +96,15 @@ export class RecentEntries {
     const bytes = (((length - at) / length) * this.#bytes) / this.#maxBytes
     // The entry at the position is evicted first.
     return Math.max(share, bytes, (Date.now() - (this.#times.at(Math.max(0, at - 1)) as number)) / maxAge)
+  }
+
+  *#allAfter(id: string, channels: ReadonlySet<string>): Iterable<LogEntry> {
+    const oldest = this.#count - this.#entries.length
+    for (let at = (this.#numbers.get(id) ?? oldest - 1) + 1 - oldest; ; at++) {
+      const entry = this.#entries.at(at)
+      if (!entry) return
+      if (entry.channel !== undefined && channels.has(entry.channel)) yield entry
+    }
   }
 
   #evict(): void {

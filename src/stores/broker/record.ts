@@ -1,6 +1,7 @@
 import { SseError } from '../../errors.ts'
 import { checkEvent } from '../../formats/event-stream.ts'
-import { type Publication, parsedJson } from '../log-entry.ts'
+import { LogEntry, type Publication, parsedJson } from '../log-entry.ts'
+import type { StoredEntry } from './driver.ts'
 
 /** Encodes a publication as JSON. The channel and the idempotency key are stored beside it. */
 export function encodeRecord({ event, data, isText, retry, key, conflate }: Publication): string {
@@ -15,4 +16,9 @@ export function parseRecord(record: string): Partial<Publication> & { readonly d
     throw new SseError('ERR_SSE_EVENT', 'Not a record written by a hub.')
   checkEvent({ event, retry })
   return { ...fields, data }
+}
+
+/** Returns the event of a stored entry. Throws as `parseRecord` does. */
+export function toLogEntry({ id, channel, record }: StoredEntry): LogEntry {
+  return new LogEntry(id, { ...parseRecord(record), channel })
 }

@@ -1,13 +1,8 @@
-import { LogEntry } from '../log-entry.ts'
-import type { Compare, StoredRange } from './driver.ts'
-import { parseRecord } from './record.ts'
-
-/** How much of a segment one client reads at a time. */
-export interface PageLimits {
-  readonly entries: number
-  /** Bytes on the wire. The first entry may be larger. */
-  readonly bytes: number
-}
+import { lowerBound } from '../../lower-bound.ts'
+import { LogEntry, textBytes } from '../log-entry.ts'
+import type { Compare, StoredEntry, StoredRange } from './driver.ts'
+import { type PageLimits, takeWithin } from './page-limits.ts'
+import { toLogEntry } from './record.ts'
 
 /** A part of a segment for one client, and how much of the log it covers. */
 export interface SegmentPage {
@@ -48,7 +43,7 @@ export class Segment {
       const at = this.#ids.push(id) - 1
       this.#entries.push({ channel, record })
       this.#offsets.push((this.#offsets[at] as number) + record.length)
-      this.bytes += memoryOf(record) + OVERHEAD
+      this.bytes += textBytes(record) + OVERHEAD
       const indices = this.#byChannel.get(channel)
       if (indices) indices.push(at)
       else this.#byChannel.set(channel, [at])
@@ -65,23 +60,18 @@ export class Segment {
   page(channels: ReadonlySet<string>, after: string, limits: PageLimits): SegmentPage {
     this.usedAt = Date.now()
     const first = this.#indexAfter(after)
-    const entries: LogEntry[] = []
-    let bytes = 0
-    for (const at of this.#indicesOf(channels, first)) {
-      const entry = this.#decode(at)
-      if (!entry) continue
-      bytes += entry.size
-      const isFull = entries.length === limits.entries || bytes > limits.bytes
-      if (isFull && entries.length > 0) return this.#pageUpTo(entries.at(-1)?.id as string, entries, first)
-      entries.push(entry)
-    }
-    return this.#pageUpTo(this.end, entries, first)
-  }
-
-  #pageUpTo(upTo: string, entries: readonly LogEntry[], first: number): SegmentPage {
-    const next = upTo === this.end ? this.#ids.length : this.#indexAfter(upTo)
+    const { entries, isAll } = takeWithin(this.#entriesOf(channels, first), limits)
+    const upTo = isAll ? this.end : (entries.at(-1) as LogEntry).id
+    const next = isAll ? this.#ids.length : this.#indexAfter(upTo)
     const scannedBytes = (this.#offsets[next] as number) - (this.#offsets[first] as number)
     return { entries, upTo, scannedEntries: next - first, scannedBytes }
+  }
+
+  *#entriesOf(channels: ReadonlySet<string>, first: number): Iterable<LogEntry> {
+    for (const at of this.#indicesOf(channels, first)) {
+      const entry = this.#decode(at)
+      if (entry) yield entry
+    }
   }
 
   // By channel, because a client of a quiet channel would otherwise visit the entries of all.
@@ -104,9 +94,9 @@ export class Segment {
   #decode(at: number): LogEntry | null {
     const entry = this.#entries[at] as LogEntry | { channel: string; record: string } | null
     if (entry === null || entry instanceof LogEntry) return entry
-    const decoded = decode(this.#ids[at] as string, entry)
+    const decoded = decode({ id: this.#ids[at] as string, ...entry })
     this.#entries[at] = decoded
-    this.bytes += (decoded?.footprint ?? 0) - memoryOf(entry.record)
+    this.bytes += (decoded?.footprint ?? 0) - textBytes(entry.record)
     return decoded
   }
 }
@@ -116,26 +106,10 @@ export function emptyPage(upTo: string): SegmentPage {
   return { entries: [], upTo, scannedEntries: 0, scannedBytes: 0 }
 }
 
-function decode(id: string, { channel, record }: { channel: string; record: string }): LogEntry | null {
+function decode(stored: StoredEntry): LogEntry | null {
   try {
-    return new LogEntry(id, { ...parseRecord(record), channel })
+    return toLogEntry(stored)
   } catch {
     return null
   }
-}
-
-/** Returns the first of `length` indices for which a condition is true. It MUST be true for all later ones. */
-export function lowerBound(length: number, isTrue: (at: number) => boolean): number {
-  let [low, high] = [0, length]
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (isTrue(middle)) high = middle
-    else low = middle + 1
-  }
-  return low
-}
-
-// A string with a character outside of Latin-1 takes two bytes for each one.
-function memoryOf(text: string): number {
-  return /[^\0-\xff]/.test(text) ? 2 * text.length : text.length
 }

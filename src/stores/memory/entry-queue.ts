@@ -1,4 +1,5 @@
 import type { SettingsOf } from '../../check-options.ts'
+import { lowerBound } from '../../lower-bound.ts'
 import { RingBuffer } from '../../ring-buffer.ts'
 import { clock } from '../../scheduler/clock.ts'
 import type { LogEntry } from '../log-entry.ts'
@@ -78,13 +79,7 @@ export class EntryQueue {
   }
 
   #firstAfter(sequence: number): number {
-    let [low, high] = [0, this.#ring.length]
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#ring.at(middle) as Slot).sequence > sequence) high = middle
-      else low = middle + 1
-    }
-    return low
+    return lowerBound(this.#ring.length, (at) => (this.#ring.at(at) as Slot).sequence > sequence)
   }
 
   #compact(): void {

@@ -1,0 +1,10 @@
+/** Returns the first of `length` indices for which a condition is true. It MUST be true for all later ones. */
+export function lowerBound(length: number, isTrue: (at: number) => boolean): number {
+  let [low, high] = [0, length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (isTrue(middle)) high = middle
+    else low = middle + 1
+  }
+  return low
+}
