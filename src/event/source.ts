@@ -8,6 +8,7 @@ export type SourceItem<Events extends EventMap = AnyEvents> = SseEvent<Events> |
 
 export type MaybePromise<T> = T | Promise<T>
 
+/** Whether a value is still awaited. */
 export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
   return typeof Object(value).then === 'function'
 }

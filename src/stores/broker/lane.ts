@@ -141,7 +141,7 @@ export class Lane {
     return [...(this.#waiters.get(position) ?? [])].some(({ isKnown }) => isKnown)
   }
 
-  /** Has the clients at a position look again. */
+  /** Notifies the clients at a position, which then check the segments again. */
   resolveAt(position: string): void {
     for (const waiter of this.#remove(position)) {
       waiter.onEnd?.()
@@ -149,7 +149,7 @@ export class Lane {
     }
   }
 
-  /** Does so for the first positions, as long as a condition is true for them. */
+  /** Notifies the clients at the first positions, as long as a condition is true for them. */
   resolveFirst(isTrue: (position: string) => boolean): void {
     for (let [first] = this.#positions; first !== undefined && isTrue(first); [first] = this.#positions)
       this.resolveAt(first)
@@ -162,7 +162,7 @@ export class Lane {
     }
   }
 
-  /** Forgets what was read, and has all clients look again. */
+  /** Removes all segments, and notifies all clients. */
   clear(): void {
     this.#segments = []
     this.last = undefined

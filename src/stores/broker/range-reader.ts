@@ -43,7 +43,8 @@ interface Progress {
 /**
  * Reads what is older than the cache, for clients that wait for it. A client whose position is in a kept segment gets a page
  * of it. Otherwise it waits in a lane, which reads the broker after one position at a time and keeps the result as a segment.
- * Then the clients in it look again. A read ends where the next segment starts, so that none is read twice while it is kept.
+ * The clients in it then check the segments again. A read ends where the next segment starts, so that none is read twice
+ * while it is kept.
  */
 export class RangeReader {
   readonly #driver: BrokerDriver
@@ -253,7 +254,7 @@ export class RangeReader {
     return range === 'gap' ? range : new Segment(after, range, this.#driver.compare)
   }
 
-  /** Returns where a read ends. All clients wait before the cache, because a loss has them look again. */
+  /** Returns where a read ends. All clients wait before the cache, because a loss notifies them. */
   #endOf(lane: Lane, position: string): string {
     const inner = this.#cache.inner as string
     const next = lane.nextStart(position)
