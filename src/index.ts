@@ -1,8 +1,9 @@
 export { SseError, type SseErrorCode } from './errors.ts'
 export type { AnyEvents, DataEvent, EventMap, SseEvent } from './event/event.ts'
 export type { Source, SourceItem } from './event/source.ts'
-export type { Serialize } from './formats/event-stream.ts'
+export type { Serialize } from './formats/event-fields.ts'
 export { encode, encodeComment } from './formats/event-stream.ts'
+export type { FormatName } from './formats/format.ts'
 export {
   type EventStreamBody,
   type ParsedEvent,

@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import * as streamChannels from '../src/diagnostics.ts'
 import { createSseStream } from '../src/http/create-sse-stream.ts'
 import { resolveOptions } from '../src/http/options.ts'
+import { reportTransport } from '../src/http/transport-report.ts'
 import { Hub } from '../src/hub/hub.ts'
 import { BrokerStore } from '../src/stores/broker/broker-store.ts'
 import type { BrokerDriver, DriverOwner } from '../src/stores/broker/driver.ts'
@@ -96,6 +97,17 @@ describe('docs/metrics.md', () => {
   })
 })
 
+describe('docs/formats.md', () => {
+  const rows = rowsOf(readFileSync(join(root, 'docs/formats.md'), 'utf8'), 'name')
+
+  test('has a row for each option of a long poll, with its default', () => {
+    const { longPoll } = resolveOptions(undefined)
+    expect(rows.map(([name = '', , value]) => [withoutBackticks(name), value])).toEqual(
+      membersOf('LongPollOptions').map((name) => [name, asCell(longPoll[name as keyof typeof longPoll])]),
+    )
+  })
+})
+
 describe('docs/stream.md', () => {
   test('has a heading for each public member of SseStream and each event, and no other heading', () => {
     const events = membersOf('SseStreamEventMap').map((event) => `Event: ${event}`)
@@ -118,9 +130,13 @@ describe('docs/options.md', () => {
   })
 
   test('states the default of each option', () => {
-    const defaults = Object.entries(resolveOptions(undefined))
-    const expected = Object.fromEntries(defaults.map(([name, value]) => [name, asCell(value)]))
-    const stated = rows.map(([name = '', , value]) => [withoutBackticks(name), value])
+    const defaults = resolveOptions(undefined) as unknown as Readonly<Record<string, unknown>>
+    // The defaults of a long poll are those of its own table.
+    const names = membersOf('SseStreamOptions').filter((name) => name !== 'longPoll')
+    const expected = Object.fromEntries(names.map((name) => [name, asCell(defaults[name])]))
+    const stated = rows
+      .map(([name = '', , value]) => [withoutBackticks(name), value])
+      .filter(([name = '']) => name in expected)
     expect(Object.fromEntries(stated)).toEqual(expected)
   })
 
@@ -312,6 +328,7 @@ function asCell(value: unknown): string {
   if (value === undefined) return 'none'
   if (value === JSON.stringify) return '`JSON.stringify`'
   if (typeof value === 'number') return `\`${String(value).replace(/\B(?=(\d{3})+$)/g, ' ')}\``
+  if (Array.isArray(value)) return `\`[${value.map((each) => `'${each}'`).join(', ')}]\``
   return typeof value === 'string' ? `\`'${value}'\`` : `\`${JSON.stringify(value)}\``
 }
 
@@ -358,6 +375,14 @@ async function messagesOfAllChannels(names: readonly string[]): Promise<Map<stri
   await skipForeignRecord()
   await dropPublish()
   await failFilter()
+  reportTransport(
+    fakeStream().stream,
+    { ...resolveOptions(undefined), isChosen: true },
+    {
+      url: '/?reason=cuts',
+      header: () => undefined,
+    },
+  )
   return messages
 }
 

@@ -44,7 +44,7 @@ export function sse<Events extends EventMap = AnyEvents>(
     const hooks: AnswerHooks = {
       hasResponded: () => hasResponded(),
       onHeadersError: (error) => context.onerror(error as Error),
-      respondToHead: () => respondToHead(context, settings),
+      respondToHead: (chosen) => respondToHead(context, chosen),
     }
     try {
       const isHandled = await answerRequest(req, res, settings, takeOver, [context], hooks)

@@ -47,7 +47,7 @@ export function sse<
     const begun = new Promise<void>((resolve) => {
       begin = resolve
     })
-    const { response, stream } = openResponse(request, settings, () => {
+    const { response, stream, later } = openResponse(request, settings, () => {
       answer ??= response
       begin()
     })
@@ -59,12 +59,13 @@ export function sse<
       stream.destroy()
       return true
     }
-    const delay = new HeaderDelay(stream, settings.maxHeaderDelay)
-    const finished = runHandler(stream, handler, [request, ...args], respond).finally(() => delay.end())
-    await Promise.race([finished, begun])
+    // The response to a long poll waits for its events in any case.
+    const delay = later ? undefined : new HeaderDelay(stream, settings.maxHeaderDelay)
+    const finished = runHandler(stream, handler, [request, ...args], respond).finally(() => delay?.end())
+    await Promise.race([finished, later ?? begun])
     // Before the server reads or cancels the body.
     stream._begin()
     finished.catch(onError ?? console.error).catch(console.error)
-    return answer ?? response
+    return answer && answer !== response ? answer : (later ?? response)
   }
 }

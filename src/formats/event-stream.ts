@@ -1,21 +1,16 @@
-import { isWhole, MAX_COUNT } from '../check-options.ts'
-import { describe, mustBe, SseError } from '../errors.ts'
 import type { SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
-
-/** Serializes data that is not a string. Default: `JSON.stringify`. */
-export type Serialize = (data: unknown) => string | undefined
-
-/** The fields of an event beside its data. */
-type Fields = Pick<SseEvent, 'event' | 'id' | 'retry'>
+import {
+  checkCheckpoint,
+  checkComment,
+  checkEvent,
+  type Fields,
+  type Serialize,
+  serialized,
+} from './event-fields.ts'
+import type { Format } from './format.ts'
 
 const LINE_END = /\r\n|\n|\r/g
-const UNSAFE = /[\r\n\0]/
-// Control characters except the tab, which servers and clients refuse in a header such as `Last-Event-ID`.
-const UNSAFE_ID = /[^\t -~\x80-\uffff]/
-
-// The request that resumes is limited, because the client chooses the id.
-const MAX_ID_BYTES = 1024
 
 /**
  * Encodes an event as complete `text/event-stream` text that ends in a blank line. A lone `retry` has no blank line,
@@ -25,52 +20,15 @@ const MAX_ID_BYTES = 1024
  * Throws `SseError`: `ERR_SSE_EVENT`, `ERR_SSE_EVENT_NAME`, `ERR_SSE_ID`, `ERR_SSE_RETRY`, `ERR_SSE_DATA`.
  */
 export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): string {
-  return encodeChecked(checkEvent(event), serialize)
+  const checked = checkEvent(event)
+  const { data } = checked
+  if (data !== undefined) return encodeText(checked, serialized(data, serialize))
+  checkCheckpoint(checked)
+  return encodeCheckpoint(checked)
 }
 
-function encodeChecked(event: SseEvent, serialize: Serialize): string {
-  const { data } = event
-  return data === undefined ? encodeCheckpoint(event) : encodeText(event, serialized(data, serialize))
-}
-
-/** Encodes a checked event whose data is text. */
-export function encodeText(fields: Fields, data: string): string {
+function encodeText(fields: Fields, data: string): string {
   return `${encodeFields(fields)}${encodeLines('data: ', data)}\n`
-}
-
-/**
- * Checks everything but the data and the key. Returns the fields, each of which it reads once, because a getter or `toJSON`
- * may change the event afterwards. Throws `SseError`, as `encode` does.
- */
-export function checkEvent(event: unknown): SseEvent {
-  if (typeof event !== 'object' || event === null)
-    mustBe("an object such as { data: 'text' }", 'ERR_SSE_EVENT', 'An event', event)
-  for (const key in event) if (!isEventKey(key)) checkUnknownKey(event, key)
-  const { event: name, id, retry, key, data } = event as SseEvent
-  // [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
-  if (retry !== undefined && !isWhole(retry, 0, MAX_COUNT))
-    mustBe('a whole number of milliseconds, 0 or more', 'ERR_SSE_RETRY', 'retry', retry)
-  // [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
-  if (id !== undefined && !(typeof id === 'string' ? isReturnable(id) : Number.isFinite(id)))
-    mustBe('a number or a printable string of up to 1024 bytes', 'ERR_SSE_ID', 'id', id)
-  if (name !== undefined && !(typeof name === 'string' && !UNSAFE.test(name)))
-    mustBe('a string without CR, LF and NUL', 'ERR_SSE_EVENT_NAME', 'event', name)
-  return { event: name, id, retry, key, data }
-}
-
-// Comparisons, because a lookup in a list or a set is measurable on every event.
-function isEventKey(key: string): boolean {
-  return key === 'data' || key === 'event' || key === 'id' || key === 'key' || key === 'retry'
-}
-
-// Ignores a key with the value undefined, and an inherited one, for example of an extended `Object.prototype`.
-function checkUnknownKey(event: object, key: string): void {
-  if (!Object.hasOwn(event, key) || event[key as keyof typeof event] === undefined) return
-  const hint = key === 'type' ? ' Did you mean event?' : ''
-  throw new SseError(
-    'ERR_SSE_EVENT',
-    `Unknown key ${describe(key)} in an event.${hint} Known keys: event, data, id, retry, key.`,
-  )
 }
 
 /** Returns the bytes of `encodeText` without encoding the data. */
@@ -80,7 +38,7 @@ export function sizeOfText(fields: Fields, data: string): number {
 
 /** Encodes a comment, one line for each line of the text. An event that follows it is not affected. */
 export function encodeComment(text: string): string {
-  if (typeof text !== 'string') mustBe('a string', 'ERR_SSE_EVENT', 'A comment', text)
+  checkComment(text)
   return encodeLines(': ', text)
 }
 
@@ -92,11 +50,8 @@ function encodeFields({ event, id, retry }: Fields): string {
 }
 
 // [spec] A block without data dispatches nothing, but the client keeps its id.
-function encodeCheckpoint({ event, id, retry }: Fields): string {
-  if (event !== undefined)
-    throw new SseError('ERR_SSE_DATA', `Event ${describe(event)} has no data. Give it data: ''.`)
+function encodeCheckpoint({ id, retry }: Fields): string {
   const text = encodeFields({ id, retry })
-  if (text === '') throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
   return id === undefined ? text : `${text}\n`
 }
 
@@ -117,36 +72,18 @@ function hasLineEnd(text: string): boolean {
   return text.includes('\n') || text.includes('\r')
 }
 
-/** Whether a client can return an id as its last event id. */
-export function isReturnable(id: string): boolean {
-  return Buffer.byteLength(id) <= MAX_ID_BYTES && !UNSAFE_ID.test(id)
-}
-
-/** Returns data as text. Throws `SseError` `ERR_SSE_DATA`. */
-export function serialized(data: unknown, serialize: Serialize): string {
-  if (typeof data === 'string') return data
-  let text: string | undefined
-  try {
-    text = serialize(data)
-  } catch (cause) {
-    const reason = (cause as Error | undefined)?.message ?? describe(cause)
-    throw new SseError('ERR_SSE_DATA', `data could not be serialized: ${reason}`, { cause })
-  }
-  if (typeof text !== 'string') mustBe('a value that serializes to a string', 'ERR_SSE_DATA', 'data', data)
-  return text
-}
-
-// A single line, because some clients report a comment with a blank line after it as an empty message.
-export const HEARTBEAT = Frame.of(':\n', 0)
-
-/** Throws `SseError` for an event that cannot be encoded. */
-export function eventFrame(event: SseEvent, serialize: Serialize): Frame {
-  const checked = checkEvent(event)
-  // A checkpoint is the newest value of nothing, unless its publisher gives it a key.
-  const key = checked.key ?? (checked.data === undefined ? undefined : checked.event || 'message')
-  return Frame.of(encodeChecked(checked, serialize), 1, key)
-}
-
-export function commentFrame(text: string): Frame {
-  return Frame.of(encodeComment(text), 0)
+/** `text/event-stream` of the HTML standard. */
+export const eventStream: Format = {
+  name: 'event-stream',
+  contentType: 'text/event-stream; charset=utf-8',
+  // A single line, because some clients report a comment with a blank line after it as an empty message.
+  heartbeat: Frame.of(':\n', 0),
+  encodeText,
+  encodeCheckpoint,
+  encodeComment,
+  encodePosition: (id) => encodeText({ id, event: 'position' }, '{}'),
+  preamble(heartbeat, retry) {
+    const time = retry > 0 ? `retry: ${retry}\n` : ''
+    return heartbeat > 0 ? `:\n${time}: heartbeat ${heartbeat}\n` : `:\n${time}`
+  },
 }

@@ -2,15 +2,17 @@ import { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
 import type { Transport } from '../transports/transport.ts'
-import { acceptsEventStream } from './accept.ts'
+import { applyQuery } from './apply-query.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
 import { runHandler, type SseHandler } from './handler.ts'
 import type { HandlerSettings } from './handler-options.ts'
-import { sendHead } from './head.ts'
+import { sendHead, sendNotAcceptable } from './head.ts'
 import { HeaderDelay } from './header-delay.ts'
 import { type NodeRequest, resumePointOf } from './last-event-id.ts'
 import type { Settings } from './options.ts'
+import { settingsFor } from './representation.ts'
+import { longPollOf, pollTransport } from './send-poll.ts'
 import { varyOnAccept } from './vary.ts'
 
 /** Lets a framework take part, because its response headers are sent after the handler was called. */
@@ -18,7 +20,7 @@ export interface AnswerHooks {
   /** Whether the handler has responded itself, although nothing was sent yet. */
   hasResponded?(): boolean
   /** Responds to HEAD in the framework's own way. Returns whether it does. */
-  respondToHead?(): boolean
+  respondToHead?(settings: Settings): boolean
   /** Called when the response headers were sent. */
   onHeaders?(): void
   /** Called with an error of a middleware's own `writeHead`. Nothing was sent, and the handler may have finished. */
@@ -35,7 +37,7 @@ export interface AnswerHooks {
 export async function answerRequest<Arguments extends readonly unknown[]>(
   request: NodeRequest,
   response: NodeResponse,
-  settings: HandlerSettings,
+  routeSettings: HandlerSettings,
   handler: SseHandler<Arguments>,
   args: Arguments,
   hooks: AnswerHooks = { onHeadersError: () => nodeTransport(response).destroy() },
@@ -43,15 +45,21 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   checkRequest(request)
   checkResponse(response)
   if (isClosed(response)) return true
-  if (!acceptsEventStream(request.headers.accept, settings.negotiate)) return decline(response)
+  const settings = settingsFor(routeSettings, request.headers.accept, request.url)
+  if (!settings) return decline(response, routeSettings)
   if (request.method === 'HEAD') {
-    if (hooks.respondToHead?.()) return true
+    if (hooks.respondToHead?.(settings)) return true
     sendHead(response, settings)
     response.end()
     return true
   }
-  const openTransport = () => open(response, settings, hooks, () => stream.destroy())
+  const poll = settings.poll && longPollOf(request, settings)
+  const begin = () =>
+    poll ? pollTransport(response, settings, poll, () => stream) : beginStream(response, settings)
+  const openTransport = () => open(response, begin, hooks, () => stream.destroy())
   const stream = SseStream._open(openTransport, settings, resumePointOf(request))
+  stream._pollCache = poll
+  applyQuery(stream, settings, request)
   const delay = new HeaderDelay(stream, settings.maxHeaderDelay)
   // A stream that is not open yet does not listen for the disconnect of its client.
   if (settings.maxHeaderDelay) response.once('close', () => delay.end())
@@ -67,14 +75,24 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
 }
 
 // RFC 9110 12.5.5: otherwise a cache may send the next handler's response to a client that accepts a stream.
-function decline(response: NodeResponse): false {
+function decline(response: NodeResponse, settings: Settings): boolean {
+  // A route with several formats has no other handler.
+  if (settings.formats.length > 1 && !settings.negotiate) {
+    sendNotAcceptable(response, settings)
+    return true
+  }
   response.setHeader('Vary', varyOnAccept(response.getHeader('Vary')))
   return false
 }
 
+function beginStream(response: NodeResponse, settings: Settings): Transport {
+  sendHead(response, settings)
+  return nodeTransport(response)
+}
+
 function open(
   response: NodeResponse,
-  settings: Settings,
+  begin: () => Transport,
   hooks: AnswerHooks,
   destroy: () => void,
 ): Transport | undefined {
@@ -83,9 +101,9 @@ function open(
   if (hasResponded) queueMicrotask(destroy)
   if (hasResponded || isClosed(response)) return undefined
   try {
-    sendHead(response, settings)
+    const transport = begin()
     hooks.onHeaders?.()
-    return nodeTransport(response)
+    return transport
   } catch (error) {
     queueMicrotask(() => hooks.onHeadersError(error))
     throw error

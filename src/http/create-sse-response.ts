@@ -1,16 +1,21 @@
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { SseStream } from '../stream/stream.ts'
 import { WebTransport } from '../transports/web-body.ts'
-import { acceptsEventStream } from './accept.ts'
+import { applyWebQuery } from './apply-query.ts'
 import { checkWebRequest } from './check-request.ts'
+import { disconnectOnAbort } from './disconnect-on-abort.ts'
+import { notAcceptableText } from './formats.ts'
 import { checkHandler, runHandler, type SseHandler } from './handler.ts'
-import { NOT_ACCEPTABLE, preamble, webHeaders } from './head.ts'
+import { preambleOf, webHeaders } from './head.ts'
 import { resumePointOfWeb } from './last-event-id.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
+import { settingsFor } from './representation.ts'
+import { laterResponse, openWebPoll } from './web-poll.ts'
 
 /**
  * Returns a web `Response` whose body is an event stream, and calls the handler with the stream and the request. The
- * response is 406 if the client refuses event streams, and has no body for a HEAD request.
+ * response is 406 if the client accepts no format of the route, and has no body for a HEAD request. The response to a long
+ * poll has no `Content-Length`, because it is returned before its events are known; `sse` of `spillway/web` sends one.
  *
  * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_HANDLER` or `ERR_SSE_REQUEST`, and errors that the handler throws
  * synchronously. A later error of the handler destroys the stream and is passed to its `close` event.
@@ -22,58 +27,47 @@ export function createSseResponse<Events extends EventMap = AnyEvents>(
 ): Response {
   const settings = resolveOptions(options)
   checkHandler(handler)
-  const { response, stream } = openResponse(request, settings)
+  const { response, stream, later } = openResponse(request, settings)
   // The `close` event of the stream reports a rejection.
   if (stream) runHandler(stream, handler, [request]).catch(() => {})
-  return response
+  return later ? laterResponse(response, later) : response
 }
 
 /** A response and the stream that is its body. There is no stream for a 406 and for a HEAD request. */
 export interface WebAnswer {
+  /** For a long poll, only the status and headers of the response. */
   readonly response: Response
   readonly stream?: SseStream
+  /** The response to a long poll, once the stream has ended. */
+  readonly later?: Promise<Response>
 }
 
 /**
  * Creates a response and its stream. With `onBegin`, the stream writes from its first event or `_begin` on, and `onBegin` is
  * called before. Throws `SseError` `ERR_SSE_REQUEST`.
  */
-export function openResponse(request: Request, settings: Settings, onBegin?: () => void): WebAnswer {
+export function openResponse(request: Request, routeSettings: Settings, onBegin?: () => void): WebAnswer {
   checkWebRequest(request)
-  const { status } = settings
-  if (!acceptsEventStream(request.headers.get('accept'), settings.negotiate))
-    return { response: notAcceptable(request) }
-  const init = { status, headers: webHeaders(settings) }
-  if (request.method === 'HEAD') return { response: new Response(null, init) }
-  const transport = new WebTransport(settings.preamble ? preamble(settings.retry) : '')
+  const settings = settingsFor(routeSettings, request.headers.get('accept'), request.url)
+  if (!settings) return { response: notAcceptable(request, routeSettings) }
   // Create the response first, because it may throw and the clock holds a reference to every open stream.
+  const init = { status: settings.status, headers: webHeaders(settings) }
+  if (request.method === 'HEAD') return { response: new Response(null, init) }
+  if (settings.poll) return openWebPoll(request, settings, new Response(null, init), onBegin)
+  const transport = new WebTransport(preambleOf(settings))
   const response = new Response(transport.body, init)
   const begin = () => {
     onBegin?.()
     return transport
   }
   const stream = SseStream._open(onBegin ? begin : transport, settings, resumePointOfWeb(request))
+  applyWebQuery(stream, settings, request)
   disconnectOnAbort(request.signal, transport, stream)
   return { response, stream }
 }
 
 // RFC 9110 15.5.7, 9.3.2.
-function notAcceptable({ method }: Request): Response {
+function notAcceptable({ method }: Request, settings: Settings): Response {
   const headers = { 'Content-Type': 'text/plain; charset=utf-8', Vary: 'Accept' }
-  return new Response(method === 'HEAD' ? null : NOT_ACCEPTABLE, { status: 406, headers })
-}
-
-function disconnectOnAbort(
-  signal: AbortSignal | undefined,
-  transport: WebTransport,
-  stream: SseStream,
-): void {
-  const onAbort = () => {
-    // A transport that is not open does not report the disconnect.
-    stream._begin()
-    transport.disconnect()
-  }
-  signal?.addEventListener('abort', onAbort)
-  if (signal?.aborted) onAbort()
-  stream._addCloseTarget({ _streamClosed: () => signal?.removeEventListener('abort', onAbort) })
+  return new Response(method === 'HEAD' ? null : notAcceptableText(settings), { status: 406, headers })
 }

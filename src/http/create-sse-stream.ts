@@ -3,12 +3,14 @@ import type { CloseReason } from '../stream/close-reason.ts'
 import { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
-import { acceptsEventStream } from './accept.ts'
+import { applyQuery } from './apply-query.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
 import { sendHead, sendNotAcceptable } from './head.ts'
 import { type NodeRequest, resumePointOf } from './last-event-id.ts'
-import { resolveOptions, type SseStreamOptions } from './options.ts'
+import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
+import { settingsFor } from './representation.ts'
+import { longPollOf, pollTransport } from './send-poll.ts'
 
 /**
  * Starts an event stream as the response to a request of `node:http` or `node:http2`. Sends the response headers and a
@@ -24,21 +26,35 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
   response: NodeResponse,
   options?: SseStreamOptions<Events>,
 ): SseStream<Events> {
-  const settings = resolveOptions(options)
+  const routeSettings = resolveOptions(options)
   checkRequest(request)
   checkResponse(response)
   const resumePoint = resumePointOf(request)
-  const closed = (reason: CloseReason) => SseStream._closed(reason, settings, resumePoint)
+  const settings = settingsFor(routeSettings, request.headers.accept, request.url)
+  const closed = (reason: CloseReason) => SseStream._closed(reason, settings ?? routeSettings, resumePoint)
 
   if (isClosed(response)) return closed('client')
-  if (!acceptsEventStream(request.headers.accept, settings.negotiate)) {
-    sendNotAcceptable(response)
+  if (!settings) {
+    sendNotAcceptable(response, routeSettings)
     return closed('not-acceptable')
   }
-  sendHead(response, settings)
   if (request.method === 'HEAD') {
+    sendHead(response, settings)
     response.end()
     return closed('server')
   }
-  return SseStream._open(nodeTransport(response), settings, resumePoint)
+  if (settings.poll) return openPoll(request, response, settings)
+  sendHead(response, settings)
+  const stream = SseStream._open(nodeTransport(response), settings, resumePoint)
+  applyQuery(stream, settings, request)
+  return stream
+}
+
+function openPoll(request: NodeRequest, response: NodeResponse, settings: Settings): SseStream {
+  const poll = longPollOf(request, settings)
+  const transport = pollTransport(response, settings, poll, () => stream)
+  const stream = SseStream._open(transport, settings, resumePointOf(request))
+  stream._pollCache = poll
+  applyQuery(stream, settings, request)
+  return stream
 }

@@ -13,7 +13,7 @@ export interface SseHandlerOptions<Events extends EventMap = AnyEvents> extends 
 }
 
 /** Options with every default filled in. */
-export interface HandlerSettings extends Settings {
+export type HandlerSettings = Settings & {
   readonly maxHeaderDelay?: number
 }
 

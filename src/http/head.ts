@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { jitter } from '../scheduler/jitter.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
+import { notAcceptableText } from './formats.ts'
 import type { Settings } from './options.ts'
 import { varyOnAccept } from './vary.ts'
 
@@ -10,7 +11,7 @@ import { varyOnAccept } from './vary.ts'
  * `preamble: false`, only the headers are sent.
  */
 export function sendHead(response: NodeResponse, settings: Settings): void {
-  const { status, retry } = settings
+  const { status } = settings
   // The response of `node:http2` has the same methods.
   const any = response as ServerResponse & { flush?: () => void }
   // Clear the message that a middleware set for another status, otherwise the client sees `200 Not Found`. HTTP/2 has no
@@ -20,7 +21,7 @@ export function sendHead(response: NodeResponse, settings: Settings): void {
   // With `rejectNonStandardBodyWrites`, Node throws for a body in a response to HEAD.
   if (any.req.method === 'HEAD') return
   // An empty string sends the headers only.
-  any.write(settings.preamble ? preamble(retry) : '')
+  any.write(preambleOf(settings))
   // A compression middleware would buffer it.
   any.flush?.()
 }
@@ -31,53 +32,62 @@ export function sendHead(response: NodeResponse, settings: Settings): void {
  */
 export function streamHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
   dropLength(response)
-  const headers: OutgoingHttpHeaders = {
-    ...STREAM_HEADERS,
-    'Cache-Control': cacheControl(response.getHeader('Cache-Control')),
-  }
-  if (settings.negotiate) headers.Vary = response.getHeader('Vary')
+  const earlier = response.getHeader('Cache-Control')
+  const headers: OutgoingHttpHeaders = settings.poll
+    ? { ...POLL_HEADERS, 'Cache-Control': earlier ?? POLL_HEADERS['Cache-Control'] }
+    : {
+        ...STREAM_HEADERS,
+        'Content-Type': settings.format.contentType,
+        'Cache-Control': cacheControl(earlier),
+      }
+  if (settings.varies) headers.Vary = response.getHeader('Vary')
   for (const [name, value] of Object.entries(settings.headers)) {
     const isCookie = name.toLowerCase() === 'set-cookie'
     const earlier = response.getHeader(name) ?? []
     headers[sameName(name, headers)] = isCookie ? [earlier, value].flat().map(String) : value
   }
-  if (settings.negotiate) headers.Vary = varyOnAccept(headers.Vary)
+  if (settings.varies) headers.Vary = varyOnAccept(headers.Vary)
   return headers
 }
 
-type HeaderSettings = Pick<Settings, 'headers' | 'negotiate'>
+type HeaderSettings = Pick<Settings, 'headers' | 'varies' | 'format' | 'poll'>
+
+/** What a cache may do with the response to a long poll, unless it is public. */
+export const NOT_CACHED = 'private, no-store'
+
+const POLL_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': NOT_CACHED }
 
 const STREAM_HEADERS = {
-  'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
 }
 
 /** Returns the headers of a stream for a web `Response`. */
 export function webHeaders(settings: HeaderSettings): Headers {
-  const headers = new Headers(STREAM_HEADERS)
+  const own = settings.poll
+    ? POLL_HEADERS
+    : { ...STREAM_HEADERS, 'Content-Type': settings.format.contentType }
+  const headers = new Headers(own)
   for (const [name, value] of Object.entries(settings.headers)) {
     headers.delete(name)
     for (const each of [value].flat()) headers.append(name, String(each))
   }
-  if (settings.negotiate) headers.set('Vary', varyOnAccept(headers.get('Vary')))
+  if (settings.varies) headers.set('Vary', varyOnAccept(headers.get('Vary')))
   return headers
 }
 
-/** Returns the first bytes of a body: an empty comment and the jittered reconnection time. */
-export function preamble(retry: number): string {
-  return retry > 0 ? `:\nretry: ${jitter(retry)}\n` : ':\n'
+/** Returns the first bytes of a body, which state the interval of heartbeats and the jittered reconnection time. */
+export function preambleOf(settings: Settings): string {
+  const { format, heartbeat, retry } = settings
+  return settings.preamble ? format.preamble(heartbeat, jitter(retry)) : ''
 }
 
-/** Body of a 406. */
-export const NOT_ACCEPTABLE = 'This resource is an event stream: accept text/event-stream.\n'
-
-/** Responds 406 to a request that does not get the stream (RFC 9110 15.5.7). */
-export function sendNotAcceptable(response: NodeResponse): void {
+/** Responds 406 to a request that accepts no format of the route (RFC 9110 15.5.7). */
+export function sendNotAcceptable(response: NodeResponse, settings: Settings): void {
   dropLength(response)
   const Vary = varyOnAccept(response.getHeader('Vary'))
   ;(response as ServerResponse).writeHead(406, { 'Content-Type': 'text/plain; charset=utf-8', Vary })
-  endWith(response, NOT_ACCEPTABLE)
+  endWith(response, notAcceptableText(settings))
 }
 
 /** Removes a length that a middleware set for another body. A stream has none (RFC 9112 6.1). */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
-import { isReturnable } from '../formats/event-stream.ts'
+import { isReturnable } from '../formats/event-fields.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 
 /** A request that a server of `node:http` or `node:http2` receives. */

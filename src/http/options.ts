@@ -1,7 +1,24 @@
-import { between, type Check, checkOptions, isBoolean, isPlain, type SettingsOf } from '../check-options.ts'
+import {
+  between,
+  type Check,
+  checkOptions,
+  isBoolean,
+  isCount,
+  isPlain,
+  MAX_TIME,
+  optionsOf,
+  type SettingsOf,
+} from '../check-options.ts'
 import { describe } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
-import { STREAM_CHECKS, STREAM_DEFAULTS, type StreamOptions } from '../stream/options.ts'
+import type { FormatName } from '../formats/format.ts'
+import {
+  type LongPollSettings,
+  type Representation,
+  STREAM_CHECKS,
+  STREAM_DEFAULTS,
+  type StreamOptions,
+} from '../stream/options.ts'
 
 export type HeaderValue = string | number | string[]
 
@@ -17,28 +34,61 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
    */
   negotiate?: boolean | undefined
   /**
+   * The representations that the route serves: `event-stream`, `ndjson` (a JSON object per line) and `json` (a long poll).
+   * With several, a request chooses by its header `Accept` or by `?format=`, and otherwise gets the first one. Default
+   * `['event-stream']`.
+   */
+  formats?: readonly FormatName[] | undefined
+  /** How the format `json` responds. Default: see the options. */
+  longPoll?: LongPollOptions | undefined
+  /**
    * False omits the comment and the reconnection time with which the body begins. For clients that lose the first event
    * after a comment. Default true, because several proxies hold the response headers until the body begins.
    */
   preamble?: boolean | undefined
 }
 
+/** How a long poll is answered. Times are in ms. */
+export interface LongPollOptions {
+  /** How long a request is held that has no event to respond with. At least 1 000. Default 25 000. */
+  hold?: number | undefined
+  /** How long further events are collected after the first live one. Accurate to 0.1 s. Default 100. */
+  collect?: number | undefined
+  /** The most missed events in one response. A response also ends at 256 KiB. Default 1 000. */
+  pageSize?: number | undefined
+}
+
 /** Options with every default filled in. */
-export type Settings = SettingsOf<SseStreamOptions, 'rateLimit' | 'replay' | 'onGap'>
+export type Settings = Omit<SettingsOf<SseStreamOptions, 'rateLimit' | 'replay' | 'onGap'>, 'longPoll'> &
+  Representation & {
+    readonly longPoll: LongPollSettings
+    /** Whether these are the settings of the format that a request has chosen. */
+    readonly isChosen?: boolean
+    /** Whether the format was chosen by the header `Accept`. */
+    readonly varies?: boolean
+  }
+
+export const LONG_POLL_DEFAULTS: LongPollSettings = { hold: 25_000, collect: 100, pageSize: 1_000 }
 
 const DEFAULTS: Settings = {
   ...STREAM_DEFAULTS,
   status: 200,
   headers: {},
   negotiate: false,
+  formats: ['event-stream'],
+  longPoll: LONG_POLL_DEFAULTS,
   preamble: true,
 }
 
-export const SSE_CHECKS: Readonly<Record<keyof Settings, Check>> = {
+const LONG_POLL_CHECKS = { hold: between(1_000, MAX_TIME), collect: between(0, MAX_TIME), pageSize: isCount }
+
+export const SSE_CHECKS: Readonly<Record<keyof SseStreamOptions, Check>> = {
   ...STREAM_CHECKS,
   status: checkStatus,
   headers: checkHeaders,
   negotiate: isBoolean,
+  formats: checkFormats,
+  longPoll: optionsOf(LONG_POLL_CHECKS),
   preamble: isBoolean,
 }
 
@@ -48,7 +98,17 @@ export function resolveOptions(
   checks: Readonly<Record<string, Check>> = SSE_CHECKS,
 ): Settings {
   if (options === undefined) return DEFAULTS
-  return { ...DEFAULTS, ...checkOptions<SseStreamOptions>(options, checks) }
+  const given = checkOptions<SseStreamOptions>(options, checks)
+  return { ...DEFAULTS, ...given, longPoll: { ...LONG_POLL_DEFAULTS, ...given.longPoll } as LongPollSettings }
+}
+
+const FORMATS: readonly unknown[] = ['event-stream', 'ndjson', 'json'] satisfies FormatName[]
+
+function checkFormats(formats: unknown): string | undefined {
+  const isList = Array.isArray(formats) && formats.length > 0 && new Set(formats).size === formats.length
+  return isList && formats.every((format) => FORMATS.includes(format))
+    ? undefined
+    : "a list of 'event-stream', 'ndjson' and 'json'"
 }
 
 // RFC 9110 15.3.5, 15.3.6 and 15.4.5: responses with these statuses have no body.

@@ -1,9 +1,15 @@
 import type { ServerResponse } from 'node:http'
 import { isWhole, MAX_TIME } from '../check-options.ts'
 import { SseError } from '../errors.ts'
+import { eventStream } from '../formats/event-stream.ts'
+import { ndjson } from '../formats/ndjson.ts'
+import { PollPage } from '../formats/poll-page.ts'
+import { jitter } from '../scheduler/jitter.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { checkResponse } from './check-response.ts'
-import { dropLength, endWith, preamble, streamHeaders } from './head.ts'
+import { queryOf } from './formats.ts'
+import { dropLength, endWith, streamHeaders } from './head.ts'
+import { LONG_POLL_DEFAULTS } from './options.ts'
 
 /** How to refuse a client. */
 export type Refusal =
@@ -22,8 +28,14 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
   const { status, retry } = Object(refusal) as { status?: number; retry?: number }
   checkResponse(response)
   if (isWhole(retry, 1, MAX_TIME)) {
-    ;(response as ServerResponse).writeHead(200, streamHeaders(response, { headers: {}, negotiate: false }))
-    endWith(response, preamble(retry))
+    // `spillway/client` names the format of a long poll in the URL.
+    const isPoll = queryOf(response.req.url).get('format') === 'json'
+    const settings = isPoll ? { format: ndjson, poll: LONG_POLL_DEFAULTS } : { format: eventStream }
+    ;(response as ServerResponse).writeHead(200, streamHeaders(response, { headers: {}, ...settings }))
+    const body = isPoll
+      ? new PollPage(Buffer.alloc(0)).body(undefined, jitter(retry)).toString()
+      : eventStream.preamble(0, jitter(retry))
+    endWith(response, body)
   } else if (isWhole(status, 201, 599)) {
     dropLength(response)
     response.writeHead(status)

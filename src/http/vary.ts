@@ -1,6 +1,12 @@
-/** Returns the value of a `Vary` header with `Accept` added, unless it covers `Accept` already (RFC 9110 12.5.5). */
-export function varyOnAccept(vary: unknown): string {
+/** Returns the value of a `Vary` header with a field added, unless it covers the field already (RFC 9110 12.5.5). */
+export function varyOn(vary: unknown, field: string): string {
   const fields = String(vary ?? '')
-  if (/(^|,)\s*(accept|\*)\s*(,|$)/i.test(fields)) return fields
-  return fields ? `${fields}, Accept` : 'Accept'
+  const present = fields.split(',').map((each) => each.trim().toLowerCase())
+  if (present.includes('*') || present.includes(field.toLowerCase())) return fields
+  return fields ? `${fields}, ${field}` : field
+}
+
+/** The same for the header `Accept`. */
+export function varyOnAccept(vary: unknown): string {
+  return varyOn(vary, 'Accept')
 }

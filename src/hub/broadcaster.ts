@@ -1,31 +1,29 @@
 import { Frame } from '../event/frame.ts'
+import type { Format } from '../formats/format.ts'
 import { type FanOut, turn } from '../scheduler/turn.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
-import type { FrameBatch } from '../stream/attachments.ts'
+import type { FrameBatch, SharedBatch } from '../stream/attachments.ts'
 import { MAX_WRITE } from '../stream/backlog.ts'
 
 /** Consecutive entries of one channel, no more than go into one write. */
-export class Batch implements FrameBatch {
+export class Batch implements SharedBatch {
   readonly channel: string
   readonly entries: LogEntry[] = []
   /** The id of the newest entry. */
   lastId = ''
   #room = MAX_WRITE
-  #frames: readonly Frame[] | undefined
-  #joined: Frame | undefined
+  // For each format that a subscriber has.
+  readonly #encoded: EncodedBatch[] = []
 
   constructor(channel: string) {
     this.channel = channel
   }
 
-  get frames(): readonly Frame[] {
-    this.#frames ??= this.entries.map(({ frame }) => frame)
-    return this.#frames
-  }
-
-  get joined(): Frame {
-    this.#joined ??= this.frames.length === 1 ? (this.frames[0] as Frame) : Frame.join(this.frames)
-    return this.#joined
+  in(format: Format): FrameBatch {
+    for (const present of this.#encoded) if (present.format === format) return present
+    const encoded = new EncodedBatch(this.entries, format)
+    this.#encoded.push(encoded)
+    return encoded
   }
 
   hasRoomFor({ size }: LogEntry): boolean {
@@ -36,6 +34,29 @@ export class Batch implements FrameBatch {
     this.entries.push(entry)
     this.lastId = entry.id
     this.#room -= entry.size
+  }
+}
+
+/** A batch in one format. */
+class EncodedBatch implements FrameBatch {
+  readonly format: Format
+  readonly #entries: readonly LogEntry[]
+  #frames: readonly Frame[] | undefined
+  #joined: Frame | undefined
+
+  constructor(entries: readonly LogEntry[], format: Format) {
+    this.format = format
+    this.#entries = entries
+  }
+
+  get frames(): readonly Frame[] {
+    this.#frames ??= this.#entries.map((entry) => entry.frameIn(this.format))
+    return this.#frames
+  }
+
+  get joined(): Frame {
+    this.#joined ??= this.frames.length === 1 ? (this.frames[0] as Frame) : Frame.join(this.frames)
+    return this.#joined
   }
 }
 

@@ -274,7 +274,7 @@ export class CatchUp implements ReplayedClient {
     for (const entry of entries) {
       this.#owner._adopt(entry)
       const isStopped = !this.isActive || this.#addedChannels
-      if (isStopped || !this.stream._hasRoomFor(entry.frame)) break
+      if (isStopped || !this.stream._hasRoomFor(entry.frameIn(this.stream._format))) break
       used += 1
       this.#position = entry.id
       cost += this.#owner.passes(entry) ? this.#sendEntry(entry) : this.#hide(entry)
@@ -285,7 +285,7 @@ export class CatchUp implements ReplayedClient {
 
   /** Returns what sending an entry counts for the turn. */
   #sendEntry(entry: LogEntry): number {
-    this.stream._connection.enqueue(entry.frame)
+    this.stream._connection.enqueue(entry.frameIn(this.stream._format))
     this.#owner._onSent(entry.id)
     this.#replayed += 1
     this.#hiddenCost = 0

@@ -18,6 +18,12 @@ export interface PublishOptions {
 export interface ChannelOptions {
   /** True keeps, replays and queues only the newest event per `key`. Default false. */
   conflate?: boolean | undefined
+  /**
+   * `public` lets shared caches keep the events of the channel, which then anyone may read who can request the route. It
+   * applies to long polls that name the format and the cursor in the URL, and that are subscribed to public channels only,
+   * without a filter. Cannot be combined with `conflate`, whose history changes. Default: none.
+   */
+  cache?: 'public' | undefined
 }
 
 /** A named topic of a hub, returned by `hub.channel`. It holds no state, so it can be created wherever it is needed. */

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { checkOptions, isBoolean, isFunction, isWellFormed, oneOf } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
-import { checkEvent, type Serialize, serialized } from '../formats/event-stream.ts'
+import { checkEvent, type Serialize, serialized } from '../formats/event-fields.ts'
 import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../lifecycle/graceful-close.ts'
 import { StreamSet } from '../lifecycle/stream-set.ts'
 import { outsideRequests } from '../scheduler/context.ts'
@@ -69,7 +69,7 @@ const HINTS = {
   maxAge: STORE_OPTION,
   idempotencyWindow: STORE_OPTION,
 }
-const CHANNEL_CHECKS = { conflate: isBoolean }
+const CHANNEL_CHECKS = { conflate: isBoolean, cache: oneOf('public') }
 const PUBLISH_CHECKS = { idempotencyKey: isWellFormed }
 
 /** One ordered log of events, the channels named in it, and the streams subscribed to them. */
@@ -125,11 +125,16 @@ export class Hub extends EventEmitter<HubEventMap> {
   channel<Events extends EventMap = AnyEvents>(name: string, options: ChannelOptions = {}): Channel<Events> {
     checkName(name)
     checkOptions(options, CHANNEL_CHECKS)
-    const conflate = options.conflate ?? false
+    const { conflate = false, cache } = options
+    if (conflate && cache)
+      throw new SseError(
+        'ERR_SSE_OPTION',
+        'A channel with conflate cannot be cached, because its history changes.',
+      )
     return {
       name,
       publish: (event, options) => this._publish(name, event, conflate, options),
-      subscribe: (stream, options) => this.subscribe(stream, name, options),
+      subscribe: (stream, options) => this.#subscribeTo(stream, name, options, cache === 'public'),
     }
   }
 
@@ -144,6 +149,15 @@ export class Hub extends EventEmitter<HubEventMap> {
     stream: SseStream,
     channels: string | readonly string[],
     options: SubscribeOptions = {},
+  ): () => void {
+    return this.#subscribeTo(stream, channels, options, false)
+  }
+
+  #subscribeTo(
+    stream: SseStream,
+    channels: string | readonly string[],
+    options: SubscribeOptions = {},
+    isPublic: boolean,
   ): () => void {
     // Not `instanceof`: the ES module and the CommonJS build each have a class of their own.
     if (typeof stream?._deliver !== 'function') {
@@ -162,6 +176,8 @@ export class Hub extends EventEmitter<HubEventMap> {
     // A copy, so that the returned function undoes this call only.
     const { onGap, filter, snapshot, from } = options
     const own = { onGap, filter, snapshot, from, isRemoved: false }
+    const cache = stream._pollCache
+    if (cache) cache.isPublic = isPublic && !filter && cache.isPublic !== false
     subscription.add(names, own)
     return () => subscription.remove(names, own)
   }

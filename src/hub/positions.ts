@@ -1,5 +1,5 @@
 import { Frame } from '../event/frame.ts'
-import { encode } from '../formats/event-stream.ts'
+import type { Format } from '../formats/format.ts'
 import { type Flushable, turn } from '../scheduler/turn.ts'
 import type { EventStore } from '../stores/event-store.ts'
 
@@ -34,7 +34,7 @@ export class PositionKeeper implements Flushable {
   readonly #kind: Positions
   readonly #holders: () => Iterable<PositionHolder>
   // Clients at the same position share its frame.
-  #last: { readonly id: string; readonly frame: Frame } | undefined
+  #last: { readonly id: string; readonly format: Format; readonly frame: Frame } | undefined
   #checkedAt: string | undefined
   // Those to be checked at the end of the turn.
   #hidden: PositionHolder[] = []
@@ -51,8 +51,9 @@ export class PositionKeeper implements Flushable {
   }
 
   /** Returns a position as a block of its own. */
-  frameAt(id: string): Frame {
-    if (this.#last?.id !== id) this.#last = { id, frame: this.#encode(id) }
+  frameAt(id: string, format: Format): Frame {
+    if (this.#last?.id !== id || this.#last.format !== format)
+      this.#last = { id, format, frame: this.#encode(id, format) }
     return this.#last.frame
   }
 
@@ -114,8 +115,8 @@ export class PositionKeeper implements Flushable {
     return this.#store.staleness?.(position, channels) ?? 0
   }
 
-  #encode(id: string): Frame {
-    const event = this.#kind === 'id' ? { id } : { id, event: 'position', data: '{}' }
-    return Frame.of(encode(event), 0, POSITION_KEY)
+  #encode(id: string, format: Format): Frame {
+    const text = this.#kind === 'id' ? format.encodeCheckpoint({ id }) : format.encodePosition(id)
+    return Frame.of(text, 0, POSITION_KEY)
   }
 }

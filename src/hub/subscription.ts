@@ -10,6 +10,7 @@ import { CatchUp } from './catch-up.ts'
 import type { CatchUpOwner } from './catch-up-owner.ts'
 import { ChannelMap } from './channel-map.ts'
 import { passes } from './filter.ts'
+import { HiddenEvents } from './hidden-events.ts'
 import type { HistoryRequest } from './history.ts'
 import type { HubContext } from './hub-context.ts'
 import type { PositionHolder } from './positions.ts'
@@ -35,10 +36,8 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   #startPosition: string | undefined
   // The last id that the client was sent on this connection.
   #sentId: string | undefined
-  // The events after that id that a filter hid, and after how many of them the position is checked.
-  #hiddenEvents = 0
-  #checkAt = 1
-  #checkInterval = 1
+  // The events after that id that a filter hid.
+  #hidden: HiddenEvents | undefined
   // Whether channels that are added now are added late, because the first ones have started.
   #hasStarted = false
   #hasEnded = false
@@ -154,7 +153,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     if (!this.#hub.positions.isEnabled || this.#sentId === id) return
     this.#sentId = id
     const { _connection: connection } = this.stream
-    const frame = this.#hub.positions.frameAt(id)
+    const frame = this.#frameAt(id)
     if (connection.canBypassQueue) connection.write(frame)
     // Over the bound, because otherwise a full queue would drop an event for it, or close the stream.
     else if (connection.isOpen) connection.enqueueOverBound(frame)
@@ -163,7 +162,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   /** @internal */
   _offerPosition(id: string): void {
     // A client that is behind is sent a later one, because positions would fill its queue.
-    if (this.stream._hasRoomFor(this.#hub.positions.frameAt(id))) this._sendPosition(id)
+    if (this.stream._hasRoomFor(this.#frameAt(id))) this._sendPosition(id)
   }
 
   /** @internal */
@@ -173,12 +172,14 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     if (!this.#unread) for (const channel of this.channels) this.#hub.broadcaster.add(channel, this)
     this.#unread = undefined
     if (this.#sentId === undefined) this._sendPosition(this.#hub.store.position)
+    this.stream._connection.endPoll()
   }
 
   /** @internal */
   _onTurnEnd(): void {
     this.#hasStarted = true
     this.#sendFirstPosition(this.#hub.store.position)
+    this.stream._connection.endPoll()
   }
 
   /** @internal */
@@ -195,12 +196,12 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
 
   /** @internal */
   _onHidden(): void {
+    const hidden = this.#hidden as HiddenEvents
     const { positions, store } = this.#hub
     const id = this.#isLive ? this.#sentId : undefined
-    const interval = id === undefined ? 0 : positions.checkInterval(id, this.channels, this.#hiddenEvents)
-    if (interval > 0) this.#checkInterval = interval
-    else if (id !== undefined) this._offerPosition(store.position)
-    this.#countFrom(interval > 0 ? this.#hiddenEvents : 0)
+    const interval = id === undefined ? 0 : positions.checkInterval(id, this.channels, hidden.count)
+    if (interval === 0 && id !== undefined) this._offerPosition(store.position)
+    hidden.checked(interval)
   }
 
   /** @internal */
@@ -211,12 +212,16 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     if (!this.#isLive || this.#sentId === undefined || this.stream.bufferedEvents > 0) return undefined
     if (!positions.isStale(this.#sentId, this.channels)) return undefined
     this.#sentId = store.position
-    return positions.frameAt(store.position)
+    return this.#frameAt(store.position)
   }
 
   // After `close()`, events are dropped, and a position would overtake them.
   get #isLive(): boolean {
     return !this.#catchUp && !this.#hasEnded && !this.stream.closed
+  }
+
+  #frameAt(id: string): Frame {
+    return this.#hub.positions.frameAt(id, this.stream._format)
   }
 
   #sendFirstPosition(id: string | undefined): void {
@@ -227,23 +232,17 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   // The position of a client whose filter hides everything must not become too old.
   #deliverVisible(batch: Batch, isTurnOver: boolean): void {
     const isAlone = batch.entries.length === 1
+    this.#hidden ??= new HiddenEvents()
     for (const entry of batch.entries) {
       if (this.passes(entry)) {
         this.#sentId = entry.id
         if (isAlone) this.stream._deliver(batch, isTurnOver)
-        else this.stream._enqueue(entry.frame)
-        this.#countFrom(0)
-      } else this.#hiddenEvents += 1
+        else this.stream._enqueue(entry.frameIn(this.stream._format))
+        this.#hidden.reset()
+      } else this.#hidden.add()
     }
-    if (this.#hiddenEvents < this.#checkAt) return
     // Once in the turn.
-    this.#checkAt = Number.POSITIVE_INFINITY
-    this.#hub.positions.onHidden(this)
-  }
-
-  #countFrom(hiddenEvents: number): void {
-    this.#hiddenEvents = hiddenEvents
-    this.#checkAt = hiddenEvents + this.#checkInterval
+    if (this.#hidden.isDue()) this.#hub.positions.onHidden(this)
   }
 
   #addHistory(channels: readonly string[], options: OwnOptions): void {

@@ -1,12 +1,16 @@
 import type { SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
-import { encodeText, sizeOfText } from '../formats/event-stream.ts'
+import { eventStream, sizeOfText } from '../formats/event-stream.ts'
+import type { Format } from '../formats/format.ts'
 import { freeze } from './freeze.ts'
 import { scopedKey } from './scoped-key.ts'
 
 // What an entry occupies beside its text: its objects, its place in a store, the allocation of its frame. Measured on
 // Node.js 20 and 22 as resident memory.
 const ENTRY_BYTES = 1_000
+
+// How often an entry is encoded. Twice from the first client on that has another format than the event stream.
+let encodings = 1
 
 // Not Latin-1. V8 then stores two bytes for each character.
 const WIDE = /[^\0-\xff]/
@@ -46,6 +50,8 @@ export class LogEntry {
   readonly #publication: Publication
   #owner: EntryOwner | undefined
   #frame: Frame | undefined
+  // The frames of other formats. Undefined until a client has one of them.
+  #frames: Map<Format, Frame> | undefined
   #footprint: number | undefined
   #event: SseEvent | Undecodable | undefined
 
@@ -64,18 +70,23 @@ export class LogEntry {
   }
 
   /**
-   * About the bytes of memory that the entry occupies in a store once it is encoded: its text twice, as a string and on the
-   * wire, its names, and about 1 000 bytes of objects.
+   * About the bytes of memory that the entry occupies in a store once it is encoded: its text as a string and in each format
+   * in use, its names, and about 1 000 bytes of objects.
    */
   get footprint(): number {
     this.#footprint ??= this.#measure()
     return this.#footprint
   }
 
-  /** The encoded event. */
+  /** The event, encoded as an event stream. */
   get frame(): Frame {
-    this.#frame ??= this.#encode()
+    this.#frame ??= this.#encode(eventStream)
     return this.#frame
+  }
+
+  /** Returns the event in a format, encoded once for all clients of that format. */
+  frameIn(format: Format): Frame {
+    return format === eventStream ? this.frame : this.#frameOf(format)
   }
 
   /**
@@ -94,6 +105,7 @@ export class LogEntry {
     this.#owner = owner
     // What was made without the owner.
     this.#frame = undefined
+    this.#frames = undefined
     this.#event = undefined
   }
 
@@ -101,13 +113,23 @@ export class LogEntry {
     const { channel, event, key = event, data } = this.#publication
     const names = textBytes(channel) + textBytes(key ?? '')
     // In the publication, in the key of the frame, and in that of a store.
-    return this.size + textBytes(data) + 3 * names + ENTRY_BYTES
+    return encodings * this.size + textBytes(data) + 3 * names + ENTRY_BYTES
   }
 
-  #encode(): Frame {
-    const { event, retry, data, conflate } = this.#publication
+  #frameOf(format: Format): Frame {
+    encodings = 2
+    this.#frames ??= new Map()
+    const present = this.#frames.get(format)
+    if (present) return present
+    const frame = this.#encode(format)
+    this.#frames.set(format, frame)
+    return frame
+  }
+
+  #encode(format: Format): Frame {
+    const { event, retry, data, isText = false, conflate } = this.#publication
     const key = this.#owner ? `${this.#owner.scope}\n${this.key}` : this.key
-    return Frame.of(encodeText({ id: this.id, event, retry }, data), 1, key, conflate).detach()
+    return Frame.of(format.encodeText({ id: this.id, event, retry }, data, isText), 1, key, conflate).detach()
   }
 
   #decode(): SseEvent | Undecodable {

@@ -1,4 +1,5 @@
 import type { Frame } from '../event/frame.ts'
+import type { Format } from '../formats/format.ts'
 import type { CloseReason } from './close-reason.ts'
 import type { SseStream } from './stream.ts'
 
@@ -15,6 +16,17 @@ export interface SseStreamEventMap {
 export interface FrameBatch {
   readonly frames: readonly Frame[]
   readonly joined: Frame
+}
+
+/** What is delivered to many streams, of which each has a format. */
+export interface SharedBatch {
+  in(format: Format): FrameBatch
+}
+
+/** Decides whether a cache may keep the response to a long poll. */
+export interface PollCache {
+  /** True while it has only events that all clients may see. Undefined until the stream is subscribed to a channel. */
+  isPublic: boolean | undefined
 }
 
 /** Keeps the last event id of the client current. */

@@ -7,7 +7,8 @@
  * - `expired`: the stream reached `maxDuration`.
  * - `replay`: the missed events could not all be sent on this connection. The client resumes after the last one.
  * - `error`: `destroy` was called with an error, or the connection failed.
- * - `not-acceptable`: the client refuses event streams, or does not name them although the option `negotiate` is set.
+ * - `poll`: the response to a long poll was sent. The client continues with its next request.
+ * - `not-acceptable`: the client accepts none of the formats that the route serves.
  */
 export type CloseReason =
   | 'client'
@@ -17,4 +18,5 @@ export type CloseReason =
   | 'expired'
   | 'replay'
   | 'error'
+  | 'poll'
   | 'not-acceptable'

@@ -1,14 +1,13 @@
 import { Condition } from '../condition.ts'
 import type { Frame } from '../event/frame.ts'
 import { READ_AHEAD_BYTES } from '../event/source.ts'
-import { HEARTBEAT } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
 import { type Flushable, turn } from '../scheduler/turn.ts'
 import type { Transport } from '../transports/transport.ts'
 import { Backlog } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
 import { type DeadlineOwner, Deadlines } from './deadlines.ts'
-import type { StreamSettings } from './options.ts'
+import type { LongPollSettings, StreamSettings } from './options.ts'
 import { type OpenTransport, Output, type OutputOwner } from './output.ts'
 
 /** Is notified by its connection. */
@@ -24,6 +23,9 @@ export interface ConnectionOwner {
   /** @internal Nothing can be written any more. Called once. */
   _onClosed(reason: CloseReason, error?: unknown): void
 }
+
+// The response to a long poll ends with the event that reaches this many bytes.
+export const MAX_PAGE_BYTES = 256 * 1024
 
 /** The connection to one client: queued frames, their way to the transport, and the deadlines. */
 export class Connection implements OutputOwner, DeadlineOwner, Flushable {
@@ -143,6 +145,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     // `send` returned false for these frames, so `drain` must be emitted once they were written.
     if (this.#queue?.length) this.#lagSince ??= clock.now
     this.#scheduleFlush()
+    this.endPoll()
   }
 
   /** Resolves when a condition is true that draining or closing the connection can change. */
@@ -163,7 +166,9 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     this.sentBytes += frame.size
     this.#lastSize = frame.size
     try {
-      if (this.#output.write(frame)) return
+      const hasRoom = this.#output.write(frame)
+      if (this.#settings.poll) this.#collect(this.#settings.poll)
+      if (hasRoom) return
       this.#lagSince ??= clock.now
       this.#deadlines.schedule()
     } catch (error) {
@@ -184,6 +189,17 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   /** Reports at a time that the stream has expired, unless it has ended before. */
   endBy(time: number): void {
     this.#deadlines.expireBy(time)
+  }
+
+  /**
+   * Ends a long poll that has events, or that does not wait for one. MUST be called when the client was sent everything
+   * that it had missed.
+   */
+  endPoll(): void {
+    const { poll } = this.#settings
+    if (!poll || !this.isOpen) return
+    this._flush()
+    if (this.sentEvents > 0 || poll.hold === 0) this.#expireSoon()
   }
 
   /** Cuts the connection at once. */
@@ -232,7 +248,10 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   /** @internal */
   _silent(): void {
     this.#output.probe()
-    this.write(this.#owner._heartbeat() ?? HEARTBEAT)
+    const { format, padding } = this.#settings
+    const position = this.#owner._heartbeat()
+    this.write(position ?? padding ?? format.heartbeat)
+    if (position && padding) this.enqueue(padding)
   }
 
   /** @internal */
@@ -272,6 +291,18 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     const { flushInterval } = this.#settings
     if (flushInterval > 0) this.#deadlines.flushAt(clock.now + flushInterval)
     else turn.scheduleFlush(this)
+  }
+
+  #collect({ collect, pageSize }: LongPollSettings): void {
+    if (this.sentEvents >= pageSize || this.sentBytes >= MAX_PAGE_BYTES) this.#expireSoon()
+    else if (this.sentEvents > 0) this.#deadlines.expireBy(clock.now + collect)
+  }
+
+  // Not at once, because the present flush goes on.
+  #expireSoon(): void {
+    queueMicrotask(() => {
+      if (this.isOpen) this.#owner._expired()
+    })
   }
 
   #onDrained(): void {

@@ -1,4 +1,7 @@
+import { overflowChannel } from '../diagnostics.ts'
 import { type Flushable, turn } from '../scheduler/turn.ts'
+import type { Overflow } from './backlog.ts'
+import type { SseStream } from './stream.ts'
 
 /** Reports the number of dropped events, at most once in a turn of the event loop. */
 export class DropReport implements Flushable {
@@ -25,4 +28,9 @@ export class DropReport implements Flushable {
     if (dropped > 0) this.#report(dropped)
     this.#isScheduled = false
   }
+}
+
+/** Reports a full queue to the diagnostics. `dropped`: how many events were dropped; 0 if the stream is closed. */
+export function publishOverflow(stream: SseStream, policy: Overflow, dropped: number): void {
+  if (overflowChannel.hasSubscribers) overflowChannel.publish({ stream, policy, dropped })
 }

@@ -10,7 +10,10 @@ import {
   type SettingsOf,
 } from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
-import type { Serialize } from '../formats/event-stream.ts'
+import type { Frame } from '../event/frame.ts'
+import type { Serialize } from '../formats/event-fields.ts'
+import { eventStream } from '../formats/event-stream.ts'
+import type { Format } from '../formats/format.ts'
 import type { Overflow } from './backlog.ts'
 import type { OnGap } from './gap.ts'
 import type { RateLimit } from './rate-limit.ts'
@@ -58,10 +61,30 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
   gapEvent?: string | false | undefined
 }
 
+/** How the response to a long poll is collected. Times are in ms. */
+export interface LongPollSettings {
+  /** The longest time without an event. */
+  readonly hold: number
+  /** How long events are collected after the first live one. */
+  readonly collect: number
+  /** The most events of a response. */
+  readonly pageSize: number
+}
+
 /** Options with every default filled in. */
-export type StreamSettings = SettingsOf<StreamOptions, 'rateLimit' | 'replay' | 'onGap'>
+export type StreamSettings = SettingsOf<StreamOptions, 'rateLimit' | 'replay' | 'onGap'> & Representation
+
+/** How the events of one stream are written, which depends on its request. */
+export interface Representation {
+  readonly format: Format
+  /** Undefined for a response that is sent event by event. */
+  readonly poll?: LongPollSettings | undefined
+  /** A large comment that is sent with each heartbeat, for proxies that hold back small ones. */
+  readonly padding?: Frame | undefined
+}
 
 export const STREAM_DEFAULTS: StreamSettings = {
+  format: eventStream,
   retry: 2_000,
   heartbeat: 15_000,
   maxBufferedBytes: 1024 * 1024,
@@ -87,7 +110,7 @@ const RATE_LIMIT_CHECKS = {
   excess: oneOf('delay', 'conflate'),
 }
 
-export const STREAM_CHECKS: Readonly<Record<keyof StreamSettings, Check>> = {
+export const STREAM_CHECKS: Readonly<Record<keyof StreamOptions, Check>> = {
   retry: isTime,
   heartbeat: isTime,
   maxBufferedBytes: isCount,

@@ -8,7 +8,6 @@ import {
   type Source,
   type StopCallbacks,
 } from '../event/source.ts'
-import { eventFrame } from '../formats/event-stream.ts'
 import { clock } from '../scheduler/clock.ts'
 import type { Connection } from './connection.ts'
 import { type Gap, reportGap } from './gap.ts'
@@ -91,7 +90,7 @@ export class Replayer {
         const message = `The replay exceeds maxReplayEvents (${limit}). The client resumes after these.`
         throw new SseError('ERR_SSE_REPLAY_LIMIT', message)
       }
-      const frame = eventFrame(event, this.#settings.serialize)
+      const frame = this.#stream._frameOf(event)
       if (!this.#connection.hasRoomFor(frame)) await this.#waitForRoom()
       if (this.#isStopped) return false
       this.#events += 1

@@ -1,19 +1,19 @@
 import { EventEmitter } from 'node:events'
 import { checkOptions } from '../check-options.ts'
-import { closeChannel, drainChannel, openChannel, overflowChannel } from '../diagnostics.ts'
+import { closeChannel, drainChannel, openChannel } from '../diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
-import type { Frame } from '../event/frame.ts'
+import { Frame } from '../event/frame.ts'
 import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
-import { commentFrame, eventFrame } from '../formats/event-stream.ts'
+import { eventFrame, type Format, type FormatName } from '../formats/format.ts'
 import { clock } from '../scheduler/clock.ts'
 import { outsideRequests } from '../scheduler/context.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { Transport } from '../transports/transport.ts'
-import type { CloseTarget, FrameBatch, PositionSource, SseStreamEventMap } from './attachments.ts'
+import type { CloseTarget, PollCache, PositionSource, SharedBatch, SseStreamEventMap } from './attachments.ts'
 import { OVERFLOW } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
 import { Connection } from './connection.ts'
-import { DropReport } from './drop-report.ts'
+import { DropReport, publishOverflow } from './drop-report.ts'
 import type { StreamSettings } from './options.ts'
 import type { OpenTransport } from './output.ts'
 import { Replayer } from './replay.ts'
@@ -38,6 +38,8 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   readonly #connection: Connection
   /** @internal Set by the hub to which the stream is subscribed. */
   _positions: PositionSource | undefined
+  /** @internal Set for a long poll whose response a cache may keep. */
+  _pollCache: PollCache | undefined
   #replayer: Replayer | undefined
   // How many replays are still to be sent. The end of the stream follows them.
   #holds = 0
@@ -90,7 +92,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** Sends a comment, which no client dispatches. Returns the same as `send`. */
   comment(text: string): boolean {
-    return !this.closed && this.#enqueue(commentFrame(text))
+    return !this.closed && this.#enqueue(Frame.of(this._format.encodeComment(text), 0))
   }
 
   /**
@@ -126,7 +128,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     if (this.closed) return
     this._positions?._beforeClose()
     const { retry } = options
-    if (retry !== undefined) this.#connection.enqueueOverBound(eventFrame({ retry }, JSON.stringify))
+    if (retry !== undefined) this.#connection.enqueueOverBound(this._frameOf({ retry }))
     this.#markClosed('server')
     if (this.#holds === 0) this.#connection.end()
     else this.#connection.endBy(clock.now + CLOSE_GRACE)
@@ -159,6 +161,16 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return this.#abortController !== undefined
   }
 
+  /** The representation that the client receives. */
+  get format(): FormatName {
+    return this.#settings.poll ? 'json' : this._format.name
+  }
+
+  /** @internal */
+  get _format(): Format {
+    return this.#settings.format
+  }
+
   /** Bytes queued for the client and the rest of a large event, without those in the buffers of Node and the kernel. */
   get bufferedBytes(): number {
     return this.#connection.bufferedBytes
@@ -170,10 +182,11 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   }
 
   /** @internal Sends frames that are shared with other streams. At the end of a turn they are written at once. */
-  _deliver(batch: FrameBatch, isTurnOver: boolean): void {
+  _deliver(batch: SharedBatch, isTurnOver: boolean): void {
     if (this.closed) return
-    if (isTurnOver && this.#connection.canBypassQueue) this.#connection.write(batch.joined)
-    else for (const frame of batch.frames) this._enqueue(frame)
+    const encoded = batch.in(this._format)
+    if (isTurnOver && this.#connection.canBypassQueue) this.#connection.write(encoded.joined)
+    else for (const frame of encoded.frames) this._enqueue(frame)
   }
 
   /** @internal Queues a frame. */
@@ -211,7 +224,9 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal Encodes an event as `send` does. */
   _frameOf(event: SseEvent): Frame {
-    return eventFrame(event, this.#settings.serialize)
+    // Only the events of a store are the same for all clients.
+    if (this._pollCache) this._pollCache.isPublic = false
+    return eventFrame(event, this.#settings.serialize, this._format)
   }
 
   /** @internal For a sender that holds the end back: it may send until the connection is not open any more. */
@@ -262,15 +277,14 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal */
   _overflowed(dropped: number): void {
+    const report = (total: number) => publishOverflow(this as SseStream, this.#settings.overflow, total)
     this.#drops ??= new DropReport((total) => {
-      this.#publishOverflow(total)
+      report(total)
       this.#emitSafely('drop', total)
     })
-    if (dropped !== OVERFLOW) this.#drops.add(dropped)
-    else {
-      this.#publishOverflow(0)
-      this.#destroy('overflow')
-    }
+    if (dropped !== OVERFLOW) return void this.#drops.add(dropped)
+    report(0)
+    this.#destroy('overflow')
   }
 
   /** @internal */
@@ -287,7 +301,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal */
   _expired(): void {
-    this.#markClosed('expired')
+    this.#markClosed(this.#settings.poll ? 'poll' : 'expired')
     // The client requests the rest of a replay when it reconnects.
     this.#replayer?.stop()
     this.#connection.end()
@@ -299,11 +313,6 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#replayer?.stop()
     if (closeChannel.hasSubscribers) closeChannel.publish({ stream: this, ...this.#summary() })
     queueMicrotask(() => this.#reportClosed())
-  }
-
-  #publishOverflow(dropped: number): void {
-    if (!overflowChannel.hasSubscribers) return
-    overflowChannel.publish({ stream: this, policy: this.#settings.overflow, dropped })
   }
 
   // A listener that throws must stop neither a flush nor a broadcast. Its error is uncaught, as in Node.

@@ -67,7 +67,10 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     return this.#received.events
   }
 
-  /** Text of all comments received so far; that of a heartbeat is empty. Excludes an empty comment at the very start. */
+  /**
+   * Text of all comments received so far; that of a heartbeat is empty. Excludes those of the
+   * opening bytes: an empty one and the interval of heartbeats.
+   */
   get comments(): readonly string[] {
     return this.#received.comments
   }

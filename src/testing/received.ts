@@ -40,11 +40,11 @@ export class ReceivedStream {
     this.retry = ms
   }
 
-  // A stream may start with an empty comment, so that proxies forward the headers. It is not a heartbeat.
+  // A stream may start with an empty comment, so that proxies forward the headers, and with its interval of heartbeats.
   onComment(text: string): void {
-    const isPreamble = !this.#hasComments && text === '' && this.#start.startsWith(':')
+    const isPreamble = this.#hasComments ? isInterval(text) : text === '' && this.#start.startsWith(':')
     this.#hasComments = true
-    if (!isPreamble) this.comments.push(text)
+    if (!isPreamble || this.events.length > 0) this.comments.push(text)
   }
 
   /** Returns a summary of a few lines for an error message. */
@@ -72,4 +72,8 @@ function counted(count: number, noun: string): string {
 
 function short(text: string): string {
   return JSON.stringify(text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text)
+}
+
+function isInterval(comment: string): boolean {
+  return /^heartbeat \d+$/.test(comment)
 }

@@ -6,6 +6,7 @@ import { type Client, type Get, get } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
+import { formatsContract } from './formats-contract.ts'
 import { upstreamContract } from './upstream-contract.ts'
 
 /** The request as a handler of the contract sees it, independent of the framework. */
@@ -61,6 +62,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
 
   describe(adapter.name, () => {
     upstreamContract(adapter, open, (handler, options = {}) => mount(adapter, handler, options))
+    formatsContract((handler, options) => mount(adapter, handler, options), send)
 
     it('sends the headers and a first byte immediately (rules 13, 16)', async () => {
       const { client } = await open(() => new Promise(() => {}), {}, { retry: 1000 })

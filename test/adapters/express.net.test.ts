@@ -393,7 +393,7 @@ describe.each(frameworks)('%s', (_name, framework) => {
       expect(await client.ended).toBe('end')
       expect(client.body).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
       expect(client.body).not.toMatch(/transfer-encoding/i)
-      expect(client.body).toMatch(/\r\n\r\n:\nretry: \d+\ndata: to\n\ndata: be\n\n$/)
+      expect(client.body).toMatch(/\r\n\r\n:\nretry: \d+\n: heartbeat \d+\ndata: to\n\ndata: be\n\n$/)
     })
 
     it('is reused after a 406, a JSON response and a stream that ended', async () => {

@@ -611,7 +611,7 @@ describe('spillwayPlugin', () => {
     await fastify.register(spillwayPlugin, { retry: 0 })
     fastify.get(
       '/stream',
-      sse(() => {}, { retry: 0 }),
+      sse(() => {}, { retry: 0, heartbeat: 0 }),
     )
     const client = await ask(await listen(fastify))
     await fastify.close()
@@ -651,7 +651,7 @@ describe('spillwayPlugin', () => {
     const port = await listen(fastify, async () => {
       const client = await ask(port)
       expect(await client.ended).toBe('end')
-      expect(client.body).toMatch(/^:\nretry: \d{4}\nretry: \d{5,6}\n$/)
+      expect(client.body).toMatch(/^:\nretry: \d{4}\n: heartbeat \d+\nretry: \d{5,6}\n$/)
     })
     await fastify.close()
     expect.assertions(2)
@@ -704,7 +704,7 @@ it('sse of spillway/fastify supports fastify.inject() with and without payloadAs
   const url = '/stream'
   const atOnce = await fastify.inject({ url, payloadAsStream: true })
   const [first] = await once(atOnce.stream(), 'data')
-  expect(String(first)).toMatch(/^:\nretry: \d+\n/)
+  expect(String(first)).toMatch(/^:\nretry: \d+\n: heartbeat \d+\n/)
   goOn.resolve()
   const whole = await fastify.inject({ url, headers: { 'accept-encoding': 'gzip' } })
   expect(whole.headers['content-type']).toBe('text/event-stream; charset=utf-8')

@@ -231,7 +231,10 @@ describe('sse of spillway/koa', () => {
       }),
     ])
     expect(await client.ended).toBe('end')
-    expect([client.status, client.body]).toEqual([200, expect.stringMatching(/^:\nretry: \d+\n$/)])
+    expect([client.status, client.body]).toEqual([
+      200,
+      expect.stringMatching(/^:\nretry: \d+\n: heartbeat \d+\n$/),
+    ])
   })
 
   it('lets Koa respond to an error of the handler and emit it once', async () => {
@@ -289,7 +292,7 @@ describe('sse of spillway/koa', () => {
         respond: false,
       })
       expect(await client.ended).toBe('cut')
-      expect(client.body).toMatch(/^:\nretry: \d+\ndata: first\n\n$/)
+      expect(client.body).toMatch(/^:\nretry: \d+\n: heartbeat \d+\ndata: first\n\n$/)
       expect(errors).toEqual([])
     },
   )
@@ -317,7 +320,7 @@ describe('sse of spillway/koa', () => {
     await answered.promise
     goOn.resolve()
     expect(await client.ended).toBe('end')
-    expect(client.body).toMatch(/^:\nretry: \d+\ndata: 1\n\ndata: 2\n\n$/)
+    expect(client.body).toMatch(/^:\nretry: \d+\n: heartbeat \d+\ndata: 1\n\ndata: 2\n\n$/)
     expect(errors).toEqual([])
   })
 

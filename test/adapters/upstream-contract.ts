@@ -148,7 +148,7 @@ export function upstreamContract(
     ])('sends the headers with %s', async (_what, handler) => {
       const { client } = await open(handler, {}, waits)
       expect(client.status).toBe(200)
-      await client.until((body) => /^:\nretry: \d+\ndata: 1\n\n$/.test(body))
+      await client.until((body) => /^:\nretry: \d+\n: heartbeat \d+\ndata: 1\n\n$/.test(body))
     })
 
     it('sends the headers when the handler has finished, and keeps the stream open', async () => {

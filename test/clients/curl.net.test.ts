@@ -31,7 +31,7 @@ describe.skipIf(!path).each(protocols)('curl over %s', (_name, protocol, args, c
     stream.close()
     expect(await curl.exit).toBe(0)
     expect(curl.output()).toMatch(
-      /^:\nretry: \d+\nid: 1\nevent: tick\ndata: {"text":"é🦆"}\n\ndata: two\ndata: lines\n\n: over\n$/,
+      /^:\nretry: \d+\n: heartbeat \d+\nid: 1\nevent: tick\ndata: {"text":"é🦆"}\n\ndata: two\ndata: lines\n\n: over\n$/,
     )
   })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
-import { eventFrame } from '../../src/formats/event-stream.ts'
+import { eventStream } from '../../src/formats/event-stream.ts'
+import { eventFrame } from '../../src/formats/format.ts'
 
 describe('Frame', () => {
   it('contains the payload in HTTP/1.1 chunk framing', () => {
@@ -57,7 +58,8 @@ describe('Frame', () => {
   })
 
   it('has the key of the event, or its name by default', () => {
-    const key = (event: Parameters<typeof eventFrame>[0]) => eventFrame(event, JSON.stringify).key
+    const key = (event: Parameters<typeof eventFrame>[0]) =>
+      eventFrame(event, JSON.stringify, eventStream).key
     expect(key({ event: 'price', data: 1, key: 'BTC' })).toBe('BTC')
     expect(key({ event: 'price', data: 1 })).toBe('price')
     expect(key({ data: 1 })).toBe('message')

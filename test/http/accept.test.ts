@@ -1,10 +1,13 @@
 import fc from 'fast-check'
 import Negotiator from 'negotiator'
 import { describe, expect, it } from 'vitest'
-import { acceptsEventStream } from '../../src/http/accept.ts'
+import { acceptsOnly } from '../../src/http/accept.ts'
 import { type NodeRequest, resumePointOf } from '../../src/http/last-event-id.ts'
 
-describe('acceptsEventStream (rule 18)', () => {
+const acceptsEventStream = (accept: string | null | undefined, negotiate: boolean) =>
+  acceptsOnly(accept, ['text/event-stream'], negotiate)
+
+describe('acceptsOnly (rule 18)', () => {
   it.each([
     undefined,
     null,
@@ -52,7 +55,7 @@ describe('acceptsEventStream (rule 18)', () => {
   })
 })
 
-describe('acceptsEventStream with negotiate (rule 18)', () => {
+describe('acceptsOnly with negotiate (rule 18)', () => {
   it.each([
     'text/event-stream',
     ' TEXT/Event-Stream ',

@@ -88,7 +88,7 @@ describe('the response headers', () => {
     })
     expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })
     expect(sent).toEqual([false, false, true])
-    await client.until((body) => /^:\nretry: \d+\n$/.test(body))
+    await client.until((body) => /^:\nretry: \d+\n: heartbeat \d+\n$/.test(body))
   })
 
   // A framework may set headers after its handlers have resolved, as Koa does.

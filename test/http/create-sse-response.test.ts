@@ -147,8 +147,10 @@ describe('the headers of a web response', () => {
 
 describe('the body of a web response', () => {
   it('starts with a comment and the reconnection time before anything is sent (rule 16)', async () => {
-    expect(await chunk(open({ retry: 1000 }).body.getReader())).toMatch(/^:\nretry: (1\d\d\d|2000)\n$/)
-    expect(await chunk(open({ retry: 0 }).body.getReader())).toBe(':\n')
+    expect(await chunk(open({ retry: 1000 }).body.getReader())).toMatch(
+      /^:\nretry: (1\d\d\d|2000)\n: heartbeat \d+\n$/,
+    )
+    expect(await chunk(open({ retry: 0 }).body.getReader())).toBe(':\n: heartbeat 15000\n')
   })
 
   it('contains everything sent within one turn in one chunk', async () => {
@@ -272,7 +274,7 @@ describe('createSseResponse', () => {
       return source
     })
     expect(seen).toHaveBeenCalledExactlyOnceWith(true, 'client', true, false)
-    expect(await response.text()).toMatch(/^:\nretry: \d+\n$/)
+    expect(await response.text()).toMatch(/^:\nretry: \d+\n: heartbeat \d+\n$/)
     await settled()
     expect([next.mock.calls.length, returned.mock.calls.length]).toEqual([0, 1])
     expect([listeners(request), vi.getTimerCount()]).toEqual([0, 0])

@@ -67,7 +67,7 @@ describe('response headers', () => {
     const client = rawClient(port, 'GET / HTTP/1.0\r\n\r\n')
     expect(await client.ended).toBe('end')
     expect(client.body).not.toMatch(/transfer-encoding/i)
-    expect(client.body).toMatch(/\r\n\r\n:\nretry: \d+\ndata: 1\n\n$/)
+    expect(client.body).toMatch(/\r\n\r\n:\nretry: \d+\n: heartbeat \d+\ndata: 1\n\n$/)
   })
 
   it('include added and overridden headers and keep those set before (rule 13)', async () => {
@@ -111,14 +111,14 @@ describe('response headers', () => {
         return client.body
       }),
     )
-    const times = bodies.map((body) => Number(/^:\nretry: (\d+)\n$/.exec(body)?.[1]))
+    const times = bodies.map((body) => Number(/^:\nretry: (\d+)\n: heartbeat \d+\n$/.exec(body)?.[1]))
     expect(Math.min(...times)).toBeGreaterThanOrEqual(1000)
     expect(Math.max(...times)).toBeLessThanOrEqual(2000)
     expect(new Set(times).size).toBeGreaterThan(5)
   })
 
   it('are followed by no reconnection time with retry 0', async () => {
-    const { client, stream } = await open({ retry: 0 })
+    const { client, stream } = await open({ retry: 0, heartbeat: 0 })
     stream.close()
     await client.ended
     expect(client.body).toBe(':\n')

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
-import type { Serialize } from '../../src/formats/event-stream.ts'
+import type { Serialize } from '../../src/formats/event-fields.ts'
 import type { PublishedEvent } from '../../src/hub/channel.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { EventStore } from '../../src/stores/event-store.ts'

@@ -17,7 +17,7 @@ async function partlySent(path: string, prepare: (response: ServerResponse) => v
   const { port } = await serve((req, res) => {
     if (req.url !== '/events') return void res.end(`other ${req.url}`)
     prepare(res)
-    const stream = createSseStream(req, res, { retry: 0 })
+    const stream = createSseStream(req, res, { retry: 0, heartbeat: 0 })
     opened.resolve({ stream, response: res })
   })
   const client = rawClient(port, path)
@@ -131,7 +131,7 @@ describe('a response that the application ends after a part of an event', () => 
     const opened = deferred<{ stream: SseStream; response: ServerResponse }>()
     const { port } = await serve((req, res) => {
       if (req.url !== '/events') return void res.end(`other ${req.url}`)
-      const stream = createSseStream(req, res, { retry: 0, overflow: 'drop-newest' })
+      const stream = createSseStream(req, res, { retry: 0, heartbeat: 0, overflow: 'drop-newest' })
       opened.resolve({ stream, response: res })
     })
     const client = rawClient(port, request('/events') + request('/next'))

@@ -14,16 +14,17 @@ import type {
   RouteGenericInterface,
 } from 'fastify'
 import type { AnyEvents, EventMap } from '../../event/event.ts'
-import { acceptsEventStream } from '../../http/accept.ts'
 import { answerRequest } from '../../http/answer-request.ts'
+import { notAcceptableText } from '../../http/formats.ts'
 import { checkHandler, type SseHandler } from '../../http/handler.ts'
 import {
   type HandlerSettings,
   resolveHandlerOptions,
   type SseHandlerOptions,
 } from '../../http/handler-options.ts'
-import { NOT_ACCEPTABLE, streamHeaders } from '../../http/head.ts'
+import { streamHeaders } from '../../http/head.ts'
 import type { Settings } from '../../http/options.ts'
+import { settingsFor } from '../../http/representation.ts'
 import { varyOnAccept } from '../../http/vary.ts'
 import type { SseStream } from '../../stream/stream.ts'
 import { addStream } from './plugin.ts'
@@ -64,13 +65,14 @@ export function sse<
   options?: SseHandlerOptions<Events>,
 ): (...args: RouteArguments<Route, Server, Config, Schema, Types, Logger>) => void {
   checkHandler(handler)
-  const settings = resolveHandlerOptions(options)
+  const routeSettings = resolveHandlerOptions(options)
   const tracked: typeof handler = (stream, request, reply) => {
     addStream(reply.server, stream as SseStream)
     return handler(stream, request, reply)
   }
   return (request, reply) => {
-    if (!acceptsEventStream(request.headers.accept, settings.negotiate)) throw notAcceptable(reply)
+    const settings = settingsFor(routeSettings, request.headers.accept, request.url)
+    if (!settings) throw notAcceptable(reply, routeSettings)
     if (request.method === 'HEAD') return sendHeadOf(reply, settings)
     const body = new StreamBody(reply, (hooks) => {
       reply.removeHeader('Content-Type') // an error response sets its own
@@ -122,7 +124,11 @@ function sendHeadOf(reply: AnyReply, settings: Settings): AnyReply {
 }
 
 // RFC 9110 15.5.7. Nest recognizes an HTTP error by `status` and `expose`.
-function notAcceptable(reply: AnyReply): Error {
+function notAcceptable(reply: AnyReply, settings: Settings): Error {
   reply.header('Vary', varyOnAccept(reply.getHeader('Vary')))
-  return Object.assign(new Error(NOT_ACCEPTABLE.trim()), { statusCode: 406, status: 406, expose: true })
+  return Object.assign(new Error(notAcceptableText(settings).trim()), {
+    statusCode: 406,
+    status: 406,
+    expose: true,
+  })
 }

@@ -1,5 +1,5 @@
 import { SseError } from '../../errors.ts'
-import { checkEvent } from '../../formats/event-stream.ts'
+import { checkEvent } from '../../formats/event-fields.ts'
 import { LogEntry, type Publication, parsedJson } from '../log-entry.ts'
 import type { StoredEntry } from './driver.ts'
 

@@ -1,0 +1,83 @@
+import { isWhole, MAX_COUNT } from '../check-options.ts'
+import { describe, mustBe, SseError } from '../errors.ts'
+import type { SseEvent } from '../event/event.ts'
+
+/** Serializes data that is not a string. Default: `JSON.stringify`. */
+export type Serialize = (data: unknown) => string | undefined
+
+/** The fields of an event beside its data. */
+export type Fields = Pick<SseEvent, 'event' | 'id' | 'retry'>
+
+const UNSAFE = /[\r\n\0]/
+// Control characters except the tab, which servers and clients refuse in a header such as `Last-Event-ID`.
+const UNSAFE_ID = /[^\t -~\x80-\uffff]/
+
+// The request that resumes is limited, because the client chooses the id.
+const MAX_ID_BYTES = 1024
+
+/**
+ * Checks everything but the data and the key. Returns the fields, each of which it reads once, because a getter or `toJSON`
+ * may change the event afterwards. Throws `SseError`, as `encode` does.
+ */
+export function checkEvent(event: unknown): SseEvent {
+  if (typeof event !== 'object' || event === null)
+    mustBe("an object such as { data: 'text' }", 'ERR_SSE_EVENT', 'An event', event)
+  for (const key in event) if (!isEventKey(key)) checkUnknownKey(event, key)
+  const { event: name, id, retry, key, data } = event as SseEvent
+  // [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
+  if (retry !== undefined && !isWhole(retry, 0, MAX_COUNT))
+    mustBe('a whole number of milliseconds, 0 or more', 'ERR_SSE_RETRY', 'retry', retry)
+  // [spec] A NUL makes the client ignore the id, so that it resumes from an older one.
+  if (id !== undefined && !(typeof id === 'string' ? isReturnable(id) : Number.isFinite(id)))
+    mustBe('a number or a printable string of up to 1024 bytes', 'ERR_SSE_ID', 'id', id)
+  if (name !== undefined && !(typeof name === 'string' && !UNSAFE.test(name)))
+    mustBe('a string without CR, LF and NUL', 'ERR_SSE_EVENT_NAME', 'event', name)
+  return { event: name, id, retry, key, data }
+}
+
+// Comparisons, because a lookup in a list or a set is measurable on every event.
+function isEventKey(key: string): boolean {
+  return key === 'data' || key === 'event' || key === 'id' || key === 'key' || key === 'retry'
+}
+
+// Ignores a key with the value undefined, and an inherited one, for example of an extended `Object.prototype`.
+function checkUnknownKey(event: object, key: string): void {
+  if (!Object.hasOwn(event, key) || event[key as keyof typeof event] === undefined) return
+  const hint = key === 'type' ? ' Did you mean event?' : ''
+  throw new SseError(
+    'ERR_SSE_EVENT',
+    `Unknown key ${describe(key)} in an event.${hint} Known keys: event, data, id, retry, key.`,
+  )
+}
+
+/** Whether a client can return an id as its last event id. */
+export function isReturnable(id: string): boolean {
+  return Buffer.byteLength(id) <= MAX_ID_BYTES && !UNSAFE_ID.test(id)
+}
+
+/** Returns data as text. Throws `SseError` `ERR_SSE_DATA`. */
+export function serialized(data: unknown, serialize: Serialize): string {
+  if (typeof data === 'string') return data
+  let text: string | undefined
+  try {
+    text = serialize(data)
+  } catch (cause) {
+    const reason = (cause as Error | undefined)?.message ?? describe(cause)
+    throw new SseError('ERR_SSE_DATA', `data could not be serialized: ${reason}`, { cause })
+  }
+  if (typeof text !== 'string') mustBe('a value that serializes to a string', 'ERR_SSE_DATA', 'data', data)
+  return text
+}
+
+/** Throws `SseError` for a checked event without data that has a name, or nothing at all. */
+export function checkCheckpoint({ event, id, retry }: Fields): void {
+  if (event !== undefined)
+    throw new SseError('ERR_SSE_DATA', `Event ${describe(event)} has no data. Give it data: ''.`)
+  if (id === undefined && retry === undefined)
+    throw new SseError('ERR_SSE_EVENT', 'An event needs data, an id or a retry.')
+}
+
+/** Throws `SseError` `ERR_SSE_EVENT` for a comment that is not text. */
+export function checkComment(text: unknown): void {
+  if (typeof text !== 'string') mustBe('a string', 'ERR_SSE_EVENT', 'A comment', text)
+}

@@ -1,0 +1,56 @@
+import { Frame } from '../event/frame.ts'
+import { checkComment, type Fields } from './event-fields.ts'
+import type { Format } from './format.ts'
+
+/**
+ * `application/x-ndjson`: each event is a JSON object on a line of its own, with the fields `event`, `id`, `data` and `retry`
+ * in this order. `event` and `data` are always present. A line without `event` is not an event: `{"id":"7"}` is the
+ * position from which the client resumes, and `{"retry":2000}` a reconnection time in ms. An empty line is a heartbeat.
+ */
+export const ndjson: Format = {
+  name: 'ndjson',
+  contentType: 'application/x-ndjson; charset=utf-8',
+  heartbeat: Frame.of('\n', 0),
+  encodeText: ({ event, id, retry }, data, isText) =>
+    `{"event":${quote(event || 'message')}${idField(id)},"data":${value(data, isText)}${retryField(retry)}}\n`,
+  encodeCheckpoint: ({ id, retry }) => `{${`${idField(id)}${retryField(retry)}`.slice(1)}}\n`,
+  encodeComment(text) {
+    checkComment(text)
+    // JSON has no comments, so that only the sign of life remains.
+    return '\n'
+  },
+  encodePosition: (id) => `{${idField(id).slice(1)}}\n`,
+  preamble: () => '\n',
+}
+
+function idField(id: Fields['id']): string {
+  return id === undefined ? '' : `,"id":${quote(`${id}`)}`
+}
+
+function retryField(retry: Fields['retry']): string {
+  return retry === undefined ? '' : `,"retry":${retry}`
+}
+
+// The value of serialized data if it is JSON, otherwise the text of the event stream. A JSON string is that text too, so
+// that a client can tell the text of an event from its value: `"7"` from `7`.
+function value(text: string, isText: boolean): string {
+  if (isText || !isValue(text)) return quote(text.replace(LINE_END, '\n'))
+  // JSON has line ends only between tokens.
+  return text.replace(LINE_END, ' ')
+}
+
+const LINE_END = /\r\n|\n|\r/g
+
+function isValue(text: string): boolean {
+  try {
+    return typeof JSON.parse(text) !== 'string'
+  } catch {
+    return false
+  }
+}
+
+const LONE_SURROGATE = /[\ud800-\udfff]/gu
+
+function quote(text: string): string {
+  return JSON.stringify(text.replace(LONE_SURROGATE, '\ufffd'))
+}

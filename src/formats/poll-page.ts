@@ -1,0 +1,68 @@
+const LINE_END = 10
+const COMMA = Buffer.from(',')
+
+// The first letter of the first field, after `{"`. A heartbeat has none.
+const EVENT = 'e'.charCodeAt(0)
+
+/** The most that a page has. */
+export interface PageLimits {
+  readonly events: number
+  readonly bytes: number
+}
+
+const UNLIMITED: PageLimits = { events: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+
+/** The lines of NDJSON that were collected for a long poll, as one response. */
+export class PollPage {
+  /** Whether a limit ended the page, so that it never changes. */
+  readonly isFull: boolean
+  readonly #lines: Buffer[] = []
+  readonly #events: Buffer[] = []
+
+  /** Lines after the limit are left out, so that the page is the same however many follow. */
+  constructor(text: Buffer, limits = UNLIMITED) {
+    let bytes = 0
+    const hasReachedLimit = () => this.#events.length >= limits.events || bytes >= limits.bytes
+    for (let start = 0; start < text.length && !hasReachedLimit(); ) {
+      const end = text.indexOf(LINE_END, start)
+      const line = text.subarray(start, end)
+      start = end + 1
+      if (line.length > 0) this.#lines.push(line)
+      if (line[2] !== EVENT) continue
+      bytes += line.length
+      this.#events.push(line)
+    }
+    this.isFull = hasReachedLimit()
+  }
+
+  get isEmpty(): boolean {
+    return this.#events.length === 0
+  }
+
+  /** The cursor of the next request. Undefined if no line has an id. */
+  get lastEventId(): string | undefined {
+    return this.#lastValue('id') as string | undefined
+  }
+
+  /** The reconnection time of the last line that is no event, in ms. */
+  get retry(): number | undefined {
+    const last = this.#lines.at(-1)
+    return last && last[2] !== EVENT ? JSON.parse(last.toString()).retry : undefined
+  }
+
+  /** Returns the body of the response, one line of JSON. `retry` is when the client sends its next request, in ms. */
+  body(lastEventId: string | undefined, retry: number): Buffer {
+    const parts = this.#events.flatMap((event, index) => (index === 0 ? event : [COMMA, event]))
+    const end = `],"lastEventId":${JSON.stringify(lastEventId ?? null)},"retry":${retry}}\n`
+    return Buffer.concat([Buffer.from('{"events":['), ...parts, Buffer.from(end)])
+  }
+
+  // Nearly always that of the last line.
+  #lastValue(field: string): unknown {
+    for (const line of this.#lines.toReversed()) {
+      const value = JSON.parse(line.toString())[field]
+      if (value !== undefined) return value
+    }
+    return undefined
+  }
+}

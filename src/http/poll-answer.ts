@@ -1,0 +1,114 @@
+import type { gzip } from 'node:zlib'
+import { PollPage } from '../formats/poll-page.ts'
+import { builtinModule } from '../runtime.ts'
+import { jitter } from '../scheduler/jitter.ts'
+import type { PollCache } from '../stream/attachments.ts'
+import { MAX_PAGE_BYTES } from '../stream/connection.ts'
+import type { SseStream } from '../stream/stream.ts'
+import type { Settings } from './options.ts'
+
+const zlib = builtinModule<{ readonly gzip: typeof gzip }>('node:zlib')
+
+// A shorter body does not get smaller.
+const MIN_COMPRESSED_BYTES = 1024
+
+/** The request of a long poll, as far as its response depends on it. */
+export interface PollRequest {
+  readonly method: string | undefined
+  readonly acceptEncoding: string | null | undefined
+  readonly ifNoneMatch: string | null | undefined
+  /** The cursor in the URL, by which a cache distinguishes requests. Undefined if it is in a header, or if there is none. */
+  readonly cursor: string | undefined
+}
+
+/** The response to a long poll. */
+export interface PollAnswer {
+  readonly status: number
+  /** Headers beside those of the route. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer | undefined
+}
+
+/** What the application has set for the response to a long poll. */
+export interface OwnHeaders {
+  readonly hasEncoding: boolean
+  /** Whether it has a cookie, or says itself what a cache may do. */
+  readonly isPrivate: boolean
+}
+
+/** One long poll, from its request to its response. */
+export class LongPoll implements PollCache {
+  isPublic: boolean | undefined
+  readonly #request: PollRequest
+  readonly #settings: Settings
+
+  constructor(request: PollRequest, settings: Settings) {
+    this.#request = request
+    this.#settings = settings
+  }
+
+  /** Returns the response with what the stream has collected. Never rejects. */
+  async answer(stream: SseStream, lines: readonly Buffer[], own: OwnHeaders): Promise<PollAnswer> {
+    const isCacheable = !own.isPrivate && this.#isCacheable(stream)
+    const page = new PollPage(Buffer.concat(lines), isCacheable ? this.#limits : undefined)
+    const lastEventId = page.lastEventId ?? stream.lastEventId
+    const headers = isCacheable && !page.isEmpty ? this.#cacheHeaders(page) : {}
+    if (headers.ETag && headers.ETag === this.#request.ifNoneMatch)
+      return { status: 304, headers, body: undefined }
+    const body = page.body(lastEventId, this.#retry(stream, page, lastEventId))
+    const answer = { status: this.#settings.status, headers, body }
+    return own.hasEncoding ? answer : compressed(answer, this.#request.acceptEncoding)
+  }
+
+  get #limits() {
+    return { events: this.#settings.poll?.pageSize ?? 0, bytes: MAX_PAGE_BYTES }
+  }
+
+  // A response that differs by a header, or that the application has ended, is not the same for all clients.
+  #isCacheable(stream: SseStream): boolean {
+    const { method, cursor } = this.#request
+    const { varies, status } = this.#settings
+    const isPlain = method === 'GET' && !varies && status === 200
+    const isNamed = cursor !== undefined && cursor === stream.lastEventId
+    return isPlain && isNamed && this.isPublic === true && stream.closeReason === 'poll'
+  }
+
+  // A full page between two positions never changes. The last one grows, so that a cache keeps it for a second.
+  #cacheHeaders({ isFull, lastEventId }: PollPage): Record<string, string> {
+    if (!isFull) return { 'Cache-Control': 'public, max-age=1' }
+    const tag = JSON.stringify(`${this.#request.cursor} ${lastEventId}`)
+    return {
+      'Cache-Control': 'public, max-age=31536000, immutable',
+      // Weak, because the compressed response has it too. RFC 9110 8.8.3 allows neither spaces nor quotes.
+      ETag: `W/"${encodeURIComponent(tag.slice(1, -1))}"`,
+    }
+  }
+
+  // A stream that was closed otherwise would be requested again and again if the client did not wait.
+  #retry(stream: SseStream, { retry }: PollPage, lastEventId: string | undefined): number {
+    if (retry !== undefined) return retry
+    const isNext =
+      stream.closeReason === 'poll' && (lastEventId !== undefined || this.#settings.poll?.hold !== 0)
+    return isNext ? 0 : jitter(this.#settings.retry)
+  }
+}
+
+async function compressed(
+  answer: PollAnswer,
+  acceptEncoding: string | null | undefined,
+): Promise<PollAnswer> {
+  const { body, headers } = answer
+  if (!zlib || !body || body.length < MIN_COMPRESSED_BYTES) return answer
+  const Vary = 'Accept-Encoding'
+  if (!acceptsGzip(acceptEncoding)) return { ...answer, headers: { ...headers, Vary } }
+  const gzipped = await new Promise<Buffer>((resolve) => zlib.gzip(body, (_, result) => resolve(result)))
+  return { ...answer, headers: { ...headers, Vary, 'Content-Encoding': 'gzip' }, body: gzipped }
+}
+
+// RFC 9110 12.5.3.
+function acceptsGzip(acceptEncoding: string | null | undefined): boolean {
+  const ranges = acceptEncoding?.toLowerCase().split(',') ?? []
+  const of = (name: string) => ranges.find((range) => range.split(';')[0]?.trim() === name)
+  const range = of('gzip') ?? of('x-gzip') ?? of('*')
+  return range !== undefined && !/;\s*q\s*=\s*0(\.0*)?\s*$/.test(range)
+}

@@ -1,0 +1,22 @@
+import { type NodeResponse, ResponseTransport } from './node-response.ts'
+
+/** Collects the body of a response, which is sent as a whole at its end. */
+export class WholeResponse extends ResponseTransport {
+  readonly #body: Buffer[] = []
+  readonly #send: (body: readonly Buffer[]) => void
+
+  /** `send` sends the response headers and a body. It MAY do so later. */
+  constructor(response: NodeResponse, send: (body: readonly Buffer[]) => void) {
+    super(response)
+    this.#send = send
+  }
+
+  override write(bytes: Buffer): boolean {
+    this.#body.push(bytes)
+    return true
+  }
+
+  override end(): void {
+    this.#send(this.#body)
+  }
+}

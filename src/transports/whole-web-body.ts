@@ -1,0 +1,52 @@
+import type { Frame } from '../event/frame.ts'
+import type { Transport, TransportOwner } from './transport.ts'
+
+/** Collects the body of a web `Response`, which is created as a whole at its end. */
+export class WholeWebBody implements Transport {
+  readonly #body: Buffer[] = []
+  readonly #respond: (body: readonly Buffer[] | undefined) => void
+  #owner: TransportOwner | undefined
+
+  /** `respond` is called once: at the end with the body, or without one if the stream was destroyed or disconnected. */
+  constructor(respond: (body: readonly Buffer[] | undefined) => void) {
+    this.#respond = respond
+  }
+
+  open(owner: TransportOwner): void {
+    this.#owner = owner
+  }
+
+  bytesOf(frame: Frame): Buffer {
+    return frame.payload
+  }
+
+  write(bytes: Buffer): boolean {
+    this.#body.push(bytes)
+    return true
+  }
+
+  // The connection belongs to the server that reads the body.
+  probe(): void {}
+
+  end(): void {
+    this.#respond(this.#body)
+    queueMicrotask(() => this.#close())
+  }
+
+  destroy(): void {
+    this.#owner = undefined
+    this.#respond(undefined)
+  }
+
+  /** Ends the stream because the client has disconnected. */
+  disconnect(): void {
+    this.#respond(undefined)
+    this.#close()
+  }
+
+  #close(): void {
+    const owner = this.#owner
+    this.#owner = undefined
+    owner?._closed()
+  }
+}

@@ -1,0 +1,331 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { expect, it, onTestFinished } from 'vitest'
+import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
+import type { Channel } from '../../src/hub/channel.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import type { SseStream } from '../../src/stream/stream.ts'
+import type { Client, Get } from '../support/client.ts'
+import { deferred } from '../support/serve.ts'
+import { closed } from '../support/streams.ts'
+import type { AnyHandler, Mounted } from './contract.ts'
+
+/** Mounts a handler. `send` requests it. */
+export type Mount = (handler: AnyHandler, options: SseHandlerOptions) => Promise<Mounted>
+export type Send = (mounted: Mounted, request: Get) => Promise<Client>
+
+const FORMATS = { formats: ['event-stream', 'ndjson', 'json'] } as const
+const POLL = '/stream?format=json'
+
+// The hub of a channel, for handlers that subscribe to another channel of it.
+const channelsOf = new WeakMap<Channel, Hub>()
+
+/** Tests the representations of an adapter: NDJSON and the long poll beside the event stream. */
+export function formatsContract(mount: Mount, send: Send): void {
+  const news = () => new Hub().channel('news')
+
+  async function poll(mounted: Mounted, query = '', headers: Record<string, string> = {}) {
+    const client = await send(mounted, { path: `${POLL}${query}`, headers })
+    expect(await client.ended).toBe('end')
+    return { client, ...JSON.parse(client.body) }
+  }
+
+  it.each([
+    ['text/event-stream', 'text/event-stream'],
+    ['*/*', 'text/event-stream'],
+    ['application/x-ndjson', 'application/x-ndjson'],
+    ['application/jsonl, text/event-stream;q=0.5', 'application/x-ndjson'],
+    ['application/json;q=0.9, text/event-stream;q=0.5', 'application/json'],
+    ['application/json, text/plain, */*', 'application/json'],
+  ])('chooses the format by Accept %s (rule 18)', async (accept, type) => {
+    const handler = (stream: SseStream) => void stream.send({ data: 1 })
+    const client = await send(await mount(handler, FORMATS), { headers: { accept } })
+    expect(client.headers['content-type']).toContain(type)
+    expect(client.headers.vary).toMatch(/\bAccept\b/)
+  })
+
+  it('chooses the format by the query before Accept', async () => {
+    const mounted = await mount((stream) => void stream.send({ data: 1 }), FORMATS)
+    const path = '/stream?a=b&format=ndjson'
+    const client = await send(mounted, { path, headers: { accept: 'text/event-stream' } })
+    expect(client.headers['content-type']).toContain('application/x-ndjson')
+    expect(client.headers.vary ?? '').not.toMatch(/\bAccept\b(?!-)/)
+  })
+
+  it.each([
+    ['/stream?format=xml', '*/*'],
+    ['/stream', 'text/html'],
+    ['/stream', 'text/event-stream;q=0, application/*;q=0'],
+  ])('responds 406 with the formats to %s and Accept %s', async (path, accept) => {
+    const mounted = await mount(() => expect.unreachable(), FORMATS)
+    const client = await send(mounted, { path, headers: { accept } })
+    await client.ended
+    expect(client.status).toBe(406)
+    // Fastify passes it to its error handler.
+    const text = `${client.body}${mounted.errors}`
+    expect(text).toContain('text/event-stream, application/x-ndjson, application/json')
+  })
+
+  it('streams NDJSON with the fields event, id and data', async () => {
+    const channel = news()
+    const subscribed = deferred<void>()
+    const mounted = await mount((stream) => {
+      channel.subscribe(stream)
+      subscribed.resolve()
+    }, FORMATS)
+    const client = await send(mounted, { headers: { accept: 'application/x-ndjson' } })
+    await subscribed.promise
+    const id = await channel.publish({ event: 'price', data: { value: 1 } })
+    const textId = await channel.publish({ data: 'a\r\nb"' })
+    await client.until(textId)
+    await client.until((body) => body.includes('b\\"'))
+    expect(client.headers['content-type']).toContain('application/x-ndjson')
+    expect(client.body.startsWith('\n')).toBe(true)
+    const lines = client.body.split('\n').filter((line) => line.includes('"event"'))
+    expect(lines).toEqual([
+      `{"event":"price","id":"${id}","data":{"value":1}}`,
+      `{"event":"message","id":"${textId}","data":"a\\nb\\""}`,
+    ])
+    // The position of a new client, from which it resumes before its first event.
+    expect(client.body.split('\n').some((line) => /^\{"id":"[^"]+"\}$/.test(line))).toBe(true)
+  })
+
+  it('holds a poll until the first event, and continues after the cursor', async () => {
+    const channel = news()
+    const subscribed = deferred<void>()
+    const mounted = await mount((stream) => {
+      channel.subscribe(stream)
+      subscribed.resolve()
+    }, FORMATS)
+    const first = poll(mounted)
+    await subscribed.promise
+    const id = await channel.publish({ event: 'price', data: { value: 1 } })
+    const { client, ...page } = await first
+    expect(page).toEqual({
+      events: [{ event: 'price', id, data: { value: 1 } }],
+      lastEventId: id,
+      retry: 0,
+    })
+    expect(client.headers['content-length']).toBe(String(Buffer.byteLength(client.body)))
+    expect(client.headers['cache-control']).toBe('private, no-store')
+    await channel.publish({ data: 'missed' })
+    const next = await poll(mounted, `&lastEventId=${id}`)
+    expect(next.events).toMatchObject([{ event: 'message', data: 'missed' }])
+    const byHeader = await poll(mounted, '', { 'last-event-id': id })
+    expect(byHeader.events).toEqual(next.events)
+  })
+
+  it('responds with an empty page and the cursor when nothing happens', async () => {
+    const channel = news()
+    const id = await channel.publish({ data: 1 })
+    const mounted = await mount((stream) => channel.subscribe(stream), {
+      ...FORMATS,
+      longPoll: { hold: 1_000 },
+    })
+    const { client, ...page } = await poll(mounted, `&lastEventId=${id}`)
+    expect([client.status, page]).toEqual([200, { events: [], lastEventId: id, retry: 0 }])
+    const { client: _, ...atOnce } = await poll(mounted, '&hold=0')
+    expect(atOnce).toEqual({ events: [], lastEventId: id, retry: 0 })
+  })
+
+  it('reports a gap as an event of a poll (rule 25)', async () => {
+    const channel = news()
+    await channel.publish({ data: 1 })
+    const mounted = await mount((stream) => channel.subscribe(stream), FORMATS)
+    for (const id of ['unknown-7', encodeURIComponent('\0')]) {
+      const { events, lastEventId } = await poll(mounted, `&lastEventId=${id}`)
+      expect(events).toMatchObject([{ event: 'gap', id: lastEventId }])
+    }
+  })
+
+  it('ends a held poll at shutdown with the time of the next one', async () => {
+    const hub = new Hub()
+    const mounted = await mount((stream) => hub.subscribe(stream, 'news'), FORMATS)
+    const held = poll(mounted)
+    await expect.poll(() => hub.size).toBe(1)
+    await hub.shutdown({ retry: 5_000 })
+    const { events, lastEventId, retry } = await held
+    expect([events, lastEventId]).toEqual([[], expect.any(String)])
+    expect(retry).toBeGreaterThanOrEqual(5_000)
+  })
+
+  it('lets the client wait after a poll that the handler has closed', async () => {
+    const mounted = await mount((stream) => stream.close(), { ...FORMATS, retry: 3_000 })
+    const { events, retry } = await poll(mounted)
+    expect(events).toEqual([])
+    expect(retry).toBeGreaterThanOrEqual(3_000)
+  })
+
+  it('sends all events of a source in one response', async () => {
+    const source = Array.from({ length: 50 }, (_, index) => ({ data: index }))
+    const mounted = await mount(() => source, FORMATS)
+    const { events } = await poll(mounted)
+    expect(events.map(({ data }: { data: number }) => data)).toEqual(source.map(({ data }) => data))
+  })
+
+  it('passes an error before the events of a poll to the framework', async () => {
+    const mounted = await mount(async () => {
+      await new Promise((resolve) => setImmediate(resolve))
+      throw new Error('secret')
+    }, FORMATS)
+    const client = await send(mounted, { path: POLL })
+    await client.ended
+    expect(client.status).toBeGreaterThanOrEqual(500)
+    expect(client.body).not.toContain('secret')
+  })
+
+  it('detects the disconnect of a held client (rule 28)', async () => {
+    const opened = deferred<SseStream>()
+    const mounted = await mount((stream) => opened.resolve(stream), FORMATS)
+    const { port } = mounted
+    const aborted = new AbortController()
+    const request = fetch(`http://127.0.0.1:${port}${POLL}`, { signal: aborted.signal })
+    const stream = await opened.promise
+    expect(stream.format).toBe('json')
+    aborted.abort()
+    await expect(request).rejects.toThrow()
+    expect(await closed(stream)).toMatchObject({ reason: 'client' })
+  })
+
+  it('responds to a HEAD request for a poll with headers only (rule 19)', async () => {
+    const mounted = await mount(() => {}, FORMATS)
+    const client = await send(mounted, { path: POLL, method: 'HEAD' })
+    expect(client.headers['content-type']).toContain('application/json')
+    expect([await client.ended, client.body]).toEqual(['end', ''])
+  })
+
+  it('compresses a large page if the client accepts it', async () => {
+    const channel = news()
+    const first = await channel.publish({ data: 0 })
+    await channel.publish({ data: 'x'.repeat(10_000) })
+    const mounted = await mount((stream) => channel.subscribe(stream), FORMATS)
+    const url = `http://127.0.0.1:${mounted.port}${POLL}&lastEventId=${first}`
+    const response = await fetch(url, { headers: { 'accept-encoding': 'gzip' } })
+    expect(response.headers.get('content-encoding')).toBe('gzip')
+    expect(Number(response.headers.get('content-length'))).toBeLessThan(1_000)
+    expect(response.headers.get('vary')).toContain('Accept-Encoding')
+    const { events } = (await response.json()) as { events: unknown[] }
+    expect(events).toHaveLength(1)
+    const plain = await poll(mounted, `&lastEventId=${first}`, { 'accept-encoding': 'gzip;q=0, identity' })
+    expect([plain.client.headers['content-encoding'], plain.events]).toEqual([undefined, events])
+  })
+
+  const PAGES = { ...FORMATS, longPoll: { pageSize: 3 } } as const
+
+  /** Publishes events to a public channel, and returns their ids. */
+  async function published(channel: Channel, count: number): Promise<string[]> {
+    const ids: string[] = []
+    for (let index = 0; index < count; index++) ids.push(await channel.publish({ data: index }))
+    return ids
+  }
+
+  it('lets caches keep the pages of a public channel, a full one forever', async () => {
+    const channel = new Hub().channel('news', { cache: 'public' })
+    const ids = await published(channel, 6)
+    const mounted = await mount((stream) => channel.subscribe(stream), PAGES)
+    const full = await poll(mounted, `&lastEventId=${ids[0]}`)
+    // A response that sets a cookie belongs to one client. The first middleware of some servers does.
+    if (full.client.headers['set-cookie'] && !full.client.headers.etag)
+      return void expect(full.client.headers['cache-control']).toBe('private, no-store')
+    expect([full.events.length, full.lastEventId]).toEqual([3, ids[3]])
+    expect(full.client.headers).toMatchObject({
+      'cache-control': 'public, max-age=31536000, immutable',
+      etag: `W/"${ids[0]}%20${ids[3]}"`,
+    })
+    expect(full.client.headers.vary ?? '').not.toMatch(/\bAccept\b(?!-)/)
+    const last = await poll(mounted, `&lastEventId=${ids[3]}`)
+    expect([last.events.length, last.client.headers['cache-control']]).toEqual([2, 'public, max-age=1'])
+    await published(channel, 9)
+    const again = await poll(mounted, `&lastEventId=${ids[0]}`)
+    expect([again.client.body, again.client.headers.etag]).toEqual([
+      full.client.body,
+      full.client.headers.etag,
+    ])
+    const headers = { 'if-none-match': String(full.client.headers.etag) }
+    const unchanged = await send(mounted, { path: `${POLL}&lastEventId=${ids[0]}`, headers })
+    expect([await unchanged.ended, unchanged.status, unchanged.body]).toEqual(['end', 304, ''])
+  })
+
+  it.each<[string, (channel: Channel, stream: SseStream) => unknown, Get & { query?: string }]>([
+    ['with a filter', (channel, stream) => channel.subscribe(stream, { filter: () => true }), {}],
+    [
+      'with a private channel beside it',
+      (channel, stream) => {
+        channel.subscribe(stream)
+        channelsOf.get(channel)?.subscribe(stream, 'private')
+      },
+      {},
+    ],
+    [
+      'with an event of the handler',
+      (channel, stream) => {
+        stream.send({ data: 'hello' })
+        channel.subscribe(stream)
+      },
+      {},
+    ],
+    ['with a gap', (channel, stream) => channel.subscribe(stream), { query: '&lastEventId=unknown' }],
+    [
+      'with the cursor in a header',
+      (channel, stream) => channel.subscribe(stream),
+      { query: '', headers: { 'last-event-id': 'first' } },
+    ],
+    [
+      'with a format that was chosen by Accept',
+      (channel, stream) => channel.subscribe(stream),
+      { path: '/stream?lastEventId=first', headers: { accept: 'application/json' } },
+    ],
+  ])('lets no cache keep a page %s', async (_what, subscribe, { path = POLL, query, headers = {} }) => {
+    const hub = new Hub()
+    const channel = hub.channel('news', { cache: 'public' })
+    channelsOf.set(channel, hub)
+    const [first = ''] = await published(channel, 6)
+    const mounted = await mount((stream) => void subscribe(channel, stream), PAGES)
+    const cursor = path === POLL ? (query ?? `&lastEventId=${first}`) : ''
+    const present = Object.entries(headers).map(([name, value]) => [name, value.replace('first', first)])
+    const client = await send(mounted, {
+      path: `${path.replace('first', first)}${cursor}`,
+      headers: Object.fromEntries(present),
+    })
+    await client.ended
+    expect(JSON.parse(client.body).events.length).toBeGreaterThan(0)
+    expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])
+  })
+
+  it('lets no cache keep a page of a channel that is not public, nor an empty one', async () => {
+    const hub = new Hub()
+    const channel = hub.channel('news', { cache: 'public' })
+    const ids = await published(channel, 2)
+    const mounted = await mount((stream) => hub.subscribe(stream, 'news'), PAGES)
+    const page = await poll(mounted, `&lastEventId=${ids[0]}`)
+    expect(page.client.headers['cache-control']).toBe('private, no-store')
+    const open = await mount((stream) => channel.subscribe(stream), PAGES)
+    const empty = await poll(open, `&lastEventId=${ids[1]}&hold=0`)
+    expect([empty.events, empty.client.headers['cache-control']]).toEqual([[], 'private, no-store'])
+  })
+
+  it('reports the change of transport that a client states', async () => {
+    const messages: unknown[] = []
+    const listener = (message: unknown) => messages.push(message)
+    subscribe('spillway:stream:transport', listener)
+    onTestFinished(() => void unsubscribe('spillway:stream:transport', listener))
+    const mounted = await mount((stream) => void stream.send({ data: 1 }), FORMATS)
+    const headers = { 'user-agent': 'a browser', via: '1.1 varnish' }
+    await poll(mounted, '&transport=json&reason=no-first-byte', headers)
+    await poll(mounted, `&reason=${'x'.repeat(100)}`)
+    expect(messages).toEqual([
+      expect.objectContaining({
+        transport: 'json',
+        reason: 'no-first-byte',
+        userAgent: 'a browser',
+        proxies: { via: '1.1 varnish' },
+      }),
+    ])
+  })
+
+  it('opens a stream with padded heartbeats', async () => {
+    const mounted = await mount(() => {}, FORMATS)
+    const client = await send(mounted, { path: '/stream?padded=1' })
+    await client.until((body) => body.length > 2_000)
+    expect(client.body).toMatch(/^:\nretry: \d+\n: heartbeat 15000\n: {2046}\n$/)
+  })
+}
