@@ -13,6 +13,11 @@ const RETRY = 1_000
 export class ResumingClient extends EventCounter {
   reconnects = 0
   status = ''
+  #onAnswered
+  /** Resolves when the first response headers have arrived. */
+  answered = new Promise((resolve) => {
+    this.#onAnswered = resolve
+  })
   #port
   #log
   #start
@@ -100,6 +105,7 @@ export class ResumingClient extends EventCounter {
     const end = this.#headers.indexOf('\r\n\r\n')
     if (end < 0) return
     this.status = this.#headers.slice(9, 12)
+    this.#onAnswered()
     const body = this.#headers.slice(end + 4)
     this.#headers = ''
     if (this.status === '200') this.read(Buffer.from(body, 'latin1'))

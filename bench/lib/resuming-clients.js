@@ -21,7 +21,7 @@ function fill({ ids, channels = 1 }) {
 
 /**
  * Connects a client for each start, the index in the log of the event that it received last, and then sends all requests at
- * once, or evenly over a time in seconds.
+ * once, or evenly over a time in seconds. With slow clients, resolves when all of them have their response headers.
  */
 async function storm({ port, starts, channels = 1, isSlow, over = 0 }) {
   const added = starts.map(
@@ -37,6 +37,7 @@ async function storm({ port, starts, channels = 1, isSlow, over = 0 }) {
     for (; sent < due; sent++) added[sent].request()
     if (sent < added.length) await sleep(5)
   }
+  if (isSlow) await Promise.all(added.map(({ answered }) => answered))
 }
 
 /** Makes the clients expect the events with which the log was filled since. */

@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
     // No more clients connect once the server needs more, in MB.
     limit: { type: 'string', default: '2048' },
     // No more clients connect to a server after this time.
-    seconds: { type: 'string', default: '20' },
+    seconds: { type: 'string', default: '300' },
   },
 })
 const CLIENTS = Number(values.clients)
@@ -34,7 +34,7 @@ const BATCH = 50
 // The server is idle if it used less CPU in this time, in ms and as a share.
 const LOOK = 200
 const IDLE = 0.1
-const PATIENCE = 2_000
+const PATIENCE = 180_000
 
 // The kernel buffers up to about 4 MB for each client, so that a replay is longer.
 const SIZES = {
@@ -80,7 +80,10 @@ async function measure(name, sort) {
   let ended
   try {
     // Evicts what the clients of a store in memory are reading.
-    const evict = async () => clients.ask('fill', { ids: await server.run('fill', { count, size }) })
+    const evict = async () => {
+      await settle(server)
+      await clients.ask('fill', { ids: await server.run('fill', { count, size }) })
+    }
     opened = await open(setup, count, name === 'memory' ? evict : async () => {})
     await settle(server)
     await report(await server.ask('memory'), await server.run('report'))
@@ -126,14 +129,16 @@ async function start(name, size, count) {
   return { broker, server, clients }
 }
 
-/** Opens clients at different positions in the first quarter of the log, as long as the server stays under the limits. */
+/**
+ * Opens clients at different positions in the first quarter of the log, as long as the server stays under the limits. The
+ * next ones connect when all of a batch have their response headers.
+ */
 async function open({ server, clients }, count, then) {
   const deadline = performance.now() + SECONDS * 1000
   for (let opened = 0; opened < CLIENTS; opened += BATCH) {
     const size = Math.min(BATCH, CLIENTS - opened)
     const starts = Array.from({ length: size }, (_, i) => Math.floor(((opened + i) * count) / 4 / CLIENTS))
     await clients.ask('storm', { port: server.port, starts, isSlow: true })
-    await settle(server)
     await then()
     if ((await server.ask('rss')) > LIMIT || performance.now() > deadline) return opened + size
   }

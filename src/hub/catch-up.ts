@@ -155,7 +155,7 @@ export class CatchUp implements ReplayedClient {
   async #seek(present: string): Promise<void> {
     const { history } = this.#owner
     if (!history || history.size === 0) return
-    const start = new HistoryStart(this.#store, this.#reads, present)
+    const start = new HistoryStart(this.#store, this.#reads, present, this.#owner)
     for (const request of history.values()) await start.add(request)
     this.#start = start
     this.#isEvicted = this.#gapEnd === undefined && start.isIncomplete
@@ -249,7 +249,7 @@ export class CatchUp implements ReplayedClient {
   }
 
   #sendPage(page: Page, stage: Stage): MaybePromise<void> {
-    if (page === 'gap') return this.#restart()
+    if (page === 'gap') return this.#start?.narrow() ? undefined : this.#restart()
     const { entries, upTo } = this.#start?.within(page, stage) ?? page
     const used = this.#sendEntries(entries, PAGE_COST + stage.channels.length * CHANNEL_COST)
     const isAll = used === entries.length
@@ -257,9 +257,8 @@ export class CatchUp implements ReplayedClient {
     if (!this.isActive || this.#addedChannels) return
     if (!isAll) return this.#pace.untilIdle()
     this.#position = upTo
-    // A client that resumes at the end of a stage does not receive the events of a channel before its start.
-    if (upTo === stage.end) this.#owner._sendPosition(upTo)
-    else if (this.#hiddenCost >= PAGE_SIZE * HIDDEN_COST || entries.length === 0) this.#offerPosition(upTo)
+    if (this.#start?.passTo(upTo)) return
+    if (this.#hiddenCost >= PAGE_SIZE * HIDDEN_COST || entries.length === 0) this.#offerPosition(upTo)
   }
 
   // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
@@ -273,8 +272,8 @@ export class CatchUp implements ReplayedClient {
     let [used, cost] = [0, pageCost]
     for (const entry of entries) {
       this.#owner._adopt(entry)
-      const isStopped = !this.isActive || this.#addedChannels
-      if (isStopped || !this.stream._hasRoomFor(entry.frameIn(this.stream._format))) break
+      if (!this.isActive || this.#addedChannels || !this.#pace.hasRoomFor(entry)) break
+      this.#start?.passBefore(entry.id)
       used += 1
       this.#position = entry.id
       cost += this.#owner.passes(entry) ? this.#sendEntry(entry) : this.#hide(entry)

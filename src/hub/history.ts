@@ -1,6 +1,8 @@
 import { SseError } from '../errors.ts'
 import type { EventStore, History, Page } from '../stores/event-store.ts'
+import type { CatchUpOwner } from './catch-up-owner.ts'
 import type { ReplayReads } from './replay-reads.ts'
+import { StartOrder } from './start-order.ts'
 import type { From } from './subscribe-options.ts'
 
 /** Channels that start together. */
@@ -12,9 +14,12 @@ export interface HistoryRequest {
 /** Channels that are read together. Others start later, where their earlier entries may have been evicted. */
 export interface Stage {
   readonly channels: readonly string[]
-  /** Where the next channel starts. Undefined: all have started. */
+  /** Where the next channel starts. Undefined: all are read. */
   readonly end: string | undefined
 }
+
+/** Sends a client its position. */
+export type PositionSender = Pick<CatchUpOwner, '_sendPosition'>
 
 /** Throws `SseError` `ERR_SSE_OPTION` if a store cannot start channels there. */
 export function checkStart(store: EventStore, from: From = 'now'): void {
@@ -30,17 +35,22 @@ export class HistoryStart {
   isIncomplete = false
   readonly #store: EventStore
   readonly #reads: ReplayReads
+  readonly #owner: PositionSender
   // Where channels start that have no start of their own.
   readonly #present: string
   readonly #starts = new Map<string, string>()
-  // The channels that are read, and the others with their starts, the next one last. Built by the first stage.
-  readonly #started = new Set<string>()
-  #waiting: Array<readonly [channel: string, start: string]> | undefined
+  // Built by the first stage.
+  #order: StartOrder | undefined
+  // How many starts after the position a stage covers. Each stage visits all channels, so that one of a single start for
+  // each of thousands of channels would be quadratic.
+  #ahead = 0
+  #mayWiden = true
 
-  constructor(store: EventStore, reads: ReplayReads, present: string) {
+  constructor(store: EventStore, reads: ReplayReads, present: string, owner: PositionSender) {
     this.#store = store
     this.#reads = reads
     this.#present = present
+    this.#owner = owner
     this.position = present
   }
 
@@ -61,31 +71,51 @@ export class HistoryStart {
    */
   stageAt(position: string, channels: readonly string[]): Stage {
     if (!this.#isBefore(position, this.#present)) return { channels, end: undefined }
-    this.#waiting ??= [...this.#starts].sort(([, a], [, b]) => this.#compare(b, a))
-    for (
-      let next = this.#waiting.at(-1);
-      next && !this.#isBefore(position, next[1]);
-      next = this.#waiting.at(-1)
-    ) {
-      this.#started.add(next[0])
-      this.#waiting.pop()
-    }
-    const started = channels.filter((channel) => this.#started.has(channel))
-    return {
-      channels: started,
-      end: started.length < channels.length ? this.#nextStart(channels) : undefined,
-    }
+    this.#order ??= this.#begin()
+    this.#order.passTo(position)
+    return this.#order.stage(channels, this.#ahead)
   }
 
-  #nextStart(channels: readonly string[]): string {
-    const subscribed = new Set(channels)
-    return this.#waiting?.findLast(([channel]) => subscribed.has(channel))?.[1] ?? this.#present
+  /**
+   * Sends the client the last start up to a position as its position, if no earlier call passed it. A client that resumes
+   * there receives no events of a channel before its start. Returns whether there is one.
+   */
+  passTo(position: string): boolean {
+    return this.#send(this.#order?.passTo(position))
   }
 
-  /** Returns the part of a page up to where a stage ends. */
+  /** The same for the last start before a position. */
+  passBefore(position: string): boolean {
+    return this.#send(this.#order?.passBefore(position))
+  }
+
+  /** Returns whether a gap may be one only of a channel before its start. The next stage then has no such channel. */
+  narrow(): boolean {
+    const isWide = this.#ahead > 0
+    this.#ahead = 0
+    this.#mayWiden = false
+    return isWide
+  }
+
+  /** Returns the part of a page up to where a stage ends, without entries before the starts of their channels. */
   within(page: Exclude<Page, 'gap'>, { end }: Stage): Exclude<Page, 'gap'> {
-    if (end === undefined || !this.#isBefore(end, page.upTo)) return page
-    return { entries: page.entries.filter(({ id }) => !this.#isBefore(end, id)), upTo: end }
+    const isOver = end !== undefined && this.#isBefore(end, page.upTo)
+    const all = isOver ? page.entries.filter(({ id }) => !this.#isBefore(end, id)) : page.entries
+    const upTo = isOver ? end : page.upTo
+    const entries = all.filter((entry) => this.#order?.isStarted(entry) !== false)
+    if (2 * entries.length < all.length) this.#ahead = 0
+    else if (upTo === end) this.#widen()
+    return { entries, upTo }
+  }
+
+  #widen(): void {
+    if (this.#mayWiden) this.#ahead = Math.min(2 * this.#ahead + 1, this.#order?.length ?? 0)
+  }
+
+  #begin(): StartOrder {
+    const order = new StartOrder(this.#starts, this.#present, this.#compare)
+    this.#reads.startOf = (channel) => order.startOf(channel)
+    return order
   }
 
   async #find(channels: readonly string[], from: From): Promise<History> {
@@ -96,11 +126,14 @@ export class HistoryStart {
     return { after: isUnknown ? this.#present : from, isIncomplete: isUnknown }
   }
 
+  #send(start: string | undefined): boolean {
+    if (start !== undefined) this.#owner._sendPosition(start)
+    return start !== undefined
+  }
+
   #isBefore(a: string, b: string): boolean {
     return this.#compare(a, b) < 0
   }
 
-  #compare(a: string, b: string): number {
-    return (this.#store as Required<EventStore>).compare(a, b)
-  }
+  readonly #compare = (a: string, b: string): number => (this.#store as Required<EventStore>).compare(a, b)
 }

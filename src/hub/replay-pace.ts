@@ -1,5 +1,7 @@
 import { READ_AHEAD_BYTES } from '../event/source.ts'
 import { ReplayTurn } from '../scheduler/replay-turns.ts'
+import type { Page } from '../stores/event-store.ts'
+import type { LogEntry } from '../stores/log-entry.ts'
 import type { ReplayedClient } from './replayed-client.ts'
 
 /** The pace of one replay: that of its client, in turns with the other replays of the process. */
@@ -16,6 +18,12 @@ export class ReplayPace {
   get room(): number {
     const { _isIdle, bufferedEvents, bufferedBytes } = this.#client.stream
     return _isIdle || bufferedEvents > 0 ? Math.max(0, READ_AHEAD_BYTES - bufferedBytes) : 0
+  }
+
+  /** Whether an entry is sent now, and not after everything queued was written. */
+  hasRoomFor(entry: LogEntry): boolean {
+    const { stream } = this.#client
+    return stream._hasRoomFor(entry.frameIn(stream._format))
   }
 
   /** Begins a turn, if the client has room and other replays do not wait. */
@@ -35,11 +43,16 @@ export class ReplayPace {
   }
 
   /** Waits for a page, and then for a turn to send it, because pages of many replays may arrive together. */
-  async inTurn<T>(page: Promise<T>): Promise<T> {
+  async inTurn(pending: Promise<Page>): Promise<Page> {
     this.cancel()
-    const result = await page
-    if (!this.#beginTurn()) await this.#untilTurn()
-    return result
+    const page = await pending
+    if (!this.#beginTurn()) await this.#holding(sizeOf(page), this.#untilTurn())
+    return page
+  }
+
+  /** The same as `untilIdle` while this many bytes are held that were not queued. They count as buffered. */
+  untilIdleHolding(bytes: number): Promise<void> {
+    return this.#holding(bytes, this.untilIdle())
   }
 
   /** Ends a turn, after work that counts as this many bytes. */
@@ -61,7 +74,18 @@ export class ReplayPace {
     return this.#until(() => this.#turn?.isGranted === true)
   }
 
+  async #holding(bytes: number, wait: Promise<void>): Promise<void> {
+    const { _connection: connection } = this.#client.stream
+    connection.waitingBytes += bytes
+    await wait
+    connection.waitingBytes -= bytes
+  }
+
   #until(isReady: () => boolean): Promise<void> {
     return this.#client.stream._connection.waitUntil(() => !this.#client.isActive || isReady())
   }
+}
+
+function sizeOf(page: Page): number {
+  return page === 'gap' ? 0 : page.entries.reduce((sum, { size }) => sum + size, 0)
 }

@@ -5,6 +5,8 @@ import type { ReplayedClient } from './replayed-client.ts'
 /** The reads of one replay. A pending one ends when its client needs no further page. */
 export class ReplayReads implements StoreReader {
   room = 0
+  /** See `StoreReader.startOf`. */
+  startOf?: (channel: string) => string | undefined
   readonly #client: ReplayedClient
   readonly #store: EventStore
   // Created when a store reads it, because most reads are synchronous.

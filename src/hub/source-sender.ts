@@ -23,7 +23,7 @@ export class SourceSender {
     return readSource(source, this.#stops, (event) => {
       const frame = stream._frameOf(event)
       if (stream._hasRoomFor(frame)) return this.#send(frame)
-      return this.#pace.untilIdle().then(() => this.#send(frame))
+      return this.#pace.untilIdleHolding(frame.size).then(() => this.#send(frame))
     })
   }
 

@@ -25,6 +25,11 @@ export interface History {
 export interface StoreReader {
   /** How many bytes on the wire the client has room for. A page needs no more, except for its first entry. */
   readonly room: number
+  /**
+   * Returns where a channel starts for the client, or undefined if it has started. A store that evicts the entries of each
+   * channel separately SHOULD NOT return a gap because of entries before that. The client is not sent those.
+   */
+  startOf?(channel: string): string | undefined
   /** Aborted when the client needs no further page. A read that nobody waits for is dropped. */
   readonly signal: AbortSignal
 }

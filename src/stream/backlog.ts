@@ -28,7 +28,7 @@ export const MAX_WRITE = 16 * 1024
 
 /** The frames queued for one client, within its limits and its rate limit. */
 export class Backlog {
-  /** How much of a large frame that is being written counts as queued, in bytes. It cannot be dropped. */
+  /** How much of a large frame that is being written, and of what a replay has read, counts as queued, in bytes. */
   unwrittenBytes = 0
   readonly #limits: BacklogLimits
   readonly #rateLimiter: RateLimiter

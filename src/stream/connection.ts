@@ -32,6 +32,8 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   readonly openedAt = clock.read()
   sentEvents = 0
   sentBytes = 0
+  /** What a replay has read and not queued yet, in bytes. */
+  waitingBytes = 0
   readonly #settings: StreamSettings
   readonly #owner: ConnectionOwner
   readonly #output: Output
@@ -75,7 +77,8 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   }
 
   get bufferedBytes(): number {
-    return this.#output.unwrittenBytes + (this.#queue?.bytes ?? 0) + (this.#liveQueue?.bytes ?? 0)
+    const queued = (this.#queue?.bytes ?? 0) + (this.#liveQueue?.bytes ?? 0)
+    return this.#output.unwrittenBytes + this.waitingBytes + queued
   }
 
   get bufferedEvents(): number {
@@ -267,7 +270,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   get #backlog(): Backlog {
     this.#queue ??= new Backlog(this.#settings)
     // Not those of `#liveQueue`, because a large event of a replay must not make the stream overflow.
-    this.#queue.unwrittenBytes = this.#unwrittenBytes
+    this.#queue.unwrittenBytes = this.#unwrittenBytes + this.#boundedWaitingBytes
     return this.#queue
   }
 
@@ -277,6 +280,12 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     const { unwrittenBytes } = this.#output
     const { maxBufferedBytes } = this.#settings
     return this.#lastSize > maxBufferedBytes ? Math.min(unwrittenBytes, maxBufferedBytes / 2) : unwrittenBytes
+  }
+
+  // While the kernel accepts everything, nothing accumulates. At most half of what is left, like a large frame.
+  get #boundedWaitingBytes(): number {
+    if (this.waitingBytes === 0 || !this.#output.isFull) return 0
+    return Math.min(this.waitingBytes, (this.#settings.maxBufferedBytes - this.#unwrittenBytes) / 2)
   }
 
   #offer(queue: Backlog, frame: Frame, isFull: boolean): boolean {

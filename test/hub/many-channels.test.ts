@@ -3,7 +3,7 @@ import { Broadcaster } from '../../src/hub/broadcaster.ts'
 import { ChannelMap } from '../../src/hub/channel-map.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SubscribeOptions } from '../../src/hub/subscribe-options.ts'
-import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { MemoryStore, type MemoryStoreOptions } from '../../src/stores/memory/memory-store.ts'
 import { eventsOf } from '../support/hub.ts'
 import { SlowStore } from '../support/slow-store.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
@@ -18,7 +18,7 @@ interface Work {
 }
 
 /** Counts the work of all streams. */
-function countWork(store: SlowStore): Work {
+function countWork(store: SlowStore | MemoryStore): Work {
   const work: Work = { fanOut: 0, listed: 0, read: 0 }
   const { add, remove } = Broadcaster.prototype
   vi.spyOn(Broadcaster.prototype, 'add').mockImplementation(function (this: Broadcaster, ...args) {
@@ -103,6 +103,8 @@ async function workOf(channels: number, turns: number, client: Client, pace: str
 
 const FEW = 60
 
+const { numberOf } = SlowStore
+
 describe.each([0, 2])('a live stream on a store whose reads take %i turns', (turns) => {
   afterEach(() => {
     vi.restoreAllMocks()
@@ -126,6 +128,78 @@ describe.each([0, 2])('a live stream on a store whose reads take %i turns', (tur
 })
 
 describe('a new client with many channels, of which each has a start of its own', () => {
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
+
+  /** Returns how many channels the pages visit of a client that gets the newest two of three events of each channel. */
+  async function visitsOf(options: MemoryStoreOptions, isResumed = false): Promise<number> {
+    const store = new MemoryStore(options)
+    const hub = new Hub({ store })
+    const names = Array.from({ length: 200 }, (_, i) => `channel ${i}`)
+    const starts: string[] = []
+    for (const name of names)
+      for (let i = 0; i < 3; i++) starts.push(await hub.channel(name).publish({ data: `${name} ${i}` }))
+    const { stream, transport } = fakeStream({}, isResumed ? starts[0] : undefined)
+    const work = countWork(store)
+    for (const name of names) hub.subscribe(stream, name, isResumed ? {} : { from: { last: 2 } })
+    while (!transport.writes.join('').includes('channel 199 2')) await nextTurn()
+    const expected = names.flatMap((name) => [1, 2].map((i) => `message ${name} ${i}`))
+    if (!isResumed) expect(eventsOf(transport)).toEqual(expected)
+    vi.restoreAllMocks()
+    return work.read - (isResumed ? 0 : names.length)
+  }
+
+  it.each<[string, MemoryStoreOptions]>([
+    ['all channels together', {}],
+    ['each channel', { perChannel: { maxEvents: 2 } }],
+  ])('visits about as many as a client that resumes, on a store that limits %s', async (_limits, options) => {
+    const resumed = await visitsOf({}, true)
+    expect(await visitsOf(options)).toBeLessThan(3 * resumed)
+  })
+
+  it('has no gap on a store that returns one for events before a start', async () => {
+    const store = new MemoryStore({ perChannel: { maxEvents: 2 } })
+    const read = store.read.bind(store)
+    Object.assign(store, {
+      read: (...[channels, after, limit]: Parameters<typeof read>) => read(channels, after, limit),
+    })
+    const hub = new Hub({ store })
+    const names = Array.from({ length: 30 }, (_, i) => `channel ${i}`)
+    for (const name of names)
+      for (let i = 0; i < 3; i++) await hub.channel(name).publish({ data: `${name} ${i}` })
+    const { stream, transport } = fakeStream()
+    for (const name of names) hub.subscribe(stream, name, { from: { last: 2 } })
+    await settled()
+    expect(eventsOf(transport)).toEqual(names.flatMap((name) => [1, 2].map((i) => `message ${name} ${i}`)))
+  })
+
+  it('is sent its position at each start before the events that follow it', async () => {
+    const store = new MemoryStore()
+    const hub = new Hub({ store })
+    const names = Array.from({ length: 12 }, (_, i) => `channel ${i}`)
+    // Some channels are quieter than others.
+    for (let number = 0; number < 200; number++) {
+      const name = names[Math.floor(12 * ((number * 0.618) % 1) ** 2)] as string
+      await hub.channel(name).publish({ data: number })
+    }
+    const starts = names.map((name) => numberOf(store.history([name], 3).after)).sort((a, b) => a - b)
+    const { stream, transport } = fakeStream()
+    for (const name of names) hub.subscribe(stream, name, { from: { last: 3 } })
+    await settled()
+
+    expect(eventsOf(transport)).toHaveLength(36)
+    const blocks = [...transport.all.join('').matchAll(/id: (.+)\n(event: position\n)?/g)]
+    const ids = blocks.map(([, id]) => numberOf(id as string))
+    for (const [at, [, , position]] of blocks.entries()) {
+      const id = ids[at] as number
+      const start = starts.findLast((each) => each < id) as number
+      // A client that is cut off there resumes after the events that it must not receive.
+      if (position === undefined && at > 0) expect(ids[at - 1]).toBeGreaterThanOrEqual(start)
+      if (position !== undefined) expect([...starts, 200]).toContain(id)
+    }
+  })
+
   async function comparesOf(channels: number): Promise<number> {
     const store = new MemoryStore()
     const hub = new Hub({ store })

@@ -1,11 +1,12 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { SseStreamOptions } from '../../src/http/options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { Page, StoreReader } from '../../src/stores/event-store.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import { drainAll, eventsOf, GAP, publishNumbers, subscribed } from '../support/hub.ts'
 import { deferred } from '../support/serve.ts'
-import { fakeStream, settled } from '../support/streams.ts'
+import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
 const READ_AHEAD = 16 * 1024
 const EVENT = 1_000
@@ -173,6 +174,86 @@ describe('a pending read', () => {
     transport.lose()
     await settled()
     expect(signals.map((signal) => signal?.aborted)).toEqual([true])
+  })
+})
+
+describe('what a replay holds while it waits', () => {
+  // As for pages of a broker that arrive together.
+  async function arrivedTogether(options: SseStreamOptions = {}) {
+    const { store, hub, start } = await recordingHub(16)
+    const { read } = store
+    const arrival = deferred<void>()
+    Object.assign(store, {
+      read: (...args: Parameters<typeof read>) => {
+        const page = read.apply(store, args)
+        return page !== 'gap' && page.entries.length === 0 ? page : arrival.promise.then(() => page)
+      },
+    })
+    const clients = Array.from({ length: 60 }, () => fakeStream(options, start))
+    for (const { stream } of clients) hub.subscribe(stream, 'a')
+    await settled()
+    return { clients, last: clients.at(-1) as (typeof clients)[0], arrival }
+  }
+
+  it('counts as buffered for a page, until its turn', async () => {
+    const { clients, last, arrival } = await arrivedTogether()
+    expect(last.stream.bufferedBytes).toBe(0)
+    arrival.resolve()
+    await nextTurn()
+    expect(last.transport.writes).toEqual([])
+    expect(last.stream.bufferedBytes).toBeGreaterThan(15 * EVENT)
+    expect(last.stream.bufferedBytes).toBeLessThan(READ_AHEAD + EVENT)
+    for (const { stream } of clients) {
+      while (stream._connection.sentEvents < 16) await nextTurn()
+      expect(stream.bufferedBytes).toBe(0)
+    }
+  })
+
+  it('counts for the bounds while the kernel accepts nothing', async () => {
+    const maxBufferedBytes = 40 * 1024
+    const { last, arrival } = await arrivedTogether({ maxBufferedBytes, overflow: 'drop-newest' })
+    last.transport.isFull = true
+    last.stream.send({ data: 'fills the kernel' })
+    arrival.resolve()
+    await nextTurn()
+    const sent = Array.from({ length: 60 }, () => last.stream.send({ data: 'x'.repeat(EVENT) }))
+    expect(sent).toContain(false)
+    expect(last.stream.bufferedEvents).toBeGreaterThan(20)
+    expect(last.stream.bufferedBytes).toBeLessThanOrEqual(maxBufferedBytes)
+  })
+
+  it('refuses no event of a client that reads', async () => {
+    const { last, arrival } = await arrivedTogether({ maxBufferedBytes: 10 * 1024 })
+    arrival.resolve()
+    await nextTurn()
+    for (let sent = 0; sent < 60; sent++) last.stream.send({ data: 'x'.repeat(EVENT) })
+    expect(last.stream.closed).toBe(false)
+  })
+
+  it('leaves room for other events, however large a page is', async () => {
+    const { last, arrival } = await arrivedTogether({ maxBufferedBytes: 10 * 1024 })
+    last.transport.isFull = true
+    last.stream.send({ data: 'fills the kernel' })
+    arrival.resolve()
+    await nextTurn()
+    for (let sent = 0; sent < 4; sent++) last.stream.send({ data: 'x'.repeat(EVENT) })
+    expect(last.stream.closed).toBe(false)
+  })
+
+  it('counts as buffered for an event of a snapshot, until there is room', async () => {
+    const { hub } = await recordingHub(1)
+    const { stream, transport } = fakeStream()
+    const events = [{ data: 'x'.repeat(READ_AHEAD) }, { data: 'y'.repeat(50_000) }]
+    transport.isFull = true
+    hub.subscribe(stream, 'a', { snapshot: () => events })
+    await settled()
+    expect(stream.bufferedBytes).toBeGreaterThan(50_000)
+    for (let drains = 0; drains < 5; drains++) {
+      transport.drain()
+      await settled()
+    }
+    expect(transport.writes.join('')).toContain('yyy')
+    expect(stream.bufferedBytes).toBe(0)
   })
 })
 

@@ -84,7 +84,7 @@ export class MemoryStore extends BaseStore implements EventStore {
     if (sequence === this.#sequence) return { entries: [], upTo: after }
     clock.read()
     this.#window.trim(channels)
-    if (sequence === undefined || this.#window.hasEvicted(channels, sequence)) return 'gap'
+    if (sequence === undefined || this.#hasEvicted(channels, sequence, reader)) return 'gap'
     return this.#pageOf(this.#window.after(channels, sequence), limit, reader?.room)
   }
 
@@ -122,6 +122,16 @@ export class MemoryStore extends BaseStore implements EventStore {
     const sequence = Number(id.slice(this.#epoch.length + 1))
     const isOurs = Number.isSafeInteger(sequence) && sequence <= this.#sequence && this.#id(sequence) === id
     return isOurs ? sequence : undefined
+  }
+
+  /** Whether something after a sequence number, and after the start of its channel for a reader, was evicted. */
+  #hasEvicted(channels: readonly string[], sequence: number, reader?: StoreReader): boolean {
+    if (!this.#window.hasEvicted(channels, sequence)) return false
+    if (!reader?.startOf) return true
+    return channels.some((channel) => {
+      const start = this.#sequenceOf(reader.startOf?.(channel) ?? '') ?? 0
+      return this.#window.evictedUpTo(channel) > Math.max(sequence, start)
+    })
   }
 
   /** Returns the first of some entries, as many as there is room for, but at least one. */

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import type { SseError } from '../../../src/errors.ts'
 import type { BrokerStore } from '../../../src/stores/broker/broker-store.ts'
 import type { StoredEntry } from '../../../src/stores/broker/driver.ts'
 import type { Page } from '../../../src/stores/event-store.ts'
@@ -8,10 +9,16 @@ import { FakeLog, type FakeLogOptions, FakeReader, openStore } from './fake-log.
 const CHANNELS = ['a', 'b', 'c']
 const SEEDS = 60
 const STEPS = 120
-// The last steps only finish what was begun.
-const QUIET_STEPS = 400
+// The last steps only finish what was begun. A run needs about 400 of them, and a client that hangs needs more than any limit.
+const QUIET_STEPS = 10_000
 // So small that segments are removed while clients wait.
 const REPLAY_BYTES = 264 * 1024
+// How many lookups of unknown positions a store makes before it refuses clients.
+const LOOKUPS = 1_000
+// Around the time after which an unread segment is removed, and times in which few lookups are granted.
+const DURATIONS = [1, 1, 3, 50, 1_000, 2_500, 4_999, 5_000, 5_001, 20_000]
+// How long a store keeps a segment that no client reads.
+const KEPT_FOR = 5_000
 
 type Random = (below: number) => number
 
@@ -86,7 +93,7 @@ class Client {
   }
 
   async run(): Promise<void> {
-    this.outcome = await this.#replay().catch(({ message }: Error) => message)
+    this.outcome = await this.#replay().catch(({ code, message }: SseError) => code ?? message)
     // Like a hub, because another channel may still be read.
     this.reader.disconnect()
   }
@@ -122,13 +129,30 @@ class Client {
   }
 }
 
+/** Exhausts the lookups of unknown positions, so that the next ones depend on the time. */
+async function exhaustLookups(log: FakeLog, store: BrokerStore): Promise<void> {
+  const { gate } = log
+  log.gate = async () => {}
+  for (let number = 0; number < LOOKUPS; number++)
+    await store.read(CHANNELS, String(1_000_000 + number), 1, new FakeReader())
+  log.gate = gate
+}
+
+/** Lets time pass between two turns of the event loop, like timers of Node.js. */
+async function pass(duration: number): Promise<void> {
+  await nextTurn()
+  vi.advanceTimersByTime(duration)
+}
+
 async function play(seed: number, options: FakeLogOptions): Promise<string[]> {
   const random = randomOf(seed)
   const world = new World(random, { maxPage: 1 + random(8), ...options })
   const { log } = world
   const store = await openStore(log, { recentEvents: 1 + random(12), replayBytes: REPLAY_BYTES })
+  if (random(10) === 0) await exhaustLookups(log, store)
   const clients: Client[] = []
   const runs: Array<Promise<void>> = []
+  const anyOf = (values: readonly number[]) => values[random(values.length)] as number
   const connect = (position: string) => {
     const client = new Client(world, store, position)
     clients.push(client)
@@ -158,23 +182,36 @@ async function play(seed: number, options: FakeLogOptions): Promise<string[]> {
   const all = actions.flatMap(([weight, action]) => Array<() => void>(weight).fill(action))
   for (let step = 0; step < STEPS; step++) {
     all[random(all.length)]?.()
+    if (random(5) === 0) await pass(anyOf(DURATIONS))
     // Several actions may happen in one turn of the event loop.
     if (random(3) > 0) await nextTurn()
   }
   log.deliver()
   for (let step = 0; step < QUIET_STEPS && clients.some(({ outcome }) => !outcome); step++) {
     world.reply()
+    if (random(5) === 0) await pass(anyOf(DURATIONS))
     await nextTurn()
   }
   const outcomes = clients.map(({ outcome }) => outcome ?? 'waits forever')
   if (!outcomes.includes('waits forever')) await Promise.all(runs)
-  return store.reads.waiting > 0 ? [...outcomes, 'still waits in the store'] : outcomes
+  return [...outcomes, ...(await leftIn(world, store))]
 }
 
-const OUTCOMES = ['disconnected', 'gap', 'live', 'refused']
+/** Returns what a store still has without clients, after the time for which it keeps what it read. */
+async function leftIn(world: World, store: BrokerStore): Promise<string[]> {
+  // A read without clients is aborted, and its driver does not wait for the reply.
+  while (!world.isIdle) world.reply()
+  await pass(KEPT_FOR)
+  await pass(KEPT_FOR)
+  const { waiting, running, bytes } = store.reads
+  const left = { waiting, running, bytes, timers: vi.getTimerCount() }
+  return Object.entries(left).flatMap(([name, count]) => (count > 0 ? `${count} ${name} left` : []))
+}
+
+const OUTCOMES = ['ERR_SSE_OVERLOAD', 'disconnected', 'gap', 'live', 'refused']
 
 // The time decides which segment is removed first, so that a seed would not determine the run.
-beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }))
+beforeEach(() => void vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] }))
 afterEach(() => void vi.useRealTimers())
 
 it.each<[string, FakeLogOptions]>([
