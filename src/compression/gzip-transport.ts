@@ -29,10 +29,11 @@ export class GzipTransport implements Transport {
 
   open(owner: TransportOwner): void {
     this.#output.open(owner)
-    const preamble = this.#preamble ? [this.#compress(Buffer.from(this.#preamble))] : []
-    // Its delay is random. Without it, streams that open between the same two events share all that follows.
-    this.#context = Context.EMPTY
-    this.#write(Frame.join([HEADER, ...preamble]))
+    try {
+      this.#begin()
+    } catch (error) {
+      queueMicrotask(() => owner._closed(error as Error))
+    }
   }
 
   bytesOf(frame: Frame): Buffer {
@@ -58,6 +59,13 @@ export class GzipTransport implements Transport {
 
   destroy(): void {
     this.#output.destroy()
+  }
+
+  #begin(): void {
+    const preamble = this.#preamble ? [this.#compress(Buffer.from(this.#preamble))] : []
+    // Its delay is random. Without it, streams that open between the same two events share all that follows.
+    this.#context = Context.EMPTY
+    this.#write(Frame.join([HEADER, ...preamble]))
   }
 
   #compress(bytes: Buffer): Frame {

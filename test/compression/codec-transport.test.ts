@@ -134,16 +134,23 @@ describe.each(CODECS)('a stream of %s', (encoding) => {
 })
 
 describe('a stream of gzip', () => {
-  it('closes with an error of zlib, and cuts the connection', async () => {
-    const output = new FakeTransport()
-    const stream = SseStream._open(compress(output, 'gzip', PREAMBLE), resolveOptions({}), 'new')
-    const error = new Error('zlib')
-    vi.spyOn(zlib, 'deflateRawSync').mockImplementation(() => {
-      throw error
-    })
-    const end = closed(stream)
-    stream.send({ data: 'x' })
-    expect(await end).toEqual({ reason: 'error', error })
-    expect(output.isDestroyed).toBe(true)
-  })
+  it.each(['its first bytes', 'an event'])(
+    'closes with an error of zlib for %s, and cuts the connection',
+    async (what) => {
+      const error = new Error('zlib')
+      const fail = () => {
+        vi.spyOn(zlib, 'deflateRawSync').mockImplementation(() => {
+          throw error
+        })
+      }
+      const output = new FakeTransport()
+      if (what === 'its first bytes') fail()
+      const stream = SseStream._open(compress(output, 'gzip', PREAMBLE), resolveOptions({}), 'new')
+      const end = closed(stream)
+      if (what === 'an event') fail()
+      stream.send({ data: 'x' })
+      expect(await end).toEqual({ reason: 'error', error })
+      expect(output.isDestroyed).toBe(true)
+    },
+  )
 })

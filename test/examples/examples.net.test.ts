@@ -106,7 +106,9 @@ describe('examples/express.js', () => {
     const open = await fetch(short.url, { headers: { accept } })
     const body = open.text()
     expect(await short.stop()).toBe(0)
-    expect(await body).toMatch(/^:\nretry: \d+\n: heartbeat \d+\nid: \S+\nevent: position\ndata: \{\}\n\nretry: \d+\n$/)
+    expect(await body).toMatch(
+      /^:\nretry: \d+\n: heartbeat \d+\nid: \S+\nevent: position\ndata: \{\}\n\nretry: \d+\n$/,
+    )
   })
 })
 
