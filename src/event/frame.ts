@@ -36,6 +36,12 @@ export class Frame {
     return new Frame(Buffer.from(`${size.toString(16)}\r\n${text}\r\n`), size, events, key, isConflated)
   }
 
+  /** Returns a frame of bytes that are no text, such as compressed events. */
+  static ofBytes(bytes: Uint8Array): Frame {
+    const size = bytes.length
+    return new Frame(Buffer.concat([Buffer.from(`${size.toString(16)}\r\n`), bytes, CRLF]), size, 0)
+  }
+
   /** Returns one frame with the payloads of all frames in a single chunk. */
   static join(frames: readonly Frame[]): Frame {
     const size = frames.reduce((sum, frame) => sum + frame.size, 0)

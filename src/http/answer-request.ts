@@ -1,3 +1,4 @@
+import { compress } from '../compression/compress.ts'
 import { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
@@ -7,7 +8,7 @@ import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
 import { runHandler, type SseHandler } from './handler.ts'
 import type { HandlerSettings } from './handler-options.ts'
-import { sendHead, sendNotAcceptable } from './head.ts'
+import { preambleOf, sendHead, sendNotAcceptable } from './head.ts'
 import { HeaderDelay } from './header-delay.ts'
 import { type NodeRequest, resumePointOf } from './last-event-id.ts'
 import type { Settings } from './options.ts'
@@ -86,8 +87,8 @@ function decline(response: NodeResponse, settings: Settings): boolean {
 }
 
 function beginStream(response: NodeResponse, settings: Settings): Transport {
-  sendHead(response, settings)
-  return nodeTransport(response)
+  const encoding = sendHead(response, settings)
+  return compress(nodeTransport(response), encoding, preambleOf(settings))
 }
 
 function open(

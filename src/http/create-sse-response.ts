@@ -1,8 +1,10 @@
+import { compress } from '../compression/compress.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { SseStream } from '../stream/stream.ts'
 import { WebTransport } from '../transports/web-body.ts'
 import { applyWebQuery } from './apply-query.ts'
 import { checkWebRequest } from './check-request.ts'
+import { webContentEncoding } from './content-encoding.ts'
 import { disconnectOnAbort } from './disconnect-on-abort.ts'
 import { notAcceptableText } from './formats.ts'
 import { checkHandler, runHandler, type SseHandler } from './handler.ts'
@@ -51,18 +53,24 @@ export function openResponse(request: Request, routeSettings: Settings, onBegin?
   const settings = settingsFor(routeSettings, request.headers.get('accept'), request.url)
   if (!settings) return { response: notAcceptable(request, routeSettings) }
   // Create the response first, because it may throw and the clock holds a reference to every open stream.
-  const init = { status: settings.status, headers: webHeaders(settings) }
+  const encoding = webContentEncoding(request, settings)
+  // Cloudflare Workers would compress the body again.
+  const manual = encoding && { encodeBody: 'manual' }
+  const init = { status: settings.status, headers: webHeaders(settings, encoding), ...manual }
   if (request.method === 'HEAD') return { response: new Response(null, init) }
   if (settings.poll) return openWebPoll(request, settings, new Response(null, init), onBegin)
-  const transport = new WebTransport(preambleOf(settings))
-  const response = new Response(transport.body, init)
+  const preamble = preambleOf(settings)
+  const body = new WebTransport(encoding ? '' : preamble)
+  const response = new Response(body.body, init)
+  // Not before it is needed, because the handler may respond otherwise.
+  const open = () => compress(body, encoding, preamble)
   const begin = () => {
     onBegin?.()
-    return transport
+    return open()
   }
-  const stream = SseStream._open(onBegin ? begin : transport, settings, resumePointOfWeb(request))
+  const stream = SseStream._open(onBegin ? begin : open(), settings, resumePointOfWeb(request))
   applyWebQuery(stream, settings, request)
-  disconnectOnAbort(request.signal, transport, stream)
+  disconnectOnAbort(request.signal, body, stream)
   return { response, stream }
 }
 

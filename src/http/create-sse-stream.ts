@@ -1,3 +1,4 @@
+import { compress } from '../compression/compress.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { CloseReason } from '../stream/close-reason.ts'
 import { SseStream } from '../stream/stream.ts'
@@ -6,7 +7,7 @@ import { nodeTransport } from '../transports/node-socket.ts'
 import { applyQuery } from './apply-query.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
-import { sendHead, sendNotAcceptable } from './head.ts'
+import { preambleOf, sendHead, sendNotAcceptable } from './head.ts'
 import { type NodeRequest, resumePointOf } from './last-event-id.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
 import { settingsFor } from './representation.ts'
@@ -44,8 +45,9 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
     return closed('server')
   }
   if (settings.poll) return openPoll(request, response, settings)
-  sendHead(response, settings)
-  const stream = SseStream._open(nodeTransport(response), settings, resumePoint)
+  const encoding = sendHead(response, settings)
+  const transport = compress(nodeTransport(response), encoding, preambleOf(settings))
+  const stream = SseStream._open(transport, settings, resumePoint)
   applyQuery(stream, settings, request)
   return stream
 }

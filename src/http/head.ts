@@ -1,17 +1,20 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { Encoding } from '../compression/zlib.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
+import { contentEncoding } from './content-encoding.ts'
 import { notAcceptableText } from './formats.ts'
 import type { Settings } from './options.ts'
-import { varyOnAccept } from './vary.ts'
+import { varyOn, varyOnAccept } from './vary.ts'
 
 /**
  * Sends the response headers and the first bytes of the body, because several proxies hold back headers without a body.
  * If no headers arrive, a proxy responds with a 5xx, and a browser's `EventSource` fails permanently. With the option
- * `preamble: false`, only the headers are sent.
+ * `preamble: false`, only the headers are sent. Returns how the body MUST be compressed; its first bytes are then not sent.
  */
-export function sendHead(response: NodeResponse, settings: Settings): void {
+export function sendHead(response: NodeResponse, settings: Settings): Encoding | undefined {
   const { status } = settings
+  const encoding = contentEncoding(response, settings)
   // The response of `node:http2` has the same methods.
   const any = response as ServerResponse & { flush?: () => void }
   // Clear the message that a middleware set for another status, otherwise the client sees `200 Not Found`. HTTP/2 has no
@@ -19,11 +22,12 @@ export function sendHead(response: NodeResponse, settings: Settings): void {
   if (any.statusCode !== status && any.req.httpVersionMajor < 2) any.statusMessage = ''
   any.writeHead(status, streamHeaders(response, settings))
   // With `rejectNonStandardBodyWrites`, Node throws for a body in a response to HEAD.
-  if (any.req.method === 'HEAD') return
+  if (any.req.method === 'HEAD') return encoding
   // An empty string sends the headers only.
-  any.write(preambleOf(settings))
+  any.write(encoding ? '' : preambleOf(settings))
   // A compression middleware would buffer it.
   any.flush?.()
+  return encoding
 }
 
 /**
@@ -40,17 +44,22 @@ export function streamHeaders(response: NodeResponse, settings: HeaderSettings):
         'Content-Type': settings.format.contentType,
         'Cache-Control': cacheControl(earlier),
       }
-  if (settings.varies) headers.Vary = response.getHeader('Vary')
+  const isCompressible = settings.compress && !settings.poll
+  if (settings.varies || isCompressible) headers.Vary = response.getHeader('Vary')
   for (const [name, value] of Object.entries(settings.headers)) {
     const isCookie = name.toLowerCase() === 'set-cookie'
     const earlier = response.getHeader(name) ?? []
     headers[sameName(name, headers)] = isCookie ? [earlier, value].flat().map(String) : value
   }
   if (settings.varies) headers.Vary = varyOnAccept(headers.Vary)
+  if (isCompressible) headers.Vary = varyOn(headers.Vary, 'Accept-Encoding')
+  const encoding = contentEncoding(response, settings)
+  if (encoding) headers['Content-Encoding'] = encoding
   return headers
 }
 
-type HeaderSettings = Pick<Settings, 'headers' | 'varies' | 'format' | 'poll'>
+type HeaderSettings = Pick<Settings, 'headers' | 'varies' | 'format' | 'poll'> &
+  Partial<Pick<Settings, 'compress'>>
 
 /** What a cache may do with the response to a long poll, unless it is public. */
 export const NOT_CACHED = 'private, no-store'
@@ -62,8 +71,8 @@ const STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
 }
 
-/** Returns the headers of a stream for a web `Response`. */
-export function webHeaders(settings: HeaderSettings): Headers {
+/** Returns the headers of a stream for a web `Response`, whose body may be compressed. */
+export function webHeaders(settings: HeaderSettings, encoding?: Encoding): Headers {
   const own = settings.poll
     ? POLL_HEADERS
     : { ...STREAM_HEADERS, 'Content-Type': settings.format.contentType }
@@ -73,6 +82,8 @@ export function webHeaders(settings: HeaderSettings): Headers {
     for (const each of [value].flat()) headers.append(name, String(each))
   }
   if (settings.varies) headers.set('Vary', varyOnAccept(headers.get('Vary')))
+  if (settings.compress && !settings.poll) headers.set('Vary', varyOn(headers.get('Vary'), 'Accept-Encoding'))
+  if (encoding) headers.set('Content-Encoding', encoding)
   return headers
 }
 

@@ -6,6 +6,7 @@ import { type Client, type Get, get } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
+import { compressionContract } from './compression-contract.ts'
 import { formatsContract } from './formats-contract.ts'
 import { upstreamContract } from './upstream-contract.ts'
 
@@ -41,6 +42,8 @@ export interface AdapterUnderTest {
   readonly keepsEarlierHeaders: boolean
   /** True if destroying a stream cuts the body instead of ending it. */
   readonly cutsBody: boolean
+  /** Whether the framework removes `Content-Encoding`, so that streams MUST stay plain. Default false. */
+  readonly removesEncoding?: boolean
   /** Whether the framework replaces the global `fetch`. Default false. */
   readonly patchesFetch?: boolean
 }
@@ -61,6 +64,8 @@ export function adapterContract(adapter: AdapterUnderTest): void {
   }
 
   describe(adapter.name, () => {
+    compressionContract(adapter, open)
+
     upstreamContract(adapter, open, (handler, options = {}) => mount(adapter, handler, options))
     formatsContract((handler, options) => mount(adapter, handler, options), send)
 

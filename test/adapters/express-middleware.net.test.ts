@@ -376,3 +376,24 @@ it('sends the first byte immediately, even with compression', async () => {
   const [opening] = await once(response.pipe(createGunzip()), 'data')
   expect(String(opening)).toBe(':\n')
 })
+
+it.each(['gzip', 'br'])('compresses a stream once with %s, also behind compression', async (encoding) => {
+  const opened = deferred<SseStream>()
+  // Without `no-transform`, only the encoding stops the middleware.
+  const headers = { 'Cache-Control': 'no-cache' }
+  const app = express().use(compression({ threshold: 0, filter: () => true }))
+  app.get(
+    '/',
+    sse((stream) => opened.resolve(stream as SseStream), { compress: true, headers }),
+  )
+  const { port } = await serve(app)
+  const client = await get('http', port, { headers: { 'accept-encoding': encoding } })
+  expect(client.headers['content-encoding']).toBe(encoding)
+  const stream = await opened.promise
+  for (let id = 1; id <= 5; id++) {
+    stream.send({ data: `event ${id}` })
+    await client.until(`data: event ${id}\n\n`)
+  }
+  stream.close()
+  expect(await client.ended).toBe('end')
+})

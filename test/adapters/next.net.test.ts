@@ -48,6 +48,7 @@ adapterContract({
   passesOn: false,
   keepsEarlierHeaders: true,
   cutsBody: true,
+  removesEncoding: true,
   patchesFetch: true,
   serve,
 })

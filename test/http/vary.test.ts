@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import vary from 'vary'
 import { describe, expect, it } from 'vitest'
-import { varyOnAccept } from '../../src/http/vary.ts'
+import { varyOn, varyOnAccept } from '../../src/http/vary.ts'
 
 describe('varyOnAccept (rule 18)', () => {
   it.each([
@@ -24,5 +24,16 @@ describe('varyOnAccept (rule 18)', () => {
         expect(varyOnAccept(value)).toBe(vary.append(value, 'Accept'))
       }),
     )
+  })
+})
+
+describe('varyOn', () => {
+  it.each([
+    [undefined, 'Accept-Encoding'],
+    ['Accept', 'Accept, Accept-Encoding'],
+    ['Origin, accept-encoding', 'Origin, accept-encoding'],
+    ['*', '*'],
+  ])('makes %j %j with Accept-Encoding', (header, expected) => {
+    expect(varyOn(header, 'Accept-Encoding')).toBe(expected)
   })
 })

@@ -4,9 +4,10 @@ import https from 'node:https'
 import net from 'node:net'
 import type { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
+import { decode } from './decode.ts'
 import type { Protocol } from './serve.ts'
 
-/** A client that reads a body. A test can make it stop reading or disconnect. */
+/** A client that reads a body, and decompresses it. A test can make it stop reading or disconnect. */
 export class Client {
   readonly status: number
   readonly headers: Record<string, string | string[] | undefined>
@@ -17,9 +18,10 @@ export class Client {
   readonly ended: Promise<'end' | 'cut'>
   #watchers: Array<() => void> = []
 
-  constructor(status: number, headers: Client['headers'], source: Readable, disconnect: () => void) {
+  constructor(status: number, headers: Client['headers'], body: Readable, disconnect: () => void) {
     this.status = status
     this.headers = headers
+    const source = decode(body, `${headers['content-encoding'] ?? ''}`)
     this.#source = source
     this.#disconnect = disconnect
     const decoder = new TextDecoder()

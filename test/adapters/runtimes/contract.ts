@@ -3,6 +3,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type Client, type Get, get } from '../../support/client.ts'
+import { ENCODINGS } from '../../support/decode.ts'
 import { parseEvents } from '../../support/parse.ts'
 import { Running } from './runtime.ts'
 
@@ -93,6 +94,19 @@ export function runtimeContract(runtime: RuntimeUnderTest): void {
         expect(client.body).toContain('data: first\n\n')
       },
     )
+
+    it.each(ENCODINGS)('delivers each event with %s before the next with compress', async (encoding) => {
+      const headers = { 'accept-encoding': encoding }
+      const { client, key } = await open('compressed', { headers })
+      expect(client.headers).toMatchObject({ 'content-encoding': encoding, vary: 'Accept-Encoding' })
+      await client.until((body) => /\nretry: \d+\n/.test(body))
+      for (const text of ['one', 'two', 'three']) {
+        await order('send', { key, text })
+        await client.until(`data: ${text}\n\n`)
+      }
+      await order('close', { key })
+      expect(await client.ended).toBe('end')
+    })
 
     it.each(['text/event-stream', '*/*', 'text/html, */*;q=0', 'application/json'])(
       'opens a stream with Accept %s (rule 18)',

@@ -33,6 +33,7 @@ const cases = {
   silent: [() => new Promise(() => {}), { retry: 1000 }],
   hello: [sendHello],
   bare: [() => {}, { preamble: false }],
+  compressed: [() => {}, { compress: true }],
   idle: [() => {}, { heartbeat: 300, retry: 0 }],
   typed: [(stream) => stream.send({ event: 'tick', id: 7, data: { n: 1 } })],
   generator: [

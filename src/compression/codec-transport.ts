@@ -1,0 +1,93 @@
+import type { Transform } from 'node:stream'
+import { Frame } from '../event/frame.ts'
+import type { Transport, TransportOwner } from '../transports/transport.ts'
+
+/**
+ * Compresses with a stream of zlib what another transport writes. Bytes wait in it only up to its high-water marks: it is
+ * not read while the other transport is full, and it counts as full while it is.
+ */
+export class CodecTransport implements Transport, TransportOwner {
+  readonly #output: Transport
+  // Flushes after each write.
+  readonly #codec: Transform
+  readonly #preamble: string
+  #owner: TransportOwner | undefined
+  #isFull = false
+  #isOutputFull = false
+
+  constructor(output: Transport, codec: Transform, preamble: string) {
+    this.#output = output
+    this.#codec = codec
+    this.#preamble = preamble
+  }
+
+  get hasUnsent(): boolean {
+    const { writableLength, readableLength } = this.#codec
+    return writableLength + readableLength > 0 || (this.#output.hasUnsent ?? false)
+  }
+
+  open(owner: TransportOwner): void {
+    this.#owner = owner
+    this.#output.open(this)
+    this.#codec
+      .on('data', (bytes: Buffer) => this.#writeOut(bytes))
+      .on('drain', () => this.#notifyDrained())
+      .on('end', () => this.#output.end())
+      .on('error', (error) => this._closed(error))
+    if (this.#preamble) this.write(Buffer.from(this.#preamble))
+  }
+
+  bytesOf(frame: Frame): Buffer {
+    return frame.payload
+  }
+
+  write(bytes: Buffer): boolean {
+    // The client has disconnected.
+    if (this.#codec.destroyed) return false
+    this.#isFull = !this.#codec.write(bytes) || this.#isOutputFull
+    return !this.#isFull
+  }
+
+  probe(): void {
+    this.#output.probe()
+  }
+
+  end(): void {
+    this.#codec.end()
+  }
+
+  destroy(): void {
+    this.#owner = undefined
+    this.#codec.destroy()
+    this.#output.destroy()
+  }
+
+  /** @internal */
+  _drained(): void {
+    this.#isOutputFull = false
+    this.#codec.resume()
+    this.#notifyDrained()
+  }
+
+  /** @internal */
+  _closed(error?: Error): void {
+    const owner = this.#owner
+    this.#owner = undefined
+    this.#codec.destroy()
+    owner?._closed(error)
+  }
+
+  #writeOut(bytes: Buffer): void {
+    if (this.#output.write(this.#output.bytesOf(Frame.ofBytes(bytes)))) return
+    this.#isOutputFull = true
+    this.#codec.pause()
+  }
+
+  #notifyDrained(): void {
+    if (this.#isOutputFull || this.#codec.writableNeedDrain) return
+    // Progress of an ended body is reported too.
+    if (!this.#isFull && !this.#codec.writableEnded) return
+    this.#isFull = false
+    this.#owner?._drained()
+  }
+}

@@ -1,0 +1,32 @@
+import { type Encoding, supportedEncodings } from '../compression/zlib.ts'
+import type { NodeResponse } from '../transports/node-response.ts'
+import { chooseEncoding } from './accept-encoding.ts'
+import type { Settings } from './options.ts'
+
+/** The options that decide on the encoding of a body. */
+export type EncodingSettings = Pick<Settings, 'headers'> & Partial<Pick<Settings, 'compress' | 'poll'>>
+
+/** Returns how the body of a response is compressed. Undefined if it is not, or if the application does it. */
+export function contentEncoding(response: NodeResponse, settings: EncodingSettings): Encoding | undefined {
+  // The headers first, because reading those of Fastify sets them on the response.
+  if (isPlain(settings) || response.hasHeader(NAME)) return undefined
+  return chooseEncoding(response.req.headers['accept-encoding'] as string | undefined, supportedEncodings())
+}
+
+/** The same for the response to a web `Request`. */
+export function webContentEncoding(request: Request, settings: EncodingSettings): Encoding | undefined {
+  if (isPlain(settings) || isOfNext(request)) return undefined
+  return chooseEncoding(request.headers.get('accept-encoding'), supportedEncodings())
+}
+
+const NAME = 'content-encoding'
+
+// A long poll is compressed as a whole.
+function isPlain({ compress, headers, poll }: EncodingSettings): boolean {
+  return !compress || poll !== undefined || Object.keys(headers).some((name) => name.toLowerCase() === NAME)
+}
+
+// Next removes `Content-Encoding` from a response, so that a client would not decompress the body.
+function isOfNext(request: Request): boolean {
+  return 'nextUrl' in request
+}
