@@ -26,7 +26,7 @@ function isPlain({ compress, headers, poll }: EncodingSettings): boolean {
   return !compress || poll !== undefined || Object.keys(headers).some((name) => name.toLowerCase() === NAME)
 }
 
-// Next removes `Content-Encoding` from a response, so that a client would not decompress the body.
-function isOfNext(request: Request): boolean {
+/** Whether Next responds, which removes `Content-Encoding`, so that a client would not decompress the body. */
+export function isOfNext(request: Request): boolean {
   return 'nextUrl' in request
 }

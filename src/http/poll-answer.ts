@@ -5,6 +5,7 @@ import { jitter } from '../scheduler/jitter.ts'
 import type { PollCache } from '../stream/attachments.ts'
 import { MAX_PAGE_BYTES } from '../stream/connection.ts'
 import type { SseStream } from '../stream/stream.ts'
+import { chooseEncoding } from './accept-encoding.ts'
 import type { Settings } from './options.ts'
 
 const zlib = builtinModule<{ readonly gzip: typeof gzip }>('node:zlib')
@@ -100,15 +101,7 @@ async function compressed(
   const { body, headers } = answer
   if (!zlib || !body || body.length < MIN_COMPRESSED_BYTES) return answer
   const Vary = 'Accept-Encoding'
-  if (!acceptsGzip(acceptEncoding)) return { ...answer, headers: { ...headers, Vary } }
+  if (!chooseEncoding(acceptEncoding, ['gzip'])) return { ...answer, headers: { ...headers, Vary } }
   const gzipped = await new Promise<Buffer>((resolve) => zlib.gzip(body, (_, result) => resolve(result)))
   return { ...answer, headers: { ...headers, Vary, 'Content-Encoding': 'gzip' }, body: gzipped }
-}
-
-// RFC 9110 12.5.3.
-function acceptsGzip(acceptEncoding: string | null | undefined): boolean {
-  const ranges = acceptEncoding?.toLowerCase().split(',') ?? []
-  const of = (name: string) => ranges.find((range) => range.split(';')[0]?.trim() === name)
-  const range = of('gzip') ?? of('x-gzip') ?? of('*')
-  return range !== undefined && !/;\s*q\s*=\s*0(\.0*)?\s*$/.test(range)
 }

@@ -1,6 +1,7 @@
 import { SseStream } from '../stream/stream.ts'
 import { WholeWebBody } from '../transports/whole-web-body.ts'
 import { applyWebQuery } from './apply-query.ts'
+import { isOfNext } from './content-encoding.ts'
 import { disconnectOnAbort } from './disconnect-on-abort.ts'
 import { queryOf } from './formats.ts'
 import { NOT_CACHED } from './head.ts'
@@ -53,15 +54,16 @@ export function laterResponse({ status, headers }: Response, later: Promise<Resp
   return new Response(body, { status, headers })
 }
 
-function longPollOf({ headers, method, url }: Request, settings: Settings): LongPoll {
+function longPollOf(request: Request, settings: Settings): LongPoll {
+  const { headers, method, url } = request
   const cursor = headers.get('last-event-id') ? undefined : queryOf(url).get('lastEventId')
-  const request = {
+  const poll = {
     method,
-    acceptEncoding: headers.get('accept-encoding'),
+    acceptEncoding: isOfNext(request) ? undefined : headers.get('accept-encoding'),
     ifNoneMatch: headers.get('if-none-match'),
     cursor: cursor ?? undefined,
   }
-  return new LongPoll(request, settings)
+  return new LongPoll(poll, settings)
 }
 
 async function responseTo(

@@ -67,7 +67,7 @@ export function adapterContract(adapter: AdapterUnderTest): void {
     compressionContract(adapter, open)
 
     upstreamContract(adapter, open, (handler, options = {}) => mount(adapter, handler, options))
-    formatsContract((handler, options) => mount(adapter, handler, options), send)
+    formatsContract(adapter, (handler, options) => mount(adapter, handler, options), send)
 
     it('sends the headers and a first byte immediately (rules 13, 16)', async () => {
       const { client } = await open(() => new Promise(() => {}), {}, { retry: 1000 })

@@ -7,7 +7,7 @@ import type { SseStream } from '../../src/stream/stream.ts'
 import type { Client, Get } from '../support/client.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
-import type { AnyHandler, Mounted } from './contract.ts'
+import type { AdapterUnderTest, AnyHandler, Mounted } from './contract.ts'
 
 /** Mounts a handler. `send` requests it. */
 export type Mount = (handler: AnyHandler, options: SseHandlerOptions) => Promise<Mounted>
@@ -20,7 +20,7 @@ const POLL = '/stream?format=json'
 const channelsOf = new WeakMap<Channel, Hub>()
 
 /** Tests the representations of an adapter: NDJSON and the long poll beside the event stream. */
-export function formatsContract(mount: Mount, send: Send): void {
+export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: Send): void {
   const news = () => new Hub().channel('news')
 
   async function poll(mounted: Mounted, query = '', headers: Record<string, string> = {}) {
@@ -105,7 +105,8 @@ export function formatsContract(mount: Mount, send: Send): void {
       lastEventId: id,
       retry: 0,
     })
-    expect(client.headers['content-length']).toBe(String(Buffer.byteLength(client.body)))
+    const length = adapter.removesEncoding ? undefined : String(Buffer.byteLength(client.body))
+    expect(client.headers['content-length']).toBe(length)
     expect(client.headers['cache-control']).toBe('private, no-store')
     await channel.publish({ data: 'missed' })
     const next = await poll(mounted, `&lastEventId=${id}`)
@@ -193,7 +194,8 @@ export function formatsContract(mount: Mount, send: Send): void {
     expect([await client.ended, client.body]).toEqual(['end', ''])
   })
 
-  it('compresses a large page if the client accepts it', async () => {
+  // Next.js compresses a response itself.
+  it.skipIf(adapter.removesEncoding)('compresses a large page if the client accepts it', async () => {
     const channel = news()
     const first = await channel.publish({ data: 0 })
     await channel.publish({ data: 'x'.repeat(10_000) })
@@ -317,7 +319,8 @@ export function formatsContract(mount: Mount, send: Send): void {
         transport: 'json',
         reason: 'no-first-byte',
         userAgent: 'a browser',
-        proxies: { via: '1.1 varnish' },
+        // Next.js adds `X-Forwarded-For`.
+        proxies: expect.objectContaining({ via: '1.1 varnish' }),
       }),
     ])
   })

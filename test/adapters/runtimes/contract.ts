@@ -79,7 +79,7 @@ export function runtimeContract(runtime: RuntimeUnderTest): void {
         'x-accel-buffering': 'no',
       })
       expect(client.headers['content-length']).toBeUndefined()
-      await client.until((body) => /^:\nretry: (1\d\d\d|2000)\n$/.test(body))
+      await client.until((body) => /^:\nretry: (1\d\d\d|2000)\n: heartbeat 15000\n$/.test(body))
     })
 
     it.runIf(sendsHeadersAlone)(
