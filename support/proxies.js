@@ -113,10 +113,10 @@ function write(folder, name, text) {
 }
 
 /**
- * Lines of a configuration of nginx. `http` and `location` are added to these blocks, where `FOLDER` is the folder of
- * the proxy, and `listen` to the address. `tls` is the certificate.
+ * Lines of a configuration of nginx. `http`, `server` and `location` are added to these blocks, where `FOLDER` is the
+ * folder of the proxy, and `listen` to the address. `tls` is the certificate.
  *
- * @typedef {{ http?: string, location?: string, listen?: string, tls?: Tls }} NginxLines
+ * @typedef {{ http?: string, server?: string, location?: string, listen?: string, tls?: Tls }} NginxLines
  * @typedef {{ key: string, cert: string }} Tls
  */
 
@@ -124,7 +124,7 @@ function write(folder, name, text) {
  * @param {number} upstream
  * @param {NginxLines} [lines]
  */
-export function launchNginx(upstream, { http = '', location = '', listen = '', tls } = {}) {
+export function launchNginx(upstream, { http = '', server = '', location = '', listen = '', tls } = {}) {
   return launch(upstream, ({ port, folder }) => {
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
       (kind) => `${kind}_temp_path ${folder}/${kind};`,
@@ -147,6 +147,7 @@ export function launchNginx(upstream, { http = '', location = '', listen = '', t
         server {
           listen 127.0.0.1:${port} backlog=16384 ${tls ? `ssl ${listen}` : listen};
           ${certificate?.join('\n') ?? ''}
+          ${server}
           location / {
             proxy_pass http://127.0.0.1:${upstream};
             ${location}

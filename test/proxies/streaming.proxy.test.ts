@@ -1,14 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import type { SseStream } from '../../src/stream/stream.ts'
-import type { Client } from '../support/client.ts'
+import { measureLatency } from '../support/proxies/latency.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { STREAMING } from '../support/proxies/setups.ts'
 import { closed } from '../support/streams.ts'
 
 // No server of a test sends an event before the client has received the one before it. So a proxy that holds an event
 // until the next one, or until the end, fails its test by the timeout of the test.
-
-const EVENTS = 20
 
 const installed = STREAMING.filter(({ isInstalled }) => isInstalled)
 
@@ -24,14 +21,7 @@ describe.each(installed)('$name', (setup) => {
 
   it('passes each event on before the next one, within 100 ms in the median', async () => {
     const { client, stream } = await proxy.open()
-    let [median = 0, slowest = 0, round = 0] = []
-    // A machine may be too busy in one round.
-    do {
-      round += 1
-      const latencies = await latenciesOf(stream, client, round)
-      median = latencies[Math.floor(EVENTS / 2)] ?? Number.NaN
-      slowest = latencies.at(-1) ?? Number.NaN
-    } while (median > 100)
+    const { median, slowest } = await measureLatency(stream, client)
     console.log(`${setup.name}: median ${median.toFixed(1)} ms, slowest ${slowest.toFixed(1)} ms`)
   })
 
@@ -95,16 +85,3 @@ describe.each(installed)('$name', (setup) => {
     expect(await client.ended).toBe(setup.hidesCuts ? 'end' : 'cut')
   })
 })
-
-/** Sends one event after another. Returns how long each took to arrive, in ms, the fastest first. */
-async function latenciesOf(stream: SseStream, client: Client, round: number): Promise<number[]> {
-  const latencies: number[] = []
-  for (let event = 0; event < EVENTS; event++) {
-    const data = `event ${event} of round ${round}`
-    const sentAt = performance.now()
-    stream.send({ data })
-    await client.until(`data: ${data}\n\n`)
-    latencies.push(performance.now() - sentAt)
-  }
-  return latencies.sort((a, b) => a - b)
-}

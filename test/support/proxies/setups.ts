@@ -32,7 +32,12 @@ const installed = {
   varnish: has('varnishd', 'varnish'),
   lighttpd: has('lighttpd'),
 }
-type Program = keyof typeof installed
+
+export type Program = keyof typeof installed
+
+export function isInstalled(program: Program): boolean {
+  return installed[program]
+}
 
 type Start = ProxySetup['start']
 type Traits = Partial<Pick<ProxySetup, 'protocol' | 'hidesCuts' | 'compresses'>>
@@ -44,6 +49,7 @@ function setup(program: Program, configuration: string, start: Start, traits: Tr
 
 const EVENT_STREAM_GZIP = 'gzip on; gzip_types text/event-stream; gzip_min_length 0; gzip_proxied any;'
 const HTTP_1_1 = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+const PIPE = 'sub vcl_recv { if (req.http.Accept ~ "text/event-stream") { return (pipe); } }'
 const CACHE = 'proxy_cache_path FOLDER/cache keys_zone=pages:4m;'
 
 async function startNginxWithHttp2(upstream: number): Promise<RunningProxy> {
@@ -83,11 +89,7 @@ export const STREAMING: readonly ProxySetup[] = [
     hidesCuts: true,
   }),
   setup('varnish', '', (upstream) => launchVarnish(upstream)),
-  setup('varnish', 'with a pipe for event streams', (upstream) =>
-    launchVarnish(upstream, {
-      vcl: 'sub vcl_recv { if (req.http.Accept ~ "text/event-stream") { return (pipe); } }',
-    }),
-  ),
+  setup('varnish', 'with a pipe for event streams', (upstream) => launchVarnish(upstream, { vcl: PIPE })),
   setup('varnish', 'with gzip for other types', (upstream) =>
     launchVarnish(upstream, {
       vcl: `sub vcl_backend_response {
@@ -143,3 +145,11 @@ export const WITH_IDLE_TIMEOUT: readonly ProxySetup[] = [
     }),
   ),
 ]
+
+const SEND_TIMEOUT = ['-p', `send_timeout=${IDLE_TIMEOUT}`]
+
+/** A varnish that limits the duration of a response, and one whose pipe has no such limit. */
+export const WITH_SEND_TIMEOUT = {
+  limited: setup('varnish', '', (upstream) => launchVarnish(upstream, { args: SEND_TIMEOUT })),
+  piped: setup('varnish', '', (upstream) => launchVarnish(upstream, { args: SEND_TIMEOUT, vcl: PIPE })),
+}

@@ -38,7 +38,7 @@ export class Upstream {
   /** Adds a handler. Returns its path. */
   route(handler: RequestListener): string {
     this.#routes += 1
-    const path = `/route-${this.#routes}`
+    const path = `/events/${this.#routes}`
     this.#handlers.set(path, handler)
     return path
   }
