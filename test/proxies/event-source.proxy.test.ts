@@ -4,18 +4,9 @@ import { chromiumClient } from '../clients/chromium.ts'
 import { connect } from '../clients/contract.ts'
 import { hasChromium, launchChromium } from '../support/chromium.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
-import { STREAMING } from '../support/proxies/setups.ts'
+import { IN_BROWSERS } from '../support/proxies/setups.ts'
 
-const TESTED = [
-  'nginx',
-  'nginx with gzip for event streams',
-  'nginx with HTTP/2 to the client',
-  'haproxy with http-no-delay',
-  'varnish',
-  'lighttpd with stream-response-body',
-]
-
-const setups = STREAMING.filter(({ name, isInstalled }) => isInstalled && TESTED.includes(name))
+const setups = IN_BROWSERS.filter(({ isInstalled }) => isInstalled)
 
 describe.runIf(hasChromium)('an EventSource in Chromium', () => {
   let browser: Browser

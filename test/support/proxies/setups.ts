@@ -90,10 +90,10 @@ export const STREAMING: readonly ProxySetup[] = [
   }),
   setup('varnish', '', (upstream) => launchVarnish(upstream)),
   setup('varnish', 'with a pipe for event streams', (upstream) => launchVarnish(upstream, { vcl: PIPE })),
-  setup('varnish', 'with gzip for other types', (upstream) =>
+  setup('varnish', 'with gzip unless no-transform', (upstream) =>
     launchVarnish(upstream, {
       vcl: `sub vcl_backend_response {
-        if (beresp.http.Content-Type !~ "text/event-stream") { set beresp.do_gzip = true; }
+        if (beresp.http.Cache-Control !~ "no-transform") { set beresp.do_gzip = true; }
       }`,
     }),
   ),
@@ -101,6 +101,18 @@ export const STREAMING: readonly ProxySetup[] = [
     launchLighttpd(upstream, { server: 'server.stream-response-body = 1' }),
   ),
 ]
+
+const TESTED_IN_BROWSERS = [
+  'nginx',
+  'nginx with gzip for event streams',
+  'nginx with HTTP/2 to the client',
+  'haproxy with http-no-delay',
+  'varnish',
+  'lighttpd with stream-response-body',
+]
+
+/** Some of `STREAMING`, for tests in browsers. */
+export const IN_BROWSERS = STREAMING.filter(({ name }) => TESTED_IN_BROWSERS.includes(name))
 
 /** Proxies that hold events whatever the headers of a stream are. Only their configuration changes that. */
 export const BUFFERING: readonly ProxySetup[] = [
