@@ -4,11 +4,14 @@ import type { ReadableStream } from 'node:stream/web'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import { createSseStream } from '../../../src/http/create-sse-stream.ts'
 import type { SseStreamOptions } from '../../../src/http/options.ts'
+import type { Hub } from '../../../src/hub/hub.ts'
 import type { SseStream } from '../../../src/stream/stream.ts'
 import { Client, type Get, get } from '../client.ts'
 import { deferred } from '../deferred.ts'
 import type { ProxySetup, RunningProxy } from './setups.ts'
 import { Upstream } from './upstream.ts'
+
+const FORMATS = ['event-stream', 'ndjson', 'json'] as const
 
 /** A server and a proxy in front of it, for the tests of a `describe`. They are stopped after the tests. */
 export class ServedBehindProxy {
@@ -50,10 +53,21 @@ export class ServedBehindProxy {
     return { path, opened: first.promise }
   }
 
+  /**
+   * Adds a route that subscribes its clients to the channel `news` of a hub, in every format. `subscribed` resolves at the
+   * first of them.
+   */
+  routeNews(hub: Hub, options?: SseStreamOptions) {
+    const { path, opened } = this.routeStreams({ formats: FORMATS, ...options }, (stream) =>
+      hub.subscribe(stream, 'news'),
+    )
+    return { path, subscribed: opened }
+  }
+
   /** Requests a path through the proxy. Resolves when the response headers have arrived. */
   get(path: string, options: Get = {}): Promise<Client> {
     const headers = { accept: 'text/event-stream', ...options.headers }
-    return get(this.#setup.protocol, this.#port, { ...options, path, headers })
+    return get(this.#setup.protocol, this.port, { ...options, path, headers })
   }
 
   /**
@@ -79,10 +93,10 @@ export class ServedBehindProxy {
 
   /** Returns the URL of a path of the proxy. */
   url(path: string): string {
-    return `${this.#setup.protocol === 'h2' ? 'https' : 'http'}://127.0.0.1:${this.#port}${path}`
+    return `${this.#setup.protocol === 'h2' ? 'https' : 'http'}://127.0.0.1:${this.port}${path}`
   }
 
-  get #port(): number {
+  get port(): number {
     if (!this.#proxy) throw new Error('The proxy starts before the first test.')
     return this.#proxy.port
   }
