@@ -1,14 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { launchHaproxy, launchLighttpd, launchNginx, launchVarnish } from '../../support/proxies.js'
-import { sectionOf } from '../docs/pages.ts'
 import { measureLatency } from '../support/proxies/latency.ts'
+import { samplesOf, withUpstream } from '../support/proxies/samples.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { isInstalled, type Program, type RunningProxy } from '../support/proxies/setups.ts'
 
 /** Starts each proxy with lines of the page. */
 const LAUNCH: Record<Program, (upstream: number, lines: string) => Promise<RunningProxy>> = {
-  nginx: (upstream, lines) =>
-    launchNginx(upstream, { server: lines.replace('127.0.0.1:3000', `127.0.0.1:${upstream}`) }),
+  nginx: (upstream, lines) => launchNginx(upstream, { server: withUpstream(lines, upstream) }),
   haproxy: (upstream, defaults) => launchHaproxy(upstream, { defaults }),
   varnish: (upstream, vcl) => launchVarnish(upstream, { vcl }),
   lighttpd: (upstream, server) => launchLighttpd(upstream, { server }),
@@ -17,9 +16,7 @@ const LAUNCH: Record<Program, (upstream: number, lines: string) => Promise<Runni
 const programs = Object.keys(LAUNCH) as Program[]
 
 const samples = programs.flatMap((program) =>
-  [...sectionOf('docs/proxies.md', program).matchAll(/^```\w+\n([\s\S]*?)^```$/gm)].map(
-    ([, lines = ''], index) => ({ program, number: index + 1, lines }),
-  ),
+  samplesOf(program).map((lines, index) => ({ program, number: index + 1, lines })),
 )
 
 it('has a configuration of each proxy in docs/proxies.md', () => {

@@ -3,6 +3,7 @@ import { launchHaproxy, launchLighttpd, launchNginx, launchVarnish } from '../..
 import { requireProgram } from '../program.ts'
 import type { Protocol } from '../serve.ts'
 import { startGateway } from './gateway.ts'
+import { samplesOf, withUpstream } from './samples.ts'
 
 export interface RunningProxy {
   readonly port: number
@@ -165,3 +166,15 @@ export const WITH_SEND_TIMEOUT = {
   limited: setup('varnish', '', (upstream) => launchVarnish(upstream, { args: SEND_TIMEOUT })),
   piped: setup('varnish', '', (upstream) => launchVarnish(upstream, { args: SEND_TIMEOUT, vcl: PIPE })),
 }
+
+/** Proxies that keep public pages, and request a page once for all clients that wait for it. */
+export const CACHING: readonly ProxySetup[] = [
+  setup('nginx', 'with the cache of docs/proxies.md', (upstream) => {
+    const [http = '', server = ''] = samplesOf('Caching pages')
+    return launchNginx(upstream, {
+      http: http.replace('/var/cache/nginx', 'FOLDER'),
+      server: withUpstream(server, upstream),
+    })
+  }),
+  setup('varnish', '', (upstream) => launchVarnish(upstream)),
+]
