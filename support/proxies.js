@@ -19,6 +19,9 @@ import { freePort, listening } from './broker.js'
  * @typedef {(place: Place) => [program: string, ...args: string[]]} Configure
  */
 
+// The PATH of a user may lack the folders of servers.
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` }
+
 /** @type {Set<ProxyProcess>} */
 const running = new Set()
 process.once('exit', () => {
@@ -43,7 +46,8 @@ export class ProxyProcess {
   constructor(port, upstream, configure) {
     this.port = port
     const [program, ...args] = configure({ port, upstream, folder: this.folder })
-    this.#process = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+    const path = process.env[`${program.toUpperCase()}_PATH`] || program
+    this.#process = spawn(path, args, { stdio: ['ignore', 'ignore', 'pipe'], env })
     this.#process.stderr?.setEncoding('utf8').on('data', (text) => {
       this.#errors += text
     })

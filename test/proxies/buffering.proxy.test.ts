@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
+import { describeBehind } from '../support/proxies/describe-behind.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { BUFFERING, DELAYING } from '../support/proxies/setups.ts'
 
@@ -9,7 +10,7 @@ import { BUFFERING, DELAYING } from '../support/proxies/setups.ts'
 // A proxy that streams passes an event on within milliseconds.
 const LONG_ENOUGH = 600
 
-describe.each(BUFFERING.filter(({ isInstalled }) => isInstalled))('$name', (setup) => {
+describeBehind(BUFFERING, 'a stream', (setup) => {
   const proxy = new ServedBehindProxy(setup)
 
   it('holds all events until the end of the stream', async () => {
@@ -31,8 +32,8 @@ describe.each(BUFFERING.filter(({ isInstalled }) => isInstalled))('$name', (setu
   })
 })
 
-describe.runIf(DELAYING.isInstalled)(DELAYING.name, () => {
-  const proxy = new ServedBehindProxy(DELAYING)
+describeBehind([DELAYING], 'a stream', (setup) => {
+  const proxy = new ServedBehindProxy(setup)
 
   it('passes each event on about 200 ms late', async () => {
     const { client, stream } = await proxy.open()

@@ -1,7 +1,8 @@
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { PollCrowd } from '../../support/poll-crowd.js'
+import { describeBehind } from '../support/proxies/describe-behind.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { CACHING } from '../support/proxies/setups.ts'
 
@@ -9,7 +10,7 @@ const CLIENTS = 200
 const PAGES = 4
 const PAGE_SIZE = 100
 
-describe.each(CACHING.filter(({ isInstalled }) => isInstalled))('$name', (setup) => {
+describeBehind(CACHING, 'a public channel', (setup) => {
   const proxy = new ServedBehindProxy(setup)
 
   it(`requests each full page once for ${CLIENTS} clients that reconnect at once`, async () => {

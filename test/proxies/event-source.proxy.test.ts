@@ -3,10 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { chromiumClient } from '../clients/chromium.ts'
 import { connect } from '../clients/contract.ts'
 import { hasChromium, launchChromium } from '../support/chromium.ts'
+import { describeBehind } from '../support/proxies/describe-behind.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { IN_BROWSERS } from '../support/proxies/setups.ts'
-
-const setups = IN_BROWSERS.filter(({ isInstalled }) => isInstalled)
 
 describe.runIf(hasChromium)('an EventSource in Chromium', () => {
   let browser: Browser
@@ -15,7 +14,7 @@ describe.runIf(hasChromium)('an EventSource in Chromium', () => {
   })
   afterAll(() => browser?.close())
 
-  describe.each(setups)('behind $name', ({ protocol, start }) => {
+  describeBehind(IN_BROWSERS, 'a stream', ({ protocol, start }) => {
     const proxy = new ServedBehindProxy({ protocol, start })
     const client = chromiumClient('Chromium', protocol, () => browser)
 

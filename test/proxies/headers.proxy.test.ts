@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { deferred } from '../support/deferred.ts'
+import { describeBehind } from '../support/proxies/describe-behind.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { STREAMING } from '../support/proxies/setups.ts'
 
@@ -9,7 +10,7 @@ import { STREAMING } from '../support/proxies/setups.ts'
 
 const LONG_ENOUGH = 600
 
-const named = (name: string) => STREAMING.filter((setup) => setup.isInstalled && setup.name === name)
+const named = (name: string) => STREAMING.filter((setup) => setup.name === name)
 
 /** Opens an event stream without the headers of the library. */
 async function openPlain(proxy: ServedBehindProxy, headers: Record<string, string> = {}) {
@@ -22,7 +23,7 @@ async function openPlain(proxy: ServedBehindProxy, headers: Record<string, strin
   return { path, opened: opened.promise }
 }
 
-describe.each(named('nginx'))('$name', (setup) => {
+describeBehind(named('nginx'), 'a stream', (setup) => {
   const proxy = new ServedBehindProxy(setup)
 
   it('holds the response headers and all events without X-Accel-Buffering', async () => {
@@ -35,7 +36,7 @@ describe.each(named('nginx'))('$name', (setup) => {
   })
 })
 
-describe.each(named('nginx with HTTP/1.1 to the server'))('$name', (setup) => {
+describeBehind(named('nginx with HTTP/1.1 to the server'), 'a stream', (setup) => {
   const proxy = new ServedBehindProxy(setup)
 
   it('holds the end of a large event without X-Accel-Buffering', async () => {
@@ -50,7 +51,7 @@ describe.each(named('nginx with HTTP/1.1 to the server'))('$name', (setup) => {
   })
 })
 
-describe.each(named('haproxy with compression'))('$name', (setup) => {
+describeBehind(named('haproxy with compression'), 'a stream', (setup) => {
   const proxy = new ServedBehindProxy(setup)
 
   it('holds each event until the next one without no-transform', async () => {
@@ -65,7 +66,7 @@ describe.each(named('haproxy with compression'))('$name', (setup) => {
   })
 })
 
-describe.each(named('varnish'))('$name', (setup) => {
+describeBehind(named('varnish'), 'a stream', (setup) => {
   const proxy = new ServedBehindProxy(setup)
 
   it('passes the stream of the first client on to the second without no-cache', async () => {

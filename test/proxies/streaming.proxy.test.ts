@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
+import { describeBehind } from '../support/proxies/describe-behind.ts'
 import { measureLatency } from '../support/proxies/latency.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { STREAMING } from '../support/proxies/setups.ts'
@@ -7,9 +8,7 @@ import { closed } from '../support/streams.ts'
 // No server of a test sends an event before the client has received the one before it. So a proxy that holds an event
 // until the next one, or until the end, fails its test by the timeout of the test.
 
-const installed = STREAMING.filter(({ isInstalled }) => isInstalled)
-
-describe.each(installed)('$name', (setup) => {
+describeBehind(STREAMING, 'a stream', (setup) => {
   const proxy = new ServedBehindProxy(setup)
 
   it('passes the response headers and the first bytes on before there is an event', async () => {
