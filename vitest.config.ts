@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 // The suffix of a test file is its project. A file without a suffix is a unit test.
-const SUFFIXES = ['net', 'broker', 'browser', 'long']
+const SUFFIXES = ['net', 'broker', 'browser', 'long', 'proxy']
 
 const project = (name: string, suffix: string) => ({
   extends: true as const,
@@ -35,6 +35,7 @@ export default defineConfig({
       project('brokers', 'broker'),
       project('browsers', 'browser'),
       project('long', 'long'),
+      project('proxies', 'proxy'),
     ],
   },
 })

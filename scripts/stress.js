@@ -17,6 +17,7 @@ const { values, positionals } = parseArgs({
 const runs = Number(values.runs)
 const root = join(import.meta.dirname, '..')
 const vitest = join(createRequire(import.meta.url).resolve('vitest/package.json'), '../vitest.mjs')
+const projects = ['unit', 'net', 'brokers', 'browsers'].flatMap((name) => ['--project', name])
 const folder = mkdtempSync(join(tmpdir(), 'spillway-stress-'))
 
 // A busy process exits by itself if this one was killed.
@@ -48,7 +49,7 @@ process.exit()
 async function runTests() {
   const report = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile()}`]
   rmSync(reportFile(), { force: true })
-  const child = spawn(process.execPath, [vitest, 'run', '--project', '!long', ...report, ...positionals], {
+  const child = spawn(process.execPath, [vitest, 'run', ...projects, ...report, ...positionals], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
   })

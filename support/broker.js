@@ -119,10 +119,12 @@ async function launch(command) {
 }
 
 /**
+ * Resolves when a server accepts connections on a port, or after a signal.
+ *
  * @param {number} port
  * @param {AbortSignal} signal
  */
-async function listening(port, signal) {
+export async function listening(port, signal) {
   while (!signal.aborted) {
     const socket = connect(port, '127.0.0.1')
     const isOpen = await new Promise((resolve) => {

@@ -1,0 +1,48 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { describeBehind } from '../support/proxies/describe-behind.ts'
+import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
+import { BUFFERING, DELAYING } from '../support/proxies/setups.ts'
+
+// These tests state what proxies do that only their configuration can change. If one of them fails with a new version of
+// a proxy, the documentation needs a change.
+
+// A proxy that streams passes an event on within milliseconds.
+const LONG_ENOUGH = 600
+
+describeBehind(BUFFERING, 'a stream', (setup) => {
+  const proxy = new ServedBehindProxy(setup)
+
+  it('holds all events until the end of the stream', async () => {
+    const { path, opened } = proxy.routeStreams()
+    const response = proxy.getCompressed(path)
+    const firstBytes = response.then(async ({ client }) => {
+      await client.until((body) => body !== '')
+      return 'bytes'
+    })
+    const stream = await opened
+    stream.send({ data: 'first' })
+    await pause(LONG_ENOUGH / 2)
+    stream.send({ data: 'second' })
+    expect(await Promise.race([firstBytes, pause(LONG_ENOUGH, 'nothing')])).toBe('nothing')
+    stream.close()
+    const { client } = await response
+    expect(await client.ended).toBe('end')
+    expect(client.body).toMatch(/data: first\n\ndata: second\n\n$/)
+  })
+})
+
+describeBehind([DELAYING], 'a stream', (setup) => {
+  const proxy = new ServedBehindProxy(setup)
+
+  it('passes each event on about 200 ms late', async () => {
+    const { client, stream } = await proxy.open()
+    await client.until('retry: ')
+    for (let event = 0; event < 5; event++) {
+      const sentAt = performance.now()
+      stream.send({ data: `event ${event}` })
+      await client.until(`data: event ${event}\n\n`)
+      expect(performance.now() - sentAt).toBeGreaterThan(100)
+    }
+  })
+})
