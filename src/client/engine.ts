@@ -23,7 +23,10 @@ export interface EngineListener {
   /** Called when the engine has connected, or connected again. */
   onOpen(change: TransportChange): void
   onEvent(event: ReceivedEvent): void
-  /** Called when a connection failed. If `isFinal`, nothing follows; otherwise the engine connects again. */
+  /**
+   * Called when a connection was lost. If `isFinal`, nothing follows; otherwise the engine connects again. `error` is
+   * undefined if the server ended the stream without an error.
+   */
   onError(error: unknown, isFinal: boolean): void
   /** Called when the server has responded with 204. Nothing follows. */
   onEnd(): void
@@ -36,6 +39,8 @@ export interface Engine {
   /** Ends all requests. The listener is not notified any more. */
   close(): void
   readonly lastEventId: string
+  /** Stops reading, so that the server stops sending, or continues. Absent where events come from another tab. */
+  pause?(isPaused: boolean): void
 }
 
 /** Starts an engine that resumes after `lastEventId`, or begins without a position if it is empty. */
