@@ -132,7 +132,7 @@ export class Connection implements Engine, StreamOwner {
 
   /** Connects after a time in ms, at most an hour. */
   #schedule(ms: number): void {
-    this.#timer = setTimeout(() => this.#connect(), Math.min(ms, 3_600_000))
+    if (!this.isClosed) this.#timer = setTimeout(() => this.#connect(), Math.min(ms, 3_600_000))
   }
 
   #backOff(delay = 0): void {
@@ -190,7 +190,7 @@ export class Connection implements Engine, StreamOwner {
   }
 
   onRetry(ms: number): void {
-    this.#retry = ms
+    this.#retry = Number(ms) || 0
   }
 
   onRead(id: string): void {
@@ -258,11 +258,10 @@ export class Connection implements Engine, StreamOwner {
       this.#stop()
       this.#choose(true, reason)
     }
-    if (!this.#isEstablished) {
-      this.#isEstablished = true
-      this.#opened()
-      this.#endProbe()
-    }
+    const isFirst = !this.#isEstablished
+    if (isFirst) this.#endProbe()
+    if (isFirst || this.#failures) this.#opened()
+    this.#isEstablished = true
     deliverPage(page, this)
     // A server that does not hold a poll is not asked again at once.
     const wait = page.retry || (page.events.length || duration > 1000 ? 0 : 1000)

@@ -98,7 +98,7 @@ export class SseEventSource extends EventTarget {
 
   #end(error?: unknown): void {
     this.readyState = 2
-    this.#error = error
+    this.#error ??= error
     this.#wake()
   }
 

@@ -26,7 +26,10 @@ export function watch(interval: number, owner: WatchdogOwner, signal: AbortSigna
   // Blocks since a gap that was too long, or NaN.
   let held = Number.NaN
   const check = () => {
-    if (owner.paused) lastByte = Date.now()
+    if (owner.paused) {
+      lastByte = Date.now()
+      quarters = 0
+    }
     const isSilent = Date.now() - lastByte >= 2.25 * interval
     if (isSilent && isSuspect && !signal.aborted) owner.onSilent(isMute && quarters > 8)
     isSuspect = isSilent

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { connectToFake } from '../support/client-connection.ts'
 
 const page = (events: object[], lastEventId: string | null = null, retry = 0) => ({
@@ -321,6 +321,38 @@ describe('a long poll', () => {
     expect(errors).toEqual([expect.objectContaining({ status: 502 })])
     await pass(1000)
     expect(next().isPoll).toBe(true)
+  })
+
+  test('opens the connection again after a failure', async () => {
+    const { next, news, source, pass } = await polling()
+    await next().cut()
+    expect(source.readyState).toBe(source.CONNECTING)
+    await pass(1000)
+    news()
+    await next().answer(page([], '1'))
+    expect([source.readyState, news()]).toEqual([source.OPEN, ['open']])
+  })
+
+  test('ignores a retry that is not a number', async () => {
+    const { next, requests, pass } = await polling()
+    await next().answer({
+      events: [{ event: 'message', data: 1, retry: 'soon' }],
+      lastEventId: '1',
+      retry: {},
+    })
+    await pass(1)
+    await next().cut()
+    await pass(40)
+    expect(requests).toEqual([])
+    await pass(60)
+    next()
+  })
+
+  test('leaves no timer when a listener closes the connection', async () => {
+    const { next, source } = await polling()
+    source.addEventListener('price', () => source.close())
+    await next().answer(page([{ event: 'price', data: 1 }], '1', 60_000))
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   test('is given up after 60 s', async () => {

@@ -197,6 +197,23 @@ describe('bursts', () => {
     expect([stream.isAborted, requests.length]).toEqual([false, 0])
   })
 
+  test('of an application that reads now and then do not count', async () => {
+    const { pass, next, source } = await connectToFake()
+    const iterator = source[Symbol.asyncIterator]()
+    const first = iterator.next()
+    const stream = next()
+    await stream.open()
+    await stream.write('data: a\n\n')
+    await first
+    for (let i = 0; i < 5; i++) {
+      await stream.write('data: a\n\n'.repeat(64))
+      await pass(60_000)
+      await stream.write('data: a\n\n'.repeat(2))
+      for (let read = 0; read < 66; read++) await iterator.next()
+    }
+    expect(stream.isAborted).toBe(false)
+  })
+
   test('of a network that stalls now and then do not count', async () => {
     const { pass, next } = await connectToFake()
     const stream = next()
