@@ -12,6 +12,12 @@ export interface ConnectOptions extends RequestOptions {
    * that is a function needs a name. Default false.
    */
   persist?: boolean | string | undefined
+  /**
+   * One connection for all tabs with the same URL and the same options, where the browser has Web Locks and
+   * `BroadcastChannel`. A name shares it only among tabs with that name, for example the id of the user: use one where the
+   * events depend on more than the URL. A URL that is a function needs a name. Default false.
+   */
+  share?: boolean | string | undefined
   /** Returns the value of a text for iterators. Default: `JSON.parse`, or the text itself if it is not JSON. */
   deserialize?: ((data: string) => unknown) | undefined
   /** Closes the connection when it is aborted. */

@@ -3,6 +3,7 @@ import { Connection } from './connection.ts'
 import type { Engine, EngineListener, ReceivedEvent, StartEngine } from './engine.ts'
 import { absolute, Requester, type RequestUrl } from './request.ts'
 import { recall, remember } from './session.ts'
+import { shareEngine } from './share.ts'
 
 // Reading stops when an iterator is this many events behind, so that the server stops sending.
 const HIGH = 64
@@ -28,14 +29,18 @@ export class SseEventSource extends EventTarget {
 
   constructor(url: RequestUrl, options: ConnectOptions) {
     super()
-    const { lastEventId, persist, signal } = options
+    const { lastEventId, persist, share, signal } = options
     this.#options = options
     this.url = url instanceof Function ? '' : absolute(url).href
     const cursor = persist ? `cursor:${persist === true ? this.url : persist}` : ''
     for (const type of ['open', 'message', 'error'] as const)
       this.addEventListener(type, (event) => this[`on${type}`]?.(event))
     const start: StartEngine = (listener, id) => new Connection(new Requester(url, options), listener, id)
-    this.#engine = start(this.#listener(cursor), lastEventId ?? (cursor && recall(cursor)))
+    const id = lastEventId ?? (cursor && recall(cursor))
+    const listener = this.#listener(cursor)
+    this.#engine = share
+      ? shareEngine(`${share === true ? '' : share} ${this.url}`, start, listener, id)
+      : start(listener, id)
     const close = () => this.close()
     if (signal?.aborted) close()
     signal?.addEventListener('abort', close)

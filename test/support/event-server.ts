@@ -13,9 +13,14 @@ export interface ServedRequest {
 
 /**
  * Starts a server that follows the protocol of the client: a stream or, with `?format=json`, a long poll of one log. It is
- * independent of the server side of the library. `heartbeat` and `hold` in ms.
+ * independent of the server side of the library. `heartbeat` and `hold` in ms. `files` are served beside it, by their path.
  */
-export async function startEventServer({ heartbeat = 15_000, hold = 5000, retry = 100 } = {}) {
+export async function startEventServer({
+  heartbeat = 15_000,
+  hold = 5000,
+  retry = 100,
+  files = {} as Record<string, { readonly type: string; readonly body: string }>,
+} = {}) {
   const log: string[] = []
   const requests: ServedRequest[] = []
   const streams = new Set<ServerResponse>()
@@ -53,7 +58,13 @@ export async function startEventServer({ heartbeat = 15_000, hold = 5000, retry 
   }
 
   const { port, url } = await serve((request: IncomingMessage, response: ServerResponse) => {
-    const query = Object.fromEntries(new URL(request.url ?? '', 'http://localhost').searchParams)
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost')
+    const file = files[pathname]
+    if (file) {
+      response.writeHead(200, { 'content-type': file.type, connection: 'close' }).end(file.body)
+      return
+    }
+    const query = Object.fromEntries(searchParams)
     const after = String(query.lastEventId ?? request.headers['last-event-id'] ?? '')
     const start = after ? Number(after.replace('run-', '')) : log.length
     const kind = query.format === 'json' ? 'poll' : 'stream'
