@@ -1,10 +1,10 @@
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { SseEventSource } from './event-source.ts'
 import type { SseConnection } from './messages.ts'
-import type { RequestOptions, RequestUrl } from './request.ts'
+import type { FetchOptions, RequestUrl } from './request.ts'
 
 /** Options of `connect`. */
-export interface ConnectOptions extends RequestOptions {
+export interface ConnectOptions extends FetchOptions {
   /** Id after which the connection begins, for example of a page that the server has rendered. Default: none. */
   lastEventId?: string | undefined
   /**

@@ -1,6 +1,6 @@
 import type { ConnectOptions } from './connect.ts'
-import { Connection } from './connection.ts'
 import type { Engine, EngineListener, ReceivedEvent, StartEngine } from './engine.ts'
+import { NetworkEngine } from './network-engine.ts'
 import { absolute, Requester, type RequestUrl } from './request.ts'
 import { recall, remember } from './session.ts'
 import { shareEngine } from './share.ts'
@@ -35,7 +35,7 @@ export class SseEventSource extends EventTarget {
     const cursor = persist ? `cursor:${persist === true ? this.url : persist}` : ''
     for (const type of ['open', 'message', 'error'] as const)
       this.addEventListener(type, (event) => this[`on${type}`]?.(event))
-    const start: StartEngine = (listener, id) => new Connection(new Requester(url, options), listener, id)
+    const start: StartEngine = (listener, id) => new NetworkEngine(new Requester(url, options), listener, id)
     const id = lastEventId ?? (cursor && recall(cursor))
     const listener = this.#listener(cursor)
     this.#engine = share

@@ -2,8 +2,8 @@ import { recall, remember } from './session.ts'
 
 /** A code that states why a transport was chosen. */
 export type TransportReason =
-  | 'no-first-byte'
   | 'no-headers'
+  | 'no-first-byte'
   | 'bursts'
   | 'cuts'
   | 'silent'

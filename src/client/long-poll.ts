@@ -22,15 +22,20 @@ interface PageOwner extends Pick<StreamOwner, 'onEvent' | 'onRead' | 'onRetry'> 
   lastEventId: string
 }
 
-/** Requests the events after an id. Resolves with undefined if the server has nothing more to send. */
+/**
+ * Requests the events after an id. Resolves with undefined if the server has nothing more to send. A race does not wait long
+ * for events, so that the transport is chosen soon on a quiet channel, but long enough for a slow stream to win.
+ */
 export async function requestPage(
   requester: Requester,
   request: Prepared,
   id: string,
+  isRace: boolean,
 ): Promise<Page | undefined> {
   const { url, init } = request
   url.searchParams.set('format', 'json')
   if (id) url.searchParams.set('lastEventId', id)
+  if (isRace) url.searchParams.set('hold', '1000')
   init.headers.set('accept', 'application/json')
   const response = await requester.send(request)
   return response.status === 204 ? undefined : readPage(response)

@@ -8,7 +8,7 @@ type MaybeFunction<T> = T | (() => T | Promise<T>)
 export type Body = NonNullable<Response['body']>
 
 /** Options of the requests of a connection. */
-export interface RequestOptions {
+export interface FetchOptions {
   /** Request headers, or a function that returns them for each attempt, for example with a fresh token. */
   headers?: MaybeFunction<RequestInit['headers']> | undefined
   /** Method of the requests. Default `'GET'`. */
@@ -41,10 +41,10 @@ export class Requester {
   reason: string | undefined
   transport: TransportName = 'event-stream'
   readonly #url: RequestUrl
-  readonly #options: RequestOptions
+  readonly #options: FetchOptions
   #isSent = false
 
-  constructor(url: RequestUrl, options: RequestOptions) {
+  constructor(url: RequestUrl, options: FetchOptions) {
     this.#url = url
     this.#options = options
   }

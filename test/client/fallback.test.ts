@@ -24,7 +24,7 @@ describe('no response headers within 2 s', () => {
     expect(requests).toEqual([])
     await pass(1)
     const poll = next()
-    expect(poll.query).toEqual({ format: 'json', lastEventId: '5' })
+    expect(poll.query).toEqual({ format: 'json', lastEventId: '5', hold: '1000' })
     expect([stream.isAborted, news()]).toEqual([false, []])
     await poll.answer(page([event('6')], '6'))
     expect(stream.isAborted).toBe(true)

@@ -11,7 +11,7 @@ import type { Prepared, Requester } from './request.ts'
  * The connection of a page to a server: one stream or a chain of long polls, and for a moment both. Only one of them
  * delivers. The other one is aborted before it delivers, or begins after the last event that was delivered.
  */
-export class Connection implements Engine, StreamOwner {
+export class NetworkEngine implements Engine, StreamOwner {
   lastEventId: string
   openedAt = 0
   paused: Promise<void> | undefined
@@ -103,7 +103,7 @@ export class Connection implements Engine, StreamOwner {
     const clear = setDeadline(60_000, timeOut, controller.signal)
     try {
       const request = prepared ?? (await this.#requester.prepare(controller.signal))
-      const page = await requestPage(this.#requester, request, this.lastEventId)
+      const page = await requestPage(this.#requester, request, this.lastEventId, !!this.#suspicion)
       if (this.#poll !== controller) return
       if (page) this.#onPage(page, Date.now() - startedAt)
       else this.#end()
