@@ -3,7 +3,6 @@ import type { Engine, EngineListener, ReceivedEvent, StartEngine } from './engin
 import { NetworkEngine } from './network-engine.ts'
 import { absolute, Requester, type RequestUrl } from './request.ts'
 import { recall, remember } from './session.ts'
-import { shareEngine } from './share.ts'
 
 // Reading stops when an iterator is this many events behind, so that the server stops sending.
 const HIGH = 64
@@ -21,7 +20,8 @@ export class SseEventSource extends EventTarget {
   onmessage: Handler = null
   onerror: Handler = null
   readonly #options: ConnectOptions
-  readonly #engine: Engine
+  // Undefined until the code for shared connections has been loaded.
+  #engine: Engine | undefined
   readonly #queues = new Set<ReceivedEvent[]>()
   readonly #waiting: Array<() => void> = []
   #error: unknown
@@ -38,20 +38,19 @@ export class SseEventSource extends EventTarget {
     const start: StartEngine = (listener, id) => new NetworkEngine(new Requester(url, options), listener, id)
     const id = lastEventId ?? (cursor && recall(cursor))
     const listener = this.#listener(cursor)
-    this.#engine = share
-      ? shareEngine(`${share === true ? '' : share} ${this.url}`, start, listener, id)
-      : start(listener, id)
+    if (share) void this.#share(`${share === true ? '' : share} ${this.url}`, start, listener, id)
+    else this.#engine = start(listener, id)
     const close = () => this.close()
     if (signal?.aborted) close()
     signal?.addEventListener('abort', close)
   }
 
   get lastEventId(): string {
-    return this.#engine.lastEventId
+    return this.#engine?.lastEventId ?? ''
   }
 
   close(): void {
-    this.#engine.close()
+    this.#engine?.close()
     this.#end()
   }
 
@@ -62,7 +61,7 @@ export class SseEventSource extends EventTarget {
     try {
       while (queue.length || this.readyState < 2) {
         const event = queue.shift()
-        if (queue.length < HIGH) this.#engine.pause?.(false)
+        if (queue.length < HIGH) this.#engine?.pause?.(false)
         if (event) yield { ...event, data: deserialize(event.data) }
         else await new Promise<void>((resolve) => this.#waiting.push(resolve))
       }
@@ -71,6 +70,13 @@ export class SseEventSource extends EventTarget {
       this.#queues.delete(queue)
       this.close()
     }
+  }
+
+  // Most pages do not share, so that they do not load the code for it.
+  async #share(key: string, start: StartEngine, listener: EngineListener, id: string): Promise<void> {
+    const module = await import('./share.ts').catch(() => undefined)
+    if (this.readyState < 2)
+      this.#engine = module ? module.shareEngine(key, start, listener, id) : start(listener, id)
   }
 
   #listener(cursor: string): EngineListener {
@@ -84,7 +90,7 @@ export class SseEventSource extends EventTarget {
         this.#transport = transport
       },
       onEvent: (event) => {
-        for (const queue of this.#queues) if (queue.push(event) >= HIGH) this.#engine.pause?.(true)
+        for (const queue of this.#queues) if (queue.push(event) >= HIGH) this.#engine?.pause?.(true)
         this.#wake()
         this.#emit(event.event, { data: event.data, lastEventId: event.id, origin })
       },

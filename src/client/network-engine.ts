@@ -3,7 +3,7 @@ import { clientError, type SseClientError } from './client-error.ts'
 import type { Engine, EngineListener, ReceivedEvent } from './engine.ts'
 import { Fallback, type TransportReason } from './fallback.ts'
 import { deliverPage, type Page, requestPage } from './long-poll.ts'
-import { onNetworkChange } from './page-events.ts'
+import { onPageEvent } from './page-events.ts'
 import { requestStream, type StreamOwner } from './read-stream.ts'
 import type { Prepared, Requester } from './request.ts'
 
@@ -41,7 +41,8 @@ export class NetworkEngine implements Engine, StreamOwner {
     this.#requester = requester
     this.#listener = listener
     this.lastEventId = lastEventId
-    onNetworkChange(() => {
+    onPageEvent((isNetwork) => {
+      if (!isNetwork) return
       this.#probe('online')
       if (this.#timer) this.#connect()
     }, this.#lifetime.signal)

@@ -1,4 +1,4 @@
-import { onWake } from './page-events.ts'
+import { onPageEvent } from './page-events.ts'
 
 /** Is notified by a watchdog. */
 export interface WatchdogOwner {
@@ -39,7 +39,7 @@ export function watch(interval: number, owner: WatchdogOwner, signal: AbortSigna
     check()
   }, interval / 4)
   signal.addEventListener('abort', () => clearInterval(timer))
-  onWake(() => setTimeout(check, interval / 60), signal)
+  onPageEvent(() => setTimeout(check, interval / 60), signal)
   return (blocks) => {
     if (quarters > 5) held = 0
     else if (quarters > 1) {
