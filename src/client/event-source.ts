@@ -38,7 +38,7 @@ export class SseEventSource extends EventTarget {
     const start: StartEngine = (listener, id) => new NetworkEngine(new Requester(url, options), listener, id)
     const id = lastEventId ?? (cursor && recall(cursor))
     const listener = this.#listener(cursor)
-    if (share) void this.#share(`${share === true ? '' : share} ${this.url}`, start, listener, id)
+    if (share) void this.#share(`${share} ${this.url}`, start, listener, id)
     else this.#engine = start(listener, id)
     const close = () => this.close()
     if (signal?.aborted) close()

@@ -38,10 +38,9 @@ export class Fallback {
     return this.isPolling
   }
 
-  /** Changes and stores what is known. Padding does not help a client that polls. */
+  /** Changes and stores what is known. */
   learn(change: Partial<Fallback>): void {
     Object.assign(this, change)
-    if (this.isPolling && this.isPadded) this.isPadded = false
     // Contains the public fields.
     remember(this.#key, JSON.stringify(this))
   }

@@ -1,7 +1,7 @@
 import { clientError } from './client-error.ts'
 import { checkLength } from './parser.ts'
 import type { StreamOwner } from './read-stream.ts'
-import { bodyOf, type Prepared, type Requester, textOf } from './request.ts'
+import { bodyOf, type Requester, textOf } from './request.ts'
 
 /** The response of a long poll. */
 export interface Page {
@@ -28,16 +28,16 @@ interface PageOwner extends Pick<StreamOwner, 'onEvent' | 'onRead' | 'onRetry'> 
  */
 export async function requestPage(
   requester: Requester,
-  request: Prepared,
   id: string,
   isRace: boolean,
+  signal: AbortSignal,
 ): Promise<Page | undefined> {
-  const { url, init } = request
-  url.searchParams.set('format', 'json')
-  if (id) url.searchParams.set('lastEventId', id)
-  if (isRace) url.searchParams.set('hold', '1000')
-  init.headers.set('accept', 'application/json')
-  const response = await requester.send(request)
+  const response = await requester.send(signal, 'default', ({ searchParams }, headers) => {
+    searchParams.set('format', 'json')
+    if (id) searchParams.set('lastEventId', id)
+    if (isRace) searchParams.set('hold', '1000')
+    headers.set('accept', 'application/json')
+  })
   return response.status === 204 ? undefined : readPage(response)
 }
 

@@ -5,7 +5,7 @@ import { Fallback, type TransportReason } from './fallback.ts'
 import { deliverPage, type Page, requestPage } from './long-poll.ts'
 import { onPageEvent } from './page-events.ts'
 import { requestStream, type StreamOwner } from './read-stream.ts'
-import type { Prepared, Requester } from './request.ts'
+import type { Requester } from './request.ts'
 
 /**
  * The connection of a page to a server: one stream or a chain of long polls, and for a moment both. Only one of them
@@ -76,15 +76,7 @@ export class NetworkEngine implements Engine, StreamOwner {
     this.#stream = controller
     let error: unknown
     try {
-      const request = await this.#requester.prepare(controller.signal)
-      if (this.#fallback.open(request.url)) {
-        this.#stream = undefined
-        this.#choose(true, this.#fallback.reason)
-        this.#requester.reason = undefined
-        return void this.#startPoll(controller, request)
-      }
-      if (this.#fallback.isPadded) request.url.searchParams.set('padded', '1')
-      if (!(await requestStream(this.#requester, request, this, this.lastEventId))) this.#end()
+      if (!(await requestStream(this.#requester, this, this.lastEventId, controller.signal))) this.#end()
     } catch (reason) {
       error = reason
     }
@@ -94,8 +86,20 @@ export class NetworkEngine implements Engine, StreamOwner {
     else this.#onStreamEnd(error as SseClientError | undefined)
   }
 
-  async #startPoll(controller = new AbortController(), prepared?: Prepared): Promise<void> {
+  onUrl(url: URL): void {
+    if (this.#fallback.open(url)) {
+      this.#stream = undefined
+      this.#choose(true, this.#fallback.reason)
+      this.#requester.reason = undefined
+      this.#connect()
+      throw undefined
+    }
+    if (this.#fallback.isPadded) url.searchParams.set('padded', '1')
+  }
+
+  async #startPoll(): Promise<void> {
     if (this.isClosed) return
+    const controller = new AbortController()
     this.#poll = controller
     await this.paused
     const startedAt = Date.now()
@@ -103,8 +107,7 @@ export class NetworkEngine implements Engine, StreamOwner {
     const timeOut = () => controller.abort(clientError('ERR_SSE_SILENT', 'No response'))
     const clear = setDeadline(60_000, timeOut, controller.signal)
     try {
-      const request = prepared ?? (await this.#requester.prepare(controller.signal))
-      const page = await requestPage(this.#requester, request, this.lastEventId, !!this.#suspicion)
+      const page = await requestPage(this.#requester, this.lastEventId, !!this.#suspicion, controller.signal)
       if (this.#poll !== controller) return
       if (page) this.#onPage(page, Date.now() - startedAt)
       else this.#end()
@@ -161,14 +164,15 @@ export class NetworkEngine implements Engine, StreamOwner {
 
   #choose(isPolling: boolean, reason?: TransportReason): void {
     this.#isEstablished = false
-    this.#fallback.learn({ isPolling, reason })
+    const isPadded = this.#fallback.isPadded && !isPolling
+    this.#fallback.learn({ isPolling, reason, isPadded })
     this.#requester.transport = isPolling ? 'json' : 'event-stream'
     this.#reason = this.#requester.reason = reason
   }
 
   // --- The stream
 
-  onLate(reason: 'no-headers' | 'no-first-byte'): void {
+  onSuspicion(reason: TransportReason): void {
     if (this.#fallback.isPolling) this.#endProbe()
     else if (!this.#poll) this.#suspect(reason)
   }
@@ -200,10 +204,6 @@ export class NetworkEngine implements Engine, StreamOwner {
     const isNew = this.#fallback.isNewEpoch(id, this.#hasGap)
     this.#hasGap = false
     if (isNew) this.#probe('retry')
-  }
-
-  onBursts(): void {
-    this.#suspect('bursts')
   }
 
   onSilent(isMute: boolean): void {

@@ -1,15 +1,15 @@
 import { setDeadline } from './backoff.ts'
 import type { ReceivedEvent } from './engine.ts'
 import { createParser } from './parser.ts'
-import { type Body, bodyOf, type Prepared, type Requester, textOf } from './request.ts'
+import { type Body, bodyOf, type Requester, textOf } from './request.ts'
 import { type WatchdogOwner, watch } from './watchdog.ts'
 
 /** Is notified of a stream, and may abort it in each call. */
 export interface StreamOwner extends WatchdogOwner {
   /** When the response headers arrived. 0 before. */
   openedAt: number
-  /** There are no response headers within 2 s, or no first byte within 500 ms of them. */
-  onLate(reason: 'no-headers' | 'no-first-byte'): void
+  /** Adds to the URL of a request. May throw, so that it is not sent. */
+  onUrl(url: URL): void
   onFirstByte(start: string): void
   onEvent(event: ReceivedEvent): void
   onRetry(ms: number): void
@@ -23,24 +23,25 @@ export interface StreamOwner extends WatchdogOwner {
  */
 export async function requestStream(
   requester: Requester,
-  request: Prepared,
   owner: StreamOwner,
   start: string,
+  signal: AbortSignal,
 ): Promise<boolean> {
-  const { headers, signal } = request.init
-  headers.set('accept', 'text/event-stream')
-  // [spec] The id is sent as UTF-8, but `fetch` accepts only characters up to U+00FF, one for each byte.
-  if (start) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(start)))
-  Object.assign(request.init, { cache: 'no-store' })
+  let clear = () => {}
   owner.openedAt = 0
-  const clear = setDeadline(2000, () => owner.onLate('no-headers'), signal)
-  const response = await requester.send(request)
+  const response = await requester.send(signal, 'no-store', (url, headers) => {
+    owner.onUrl(url)
+    headers.set('accept', 'text/event-stream')
+    // [spec] The id is sent as UTF-8, but `fetch` accepts only characters up to U+00FF, one for each byte.
+    if (start) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(start)))
+    clear = setDeadline(2000, () => owner.onSuspicion('no-headers'), signal)
+  })
   clear()
   if (response.status === 204) return false
   const body = await bodyOf(response, /^text\/event-stream/i)
   owner.openedAt = Date.now()
-  const clearFirst = setDeadline(500, () => owner.onLate('no-first-byte'), signal)
-  await readStream(body, owner, start, signal, clearFirst)
+  clear = setDeadline(500, () => owner.onSuspicion('no-first-byte'), signal)
+  await readStream(body, owner, start, signal, clear)
   return true
 }
 

@@ -29,17 +29,11 @@ export interface FetchOptions {
 /** The URL of a connection, or a function that returns it for each attempt. */
 export type RequestUrl = MaybeFunction<string | URL>
 
-/** A request to which its transport adds. */
-export interface Prepared {
-  readonly url: URL
-  readonly init: RequestInit & { readonly headers: Headers; readonly signal: AbortSignal }
-}
-
 /** Sends the requests of a connection. */
 export class Requester {
+  transport: TransportName = 'event-stream'
   /** Why the transport was changed, for the next request to report. */
   reason: string | undefined
-  transport: TransportName = 'event-stream'
   readonly #url: RequestUrl
   readonly #options: FetchOptions
   #isSent = false
@@ -55,23 +49,26 @@ export class Requester {
     return !this.#isSent || idempotent || id !== ''
   }
 
-  /** Returns the URL and the options of a request. Calls the functions of the user. */
-  async prepare(signal: AbortSignal): Promise<Prepared> {
-    const { method, body, credentials } = this.#options
-    const [url, headers] = await Promise.all([resolve(this.#url), resolve(this.#options.headers)])
-    const init = { method, body, credentials, signal, headers: new Headers(headers) }
-    return { url: absolute(url), init: init as Prepared['init'] }
-  }
-
-  async send({ url, init }: Prepared): Promise<Response> {
+  /** Sends a request. Calls the functions of the user, and then `prepare`, which adds to the request. */
+  async send(
+    signal: AbortSignal,
+    cache: 'default' | 'no-store',
+    prepare: (url: URL, headers: Headers) => void,
+  ): Promise<Response> {
+    const { method, body, credentials, fetch: send = fetch } = this.#options
+    const [value, init] = await Promise.all([resolve(this.#url), resolve(this.#options.headers)])
+    signal.throwIfAborted()
+    const url = absolute(value)
+    const headers = new Headers(init)
+    prepare(url, headers)
     if (this.reason) {
       url.searchParams.set('transport', this.transport)
       url.searchParams.set('reason', this.reason)
       this.reason = undefined
     }
     this.#isSent = true
-    const response = await (this.#options.fetch ?? fetch)(url, init)
-    init.signal.throwIfAborted()
+    const response = await send(url, { method, body, credentials, cache, signal, headers } as RequestInit)
+    signal.throwIfAborted()
     return response
   }
 }

@@ -1,3 +1,4 @@
+import type { TransportReason } from './fallback.ts'
 import { onPageEvent } from './page-events.ts'
 
 /** Is notified by a watchdog. */
@@ -6,8 +7,8 @@ export interface WatchdogOwner {
   readonly paused: Promise<void> | undefined
   /** No byte has arrived for 2.5 intervals. `isMute`: nor before, although the page was awake. */
   onSilent(isMute: boolean): void
-  /** Something between server and client holds the stream and passes it on in bursts. */
-  onBursts(): void
+  /** Something between server and client seems to hold the stream. */
+  onSuspicion(reason: TransportReason): void
 }
 
 /**
@@ -52,7 +53,7 @@ export function watch(interval: number, owner: WatchdogOwner, signal: AbortSigna
     held += blocks
     if (held > 1) {
       held = Number.NaN
-      if (++bursts > 2) owner.onBursts()
+      if (++bursts > 2) owner.onSuspicion('bursts')
     }
   }
 }
