@@ -44,17 +44,17 @@ const cjs: Options = {
     writeFileSync(join(dist, 'cjs', 'package.json'), '{ "type": "commonjs", "sideEffects": false }\n'),
 }
 
-// One file, because browsers load it. Their releases since 2021 have the syntax. An older target replaces each private
-// field by a `WeakMap`, which is half again as large.
+// One file, because browsers load it, and another for shared connections, which it loads where they are used. Browsers
+// since 2021 have the syntax. An older target replaces each private field by a `WeakMap`, which is half again as large.
 const client = (format: 'esm' | 'cjs'): Options => ({
-  entry: ['src/client/index.ts'],
+  entry: format === 'esm' ? ['src/client/index.ts', 'src/client/share.ts'] : ['src/client/index.ts'],
   format,
   outDir: join(dist, format, 'client'),
   outExtension: () => ({ js: '.js' }),
   target: 'es2022',
   platform: 'browser',
   bundle: true,
-  splitting: false,
+  splitting: format === 'esm',
   minify: true,
   clean: true,
   silent: true,

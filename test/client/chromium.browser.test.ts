@@ -6,7 +6,8 @@ import { hasChromium, useChromium } from '../support/chromium.ts'
 import { startEventServer } from '../support/event-server.ts'
 import { type Hold, startHoldingProxy } from '../support/holding-proxy.ts'
 
-const client = readFileSync(join(import.meta.dirname, '../../dist/esm/client/index.js'), 'utf8')
+const fileOf = (name: string) =>
+  readFileSync(join(import.meta.dirname, '../../dist/esm/client', name), 'utf8')
 const script = `
   import { connect } from '/client.js'
   window.received = []
@@ -17,7 +18,8 @@ const script = `
 `
 const files = {
   '/': { type: 'text/html', body: `<!doctype html><script type="module">${script}</script>` },
-  '/client.js': { type: 'text/javascript', body: client },
+  '/client.js': { type: 'text/javascript', body: fileOf('index.js') },
+  '/share.js': { type: 'text/javascript', body: fileOf('share.js') },
   '/favicon.ico': { type: 'image/png', body: '' },
 }
 
