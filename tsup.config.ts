@@ -8,7 +8,7 @@ const dist = process.env.DIST ?? 'dist'
 // One file for each source file. All entries then share one `SseStream`, a bundler drops the unused files, classes keep
 // their names, and a stack trace names the source file.
 const build = (format: 'esm' | 'cjs'): Options => ({
-  entry: ['src/**/*.ts'],
+  entry: ['src/**/*.ts', '!src/client/**'],
   format,
   outDir: join(dist, format),
   outExtension: () => ({ js: '.js' }),
@@ -16,7 +16,8 @@ const build = (format: 'esm' | 'cjs'): Options => ({
   bundle: false,
   splitting: false,
   removeNodeProtocol: false,
-  clean: true,
+  // The folder of another build.
+  clean: ['!client/**'],
   silent: true,
   // Names stay, because only white space and syntax are shortened. Short lines keep positions in a stack trace useful, and
   // so the line that Node prints for an error.
@@ -43,4 +44,20 @@ const cjs: Options = {
     writeFileSync(join(dist, 'cjs', 'package.json'), '{ "type": "commonjs", "sideEffects": false }\n'),
 }
 
-export default defineConfig([build('esm'), cjs])
+// One file, because browsers load it, and another for shared connections, which it loads where they are used. Browsers
+// since 2021 have the syntax. An older target replaces each private field by a `WeakMap`, which is half again as large.
+const client = (format: 'esm' | 'cjs'): Options => ({
+  entry: format === 'esm' ? ['src/client/index.ts', 'src/client/share.ts'] : ['src/client/index.ts'],
+  format,
+  outDir: join(dist, format, 'client'),
+  outExtension: () => ({ js: '.js' }),
+  target: 'es2022',
+  platform: 'browser',
+  bundle: true,
+  splitting: format === 'esm',
+  minify: true,
+  clean: true,
+  silent: true,
+})
+
+export default defineConfig([build('esm'), cjs, client('esm'), client('cjs')])

@@ -31,6 +31,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify'],
   testing: ['root', 'scheduler', 'stores', 'testing/targets'],
   'testing/targets': ['root'],
+  client: ['event'],
   'index.ts': [
     'root',
     'event',

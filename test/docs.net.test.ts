@@ -108,6 +108,20 @@ describe('docs/formats.md', () => {
   })
 })
 
+describe('docs/client.md', () => {
+  const namesUnder = (heading: string, title: string) =>
+    rowsOf(sectionOf('docs/client.md', heading), title).map(nameOf)
+
+  test('has a row for each option, in the order of the interfaces', () => {
+    expect(namesUnder('Options', 'name')).toEqual(membersOf('ConnectOptions'))
+  })
+
+  test('lists exactly the reasons for a transport, and the codes of errors', () => {
+    expect(namesUnder('Fallback', 'reason')).toEqual(unionOf('TransportReason'))
+    expect(namesUnder('Errors', 'code')).toEqual(unionOf('SseClientErrorCode'))
+  })
+})
+
 describe('docs/stream.md', () => {
   test('has a heading for each public member of SseStream and each event, and no other heading', () => {
     const events = membersOf('SseStreamEventMap').map((event) => `Event: ${event}`)

@@ -1,0 +1,46 @@
+import type { AnyEvents, EventMap } from '../event/event.ts'
+import { SseEventSource } from './event-source.ts'
+import type { SseConnection } from './messages.ts'
+import type { FetchOptions, RequestUrl } from './request.ts'
+
+/** Options of `connect`. */
+export interface ConnectOptions extends FetchOptions {
+  /** Id after which the connection begins, for example of a page that the server has rendered. Default: none. */
+  lastEventId?: string | undefined
+  /**
+   * Resume after a reload of the page: the last event id is kept in `sessionStorage`, under this name or the URL. A URL
+   * that is a function needs a name. Default false.
+   */
+  persist?: boolean | string | undefined
+  /**
+   * One connection for all tabs with the same URL and the same options, where the browser has Web Locks and
+   * `BroadcastChannel`. A name shares it only among tabs with that name, for example the id of the user: use one where the
+   * events depend on more than the URL. A URL that is a function needs a name. Default false.
+   */
+  share?: boolean | string | undefined
+  /** Returns the value of a text for iterators. Default: `JSON.parse`, or the text itself if it is not JSON. */
+  deserialize?: ((data: string) => unknown) | undefined
+  /** Closes the connection when it is aborted. */
+  signal?: AbortSignal | undefined
+}
+
+/**
+ * Connects to an event stream. Resumes after the last event id when the connection is lost, and polls where the network
+ * does not let a stream pass.
+ *
+ * ```js
+ * import { connect } from 'spillway/client'
+ *
+ * const prices = connect('https://example.com/prices')
+ * prices.addEventListener('price', ({ data }) => console.log(data))
+ * prices.addEventListener('transport', ({ transport, reason }) => console.log(transport, reason))
+ * ```
+ *
+ * Throws a `TypeError` for a URL that cannot be parsed. All other errors are emitted as `error` events.
+ */
+export function connect<Events extends EventMap = AnyEvents>(
+  url: RequestUrl,
+  options: ConnectOptions = {},
+): SseConnection<Events> {
+  return new SseEventSource(url, options) as unknown as SseConnection<Events>
+}

@@ -1,0 +1,47 @@
+/** An event as a transport delivers it. */
+export interface ReceivedEvent {
+  /** Name of the event, `message` if it has none. */
+  readonly event: string
+  /** The last event id, which is that of this event or of an earlier one. */
+  readonly id: string
+  /** The text of the data. */
+  readonly data: string
+}
+
+/** A transport: a stream of events, or a long poll that responds with JSON. */
+export type TransportName = 'event-stream' | 'json'
+
+/** The transport in use. */
+export interface TransportChange {
+  readonly transport: TransportName
+  /** Why the transport was chosen, for example `bursts`. Undefined for the first connection. */
+  readonly reason: string | undefined
+}
+
+/** Is notified by an engine. */
+export interface EngineListener {
+  /** Called when the engine has connected, or connected again. */
+  onOpen(change: TransportChange): void
+  onEvent(event: ReceivedEvent): void
+  /**
+   * Called when a connection was lost. If `isFinal`, nothing follows; otherwise the engine connects again. `error` is
+   * undefined if the server ended the stream without an error.
+   */
+  onError(error: unknown, isFinal: boolean): void
+  /** Called when the server has responded with 204. Nothing follows. */
+  onEnd(): void
+  /** Called when any byte has arrived. */
+  onAlive?(): void
+}
+
+/** A source of events that connects again until it is closed: a connection of this page, or one of another tab. */
+export interface Engine {
+  /** Ends all requests. The listener is not notified any more. */
+  close(): void
+  readonly lastEventId: string
+  /** Stops reading, so that the server stops sending, or continues. Absent where events come from another tab. */
+  pause?(isPaused: boolean): void
+}
+
+/** Starts an engine that resumes after `lastEventId`, or begins without a position if it is empty. */
+export type StartEngine = (listener: EngineListener, lastEventId: string) => Engine

@@ -1,0 +1,132 @@
+import type { ConnectOptions } from './connect.ts'
+import type { Engine, EngineListener, ReceivedEvent, StartEngine } from './engine.ts'
+import { NetworkEngine } from './network-engine.ts'
+import { absolute, Requester, type RequestUrl } from './request.ts'
+import { recall, remember } from './session.ts'
+
+// Reading stops when an iterator is this many events behind, so that the server stops sending.
+const HIGH = 64
+
+type Handler = ((event: Event) => void) | null
+
+/** The surface of a connection: dispatches what an engine reports, as an `EventSource` does, and to iterators. */
+export class SseEventSource extends EventTarget {
+  readonly CONNECTING = 0
+  readonly OPEN = 1
+  readonly CLOSED = 2
+  readyState = 0
+  readonly url: string
+  onopen: Handler = null
+  onmessage: Handler = null
+  onerror: Handler = null
+  readonly #options: ConnectOptions
+  // Undefined until the code for shared connections has been loaded.
+  #engine: Engine | undefined
+  readonly #queues = new Set<ReceivedEvent[]>()
+  readonly #waiting: Array<() => void> = []
+  #error: unknown
+  #transport: string | undefined
+
+  constructor(url: RequestUrl, options: ConnectOptions) {
+    super()
+    const { lastEventId, persist, share, signal } = options
+    this.#options = options
+    this.url = url instanceof Function ? '' : absolute(url).href
+    const cursor = persist ? `cursor:${persist === true ? this.url : persist}` : ''
+    for (const type of ['open', 'message', 'error'] as const)
+      this.addEventListener(type, (event) => this[`on${type}`]?.(event))
+    const start: StartEngine = (listener, id) => new NetworkEngine(new Requester(url, options), listener, id)
+    const id = lastEventId ?? (cursor && recall(cursor))
+    const listener = this.#listener(cursor)
+    if (share) void this.#share(`${share} ${this.url}`, start, listener, id)
+    else this.#engine = start(listener, id)
+    const close = () => this.close()
+    if (signal?.aborted) close()
+    signal?.addEventListener('abort', close)
+  }
+
+  get lastEventId(): string {
+    return this.#engine?.lastEventId ?? ''
+  }
+
+  close(): void {
+    this.#engine?.close()
+    this.#end()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void> {
+    const { deserialize = parseJson } = this.#options
+    const queue: ReceivedEvent[] = []
+    this.#queues.add(queue)
+    try {
+      while (queue.length || this.readyState < 2) {
+        const event = queue.shift()
+        if (queue.length < HIGH) this.#engine?.pause?.(false)
+        if (event) yield { ...event, data: deserialize(event.data) }
+        else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      }
+      if (this.#error) throw this.#error
+    } finally {
+      this.#queues.delete(queue)
+      this.close()
+    }
+  }
+
+  // Most pages do not share, so that they do not load the code for it.
+  async #share(key: string, start: StartEngine, listener: EngineListener, id: string): Promise<void> {
+    const module = await import('./share.ts').catch(() => undefined)
+    if (this.readyState < 2)
+      this.#engine = module ? module.shareEngine(key, start, listener, id) : start(listener, id)
+  }
+
+  #listener(cursor: string): EngineListener {
+    const origin = this.url && new URL(this.url).origin
+    return {
+      onOpen: ({ transport, reason }) => {
+        const state = this.readyState
+        this.readyState = 1
+        if (!state) this.#emit('open')
+        if (reason || transport !== this.#transport) this.#emit('transport', { transport, reason })
+        this.#transport = transport
+      },
+      onEvent: (event) => {
+        for (const queue of this.#queues) if (queue.push(event) >= HIGH) this.#engine?.pause?.(true)
+        this.#wake()
+        this.#emit(event.event, { data: event.data, lastEventId: event.id, origin })
+      },
+      onError: (error, isFinal) => {
+        this.readyState = 0
+        if (isFinal) this.#end(error)
+        this.#emit('error', { error })
+      },
+      onEnd: () => {
+        this.#end()
+        this.#emit('error')
+      },
+      onAlive: () => cursor && remember(cursor, this.lastEventId),
+    }
+  }
+
+  #end(error?: unknown): void {
+    this.readyState = 2
+    this.#error ??= error
+    this.#wake()
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  #emit(type: string, properties?: object): void {
+    this.dispatchEvent(Object.assign(new Event(type), properties))
+  }
+}
+
+/** Returns the value of JSON, or the text itself if it is none. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,5 @@
+export type { SseClientError, SseClientErrorCode } from './client-error.ts'
+export { type ConnectOptions, connect } from './connect.ts'
+export type { TransportName } from './engine.ts'
+export type { TransportReason } from './fallback.ts'
+export type { SseConnection, SseErrorEvent, SseItem, SseMessage, SseTransportEvent } from './messages.ts'

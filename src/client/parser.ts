@@ -1,0 +1,55 @@
+import { clientError } from './client-error.ts'
+import type { ReceivedEvent } from './engine.ts'
+
+const MAX_LENGTH = 2 ** 24
+
+/** Throws `ERR_SSE_LENGTH` for a text that is too long to be kept. */
+export function checkLength(text: string): void {
+  if (text.length > MAX_LENGTH) throw clientError('ERR_SSE_LENGTH', 'Too long', { isFinal: true })
+}
+
+/**
+ * Returns a parser of the text of an event stream that begins after `id`. Its chunks may be split anywhere. `onBlock`
+ * receives the last event id, and the event if the block has data. `onField` receives the other fields, and comments under
+ * an empty name, because they are signs of life.
+ */
+export function createParser(
+  id: string,
+  onBlock: (id: string, event?: ReceivedEvent) => void,
+  onField: (name: string, value: string) => void,
+): (text: string) => void {
+  // The beginning of a line whose end has not arrived.
+  let rest = ''
+  let endsInReturn = false
+  let event = ''
+  let data: string | undefined
+  const readLine = (line: string) => {
+    // [spec] One space after the colon is not part of the value.
+    const [, name = '', value = ''] = /^([^:]*):? ?(.*)/s.exec(line) ?? []
+    if (!line) {
+      onBlock(id, data === undefined ? data : { event: event || 'message', id, data })
+      event = ''
+      data = undefined
+    } else if (name === 'data') {
+      data = data === undefined ? value : `${data}\n${value}`
+      checkLength(data)
+    } else if (name === 'event') event = value
+    // [spec] An id with NUL is ignored.
+    else if (name !== 'id') onField(name, value)
+    else if (!value.includes('\0')) id = value
+  }
+  return (text) => {
+    const isAfterReturn = endsInReturn
+    if (text) endsInReturn = text.endsWith('\r')
+    // The second half of a CRLF that was split.
+    if (isAfterReturn) text = text.replace(/^\n/, '')
+    rest += text
+    // Does not search the rest again, which would be quadratic for a long line in small chunks.
+    if (/[\r\n]/.test(text)) {
+      const lines = rest.split(/\r\n?|\n/)
+      rest = lines.pop() as string
+      lines.forEach(readLine)
+    }
+    checkLength(rest)
+  }
+}

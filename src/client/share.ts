@@ -1,0 +1,299 @@
+import type { Engine, EngineListener, ReceivedEvent, StartEngine, TransportChange } from './engine.ts'
+import { type Entry, Line } from './share-line.ts'
+import { Lock, type LockManager } from './share-lock.ts'
+import type { Call, Channel, LeaderMessage } from './share-message.ts'
+
+/** How often a follower checks that its leader responds, in ms, and up to half as long again. */
+const CHECK_INTERVAL = 1_000
+/** The number of checks without a message after which a follower replaces its leader. */
+const MAX_SILENT_CHECKS = 3
+
+/** The part of a browser that the client uses. */
+interface Browser {
+  readonly navigator?: { readonly locks?: LockManager }
+  readonly BroadcastChannel?: new (name: string) => Channel
+  addEventListener(
+    type: string,
+    listener: (event: { readonly type: string }) => void,
+    options: { readonly capture: true; readonly signal: AbortSignal },
+  ): void
+}
+
+/**
+ * Starts an engine that all tabs with the same `key` share. The tab that holds a lock of that name leads. It has the only
+ * connection, and sends what it receives to the others. When it is closed, suspended or does not respond, another tab
+ * continues after its own last event.
+ *
+ * A tab without `lastEventId` starts at the present position of the leader. Another one receives the events after that id
+ * from the leader. If the leader no longer keeps them, the tab has a connection of its own until it has caught up.
+ *
+ * The ids of events MUST be unique, and `key` MUST identify the user. Events without ids may be lost when the leader
+ * changes. Where the browser has no Web Locks or no `BroadcastChannel`, each tab starts an engine of its own.
+ */
+export function shareEngine(
+  key: string,
+  start: StartEngine,
+  listener: EngineListener,
+  lastEventId: string,
+): Engine {
+  const { navigator, BroadcastChannel } = globalThis as unknown as Browser
+  if (!navigator?.locks || !BroadcastChannel) return start(listener, lastEventId)
+  return new SharedEngine(`spillway:${key}`, navigator.locks, start, listener, lastEventId)
+}
+
+/** The engine of a tab that is the leader or a follower. */
+class SharedEngine implements Engine {
+  readonly #name: string
+  readonly #start: StartEngine
+  readonly #listener: EngineListener
+  readonly #line: Line
+  readonly #lock: Lock
+  readonly #end = new AbortController()
+  /** The term of the newest leader that is known. */
+  #term = 0
+  /** The connection of all tabs, if this tab leads. */
+  #shared: Engine | undefined
+  /** The place of this tab while it is not on the line, and later a connection of this tab alone. */
+  #own: Engine | undefined
+  #isOwnStarted = false
+  /** Undefined while the page is suspended, and after the end. */
+  #channel: Channel | undefined
+  #open: TransportChange | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #silentChecks = 0
+  /** Whether the leader has not yet answered a request for entries. */
+  #isRequested = false
+
+  constructor(
+    name: string,
+    locks: LockManager,
+    start: StartEngine,
+    listener: EngineListener,
+    lastEventId: string,
+  ) {
+    this.#name = name
+    this.#start = start
+    this.#listener = listener
+    this.#line = new Line(lastEventId)
+    this.#lock = new Lock(locks, name, { onHeld: () => this.#lead(), onStolen: () => this.#stopLeading() })
+    const onLifecycle = ({ type }: { readonly type: string }) =>
+      type === 'pageshow' || type === 'resume' ? this.#join() : this.#suspend()
+    for (const type of ['pagehide', 'freeze', 'pageshow', 'resume']) {
+      const { addEventListener } = globalThis as unknown as Browser
+      addEventListener(type, onLifecycle, { capture: true, signal: this.#end.signal })
+    }
+    this.#join()
+  }
+
+  get lastEventId(): string {
+    return (this.#own ?? this.#shared ?? { lastEventId: this.#line.cursor }).lastEventId
+  }
+
+  close(): void {
+    this.#end.abort()
+    this.#suspend()
+  }
+
+  #join(): void {
+    if (this.#channel) return
+    const { BroadcastChannel } = globalThis as unknown as Required<Browser>
+    this.#channel = new BroadcastChannel(this.#name)
+    this.#channel.onmessage = ({ data }) => ('end' in data ? this.#respond(data.end) : this.#receive(data))
+    this.#silentChecks = 0
+    this.#isRequested = false
+    this.#request()
+    this.#lock.request()
+    this.#scheduleCheck()
+  }
+
+  /** Releases everything, because other tabs would wait for a page that does not run. */
+  #suspend(): void {
+    clearTimeout(this.#timer)
+    this.#lock.release()
+    this.#stopLeading()
+    // The line is at another place, so that `join` has to begin with the cursor alone.
+    if (this.#own) this.#line.reset(0, [], this.#own.lastEventId)
+    this.#stopOwn()
+    this.#channel?.close()
+    this.#channel = undefined
+  }
+
+  #lead(): void {
+    const line = this.#line
+    // Greater than every position so far, because no leader receives an event every microsecond.
+    let position = Math.max(Date.now() * 1e3, this.#term + 1e3) + Math.floor(Math.random() * 1e3)
+    this.#term = position
+    this.#open = undefined
+    // Without a cursor, the server repeats nothing. Other tabs may have one, so that this is not a place on their line.
+    if (!line.base || !line.cursor) line.reset(position, [], line.cursor)
+    this.#shared = this.#start(
+      {
+        onOpen: (change) => this.#publish(['onOpen', change]),
+        onEvent: (event) => {
+          line.append({ at: ++position, event })
+          this.#post(line.kept.length - 1)
+          this.#deliver(event)
+        },
+        onError: (error, isFinal) => {
+          const { name, message, code, status, body } = Object(error)
+          this.#publish(
+            ['onError', error, isFinal],
+            ['onError', { name, message, code, status, body }, isFinal],
+          )
+        },
+        onEnd: () => this.#publish(['onEnd']),
+        onAlive: () => this.#moveCursor(),
+      },
+      line.cursor,
+    )
+    this.#post()
+  }
+
+  #publish(call: Call, message = call): void {
+    this.#post(this.#line.kept.length, message)
+    this.#report(call)
+  }
+
+  /** Publishes a position that has arrived without an event. */
+  #moveCursor(): void {
+    this.#listener.onAlive?.()
+    const { lastEventId } = this.#shared ?? this
+    if (lastEventId === this.#line.cursor) return
+    this.#line.cursor = lastEventId
+    this.#post()
+  }
+
+  #stopLeading(): void {
+    this.#shared?.close()
+    this.#shared = undefined
+  }
+
+  #stopOwn(): void {
+    this.#own?.close()
+    this.#own = undefined
+    this.#isOwnStarted = false
+  }
+
+  /** Sends the entries from an index on. Followers that have them ignore them. */
+  #post(index = this.#line.kept.length, call?: Call): void {
+    const { kept, base, cursor } = this.#line
+    this.#channel?.postMessage({
+      term: this.#term,
+      entries: kept.slice(index),
+      after: kept[index - 1]?.at ?? base,
+      isWhole: !index,
+      cursor,
+      open: this.#open,
+      call,
+    })
+  }
+
+  #respond(end: number): void {
+    if (this.#shared) this.#post(this.#line.kept.findIndex(({ at }) => at === end) + 1)
+  }
+
+  #request(): void {
+    if (!this.#isRequested) this.#channel?.postMessage({ end: this.#line.end })
+    this.#isRequested = true
+  }
+
+  /** Replaces a leader that does not respond. One late check is too few, because it precedes the messages that wait. */
+  #scheduleCheck(): void {
+    this.#timer = setTimeout(
+      () => {
+        this.#scheduleCheck()
+        this.#isRequested = false
+        if (this.#own && !this.#isOwnStarted) this.#startOwn(this.#own.lastEventId)
+        if (this.#shared) return
+        if (++this.#silentChecks > 1) this.#request()
+        if (this.#silentChecks <= MAX_SILENT_CHECKS) return
+        this.#silentChecks = 0
+        this.#lock.release()
+        this.#lock.request(true)
+      },
+      CHECK_INTERVAL * (1 + Math.random() / 2),
+    )
+  }
+
+  #receive(message: LeaderMessage): void {
+    const { term, open, call } = message
+    // A leader that another tab has replaced may not know it yet.
+    if (term < this.#term) return
+    if (term > this.#term) {
+      this.#stopLeading()
+      this.#term = term
+      this.#open = undefined
+      this.#isRequested = false
+    }
+    this.#silentChecks = 0
+    this.#listener.onAlive?.()
+    if (open && !this.#open) this.#report(['onOpen', open])
+    this.#follow(message)
+    if (call?.[0] === 'onError') this.#report(['onError', Object.assign(new Error(), call[1]), call[2]])
+    else if (call) this.#report(call)
+  }
+
+  #follow({ entries, after, isWhole, cursor }: LeaderMessage): void {
+    const line = this.#line
+    const { end } = line
+    const isNext = end === after
+    const index = isNext ? 0 : entries.findIndex(({ at }) => at === end) + 1
+    if (isNext || index) {
+      for (const entry of entries.slice(index)) this.#append(entry)
+      line.cursor = cursor
+    } else if (isWhole) {
+      const { lastEventId } = this
+      line.reset(after, entries, cursor)
+      // A leader that is behind this tab has yet to receive that event, so that a check later starts an own connection.
+      if (lastEventId && !this.#own) this.#own = { lastEventId, close() {} }
+    } else {
+      this.#request()
+      return
+    }
+    this.#isRequested = false
+    this.#catchUp()
+  }
+
+  #append(entry: Entry): void {
+    this.#line.append(entry)
+    this.#deliver(entry.event)
+  }
+
+  #deliver(event: ReceivedEvent): void {
+    if (this.#own) this.#catchUp()
+    else if (this.#channel) this.#listener.onEvent(event)
+  }
+
+  #startOwn(cursor: string): void {
+    this.#isOwnStarted = true
+    this.#own = this.#start(
+      {
+        onOpen() {},
+        onEvent: (event) => {
+          this.#listener.onEvent(event)
+          this.#catchUp(event.id)
+        },
+        onError: (error, isFinal) => this.#report(['onError', error, isFinal]),
+        onEnd: () => this.#report(['onEnd']),
+      },
+      cursor,
+    )
+  }
+
+  /** If the line has an id, delivers what follows it, and ends the own connection. */
+  #catchUp(id = this.#own?.lastEventId): void {
+    const { kept, cursor } = this.#line
+    const index = kept.findLastIndex(({ event }) => event.id === id) + 1
+    if (!this.#own || (!index && id !== cursor)) return
+    this.#stopOwn()
+    if (index) for (const { event } of kept.slice(index)) this.#deliver(event)
+  }
+
+  #report([name, ...values]: Call): void {
+    const [value, isFinal] = values
+    this.#open = name === 'onOpen' ? (value as TransportChange) : undefined
+    if (name === 'onEnd' || isFinal) this.close()
+    const listener = this.#listener as unknown as Record<string, (...values: readonly unknown[]) => void>
+    listener[name]?.(...values)
+  }
+}

@@ -1,0 +1,59 @@
+import type { TransportReason } from './fallback.ts'
+import { onPageEvent } from './page-events.ts'
+
+/** Is notified by a watchdog. */
+export interface WatchdogOwner {
+  /** A promise while the application does not read. */
+  readonly paused: Promise<void> | undefined
+  /** No byte has arrived for 2.5 intervals. `isMute`: nor before, although the page was awake. */
+  onSilent(isMute: boolean): void
+  /** Something between server and client seems to hold the stream. */
+  onSuspicion(reason: TransportReason): void
+}
+
+/**
+ * Watches the arrival of bytes on a stream whose server is never silent for longer than `interval`, its heartbeat in ms.
+ * Returns a function to call with the number of events and comments of each read.
+ *
+ * Counts quarters of the interval, because a page that is frozen or blocked counts none, and its data is late for that
+ * reason. Silence is measured by timestamps, and twice, so that data that waits is read in between.
+ *
+ * A burst is a gap of 1.5 intervals after which two blocks arrive at once. Three without a punctual byte between them
+ * indicate a buffer, because a network stalls only now and then. A replay and a burst of the application have no such gap.
+ */
+export function watch(interval: number, owner: WatchdogOwner, signal: AbortSignal): (blocks: number) => void {
+  let [lastByte, quarters, bursts] = [Date.now(), 0, 0]
+  let [isSuspect, isMute] = [false, true]
+  // Blocks since a gap that was too long, or NaN.
+  let held = Number.NaN
+  const check = () => {
+    if (owner.paused) {
+      lastByte = Date.now()
+      quarters = 0
+    }
+    const isSilent = Date.now() - lastByte >= 2.25 * interval
+    if (isSilent && isSuspect && !signal.aborted) owner.onSilent(isMute && quarters > 8)
+    isSuspect = isSilent
+  }
+  const timer = setInterval(() => {
+    quarters++
+    check()
+  }, interval / 4)
+  signal.addEventListener('abort', () => clearInterval(timer))
+  onPageEvent(() => setTimeout(check, interval / 60), signal)
+  return (blocks) => {
+    if (quarters > 5) held = 0
+    else if (quarters > 1) {
+      held = Number.NaN
+      bursts = 0
+    }
+    if (quarters) isMute = false
+    lastByte = Date.now()
+    quarters = 0
+    held += blocks
+    if (held > 1) {
+      held = Number.NaN
+      if (++bursts > 2) owner.onSuspicion('bursts')
+    }
+  }
+}

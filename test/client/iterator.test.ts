@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest'
+import { connectToFake } from '../support/client-connection.ts'
+
+test('yields events with their data as values, until the server ends the connection', async () => {
+  const { next, source } = await connectToFake()
+  const items: unknown[] = []
+  const reading = (async () => {
+    for await (const item of source) items.push(item)
+  })()
+  const stream = next()
+  await stream.open()
+  await stream.write('id: 1\nevent: price\ndata: {"value":1}\n\ndata: plain text\n\n')
+  await stream.cut()
+  expect(items).toEqual([
+    { event: 'price', id: '1', data: { value: 1 } },
+    { event: 'message', id: '1', data: 'plain text' },
+  ])
+  source.close()
+  await reading
+})
+
+test('applies deserialize', async () => {
+  const { next, source } = await connectToFake({ deserialize: (text) => text.length })
+  const item = source[Symbol.asyncIterator]().next()
+  const stream = next()
+  await stream.open()
+  await stream.write('data: four\n\n')
+  expect(await item).toMatchObject({ value: { data: 4 } })
+})
+
+test('throws the final error in each iterator, after the events before it', async () => {
+  const { next, source, pass } = await connectToFake()
+  const read = async () => {
+    const items: unknown[] = []
+    try {
+      for await (const { data } of source) items.push(data)
+    } catch (error) {
+      items.push((error as { status: number }).status)
+    }
+    return items
+  }
+  const reading = [read(), read()]
+  const stream = next()
+  await stream.open()
+  await stream.write('data: 1\n\ndata: 2\n\n')
+  await stream.end()
+  await pass(1000)
+  await next().answer('', 401)
+  expect(await Promise.all(reading)).toEqual([
+    [1, 2, 401],
+    [1, 2, 401],
+  ])
+})
+
+test('closes the connection when the loop is left', async () => {
+  const { next, source } = await connectToFake()
+  const reading = (async () => {
+    for await (const { data } of source) return data
+  })()
+  const stream = next()
+  await stream.open()
+  await stream.write('data: 1\n\ndata: 2\n\n')
+  expect([await reading, source.readyState, stream.isAborted]).toEqual([1, source.CLOSED, true])
+})
+
+test('stops the reader while 64 events wait, so that the server stops sending', async () => {
+  const { next, source, pass } = await connectToFake()
+  const iterator = source[Symbol.asyncIterator]()
+  const first = iterator.next()
+  const stream = next()
+  await stream.open()
+  let dispatched = 0
+  source.addEventListener('message', () => dispatched++)
+  for (let i = 0; i < 200; i++) await stream.write(`data: ${i}\n\n`)
+  expect(dispatched).toBeLessThan(70)
+  const items = [await first]
+  for (let i = 1; i < 200; i++) {
+    items.push(await iterator.next())
+    await pass(0)
+  }
+  expect(items.map(({ value }) => value?.data)).toEqual(Array.from({ length: 200 }, (_, i) => i))
+})
+
+test('keeps the last event id for a reload of the page', async () => {
+  const first = await connectToFake({ path: '/persisted', persist: true })
+  const stream = first.next()
+  await stream.open()
+  await stream.write('id: 7\nevent: position\ndata: {}\n\n')
+  first.source.close()
+  const second = await connectToFake({ path: '/persisted', persist: true })
+  expect(second.next().headers.get('last-event-id')).toBe('7')
+  const other = await connectToFake({ path: '/persisted' })
+  expect(other.next().headers.get('last-event-id')).toBe(null)
+})
