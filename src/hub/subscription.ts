@@ -172,7 +172,6 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     if (!this.#unread) for (const channel of this.channels) this.#hub.broadcaster.add(channel, this)
     this.#unread = undefined
     if (this.#sentId === undefined) this._sendPosition(this.#hub.store.position)
-    this.stream._connection.endPoll()
   }
 
   /** @internal */

@@ -7,8 +7,9 @@ import type { Transport } from '../transports/transport.ts'
 import { Backlog } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
 import { type DeadlineOwner, Deadlines } from './deadlines.ts'
-import type { LongPollSettings, StreamSettings } from './options.ts'
+import type { StreamSettings } from './options.ts'
 import { type OpenTransport, Output, type OutputOwner } from './output.ts'
+import { pollEndsAt } from './poll-end.ts'
 
 /** Is notified by its connection. */
 export interface ConnectionOwner {
@@ -24,12 +25,11 @@ export interface ConnectionOwner {
   _onClosed(reason: CloseReason, error?: unknown): void
 }
 
-// The response to a long poll ends with the event that reaches this many bytes.
-export const MAX_PAGE_BYTES = 256 * 1024
-
 /** The connection to one client: queued frames, their way to the transport, and the deadlines. */
 export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   readonly openedAt = clock.read()
+  /** How many replays are still to be sent. The end of the stream follows them. */
+  holds = 0
   sentEvents = 0
   sentBytes = 0
   /** What a replay has read and not queued yet, in bytes. */
@@ -148,7 +148,6 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     // `send` returned false for these frames, so `drain` must be emitted once they were written.
     if (this.#queue?.length) this.#lagSince ??= clock.now
     this.#scheduleFlush()
-    this.endPoll()
   }
 
   /** Resolves when a condition is true that draining or closing the connection can change. */
@@ -170,7 +169,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     this.#lastSize = frame.size
     try {
       const hasRoom = this.#output.write(frame)
-      if (this.#settings.poll) this.#collect(this.#settings.poll)
+      if (this.#settings.poll) this.#endPollAt(pollEndsAt(this.#settings.poll, this))
       if (hasRoom) return
       this.#lagSince ??= clock.now
       this.#deadlines.schedule()
@@ -178,6 +177,14 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
       // A middleware's own `write` may throw.
       this.destroy('error', error)
     }
+  }
+
+  /** Ends the body after the last replay if the stream is closing, and a long poll that has events. */
+  release(isClosing: boolean): void {
+    this.holds -= 1
+    if (this.holds > 0) return
+    if (isClosing) this.end()
+    else this.endPoll()
   }
 
   /** Ends the body after everything queued. Frames held back by a replay that was stopped are dropped. */
@@ -202,7 +209,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     const { poll } = this.#settings
     if (!poll || !this.isOpen) return
     this._flush()
-    if (this.sentEvents > 0 || poll.hold === 0) this.#expireSoon()
+    if (this.sentEvents > 0 || poll.hold === 0) this.#endPollAt(0)
   }
 
   /** Cuts the connection at once. */
@@ -302,16 +309,10 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     else turn.scheduleFlush(this)
   }
 
-  #collect({ collect, pageSize }: LongPollSettings): void {
-    if (this.sentEvents >= pageSize || this.sentBytes >= MAX_PAGE_BYTES) this.#expireSoon()
-    else if (this.sentEvents > 0) this.#deadlines.expireBy(clock.now + collect)
-  }
-
-  // Not at once, because the present flush goes on.
-  #expireSoon(): void {
-    queueMicrotask(() => {
-      if (this.isOpen) this.#owner._expired()
-    })
+  #endPollAt(time: number): void {
+    if (time > 0) this.#deadlines.expireBy(time)
+    // Not at once, because the present flush goes on.
+    else queueMicrotask(() => this.isOpen && this.#owner._expired())
   }
 
   #onDrained(): void {

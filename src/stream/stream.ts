@@ -41,8 +41,6 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   /** @internal Set for a long poll whose response a cache may keep. */
   _pollCache: PollCache | undefined
   #replayer: Replayer | undefined
-  // How many replays are still to be sent. The end of the stream follows them.
-  #holds = 0
   #stops: StopCallbacks | undefined
   #closeReason: CloseReason | undefined
   #error: unknown
@@ -130,8 +128,8 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     const { retry } = options
     if (retry !== undefined) this.#connection.enqueueOverBound(this._frameOf({ retry }))
     this.#markClosed('server')
-    if (this.#holds === 0) this.#connection.end()
-    else this.#connection.endBy(clock.now + CLOSE_GRACE)
+    if (this.#connection.holds > 0) this.#connection.endBy(clock.now + CLOSE_GRACE)
+    else this.#connection.end()
   }
 
   /** Ends the stream at once and drops everything queued. With an error, the close reason is `error`. */
@@ -206,13 +204,12 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal Delays the end that `close` requests until `_release`, or until its grace period is over. */
   _hold(): void {
-    this.#holds += 1
+    this.#connection.holds += 1
   }
 
   /** @internal */
   _release(): void {
-    this.#holds -= 1
-    if (this.closed && this.#holds === 0) this.#connection.end()
+    this.#connection.release(this.closed)
   }
 
   /** @internal Ends the stream after everything queued, because missed events cannot be sent on this connection. */
