@@ -1,0 +1,111 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { connectToFake } from '../support/client-connection.ts'
+
+/** Adds the objects of a page to the globals for a test. */
+function addPage() {
+  const page = new EventTarget()
+  const document = Object.assign(new EventTarget(), { baseURI: 'https://example.com/' })
+  const connection = new EventTarget()
+  vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
+  vi.stubGlobal('document', document)
+  vi.stubGlobal('navigator', { connection })
+  onTestFinished(() => void vi.unstubAllGlobals())
+  const emit = (target: EventTarget, type: string) => target.dispatchEvent(new Event(type))
+  return { page, document, connection, emit }
+}
+
+const polled = { events: [{ event: 'message', id: '1', data: 'a' }], lastEventId: '1', retry: 0 }
+
+describe('a client that polls', () => {
+  test.each(['online', 'change'])('tries the stream at once on %s', async (type) => {
+    const { page, connection, emit } = addPage()
+    const { pass, next, news } = await connectToFake()
+    await pass(2000)
+    next()
+    await next().answer(polled)
+    const poll = next()
+    emit(type === 'online' ? page : connection, type)
+    await pass(0)
+    await next().open()
+    expect(poll.isAborted).toBe(true)
+    expect(news().at(-1)).toBe('event-stream online')
+  })
+
+  test('has one probe at a time', async () => {
+    const { page, emit } = addPage()
+    const { pass, next, requests } = await connectToFake()
+    await pass(2000)
+    next()
+    await next().answer(polled)
+    next()
+    for (let i = 0; i < 5; i++) emit(page, 'online')
+    await pass(0)
+    expect(requests).toHaveLength(1)
+  })
+})
+
+test('a client that waits for another attempt connects at once on online', async () => {
+  const { page, emit } = addPage()
+  const { pass, passUntilRequest, next, requests } = await connectToFake()
+  for (let failures = 0; failures < 4; failures++) {
+    await passUntilRequest()
+    await next().cut()
+  }
+  await pass(1)
+  expect(requests).toEqual([])
+  emit(page, 'online')
+  await pass(0)
+  next()
+  expect(vi.getTimerCount()).toBe(1)
+})
+
+test.each(['visibilitychange', 'freeze', 'resume', 'pageshow', 'online'])(
+  'a stream that died while the page was frozen is found sooner on %s',
+  async (type) => {
+    const { page, document, emit } = addPage()
+    const { pass, next } = await connectToFake()
+    const stream = next()
+    await stream.open()
+    await pass(1000)
+    vi.setSystemTime(Date.now() + 600_000)
+    emit(type === 'pageshow' || type === 'online' ? page : document, type)
+    await pass(2000)
+    expect(stream.isAborted).toBe(false)
+    // The next check after the first one decides, so that waiting data is read in between.
+    await pass(750)
+    expect(stream.isAborted).toBe(true)
+  },
+)
+
+test('a stream whose data waited while the page was frozen is kept', async () => {
+  const { document, emit } = addPage()
+  const { pass, next } = await connectToFake()
+  const stream = next()
+  await stream.open()
+  vi.setSystemTime(Date.now() + 600_000)
+  for (const type of ['resume', 'visibilitychange', 'freeze']) emit(document, type)
+  await stream.write(':\n'.repeat(40))
+  await pass(30_000)
+  expect(stream.isAborted).toBe(false)
+})
+
+test('a connection that is closed has no listeners', async () => {
+  const { page, document, connection } = addPage()
+  const counts = [page, document, connection].map((target) => {
+    let count = 0
+    const { addEventListener } = target
+    vi.spyOn(target, 'addEventListener').mockImplementation((name, listener, options) => {
+      count++
+      ;(options as { signal?: AbortSignal }).signal?.addEventListener('abort', () => count--)
+      addEventListener.call(target, name, listener, options)
+    })
+    return () => count
+  })
+  vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
+  const { next, source } = await connectToFake()
+  await next().open()
+  expect(counts.every((count) => count() > 0)).toBe(true)
+  source.close()
+  expect(counts.map((count) => count())).toEqual([0, 0, 0])
+  expect(vi.getTimerCount()).toBe(0)
+})
