@@ -38,7 +38,7 @@ export function shareEngine(
 ): Engine {
   const { navigator, BroadcastChannel } = globalThis as unknown as Browser
   if (!navigator?.locks || !BroadcastChannel) return start(listener, lastEventId)
-  return new SharedEngine(`spillway:${key}`, navigator.locks, start, listener, lastEventId)
+  return new SharedEngine(`spillway:1:${key}`, navigator.locks, start, listener, lastEventId)
 }
 
 /** The engine of a tab that is the leader or a follower. */
@@ -250,7 +250,6 @@ class SharedEngine implements Engine {
       this.#request()
       return
     }
-    this.#isRequested = false
     this.#catchUp()
   }
 

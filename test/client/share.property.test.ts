@@ -142,7 +142,7 @@ test.each([
         }
         expect(scene.browser.connections.length).toBe(Math.min(1, scene.open.length))
       }),
-      { numRuns: Number(process.env.SHARE_RUNS ?? runs) },
+      { numRuns: Number(process.env.SHARE_RUNS ?? runs), endOnFailure: true },
     )
   },
 )

@@ -199,6 +199,37 @@ describe('shareEngine', () => {
       expect(browser.engines).toHaveLength(2)
     })
 
+    test('delivers to a tab that was behind the new leader what it lacks, without a connection of its own', async () => {
+      const { browser, tabs } = await openTabs(3)
+      await publish(browser, 1)
+      tabs[2]?.block()
+      await publish(browser, 2)
+      browser.drop(tabs[2] as Tab)
+      tabs[0]?.kill()
+      tabs[2]?.unblock()
+      await browser.advance(100)
+      expect(tabs[2]?.ids).toEqual([1, 2, 3])
+      await publish(browser, 1)
+      expect(tabs[2]?.ids).toEqual([1, 2, 3, 4])
+      expect(browser.engines).toHaveLength(2)
+    })
+
+    test('repeats for a suspended leader what another tab without a position could not resume', async () => {
+      const browser = new Browser()
+      const [leader, other] = [browser.open(), browser.open()]
+      await browser.advance(2)
+      expect([leader.engine.lastEventId, other.engine.lastEventId]).toEqual(['0', ''])
+      browser.drop(other)
+      leader.dispatch('freeze')
+      browser.publish()
+      await browser.advance(10_000)
+      leader.dispatch('resume')
+      await browser.advance(10_000)
+      await publish(browser, 1)
+      expect(leader.ids).toEqual([1, 2])
+      expect(browser.connections).toHaveLength(1)
+    })
+
     test('delivers events without an id of their own after the leader has changed', async () => {
       const { browser, tabs } = await openTabs(3)
       await publish(browser, 1)
@@ -247,6 +278,20 @@ describe('shareEngine', () => {
       expect(late.ids).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
       expect(browser.engines).toHaveLength(2)
       expect(browser.connections).toHaveLength(1)
+    })
+
+    test('continues after its own last event when it is suspended while it catches up', async () => {
+      const { browser } = await openTabs(1)
+      for (let count = 0; count < 10; count++) browser.publish('x'.repeat(60_000))
+      await browser.advance(100)
+      const late = browser.open({ lastEventId: '2' })
+      while (browser.engines.length < 2) await browser.advance(1)
+      late.dispatch('freeze')
+      await publish(browser, 1)
+      late.dispatch('resume')
+      await browser.advance(3_000)
+      await publish(browser, 1)
+      expect(late.ids).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
     })
 
     test('keeps the leader and its connection when the tab with a connection of its own is closed', async () => {

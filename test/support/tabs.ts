@@ -240,7 +240,7 @@ class Locks {
     if (!held) this.#grantNext(name)
   }
 
-  holder(name = 'spillway:key'): Tab | undefined {
+  holder(name = 'spillway:1:key'): Tab | undefined {
     return this.#held.get(name)?.tab
   }
 
