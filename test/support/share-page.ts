@@ -58,8 +58,21 @@ class StreamEngine implements Engine {
 
 declare const location: { readonly search: string }
 
-const page = globalThis as unknown as { arrivals: Arrival[]; engine: Engine }
+/** The globals of the page. */
+export interface SharePage {
+  arrivals: Arrival[]
+  engine: Engine
+  /** Whether the page was restored from the back/forward cache. */
+  isRestored: boolean
+  addEventListener(type: 'pageshow', listener: (event: { readonly persisted: boolean }) => void): void
+}
+
+const page = globalThis as unknown as SharePage
 page.arrivals = []
+page.isRestored = false
+page.addEventListener('pageshow', ({ persisted }) => {
+  page.isRestored = persisted
+})
 page.engine = shareEngine(
   'prices',
   (listener, lastEventId) => new StreamEngine(listener, lastEventId),

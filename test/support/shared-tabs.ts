@@ -4,7 +4,7 @@ import { build } from 'esbuild'
 import type { BrowserContext, CDPSession, Page } from 'playwright-core'
 import { expect, onTestFinished } from 'vitest'
 import { serve } from './serve.ts'
-import type { Arrival } from './share-page.ts'
+import type { Arrival, SharePage } from './share-page.ts'
 
 interface Connection {
   readonly tab: number
@@ -100,7 +100,7 @@ export class SharedTabs {
    */
   async receivedAll(tab: SharedTab): Promise<readonly Arrival[]> {
     const last = this.published
-    const take = () => (globalThis as unknown as { arrivals: Arrival[] }).arrivals.splice(0)
+    const take = () => (globalThis as unknown as SharePage).arrivals.splice(0)
     const received: Arrival[] = []
     // The page itself cannot wait, because the timers of a hidden page are late.
     await expect
