@@ -1,10 +1,10 @@
 import type { TransportChange } from './engine.ts'
 import type { Entry } from './share-line.ts'
 
-/** The failure of a connection, or its end if there is no error. */
+/** The loss of a connection. A final one without an error is the end. */
 export interface Failure {
   /** The properties of an error, because a clone of it would lose most of them. */
-  readonly error: object | undefined
+  readonly error: unknown
   readonly isFinal: boolean
 }
 

@@ -136,8 +136,9 @@ class SharedEngine implements Engine {
     this.#open = undefined
     // Without a cursor, the server repeats nothing. Other tabs may have one, so that this is not a place on their line.
     if (!line.base || !line.cursor) line.reset(position, [], line.cursor)
-    const fail = (error: unknown, isFinal: boolean, properties?: object) => {
-      this.#post(line.kept.length, { error: properties, isFinal })
+    const onError = (error: unknown, isFinal: boolean) => {
+      const { name, message, code, status, body } = Object(error)
+      this.#post(line.kept.length, { error: error && { name, message, code, status, body }, isFinal })
       this.#fail(error, isFinal)
     }
     this.#shared = this.#start(
@@ -152,11 +153,8 @@ class SharedEngine implements Engine {
           this.#post(line.kept.length - 1)
           this.#deliver(event)
         },
-        onError: (error, isFinal) => {
-          const { name, message, code, status, body } = Object(error)
-          fail(error, isFinal, { name, message, code, status, body })
-        },
-        onEnd: () => fail(undefined, true),
+        onError,
+        onEnd: () => onError(undefined, true),
         onAlive: () => this.#moveCursor(),
       },
       line.cursor,
@@ -235,12 +233,12 @@ class SharedEngine implements Engine {
       this.#isRequested = false
     }
     this.#silentChecks = 0
-    this.#listener.onAlive?.()
     if (open && open.transport !== this.#open?.transport) {
       this.#open = open
       this.#listener.onOpen(open)
     }
     this.#follow(message)
+    this.#listener.onAlive?.()
     if (failure) this.#fail(failure.error && Object.assign(new Error(), failure.error), failure.isFinal)
   }
 
@@ -276,6 +274,7 @@ class SharedEngine implements Engine {
         },
         onError: (error, isFinal) => this.#fail(error, isFinal),
         onEnd: () => this.#fail(undefined, true),
+        onAlive: () => this.#listener.onAlive?.(),
       },
       cursor,
     )

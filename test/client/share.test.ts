@@ -257,6 +257,13 @@ describe('shareEngine', () => {
       expect(late.opens).toHaveLength(1)
     })
 
+    test('has the id of an event when it reports that bytes arrived', async () => {
+      const { browser, tabs } = await openTabs(2)
+      const late = browser.open({ lastEventId: '0' })
+      await publish(browser, 2)
+      for (const tab of [...tabs, late]) expect(tab.aliveIds.at(-1)).toBe('2')
+    })
+
     test('delivers the events after its last event id from the leader', async () => {
       const { browser } = await openTabs(2)
       await publish(browser, 5)
@@ -333,9 +340,17 @@ describe('shareEngine', () => {
       expect([late.opens.length, late.errors.length]).toEqual([1, 0])
     })
 
-    test.each([null, undefined, 'text'])('an error that is %j', async (thrown) => {
+    test('the loss of a connection without an error', async () => {
       const { browser, tabs } = await openTabs(2)
-      browser.engines[0]?.listener.onError(thrown, false)
+      browser.engines[0]?.listener.onError(undefined, false)
+      await browser.advance(100)
+      const loss = { error: undefined, isFinal: false }
+      expect(tabs.map(({ errors }) => errors)).toEqual([[loss], [loss]])
+    })
+
+    test('a thrown text as an error', async () => {
+      const { browser, tabs } = await openTabs(2)
+      browser.engines[0]?.listener.onError('text', false)
       await browser.advance(100)
       expect(tabs.map(({ errors }) => errors.length)).toEqual([1, 1])
       expect(tabs[1]?.errors[0]?.error).toBeInstanceOf(Error)

@@ -115,6 +115,8 @@ export class Tab {
   readonly received: ReceivedEvent[] = []
   readonly opens: TransportChange[] = []
   readonly errors: { readonly error: unknown; readonly isFinal: boolean }[] = []
+  /** The last event id whenever bytes have arrived. */
+  readonly aliveIds: string[] = []
   readonly channels = new Set<FakeChannel>()
   state: State = 'running'
   /** The factor by which the timers of a hidden page are slower. */
@@ -139,6 +141,7 @@ export class Tab {
       onEvent: (event) => void this.received.push(event),
       onError: (error, isFinal) => void this.errors.push({ error, isFinal }),
       onEnd: () => void this.ends++,
+      onAlive: () => void this.aliveIds.push(this.engine.lastEventId),
     }
     const start = (to: EngineListener, id: string) => new FakeEngine(this, to, id)
     this.engine = shareEngine(this.options.key ?? 'key', start, listener, this.options.lastEventId ?? '')
