@@ -137,8 +137,9 @@ class SharedEngine implements Engine {
     // Without a cursor, the server repeats nothing. Other tabs may have one, so that this is not a place on their line.
     if (!line.base || !line.cursor) line.reset(position, [], line.cursor)
     const onError = (error: unknown, isFinal: boolean) => {
-      const { name, message, code, status, body } = Object(error)
-      this.#post(line.kept.length, { error: error && { name, message, code, status, body }, isFinal })
+      const { name, message, code, status, body, retryAfter } = Object(error)
+      const properties = { name, message, code, status, body, retryAfter, isFinal }
+      this.#post(line.kept.length, { error: error && properties, isFinal })
       this.#fail(error, isFinal)
     }
     this.#shared = this.#start(

@@ -313,7 +313,15 @@ describe('shareEngine', () => {
   })
 
   describe('reports to all tabs', () => {
-    const ERROR = { name: 'Error', message: 'Unauthorized', code: 'ERR_STATUS', status: 401, body: 'no' }
+    const ERROR = {
+      name: 'Error',
+      message: 'Too Many Requests',
+      code: 'ERR_SSE_STATUS',
+      status: 429,
+      body: 'later',
+      retryAfter: 5_000,
+      isFinal: false,
+    }
     const error = Object.assign(new Error(ERROR.message), ERROR, { request: () => {} })
 
     test('a change of the transport', async () => {
