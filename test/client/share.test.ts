@@ -292,7 +292,7 @@ describe('shareEngine', () => {
       for (let count = 0; count < 10; count++) browser.publish('x'.repeat(60_000))
       await browser.advance(100)
       const late = browser.open({ lastEventId: '2' })
-      while (browser.engines.length < 2) await browser.advance(1)
+      for (let ms = 0; browser.engines.length < 2 && ms < 3_000; ms++) await browser.advance(1)
       late.dispatch('freeze')
       await publish(browser, 1)
       late.dispatch('resume')
