@@ -275,6 +275,14 @@ describe('shareEngine', () => {
       expect(browser.engines).toHaveLength(1)
     })
 
+    test('delivers nothing after the application has closed it during an event', async () => {
+      const { browser } = await openTabs(2)
+      await publish(browser, 5)
+      const late = browser.open({ lastEventId: '1', closesAfter: 2 })
+      await browser.advance(100)
+      expect(late.ids).toEqual([2, 3])
+    })
+
     test('uses a connection of its own for events that the leader no longer keeps', async () => {
       const { browser } = await openTabs(2)
       for (let count = 0; count < 10; count++) browser.publish('x'.repeat(60_000))

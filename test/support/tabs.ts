@@ -20,6 +20,8 @@ interface LockRequest {
 interface TabOptions {
   readonly lastEventId?: string
   readonly key?: string
+  /** The number of events after which the application closes the engine. */
+  readonly closesAfter?: number
 }
 
 /** A browser with a clock, a network and a server whose log has an id for each event. All of them are fake. */
@@ -138,7 +140,10 @@ export class Tab {
   share(): void {
     const listener: EngineListener = {
       onOpen: (change) => void this.opens.push(change),
-      onEvent: (event) => void this.received.push(event),
+      onEvent: (event) => {
+        this.received.push(event)
+        if (this.received.length === this.options.closesAfter) this.engine.close()
+      },
       onError: (error, isFinal) => void this.errors.push({ error, isFinal }),
       onEnd: () => void this.ends++,
       onAlive: () => void this.aliveIds.push(this.engine.lastEventId),
