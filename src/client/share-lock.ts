@@ -7,48 +7,34 @@ export interface LockManager {
   ): Promise<void>
 }
 
-/** Is notified by a `Lock`. */
+/** Is notified of a lock. */
 export interface LockOwner {
   onHeld(): void
   /** Called when another tab has stolen the lock. */
   onStolen(): void
 }
 
-/** A lock that one tab holds at a time. It passes to the next tab when its page ends. */
-export class Lock {
-  readonly #locks: LockManager
-  readonly #name: string
-  readonly #owner: LockOwner
-  #controller!: AbortController
-
-  constructor(locks: LockManager, name: string, owner: LockOwner) {
-    this.#locks = locks
-    this.#name = name
-    this.#owner = owner
-  }
-
-  /** Holds the lock when no other tab does, or at once if `steal`. */
-  request(steal?: true): void {
-    const controller = new AbortController()
-    const { signal } = controller
-    this.#controller = controller
-    const hold = () =>
-      new Promise<void>((release) => {
-        signal.onabort = () => release()
-        if (signal.aborted) release()
-        else this.#owner.onHeld()
-      })
-    this.#locks.request(this.#name, steal ? { steal } : { signal }, hold).catch(({ name }: Error) => {
-      if (signal.aborted) return
-      // Without access to locks, for example in a sandbox, the newest leader is the one that leads.
-      if (name !== 'AbortError') return this.#owner.onHeld()
-      this.#owner.onStolen()
-      this.request()
+/**
+ * Requests a lock that one tab holds at a time, and that passes to the next tab when its page ends. With `steal`, this tab
+ * gets it at once. Returns a controller whose `abort` releases the lock, or ends the request.
+ */
+export function requestLock(
+  locks: LockManager,
+  name: string,
+  { onHeld, onStolen }: LockOwner,
+  steal?: true,
+): AbortController {
+  const controller = new AbortController()
+  const { signal } = controller
+  const hold = () =>
+    new Promise<void>((release) => {
+      signal.onabort = () => release()
+      if (signal.aborted) release()
+      else onHeld()
     })
-  }
-
-  /** Releases the lock, or no longer requests it. */
-  release(): void {
-    this.#controller.abort()
-  }
+  locks.request(name, steal ? { steal } : { signal }, hold).catch(({ name }: Error) => {
+    // Without access to locks, for example in a sandbox, the newest leader is the one that leads.
+    if (!signal.aborted) name === 'AbortError' ? onStolen() : onHeld()
+  })
+  return controller
 }

@@ -1,11 +1,12 @@
 import type { TransportChange } from './engine.ts'
 import type { Entry } from './share-line.ts'
 
-/** A call of a listener. In a message, an error is an object with its properties, because a clone would lose them. */
-export type Call =
-  | readonly ['onOpen', TransportChange]
-  | readonly ['onError', unknown, boolean]
-  | readonly ['onEnd']
+/** The loss of a connection. A final one without an error is the end. */
+export interface Failure {
+  /** The properties of an error, because a clone of it would lose most of them. */
+  readonly error: unknown
+  readonly isFinal: boolean
+}
 
 /** A message of the leader. */
 export interface LeaderMessage {
@@ -20,8 +21,7 @@ export interface LeaderMessage {
   readonly cursor: string
   /** The transport, while the leader is connected. */
   readonly open: TransportChange | undefined
-  /** A call that followers repeat. */
-  readonly call: Call | undefined
+  readonly failure: Failure | undefined
 }
 
 /** A message of a follower. The leader sends the entries after a position, or all entries if it does not know it. */

@@ -1,7 +1,7 @@
 import type { Engine, EngineListener, ReceivedEvent, StartEngine, TransportChange } from './engine.ts'
-import { type Entry, Line } from './share-line.ts'
-import { Lock, type LockManager } from './share-lock.ts'
-import type { Call, Channel, LeaderMessage } from './share-message.ts'
+import { Line } from './share-line.ts'
+import { type LockManager, requestLock } from './share-lock.ts'
+import type { Channel, Failure, LeaderMessage } from './share-message.ts'
 
 /** How often a follower checks that its leader responds, in ms, and up to half as long again. */
 const CHECK_INTERVAL = 1_000
@@ -38,24 +38,26 @@ export function shareEngine(
 ): Engine {
   const { navigator, BroadcastChannel } = globalThis as unknown as Browser
   if (!navigator?.locks || !BroadcastChannel) return start(listener, lastEventId)
-  return new SharedEngine(`spillway:${key}`, navigator.locks, start, listener, lastEventId)
+  return new SharedEngine(`spillway:1:${key}`, navigator.locks, start, listener, lastEventId)
 }
 
 /** The engine of a tab that is the leader or a follower. */
 class SharedEngine implements Engine {
   readonly #name: string
+  readonly #locks: LockManager
   readonly #start: StartEngine
   readonly #listener: EngineListener
   readonly #line: Line
-  readonly #lock: Lock
   readonly #end = new AbortController()
+  #lock: AbortController | undefined
   /** The term of the newest leader that is known. */
   #term = 0
   /** The connection of all tabs, if this tab leads. */
   #shared: Engine | undefined
-  /** The place of this tab while it is not on the line, and later a connection of this tab alone. */
+  /** The last event id of this tab while it is at another place than the line. */
+  #place: string | undefined
+  /** A connection of this tab alone, which continues from that place. */
   #own: Engine | undefined
-  #isOwnStarted = false
   /** Undefined while the page is suspended, and after the end. */
   #channel: Channel | undefined
   #open: TransportChange | undefined
@@ -72,10 +74,10 @@ class SharedEngine implements Engine {
     lastEventId: string,
   ) {
     this.#name = name
+    this.#locks = locks
     this.#start = start
     this.#listener = listener
     this.#line = new Line(lastEventId)
-    this.#lock = new Lock(locks, name, { onHeld: () => this.#lead(), onStolen: () => this.#stopLeading() })
     const onLifecycle = ({ type }: { readonly type: string }) =>
       type === 'pageshow' || type === 'resume' ? this.#join() : this.#suspend()
     for (const type of ['pagehide', 'freeze', 'pageshow', 'resume']) {
@@ -86,7 +88,7 @@ class SharedEngine implements Engine {
   }
 
   get lastEventId(): string {
-    return (this.#own ?? this.#shared ?? { lastEventId: this.#line.cursor }).lastEventId
+    return this.#own?.lastEventId ?? this.#place ?? this.#shared?.lastEventId ?? this.#line.cursor
   }
 
   close(): void {
@@ -102,17 +104,25 @@ class SharedEngine implements Engine {
     this.#silentChecks = 0
     this.#isRequested = false
     this.#request()
-    this.#lock.request()
+    this.#requestLock()
     this.#scheduleCheck()
+  }
+
+  #requestLock(steal?: true): void {
+    const onStolen = () => {
+      this.#stopLeading()
+      this.#requestLock()
+    }
+    this.#lock = requestLock(this.#locks, this.#name, { onHeld: () => this.#lead(), onStolen }, steal)
   }
 
   /** Releases everything, because other tabs would wait for a page that does not run. */
   #suspend(): void {
     clearTimeout(this.#timer)
-    this.#lock.release()
+    this.#lock?.abort()
     this.#stopLeading()
     // The line is at another place, so that `join` has to begin with the cursor alone.
-    if (this.#own) this.#line.reset(0, [], this.#own.lastEventId)
+    if (this.#place) this.#line.reset(0, [], this.lastEventId)
     this.#stopOwn()
     this.#channel?.close()
     this.#channel = undefined
@@ -121,27 +131,31 @@ class SharedEngine implements Engine {
   #lead(): void {
     const line = this.#line
     // Greater than every position so far, because no leader receives an event every microsecond.
-    let position = Math.max(Date.now() * 1e3, this.#term + 1e3) + Math.floor(Math.random() * 1e3)
+    let position = Math.max(Date.now() * 1e3, this.#term + 1e3) + Math.random() * 1e3
     this.#term = position
     this.#open = undefined
     // Without a cursor, the server repeats nothing. Other tabs may have one, so that this is not a place on their line.
     if (!line.base || !line.cursor) line.reset(position, [], line.cursor)
+    const onError = (error: unknown, isFinal: boolean) => {
+      const { name, message, code, status, body, retryAfter } = Object(error)
+      const properties = { name, message, code, status, body, retryAfter, isFinal }
+      this.#post(line.kept.length, { error: error && properties, isFinal })
+      this.#fail(error, isFinal)
+    }
     this.#shared = this.#start(
       {
-        onOpen: (change) => this.#publish(['onOpen', change]),
+        onOpen: (change) => {
+          this.#open = change
+          this.#post()
+          this.#listener.onOpen(change)
+        },
         onEvent: (event) => {
           line.append({ at: ++position, event })
           this.#post(line.kept.length - 1)
           this.#deliver(event)
         },
-        onError: (error, isFinal) => {
-          const { name, message, code, status, body } = Object(error)
-          this.#publish(
-            ['onError', error, isFinal],
-            ['onError', { name, message, code, status, body }, isFinal],
-          )
-        },
-        onEnd: () => this.#publish(['onEnd']),
+        onError,
+        onEnd: () => onError(undefined, true),
         onAlive: () => this.#moveCursor(),
       },
       line.cursor,
@@ -149,17 +163,12 @@ class SharedEngine implements Engine {
     this.#post()
   }
 
-  #publish(call: Call, message = call): void {
-    this.#post(this.#line.kept.length, message)
-    this.#report(call)
-  }
-
   /** Publishes a position that has arrived without an event. */
   #moveCursor(): void {
     this.#listener.onAlive?.()
-    const { lastEventId } = this.#shared ?? this
-    if (lastEventId === this.#line.cursor) return
-    this.#line.cursor = lastEventId
+    const cursor = this.#shared?.lastEventId
+    if (cursor === undefined || cursor === this.#line.cursor) return
+    this.#line.cursor = cursor
     this.#post()
   }
 
@@ -170,12 +179,11 @@ class SharedEngine implements Engine {
 
   #stopOwn(): void {
     this.#own?.close()
-    this.#own = undefined
-    this.#isOwnStarted = false
+    this.#own = this.#place = undefined
   }
 
   /** Sends the entries from an index on. Followers that have them ignore them. */
-  #post(index = this.#line.kept.length, call?: Call): void {
+  #post(index = this.#line.kept.length, failure?: Failure): void {
     const { kept, base, cursor } = this.#line
     this.#channel?.postMessage({
       term: this.#term,
@@ -184,7 +192,7 @@ class SharedEngine implements Engine {
       isWhole: !index,
       cursor,
       open: this.#open,
-      call,
+      failure,
     })
   }
 
@@ -203,20 +211,20 @@ class SharedEngine implements Engine {
       () => {
         this.#scheduleCheck()
         this.#isRequested = false
-        if (this.#own && !this.#isOwnStarted) this.#startOwn(this.#own.lastEventId)
+        if (this.#place && !this.#own) this.#startOwn(this.#place)
         if (this.#shared) return
         if (++this.#silentChecks > 1) this.#request()
         if (this.#silentChecks <= MAX_SILENT_CHECKS) return
         this.#silentChecks = 0
-        this.#lock.release()
-        this.#lock.request(true)
+        this.#lock?.abort()
+        this.#requestLock(true)
       },
       CHECK_INTERVAL * (1 + Math.random() / 2),
     )
   }
 
   #receive(message: LeaderMessage): void {
-    const { term, open, call } = message
+    const { term, open, failure } = message
     // A leader that another tab has replaced may not know it yet.
     if (term < this.#term) return
     if (term > this.#term) {
@@ -226,46 +234,38 @@ class SharedEngine implements Engine {
       this.#isRequested = false
     }
     this.#silentChecks = 0
-    this.#listener.onAlive?.()
-    if (open && !this.#open) this.#report(['onOpen', open])
+    if (open && open.transport !== this.#open?.transport) {
+      this.#open = open
+      this.#listener.onOpen(open)
+    }
     this.#follow(message)
-    if (call?.[0] === 'onError') this.#report(['onError', Object.assign(new Error(), call[1]), call[2]])
-    else if (call) this.#report(call)
+    this.#listener.onAlive?.()
+    if (failure) this.#fail(failure.error && Object.assign(new Error(), failure.error), failure.isFinal)
   }
 
   #follow({ entries, after, isWhole, cursor }: LeaderMessage): void {
     const line = this.#line
-    const { end } = line
-    const isNext = end === after
-    const index = isNext ? 0 : entries.findIndex(({ at }) => at === end) + 1
-    if (isNext || index) {
-      for (const entry of entries.slice(index)) this.#append(entry)
+    const index = [after, ...entries.map(({ at }) => at)].indexOf(line.end)
+    if (index >= 0) {
+      for (const entry of entries.slice(index)) {
+        line.append(entry)
+        this.#deliver(entry.event)
+      }
       line.cursor = cursor
     } else if (isWhole) {
-      const { lastEventId } = this
-      line.reset(after, entries, cursor)
       // A leader that is behind this tab has yet to receive that event, so that a check later starts an own connection.
-      if (lastEventId && !this.#own) this.#own = { lastEventId, close() {} }
-    } else {
-      this.#request()
-      return
-    }
-    this.#isRequested = false
+      this.#place ??= this.lastEventId || undefined
+      line.reset(after, entries, cursor)
+    } else this.#request()
     this.#catchUp()
   }
 
-  #append(entry: Entry): void {
-    this.#line.append(entry)
-    this.#deliver(entry.event)
-  }
-
   #deliver(event: ReceivedEvent): void {
-    if (this.#own) this.#catchUp()
+    if (this.#place) this.#catchUp()
     else if (this.#channel) this.#listener.onEvent(event)
   }
 
   #startOwn(cursor: string): void {
-    this.#isOwnStarted = true
     this.#own = this.#start(
       {
         onOpen() {},
@@ -273,27 +273,28 @@ class SharedEngine implements Engine {
           this.#listener.onEvent(event)
           this.#catchUp(event.id)
         },
-        onError: (error, isFinal) => this.#report(['onError', error, isFinal]),
-        onEnd: () => this.#report(['onEnd']),
+        onError: (error, isFinal) => this.#fail(error, isFinal),
+        onEnd: () => this.#fail(undefined, true),
+        onAlive: () => this.#listener.onAlive?.(),
       },
       cursor,
     )
   }
 
   /** If the line has an id, delivers what follows it, and ends the own connection. */
-  #catchUp(id = this.#own?.lastEventId): void {
+  #catchUp(id = this.lastEventId): void {
+    if (!this.#place) return
     const { kept, cursor } = this.#line
-    const index = kept.findLastIndex(({ event }) => event.id === id) + 1
-    if (!this.#own || (!index && id !== cursor)) return
+    const index = kept.map(({ event }) => event.id).lastIndexOf(id) + 1
+    if (!index && id !== cursor) return
     this.#stopOwn()
     if (index) for (const { event } of kept.slice(index)) this.#deliver(event)
   }
 
-  #report([name, ...values]: Call): void {
-    const [value, isFinal] = values
-    this.#open = name === 'onOpen' ? (value as TransportChange) : undefined
-    if (name === 'onEnd' || isFinal) this.close()
-    const listener = this.#listener as unknown as Record<string, (...values: readonly unknown[]) => void>
-    listener[name]?.(...values)
+  #fail(error: unknown, isFinal: boolean): void {
+    this.#open = undefined
+    if (isFinal) this.close()
+    if (isFinal && error === undefined) this.#listener.onEnd()
+    else this.#listener.onError(error, isFinal)
   }
 }

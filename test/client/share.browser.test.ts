@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasChromium, launchPlainChromium } from '../support/chromium.ts'
+import type { SharePage } from '../support/share-page.ts'
 import { SharedTabs } from '../support/shared-tabs.ts'
 import { close, crash, freeze, loseLeaders, summary } from './share-rounds.ts'
 
@@ -38,6 +39,20 @@ describe.skipIf(!hasChromium)('tabs in Chromium that share a connection', () => 
     tabs.unblock()
     for (const tab of tabs.tabs) await tabs.receivedAll(tab)
     await tabs.leaderElected()
+    expect(tabs.leader).not.toBe(leader)
+  })
+
+  test('continue without a loss when a tab is restored from the back/forward cache', async () => {
+    const tabs = await SharedTabs.start(chromium.context, 5)
+    for (let count = 0; count < 2; count++) await tabs.open()
+    const leader = await tabs.leaderElected()
+    await tabs.receivedAll(leader)
+    await leader.page.goto('data:text/html,other')
+    await expect.poll(() => tabs.leader !== undefined && tabs.leader !== leader).toBe(true)
+    // A page that is restored emits no `load` event.
+    await leader.page.goBack({ waitUntil: 'commit' })
+    for (const tab of tabs.tabs) await tabs.receivedAll(tab)
+    expect(await leader.page.evaluate(() => (globalThis as unknown as SharePage).isRestored)).toBe(true)
     expect(tabs.leader).not.toBe(leader)
   })
 

@@ -119,8 +119,8 @@ afterEach(() => {
 })
 
 test.each([
-  { name: 'small', dataSize: 1, runs: 100 },
-  { name: 'so large that a tab keeps four', dataSize: 60_000, runs: 100 },
+  { name: 'small', dataSize: 1, runs: 60 },
+  { name: 'so large that a tab keeps four', dataSize: 60_000, runs: 60 },
 ])(
   'delivers to every tab each event after its start once and in order, of $name events',
   async ({ dataSize, runs }) => {
@@ -142,7 +142,7 @@ test.each([
         }
         expect(scene.browser.connections.length).toBe(Math.min(1, scene.open.length))
       }),
-      { numRuns: Number(process.env.SHARE_RUNS ?? runs) },
+      { numRuns: Number(process.env.SHARE_RUNS ?? runs), endOnFailure: true },
     )
   },
 )

@@ -199,6 +199,37 @@ describe('shareEngine', () => {
       expect(browser.engines).toHaveLength(2)
     })
 
+    test('delivers to a tab that was behind the new leader what it lacks, without a connection of its own', async () => {
+      const { browser, tabs } = await openTabs(3)
+      await publish(browser, 1)
+      tabs[2]?.block()
+      await publish(browser, 2)
+      browser.drop(tabs[2] as Tab)
+      tabs[0]?.kill()
+      tabs[2]?.unblock()
+      await browser.advance(100)
+      expect(tabs[2]?.ids).toEqual([1, 2, 3])
+      await publish(browser, 1)
+      expect(tabs[2]?.ids).toEqual([1, 2, 3, 4])
+      expect(browser.engines).toHaveLength(2)
+    })
+
+    test('repeats for a suspended leader what another tab without a position could not resume', async () => {
+      const browser = new Browser()
+      const [leader, other] = [browser.open(), browser.open()]
+      await browser.advance(2)
+      expect([leader.engine.lastEventId, other.engine.lastEventId]).toEqual(['0', ''])
+      browser.drop(other)
+      leader.dispatch('freeze')
+      browser.publish()
+      await browser.advance(10_000)
+      leader.dispatch('resume')
+      await browser.advance(10_000)
+      await publish(browser, 1)
+      expect(leader.ids).toEqual([1, 2])
+      expect(browser.connections).toHaveLength(1)
+    })
+
     test('delivers events without an id of their own after the leader has changed', async () => {
       const { browser, tabs } = await openTabs(3)
       await publish(browser, 1)
@@ -226,6 +257,13 @@ describe('shareEngine', () => {
       expect(late.opens).toHaveLength(1)
     })
 
+    test('has the id of an event when it reports that bytes arrived', async () => {
+      const { browser, tabs } = await openTabs(2)
+      const late = browser.open({ lastEventId: '0' })
+      await publish(browser, 2)
+      for (const tab of [...tabs, late]) expect(tab.aliveIds.at(-1)).toBe('2')
+    })
+
     test('delivers the events after its last event id from the leader', async () => {
       const { browser } = await openTabs(2)
       await publish(browser, 5)
@@ -235,6 +273,14 @@ describe('shareEngine', () => {
       await publish(browser, 1)
       expect(late.ids).toEqual([3, 4, 5, 6])
       expect(browser.engines).toHaveLength(1)
+    })
+
+    test('delivers nothing after the application has closed it during an event', async () => {
+      const { browser } = await openTabs(2)
+      await publish(browser, 5)
+      const late = browser.open({ lastEventId: '1', closesAfter: 2 })
+      await browser.advance(100)
+      expect(late.ids).toEqual([2, 3])
     })
 
     test('uses a connection of its own for events that the leader no longer keeps', async () => {
@@ -249,6 +295,20 @@ describe('shareEngine', () => {
       expect(browser.connections).toHaveLength(1)
     })
 
+    test('continues after its own last event when it is suspended while it catches up', async () => {
+      const { browser } = await openTabs(1)
+      for (let count = 0; count < 10; count++) browser.publish('x'.repeat(60_000))
+      await browser.advance(100)
+      const late = browser.open({ lastEventId: '2' })
+      for (let ms = 0; browser.engines.length < 2 && ms < 3_000; ms++) await browser.advance(1)
+      late.dispatch('freeze')
+      await publish(browser, 1)
+      late.dispatch('resume')
+      await browser.advance(3_000)
+      await publish(browser, 1)
+      expect(late.ids).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    })
+
     test('keeps the leader and its connection when the tab with a connection of its own is closed', async () => {
       const { browser, tabs } = await openTabs(1)
       for (let count = 0; count < 10; count++) browser.publish('x'.repeat(60_000))
@@ -261,7 +321,15 @@ describe('shareEngine', () => {
   })
 
   describe('reports to all tabs', () => {
-    const ERROR = { name: 'Error', message: 'Unauthorized', code: 'ERR_STATUS', status: 401, body: 'no' }
+    const ERROR = {
+      name: 'Error',
+      message: 'Too Many Requests',
+      code: 'ERR_SSE_STATUS',
+      status: 429,
+      body: 'later',
+      retryAfter: 5_000,
+      isFinal: false,
+    }
     const error = Object.assign(new Error(ERROR.message), ERROR, { request: () => {} })
 
     test('a change of the transport', async () => {
@@ -288,9 +356,17 @@ describe('shareEngine', () => {
       expect([late.opens.length, late.errors.length]).toEqual([1, 0])
     })
 
-    test.each([null, undefined, 'text'])('an error that is %j', async (thrown) => {
+    test('the loss of a connection without an error', async () => {
       const { browser, tabs } = await openTabs(2)
-      browser.engines[0]?.listener.onError(thrown, false)
+      browser.engines[0]?.listener.onError(undefined, false)
+      await browser.advance(100)
+      const loss = { error: undefined, isFinal: false }
+      expect(tabs.map(({ errors }) => errors)).toEqual([[loss], [loss]])
+    })
+
+    test('a thrown text as an error', async () => {
+      const { browser, tabs } = await openTabs(2)
+      browser.engines[0]?.listener.onError('text', false)
       await browser.advance(100)
       expect(tabs.map(({ errors }) => errors.length)).toEqual([1, 1])
       expect(tabs[1]?.errors[0]?.error).toBeInstanceOf(Error)

@@ -4,7 +4,7 @@ import { build } from 'esbuild'
 import type { BrowserContext, CDPSession, Page } from 'playwright-core'
 import { expect, onTestFinished } from 'vitest'
 import { serve } from './serve.ts'
-import type { Arrival } from './share-page.ts'
+import type { Arrival, SharePage } from './share-page.ts'
 
 interface Connection {
   readonly tab: number
@@ -29,7 +29,7 @@ export class SharedTabs {
   readonly #context: BrowserContext
   readonly #connections = new Set<Connection>()
   readonly #blocked = new Set<ServerResponse>()
-  readonly #log: string[] = []
+  #published = 0
   #script = ''
   #url = ''
 
@@ -58,7 +58,7 @@ export class SharedTabs {
   }
 
   get published(): number {
-    return this.#log.length
+    return this.#published
   }
 
   /** The tab that has the newest connection. */
@@ -74,7 +74,7 @@ export class SharedTabs {
   async open(): Promise<SharedTab> {
     const page = await this.#context.newPage()
     const number = this.tabs.length
-    await page.goto(`${this.#url}/?tab=${number}`)
+    await page.goto(`${this.#url}/?${number}`)
     const tab = { number, page, devtools: await this.#context.newCDPSession(page), isLost: false, lastId: 0 }
     page.on('crash', () => {
       tab.isLost = true
@@ -84,8 +84,8 @@ export class SharedTabs {
   }
 
   publish(): void {
-    this.#log.push(`${Date.now()}`)
-    for (const { response } of this.#connections) this.#send(response, this.#log.length)
+    this.#published++
+    for (const { response } of this.#connections) this.#send(response, this.#published)
   }
 
   /** Waits until one tab has the only connection. */
@@ -100,7 +100,7 @@ export class SharedTabs {
    */
   async receivedAll(tab: SharedTab): Promise<readonly Arrival[]> {
     const last = this.published
-    const take = () => (globalThis as unknown as { arrivals: Arrival[] }).arrivals.splice(0)
+    const take = () => (globalThis as unknown as SharePage).arrivals.splice(0)
     const received: Arrival[] = []
     // The page itself cannot wait, because the timers of a hidden page are late.
     await expect
@@ -135,26 +135,26 @@ export class SharedTabs {
   }
 
   #respond(request: IncomingMessage, response: ServerResponse): void {
-    const { pathname, searchParams } = new URL(request.url ?? '', 'http://localhost')
-    if (pathname === '/events') this.#connect(Number(searchParams.get('tab')), request, response)
+    const { pathname } = new URL(request.url ?? '', 'http://localhost')
+    if (pathname === '/events') this.#connect(request, response)
     else if (pathname === '/block') this.#blocked.add(response)
     else if (pathname === '/script') response.end(this.#script)
     else response.setHeader('content-type', 'text/html').end('<script src="/script"></script>')
   }
 
-  #connect(tab: number, request: IncomingMessage, response: ServerResponse): void {
+  #connect({ headers }: IncomingMessage, response: ServerResponse): void {
     this.requests++
-    const connection = { tab, response }
+    const connection = { tab: Number(`${headers.tab}`.slice(1)), response }
     this.#connections.add(connection)
     response.once('close', () => this.#connections.delete(connection))
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
-    const from = request.headers['last-event-id'] ?? this.#log.length
+    const from = headers['last-event-id'] ?? this.#published
     response.write(`id: ${from}\nevent: position\ndata: {}\n\n`)
-    for (let id = Number(from) + 1; id <= this.#log.length; id++) this.#send(response, id)
+    for (let id = Number(from) + 1; id <= this.#published; id++) this.#send(response, id)
   }
 
   #send(response: ServerResponse, id: number): void {
-    response.write(`id: ${id}\ndata: ${this.#log[id - 1]}\n\n`)
+    response.write(`id: ${id}\ndata: event\n\n`)
   }
 }
 

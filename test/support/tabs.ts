@@ -20,6 +20,8 @@ interface LockRequest {
 interface TabOptions {
   readonly lastEventId?: string
   readonly key?: string
+  /** The number of events after which the application closes the engine. */
+  readonly closesAfter?: number
 }
 
 /** A browser with a clock, a network and a server whose log has an id for each event. All of them are fake. */
@@ -115,6 +117,8 @@ export class Tab {
   readonly received: ReceivedEvent[] = []
   readonly opens: TransportChange[] = []
   readonly errors: { readonly error: unknown; readonly isFinal: boolean }[] = []
+  /** The last event id whenever bytes have arrived. */
+  readonly aliveIds: string[] = []
   readonly channels = new Set<FakeChannel>()
   state: State = 'running'
   /** The factor by which the timers of a hidden page are slower. */
@@ -136,9 +140,13 @@ export class Tab {
   share(): void {
     const listener: EngineListener = {
       onOpen: (change) => void this.opens.push(change),
-      onEvent: (event) => void this.received.push(event),
+      onEvent: (event) => {
+        this.received.push(event)
+        if (this.received.length === this.options.closesAfter) this.engine.close()
+      },
       onError: (error, isFinal) => void this.errors.push({ error, isFinal }),
       onEnd: () => void this.ends++,
+      onAlive: () => void this.aliveIds.push(this.engine.lastEventId),
     }
     const start = (to: EngineListener, id: string) => new FakeEngine(this, to, id)
     this.engine = shareEngine(this.options.key ?? 'key', start, listener, this.options.lastEventId ?? '')
@@ -240,7 +248,7 @@ class Locks {
     if (!held) this.#grantNext(name)
   }
 
-  holder(name = 'spillway:key'): Tab | undefined {
+  holder(name = 'spillway:1:key'): Tab | undefined {
     return this.#held.get(name)?.tab
   }
 
