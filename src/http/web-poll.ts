@@ -6,7 +6,7 @@ import { queryOf } from './formats.ts'
 import { NOT_CACHED } from './head.ts'
 import { resumePointOfWeb } from './last-event-id.ts'
 import type { Settings } from './options.ts'
-import { LongPoll, type PollAnswer } from './poll-answer.ts'
+import { LongPoll, type PollAnswer, type PollRequest } from './poll-answer.ts'
 import { varyOn } from './vary.ts'
 
 /** A long poll of a fetch server. */
@@ -14,54 +14,73 @@ export interface WebPoll {
   /** Status and headers of the response, as far as they are known before its events. */
   readonly response: Response
   readonly stream: SseStream
-  /** The response. It is a 503 if the stream was destroyed. Never rejects. */
+  /** The response. It is a 503 without a body if the stream was destroyed. Never rejects. */
   readonly later: Promise<Response>
+  /** Ends the stream because the client has disconnected. */
+  disconnect(): void
 }
 
-/** Opens the stream of a long poll. With `onBegin`, it begins with its first event or `_begin`, and `onBegin` is called. */
+/**
+ * Opens the stream of a long poll. With `onBegin`, it begins with its first event or `_begin`, and `onBegin` is called.
+ * Without it, only the body of the response can depend on the events, so that it is neither compressed nor a 304.
+ */
 export function openWebPoll(
   request: Request,
   settings: Settings,
   response: Response,
-  onBegin: () => void = () => {},
+  onBegin?: () => void,
 ): WebPoll {
-  const poll = longPollOf(request, settings)
+  const poll = new LongPoll(pollRequest(request, onBegin === undefined), settings)
   let respond = (_: readonly Buffer[] | undefined) => {}
   const ended = new Promise<readonly Buffer[] | undefined>((resolve) => {
     respond = resolve
   })
   const transport = new WholeWebBody((body) => respond(body))
   const begin = () => {
-    onBegin()
+    onBegin?.()
     return transport
   }
   const stream = SseStream._open(begin, settings, resumePointOfWeb(request))
   stream._pollCache = poll
   applyWebQuery(stream, settings, request)
   disconnectOnAbort(request.signal, transport, stream)
-  return { response, stream, later: ended.then((body) => responseTo(poll, stream, response.headers, body)) }
+  const disconnect = () => {
+    // A transport that is not open does not report the disconnect.
+    stream._begin()
+    transport.disconnect()
+  }
+  // A transport that is not open does not report that the stream was destroyed.
+  if (!onBegin) stream._addCloseTarget({ _streamClosed: () => respond(undefined) })
+  const later = ended.then((body) => responseTo(poll, stream, response.headers, body))
+  return { response, stream, later, disconnect }
 }
 
-/** Returns a response that sends the body of another one when it is known. */
-export function laterResponse({ status, headers }: Response, later: Promise<Response>): Response {
+/** Returns the response to a long poll, whose body is sent when it is known. */
+export function earlyResponse({ response, later, disconnect }: WebPoll): Response {
+  const { status, headers } = response
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      controller.enqueue(new Uint8Array(await (await later).arrayBuffer()))
-      controller.close()
+      const answer = await later
+      // Servers know this name and do not report it as a failure.
+      if (!answer.body) controller.error(new DOMException('The stream was destroyed.', 'AbortError'))
+      else {
+        controller.enqueue(new Uint8Array(await answer.arrayBuffer()))
+        controller.close()
+      }
     },
+    cancel: disconnect,
   })
   return new Response(body, { status, headers })
 }
 
-function longPollOf({ headers, method, url }: Request, settings: Settings): LongPoll {
+function pollRequest({ headers, method, url }: Request, isEarly: boolean): PollRequest {
   const cursor = headers.get('last-event-id') ? undefined : queryOf(url).get('lastEventId')
-  const request = {
+  return {
     method,
-    acceptEncoding: headers.get('accept-encoding'),
-    ifNoneMatch: headers.get('if-none-match'),
+    acceptEncoding: isEarly ? undefined : headers.get('accept-encoding'),
+    ifNoneMatch: isEarly ? undefined : headers.get('if-none-match'),
     cursor: cursor ?? undefined,
   }
-  return new LongPoll(request, settings)
 }
 
 async function responseTo(
