@@ -32,6 +32,8 @@ export function sendHead(response: NodeResponse, settings: Settings): void {
  */
 export function streamHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
   dropLength(response)
+  // First, because an adapter copies the headers of its framework to the response when they are read.
+  const own = Object.entries(settings.headers)
   const earlier = response.getHeader('Cache-Control')
   const headers: OutgoingHttpHeaders = settings.poll
     ? { ...POLL_HEADERS, 'Cache-Control': earlier ?? POLL_HEADERS['Cache-Control'] }
@@ -41,7 +43,7 @@ export function streamHeaders(response: NodeResponse, settings: HeaderSettings):
         'Cache-Control': cacheControl(earlier),
       }
   if (settings.varies) headers.Vary = response.getHeader('Vary')
-  for (const [name, value] of Object.entries(settings.headers)) {
+  for (const [name, value] of own) {
     const isCookie = name.toLowerCase() === 'set-cookie'
     const earlier = response.getHeader(name) ?? []
     headers[sameName(name, headers)] = isCookie ? [earlier, value].flat().map(String) : value
