@@ -15,6 +15,8 @@ const MIN_COMPRESSED_BYTES = 1024
 /** The request of a long poll, as far as its response depends on it. */
 export interface PollRequest {
   readonly method: string | undefined
+  /** Whether it has the header `Authorization`, so that the response may depend on the user. */
+  readonly isAuthorized: boolean
   readonly acceptEncoding: string | null | undefined
   readonly ifNoneMatch: string | null | undefined
   /** The cursor in the URL, by which a cache distinguishes requests. Undefined if it is in a header, or if there is none. */
@@ -66,9 +68,9 @@ export class LongPoll implements PollCache {
 
   // A response that differs by a header, or that the application has ended, is not the same for all clients.
   #isCacheable(stream: SseStream): boolean {
-    const { method, cursor } = this.#request
+    const { method, isAuthorized, cursor } = this.#request
     const { varies, status } = this.#settings
-    const isPlain = method === 'GET' && !varies && status === 200
+    const isPlain = method === 'GET' && !isAuthorized && !varies && status === 200
     const isNamed = cursor !== undefined && cursor === stream.lastEventId
     return isPlain && isNamed && this.isPublic === true && stream.closeReason === 'poll'
   }

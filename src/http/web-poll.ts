@@ -3,7 +3,7 @@ import { WholeWebBody } from '../transports/whole-web-body.ts'
 import { applyWebQuery } from './apply-query.ts'
 import { disconnectOnAbort } from './disconnect-on-abort.ts'
 import { queryOf } from './formats.ts'
-import { NOT_CACHED } from './head.ts'
+import { hasHeader } from './head.ts'
 import { resumePointOfWeb } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { LongPoll, type PollAnswer, type PollRequest } from './poll-answer.ts'
@@ -51,7 +51,7 @@ export function openWebPoll(
   }
   // A transport that is not open does not report that the stream was destroyed.
   if (!onBegin) stream._addCloseTarget({ _streamClosed: () => respond(undefined) })
-  const later = ended.then((body) => responseTo(poll, stream, response.headers, body))
+  const later = ended.then((body) => responseTo(poll, stream, settings, response.headers, body))
   return { response, stream, later, disconnect }
 }
 
@@ -77,6 +77,7 @@ function pollRequest({ headers, method, url }: Request, isEarly: boolean): PollR
   const cursor = headers.get('last-event-id') ? undefined : queryOf(url).get('lastEventId')
   return {
     method,
+    isAuthorized: headers.has('authorization'),
     acceptEncoding: isEarly ? undefined : headers.get('accept-encoding'),
     ifNoneMatch: isEarly ? undefined : headers.get('if-none-match'),
     cursor: cursor ?? undefined,
@@ -86,14 +87,16 @@ function pollRequest({ headers, method, url }: Request, isEarly: boolean): PollR
 async function responseTo(
   poll: LongPoll,
   stream: SseStream,
+  settings: Settings,
   own: Headers,
   lines: readonly Buffer[] | undefined,
 ): Promise<Response> {
   if (!lines) return new Response(null, { status: 503, headers: { 'Cache-Control': 'no-store' } })
-  const isPrivate = own.has('set-cookie') || own.get('cache-control') !== NOT_CACHED
+  const has = (name: string) => hasHeader(settings.headers, name)
+  const isPrivate = has('Set-Cookie') || has('Cache-Control')
   return withHeaders(
     own,
-    await poll.answer(stream, lines, { hasEncoding: own.has('content-encoding'), isPrivate }),
+    await poll.answer(stream, lines, { hasEncoding: has('Content-Encoding'), isPrivate }),
   )
 }
 
