@@ -179,8 +179,8 @@ export class CatchUp implements ReplayedClient {
     // Other replays do not wait while the application loads a snapshot.
     this.#pace.cancel()
     if (this.#addedChannels) return this.#checkAddedChannels(this.#addedChannels)
-    if (this.#gapEnd !== undefined) return this.#sendGap(this.#gapEnd)
-    if (this.#snapshots) return this.#sendSnapshots(this.#snapshots)
+    if (this.#gapEnd !== undefined) return this.#inOnePage(this.#sendGap(this.#gapEnd))
+    if (this.#snapshots) return this.#inOnePage(this.#sendSnapshots(this.#snapshots))
   }
 
   #readPage(channels: readonly string[]): MaybePromise<void> {
@@ -296,6 +296,17 @@ export class CatchUp implements ReplayedClient {
     const cost = Math.max(size, HIDDEN_COST)
     this.#hiddenCost += cost
     return cost
+  }
+
+  /** Lets a long poll end only after a position follows what is being sent. */
+  async #inOnePage(sending: Promise<void>): Promise<void> {
+    const { _connection: connection } = this.stream
+    connection.holdPoll()
+    try {
+      await sending
+    } finally {
+      connection.releasePoll()
+    }
   }
 
   async #sendGap(id: string): Promise<void> {

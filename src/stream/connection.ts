@@ -49,6 +49,8 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   // Of the frame that was written last.
   #lastSize = 0
   #condition: Condition | undefined
+  // How many senders are within events that the client has to receive together.
+  #pollHolds = 0
 
   constructor(settings: StreamSettings, owner: ConnectionOwner) {
     this.#settings = settings
@@ -200,9 +202,25 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
    */
   endPoll(): void {
     const { poll } = this.#settings
-    if (!poll || !this.isOpen) return
+    if (!poll || !this.isOpen || this.#pollHolds > 0) return
     this._flush()
     if (this.sentEvents > 0 || poll.hold === 0) this.#expireSoon()
+  }
+
+  /**
+   * Lets the limits of a page end a long poll only after `releasePoll`. A snapshot has no ids, so that a client that
+   * received a part of it would get it from the beginning again, and never the rest.
+   */
+  holdPoll(): void {
+    this.#pollHolds += 1
+  }
+
+  releasePoll(): void {
+    this.#pollHolds -= 1
+    const { poll } = this.#settings
+    if (!poll || !this.isOpen) return
+    this._flush()
+    this.#collect(poll)
   }
 
   /** Cuts the connection at once. */
@@ -303,6 +321,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   }
 
   #collect({ collect, pageSize }: LongPollSettings): void {
+    if (this.#pollHolds > 0) return
     if (this.sentEvents >= pageSize || this.sentBytes >= MAX_PAGE_BYTES) this.#expireSoon()
     else if (this.sentEvents > 0) this.#deadlines.expireBy(clock.now + collect)
   }

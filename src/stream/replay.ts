@@ -79,7 +79,10 @@ export class Replayer {
     const gap: Gap = { lastEventId, reason: lastEventId === undefined ? 'unreadable' : 'unknown' }
     const sendAll = (snapshot: Source) => this.#sendAll(snapshot)
     const send = (event: SseEvent) => this.#sendAll([event])
-    await reportGap(this.#stream, gap, { hooks: [onGap], gapEvent, sendAll, send })
+    this.#connection.holdPoll()
+    await reportGap(this.#stream, gap, { hooks: [onGap], gapEvent, sendAll, send }).finally(() =>
+      this.#connection.releasePoll(),
+    )
   }
 
   async #sendAll(source: unknown, limit?: number): Promise<boolean> {
