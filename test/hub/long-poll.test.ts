@@ -78,4 +78,14 @@ describe('a long poll of a hub', () => {
     const poll = polling(() => {}, {}, { replay: () => 'gap', onGap: () => large })
     expect(dataOf(await poll({ lastEventId: 'unknown' }))).toEqual(large.map(({ data }) => data))
   })
+
+  it('has a cursor with positions: false, so that nothing is missed before the first event', async () => {
+    const { channel, poll } = news({ snapshot: () => states }, {}, { positions: false, gapEvent: false })
+    const first = await poll()
+    expect(first.lastEventId).toEqual(expect.any(String))
+    const id = await channel.publish({ data: 'missed' })
+    expect(await poll({ lastEventId: first.lastEventId })).toMatchObject({ events: [{ id }] })
+    const afterGap = await poll({ lastEventId: 'unknown', hold: 0 })
+    expect(afterGap.lastEventId).toBe(id)
+  })
 })
