@@ -55,8 +55,8 @@ export class LongPoll implements PollCache {
     const page = new PollPage(Buffer.concat(lines), isCacheable ? this.#limits : undefined)
     const lastEventId = page.lastEventId ?? stream.lastEventId
     const headers = isCacheable && !page.isEmpty ? this.#cacheHeaders(page) : {}
-    if (headers.ETag && headers.ETag === this.#request.ifNoneMatch)
-      return { status: 304, headers, body: undefined }
+    if (headers.ETag && matches(this.#request.ifNoneMatch, headers.ETag))
+      return { status: 304, headers: { ...headers, Vary: 'Accept-Encoding' }, body: undefined }
     const body = page.body(lastEventId, this.#retry(stream, page, lastEventId))
     const answer = { status: this.#settings.status, headers, body }
     return own.hasEncoding ? answer : compressed(answer, this.#request.acceptEncoding)
@@ -93,6 +93,12 @@ export class LongPoll implements PollCache {
       stream.closeReason === 'poll' && (lastEventId !== undefined || this.#settings.poll?.hold !== 0)
     return isNext ? 0 : jitter(this.#settings.retry)
   }
+}
+
+// RFC 9110 13.1.2: a list of tags, or `*`. Weak tags are compared without their prefix.
+function matches(ifNoneMatch: string | null | undefined, tag: string): boolean {
+  const tags = (ifNoneMatch ?? '').split(',').map((each) => each.trim().replace(/^W\//, ''))
+  return tags.includes('*') || tags.includes(tag.replace(/^W\//, ''))
 }
 
 async function compressed(

@@ -1,5 +1,6 @@
+import { ServerResponse } from 'node:http'
 import zlib from 'node:zlib'
-import express, { type RequestHandler } from 'express'
+import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { sse } from '../../src/adapters/express.ts'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
@@ -150,6 +151,51 @@ describe('the response to a long poll', () => {
     const { client } = await publicPage(middleware, {}, { 'accept-encoding': 'gzip' })
     expect(client.headers).toMatchObject({ 'content-encoding': 'gzip', 'set-cookie': [expect.any(String)] })
     expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])
+  })
+
+  it.each([(tag: string) => `"another", ${tag}`, (tag: string) => tag.replace('W/', ''), () => '*'])(
+    'is a 304 if the client has it (%s)',
+    async (ifNoneMatch) => {
+      const channel = new Hub().channel('news', { cache: 'public' })
+      const ids = await Promise.all([1, 2, 3].map((data) => channel.publish({ data })))
+      const { port } = await serve((request, response) => {
+        channel.subscribe(createSseStream(request, response, { ...FORMATS, longPoll: { pageSize: 2 } }))
+      })
+      const headers = { 'if-none-match': ifNoneMatch(`W/"${ids[0]}%20${ids[2]}"`) }
+      const client = await get('http', port, { path: `${POLL}&lastEventId=${ids[0]}`, headers })
+      expect([client.status, client.headers.vary]).toEqual([304, 'Accept-Encoding'])
+    },
+  )
+
+  const failing: RequestHandler = (_request, response, next) => {
+    response.writeHead = () => {
+      response.writeHead = ServerResponse.prototype.writeHead as never
+      throw new Error('no headers')
+    }
+    next()
+  }
+
+  it('is cut when a middleware fails in writeHead', async () => {
+    const { port } = await serve((request, response) => {
+      failing(request as never, response as never, () => {})
+      createSseStream(request, response, FORMATS).close()
+    })
+    await expect(get('http', port, { path: POLL })).rejects.toThrow('socket hang up')
+  })
+
+  it('is the error response of the framework when a middleware fails in writeHead', async () => {
+    const app = express().use(failing)
+    app.get(
+      '/',
+      sse((stream) => stream.close(), FORMATS),
+    )
+    const onError: ErrorRequestHandler = (error, _request, response, _next) => {
+      response.status(500).end(error.message)
+    }
+    const { port } = await listen(app.use(onError))
+    const client = await get('http', port, { path: POLL })
+    await client.ended
+    expect([client.status, client.body]).toEqual([500, 'no headers'])
   })
 
   it('is not longer than a page when a client has missed more', async () => {
