@@ -55,7 +55,15 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   }
   const poll = settings.poll && longPollOf(request, settings)
   const begin = () =>
-    poll ? pollTransport(response, settings, poll, () => stream) : beginStream(response, settings)
+    poll
+      ? pollTransport(
+          response,
+          settings,
+          poll,
+          () => stream,
+          (error) => hooks.onHeadersError(error),
+        )
+      : beginStream(response, settings)
   const openTransport = () => open(response, begin, hooks, () => stream.destroy())
   const stream = SseStream._open(openTransport, settings, resumePointOf(request))
   stream._pollCache = poll

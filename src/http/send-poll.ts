@@ -23,12 +23,16 @@ export function longPollOf({ headers, method, url }: NodeRequest, settings: Sett
   return new LongPoll(request, settings)
 }
 
-/** Returns the transport of a long poll, whose response is sent when the stream has ended. */
+/**
+ * Returns the transport of a long poll, whose response is sent when the stream has ended. `onHeadersError` is called with an
+ * error of a middleware's own `writeHead`, and then has to respond. Default: the response is destroyed.
+ */
 export function pollTransport(
   response: NodeResponse,
   settings: Settings,
   poll: LongPoll,
   streamOf: () => SseStream,
+  onHeadersError?: (error: unknown) => void,
 ): Transport {
   const has = (name: string) => response.hasHeader(name) || hasHeader(settings.headers, name)
   const isPrivate = () => has('Set-Cookie') || has('Cache-Control') || isWrapped(response)
@@ -40,7 +44,12 @@ export function pollTransport(
     if (response.destroyed || response.headersSent) return
     const headers = streamHeaders(response, settings)
     // A cookie may have been set while the body was compressed.
-    sendAnswer(response as ServerResponse, headers, isPrivate() ? withoutCache(answer) : answer)
+    try {
+      sendAnswer(response as ServerResponse, headers, isPrivate() ? withoutCache(answer) : answer)
+    } catch (error) {
+      if (!onHeadersError) throw error
+      onHeadersError(error)
+    }
   })
 }
 
