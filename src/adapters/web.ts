@@ -47,11 +47,12 @@ export function sse<
     const begun = new Promise<void>((resolve) => {
       begin = resolve
     })
-    const { response, stream, later } = openResponse(request, settings, () => {
+    const { response, stream, poll } = openResponse(request, settings, () => {
       answer ??= response
       begin()
     })
     if (!stream) return response
+    const later = poll?.later
     const respond = (returned: unknown) => {
       if (answer || !isResponse(returned) || isEventStream(returned)) return false
       answer = returned

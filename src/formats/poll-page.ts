@@ -7,6 +7,7 @@ const EVENT = 'e'.charCodeAt(0)
 /** The most that a page has. */
 export interface PageLimits {
   readonly events: number
+  /** With the ends of their lines. */
   readonly bytes: number
 }
 
@@ -29,7 +30,7 @@ export class PollPage {
       start = end + 1
       if (line.length > 0) this.#lines.push(line)
       if (line[2] !== EVENT) continue
-      bytes += line.length
+      bytes += line.length + 1
       this.#events.push(line)
     }
     this.isFull = hasReachedLimit()

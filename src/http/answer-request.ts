@@ -54,13 +54,7 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
     response.end()
     return true
   }
-  const poll = settings.poll && longPollOf(request, settings)
-  const begin = () =>
-    poll ? pollTransport(response, settings, poll, () => stream) : beginStream(response, settings)
-  const openTransport = () => open(response, begin, hooks, () => stream.destroy())
-  const stream = SseStream._open(openTransport, settings, resumePointOf(request))
-  stream._pollCache = poll
-  applyQuery(stream, settings, request)
+  const stream = openStream(request, response, settings, hooks)
   const delay = new HeaderDelay(stream, settings.maxHeaderDelay)
   // A stream that is not open yet does not listen for the disconnect of its client.
   if (settings.maxHeaderDelay) response.once('close', () => delay.end())
@@ -73,6 +67,24 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
     delay.end()
   }
   return true
+}
+
+function openStream(
+  request: NodeRequest,
+  response: NodeResponse,
+  settings: Settings,
+  hooks: AnswerHooks,
+): SseStream {
+  const poll = settings.poll && longPollOf(request, settings)
+  const streamOf = () => stream
+  const onError = (error: unknown) => hooks.onHeadersError(error)
+  const begin = () =>
+    poll ? pollTransport(response, settings, poll, streamOf, onError) : beginStream(response, settings)
+  const openTransport = () => open(response, begin, hooks, () => stream.destroy())
+  const stream = SseStream._open(openTransport, settings, resumePointOf(request))
+  stream._pollCache = poll
+  applyQuery(stream, settings, request)
+  return stream
 }
 
 // RFC 9110 12.5.5: otherwise a cache may send the next handler's response to a client that accepts a stream.

@@ -12,7 +12,7 @@ import { preambleOf, webHeaders } from './head.ts'
 import { resumePointOfWeb } from './last-event-id.ts'
 import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
 import { settingsFor } from './representation.ts'
-import { laterResponse, openWebPoll } from './web-poll.ts'
+import { earlyResponse, openWebPoll, type WebPoll } from './web-poll.ts'
 
 /**
  * Returns a web `Response` whose body is an event stream, and calls the handler with the stream and the request. The
@@ -29,10 +29,10 @@ export function createSseResponse<Events extends EventMap = AnyEvents>(
 ): Response {
   const settings = resolveOptions(options)
   checkHandler(handler)
-  const { response, stream, later } = openResponse(request, settings)
+  const { response, stream, poll } = openResponse(request, settings)
   // The `close` event of the stream reports a rejection.
   if (stream) runHandler(stream, handler, [request]).catch(() => {})
-  return later ? laterResponse(response, later) : response
+  return poll ? earlyResponse(poll) : response
 }
 
 /** A response and the stream that is its body. There is no stream for a 406 and for a HEAD request. */
@@ -40,8 +40,7 @@ export interface WebAnswer {
   /** For a long poll, only the status and headers of the response. */
   readonly response: Response
   readonly stream?: SseStream
-  /** The response to a long poll, once the stream has ended. */
-  readonly later?: Promise<Response>
+  readonly poll?: WebPoll
 }
 
 /**
@@ -58,7 +57,10 @@ export function openResponse(request: Request, routeSettings: Settings, onBegin?
   const manual = encoding && { encodeBody: 'manual' }
   const init = { status: settings.status, headers: webHeaders(settings, encoding), ...manual }
   if (request.method === 'HEAD') return { response: new Response(null, init) }
-  if (settings.poll) return openWebPoll(request, settings, new Response(null, init), onBegin)
+  if (settings.poll) {
+    const poll = openWebPoll(request, settings, new Response(null, init), onBegin)
+    return { response: poll.response, stream: poll.stream, poll }
+  }
   const preamble = preambleOf(settings)
   const body = new WebTransport(encoding ? '' : preamble)
   const response = new Response(body.body, init)

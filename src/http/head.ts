@@ -36,6 +36,8 @@ export function sendHead(response: NodeResponse, settings: Settings): Encoding |
  */
 export function streamHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
   dropLength(response)
+  // First, because an adapter copies the headers of its framework to the response when they are read.
+  const own = Object.entries(settings.headers)
   const earlier = response.getHeader('Cache-Control')
   const headers: OutgoingHttpHeaders = settings.poll
     ? { ...POLL_HEADERS, 'Cache-Control': earlier ?? POLL_HEADERS['Cache-Control'] }
@@ -46,7 +48,7 @@ export function streamHeaders(response: NodeResponse, settings: HeaderSettings):
       }
   const isCompressible = settings.compress && !settings.poll
   if (settings.varies || isCompressible) headers.Vary = response.getHeader('Vary')
-  for (const [name, value] of Object.entries(settings.headers)) {
+  for (const [name, value] of own) {
     const isCookie = name.toLowerCase() === 'set-cookie'
     const earlier = response.getHeader(name) ?? []
     headers[sameName(name, headers)] = isCookie ? [earlier, value].flat().map(String) : value
@@ -61,8 +63,13 @@ export function streamHeaders(response: NodeResponse, settings: HeaderSettings):
 type HeaderSettings = Pick<Settings, 'headers' | 'varies' | 'format' | 'poll'> &
   Partial<Pick<Settings, 'compress'>>
 
+/** Whether a header is one of some headers, ignoring case. */
+export function hasHeader(headers: Settings['headers'], name: string): boolean {
+  return Object.keys(headers).some((each) => each.toLowerCase() === name.toLowerCase())
+}
+
 /** What a cache may do with the response to a long poll, unless it is public. */
-export const NOT_CACHED = 'private, no-store'
+const NOT_CACHED = 'private, no-store'
 
 const POLL_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': NOT_CACHED }
 

@@ -16,6 +16,8 @@ const MIN_COMPRESSED_BYTES = 1024
 /** The request of a long poll, as far as its response depends on it. */
 export interface PollRequest {
   readonly method: string | undefined
+  /** Whether it has the header `Authorization`, so that the response may depend on the user. */
+  readonly isAuthorized: boolean
   readonly acceptEncoding: string | null | undefined
   readonly ifNoneMatch: string | null | undefined
   /** The cursor in the URL, by which a cache distinguishes requests. Undefined if it is in a header, or if there is none. */
@@ -54,8 +56,8 @@ export class LongPoll implements PollCache {
     const page = new PollPage(Buffer.concat(lines), isCacheable ? this.#limits : undefined)
     const lastEventId = page.lastEventId ?? stream.lastEventId
     const headers = isCacheable && !page.isEmpty ? this.#cacheHeaders(page) : {}
-    if (headers.ETag && headers.ETag === this.#request.ifNoneMatch)
-      return { status: 304, headers, body: undefined }
+    if (headers.ETag && matches(this.#request.ifNoneMatch, headers.ETag))
+      return { status: 304, headers: { ...headers, Vary: 'Accept-Encoding' }, body: undefined }
     const body = page.body(lastEventId, this.#retry(stream, page, lastEventId))
     const answer = { status: this.#settings.status, headers, body }
     return own.hasEncoding ? answer : compressed(answer, this.#request.acceptEncoding)
@@ -67,9 +69,9 @@ export class LongPoll implements PollCache {
 
   // A response that differs by a header, or that the application has ended, is not the same for all clients.
   #isCacheable(stream: SseStream): boolean {
-    const { method, cursor } = this.#request
+    const { method, isAuthorized, cursor } = this.#request
     const { varies, status } = this.#settings
-    const isPlain = method === 'GET' && !varies && status === 200
+    const isPlain = method === 'GET' && !isAuthorized && !varies && status === 200
     const isNamed = cursor !== undefined && cursor === stream.lastEventId
     return isPlain && isNamed && this.isPublic === true && stream.closeReason === 'poll'
   }
@@ -92,6 +94,12 @@ export class LongPoll implements PollCache {
       stream.closeReason === 'poll' && (lastEventId !== undefined || this.#settings.poll?.hold !== 0)
     return isNext ? 0 : jitter(this.#settings.retry)
   }
+}
+
+// RFC 9110 13.1.2: a list of tags, or `*`. Weak tags are compared without their prefix.
+function matches(ifNoneMatch: string | null | undefined, tag: string): boolean {
+  const tags = (ifNoneMatch ?? '').split(',').map((each) => each.trim().replace(/^W\//, ''))
+  return tags.includes('*') || tags.includes(tag.replace(/^W\//, ''))
 }
 
 async function compressed(

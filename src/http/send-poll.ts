@@ -4,7 +4,7 @@ import type { NodeResponse } from '../transports/node-response.ts'
 import type { Transport } from '../transports/transport.ts'
 import { WholeResponse } from '../transports/whole-response.ts'
 import { queryOf } from './formats.ts'
-import { NOT_CACHED, streamHeaders } from './head.ts'
+import { hasHeader, streamHeaders } from './head.ts'
 import type { NodeRequest } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { LongPoll, type PollAnswer } from './poll-answer.ts'
@@ -15,6 +15,7 @@ export function longPollOf({ headers, method, url }: NodeRequest, settings: Sett
   const cursor = headers['last-event-id'] ? undefined : queryOf(url).get('lastEventId')
   const request = {
     method,
+    isAuthorized: headers.authorization !== undefined,
     acceptEncoding: headers['accept-encoding'] as string | undefined,
     ifNoneMatch: headers['if-none-match'],
     cursor: cursor ?? undefined,
@@ -22,25 +23,44 @@ export function longPollOf({ headers, method, url }: NodeRequest, settings: Sett
   return new LongPoll(request, settings)
 }
 
-/** Returns the transport of a long poll, whose response is sent when the stream has ended. */
+/**
+ * Returns the transport of a long poll, whose response is sent when the stream has ended. `onHeadersError` is called with an
+ * error of a middleware's own `writeHead`, and then has to respond. Default: the response is destroyed.
+ */
 export function pollTransport(
   response: NodeResponse,
   settings: Settings,
   poll: LongPoll,
   streamOf: () => SseStream,
+  onHeadersError?: (error: unknown) => void,
 ): Transport {
+  const has = (name: string) => response.hasHeader(name) || hasHeader(settings.headers, name)
+  const isPrivate = () => has('Set-Cookie') || has('Cache-Control') || isWrapped(response)
   return new WholeResponse(response, async (lines) => {
-    const own = streamHeaders(response, settings)
-    const has = (name: string) => response.hasHeader(name) || ownHeader(own, name) !== undefined
-    const isPrivate = has('Set-Cookie') || ownHeader(own, 'Cache-Control') !== NOT_CACHED
-    const answer = await poll.answer(streamOf(), lines, { hasEncoding: has('Content-Encoding'), isPrivate })
+    // Before the headers are looked up, because it copies those of some frameworks.
+    streamHeaders(response, settings)
+    const own = { hasEncoding: has('Content-Encoding'), isPrivate: isPrivate() }
+    const answer = await poll.answer(streamOf(), lines, own)
     if (response.destroyed || response.headersSent) return
-    sendAnswer(response as ServerResponse, own, answer)
+    const headers = streamHeaders(response, settings)
+    // A cookie may have been set while the body was compressed.
+    try {
+      sendAnswer(response as ServerResponse, headers, isPrivate() ? withoutCache(answer) : answer)
+    } catch (error) {
+      if (!onHeadersError) throw error
+      onHeadersError(error)
+    }
   })
 }
 
-function ownHeader(headers: OutgoingHttpHeaders, name: string): unknown {
-  return Object.entries(headers).find(([each]) => each.toLowerCase() === name.toLowerCase())?.[1]
+// A middleware such as a session sets a cookie from within `writeHead`, when the headers were decided.
+function isWrapped(response: NodeResponse): boolean {
+  return Object.hasOwn(response, 'writeHead')
+}
+
+function withoutCache(answer: PollAnswer): PollAnswer {
+  const { 'Cache-Control': _, ETag: __, ...headers } = answer.headers
+  return { ...answer, headers }
 }
 
 function sendAnswer(

@@ -4,10 +4,10 @@ import { applyWebQuery } from './apply-query.ts'
 import { isOfNext } from './content-encoding.ts'
 import { disconnectOnAbort } from './disconnect-on-abort.ts'
 import { queryOf } from './formats.ts'
-import { NOT_CACHED } from './head.ts'
+import { hasHeader } from './head.ts'
 import { resumePointOfWeb } from './last-event-id.ts'
 import type { Settings } from './options.ts'
-import { LongPoll, type PollAnswer } from './poll-answer.ts'
+import { LongPoll, type PollAnswer, type PollRequest } from './poll-answer.ts'
 import { varyOn } from './vary.ts'
 
 /** A long poll of a fetch server. */
@@ -15,68 +15,90 @@ export interface WebPoll {
   /** Status and headers of the response, as far as they are known before its events. */
   readonly response: Response
   readonly stream: SseStream
-  /** The response. It is a 503 if the stream was destroyed. Never rejects. */
+  /** The response. It is a 503 without a body if the stream was destroyed. Never rejects. */
   readonly later: Promise<Response>
+  /** Ends the stream because the client has disconnected. */
+  disconnect(): void
 }
 
-/** Opens the stream of a long poll. With `onBegin`, it begins with its first event or `_begin`, and `onBegin` is called. */
+/**
+ * Opens the stream of a long poll. With `onBegin`, it begins with its first event or `_begin`, and `onBegin` is called.
+ * Without it, only the body of the response can depend on the events, so that it is neither compressed nor a 304.
+ */
 export function openWebPoll(
   request: Request,
   settings: Settings,
   response: Response,
-  onBegin: () => void = () => {},
+  onBegin?: () => void,
 ): WebPoll {
-  const poll = longPollOf(request, settings)
+  const poll = new LongPoll(pollRequest(request, onBegin === undefined), settings)
   let respond = (_: readonly Buffer[] | undefined) => {}
   const ended = new Promise<readonly Buffer[] | undefined>((resolve) => {
     respond = resolve
   })
   const transport = new WholeWebBody((body) => respond(body))
   const begin = () => {
-    onBegin()
+    onBegin?.()
     return transport
   }
   const stream = SseStream._open(begin, settings, resumePointOfWeb(request))
   stream._pollCache = poll
   applyWebQuery(stream, settings, request)
   disconnectOnAbort(request.signal, transport, stream)
-  return { response, stream, later: ended.then((body) => responseTo(poll, stream, response.headers, body)) }
+  const disconnect = () => {
+    // A transport that is not open does not report the disconnect.
+    stream._begin()
+    transport.disconnect()
+  }
+  // A transport that is not open does not report that the stream was destroyed.
+  if (!onBegin) stream._addCloseTarget({ _streamClosed: () => respond(undefined) })
+  const later = ended.then((body) => responseTo(poll, stream, settings, response.headers, body))
+  return { response, stream, later, disconnect }
 }
 
-/** Returns a response that sends the body of another one when it is known. */
-export function laterResponse({ status, headers }: Response, later: Promise<Response>): Response {
+/** Returns the response to a long poll, whose body is sent when it is known. */
+export function earlyResponse({ response, later, disconnect }: WebPoll): Response {
+  const { status, headers } = response
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      controller.enqueue(new Uint8Array(await (await later).arrayBuffer()))
-      controller.close()
+      const answer = await later
+      // Servers know this name and do not report it as a failure.
+      if (!answer.body) controller.error(new DOMException('The stream was destroyed.', 'AbortError'))
+      else {
+        controller.enqueue(new Uint8Array(await answer.arrayBuffer()))
+        controller.close()
+      }
     },
+    cancel: disconnect,
   })
   return new Response(body, { status, headers })
 }
 
-function longPollOf(request: Request, settings: Settings): LongPoll {
+function pollRequest(request: Request, isEarly: boolean): PollRequest {
   const { headers, method, url } = request
   const cursor = headers.get('last-event-id') ? undefined : queryOf(url).get('lastEventId')
-  const poll = {
+  return {
     method,
-    acceptEncoding: isOfNext(request) ? undefined : headers.get('accept-encoding'),
-    ifNoneMatch: headers.get('if-none-match'),
+    isAuthorized: headers.has('authorization'),
+    acceptEncoding: isEarly || isOfNext(request) ? undefined : headers.get('accept-encoding'),
+    ifNoneMatch: isEarly ? undefined : headers.get('if-none-match'),
     cursor: cursor ?? undefined,
   }
-  return new LongPoll(poll, settings)
 }
 
 async function responseTo(
   poll: LongPoll,
   stream: SseStream,
+  settings: Settings,
   own: Headers,
   lines: readonly Buffer[] | undefined,
 ): Promise<Response> {
   if (!lines) return new Response(null, { status: 503, headers: { 'Cache-Control': 'no-store' } })
-  const isPrivate = own.has('set-cookie') || own.get('cache-control') !== NOT_CACHED
+  const has = (name: string) => hasHeader(settings.headers, name)
+  const isPrivate = has('Set-Cookie') || has('Cache-Control')
   return withHeaders(
     own,
-    await poll.answer(stream, lines, { hasEncoding: own.has('content-encoding'), isPrivate }),
+    await poll.answer(stream, lines, { hasEncoding: has('Content-Encoding'), isPrivate }),
   )
 }
 

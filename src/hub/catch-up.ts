@@ -5,8 +5,8 @@ import { turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import { type Gap, reportGap } from '../stream/gap.ts'
+import { inOnePage } from '../stream/poll-end.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
-import type { SseStream } from '../stream/stream.ts'
 import type { CatchUpOwner } from './catch-up-owner.ts'
 import { endStream } from './end-stream.ts'
 import { hooksOf } from './gap-hooks.ts'
@@ -31,7 +31,7 @@ const HIDDEN_COST = 512
  * client has no room for is read again later. The subscription goes live in the step that finds nothing more to read.
  */
 export class CatchUp implements ReplayedClient {
-  readonly stream: SseStream
+  readonly stream: CatchUpOwner['stream']
   readonly #owner: CatchUpOwner
   readonly #store: EventStore
   readonly #gapEvent: string | false
@@ -179,8 +179,8 @@ export class CatchUp implements ReplayedClient {
     // Other replays do not wait while the application loads a snapshot.
     this.#pace.cancel()
     if (this.#addedChannels) return this.#checkAddedChannels(this.#addedChannels)
-    if (this.#gapEnd !== undefined) return this.#sendGap(this.#gapEnd)
-    if (this.#snapshots) return this.#sendSnapshots(this.#snapshots)
+    if (this.#gapEnd !== undefined) return inOnePage(this.stream, this.#sendGap(this.#gapEnd))
+    if (this.#snapshots) return inOnePage(this.stream, this.#sendSnapshots(this.#snapshots))
   }
 
   #readPage(channels: readonly string[]): MaybePromise<void> {

@@ -29,16 +29,16 @@ export function checkStart(store: EventStore, from: From = 'now'): void {
 
 /** Where each channel of a client without a position starts. */
 export class HistoryStart {
-  /** The earliest start, after which the log is read. */
-  position: string
   /** Whether events at a start may have been evicted. */
   isIncomplete = false
   readonly #store: EventStore
   readonly #reads: ReplayReads
   readonly #owner: PositionSender
-  // Where channels start that have no start of their own.
-  readonly #present: string
+  // Where channels start that have no start of their own. Later than the process is if a client starts after an id that
+  // another process has delivered, because everything up to that id was published before the client connected.
+  #present: string
   readonly #starts = new Map<string, string>()
+  #earliest: string | undefined
   // Built by the first stage.
   #order: StartOrder | undefined
   // How many starts after the position a stage covers. Each stage visits all channels, so that one of a single start for
@@ -51,18 +51,25 @@ export class HistoryStart {
     this.#reads = reads
     this.#present = present
     this.#owner = owner
-    this.position = present
+  }
+
+  /** The earliest start, after which the log is read. */
+  get position(): string {
+    return this.#earliest ?? this.#present
   }
 
   async add({ channels, from }: HistoryRequest): Promise<void> {
     const { after, isIncomplete } = await this.#find(channels, from)
     this.isIncomplete ||= isIncomplete
+    if (after === from && this.#isBefore(this.#present, after)) this.#present = after
     // What was published meanwhile is not history.
     const start = this.#isBefore(after, this.#present) ? after : this.#present
     // Of two subscriptions to one channel, the earlier start counts.
-    for (const channel of channels)
-      if (this.#isBefore(start, this.#starts.get(channel) ?? this.#present)) this.#starts.set(channel, start)
-    if (this.#isBefore(start, this.position)) this.position = start
+    for (const channel of channels) {
+      const other = this.#starts.get(channel)
+      if (other === undefined || this.#isBefore(start, other)) this.#starts.set(channel, start)
+    }
+    if (this.#isBefore(start, this.position)) this.#earliest = start
   }
 
   /**
@@ -122,7 +129,9 @@ export class HistoryStart {
     if (typeof from === 'object') return this.#reads.history(channels, from.last)
     if (from === 'start') return this.#reads.history(channels, Number.POSITIVE_INFINITY)
     // Untrusted text is not compared before the store has read it.
-    const isUnknown = (await this.#reads.read(channels, from, 1)) === 'gap'
+    const page = await this.#reads.read(channels, from, 1)
+    // After a loss, the store may not have received the id although it was read.
+    const isUnknown = page === 'gap' || this.#isBefore(this.#store.position, from)
     return { after: isUnknown ? this.#present : from, isIncomplete: isUnknown }
   }
 

@@ -150,7 +150,8 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
 
   /** @internal */
   _sendPosition(id: string): void {
-    if (!this.#hub.positions.isEnabled || this.#sentId === id) return
+    // A long poll always has a cursor. Without one, each poll of a new client would miss what came before it.
+    if (this.#sentId === id || !(this.#hub.positions.isEnabled || this.stream.format === 'json')) return
     this.#sentId = id
     const { _connection: connection } = this.stream
     const frame = this.#frameAt(id)
@@ -178,7 +179,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   _onTurnEnd(): void {
     this.#hasStarted = true
     this.#sendFirstPosition(this.#hub.store.position)
-    this.stream._connection.endPoll()
+    this.stream._connection.poll?.onCaughtUp()
   }
 
   /** @internal */

@@ -9,7 +9,7 @@ import type { CloseReason } from './close-reason.ts'
 import { type DeadlineOwner, Deadlines } from './deadlines.ts'
 import type { StreamSettings } from './options.ts'
 import { type OpenTransport, Output, type OutputOwner } from './output.ts'
-import { pollEndsAt } from './poll-end.ts'
+import { type PollConnection, PollEnd } from './poll-end.ts'
 
 /** Is notified by its connection. */
 export interface ConnectionOwner {
@@ -26,8 +26,10 @@ export interface ConnectionOwner {
 }
 
 /** The connection to one client: queued frames, their way to the transport, and the deadlines. */
-export class Connection implements OutputOwner, DeadlineOwner, Flushable {
+export class Connection implements OutputOwner, DeadlineOwner, PollConnection, Flushable {
   readonly openedAt = clock.read()
+  /** Undefined unless the response is that to a long poll. */
+  readonly poll: PollEnd | undefined
   /** How many replays are still to be sent. The end of the stream follows them. */
   holds = 0
   sentEvents = 0
@@ -53,6 +55,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
   constructor(settings: StreamSettings, owner: ConnectionOwner) {
     this.#settings = settings
     this.#owner = owner
+    if (settings.poll) this.poll = new PollEnd(settings.poll, this)
     this.#output = new Output(this)
     this.#deadlines = new Deadlines(settings, this.#output, this)
     this.#isImmediate = settings.flushInterval === 0 && !settings.rateLimit
@@ -169,7 +172,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     this.#lastSize = frame.size
     try {
       const hasRoom = this.#output.write(frame)
-      if (this.#settings.poll) this.#endPollAt(pollEndsAt(this.#settings.poll, this))
+      this.poll?.onWritten()
       if (hasRoom) return
       this.#lagSince ??= clock.now
       this.#deadlines.schedule()
@@ -184,7 +187,7 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     this.holds -= 1
     if (this.holds > 0) return
     if (isClosing) this.end()
-    else this.endPoll()
+    else this.poll?.onCaughtUp()
   }
 
   /** Ends the body after everything queued. Frames held back by a replay that was stopped are dropped. */
@@ -201,15 +204,9 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     this.#deadlines.expireBy(time)
   }
 
-  /**
-   * Ends a long poll that has events, or that does not wait for one. MUST be called when the client was sent everything
-   * that it had missed.
-   */
-  endPoll(): void {
-    const { poll } = this.#settings
-    if (!poll || !this.isOpen) return
-    this._flush()
-    if (this.sentEvents > 0 || poll.hold === 0) this.#endPollAt(0)
+  /** Ends the connection as its maximum duration does. */
+  expire(): void {
+    if (this.isOpen) this.#owner._expired()
   }
 
   /** Cuts the connection at once. */
@@ -307,12 +304,6 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
     const { flushInterval } = this.#settings
     if (flushInterval > 0) this.#deadlines.flushAt(clock.now + flushInterval)
     else turn.scheduleFlush(this)
-  }
-
-  #endPollAt(time: number): void {
-    if (time > 0) this.#deadlines.expireBy(time)
-    // Not at once, because the present flush goes on.
-    else queueMicrotask(() => this.isOpen && this.#owner._expired())
   }
 
   #onDrained(): void {

@@ -12,6 +12,7 @@ import { clock } from '../scheduler/clock.ts'
 import type { Connection } from './connection.ts'
 import { type Gap, reportGap } from './gap.ts'
 import type { StreamSettings } from './options.ts'
+import { inOnePage } from './poll-end.ts'
 import type { SseStream } from './stream.ts'
 
 /**
@@ -79,7 +80,8 @@ export class Replayer {
     const gap: Gap = { lastEventId, reason: lastEventId === undefined ? 'unreadable' : 'unknown' }
     const sendAll = (snapshot: Source) => this.#sendAll(snapshot)
     const send = (event: SseEvent) => this.#sendAll([event])
-    await reportGap(this.#stream, gap, { hooks: [onGap], gapEvent, sendAll, send })
+    const report = reportGap(this.#stream, gap, { hooks: [onGap], gapEvent, sendAll, send })
+    await inOnePage(this.#stream, report)
   }
 
   async #sendAll(source: unknown, limit?: number): Promise<boolean> {

@@ -126,6 +126,24 @@ describe('the response headers', () => {
     expect(client.headers['x-frame-options']).toBeUndefined()
   })
 
+  it.each(['text/event-stream', 'application/json'])(
+    'contain the Vary and the Cache-Control that the handler sets with Accept %s',
+    async (accept) => {
+      const { fastify } = logging()
+      const formats = ['event-stream', 'json'] as const
+      const handler = sse(
+        (stream, _request, reply) => {
+          reply.header('Vary', 'Origin').header('Cache-Control', 'no-store, no-transform')
+          stream.send({ data: 1 })
+        },
+        { formats },
+      )
+      fastify.get('/stream', handler)
+      const { headers } = await ask(await listen(fastify), { headers: { accept } })
+      expect([headers.vary, headers['cache-control']]).toEqual(['Origin, Accept', 'no-store, no-transform'])
+    },
+  )
+
   it('keep a stricter Cache-Control of a hook', async () => {
     const { fastify } = logging()
     fastify.addHook('onRequest', async (_request, reply) => void reply.header('Cache-Control', 'no-store'))

@@ -44,8 +44,11 @@ describe('PollPage', () => {
     const [short, long] = [all.slice(0, 2), all].map((lines) => page(lines, { events: 2, bytes: 1e6 }))
     expect(short?.isFull).toBe(true)
     expect([long?.lastEventId, long?.body('2', 0).toString()]).toEqual(['2', short?.body('2', 0).toString()])
-    const byBytes = page(all, { events: 100, bytes: event(1).length + 1 })
+    const byBytes = page(all, { events: 100, bytes: event(1).length + 2 })
     expect([byBytes.isFull, byBytes.lastEventId]).toEqual([true, '2'])
     expect(page(all, { events: 5, bytes: 1e6 }).isFull).toBe(false)
+    // The stream stops after so many bytes, with the ends of lines.
+    const bytes = 4 * (event(1).length + 1)
+    expect(page(all, { events: 100, bytes }).isFull).toBe(true)
   })
 })

@@ -655,3 +655,42 @@ describe('the handler of createSseResponse', () => {
     expect(() => createSseResponse(request, () => new Response())).toThrow()
   })
 })
+
+describe('the response to a long poll', () => {
+  const options = { formats: ['event-stream', 'json'] } as const
+  const poll = (init: RequestSetup = {}) => open(options, { url: `${PATH}?format=json`, ...init })
+
+  it('is not compressed, because its headers are returned before its events are known', async () => {
+    const { response, stream } = poll({ headers: { 'accept-encoding': 'gzip' } })
+    stream.send({ data: 'x'.repeat(2_000) })
+    stream.close()
+    expect(response.headers.get('content-encoding')).toBeNull()
+    expect(await response.json()).toMatchObject({ events: [{ data: 'x'.repeat(2_000) }] })
+  })
+
+  it('has the body of a full page, even if the client has it', async () => {
+    const channel = new Hub().channel('news', { cache: 'public' })
+    const ids = []
+    for (let index = 0; index < 3; index++) ids.push(await channel.publish({ data: index }))
+    const headers = { 'if-none-match': `W/"${ids[0]}%20${ids[2]}"` }
+    const request = new Request(`${PATH}?format=json&lastEventId=${ids[0]}`, { headers })
+    const response = createSseResponse(request, (stream) => channel.subscribe(stream), {
+      ...options,
+      longPoll: { pageSize: 2 },
+    })
+    expect(await response.json()).toMatchObject({ lastEventId: ids[2] })
+  })
+
+  it('closes its stream when the server cancels the body', async () => {
+    const { body, stream } = poll()
+    const end = closed(stream)
+    await body.cancel()
+    expect(await end).toMatchObject({ reason: 'client' })
+  })
+
+  it('is broken off when its stream is destroyed', async () => {
+    const { response, stream } = poll()
+    stream.destroy()
+    await expect(response.text()).rejects.toThrow('destroyed')
+  })
+})

@@ -1,7 +1,10 @@
-import express from 'express'
-import { describe, expect, it } from 'vitest'
+import { ServerResponse } from 'node:http'
+import zlib from 'node:zlib'
+import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { sse } from '../../src/adapters/express.ts'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
+import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { get } from '../support/client.ts'
@@ -67,31 +70,132 @@ describe.each<Protocol>(['http', 'h2c'])('createSseStream with formats over %s',
   })
 })
 
+/** Requests a full page of a public channel. */
+async function publicPage(
+  middleware: RequestHandler = (_request, _response, next) => next(),
+  options: SseHandlerOptions = {},
+  headers: Record<string, string> = {},
+) {
+  const channel = new Hub().channel('news', { cache: 'public' })
+  const ids: string[] = []
+  for (let index = 0; index < 3; index++) ids.push(await channel.publish({ data: 'x'.repeat(1_000) }))
+  const app = express().use(middleware)
+  app.get(
+    '/',
+    sse((stream) => channel.subscribe(stream), { ...FORMATS, longPoll: { pageSize: 2 }, ...options }),
+  )
+  const { port } = await listen(app)
+  const client = await get('http', port, { path: `${POLL}&lastEventId=${ids[0]}`, headers })
+  await client.ended
+  return { client, ids }
+}
+
 describe('the response to a long poll', () => {
+  it('is public for a public channel', async () => {
+    const { client } = await publicPage()
+    expect(client.headers['cache-control']).toBe('public, max-age=31536000, immutable')
+  })
+
   it('is cut when its stream is destroyed', async () => {
     const { port } = await serve((request, response) => createSseStream(request, response, FORMATS).destroy())
     await expect(get('http', port, { path: POLL })).rejects.toThrow('socket hang up')
   })
 
-  it('is private if an earlier middleware has decided so', async () => {
-    const channel = new Hub().channel('news', { cache: 'public' })
-    const first = await channel.publish({ data: 1 })
-    await channel.publish({ data: 2 })
-    const app = express()
-    app.get('/own', (_request, response, next) => {
-      response.set('Cache-Control', 'no-store')
+  it.each<[string, RequestHandler, SseHandlerOptions?]>([
+    ['has decided so', (_request, response, next) => next(void response.set('Cache-Control', 'no-store'))],
+    [
+      'has decided so in the words of the library',
+      (_request, response, next) => next(void response.set('Cache-Control', 'private, no-store')),
+    ],
+    ['has set a cookie', (_request, response, next) => next(void response.cookie('session', '1'))],
+    [
+      'sets a cookie with the response headers',
+      (_request, response, next) => {
+        const { writeHead } = response
+        response.writeHead = (...args: unknown[]) => {
+          response.cookie('session', '1')
+          return writeHead.apply(response, args as never)
+        }
+        next()
+      },
+    ],
+  ])('is private if an earlier middleware %s', async (_what, middleware) => {
+    const { client } = await publicPage(middleware)
+    expect(client.headers['cache-control']).toMatch(/^(private, )?no-store$/)
+    expect(client.headers.etag).toBeUndefined()
+  })
+
+  it('is private if the route sets the header Cache-Control', async () => {
+    const headers = { 'cache-control': 'private, no-store' }
+    const { client } = await publicPage(undefined, { headers })
+    expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])
+  })
+
+  it('is private if the request is authorized', async () => {
+    const { client } = await publicPage(undefined, {}, { authorization: 'Bearer 1' })
+    expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])
+  })
+
+  it('is private if a cookie is set while it is compressed', async () => {
+    const { gzip } = zlib
+    let setCookie = () => {}
+    const spy = vi.spyOn(zlib, 'gzip').mockImplementation(((...args: Parameters<typeof gzip>) => {
+      setCookie()
+      return gzip(...args)
+    }) as never)
+    onTestFinished(() => spy.mockRestore())
+    const middleware: RequestHandler = (_request, response, next) => {
+      setCookie = () => void response.cookie('session', '1')
       next()
-    })
-    const handler = sse((stream) => channel.subscribe(stream), FORMATS)
-    app.get('/own', handler).get('/', handler)
-    const { port } = await listen(app)
-    const cacheControl = async (path: string) => {
-      const client = await get('http', port, { path: `${path}?format=json&lastEventId=${first}` })
-      await client.ended
-      return client.headers['cache-control']
     }
-    expect(await cacheControl('/')).toBe('public, max-age=1')
-    expect(await cacheControl('/own')).toBe('no-store')
+    const { client } = await publicPage(middleware, {}, { 'accept-encoding': 'gzip' })
+    expect(client.headers).toMatchObject({ 'content-encoding': 'gzip', 'set-cookie': [expect.any(String)] })
+    expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])
+  })
+
+  it.each([(tag: string) => `"another", ${tag}`, (tag: string) => tag.replace('W/', ''), () => '*'])(
+    'is a 304 if the client has it (%s)',
+    async (ifNoneMatch) => {
+      const channel = new Hub().channel('news', { cache: 'public' })
+      const ids = await Promise.all([1, 2, 3].map((data) => channel.publish({ data })))
+      const { port } = await serve((request, response) => {
+        channel.subscribe(createSseStream(request, response, { ...FORMATS, longPoll: { pageSize: 2 } }))
+      })
+      const headers = { 'if-none-match': ifNoneMatch(`W/"${ids[0]}%20${ids[2]}"`) }
+      const client = await get('http', port, { path: `${POLL}&lastEventId=${ids[0]}`, headers })
+      expect([client.status, client.headers.vary]).toEqual([304, 'Accept-Encoding'])
+    },
+  )
+
+  const failing: RequestHandler = (_request, response, next) => {
+    response.writeHead = () => {
+      response.writeHead = ServerResponse.prototype.writeHead as never
+      throw new Error('no headers')
+    }
+    next()
+  }
+
+  it('is cut when a middleware fails in writeHead', async () => {
+    const { port } = await serve((request, response) => {
+      failing(request as never, response as never, () => {})
+      createSseStream(request, response, FORMATS).close()
+    })
+    await expect(get('http', port, { path: POLL })).rejects.toThrow('socket hang up')
+  })
+
+  it('is the error response of the framework when a middleware fails in writeHead', async () => {
+    const app = express().use(failing)
+    app.get(
+      '/',
+      sse((stream) => stream.close(), FORMATS),
+    )
+    const onError: ErrorRequestHandler = (error, _request, response, _next) => {
+      response.status(500).end(error.message)
+    }
+    const { port } = await listen(app.use(onError))
+    const client = await get('http', port, { path: POLL })
+    await client.ended
+    expect([client.status, client.body]).toEqual([500, 'no headers'])
   })
 
   it('is not longer than a page when a client has missed more', async () => {

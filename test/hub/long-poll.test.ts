@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { sse } from '../../src/adapters/web.ts'
+import type { LongPollOptions, SseStreamOptions } from '../../src/http/options.ts'
+import { Hub, type HubOptions } from '../../src/hub/hub.ts'
+import type { SubscribeOptions } from '../../src/hub/subscribe-options.ts'
+import type { SseStream } from '../../src/stream/stream.ts'
+import { deferred } from '../support/serve.ts'
+import { settled } from '../support/streams.ts'
+
+interface Page {
+  events: Array<{ event: string; id?: string; data: unknown }>
+  lastEventId: string | null
+  retry: number
+}
+
+type Handler = (stream: SseStream) => unknown
+
+/** Returns a function that requests a long poll. */
+function polling(handler: Handler, longPoll: LongPollOptions = {}, options: SseStreamOptions = {}) {
+  const respond = sse(handler as never, { formats: ['json'], longPoll, ...options })
+  return async (query: { lastEventId?: string | null; hold?: number } = {}): Promise<Page> => {
+    const url = new URL('http://127.0.0.1/?format=json')
+    for (const [name, value] of Object.entries(query))
+      if (value !== null) url.searchParams.set(name, String(value))
+    const response = await respond(new Request(url))
+    return (await response.json()) as Page
+  }
+}
+
+const dataOf = ({ events }: Page) => events.map(({ data }) => data)
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] }))
+afterEach(() => void vi.useRealTimers())
+
+describe('a long poll of a hub', () => {
+  const news = (options: SubscribeOptions, longPoll?: LongPollOptions, hubOptions?: HubOptions) => {
+    const channel = new Hub(hubOptions).channel('news')
+    return { channel, poll: polling((stream) => channel.subscribe(stream, options), longPoll) }
+  }
+
+  const states = Array.from({ length: 5 }, (_, data) => ({ event: 'state', data }))
+
+  // More than is queued at a time.
+  const large = Array.from({ length: 10 }, (_, index) => ({ data: `${index}`.padEnd(100_000) }))
+
+  it('sends a snapshot that is larger than a page in one response', async () => {
+    const { channel, poll } = news({ snapshot: () => large })
+    await channel.publish({ data: 'before' })
+    const first = await poll()
+    expect(dataOf(first)).toEqual(large.map(({ data }) => data))
+    const id = await channel.publish({ data: 'after' })
+    expect(await poll({ lastEventId: first.lastEventId })).toMatchObject({ events: [{ id }] })
+  })
+
+  it.each<[string, string | null, (states: () => AsyncIterable<object>) => SubscribeOptions]>([
+    ['a snapshot', null, (states) => ({ snapshot: states as never })],
+    ['the events of onGap', 'unknown', (states) => ({ onGap: states as never })],
+  ])('sends %s that takes longer than the time to collect', async (_what, lastEventId, options) => {
+    const [hasStarted, canGoOn] = [deferred<void>(), deferred<void>()]
+    const slow = async function* () {
+      yield states[0] as object
+      hasStarted.resolve()
+      await canGoOn.promise
+      yield* states.slice(1)
+    }
+    const { poll } = news(options(slow))
+    const pending = poll({ lastEventId })
+    await hasStarted.promise
+    await settled()
+    vi.advanceTimersByTime(2_000)
+    canGoOn.resolve()
+    const page = await pending
+    expect(dataOf(page)).toEqual([0, 1, 2, 3, 4])
+    expect(page.lastEventId).not.toBe(lastEventId)
+  })
+
+  it('sends the events of onGap of a stream in one response', async () => {
+    const poll = polling(() => {}, {}, { replay: () => 'gap', onGap: () => large })
+    expect(dataOf(await poll({ lastEventId: 'unknown' }))).toEqual(large.map(({ data }) => data))
+  })
+
+  it('has a cursor with positions: false, so that nothing is missed before the first event', async () => {
+    const { channel, poll } = news({ snapshot: () => states }, {}, { positions: false, gapEvent: false })
+    const first = await poll()
+    expect(first.lastEventId).toEqual(expect.any(String))
+    const id = await channel.publish({ data: 'missed' })
+    expect(await poll({ lastEventId: first.lastEventId })).toMatchObject({ events: [{ id }] })
+    const afterGap = await poll({ lastEventId: 'unknown', hold: 0 })
+    expect(afterGap.lastEventId).toBe(id)
+  })
+})
