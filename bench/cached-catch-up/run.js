@@ -22,7 +22,8 @@ const FRONTS = {
     launchNginx(port, {
       http: 'proxy_cache_path FOLDER/cache keys_zone=pages:4m;',
       location:
-        'proxy_cache pages; proxy_cache_lock on; proxy_cache_lock_timeout 60s; proxy_cache_lock_age 60s;',
+        'proxy_cache pages; proxy_cache_lock on; proxy_cache_lock_timeout 60s; proxy_cache_lock_age 60s; ' +
+        'proxy_cache_min_uses 0;',
     }),
   varnish: (port) => launchVarnish(port),
 }
@@ -36,9 +37,13 @@ for (const [name, launch] of Object.entries(FRONTS)) {
   const { pages, ...figures } = await measure(launch)
   const requests = pages.reduce((sum, count) => sum + count, 0)
   if (name !== 'no proxy') most = Math.max(most, ...pages)
-  rows.push([name, requests, Math.max(...pages), ...Object.values(figures).map(fixed(0))])
+  const { cpu, time, read, sent } = figures
+  rows.push([name, requests, Math.max(...pages), ...[cpu, time, read].map(fixed(0)), sent.toFixed(3)])
 }
-printTable(['', 'requests', 'most for a page', 'server CPU ms', 'all clients, ms', 'MB read'], rows)
+printTable(
+  ['', 'requests', 'most for a page', 'server CPU ms', 'all clients, ms', 'MB read', 'MB of the server'],
+  rows,
+)
 printTarget('requests for one page behind a cache', most, 1)
 
 async function measure(launch) {
@@ -55,10 +60,10 @@ async function measure(launch) {
   const startedAt = performance.now()
   const { events, bytes } = await crowd.catchUp('/', cursor, last)
   const time = performance.now() - startedAt
-  const { cpu, pages } = await server.ask('measured')
+  const { cpu, sent, pages } = await server.ask('measured')
   crowd.close()
   await front.end()
   await server.stop()
   if (events.some((count) => count !== PAGES * PAGE_SIZE)) throw new Error('A client missed an event.')
-  return { pages, cpu: cpu / 1000, time, megabytes: bytes / 1e6 }
+  return { pages, cpu: cpu / 1000, time, read: bytes / 1e6, sent: sent / 1e6 }
 }

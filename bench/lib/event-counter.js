@@ -21,11 +21,14 @@ export class EventCounter {
   newest = 0
   #isTimed
   #isNumbered
+  #end
   #tail = EMPTY
 
-  constructor({ isTimed = false, isNumbered = false }) {
+  /** `end` is the end of an event, which begins with that of its data. */
+  constructor({ isTimed = false, isNumbered = false, end = END }) {
     this.#isTimed = isTimed
     this.#isNumbered = isNumbered
+    this.#end = end
   }
 
   /** Reads a part of the body. An event may be split at its end, so its first part is kept for the next one. */
@@ -33,10 +36,10 @@ export class EventCounter {
     const hasTail = this.#tail.length > 0
     const text = hasTail ? Buffer.concat([this.#tail, chunk]) : chunk
     let from = 0
-    for (let at = text.indexOf(END); at >= 0; at = text.indexOf(END, from)) {
+    for (let at = text.indexOf(this.#end); at >= 0; at = text.indexOf(this.#end, from)) {
       // The data of a position, which a hub sends each client, is `{}`.
       if (text[at - 1] !== BRACE) this.#count(text, at)
-      from = at + END.length
+      from = at + this.#end.length
     }
     const isInEvent = (from === 0 && hasTail) || text.indexOf(START, from) >= 0
     this.#tail = isInEvent ? Buffer.from(text.subarray(Math.max(from, text.length - KEPT))) : EMPTY

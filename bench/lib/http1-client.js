@@ -9,11 +9,14 @@ export class Http1Client extends EventCounter {
   #socket
   #headers = ''
   #onOpen
+  #isHeld
   /** Whether the server has closed the connection. */
   isClosed = false
 
-  constructor({ port, lastEventId, path = '/', ...options }) {
+  /** `isHeld`: the response does not begin before there is an event. */
+  constructor({ port, lastEventId, path = '/', isHeld = false, ...options }) {
     super(options)
+    this.#isHeld = isHeld
     const onread = { buffer: memory, callback: (size) => this.#onChunk(memory.subarray(0, size)) }
     this.#socket = connect({ port, host: '127.0.0.1', onread }, () =>
       this.#socket.write(requestFrom(path, lastEventId)),
@@ -25,8 +28,9 @@ export class Http1Client extends EventCounter {
     })
   }
 
-  /** Resolves when the response headers and the first byte of the body have arrived. */
+  /** Resolves when the response headers and the first byte of the body have arrived, or for a held request, at once. */
   opened() {
+    if (this.#isHeld) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#onOpen = resolve
       this.#socket.once('close', () => reject(new Error(`Refused: ${this.#headers.slice(0, 80)}`)))

@@ -42,10 +42,10 @@ export function topicOfWrites(createServer) {
   }, createServer)
 }
 
-export function topicOfSpillway(createServer, optionsOf) {
+export function topicOfSpillway(createServer, optionsOf, streamOptions) {
   const channel = new Hub().channel('prices')
   return {
-    createServer: subscribeChannel(channel, createServer, optionsOf),
+    createServer: subscribeChannel(channel, createServer, optionsOf, streamOptions),
     publish: (data) => channel.publish({ event: NAME, data }),
   }
 }
@@ -62,11 +62,16 @@ export function topicOfBetterSse(createServer) {
  * Returns the `createServer` function of a contender whose clients subscribe to a channel of a hub. `optionsOf` returns the
  * options of the client with a number.
  */
-export function subscribeChannel(channel, createServer = createHttpServer, optionsOf = () => undefined) {
+export function subscribeChannel(
+  channel,
+  createServer = createHttpServer,
+  optionsOf = () => undefined,
+  streamOptions = undefined,
+) {
   let clients = 0
   return (onStream) =>
     createServer((request, response) => {
-      const stream = createSseStream(request, response)
+      const stream = createSseStream(request, response, streamOptions)
       channel.subscribe(stream, optionsOf(clients++))
       stream.on('close', onStream({}))
     })

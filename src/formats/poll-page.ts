@@ -17,8 +17,12 @@ const UNLIMITED: PageLimits = { events: Number.POSITIVE_INFINITY, bytes: Number.
 export class PollPage {
   /** Whether a limit ended the page, so that it never changes. */
   readonly isFull: boolean
+  /** The cursor of the next request. Undefined if no line has an id. */
+  readonly lastEventId: string | undefined
   readonly #lines: Buffer[] = []
   readonly #events: Buffer[] = []
+  #end = ''
+  #body: Buffer | undefined
 
   /** Lines after the limit are left out, so that the page is the same however many follow. */
   constructor(text: Buffer, limits = UNLIMITED) {
@@ -34,15 +38,11 @@ export class PollPage {
       this.#events.push(line)
     }
     this.isFull = hasReachedLimit()
+    this.lastEventId = this.#lastValue('id') as string | undefined
   }
 
   get isEmpty(): boolean {
     return this.#events.length === 0
-  }
-
-  /** The cursor of the next request. Undefined if no line has an id. */
-  get lastEventId(): string | undefined {
-    return this.#lastValue('id') as string | undefined
   }
 
   /** The reconnection time of the last line that is no event, in ms. */
@@ -51,11 +51,17 @@ export class PollPage {
     return last && last[2] !== EVENT ? JSON.parse(last.toString()).retry : undefined
   }
 
-  /** Returns the body of the response, one line of JSON. `retry` is when the client sends its next request, in ms. */
+  /**
+   * Returns the body of the response, one line of JSON. `retry` is when the client sends its next request, in ms. The same
+   * arguments give the same buffer.
+   */
   body(lastEventId: string | undefined, retry: number): Buffer {
-    const parts = this.#events.flatMap((event, index) => (index === 0 ? event : [COMMA, event]))
     const end = `],"lastEventId":${JSON.stringify(lastEventId ?? null)},"retry":${retry}}\n`
-    return Buffer.concat([Buffer.from('{"events":['), ...parts, Buffer.from(end)])
+    if (this.#body && end === this.#end) return this.#body
+    const parts = this.#events.flatMap((event, index) => (index === 0 ? event : [COMMA, event]))
+    this.#end = end
+    this.#body = Buffer.concat([Buffer.from('{"events":['), ...parts, Buffer.from(end)])
+    return this.#body
   }
 
   // Nearly always that of the last line.

@@ -1,5 +1,5 @@
 import type { gzip } from 'node:zlib'
-import { PollPage } from '../formats/poll-page.ts'
+import type { PollPage } from '../formats/poll-page.ts'
 import { builtinModule } from '../runtime.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import type { PollCache } from '../stream/attachments.ts'
@@ -7,11 +7,19 @@ import { MAX_PAGE_BYTES } from '../stream/poll-end.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { chooseEncoding } from './accept-encoding.ts'
 import type { Settings } from './options.ts'
+import { PageCache } from './page-cache.ts'
 
-const zlib = builtinModule<{ readonly gzip: typeof gzip }>('node:zlib')
+type Zlib = { readonly gzip: typeof gzip }
+
+const zlib = builtinModule<Zlib>('node:zlib')
 
 // A shorter body does not get smaller.
 const MIN_COMPRESSED_BYTES = 1024
+
+const pages = new PageCache()
+
+// By the plain body, which polls of one page share.
+const compressions = new WeakMap<Buffer, Promise<Buffer>>()
 
 /** The request of a long poll, as far as its response depends on it. */
 export interface PollRequest {
@@ -53,7 +61,7 @@ export class LongPoll implements PollCache {
   /** Returns the response with what the stream has collected. Never rejects. */
   async answer(stream: SseStream, lines: readonly Buffer[], own: OwnHeaders): Promise<PollAnswer> {
     const isCacheable = !own.isPrivate && this.#isCacheable(stream)
-    const page = new PollPage(Buffer.concat(lines), isCacheable ? this.#limits : undefined)
+    const page = pages.pageOf(lines, isCacheable ? this.#limits : undefined)
     const lastEventId = page.lastEventId ?? stream.lastEventId
     const headers = isCacheable && !page.isEmpty ? this.#cacheHeaders(page) : {}
     if (headers.ETag && matches(this.#request.ifNoneMatch, headers.ETag))
@@ -110,6 +118,11 @@ async function compressed(
   if (!zlib || !body || body.length < MIN_COMPRESSED_BYTES) return answer
   const Vary = 'Accept-Encoding'
   if (!chooseEncoding(acceptEncoding, ['gzip'])) return { ...answer, headers: { ...headers, Vary } }
-  const gzipped = await new Promise<Buffer>((resolve) => zlib.gzip(body, (_, result) => resolve(result)))
-  return { ...answer, headers: { ...headers, Vary, 'Content-Encoding': 'gzip' }, body: gzipped }
+  const gzipped = compressions.get(body) ?? compress(zlib, body)
+  compressions.set(body, gzipped)
+  return { ...answer, headers: { ...headers, Vary, 'Content-Encoding': 'gzip' }, body: await gzipped }
+}
+
+function compress({ gzip }: Zlib, body: Buffer): Promise<Buffer> {
+  return new Promise((resolve) => gzip(body, (_, result) => resolve(result)))
 }

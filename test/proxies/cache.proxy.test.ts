@@ -6,7 +6,8 @@ import { describeBehind } from '../support/proxies/describe-behind.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { CACHING } from '../support/proxies/setups.ts'
 
-const CLIENTS = 200
+// nginx counts the requests that wait for a page in 10 bits.
+const CLIENTS = 2_500
 const PAGES = 4
 const PAGE_SIZE = 100
 
