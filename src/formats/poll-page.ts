@@ -42,13 +42,15 @@ export class PollPage {
 
   /** The cursor of the next request. Undefined if no line has an id. */
   get lastEventId(): string | undefined {
-    return this.#lastValue('id') as string | undefined
+    return lastValue('id', this.#lines) as string | undefined
   }
 
-  /** The reconnection time of the last line that is no event, in ms. */
+  /** The last reconnection time that is a line of its own, in ms. */
   get retry(): number | undefined {
-    const last = this.#lines.at(-1)
-    return last && last[2] !== EVENT ? JSON.parse(last.toString()).retry : undefined
+    return lastValue(
+      'retry',
+      this.#lines.filter((line) => line[2] !== EVENT),
+    ) as number | undefined
   }
 
   /** Returns the body of the response, one line of JSON. `retry` is when the client sends its next request, in ms. */
@@ -57,13 +59,13 @@ export class PollPage {
     const end = `],"lastEventId":${JSON.stringify(lastEventId ?? null)},"retry":${retry}}\n`
     return Buffer.concat([Buffer.from('{"events":['), ...parts, Buffer.from(end)])
   }
+}
 
-  // Nearly always that of the last line.
-  #lastValue(field: string): unknown {
-    for (const line of this.#lines.toReversed()) {
-      const value = JSON.parse(line.toString())[field]
-      if (value !== undefined) return value
-    }
-    return undefined
+// Nearly always that of the last line.
+function lastValue(field: string, lines: readonly Buffer[]): unknown {
+  for (const line of lines.toReversed()) {
+    const value = JSON.parse(line.toString())[field]
+    if (value !== undefined) return value
   }
+  return undefined
 }

@@ -88,9 +88,8 @@ export class LongPoll implements PollCache {
 
   // A stream that was closed otherwise would be requested again and again if the client did not wait.
   #retry(stream: SseStream, { retry }: PollPage, lastEventId: string | undefined): number {
-    if (retry !== undefined) return retry
-    const isNext =
-      stream.closeReason === 'poll' && (lastEventId !== undefined || this.#settings.poll?.hold !== 0)
+    if (stream.closeReason !== 'poll') return retry ?? jitter(this.#settings.retry)
+    const isNext = lastEventId !== undefined || this.#settings.poll?.hold !== 0
     return isNext ? 0 : jitter(this.#settings.retry)
   }
 }
