@@ -72,7 +72,9 @@ export class LongPoll implements PollCache {
     const { varies, status } = this.#settings
     const isPlain = method === 'GET' && !isAuthorized && !varies && status === 200
     const isNamed = cursor !== undefined && cursor === stream.lastEventId
-    return isPlain && isNamed && this.isPublic === true && stream.closeReason === 'poll'
+    // Otherwise the stream has a replay of its own, and the hub does not resume it.
+    const isResumed = typeof stream._resumePoint === 'object'
+    return isPlain && isNamed && isResumed && this.isPublic === true && stream.closeReason === 'poll'
   }
 
   // A full page between two positions never changes. The last one grows, so that a cache keeps it for a second.

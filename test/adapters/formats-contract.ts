@@ -256,6 +256,14 @@ export function formatsContract(mount: Mount, send: Send): void {
       {},
     ],
     [
+      'after a public channel beside it was removed',
+      (channel, stream) => {
+        channel.subscribe(stream)
+        channelsOf.get(channel)?.channel('other', { cache: 'public' }).subscribe(stream)()
+      },
+      {},
+    ],
+    [
       'with an event of the handler',
       (channel, stream) => {
         stream.send({ data: 'hello' })
