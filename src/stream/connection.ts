@@ -18,6 +18,8 @@ export interface ConnectionOwner {
   _overflowed(dropped: number): void
   /** @internal The maximum duration is over. */
   _expired(): void
+  /** @internal A limit ends the page of a long poll. `_expired` follows. */
+  _pageFull(): void
   /** @internal Returns a frame to be sent instead of a heartbeat, or undefined. */
   _heartbeat(): Frame | undefined
   /** @internal Nothing can be written any more. Called once. */
@@ -322,8 +324,11 @@ export class Connection implements OutputOwner, DeadlineOwner, Flushable {
 
   #collect({ collect, pageSize }: LongPollSettings): void {
     if (this.#pollHolds > 0) return
-    if (this.sentEvents >= pageSize || this.sentBytes >= MAX_PAGE_BYTES) this.#expireSoon()
-    else if (this.sentEvents > 0) this.#deadlines.expireBy(clock.now + collect)
+    if (this.sentEvents >= pageSize || this.sentBytes >= MAX_PAGE_BYTES) {
+      // At once, because otherwise everything that is published in this turn is collected.
+      this.#owner._pageFull()
+      this.#expireSoon()
+    } else if (this.sentEvents > 0) this.#deadlines.expireBy(clock.now + collect)
   }
 
   // Not at once, because the present flush goes on.

@@ -114,4 +114,20 @@ describe('a long poll of a hub', () => {
     vi.advanceTimersByTime(200)
     expect(await pending).toMatchObject({ lastEventId: '1', retry: 0 })
   })
+
+  it('has a bounded page when more is published in one turn, and continues after it', async () => {
+    const channel = new Hub().channel('news')
+    const poll = polling((stream) => channel.subscribe(stream), {}, { maxBufferedEvents: 1_000 })
+    const first = await channel.publish({ data: -1 })
+    const pending = poll({ lastEventId: first })
+    await settled()
+    const ids = await Promise.all(Array.from({ length: 8_000 }, (_, data) => channel.publish({ data })))
+    const received: unknown[] = []
+    for (let page = await pending; ; page = await poll({ lastEventId: page.lastEventId })) {
+      expect(page.events.length).toBeLessThanOrEqual(2_000)
+      received.push(...page.events.map(({ id }) => id))
+      if (page.lastEventId === ids.at(-1)) break
+    }
+    expect(received).toEqual(ids)
+  })
 })
