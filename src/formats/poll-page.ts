@@ -38,17 +38,19 @@ export class PollPage {
       this.#events.push(line)
     }
     this.isFull = hasReachedLimit()
-    this.lastEventId = this.#lastValue('id') as string | undefined
+    this.lastEventId = lastValue('id', this.#lines) as string | undefined
   }
 
   get isEmpty(): boolean {
     return this.#events.length === 0
   }
 
-  /** The reconnection time of the last line that is no event, in ms. */
+  /** The last reconnection time that is a line of its own, in ms. */
   get retry(): number | undefined {
-    const last = this.#lines.at(-1)
-    return last && last[2] !== EVENT ? JSON.parse(last.toString()).retry : undefined
+    return lastValue(
+      'retry',
+      this.#lines.filter((line) => line[2] !== EVENT),
+    ) as number | undefined
   }
 
   /**
@@ -63,13 +65,13 @@ export class PollPage {
     this.#body = Buffer.concat([Buffer.from('{"events":['), ...parts, Buffer.from(end)])
     return this.#body
   }
+}
 
-  // Nearly always that of the last line.
-  #lastValue(field: string): unknown {
-    for (const line of this.#lines.toReversed()) {
-      const value = JSON.parse(line.toString())[field]
-      if (value !== undefined) return value
-    }
-    return undefined
+// Nearly always that of the last line.
+function lastValue(field: string, lines: readonly Buffer[]): unknown {
+  for (const line of lines.toReversed()) {
+    const value = JSON.parse(line.toString())[field]
+    if (value !== undefined) return value
   }
+  return undefined
 }

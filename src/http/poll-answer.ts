@@ -81,7 +81,9 @@ export class LongPoll implements PollCache {
     const { varies, status } = this.#settings
     const isPlain = method === 'GET' && !isAuthorized && !varies && status === 200
     const isNamed = cursor !== undefined && cursor === stream.lastEventId
-    return isPlain && isNamed && this.isPublic === true && stream.closeReason === 'poll'
+    // Otherwise the stream has a replay of its own, and the hub does not resume it.
+    const isResumed = typeof stream._resumePoint === 'object'
+    return isPlain && isNamed && isResumed && this.isPublic === true && stream.closeReason === 'poll'
   }
 
   // A full page between two positions never changes. The last one grows, so that a cache keeps it for a second.
@@ -97,9 +99,8 @@ export class LongPoll implements PollCache {
 
   // A stream that was closed otherwise would be requested again and again if the client did not wait.
   #retry(stream: SseStream, { retry }: PollPage, lastEventId: string | undefined): number {
-    if (retry !== undefined) return retry
-    const isNext =
-      stream.closeReason === 'poll' && (lastEventId !== undefined || this.#settings.poll?.hold !== 0)
+    if (stream.closeReason !== 'poll') return retry ?? jitter(this.#settings.retry)
+    const isNext = lastEventId !== undefined || this.#settings.poll?.hold !== 0
     return isNext ? 0 : jitter(this.#settings.retry)
   }
 }

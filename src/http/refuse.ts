@@ -28,14 +28,12 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
   const { status, retry } = Object(refusal) as { status?: number; retry?: number }
   checkResponse(response)
   if (isWhole(retry, 1, MAX_TIME)) {
-    // `spillway/client` names the format of a long poll in the URL.
-    const isPoll = queryOf(response.req.url).get('format') === 'json'
-    const settings = isPoll ? { format: ndjson, poll: LONG_POLL_DEFAULTS } : { format: eventStream }
-    ;(response as ServerResponse).writeHead(200, streamHeaders(response, { headers: {}, ...settings }))
-    const body = isPoll
-      ? new PollPage(Buffer.alloc(0)).body(undefined, jitter(retry)).toString()
-      : eventStream.preamble(0, jitter(retry))
-    endWith(response, body)
+    // Only the URL, because the formats of the route are unknown, and many clients of event streams accept JSON.
+    const name = queryOf(response.req.url).get('format')
+    const format = name === 'json' || name === 'ndjson' ? ndjson : eventStream
+    const settings = { headers: {}, format, ...(name === 'json' && { poll: LONG_POLL_DEFAULTS }) }
+    ;(response as ServerResponse).writeHead(200, streamHeaders(response, settings))
+    endWith(response, refusalText(name, jitter(retry)))
   } else if (isWhole(status, 201, 599)) {
     dropLength(response)
     response.writeHead(status)
@@ -46,4 +44,9 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
       'A refusal must be { status } from 201 to 599, or { retry } in milliseconds.',
     )
   }
+}
+
+function refusalText(format: string | null, retry: number): string {
+  if (format === 'json') return new PollPage(Buffer.alloc(0)).body(undefined, retry).toString()
+  return format === 'ndjson' ? ndjson.encodeCheckpoint({ retry }) : eventStream.preamble(0, retry)
 }

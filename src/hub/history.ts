@@ -34,8 +34,8 @@ export class HistoryStart {
   readonly #store: EventStore
   readonly #reads: ReplayReads
   readonly #owner: PositionSender
-  // Where channels start that have no start of their own. Later than the process is if a client starts after an id that
-  // another process has delivered, because everything up to that id was published before the client connected.
+  // Where channels start that have no start of their own. It may be an id that only another process had delivered, because
+  // everything up to it was published before the client connected.
   #present: string
   readonly #starts = new Map<string, string>()
   #earliest: string | undefined

@@ -179,7 +179,11 @@ export class Hub extends EventEmitter<HubEventMap> {
     const cache = stream._pollCache
     if (cache) cache.isPublic = isPublic && !filter && cache.isPublic !== false
     subscription.add(names, own)
-    return () => subscription.remove(names, own)
+    return () => {
+      // The page may lack events that it would have otherwise.
+      if (cache) cache.isPublic = false
+      subscription.remove(names, own)
+    }
   }
 
   /** The state of the connection to the store: `ready`, `connecting`, `reconnecting` or `closed`. */

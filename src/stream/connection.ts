@@ -19,6 +19,8 @@ export interface ConnectionOwner {
   _overflowed(dropped: number): void
   /** @internal The maximum duration is over. */
   _expired(): void
+  /** @internal A limit ends the page of a long poll. `_expired` follows. */
+  _pageFull(): void
   /** @internal Returns a frame to be sent instead of a heartbeat, or undefined. */
   _heartbeat(): Frame | undefined
   /** @internal Nothing can be written any more. Called once. */
@@ -202,6 +204,11 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
   /** Reports at a time that the stream has expired, unless it has ended before. */
   endBy(time: number): void {
     this.#deadlines.expireBy(time)
+  }
+
+  /** Closes the stream of a long poll, whose page is full. `expire` MUST follow. */
+  closePage(): void {
+    this.#owner._pageFull()
   }
 
   /** Ends the connection as its maximum duration does. */

@@ -16,6 +16,8 @@ export interface PollConnection {
   _flush(): void
   /** Ends the response at a time, unless it has ended before. */
   endBy(time: number): void
+  /** Closes the stream, because the page is full. `expire` MUST follow. */
+  closePage(): void
   /** Ends the response, unless it has ended. */
   expire(): void
 }
@@ -37,8 +39,11 @@ export class PollEnd {
     const { sentEvents, sentBytes, holds } = this.#connection
     const { pageSize, collect } = this.#settings
     if (this.#wholes > 0) return
-    if (sentEvents >= pageSize || sentBytes >= MAX_PAGE_BYTES) this.#expireSoon()
-    else if (sentEvents > 0 && holds === 0) this.#connection.endBy(clock.now + collect)
+    if (sentEvents >= pageSize || sentBytes >= MAX_PAGE_BYTES) {
+      // At once, because otherwise everything that is published in this turn is collected.
+      this.#connection.closePage()
+      this.#expireSoon()
+    } else if (sentEvents > 0 && holds === 0) this.#connection.endBy(clock.now + collect)
   }
 
   /**

@@ -297,6 +297,11 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   }
 
   /** @internal */
+  _pageFull(): void {
+    this.#markClosed('poll')
+  }
+
+  /** @internal */
   _expired(): void {
     this.#markClosed(this.#settings.poll ? 'poll' : 'expired')
     // The client requests the rest of a replay when it reconnects.

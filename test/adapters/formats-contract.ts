@@ -258,6 +258,14 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
       {},
     ],
     [
+      'after a public channel beside it was removed',
+      (channel, stream) => {
+        channel.subscribe(stream)
+        channelsOf.get(channel)?.channel('other', { cache: 'public' }).subscribe(stream)()
+      },
+      {},
+    ],
+    [
       'with an event of the handler',
       (channel, stream) => {
         stream.send({ data: 'hello' })

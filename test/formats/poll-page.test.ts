@@ -34,8 +34,9 @@ describe('PollPage', () => {
     })
   })
 
-  it('returns the reconnection time of a last line that is no event', () => {
+  it('returns the last reconnection time that is no part of an event', () => {
     expect(page([event(1), '{"retry":500}']).retry).toBe(500)
+    expect(page(['{"retry":1}', '{"retry":500}', event(1), '{"id":"5"}']).retry).toBe(500)
     expect(page(['{"event":"message","data":1,"retry":500}']).retry).toBeUndefined()
   })
 

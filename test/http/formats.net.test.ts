@@ -131,6 +131,18 @@ describe('the response to a long poll', () => {
     expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])
   })
 
+  it('is private if the stream has a replay of its own', async () => {
+    const channel = new Hub().channel('news', { cache: 'public' })
+    const { port } = await serve((request, response) => {
+      const options = { ...FORMATS, replay: () => [], longPoll: { pageSize: 2 } }
+      channel.subscribe(createSseStream(request, response, options))
+      for (let data = 0; data < 3; data++) void channel.publish({ data })
+    })
+    const client = await get('http', port, { path: `${POLL}&lastEventId=7` })
+    await client.ended
+    expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])
+  })
+
   it('is private if the request is authorized', async () => {
     const { client } = await publicPage(undefined, {}, { authorization: 'Bearer 1' })
     expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])

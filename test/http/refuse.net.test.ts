@@ -26,6 +26,17 @@ describe('refuseSseStream (rule 20)', () => {
     expect(Number(/^:\nretry: (\d+)\n$/.exec(client.body)?.[1])).toBeGreaterThanOrEqual(5000)
   })
 
+  it.each([
+    ['ndjson', 'application/x-ndjson; charset=utf-8'],
+    ['json', 'application/json'],
+  ])('sends the reconnection time in the format %s of the URL', async (format, type) => {
+    const { port } = await serve((_req, res) => refuseSseStream(res, { retry: 5000 }))
+    const client = await get('http', port, { path: `/?format=${format}` })
+    expect(await client.ended).toBe('end')
+    expect(client.headers['content-type']).toBe(type)
+    expect(JSON.parse(client.body).retry).toBeGreaterThanOrEqual(5000)
+  })
+
   it.each([204, 403, 503])('makes an EventSource stop with status %i', async (status) => {
     let requests = 0
     const { url } = await serve((_req, res) => {

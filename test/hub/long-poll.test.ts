@@ -3,9 +3,11 @@ import { sse } from '../../src/adapters/web.ts'
 import type { LongPollOptions, SseStreamOptions } from '../../src/http/options.ts'
 import { Hub, type HubOptions } from '../../src/hub/hub.ts'
 import type { SubscribeOptions } from '../../src/hub/subscribe-options.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { deferred } from '../support/serve.ts'
-import { settled } from '../support/streams.ts'
+import { SlowStore } from '../support/slow-store.ts'
+import { nextTurn, settled } from '../support/streams.ts'
 
 interface Page {
   events: Array<{ event: string; id?: string; data: unknown }>
@@ -87,5 +89,45 @@ describe('a long poll of a hub', () => {
     expect(await poll({ lastEventId: first.lastEventId })).toMatchObject({ events: [{ id }] })
     const afterGap = await poll({ lastEventId: 'unknown', hold: 0 })
     expect(afterGap.lastEventId).toBe(id)
+  })
+
+  it('keeps the reconnection time of a shutdown while missed events are read', async () => {
+    const hub = new Hub({ store: new SlowStore(new MemoryStore(), 3, 100) })
+    const first = await hub.channel('news').publish({ data: 1 })
+    const last = await hub.channel('news').publish({ data: 2 })
+    const pending = polling((stream) => hub.subscribe(stream, 'news'))({ lastEventId: first })
+    await nextTurn()
+    expect(hub.size).toBe(1)
+    await hub.shutdown({ retry: 30_000 })
+    const page = await pending
+    expect(page).toMatchObject({ events: [{ id: last }], lastEventId: last })
+    expect(page.retry).toBeGreaterThanOrEqual(30_000)
+  })
+
+  it('is followed by the next one at once, whatever the reconnection time of the stream', async () => {
+    const poll = polling((stream) => {
+      stream.send({ id: '1', data: 1 })
+      stream.send({ retry: 30_000 })
+    })
+    const pending = poll()
+    await settled()
+    vi.advanceTimersByTime(200)
+    expect(await pending).toMatchObject({ lastEventId: '1', retry: 0 })
+  })
+
+  it('has a bounded page when more is published in one turn, and continues after it', async () => {
+    const channel = new Hub().channel('news')
+    const poll = polling((stream) => channel.subscribe(stream), {}, { maxBufferedEvents: 1_000 })
+    const first = await channel.publish({ data: -1 })
+    const pending = poll({ lastEventId: first })
+    await settled()
+    const ids = await Promise.all(Array.from({ length: 8_000 }, (_, data) => channel.publish({ data })))
+    const received: unknown[] = []
+    for (let page = await pending; ; page = await poll({ lastEventId: page.lastEventId })) {
+      expect(page.events.length).toBeLessThanOrEqual(2_000)
+      received.push(...page.events.map(({ id }) => id))
+      if (page.lastEventId === ids.at(-1)) break
+    }
+    expect(received).toEqual(ids)
   })
 })
