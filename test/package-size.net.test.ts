@@ -10,13 +10,13 @@ const { exports, peerDependencies } = JSON.parse(readFileSync(join(root, 'packag
 // The size of each import in an application, minified and compressed, in bytes. A limit is close to the present size, so
 // that an import which pulls in another part of the library fails here.
 const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: number]> = [
-  ['spillway', '{ createSseStream }', 16_150],
+  ['spillway', '{ createSseStream }', 16_250],
   ['spillway', '{ createSseResponse }', 16_400],
-  ['spillway', '{ createSseStream, Hub }', 27_550],
+  ['spillway', '{ createSseStream, Hub }', 27_700],
   ['spillway', '{ parseEvents }', 3_200],
-  ['spillway/express', '*', 17_050],
-  ['spillway/fastify', '*', 18_050],
-  ['spillway/koa', '*', 17_250],
+  ['spillway/express', '*', 17_150],
+  ['spillway/fastify', '*', 18_200],
+  ['spillway/koa', '*', 17_350],
   ['spillway/next', '*', 16_600],
   ['spillway/web', '*', 16_600],
   ['spillway/redis', '*', 20_900],

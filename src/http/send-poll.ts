@@ -36,7 +36,7 @@ export function pollTransport(
 ): Transport {
   const has = (name: string) => response.hasHeader(name) || hasHeader(settings.headers, name)
   const isPrivate = () => has('Set-Cookie') || has('Cache-Control') || isWrapped(response)
-  return new WholeResponse(response, async (lines) => {
+  const transport = new WholeResponse(response, async (lines) => {
     // Before the headers are looked up, because it copies those of some frameworks.
     streamHeaders(response, settings)
     const own = { hasEncoding: has('Content-Encoding'), isPrivate: isPrivate() }
@@ -45,13 +45,17 @@ export function pollTransport(
     const headers = streamHeaders(response, settings)
     // A cookie may have been set while the body was compressed.
     try {
-      sendAnswer(response as ServerResponse, headers, isPrivate() ? withoutCache(answer) : answer)
+      sendHeaders(response as ServerResponse, headers, isPrivate() ? withoutCache(answer) : answer)
     } catch (error) {
       if (!onHeadersError) throw error
-      onHeadersError(error)
+      return onHeadersError(error)
     }
+    transport.endWith(answer.body ?? EMPTY)
   })
+  return transport
 }
+
+const EMPTY = Buffer.alloc(0)
 
 // A middleware such as a session sets a cookie from within `writeHead`, when the headers were decided.
 function isWrapped(response: NodeResponse): boolean {
@@ -63,7 +67,7 @@ function withoutCache(answer: PollAnswer): PollAnswer {
   return { ...answer, headers }
 }
 
-function sendAnswer(
+function sendHeaders(
   response: ServerResponse,
   own: OutgoingHttpHeaders,
   { status, headers, body }: PollAnswer,
@@ -72,5 +76,4 @@ function sendAnswer(
   if (headers.Vary) all.Vary = varyOn(all.Vary ?? response.getHeader('Vary'), headers.Vary)
   if (body) all['Content-Length'] = body.length
   response.writeHead(status, all)
-  response.end(body)
 }

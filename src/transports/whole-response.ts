@@ -1,3 +1,4 @@
+import { SLICE_BYTES } from '../event/frame.ts'
 import { type NodeResponse, ResponseTransport } from './node-response.ts'
 
 /** Collects the body of a response, which is sent as a whole at its end. */
@@ -19,5 +20,17 @@ export class WholeResponse extends ResponseTransport {
   override end(): void {
     // A middleware's own `writeHead` may throw.
     this.#send(this.#body).catch((error) => this.owner?._closed(error))
+  }
+
+  /** Ends the response with a body, in slices, because otherwise a client that reads it slowly looks like one that has stalled. */
+  endWith(body: Buffer): void {
+    // A wrapped `write` may not report when a slice was written.
+    if (body.length <= SLICE_BYTES || Object.hasOwn(this.response, 'write'))
+      return void this.response.end(body)
+    this.response.write(body.subarray(0, SLICE_BYTES), (error) => {
+      if (error) return
+      this.owner?._drained()
+      this.endWith(body.subarray(SLICE_BYTES))
+    })
   }
 }
