@@ -277,3 +277,30 @@ describe.concurrent('examples/user-channels', () => {
     return published.filter((event) => ['news', `user:${user}`].includes(event.for) && event.level <= level)
   }
 })
+
+describe('examples/fallback', () => {
+  const server = startExample('fallback/server.js', { NGINX_PATH: '/missing', LIGHTTPD_PATH: '/missing' })
+
+  it('reports each proxy that is not installed in one line', async () => {
+    const lines = [await server.lines.next(), await server.lines.next(), await server.lines.next()]
+    expect(lines.map(({ value }) => value)).toEqual([
+      'nginx with default settings: not installed',
+      'nginx that ignores X-Accel-Buffering: not installed',
+      'lighttpd as installed: not installed',
+    ])
+  })
+
+  it('serves a page, the client that it imports, and the event after the count of the page', async () => {
+    const page = await (await fetch(server.url)).text()
+    const [, id = '', count] = /data-last-event-id="(.+?)">(\d+)</.exec(page) ?? []
+    for (const path of ['/fallback.js', '/client/index.js', '/client/share.js']) {
+      const { status, headers } = await fetch(server.url + path)
+      expect([path, status, headers.get('content-type')]).toEqual([path, 200, 'text/javascript'])
+    }
+    const [event] = await take(1, `${server.url}/events`, { headers: { 'last-event-id': id } })
+    expect([event?.event, JSON.parse(event?.data ?? '').count]).toEqual(['count', Number(count) + 1])
+    const poll = await fetch(`${server.url}/events?format=json&lastEventId=${id}`)
+    expect(await poll.json()).toMatchObject({ events: [{ event: 'count', id: event?.id }] })
+    expect((await fetch(`${server.url}/server.js`)).status).toBe(404)
+  })
+})

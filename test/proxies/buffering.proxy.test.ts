@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import http from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { describeBehind } from '../support/proxies/describe-behind.ts'
@@ -44,5 +46,24 @@ describeBehind([DELAYING], 'a stream', (setup) => {
       await client.until(`data: event ${event}\n\n`)
       expect(performance.now() - sentAt).toBeGreaterThan(100)
     }
+  })
+})
+
+// A client that polls instead leaves such a stream open at the server.
+const UNAWARE = ['lighttpd', 'varnish with gzip for event streams']
+const unaware = BUFFERING.filter(({ name }) => UNAWARE.includes(name))
+
+describeBehind(unaware, 'a stream that is held', (setup) => {
+  const proxy = new ServedBehindProxy(setup)
+
+  it('remains open after the disconnect of its client, until maxDuration', async () => {
+    const { path, opened } = proxy.routeStreams({ heartbeat: 200, maxDuration: 3_000 })
+    const request = http.get(proxy.url(path), { headers: { accept: 'text/event-stream' } })
+    request.on('error', () => {})
+    const stream = await opened
+    const closed = once(stream, 'close')
+    request.destroy()
+    const [reason] = await closed
+    expect(reason).toBe('expired')
   })
 })
