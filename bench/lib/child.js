@@ -73,6 +73,8 @@ export function respond(functions) {
     }
   })
   process.on('disconnect', () => process.exit())
+  // The parent has ended before this module was ready.
+  if (!process.connected) process.exit()
 }
 
 function succeeds(command, args) {

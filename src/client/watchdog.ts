@@ -18,11 +18,13 @@ export interface WatchdogOwner {
  * Counts quarters of the interval, because a page that is frozen or blocked counts none, and its data is late for that
  * reason. Silence is measured by timestamps, and twice, so that data that waits is read in between.
  *
- * A burst is a gap of 1.5 intervals after which two blocks arrive at once. Three without a punctual byte between them
- * indicate a buffer, because a network stalls only now and then. A replay and a burst of the application have no such gap.
+ * A burst is a gap of 1.5 intervals after which two blocks arrive at once. Three indicate a buffer, unless bytes still
+ * arrive a quarter after the burst, because a network stalls only now and then. A replay and a burst of the application
+ * have no such gap.
  */
 export function watch(interval: number, owner: WatchdogOwner, signal: AbortSignal): (blocks: number) => void {
-  let [lastByte, quarters, bursts] = [Date.now(), 0, 0]
+  // Quarters since the last byte, and since the last gap that was too long.
+  let [lastByte, quarters, flowing, bursts] = [Date.now(), 0, 0, 0]
   let [isSuspect, isMute] = [false, true]
   // Blocks since a gap that was too long, or NaN.
   let held = Number.NaN
@@ -37,13 +39,14 @@ export function watch(interval: number, owner: WatchdogOwner, signal: AbortSigna
   }
   const timer = setInterval(() => {
     quarters++
+    flowing++
     check()
   }, interval / 4)
   signal.addEventListener('abort', () => clearInterval(timer))
   onPageEvent(() => setTimeout(check, interval / 60), signal)
   return (blocks) => {
-    if (quarters > 5) held = 0
-    else if (quarters > 1) {
+    if (quarters > 5) held = flowing = 0
+    else if (flowing > 1) {
       held = Number.NaN
       bursts = 0
     }

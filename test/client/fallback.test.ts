@@ -183,6 +183,35 @@ describe('bursts', () => {
     expect(stream.isAborted).toBe(true)
   })
 
+  test('do not count if events flowed between the stalls', async () => {
+    const { pass, next, requests } = await connectToFake()
+    const stream = next()
+    await stream.open()
+    for (let stall = 0; stall < 5; stall++) {
+      await pass(30_000)
+      await stream.write('data: 1\n\ndata: 2\n\n')
+      for (let second = 0; second < 10; second++) {
+        await pass(1000)
+        await stream.write('data: 3\n\n')
+      }
+    }
+    expect([stream.isAborted, requests.length]).toEqual([false, 0])
+  })
+
+  test('that take seconds to arrive are found', async () => {
+    const { pass, next } = await connectToFake()
+    const stream = next()
+    await stream.open()
+    for (let i = 0; i < 3; i++) {
+      await pass(30_000)
+      for (let second = 0; second < 3; second++) {
+        await stream.write(burst)
+        await pass(1000)
+      }
+    }
+    expect(stream.isAborted).toBe(true)
+  })
+
   test('do not count after a page that was frozen', async () => {
     const { pass, next, requests } = await connectToFake()
     const stream = next()
