@@ -4,9 +4,6 @@ import { NetworkEngine } from './network-engine.ts'
 import { absolute, Requester, type RequestUrl } from './request.ts'
 import { recall, remember } from './session.ts'
 
-// Reading stops when an iterator is this many events behind, so that the server stops sending.
-const HIGH = 64
-
 type Handler = ((event: Event) => void) | null
 
 /** The surface of a connection: dispatches what an engine reports, as an `EventSource` does, and to iterators. */
@@ -61,7 +58,7 @@ export class SseEventSource extends EventTarget {
     try {
       while (queue.length || this.readyState < 2) {
         const event = queue.shift()
-        if (queue.length < HIGH) this.#engine?.pause?.(false)
+        this.#reportBacklog()
         if (event) yield { ...event, data: deserialize(event.data) }
         else await new Promise<void>((resolve) => this.#waiting.push(resolve))
       }
@@ -90,9 +87,10 @@ export class SseEventSource extends EventTarget {
         this.#transport = transport
       },
       onEvent: (event) => {
-        for (const queue of this.#queues) if (queue.push(event) >= HIGH) this.#engine?.pause?.(true)
+        for (const queue of this.#queues) queue.push(event)
         this.#wake()
         this.#emit(event.event, { data: event.data, lastEventId: event.id, origin })
+        this.#reportBacklog()
       },
       onError: (error, isFinal) => {
         this.readyState = 0
@@ -105,6 +103,10 @@ export class SseEventSource extends EventTarget {
       },
       onAlive: () => cursor && remember(cursor, this.lastEventId),
     }
+  }
+
+  #reportBacklog(): void {
+    this.#engine?.setBacklog?.(Math.max(0, ...[...this.#queues].map(({ length }) => length)))
   }
 
   #end(error?: unknown): void {

@@ -7,6 +7,9 @@ import { onPageEvent } from './page-events.ts'
 import { requestStream, type StreamOwner } from './read-stream.ts'
 import type { Requester } from './request.ts'
 
+/** Reading stops while this many events wait for a loop. */
+const MAX_BACKLOG = 64
+
 /**
  * The connection of a page to a server: one stream or a chain of long polls, and for a moment both. Only one of them
  * delivers. The other one is aborted before it delivers, or begins after the last event that was delivered.
@@ -52,12 +55,14 @@ export class NetworkEngine implements Engine, StreamOwner {
   close(): void {
     this.#lifetime.abort()
     this.#stop()
-    this.pause(false)
+    this.setBacklog(0)
   }
 
-  pause(isPaused: boolean): void {
-    if (!isPaused) this.#resume()
-    this.paused = isPaused ? (this.paused ?? new Promise((resolve) => (this.#resume = resolve))) : undefined
+  setBacklog(count: number): void {
+    if (count < MAX_BACKLOG) {
+      this.#resume()
+      this.paused = undefined
+    } else this.paused ??= new Promise((resolve) => (this.#resume = resolve))
   }
 
   // --- Requests

@@ -81,6 +81,22 @@ test('stops the reader while 64 events wait, so that the server stops sending', 
   expect(items.map(({ value }) => value?.data)).toEqual(Array.from({ length: 200 }, (_, i) => i))
 })
 
+test('stops the reader while one of two loops is behind, although the other one is not', async () => {
+  const { next, source } = await connectToFake()
+  const slow = source[Symbol.asyncIterator]()
+  void slow.next()
+  const stream = next()
+  const reading = (async () => {
+    let count = 0
+    for await (const { data } of source) if (data !== '') count++
+    return count
+  })()
+  await stream.open()
+  for (let i = 0; i < 200; i++) await stream.write(`data: ${i}\n\n`)
+  source.close()
+  expect(await reading).toBeLessThan(70)
+})
+
 test('keeps the last event id for a reload of the page', async () => {
   const first = await connectToFake({ path: '/persisted', persist: true })
   const stream = first.next()
