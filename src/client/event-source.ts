@@ -23,6 +23,7 @@ export class SseEventSource extends EventTarget {
   readonly #waiting: Array<() => void> = []
   #error: unknown
   #transport: string | undefined
+  readonly #onAbort = () => this.close()
 
   constructor(url: RequestUrl, options: ConnectOptions) {
     super()
@@ -37,9 +38,8 @@ export class SseEventSource extends EventTarget {
     const listener = this.#listener(cursor)
     if (share) void this.#share(`${share} ${this.url}`, start, listener, id)
     else this.#engine = start(listener, id)
-    const close = () => this.close()
-    if (signal?.aborted) close()
-    signal?.addEventListener('abort', close)
+    signal?.addEventListener('abort', this.#onAbort)
+    if (signal?.aborted) this.close()
   }
 
   get lastEventId(): string {
@@ -111,6 +111,7 @@ export class SseEventSource extends EventTarget {
 
   #end(error?: unknown): void {
     this.readyState = 2
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#error ??= error
     this.#wake()
   }

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { expect, test } from 'vitest'
 import { connectToFake } from '../support/client-connection.ts'
 
@@ -95,6 +96,17 @@ test('stops the reader while one of two loops is behind, although the other one 
   for (let i = 0; i < 200; i++) await stream.write(`data: ${i}\n\n`)
   source.close()
   expect(await reading).toBeLessThan(70)
+})
+
+test('removes its listener from the signal of the caller when it is closed', async () => {
+  const { signal } = new AbortController()
+  const closed = await connectToFake({ signal })
+  closed.source.close()
+  const ended = await connectToFake({ signal })
+  await ended.next().answer('', 204)
+  const failed = await connectToFake({ signal })
+  await failed.next().answer('', 401)
+  expect(getEventListeners(signal, 'abort')).toEqual([])
 })
 
 test('keeps the last event id for a reload of the page', async () => {
