@@ -39,7 +39,10 @@ export interface Engine {
   /** Ends all requests. The listener is not notified any more. */
   close(): void
   readonly lastEventId: string
-  /** Sets how many events wait for the slowest loop. Stops reading while they are many, so that the server stops sending. */
+  /**
+   * Sets how many events wait for the slowest loop. While there are too many, nothing is read, so that the server stops
+   * sending. A shared connection fails instead, because other tabs wait for the same stream.
+   */
   setBacklog?(count: number): void
 }
 

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { connectToFake } from '../support/client-connection.ts'
 
 test('yields events with their data as values, until the server ends the connection', async () => {
@@ -96,6 +96,38 @@ test('stops the reader while one of two loops is behind, although the other one 
   for (let i = 0; i < 200; i++) await stream.write(`data: ${i}\n\n`)
   source.close()
   expect(await reading).toBeLessThan(70)
+})
+
+test('fails a loop of a shared connection that is more than 10 000 events behind, after these events', async () => {
+  vi.stubGlobal('navigator', {
+    locks: { request: async (_name: string, _options: object, hold: () => unknown) => hold() },
+  })
+  vi.stubGlobal(
+    'BroadcastChannel',
+    class {
+      postMessage() {}
+      close() {}
+    },
+  )
+  vi.stubGlobal('addEventListener', () => {})
+  onTestFinished(() => void vi.unstubAllGlobals())
+  const { next, passUntilRequest, source } = await connectToFake({ share: true })
+  const iterator = source[Symbol.asyncIterator]()
+  const first = iterator.next()
+  await passUntilRequest()
+  const stream = next()
+  await stream.open()
+  await stream.write('data: 0\n\n')
+  await stream.write('data: more\n\n'.repeat(10_000))
+  expect([(await first).value?.data, source.readyState]).toEqual([0, source.OPEN])
+  await stream.write('data: too many\n\ndata: lost\n\n')
+  expect([source.readyState, stream.isAborted]).toEqual([source.CLOSED, true])
+  const items: unknown[] = []
+  const reading = (async () => {
+    for await (const { data } of { [Symbol.asyncIterator]: () => iterator }) items.push(data)
+  })()
+  await expect(reading).rejects.toMatchObject({ code: 'ERR_SSE_OVERFLOW', isFinal: true })
+  expect([items.length, items.at(-1)]).toEqual([10_001, 'too many'])
 })
 
 test('removes its listener from the signal of the caller when it is closed', async () => {
