@@ -59,10 +59,9 @@ export class NetworkEngine implements Engine, StreamOwner {
   }
 
   setBacklog(count: number): void {
-    if (count < MAX_BACKLOG) {
-      this.#resume()
-      this.paused = undefined
-    } else this.paused ??= new Promise((resolve) => (this.#resume = resolve))
+    const isPaused = count >= MAX_BACKLOG
+    if (!isPaused) this.#resume()
+    this.paused = isPaused ? (this.paused ?? new Promise((resolve) => (this.#resume = resolve))) : undefined
   }
 
   // --- Requests
@@ -123,13 +122,14 @@ export class NetworkEngine implements Engine, StreamOwner {
     }
   }
 
-  /** Ends all requests, and the wait for the next one. */
-  #stop(): void {
+  /** Ends all requests but one, and the wait for the next one. */
+  #stop(kept?: AbortController): void {
     clearTimeout(this.#timer)
     clearTimeout(this.#probeTimer)
     const requests = [this.#stream, this.#poll]
-    this.#stream = this.#poll = this.#suspicion = this.#timer = undefined
-    for (const request of requests) request?.abort()
+    this.#stream = kept
+    this.#poll = this.#suspicion = this.#timer = undefined
+    for (const request of requests) if (request !== kept) request?.abort()
   }
 
   #connect(): void {
@@ -183,10 +183,7 @@ export class NetworkEngine implements Engine, StreamOwner {
   }
 
   onFirstByte(start: string): void {
-    const stream = this.#stream
-    this.#stream = undefined
-    this.#stop()
-    this.#stream = stream
+    this.#stop(this.#stream)
     if (this.#fallback.isPolling) this.#choose(false, this.#probeReason)
     // Polls have delivered events since the probe began, so it would repeat them.
     if (start !== this.lastEventId) this.#reopen()
