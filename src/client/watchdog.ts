@@ -22,8 +22,11 @@ export interface WatchdogOwner {
  * indicate a buffer, because a network stalls only now and then. A replay and a burst of the application have no such gap.
  */
 export function watch(interval: number, owner: WatchdogOwner, signal: AbortSignal): (blocks: number) => void {
-  let [lastByte, quarters, bursts] = [Date.now(), 0, 0]
-  let [isSuspect, isMute] = [false, true]
+  let lastByte = Date.now()
+  let quarters = 0
+  let bursts = 0
+  let isSuspect = false
+  let isMute = true
   // Blocks since a gap that was too long, or NaN.
   let held = Number.NaN
   const check = () => {
