@@ -44,6 +44,10 @@ const cjs: Options = {
     writeFileSync(join(dist, 'cjs', 'package.json'), '{ "type": "commonjs", "sideEffects": false }\n'),
 }
 
+// The properties whose names are shortened, in both files of the client alike. Not those of the DOM and of the public types,
+// nor what is stored or sent to other tabs, which may have loaded another build.
+const INTERNAL = /^on[A-Z]|^(canSend|isClosed|isNewEpoch|learn|openedAt|paused|setBacklog)$/
+
 // One file, because browsers load it, and another for shared connections, which it loads where they are used. Browsers
 // since 2021 have the syntax. An older target replaces each private field by a `WeakMap`, which is half again as large.
 const client = (format: 'esm' | 'cjs'): Options => ({
@@ -56,6 +60,9 @@ const client = (format: 'esm' | 'cjs'): Options => ({
   bundle: true,
   splitting: format === 'esm',
   minify: true,
+  esbuildOptions: (options) => {
+    options.mangleProps = INTERNAL
+  },
   clean: true,
   silent: true,
 })

@@ -21,7 +21,7 @@ const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: numbe
   ['spillway/web', '*', 16_600],
   ['spillway/redis', '*', 20_900],
   ['spillway/nats', '*', 15_500],
-  ['spillway/client', '*', 4_700],
+  ['spillway/client', '*', 4_500],
   ['spillway/testing', '*', 5_500],
   ['spillway/testing/store-contract', '*', 2_800],
 ]

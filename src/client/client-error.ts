@@ -5,8 +5,14 @@
  * - `ERR_SSE_FORMAT`: the body is neither an event stream nor the JSON of a long poll.
  * - `ERR_SSE_LENGTH`: an event or a page is longer than 16 MiB characters.
  * - `ERR_SSE_SILENT`: nothing arrived for too long.
+ * - `ERR_SSE_OVERFLOW`: a loop of a shared connection is more than 10 000 events behind.
  */
-export type SseClientErrorCode = 'ERR_SSE_STATUS' | 'ERR_SSE_FORMAT' | 'ERR_SSE_LENGTH' | 'ERR_SSE_SILENT'
+export type SseClientErrorCode =
+  | 'ERR_SSE_STATUS'
+  | 'ERR_SSE_FORMAT'
+  | 'ERR_SSE_LENGTH'
+  | 'ERR_SSE_SILENT'
+  | 'ERR_SSE_OVERFLOW'
 
 /** What an error states beside its code. */
 interface Details {

@@ -39,8 +39,11 @@ export interface Engine {
   /** Ends all requests. The listener is not notified any more. */
   close(): void
   readonly lastEventId: string
-  /** Stops reading, so that the server stops sending, or continues. Absent where events come from another tab. */
-  pause?(isPaused: boolean): void
+  /**
+   * Sets how many events wait for the slowest loop. While there are too many, nothing is read, so that the server stops
+   * sending. A shared connection fails instead, because other tabs wait for the same stream.
+   */
+  setBacklog?(count: number): void
 }
 
 /** Starts an engine that resumes after `lastEventId`, or begins without a position if it is empty. */

@@ -4,9 +4,6 @@ import { NetworkEngine } from './network-engine.ts'
 import { absolute, Requester, type RequestUrl } from './request.ts'
 import { recall, remember } from './session.ts'
 
-// Reading stops when an iterator is this many events behind, so that the server stops sending.
-const HIGH = 64
-
 type Handler = ((event: Event) => void) | null
 
 /** The surface of a connection: dispatches what an engine reports, as an `EventSource` does, and to iterators. */
@@ -26,6 +23,7 @@ export class SseEventSource extends EventTarget {
   readonly #waiting: Array<() => void> = []
   #error: unknown
   #transport: string | undefined
+  readonly #onAbort = () => this.close()
 
   constructor(url: RequestUrl, options: ConnectOptions) {
     super()
@@ -40,9 +38,8 @@ export class SseEventSource extends EventTarget {
     const listener = this.#listener(cursor)
     if (share) void this.#share(`${share} ${this.url}`, start, listener, id)
     else this.#engine = start(listener, id)
-    const close = () => this.close()
-    if (signal?.aborted) close()
-    signal?.addEventListener('abort', close)
+    signal?.addEventListener('abort', this.#onAbort)
+    if (signal?.aborted) this.close()
   }
 
   get lastEventId(): string {
@@ -61,7 +58,7 @@ export class SseEventSource extends EventTarget {
     try {
       while (queue.length || this.readyState < 2) {
         const event = queue.shift()
-        if (queue.length < HIGH) this.#engine?.pause?.(false)
+        this.#reportBacklog()
         if (event) yield { ...event, data: deserialize(event.data) }
         else await new Promise<void>((resolve) => this.#waiting.push(resolve))
       }
@@ -90,9 +87,10 @@ export class SseEventSource extends EventTarget {
         this.#transport = transport
       },
       onEvent: (event) => {
-        for (const queue of this.#queues) if (queue.push(event) >= HIGH) this.#engine?.pause?.(true)
+        for (const queue of this.#queues) queue.push(event)
         this.#wake()
         this.#emit(event.event, { data: event.data, lastEventId: event.id, origin })
+        this.#reportBacklog()
       },
       onError: (error, isFinal) => {
         this.readyState = 0
@@ -107,8 +105,13 @@ export class SseEventSource extends EventTarget {
     }
   }
 
+  #reportBacklog(): void {
+    this.#engine?.setBacklog?.(Math.max(0, ...[...this.#queues].map(({ length }) => length)))
+  }
+
   #end(error?: unknown): void {
     this.readyState = 2
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#error ??= error
     this.#wake()
   }

@@ -7,6 +7,9 @@ import { onPageEvent } from './page-events.ts'
 import { requestStream, type StreamOwner } from './read-stream.ts'
 import type { Requester } from './request.ts'
 
+/** Reading stops while this many events wait for a loop. */
+const MAX_BACKLOG = 64
+
 /**
  * The connection of a page to a server: one stream or a chain of long polls, and for a moment both. Only one of them
  * delivers. The other one is aborted before it delivers, or begins after the last event that was delivered.
@@ -52,10 +55,11 @@ export class NetworkEngine implements Engine, StreamOwner {
   close(): void {
     this.#lifetime.abort()
     this.#stop()
-    this.pause(false)
+    this.setBacklog(0)
   }
 
-  pause(isPaused: boolean): void {
+  setBacklog(count: number): void {
+    const isPaused = count >= MAX_BACKLOG
     if (!isPaused) this.#resume()
     this.paused = isPaused ? (this.paused ?? new Promise((resolve) => (this.#resume = resolve))) : undefined
   }
@@ -118,13 +122,14 @@ export class NetworkEngine implements Engine, StreamOwner {
     }
   }
 
-  /** Ends all requests, and the wait for the next one. */
-  #stop(): void {
+  /** Ends all requests but one, and the wait for the next one. */
+  #stop(kept?: AbortController): void {
     clearTimeout(this.#timer)
     clearTimeout(this.#probeTimer)
     const requests = [this.#stream, this.#poll]
-    this.#stream = this.#poll = this.#suspicion = this.#timer = undefined
-    for (const request of requests) request?.abort()
+    this.#stream = kept
+    this.#poll = this.#suspicion = this.#timer = undefined
+    for (const request of requests) if (request !== kept) request?.abort()
   }
 
   #connect(): void {
@@ -178,10 +183,7 @@ export class NetworkEngine implements Engine, StreamOwner {
   }
 
   onFirstByte(start: string): void {
-    const stream = this.#stream
-    this.#stream = undefined
-    this.#stop()
-    this.#stream = stream
+    this.#stop(this.#stream)
     if (this.#fallback.isPolling) this.#choose(false, this.#probeReason)
     // Polls have delivered events since the probe began, so it would repeat them.
     if (start !== this.lastEventId) this.#reopen()

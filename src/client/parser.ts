@@ -20,30 +20,29 @@ export function createParser(
 ): (text: string) => void {
   // The beginning of a line whose end has not arrived.
   let rest = ''
-  let endsInReturn = false
+  let isAfterReturn = false
   let event = ''
-  let data: string | undefined
+  // With a line end after each line, so that it is empty only if there is no data.
+  let data = ''
   const readLine = (line: string) => {
     // [spec] One space after the colon is not part of the value.
-    const [, name = '', value = ''] = /^([^:]*):? ?(.*)/s.exec(line) ?? []
+    const [, name, value] = /^([^:]*):? ?(.*)/s.exec(line) as unknown as [string, string, string]
     if (!line) {
-      onBlock(id, data === undefined ? data : { event: event || 'message', id, data })
-      event = ''
-      data = undefined
+      onBlock(id, data ? { event: event || 'message', id, data: data.slice(0, -1) } : undefined)
+      event = data = ''
     } else if (name === 'data') {
-      data = data === undefined ? value : `${data}\n${value}`
-      checkLength(data)
+      checkLength(data + value)
+      data += `${value}\n`
     } else if (name === 'event') event = value
     // [spec] An id with NUL is ignored.
     else if (name !== 'id') onField(name, value)
     else if (!value.includes('\0')) id = value
   }
   return (text) => {
-    const isAfterReturn = endsInReturn
-    if (text) endsInReturn = text.endsWith('\r')
-    // The second half of a CRLF that was split.
-    if (isAfterReturn) text = text.replace(/^\n/, '')
-    rest += text
+    if (!text) return
+    // Without the second half of a CRLF that was split.
+    rest += isAfterReturn ? text.replace(/^\n/, '') : text
+    isAfterReturn = text.endsWith('\r')
     // Does not search the rest again, which would be quadratic for a long line in small chunks.
     if (/[\r\n]/.test(text)) {
       const lines = rest.split(/\r\n?|\n/)

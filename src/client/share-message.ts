@@ -35,3 +35,14 @@ export interface Channel {
   postMessage(message: LeaderMessage | EntriesRequest): void
   close(): void
 }
+
+/** Returns a failure that a channel can clone. */
+export function failureOf(error: unknown, isFinal: boolean): Failure {
+  const { name, message, code, status, body, retryAfter } = Object(error)
+  return { error: error && { name, message, code, status, body, retryAfter, isFinal }, isFinal }
+}
+
+/** Returns an error with the properties of a failure, or undefined if it has none. */
+export function errorOf({ error }: Failure): unknown {
+  return error && Object.assign(new Error(), error)
+}

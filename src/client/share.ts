@@ -1,12 +1,15 @@
 import type { Engine, EngineListener, ReceivedEvent, StartEngine, TransportChange } from './engine.ts'
 import { Line } from './share-line.ts'
 import { type LockManager, requestLock } from './share-lock.ts'
-import type { Channel, Failure, LeaderMessage } from './share-message.ts'
+import { type Channel, errorOf, type Failure, failureOf, type LeaderMessage } from './share-message.ts'
 
 /** How often a follower checks that its leader responds, in ms, and up to half as long again. */
 const CHECK_INTERVAL = 1_000
 /** The number of checks without a message after which a follower replaces its leader. */
 const MAX_SILENT_CHECKS = 3
+
+/** The most events that wait for a loop of this tab, because other tabs wait for the same stream. */
+const MAX_BACKLOG = 10_000
 
 /** The part of a browser that the client uses. */
 interface Browser {
@@ -96,6 +99,12 @@ class SharedEngine implements Engine {
     this.#suspend()
   }
 
+  setBacklog(count: number): void {
+    if (count <= MAX_BACKLOG || !this.#channel) return
+    const error = { message: `Over ${MAX_BACKLOG} events wait`, code: 'ERR_SSE_OVERFLOW' }
+    this.#fail(errorOf(failureOf(error, true)), true)
+  }
+
   #join(): void {
     if (this.#channel) return
     const { BroadcastChannel } = globalThis as unknown as Required<Browser>
@@ -137,9 +146,7 @@ class SharedEngine implements Engine {
     // Without a cursor, the server repeats nothing. Other tabs may have one, so that this is not a place on their line.
     if (!line.base || !line.cursor) line.reset(position, [], line.cursor)
     const onError = (error: unknown, isFinal: boolean) => {
-      const { name, message, code, status, body, retryAfter } = Object(error)
-      const properties = { name, message, code, status, body, retryAfter, isFinal }
-      this.#post(line.kept.length, { error: error && properties, isFinal })
+      this.#post(line.kept.length, failureOf(error, isFinal))
       this.#fail(error, isFinal)
     }
     this.#shared = this.#start(
@@ -240,7 +247,7 @@ class SharedEngine implements Engine {
     }
     this.#follow(message)
     this.#listener.onAlive?.()
-    if (failure) this.#fail(failure.error && Object.assign(new Error(), failure.error), failure.isFinal)
+    if (failure) this.#fail(errorOf(failure), failure.isFinal)
   }
 
   #follow({ entries, after, isWhole, cursor }: LeaderMessage): void {

@@ -23,8 +23,10 @@ export interface WatchdogOwner {
  * have no such gap.
  */
 export function watch(interval: number, owner: WatchdogOwner, signal: AbortSignal): (blocks: number) => void {
+  let lastByte = Date.now()
   // Quarters since the last byte, and since the last gap that was too long.
-  let [lastByte, quarters, flowing, bursts] = [Date.now(), 0, 0, 0]
+  let quarters = 0
+  let [flowing, bursts] = [0, 0]
   let [isSuspect, isMute] = [false, true]
   // Blocks since a gap that was too long, or NaN.
   let held = Number.NaN

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { getEventListeners } from 'node:events'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { connectToFake } from '../support/client-connection.ts'
 
 test('yields events with their data as values, until the server ends the connection', async () => {
@@ -79,6 +80,65 @@ test('stops the reader while 64 events wait, so that the server stops sending', 
     await pass(0)
   }
   expect(items.map(({ value }) => value?.data)).toEqual(Array.from({ length: 200 }, (_, i) => i))
+})
+
+test('stops the reader while one of two loops is behind, although the other one is not', async () => {
+  const { next, source } = await connectToFake()
+  const slow = source[Symbol.asyncIterator]()
+  void slow.next()
+  const stream = next()
+  const reading = (async () => {
+    let count = 0
+    for await (const { data } of source) if (data !== '') count++
+    return count
+  })()
+  await stream.open()
+  for (let i = 0; i < 200; i++) await stream.write(`data: ${i}\n\n`)
+  source.close()
+  expect(await reading).toBeLessThan(70)
+})
+
+test('fails a loop of a shared connection that is more than 10 000 events behind, after these events', async () => {
+  vi.stubGlobal('navigator', {
+    locks: { request: async (_name: string, _options: object, hold: () => unknown) => hold() },
+  })
+  vi.stubGlobal(
+    'BroadcastChannel',
+    class {
+      postMessage() {}
+      close() {}
+    },
+  )
+  vi.stubGlobal('addEventListener', () => {})
+  onTestFinished(() => void vi.unstubAllGlobals())
+  const { next, passUntilRequest, source } = await connectToFake({ share: true })
+  const iterator = source[Symbol.asyncIterator]()
+  const first = iterator.next()
+  await passUntilRequest()
+  const stream = next()
+  await stream.open()
+  await stream.write('data: 0\n\n')
+  await stream.write('data: more\n\n'.repeat(10_000))
+  expect([(await first).value?.data, source.readyState]).toEqual([0, source.OPEN])
+  await stream.write('data: too many\n\ndata: lost\n\n')
+  expect([source.readyState, stream.isAborted]).toEqual([source.CLOSED, true])
+  const items: unknown[] = []
+  const reading = (async () => {
+    for await (const { data } of { [Symbol.asyncIterator]: () => iterator }) items.push(data)
+  })()
+  await expect(reading).rejects.toMatchObject({ code: 'ERR_SSE_OVERFLOW', isFinal: true })
+  expect([items.length, items.at(-1)]).toEqual([10_001, 'too many'])
+})
+
+test('removes its listener from the signal of the caller when it is closed', async () => {
+  const { signal } = new AbortController()
+  const closed = await connectToFake({ signal })
+  closed.source.close()
+  const ended = await connectToFake({ signal })
+  await ended.next().answer('', 204)
+  const failed = await connectToFake({ signal })
+  await failed.next().answer('', 401)
+  expect(getEventListeners(signal, 'abort')).toEqual([])
 })
 
 test('keeps the last event id for a reload of the page', async () => {

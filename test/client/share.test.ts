@@ -82,6 +82,26 @@ describe('shareEngine', () => {
     expect(tabs.map(({ ids }) => ids.length).sort()).toEqual([2, 4])
   })
 
+  test.each([
+    ['leads', 0],
+    ['follows', 1],
+  ])('ends in the tab that %s, and only there, while more than 10 000 events wait', async (_name, index) => {
+    const { browser, tabs } = await openTabs(3)
+    const tab = tabs[index] as Tab
+    tab.enter(() => tab.engine.setBacklog?.(10_000))
+    await publish(browser, 1)
+    expect(tab.errors).toEqual([])
+    tab.enter(() => tab.engine.setBacklog?.(10_001))
+    await browser.advance(100)
+    await publish(browser, 2)
+    expect(tab.errors).toEqual([
+      { error: expect.objectContaining({ code: 'ERR_SSE_OVERFLOW', isFinal: true }), isFinal: true },
+    ])
+    expect(tabs.map(({ ids }) => ids)).toEqual(tabs.map((each) => (each === tab ? [1] : [1, 2, 3])))
+    expect(tabs.map(({ errors }) => errors.length)).toEqual(tabs.map((each) => (each === tab ? 1 : 0)))
+    expect(browser.connections).toHaveLength(1)
+  })
+
   describe('when the leader is lost', () => {
     const LOSSES: Record<string, (tab: Tab) => void> = {
       'is closed': (tab) => tab.close(),
