@@ -11,8 +11,8 @@ const project = (name: string, suffix: string) => ({
 
 export default defineConfig({
   test: {
-    // Most tests wait for servers and browsers, so that each core has time for more than one worker.
-    maxWorkers: Math.ceil(1.5 * availableParallelism()),
+    // Most tests wait for servers and browsers, so that each core has time for several workers.
+    maxWorkers: Math.ceil(2.5 * availableParallelism()),
     // Real servers and browsers can hang. The timeout then names the test.
     testTimeout: 60_000,
     // A hook starts browsers, brokers and builds.

@@ -106,8 +106,8 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
       retry: 0,
     })
     // Next.js 16 compresses even a short body, and Next.js 15 does not.
-    const length = adapter.removesEncoding ? client.headers['content-length'] : undefined
-    expect(client.headers['content-length']).toBe(length ?? String(Buffer.byteLength(client.body)))
+    const length = adapter.removesEncoding ? expect.anything() : String(Buffer.byteLength(client.body))
+    expect(client.headers['content-length'] ?? 'none').toEqual(length)
     expect(client.headers['cache-control']).toBe('private, no-store')
     await channel.publish({ data: 'missed' })
     const next = await poll(mounted, `&lastEventId=${id}`)
@@ -119,14 +119,9 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
   it('responds with an empty page and the cursor when nothing happens', async () => {
     const channel = news()
     const id = await channel.publish({ data: 1 })
-    const mounted = await mount((stream) => channel.subscribe(stream), {
-      ...FORMATS,
-      longPoll: { hold: 1_000 },
-    })
-    const { client, ...page } = await poll(mounted, `&lastEventId=${id}`)
+    const mounted = await mount((stream) => channel.subscribe(stream), FORMATS)
+    const { client, ...page } = await poll(mounted, '&hold=0')
     expect([client.status, page]).toEqual([200, { events: [], lastEventId: id, retry: 0 }])
-    const { client: _, ...atOnce } = await poll(mounted, '&hold=0')
-    expect(atOnce).toEqual({ events: [], lastEventId: id, retry: 0 })
   })
 
   it('reports a gap as an event of a poll (rule 25)', async () => {

@@ -142,7 +142,9 @@ describe('examples/next, by `next build` and `next start`', () => {
     await client.until(':\n')
     own.process.kill('SIGTERM')
     expect(await client.ended).toBe('end')
-    expect(client.body).toMatch(/\nretry: \d+\n: heartbeat \d+\nid: \S+\nevent: position\ndata: \{\}\n\nretry: \d+\n$/)
+    expect(client.body).toMatch(
+      /\nretry: \d+\n: heartbeat \d+\nid: \S+\nevent: position\ndata: \{\}\n\nretry: \d+\n$/,
+    )
     // Not ended by the signal itself. Next 15 then exits with 0, and Next 16 with 128 + 15.
     expect([
       [0, null],

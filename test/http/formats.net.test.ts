@@ -210,6 +210,17 @@ describe('the response to a long poll', () => {
     expect([client.status, client.body]).toEqual([500, 'no headers'])
   })
 
+  it('is empty after the time for which it is held', async () => {
+    const channel = new Hub().channel('news')
+    const id = await channel.publish({ data: 1 })
+    const { port } = await serve((request, response) => {
+      channel.subscribe(createSseStream(request, response, { ...FORMATS, longPoll: { hold: 1_000 } }))
+    })
+    const client = await get('http', port, { path: `${POLL}&lastEventId=${id}` })
+    await client.ended
+    expect(JSON.parse(client.body)).toEqual({ events: [], lastEventId: id, retry: 0 })
+  })
+
   it('is not longer than a page when a client has missed more', async () => {
     const channel = new Hub().channel('news')
     const ids = []
