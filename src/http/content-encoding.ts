@@ -1,6 +1,7 @@
 import { type Encoding, supportedEncodings } from '../compression/zlib.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { chooseEncoding } from './accept-encoding.ts'
+import { hasHeader } from './has-header.ts'
 import type { Settings } from './options.ts'
 
 /** The options that decide on the encoding of a body. */
@@ -23,7 +24,7 @@ const NAME = 'content-encoding'
 
 // A long poll is compressed as a whole.
 function isPlain({ compress, headers, poll }: EncodingSettings): boolean {
-  return !compress || poll !== undefined || Object.keys(headers).some((name) => name.toLowerCase() === NAME)
+  return !compress || poll !== undefined || hasHeader(headers, NAME)
 }
 
 /** Whether Next responds, which removes `Content-Encoding`, so that a client would not decompress the body. */

@@ -63,11 +63,6 @@ export function streamHeaders(response: NodeResponse, settings: HeaderSettings):
 type HeaderSettings = Pick<Settings, 'headers' | 'varies' | 'format' | 'poll'> &
   Partial<Pick<Settings, 'compress'>>
 
-/** Whether a header is one of some headers, ignoring case. */
-export function hasHeader(headers: Settings['headers'], name: string): boolean {
-  return Object.keys(headers).some((each) => each.toLowerCase() === name.toLowerCase())
-}
-
 /** What a cache may do with the response to a long poll, unless it is public. */
 const NOT_CACHED = 'private, no-store'
 

@@ -4,7 +4,8 @@ import type { NodeResponse } from '../transports/node-response.ts'
 import type { Transport } from '../transports/transport.ts'
 import { WholeResponse } from '../transports/whole-response.ts'
 import { queryOf } from './formats.ts'
-import { hasHeader, streamHeaders } from './head.ts'
+import { hasHeader } from './has-header.ts'
+import { streamHeaders } from './head.ts'
 import type { NodeRequest } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { LongPoll, type PollAnswer } from './poll-answer.ts'
@@ -34,11 +35,10 @@ export function pollTransport(
   streamOf: () => SseStream,
   onHeadersError?: (error: unknown) => void,
 ): Transport {
-  const has = (name: string) => response.hasHeader(name) || hasHeader(settings.headers, name)
+  // The headers of the route first, because reading those of Fastify sets them on the response.
+  const has = (name: string) => hasHeader(settings.headers, name) || response.hasHeader(name)
   const isPrivate = () => has('Set-Cookie') || has('Cache-Control') || isWrapped(response)
   const transport = new WholeResponse(response, async (lines) => {
-    // Before the headers are looked up, because it copies those of some frameworks.
-    streamHeaders(response, settings)
     const own = { hasEncoding: has('Content-Encoding'), isPrivate: isPrivate() }
     const answer = await poll.answer(streamOf(), lines, own)
     if (response.destroyed || response.headersSent) return
