@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import { isReturnable } from '../formats/event-fields.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
+import { queryOf } from './formats.ts'
 
 /** A request that a server of `node:http` or `node:http2` receives. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest
@@ -18,9 +19,8 @@ export function resumePointOfWeb({ headers, url }: Request): ResumePoint {
 }
 
 // Reads `Last-Event-ID`, or `?lastEventId=`, because a browser cannot set the header on a first connection.
-function readResumePoint(header: string | null | undefined, url = ''): ResumePoint {
-  const query = /\?([^#]*)/.exec(url)?.[1]
-  const id = header ? decodeHeader(header) : new URLSearchParams(query).get('lastEventId')
+function readResumePoint(header: string | null | undefined, url: string | undefined): ResumePoint {
+  const id = header ? decodeHeader(header) : queryOf(url).get('lastEventId')
   if (!id) return 'new'
   return isReturnable(id) ? { id } : 'unreadable'
 }

@@ -45,8 +45,8 @@ function variant<Given extends Settings>(settings: Given, key: string, create: (
   return present as Given
 }
 
-function representation(format: FormatName, { longPoll, heartbeat }: Settings): Partial<Settings> {
-  if (format !== 'json') return { format: format === 'ndjson' ? ndjson : eventStream, heartbeat }
+function representation(format: FormatName, { longPoll }: Settings): Partial<Settings> {
+  if (format !== 'json') return { format: format === 'ndjson' ? ndjson : eventStream }
   return { format: ndjson, poll: longPoll, ...holding(longPoll.hold) }
 }
 

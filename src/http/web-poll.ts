@@ -4,7 +4,7 @@ import { applyWebQuery } from './apply-query.ts'
 import { isOfNext } from './content-encoding.ts'
 import { disconnectOnAbort } from './disconnect-on-abort.ts'
 import { queryOf } from './formats.ts'
-import { hasHeader } from './head.ts'
+import { hasHeader } from './has-header.ts'
 import { resumePointOfWeb } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { LongPoll, type PollAnswer, type PollRequest } from './poll-answer.ts'
@@ -44,12 +44,7 @@ export function openWebPoll(
   const stream = SseStream._open(begin, settings, resumePointOfWeb(request))
   stream._pollCache = poll
   applyWebQuery(stream, settings, request)
-  disconnectOnAbort(request.signal, transport, stream)
-  const disconnect = () => {
-    // A transport that is not open does not report the disconnect.
-    stream._begin()
-    transport.disconnect()
-  }
+  const disconnect = disconnectOnAbort(request.signal, transport, stream)
   // A transport that is not open does not report that the stream was destroyed.
   if (!onBegin) stream._addCloseTarget({ _streamClosed: () => respond(undefined) })
   const later = ended.then((body) => responseTo(poll, stream, settings, response.headers, body))
