@@ -23,6 +23,17 @@ const channelsOf = new WeakMap<Channel, Hub>()
 export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: Send): void {
   const news = () => new Hub().channel('news')
 
+  /** Mounts a handler that subscribes to a channel. `subscribed` resolves with its first client. */
+  async function mountNews() {
+    const channel = news()
+    const { promise: subscribed, resolve } = deferred<void>()
+    const mounted = await mount((stream) => {
+      channel.subscribe(stream)
+      resolve()
+    }, FORMATS)
+    return { channel, mounted, subscribed }
+  }
+
   async function poll(mounted: Mounted, query = '', headers: Record<string, string> = {}) {
     const client = await send(mounted, { path: `${POLL}${query}`, headers })
     expect(await client.ended).toBe('end')
@@ -66,14 +77,9 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
   })
 
   it('streams NDJSON with the fields event, id and data', async () => {
-    const channel = news()
-    const subscribed = deferred<void>()
-    const mounted = await mount((stream) => {
-      channel.subscribe(stream)
-      subscribed.resolve()
-    }, FORMATS)
+    const { channel, mounted, subscribed } = await mountNews()
     const client = await send(mounted, { headers: { accept: 'application/x-ndjson' } })
-    await subscribed.promise
+    await subscribed
     const id = await channel.publish({ event: 'price', data: { value: 1 } })
     const textId = await channel.publish({ data: 'a\r\nb"' })
     await client.until(textId)
@@ -90,14 +96,9 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
   })
 
   it('holds a poll until the first event, and continues after the cursor', async () => {
-    const channel = news()
-    const subscribed = deferred<void>()
-    const mounted = await mount((stream) => {
-      channel.subscribe(stream)
-      subscribed.resolve()
-    }, FORMATS)
+    const { channel, mounted, subscribed } = await mountNews()
     const first = poll(mounted)
-    await subscribed.promise
+    await subscribed
     const id = await channel.publish({ event: 'price', data: { value: 1 } })
     const { client, ...page } = await first
     expect(page).toEqual({
