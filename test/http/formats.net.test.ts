@@ -240,6 +240,20 @@ describe('the response to a long poll', () => {
     expect(received).toEqual(ids.slice(1))
   })
 
+  it('ends a page of missed events at 256 KiB', async () => {
+    const channel = new Hub().channel('news')
+    const first = await channel.publish({ data: 0 })
+    for (let index = 0; index < 20; index++) await channel.publish({ data: 'x'.repeat(100_000) })
+    const { port } = await serve((request, response) => {
+      channel.subscribe(createSseStream(request, response, FORMATS))
+    })
+    const client = await get('http', port, { path: `${POLL}&lastEventId=${first}` })
+    await client.ended
+    const { events, lastEventId } = JSON.parse(client.body)
+    // The third event reaches the limit.
+    expect([events.length, lastEventId]).toEqual([3, events.at(-1).id])
+  })
+
   it('encodes each entry once for all polls and NDJSON streams', async () => {
     let encoded = 0
     const channel = new Hub({
