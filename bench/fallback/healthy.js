@@ -35,12 +35,13 @@ function add(sum, row) {
   return { ...sum, ...Object.fromEntries(keys.map((key) => [key, (sum[key] ?? 0) + row[key]])) }
 }
 
-async function runScenario(redis, { server, network, missed = 0, interval = 100, connecting, play }, count) {
-  const trial = await Trial.open({ redis, server, network })
+async function runScenario(redis, scenario, count) {
+  const { missed = 0, interval = 100, connecting, play } = scenario
+  const trial = await Trial.open({ redis, ...scenario })
   try {
     await trial.publish(missed)
-    const port = await trial.port()
-    await trial.connect(Array.from({ length: count }, (_, i) => `http://127.0.0.1:${port}/events/${i}`))
+    const origin = await trial.origin()
+    await trial.connect(Array.from({ length: count }, (_, i) => `${origin}/events/${i}`))
     await connecting?.(trial)
     await trial.connected()
     trial.publishEach(interval)

@@ -2,12 +2,18 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { launchLighttpd, launchNginx, launchVarnish } from '../../support/proxies.js'
 import { printTable } from '../lib/report.js'
 import { MUTING, startGateway } from './network.js'
-import { Trial } from './trial.js'
+import { createCertificate, Trial } from './trial.js'
 
 const PROXIES = {
   ...MUTING,
   'nginx, ignoring X-Accel-Buffering': (port) =>
     launchNginx(port, { location: 'proxy_ignore_headers X-Accel-Buffering;' }),
+  'the same over HTTP/2': async (port) =>
+    launchNginx(port, {
+      listen: 'http2',
+      location: 'proxy_ignore_headers X-Accel-Buffering;',
+      tls: await createCertificate(),
+    }),
   'varnish with do_gzip': (port) =>
     launchVarnish(port, { vcl: 'sub vcl_backend_response { set beresp.do_gzip = true; }' }),
   'lighttpd as installed': (port) => launchLighttpd(port),
@@ -19,13 +25,13 @@ export async function measureMuting(redis, sessions) {
   const trial = await Trial.open({ redis })
   const fronts = []
   try {
-    const port = await trial.port()
     for (const [name, launch] of Object.entries(PROXIES))
-      fronts.push({ name, ...(await started(launch, port)) })
+      fronts.push({ name, ...(await started(launch, trial.port)) })
     const each = Math.max(1, Math.floor(sessions / fronts.length))
-    const urls = fronts.flatMap(({ port }) =>
-      Array.from({ length: each }, (_, i) => `http://127.0.0.1:${port}/events/${i}`),
-    )
+    const urls = fronts.flatMap(({ name, port }) => {
+      const scheme = name.includes('HTTP/2') ? 'https' : 'http'
+      return Array.from({ length: each }, (_, i) => `${scheme}://127.0.0.1:${port}/events/${i}`)
+    })
     await trial.connect(urls)
     trial.publishEach(100)
     await trial.until(({ polling }, all) => polling === all)

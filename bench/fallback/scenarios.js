@@ -29,7 +29,7 @@ async function stall(run) {
  * `missed` events are published before the sessions begin, and then one each `interval` ms. `connecting` runs before the
  * clients are connected, and `play` afterwards. A heartbeat is sent each second.
  */
-export const SCENARIOS = {
+const OVER_HTTP1 = {
   'graceful restart': { play: (run) => repeat(2, 1500, () => run.restart()) },
   'kill -9 and restart': { play: (run) => repeat(2, 1500, () => run.kill()) },
   drain: { play: (run) => repeat(5, 1000, () => drain(run)) },
@@ -73,3 +73,21 @@ export const SCENARIOS = {
     play: (run) => repeat(1, 2000, () => drain(run)),
   },
 }
+
+const REPEATED = [
+  'graceful restart',
+  'kill -9 and restart',
+  'drain',
+  'maxDuration of 1 s',
+  'catch-up of 4 000 events',
+  '3G, 100 to 400 ms each way',
+  'network stalls of 2 s',
+  'sleep of 3.5 s',
+  'bursts of 100 events',
+]
+
+const over = (name, http2) =>
+  Object.fromEntries(REPEATED.map((scenario) => [`${name}: ${scenario}`, { ...OVER_HTTP1[scenario], http2 }]))
+
+/** The scenarios over HTTP/1.1, and some of them over HTTP/2 to Node.js and to nginx. */
+export const SCENARIOS = { ...OVER_HTTP1, ...over('HTTP/2', 'node'), ...over('nginx with HTTP/2', 'nginx') }

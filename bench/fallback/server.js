@@ -1,26 +1,28 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { createSecureServer } from 'node:http2'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createClient } from 'redis'
 import { createSseStream, Hub } from 'spillway'
-import { redisStore } from 'spillway/redis'
 import { respond } from '../lib/child.js'
+import { createStore } from './store.js'
 
-// `streamFor` is the time in ms after which the handler closes a stream, and `headersAfter` that before it responds.
-const { redis, key, port, streamFor, headersAfter = 0, ...options } = JSON.parse(process.argv[2])
-const hub = new Hub({
-  store: redisStore(createClient({ url: `redis://127.0.0.1:${redis}` }), { key, publishTimeout: 30_000 }),
-})
+// `streamFor` is the time in ms after which the handler closes a stream, and `headersAfter` that before it responds. With a
+// certificate in `tls`, the server speaks HTTP/2.
+const { redis, key, port, tls, streamFor, headersAfter = 0, ...options } = JSON.parse(process.argv[2])
+const hub = new Hub({ store: createStore(redis, key) })
 const streams = new Set()
+const sockets = new Set()
 
-const server = createServer(async (request, response) => {
+const handle = async (request, response) => {
   if (headersAfter) await pause(headersAfter * (1 + Math.random() / 2))
   const stream = createSseStream(request, response, { formats: ['event-stream', 'json'], ...options })
   streams.add(stream)
   stream.on('close', () => streams.delete(stream))
   hub.subscribe(stream, 'news')
   if (streamFor && stream.format === 'event-stream') setTimeout(() => stream.close({ retry: 200 }), streamFor)
-})
+}
+const server = tls ? createSecureServer(tls, handle) : createServer(handle)
+server.on('connection', (socket) => sockets.add(socket.on('close', () => sockets.delete(socket))))
 server.listen({ port, host: '127.0.0.1', backlog: 4096 })
 await once(server, 'listening')
 
@@ -38,6 +40,6 @@ respond({
   async shutdown() {
     server.close()
     await hub.shutdown({ grace: 2000, retry: 300 })
-    server.closeAllConnections()
+    for (const socket of sockets) socket.destroy()
   },
 })

@@ -1,5 +1,6 @@
 import { connect } from 'spillway/client'
 import { respond } from '../lib/child.js'
+import { Http2Client } from './http2-client.js'
 
 /** A session of the client. Counts the requests, and records the transports with the time since its beginning in ms. */
 class Session {
@@ -9,6 +10,7 @@ class Session {
   gaps = 0
   isComplete = false
   #startedAt = performance.now()
+  #http2 = new Http2Client()
 
   constructor(url, lastEventId) {
     this.url = url
@@ -33,7 +35,7 @@ class Session {
     this.requests[searchParams.has('format') ? 'poll' : 'stream']++
     if (searchParams.has('padded')) this.requests.padded++
     if (searchParams.get('reason') === 'silent') this.requests.silent++
-    return fetch(target, init)
+    return this.url.startsWith('https:') ? this.#http2.fetch(target, init) : fetch(target, init)
   }
 
   get polls() {

@@ -1,14 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { createClient } from 'redis'
+import { generate } from 'selfsigned'
 import { Hub } from 'spillway'
-import { redisStore } from 'spillway/redis'
 import { freePort } from '../../support/broker.js'
+import { launchNginx } from '../../support/proxies.js'
 import { CLIENT_CORE, SERVER_CORE, start } from '../lib/child.js'
+import { createStore } from './store.js'
 
 // In ms. A session of a few seconds then has several heartbeats.
 const HEARTBEAT = 1000
 const RETRY = 300
 const LIMIT = 60_000
+
+// A cut of the server is not the end of a body over HTTP/1.1 only.
+const HTTP_1_1 = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 
 let trials = 0
 
@@ -16,35 +20,44 @@ let trials = 0
 export class Trial {
   server
   clients
-  /** What is between the clients and the server. */
+  /** What is between the clients and the server: an nginx, and a slow network in front of it. */
+  proxy
   network
   #options
+  #scheme
   #hub
   #news
   #published = 0
   #start
   #timer
 
-  static async open({ redis, server, network }) {
+  /** `http2` is `node` for a server that speaks HTTP/2, and `nginx` for a proxy that does. */
+  static async open({ redis, server, network, http2 }) {
     const trial = new Trial()
     const key = `fallback-${++trials}`
-    trial.#options = { redis, key, port: await freePort(), heartbeat: HEARTBEAT, retry: RETRY, ...server }
-    const store = redisStore(createClient({ url: `redis://127.0.0.1:${redis}` }), {
-      key,
-      publishTimeout: 30_000,
-    })
-    trial.#hub = new Hub({ store })
+    const port = await freePort()
+    const tls = http2 && (await createCertificate())
+    trial.#scheme = http2 ? 'https' : 'http'
+    trial.#options = { redis, key, port, heartbeat: HEARTBEAT, retry: RETRY, ...server }
+    if (http2 === 'node') trial.#options.tls = tls
+    if (http2 === 'nginx') trial.proxy = await launchNginx(port, { listen: 'http2', location: HTTP_1_1, tls })
+    trial.#hub = new Hub({ store: createStore(redis, key) })
     trial.#news = trial.#hub.channel('news')
     trial.#start = await trial.#news.publish({ event: 'start', data: 'start' })
     trial.clients = start(new URL('./sessions.js', import.meta.url), { core: CLIENT_CORE })
     await trial.#launch()
-    if (network) trial.network = startNetwork({ target: trial.#options.port, ...network })
+    if (network) trial.network = startNetwork({ target: trial.proxy?.port ?? port, ...network })
     return trial
   }
 
-  /** Returns the port of the network, or of the server. */
-  port() {
-    return (this.network ?? this.server).ask('port')
+  /** Returns the origin of the network, of the proxy or of the server. */
+  async origin() {
+    const port = (await this.network?.ask('port')) ?? this.proxy?.port ?? this.#options.port
+    return `${this.#scheme}://127.0.0.1:${port}`
+  }
+
+  get port() {
+    return this.#options.port
   }
 
   async #launch() {
@@ -126,6 +139,7 @@ export class Trial {
       this.server.stop(),
       this.clients.stop(),
       this.network?.stop(),
+      this.proxy?.end(),
       this.#hub._store.close(),
     ])
   }
@@ -134,4 +148,12 @@ export class Trial {
 function startNetwork(options) {
   const args = [JSON.stringify(options)]
   return start(new URL('./network-process.js', import.meta.url), { core: CLIENT_CORE, args })
+}
+
+/** Returns a certificate for the name `localhost`. */
+export async function createCertificate() {
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    keyType: 'ec',
+  })
+  return { key, cert }
 }

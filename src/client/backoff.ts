@@ -19,13 +19,13 @@ export function retryAfterOf(value: string | null): number {
 }
 
 /**
- * Calls a function after a time in ms. In two steps, because timers run before the data that waits after a page was
- * blocked. The returned function and the signal prevent it.
+ * Calls a function after a time in ms, at most an hour. In two steps, because timers run before the data that waits after a
+ * page was blocked. The returned function and the signal prevent it.
  */
 export function setDeadline(ms: number, onReached: () => void, signal: AbortSignal): () => void {
   let timer = setTimeout(() => {
-    timer = setTimeout(onReached, 100)
-  }, ms - 100)
+    timer = setTimeout(onReached, Math.min(ms, 100))
+  }, Math.min(ms, 3_600_000) - 100)
   const clear = () => clearTimeout(timer)
   signal.addEventListener('abort', clear)
   return clear

@@ -14,7 +14,7 @@ export type TransportName = 'event-stream' | 'json'
 /** The transport in use. */
 export interface TransportChange {
   readonly transport: TransportName
-  /** Why the transport was chosen, for example `bursts`. Undefined for the first connection. */
+  /** Why the transport was chosen, for example `bursts`. Undefined unless this session has chosen it. */
   readonly reason: string | undefined
 }
 
@@ -25,13 +25,11 @@ export interface EngineListener {
   onEvent(event: ReceivedEvent): void
   /**
    * Called when a connection was lost. If `isFinal`, nothing follows; otherwise the engine connects again. `error` is
-   * undefined if the server ended the stream without an error.
+   * undefined if the server ended the stream, or the connection by 204.
    */
   onError(error: unknown, isFinal: boolean): void
-  /** Called when the server has responded with 204. Nothing follows. */
-  onEnd(): void
   /** Called when any byte has arrived. */
-  onAlive?(): void
+  onAlive(): void
 }
 
 /** A source of events that connects again until it is closed: a connection of this page, or one of another tab. */

@@ -1,7 +1,7 @@
 import type { ConnectOptions } from './connect.ts'
 import type { Engine, EngineListener, ReceivedEvent, StartEngine } from './engine.ts'
 import { NetworkEngine } from './network-engine.ts'
-import { absolute, Requester, type RequestUrl } from './request.ts'
+import { absolute, type RequestUrl } from './request.ts'
 import { recall, remember } from './session.ts'
 
 type Handler = ((event: Event) => void) | null
@@ -12,7 +12,7 @@ export class SseEventSource extends EventTarget {
   readonly OPEN = 1
   readonly CLOSED = 2
   readyState = 0
-  readonly url: string
+  declare readonly url: string
   onopen: Handler = null
   onmessage: Handler = null
   onerror: Handler = null
@@ -22,8 +22,9 @@ export class SseEventSource extends EventTarget {
   readonly #queues = new Set<ReceivedEvent[]>()
   readonly #waiting: Array<() => void> = []
   #error: unknown
+  // The transport that was reported last, and its reason.
   #transport: string | undefined
-  readonly #onAbort = () => this.close()
+  readonly #lifetime = new AbortController()
 
   constructor(url: RequestUrl, options: ConnectOptions) {
     super()
@@ -33,12 +34,18 @@ export class SseEventSource extends EventTarget {
     const cursor = persist ? `cursor:${persist === true ? this.url : persist}` : ''
     for (const type of ['open', 'message', 'error'] as const)
       this.addEventListener(type, (event) => this[`on${type}`]?.(event))
-    const start: StartEngine = (listener, id) => new NetworkEngine(new Requester(url, options), listener, id)
-    const id = lastEventId ?? (cursor && recall(cursor))
-    const listener = this.#listener(cursor)
-    if (share) void this.#share(`${share} ${this.url}`, start, listener, id)
-    else this.#engine = start(listener, id)
-    signal?.addEventListener('abort', this.#onAbort)
+    const start: StartEngine = (listener, id) => new NetworkEngine(url, options, listener, id)
+    const begin = (run: StartEngine) => {
+      if (this.readyState < 2) this.#engine = run(this.#listener(cursor), lastEventId ?? recall(cursor))
+    }
+    // Most pages do not share, so that they do not load the code for it.
+    if (share)
+      import('./share.ts').then(
+        ({ shareEngine }) => begin(shareEngine(`${share} ${this.url}`, start)),
+        () => begin(start),
+      )
+    else begin(start)
+    signal?.addEventListener('abort', () => this.close(), { signal: this.#lifetime.signal })
     if (signal?.aborted) this.close()
   }
 
@@ -69,22 +76,16 @@ export class SseEventSource extends EventTarget {
     }
   }
 
-  // Most pages do not share, so that they do not load the code for it.
-  async #share(key: string, start: StartEngine, listener: EngineListener, id: string): Promise<void> {
-    const module = await import('./share.ts').catch(() => undefined)
-    if (this.readyState < 2)
-      this.#engine = module ? module.shareEngine(key, start, listener, id) : start(listener, id)
-  }
-
   #listener(cursor: string): EngineListener {
     const origin = this.url && new URL(this.url).origin
     return {
-      onOpen: ({ transport, reason }) => {
+      onOpen: (change) => {
         const state = this.readyState
+        const name = JSON.stringify(change)
         this.readyState = 1
         if (!state) this.#emit('open')
-        if (reason || transport !== this.#transport) this.#emit('transport', { transport, reason })
-        this.#transport = transport
+        if (name !== this.#transport) this.#emit('transport', change)
+        this.#transport = name
       },
       onEvent: (event) => {
         for (const queue of this.#queues) queue.push(event)
@@ -97,21 +98,17 @@ export class SseEventSource extends EventTarget {
         if (isFinal) this.#end(error)
         this.#emit('error', { error })
       },
-      onEnd: () => {
-        this.#end()
-        this.#emit('error')
-      },
       onAlive: () => cursor && remember(cursor, this.lastEventId),
     }
   }
 
   #reportBacklog(): void {
-    this.#engine?.setBacklog?.(Math.max(0, ...[...this.#queues].map(({ length }) => length)))
+    this.#engine?.setBacklog?.(Math.max(0, ...[...this.#queues].map((queue) => queue.length)))
   }
 
   #end(error?: unknown): void {
     this.readyState = 2
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#lifetime.abort()
     this.#error ??= error
     this.#wake()
   }

@@ -18,24 +18,19 @@ export class Fallback {
   /** Whether long polls are in use. */
   isPolling = false
   /** Why the transport was chosen. */
-  reason: TransportReason | undefined
+  declare reason: TransportReason | undefined
   /** Whether to ask for padded heartbeats. Undefined until that is tried. */
-  isPadded: boolean | undefined
+  declare isPadded: boolean | undefined
   /** Whether the server has responded to a poll without its JSON. */
-  lacksPoll = false
-  epoch: string | undefined
+  declare lacksPoll: boolean | undefined
+  declare epoch: string | undefined
   #key = ''
 
-  /** Reads what the session knows of a URL without its query. Returns true if polls are in use because of that. */
-  open({ origin, pathname }: URL): boolean {
-    if (this.#key) return false
-    this.#key = origin + pathname
-    try {
-      Object.assign(this, JSON.parse(recall(this.#key)))
-    } catch {
-      // Nothing is stored.
-    }
-    return this.isPolling
+  /** Reads what the session knows under a key, unless that is done. */
+  open(key: string): void {
+    if (this.#key) return
+    this.#key = key
+    Object.assign(this, JSON.parse(recall(key) || '{}'))
   }
 
   /** Changes and stores what is known. */
@@ -46,15 +41,14 @@ export class Fallback {
   }
 
   /**
-   * Whether an id is of another epoch than earlier ones, or follows a gap. Everything is tried again then. The prefix of an
-   * id is an epoch if it has a letter: a memory store and JetStream have one, the ids of Redis are times.
+   * Whether an id is of another epoch than earlier ones. The prefix of an id is an epoch if it has a letter: a memory store
+   * and JetStream have one, the ids of Redis are times.
    */
-  isNewEpoch(id: string, hasGap: boolean): boolean {
-    const epoch = /^(.*[a-z].*)-\d+$/i.exec(id)?.[1] ?? this.epoch
-    const isOther = epoch !== this.epoch
-    const isNew = hasGap || (isOther && this.epoch !== undefined)
-    if (isNew) this.learn({ epoch, lacksPoll: false, isPadded: this.isPadded || undefined })
-    else if (isOther) this.learn({ epoch })
-    return isNew
+  isNewEpoch(id: string): boolean {
+    const old = this.epoch
+    const epoch = /.*[a-z].*(?=-\d+$)/i.exec(id)?.[0] ?? old
+    if (epoch === old) return false
+    this.learn({ epoch })
+    return old !== undefined
   }
 }

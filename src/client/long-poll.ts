@@ -1,7 +1,10 @@
 import { clientError } from './client-error.ts'
 import { checkLength } from './parser.ts'
 import type { StreamOwner } from './read-stream.ts'
-import { bodyOf, type Requester, textOf } from './request.ts'
+import { type Body, readText } from './request.ts'
+
+/** Is notified of a page. */
+type PageOwner = Pick<StreamOwner, 'lastEventId' | 'onEvent' | 'onRead' | 'onRetry'>
 
 /** The response of a long poll. */
 export interface Page {
@@ -16,50 +19,27 @@ export interface Page {
   readonly retry?: number
 }
 
-/** Is notified of a page. */
-interface PageOwner extends Pick<StreamOwner, 'onEvent' | 'onRead' | 'onRetry'> {
-  readonly isClosed: boolean
-  lastEventId: string
-}
-
-/**
- * Requests the events after an id. Resolves with undefined if the server has nothing more to send. A race does not wait long
- * for events, so that the transport is chosen soon on a quiet channel, but long enough for a slow stream to win.
- */
-export async function requestPage(
-  requester: Requester,
-  id: string,
-  isRace: boolean,
-  signal: AbortSignal,
-): Promise<Page | undefined> {
-  const response = await requester.send(signal, 'default', ({ searchParams }, headers) => {
-    searchParams.set('format', 'json')
-    if (id) searchParams.set('lastEventId', id)
-    if (isRace) searchParams.set('hold', '1000')
-    headers.set('accept', 'application/json')
-  })
-  return response.status === 204 ? undefined : readPage(response)
-}
-
-/** Delivers the events of a page until the owner is closed. */
-export function deliverPage({ events, lastEventId }: Page, owner: PageOwner): void {
-  for (const { event, id, data, retry } of events) {
-    if (owner.isClosed) return
+/** Delivers the events of a page until a signal is aborted. */
+export function deliverPage(page: Page, owner: PageOwner, signal: AbortSignal): void {
+  for (const { event, id, data, retry } of page.events) {
+    if (signal.aborted) return
     owner.lastEventId = String(id ?? owner.lastEventId)
-    if (retry !== undefined) owner.onRetry(retry)
+    owner.onRetry(retry)
     const text = typeof data === 'string' ? data : JSON.stringify(data)
     if (text !== undefined) owner.onEvent({ event: event || 'message', id: owner.lastEventId, data: text })
   }
-  if (!owner.isClosed) owner.onRead(String(lastEventId ?? owner.lastEventId))
+  if (signal.aborted) return
+  owner.lastEventId = String(page.lastEventId ?? owner.lastEventId)
+  owner.onRead()
 }
 
-// Reads a response, which is untrusted. Throws an `SseClientError`.
-async function readPage(response: Response): Promise<Page> {
+/** Reads the body of a response, which is untrusted. Throws an `SseClientError`. */
+export async function readPage(body: Body): Promise<Page> {
   let text = ''
-  for await (const chunk of textOf(await bodyOf(response, /^application\/json/i))) {
-    text += chunk
+  await readText(body, (part) => {
+    text += part
     checkLength(text)
-  }
+  })
   try {
     const page = JSON.parse(text)
     // Throws for anything but a list of objects.

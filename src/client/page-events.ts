@@ -1,20 +1,16 @@
-type Target = Partial<Pick<EventTarget, 'addEventListener'>>
+interface Page {
+  readonly addEventListener?: EventTarget['addEventListener']
+  readonly navigator?: { readonly connection?: Partial<EventTarget> }
+}
 
 /**
- * Calls a function when the page may have missed timers or the network may have changed, until a signal is aborted.
- * Outside of a browser, nothing emits these events.
+ * Calls a function when the page may have missed timers, or with `online` when the network may have changed, until a signal
+ * is aborted. Outside of a browser, nothing emits these events.
  */
-export function onPageEvent(listener: (isNetwork: boolean) => void, signal: AbortSignal): void {
-  const page = globalThis as Target & {
-    readonly document?: Target
-    readonly navigator?: { readonly connection?: Target }
-  }
-  const watched: Array<[Target | undefined, string]> = [
-    [page.document, 'visibilitychange freeze resume'],
-    [page, 'pageshow online'],
-    [page.navigator?.connection, 'change'],
-  ]
-  for (const [target, names] of watched)
-    for (const name of names.split(' '))
-      target?.addEventListener?.(name, () => listener(/^online|^change/.test(name)), { signal })
+export function onPageEvent(listener: (name: string) => void, signal: AbortSignal): void {
+  const page = globalThis as Page
+  // Events of the document do not all bubble, but the window captures them.
+  for (const name of ['visibilitychange', 'resume', 'pageshow', 'online'])
+    page.addEventListener?.(name, () => listener(name), { signal, capture: true })
+  page.navigator?.connection?.addEventListener?.('change', () => listener('online'), { signal })
 }

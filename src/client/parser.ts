@@ -1,11 +1,9 @@
 import { clientError } from './client-error.ts'
 import type { ReceivedEvent } from './engine.ts'
 
-const MAX_LENGTH = 2 ** 24
-
-/** Throws `ERR_SSE_LENGTH` for a text that is too long to be kept. */
+/** Throws `ERR_SSE_LENGTH` for a text that is too long to be kept, which is more than 16 MiB characters. */
 export function checkLength(text: string): void {
-  if (text.length > MAX_LENGTH) throw clientError('ERR_SSE_LENGTH', 'Too long', { isFinal: true })
+  if (text.length > 2 ** 24) throw clientError('ERR_SSE_LENGTH', 'Too long', { isFinal: true })
 }
 
 /**
@@ -31,7 +29,6 @@ export function createParser(
       onBlock(id, data ? { event: event || 'message', id, data: data.slice(0, -1) } : undefined)
       event = data = ''
     } else if (name === 'data') {
-      checkLength(data + value)
       data += `${value}\n`
     } else if (name === 'event') event = value
     // [spec] An id with NUL is ignored.
@@ -49,6 +46,6 @@ export function createParser(
       rest = lines.pop() as string
       lines.forEach(readLine)
     }
-    checkLength(rest)
+    checkLength(data + rest)
   }
 }

@@ -23,7 +23,7 @@ interface Browser {
 }
 
 /**
- * Starts an engine that all tabs with the same `key` share. The tab that holds a lock of that name leads. It has the only
+ * Returns a function that starts an engine that all tabs with the same `key` share. The tab that holds a lock of that name leads. It has the only
  * connection, and sends what it receives to the others. When it is closed, suspended or does not respond, another tab
  * continues after its own last event.
  *
@@ -33,15 +33,11 @@ interface Browser {
  * The ids of events MUST be unique, and `key` MUST identify the user. Events without ids may be lost when the leader
  * changes. Where the browser has no Web Locks or no `BroadcastChannel`, each tab starts an engine of its own.
  */
-export function shareEngine(
-  key: string,
-  start: StartEngine,
-  listener: EngineListener,
-  lastEventId: string,
-): Engine {
+export function shareEngine(key: string, start: StartEngine): StartEngine {
   const { navigator, BroadcastChannel } = globalThis as unknown as Browser
-  if (!navigator?.locks || !BroadcastChannel) return start(listener, lastEventId)
-  return new SharedEngine(`spillway:1:${key}`, navigator.locks, start, listener, lastEventId)
+  const locks = navigator?.locks
+  if (!locks || !BroadcastChannel) return start
+  return (listener, lastEventId) => new SharedEngine(`spillway:1:${key}`, locks, start, listener, lastEventId)
 }
 
 /** The engine of a tab that is the leader or a follower. */
@@ -162,7 +158,6 @@ class SharedEngine implements Engine {
           this.#deliver(event)
         },
         onError,
-        onEnd: () => onError(undefined, true),
         onAlive: () => this.#moveCursor(),
       },
       line.cursor,
@@ -172,7 +167,7 @@ class SharedEngine implements Engine {
 
   /** Publishes a position that has arrived without an event. */
   #moveCursor(): void {
-    this.#listener.onAlive?.()
+    this.#listener.onAlive()
     const cursor = this.#shared?.lastEventId
     if (cursor === undefined || cursor === this.#line.cursor) return
     this.#line.cursor = cursor
@@ -246,7 +241,7 @@ class SharedEngine implements Engine {
       this.#listener.onOpen(open)
     }
     this.#follow(message)
-    this.#listener.onAlive?.()
+    this.#listener.onAlive()
     if (failure) this.#fail(errorOf(failure), failure.isFinal)
   }
 
@@ -281,8 +276,7 @@ class SharedEngine implements Engine {
           this.#catchUp(event.id)
         },
         onError: (error, isFinal) => this.#fail(error, isFinal),
-        onEnd: () => this.#fail(undefined, true),
-        onAlive: () => this.#listener.onAlive?.(),
+        onAlive: () => this.#listener.onAlive(),
       },
       cursor,
     )
@@ -301,7 +295,6 @@ class SharedEngine implements Engine {
   #fail(error: unknown, isFinal: boolean): void {
     this.#open = undefined
     if (isFinal) this.close()
-    if (isFinal && error === undefined) this.#listener.onEnd()
-    else this.#listener.onError(error, isFinal)
+    this.#listener.onError(error, isFinal)
   }
 }

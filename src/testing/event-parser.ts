@@ -1,5 +1,4 @@
-// The global one is undefined in Jest's jsdom environment.
-import { TextDecoder } from 'node:util'
+import { StreamLines } from './stream-lines.ts'
 
 /** An event as a browser would dispatch it. */
 export interface ReceivedEvent {
@@ -18,21 +17,15 @@ export interface ParserListener {
   onRetry(ms: number): void
 }
 
-const LINE_END = /\r\n|\n|\r/
-
 /** Parses an event stream as the HTML standard describes. Its chunks may be split at any byte. */
 export class EventParser {
   /** [spec] Kept until an event changes it. */
   lastEventId: string
   readonly #listener: ParserListener
-  // Node 24 removes two BOMs if they arrive in separate chunks, so the parser removes the BOM itself.
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
-  #isStart = true
+  readonly #lines = new StreamLines()
   #id: string
   #event = ''
   #data: string[] = []
-  #rest = ''
-  #endedWithCR = false
 
   constructor(listener: ParserListener, lastEventId = '') {
     this.#listener = listener
@@ -41,25 +34,10 @@ export class EventParser {
   }
 
   feed(bytes: Uint8Array): void {
-    const text = this.#withoutBom(this.#decoder.decode(bytes, { stream: true }))
-    if (text === '') return
-    // A CR ends its line immediately. If the next chunk begins with LF, that LF belongs to the same line end.
-    const isSplitCRLF = this.#endedWithCR && text.startsWith('\n')
-    this.#endedWithCR = text.endsWith('\r')
-    const [first = '', ...others] = (isSplitCRLF ? text.slice(1) : text).split(LINE_END)
-    const lines = [this.#rest + first, ...others]
-    this.#rest = lines.pop() ?? ''
-    for (const line of lines) {
+    for (const line of this.#lines.feed(bytes)) {
       if (line === '') this.#dispatch()
       else this.#readLine(line)
     }
-  }
-
-  // [spec] One BOM at the start is not part of the stream.
-  #withoutBom(text: string): string {
-    if (text === '' || !this.#isStart) return text
-    this.#isStart = false
-    return text.startsWith('\uFEFF') ? text.slice(1) : text
   }
 
   #readLine(line: string): void {

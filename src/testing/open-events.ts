@@ -56,7 +56,7 @@ const HINT_FOR_PROMISE =
   ' Call inject() with payloadAsStream: true, otherwise it resolves at the end of the stream.'
 
 /**
- * Opens a test client of an event stream. Resolves when the response headers have arrived, whatever the status. Rejects
+ * Opens a test client of an event stream, of NDJSON or of a long poll. Resolves when the response headers have arrived, whatever the status. Rejects
  * with a `WaitError` if they do not arrive in time, and with the connection's error if the request fails.
  *
  * Rejects with `SseError` `ERR_SSE_OPTION` for an invalid option, and with `TypeError` for an unsupported source.
@@ -76,7 +76,8 @@ export async function openEvents(
   const response = await openInTime(timeout, source, (signal) =>
     responseOf(source, { ...request, lastEventId, signal }),
   )
-  const client = new EventsClient(response, new ReceivedStream(lastEventId, positions), timeout)
+  const type = response.headers.get('content-type') ?? undefined
+  const client = new EventsClient(response, new ReceivedStream(lastEventId, positions, type), timeout)
   if (!paused) client.resume()
   return client
 }

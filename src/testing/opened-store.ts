@@ -68,8 +68,8 @@ export class Opened {
 
 /** Resolves once a condition is true. Fails after some seconds. */
 export async function until(isTrue: () => boolean, expected: string): Promise<void> {
-  for (const deadline = Date.now() + PATIENCE; !isTrue(); await pause(1))
-    if (Date.now() > deadline) fail(`Expected ${expected} within ${PATIENCE} ms.`)
+  for (const deadline = performance.now() + PATIENCE; !isTrue(); await pause(1))
+    if (performance.now() > deadline) fail(`Expected ${expected} within ${PATIENCE} ms.`)
 }
 
 function dataOf(entries: readonly LogEntry[]): unknown[] {

@@ -1,5 +1,6 @@
 import { TextDecoder } from 'node:util'
 import { EventParser, type ReceivedEvent } from './event-parser.ts'
+import { LinesParser } from './lines-parser.ts'
 
 // Limits of what an error message shows.
 const SHOWN_EVENTS = 10
@@ -10,16 +11,20 @@ export class ReceivedStream {
   readonly events: ReceivedEvent[] = []
   readonly comments: string[] = []
   retry: number | undefined
-  readonly #parser: EventParser
+  readonly #parser: EventParser | LinesParser
   readonly #positions: boolean
+  // The first bytes of a body that begins with an empty comment.
+  readonly #preamble: string
   // Shown in an error message if the body is not an event stream.
   #start = ''
   #hasComments = false
 
   /** With `positions`, `events` also contains the events that only tell the client its position. */
-  constructor(lastEventId: string, positions = false) {
+  constructor(lastEventId: string, positions = false, contentType = '') {
+    const isLines = /^application\/(json|ndjson|x-ndjson|jsonl)\b/i.test(contentType)
     this.#positions = positions
-    this.#parser = new EventParser(this, lastEventId)
+    this.#preamble = isLines ? '\n' : ':'
+    this.#parser = isLines ? new LinesParser(this, lastEventId) : new EventParser(this, lastEventId)
   }
 
   get lastEventId(): string {
@@ -42,7 +47,9 @@ export class ReceivedStream {
 
   // A stream may start with an empty comment, so that proxies forward the headers, and with its interval of heartbeats.
   onComment(text: string): void {
-    const isPreamble = this.#hasComments ? isInterval(text) : text === '' && this.#start.startsWith(':')
+    const isPreamble = this.#hasComments
+      ? isInterval(text)
+      : text === '' && this.#start.startsWith(this.#preamble)
     this.#hasComments = true
     if (!isPreamble || this.events.length > 0) this.comments.push(text)
   }

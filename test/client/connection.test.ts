@@ -241,7 +241,7 @@ describe('a long poll', () => {
   /** Returns a connection that has fallen back. */
   async function polling() {
     const connection = await connectToFake()
-    await connection.pass(2000)
+    await connection.pass(1500)
     connection.next()
     await connection.next().answer(page([{ event: 'message', id: '1', data: 'a' }], '1'))
     return connection

@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '../..')
 const redis = requireProgram({ commands: ['redis-server'], install: 'apt-get install redis-server' })
 const isInstalled = redis !== undefined && BUFFERING.every((setup) => setup.isInstalled)
 
-// `npm run fallback` in `bench/` runs 1 000 and 100 sessions.
+// `npm run fallback` in `bench/` runs 1 000 and 110 sessions.
 it.runIf(isInstalled)(
   'clients never fall back on a network that streams, and always behind a proxy that mutes',
   { timeout: 300_000 },

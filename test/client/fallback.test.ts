@@ -9,22 +9,22 @@ type Connection = Awaited<ReturnType<typeof connectToFake>>
 
 /** Brings a connection to long polls because of a stream without headers. Returns the poll in progress. */
 async function fallBack({ pass, next }: Connection, id = '1') {
-  await pass(2000)
+  await pass(1500)
   const stream = next()
   await next().answer(page([event(id)], id))
   return { stream, poll: next() }
 }
 
-describe('no response headers within 2 s', () => {
+describe('no response headers within 1.5 s', () => {
   test('start a poll beside the stream, and the poll that responds first continues', async () => {
     const connection = await connectToFake({ lastEventId: '5' })
     const { pass, next, requests, news } = connection
     const stream = next()
-    await pass(1999)
+    await pass(1499)
     expect(requests).toEqual([])
     await pass(1)
     const poll = next()
-    expect(poll.query).toEqual({ format: 'json', lastEventId: '5', hold: '1000' })
+    expect(poll.query).toEqual({ format: 'json', lastEventId: '5', hold: '300' })
     expect([stream.isAborted, news()]).toEqual([false, []])
     await poll.answer(page([event('6')], '6'))
     expect(stream.isAborted).toBe(true)
@@ -40,7 +40,7 @@ describe('no response headers within 2 s', () => {
   test('cancel the poll if the stream responds first, so that a wrong guess costs one request', async () => {
     const { pass, next, requests, news } = await connectToFake()
     const stream = next()
-    await pass(2000)
+    await pass(1500)
     const poll = next()
     await stream.open()
     expect([poll.isAborted, stream.isAborted]).toEqual([true, false])
@@ -58,7 +58,7 @@ describe('no response headers within 2 s', () => {
   ])('stay with the stream if the poll responds with %d %s', async (status, type, body) => {
     const { pass, next, requests, news, errors } = await connectToFake()
     const stream = next()
-    await pass(2000)
+    await pass(1500)
     const poll = next()
     await poll.respond(status, { 'content-type': type })
     await poll.write(body)
@@ -81,7 +81,7 @@ describe('no response headers within 2 s', () => {
   test('repeat a poll that fails while the stream hangs', async () => {
     const { pass, next, news } = await connectToFake()
     const stream = next()
-    await pass(2000)
+    await pass(1500)
     await next().answer('', 503)
     await pass(1000)
     await next().answer(page([event('1')], '1'))
@@ -97,7 +97,7 @@ describe('no response headers within 2 s', () => {
   test('prove nothing if the stream then fails, because the server may restart', async () => {
     const { pass, next, news } = await connectToFake()
     const stream = next()
-    await pass(2000)
+    await pass(1500)
     const poll = next()
     await stream.cut()
     expect(poll.isAborted).toBe(true)
@@ -277,7 +277,7 @@ describe('cuts', () => {
       const stream = next()
       await stream.open()
       await stream.cut()
-      if (i < 2) await pass(2000)
+      if (i < 2) await pass(1000)
     }
     news()
     await next().answer(page([event('1')], '1'))
@@ -529,11 +529,30 @@ describe('the outcome', () => {
   })
 })
 
+describe('a listener that closes the connection leaves no timer', () => {
+  test('when a poll has won against a stream', async () => {
+    const { pass, next, source } = await connectToFake()
+    source.addEventListener('transport', () => source.close())
+    await pass(1500)
+    next()
+    await next().answer(page([event('1')], '1'))
+    expect([source.readyState, vi.getTimerCount()]).toEqual([source.CLOSED, 0])
+  })
+
+  test('when a stream is silent', async () => {
+    const { pass, next, requests, source } = await connectToFake()
+    source.addEventListener('error', () => source.close())
+    await next().open()
+    await pass(37_500)
+    expect([source.readyState, vi.getTimerCount(), requests.length]).toEqual([source.CLOSED, 0, 0])
+  })
+})
+
 describe('exactly once', () => {
   test('a poll that arrives while the stream responds is discarded', async () => {
     const { pass, next, news } = await connectToFake()
     const stream = next()
-    await pass(2000)
+    await pass(1500)
     const poll = next()
     await stream.respond()
     await Promise.all([

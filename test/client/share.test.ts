@@ -60,7 +60,7 @@ describe('shareEngine', () => {
       vi.stubGlobal('navigator', navigator)
       vi.stubGlobal('BroadcastChannel', navigator?.locks ? undefined : class {})
       const start = vi.fn(() => engine)
-      expect(shareEngine('key', start, listener, '7')).toBe(engine)
+      expect(shareEngine('key', start)(listener, '7')).toBe(engine)
       expect(start).toHaveBeenCalledWith(listener, '7')
     }
     vi.unstubAllGlobals()
@@ -394,7 +394,7 @@ describe('shareEngine', () => {
 
     test.each([
       ['a final error', (listener: EngineListener) => listener.onError(error, true)],
-      ['the end', (listener: EngineListener) => listener.onEnd()],
+      ['the end', (listener: EngineListener) => listener.onError(undefined, true)],
     ])('%s, after which nothing follows', async (_name, end) => {
       const { browser, tabs } = await openTabs(3)
       tabs[0]?.enter(() => end((browser.engines[0] as FakeEngine).listener))

@@ -22,8 +22,10 @@ import { sse } from '../../src/adapters/web.ts'
 import { createSseResponse } from '../../src/http/create-sse-response.ts'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import type { SseStreamOptions } from '../../src/http/options.ts'
+import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import type { EventsClient } from '../../src/testing/events-client.ts'
+import { holdClock } from '../../src/testing/hold-clock.ts'
 import { type OpenOptions, openEvents } from '../../src/testing/open-events.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
 import { deferred, serve } from '../support/serve.ts'
@@ -538,5 +540,62 @@ describe('openEvents', () => {
     })
     // @ts-expect-error: the request of a Response was sent before, so a method has no effect.
     await expect(openEvents(new Response(), { method: 'POST' })).rejects.toThrow(/Unknown option "method"/)
+  })
+})
+
+describe('openEvents of another format', () => {
+  const FORMATS = { formats: ['event-stream', 'ndjson', 'json'] } as const
+
+  /** Serves the events of a hub that has two. */
+  async function published() {
+    const news = new Hub().channel('news')
+    const ids = [
+      await news.publish({ event: 'price', data: { value: 'é' } }),
+      await news.publish({ data: 'a\nb', retry: 500 }),
+    ]
+    return { news, ids, listener: streaming((stream) => news.subscribe(stream, { from: 'start' }), FORMATS) }
+  }
+
+  it.each(['ndjson', 'json', 'event-stream'])('reads %s', async (format) => {
+    const { ids, listener } = await published()
+    const client = await openEvents(listener, { path: `/?format=${format}` })
+    expect(await client.take(2)).toEqual([
+      { event: 'price', data: '{"value":"é"}', id: ids[0] },
+      { event: 'message', data: 'a\nb', id: ids[1] },
+    ])
+    expect(client.lastEventId).toBe(ids[1])
+    expect(client.comments).toEqual([])
+    if (format === 'json') expect([await client.ended(), client.retry]).toEqual(['end', 0])
+    else expect(client.retry).toBe(500)
+    await client.close()
+  })
+
+  it('resumes, and reads a position and heartbeats', async () => {
+    using time = holdClock()
+    const { news, ids, listener } = await published()
+    const path = '/?format=ndjson'
+    const client = await openEvents(listener, { path, lastEventId: ids[0] as string })
+    expect((await client.next()).id).toBe(ids[1])
+    time.advance(20_000)
+    expect(await client.comment()).toBe('')
+    const id = await news.publish({ data: 1 })
+    expect(await client.next()).toEqual({ event: 'message', data: '1', id })
+    await client.close()
+    const empty = await openEvents(listener, { path: '/?format=json&hold=0', lastEventId: id })
+    expect([await empty.ended(), empty.events, empty.lastEventId]).toEqual(['end', [], id])
+    await expect(empty.next()).rejects.toThrow('status 200, application/json. Received 0 events')
+    await empty.close()
+  })
+
+  it('reads no events from JSON of something else', async () => {
+    const body = '{"error":"sorry"}\nnull\n7\n{"events":[null,1]}\n{"event":1,"data":2}\nnot JSON\n'
+    const listener: RequestListener = (_request, response) => {
+      response.writeHead(500, { 'Content-Type': 'application/json' }).end(body)
+    }
+    const client = await openEvents(listener)
+    const error =
+      'status 500, application/json. Received 0 events and 0 comments. The body starts with "{\\"error'
+    await expect(client.next()).rejects.toThrow(error)
+    await client.close()
   })
 })
