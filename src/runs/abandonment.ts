@@ -1,0 +1,38 @@
+import type { MaybePromise } from '../event/source.ts'
+import { outsideRequests } from '../scheduler/context.ts'
+
+// How often subscribers are looked for within the time after which a run is abandoned.
+const CHECKS = 4
+
+/** Stops a run that nothing has watched for a time. */
+export class Abandonment {
+  readonly #time: number
+  readonly #isWatched: () => MaybePromise<boolean>
+  readonly #onAbandoned: () => void
+  readonly #timer: ReturnType<typeof setInterval>
+  #watchedAt = performance.now()
+
+  /** `isWatched` may reject while that cannot be found out, which counts as watched. */
+  constructor(time: number, isWatched: () => MaybePromise<boolean>, onAbandoned: () => void) {
+    this.#time = time
+    this.#isWatched = isWatched
+    this.#onAbandoned = onAbandoned
+    this.#timer = outsideRequests(setInterval, () => void this.#check(), Math.max(1, time / CHECKS))
+    this.#timer.unref?.()
+  }
+
+  end(): void {
+    clearInterval(this.#timer)
+  }
+
+  async #check(): Promise<void> {
+    try {
+      const isWatched = await this.#isWatched()
+      const now = performance.now()
+      if (isWatched) this.#watchedAt = now
+      else if (now - this.#watchedAt >= this.#time) this.#onAbandoned()
+    } catch {
+      this.#watchedAt = performance.now()
+    }
+  }
+}

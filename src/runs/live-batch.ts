@@ -1,0 +1,104 @@
+import { Frame } from '../event/frame.ts'
+import type { Format } from '../formats/format.ts'
+import { sizeOf } from '../stores/run-batch.ts'
+import type { RunEndReason, RunEvent, RunPosition, StoredBatch } from '../stores/run-store.ts'
+import { scopedKey } from '../stores/scoped-key.ts'
+import type { FrameBatch, SharedBatch } from '../stream/attachments.ts'
+import { MAX_WRITE } from '../stream/backlog.ts'
+import { FRAMING } from './recent-batches.ts'
+import type { RunIdentity } from './run-entry.ts'
+import { eventIdOf } from './run-id.ts'
+
+/**
+ * Consecutive events of a run on their way to its live subscribers, about as many as go into one write. They are encoded
+ * from what is stored, without a `RunEntry` for each, because most events are delivered once and then never again.
+ */
+export class LiveBatch implements SharedBatch {
+  readonly run: RunIdentity
+  readonly first: number
+  readonly place: string | undefined
+  /** How the run ended, if its last event is in the batch. */
+  end: RunEndReason | undefined
+  readonly events: RunEvent[] = []
+  #room = MAX_WRITE
+  // For each format that a subscriber has.
+  readonly #encoded: EncodedBatch[] = []
+
+  /** The events of a stored batch after a number. */
+  constructor(run: RunIdentity, batch: StoredBatch, after: number) {
+    this.run = run
+    this.first = Math.max(batch.first, after + 1)
+    this.place = batch.place
+    this.end = batch.end
+    this.#push(batch, after)
+  }
+
+  get length(): number {
+    return this.events.length
+  }
+
+  get last(): number {
+    return this.first + this.events.length - 1
+  }
+
+  get position(): RunPosition {
+    return { number: this.last, place: this.place }
+  }
+
+  /** Adds the events of the next stored batch after a number. Returns false if they need a batch of their own. */
+  add(batch: StoredBatch, after: number): boolean {
+    if (batch.place !== this.place || this.#room <= 0) return false
+    this.#push(batch, after)
+    this.end = batch.end
+    return true
+  }
+
+  in(format: Format): FrameBatch {
+    for (const present of this.#encoded) if (present.format === format) return present
+    const encoded = new EncodedBatch(this, format)
+    this.#encoded.push(encoded)
+    return encoded
+  }
+
+  #push({ first, events }: StoredBatch, after: number): void {
+    for (let at = Math.max(0, after + 1 - first); at < events.length; at++) {
+      const event = events[at] as RunEvent
+      this.#room -= sizeOf(event) + FRAMING
+      this.events.push(event)
+    }
+  }
+}
+
+/** A batch in one format. */
+class EncodedBatch implements FrameBatch {
+  readonly format: Format
+  readonly #batch: LiveBatch
+  #frames: readonly Frame[] | undefined
+  #joined: Frame | undefined
+
+  constructor(batch: LiveBatch, format: Format) {
+    this.#batch = batch
+    this.format = format
+  }
+
+  get frames(): readonly Frame[] {
+    const { events, run } = this.#batch
+    this.#frames ??= events.map((event, at) =>
+      Frame.of(this.#textOf(event, at), 1, scopedKey(run.id, event.event || 'message')),
+    )
+    return this.#frames
+  }
+
+  // Joined as text, because joined frames are encoded one by one and then copied.
+  get joined(): Frame {
+    const { events } = this.#batch
+    this.#joined ??= Frame.of(events.map((event, at) => this.#textOf(event, at)).join(''), events.length)
+    return this.#joined
+  }
+
+  #textOf({ event, retry, data, isText = false }: RunEvent, at: number): string {
+    const { run, first, place } = this.#batch
+    const id = eventIdOf(run.epoch, { number: first + at, place })
+    return this.format.encodeText({ id, event, retry }, data, isText)
+  }
+}

@@ -1,0 +1,202 @@
+import { isPromise, type MaybePromise } from '../event/source.ts'
+import { endStream } from '../hub/end-stream.ts'
+import { ReplayPace } from '../hub/replay-pace.ts'
+import type { ReplayedClient } from '../hub/replayed-client.ts'
+import { SourceSender } from '../hub/source-sender.ts'
+import { clock } from '../scheduler/clock.ts'
+import type { RunPosition } from '../stores/run-store.ts'
+import { replayChannel } from '../stream/diagnostics.ts'
+import { type Gap, type OnGap, reportGap } from '../stream/gap.ts'
+import { inOnePage } from '../stream/poll-end.ts'
+import type { SseStream } from '../stream/stream.ts'
+import type { LiveBatch } from './live-batch.ts'
+import type { RunEntry } from './run-entry.ts'
+import { eventIdOf } from './run-id.ts'
+import type { LiveSubscriber, Removed, RunLog, RunPage } from './run-log.ts'
+
+/** How a subscriber is notified of events that it has missed. */
+export interface GapOptions {
+  readonly onGap?: OnGap | undefined
+  readonly gapEvent: string | false
+}
+
+// What a page counts for the turn of a replay, in bytes.
+const PAGE_COST = 4 * 1024
+
+const START: RunPosition = { number: 0 }
+
+/**
+ * One stream on one run. It reads the log at the pace of the client and holds only a position, so that a slow client is
+ * never closed for being behind. The stream ends after the last event of the run.
+ */
+export class RunSubscription implements ReplayedClient, LiveSubscriber {
+  readonly stream: SseStream
+  readonly #log: RunLog
+  readonly #options: GapOptions
+  readonly #pace = new ReplayPace(this)
+  readonly #sender = new SourceSender(this, this.#pace)
+  readonly #reads = new AbortController()
+  #position: RunPosition
+  // Why the client has missed events. Undefined: it has not, or was notified.
+  #gapReason: Gap['reason'] | undefined
+  #isCatchingUp = false
+  #hasEnded = false
+
+  /** Starts after a position, or at the beginning of the run. */
+  constructor(
+    stream: SseStream,
+    log: RunLog,
+    options: GapOptions,
+    position: RunPosition = START,
+    gap?: Gap['reason'],
+  ) {
+    this.stream = stream
+    this.#log = log
+    this.#options = options
+    this.#position = position
+    this.#gapReason = gap
+  }
+
+  /** Sends what the client has missed, and then what is published. */
+  start(): void {
+    void this.#catchUp(true)
+  }
+
+  get isActive(): boolean {
+    return !this.#hasEnded && this.stream._connection.isOpen
+  }
+
+  deliver(batch: LiveBatch, isTurnOver: boolean): void {
+    if (batch.last <= this.#position.number || !this.isActive) return
+    const isNext = batch.first === this.#position.number + 1
+    if (!isNext || !this.stream._isIdle) return void this.#catchUp()
+    this.#position = batch.position
+    this.stream._deliver(batch, isTurnOver)
+    if (batch.end) this.#finish()
+  }
+
+  onRemoved(): void {
+    void this.#catchUp()
+  }
+
+  end(): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#log.remove(this)
+    this.#reads.abort()
+    this.#sender.stop()
+    this.#pace.cancel()
+    this.stream._connection.notify()
+  }
+
+  /** `isResuming`: the replay is reported to the diagnostics. */
+  async #catchUp(isResuming = false): Promise<void> {
+    if (this.#isCatchingUp || this.#hasEnded) return
+    const { stream } = this
+    const replay = { startedAt: clock.now, events: 0, error: undefined as unknown }
+    this.#isCatchingUp = true
+    this.#log.remove(this)
+    stream._connection.holds += 1
+    try {
+      while (this.isActive && this.#isCatchingUp) await this.#step(replay)
+    } catch (error) {
+      // After the end of the subscription, a failure has no effect.
+      if (this.isActive) {
+        replay.error = error
+        endStream(stream, error)
+      }
+    }
+    this.#pace.cancel()
+    stream._release()
+    if (!isResuming || stream._resumePoint === 'new' || !replayChannel.hasSubscribers) return
+    const { events, error } = replay
+    const duration = clock.now - replay.startedAt
+    replayChannel.publish({ stream, events, duration, complete: !this.#isCatchingUp, resumed: true, error })
+  }
+
+  // Not asynchronous, because each promise of thousands of waiting replays occupies memory.
+  #step(replay: { events: number }): MaybePromise<void> {
+    if (this.#gapReason) return inOnePage(this.stream, this.#sendGap(this.#gapReason))
+    const { position, isRemoved, end } = this.#log
+    if (this.#position.number >= position && (end || !isRemoved)) return this.#goLive()
+    if (!this.#pace.begin()) return this.#pace.untilReadable()
+    const page = this.#log.read(this.#position, this.#pace.room, this.#reads.signal)
+    return isPromise(page) ? this.#awaitPage(page, replay) : this.#sendPage(page, replay)
+  }
+
+  async #awaitPage(pending: Promise<RunPage | Removed>, replay: { events: number }): Promise<void> {
+    this.#pace.cancel()
+    await this.#sendPage(await pending, replay)
+  }
+
+  #sendPage(page: RunPage | Removed, replay: { events: number }): MaybePromise<void> {
+    if (!this.isActive) return
+    if (page === 'removed') return this.#endRemoved()
+    const [first] = page.entries
+    if (page.isIncomplete && first) {
+      this.#pace.cancel()
+      this.#gapReason = 'evicted'
+      this.#position = { number: first.first - 1 }
+      return
+    }
+    return this.#sendEntries(page.entries, replay)
+  }
+
+  #sendEntries(entries: readonly RunEntry[], replay: { events: number }): MaybePromise<void> {
+    let [sent, cost] = [0, PAGE_COST]
+    for (const entry of entries) {
+      const frame = entry.frameIn(this.stream._format)
+      if (!this.isActive || !this.stream._hasRoomFor(frame)) break
+      this.stream._connection.enqueue(frame)
+      this.#position = entry.position
+      sent += 1
+      cost += entry.size
+    }
+    replay.events += sent
+    this.#pace.end(cost)
+    const newest = entries.at(-1)
+    if (!this.isActive) return
+    if (sent === entries.length) return newest?.end ? this.#finish() : undefined
+    const rest = entries.slice(sent)
+    const bytes = rest.reduce((sum, { size }) => sum + size, 0)
+    return this.#pace.untilIdleHolding(bytes).then(() => this.#sendEntries(rest, replay))
+  }
+
+  // In the same tick in which nothing more was to be read, so that no entry is missed.
+  #goLive(): void {
+    this.#isCatchingUp = false
+    this.#pace.cancel()
+    if (this.#log.end) this.#finish()
+    else this.#log.add(this)
+  }
+
+  #finish(): void {
+    this.end()
+    this.#isCatchingUp = false
+    this.stream.close()
+  }
+
+  async #endRemoved(): Promise<void> {
+    this.#pace.cancel()
+    await inOnePage(this.stream, this.#sendGap('unknown'))
+    if (this.isActive) this.#finish()
+  }
+
+  async #sendGap(reason: Gap['reason']): Promise<void> {
+    const { stream } = this
+    const { onGap, gapEvent } = this.#options
+    this.#pace.cancel()
+    await reportGap(
+      stream,
+      { lastEventId: stream.lastEventId, reason },
+      {
+        hooks: [onGap],
+        gapEvent,
+        id: eventIdOf(this.#log.epoch, this.#position),
+        sendAll: (snapshot) => this.#sender.sendAll(snapshot),
+        send: (event) => this.#sender.sendAll([event]),
+      },
+    )
+    this.#gapReason = undefined
+  }
+}

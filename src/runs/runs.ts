@@ -1,0 +1,314 @@
+import { EventEmitter, setMaxListeners } from 'node:events'
+import { checkOptions, MAX_TIME } from '../check-options.ts'
+import { describe, SseError } from '../errors.ts'
+import type { AnyEvents, EventMap } from '../event/event.ts'
+import { isPromise, type MaybePromise, type Source } from '../event/source.ts'
+import type { SourceRunner } from '../hub/channel-feed.ts'
+import { endStream } from '../hub/end-stream.ts'
+import { type ShutdownOptions, shutdownSettings } from '../lifecycle/graceful-close.ts'
+import { StreamSet } from '../lifecycle/stream-set.ts'
+import { clock } from '../scheduler/clock.ts'
+import { memoryRuns } from '../stores/memory/memory-runs.ts'
+import type { RunEndReason, RunStore } from '../stores/run-store.ts'
+import type { SseStream } from '../stream/stream.ts'
+import { attach, refuseUnknown } from './attach.ts'
+import { runEndChannel, runStartChannel } from './diagnostics.ts'
+import { endRuns } from './end-runs.ts'
+import { Lease } from './lease.ts'
+import { limitRun } from './limit-run.ts'
+import { OwnedRun } from './owned-run.ts'
+import type { Run } from './run.ts'
+import { RunErrors, type RunsEventMap } from './run-errors.ts'
+import { checkRunId, isRunId } from './run-id.ts'
+import type { RunLog } from './run-log.ts'
+import { RunLogs } from './run-logs.ts'
+import {
+  RUN_LIMIT_CHECKS,
+  type RunLimits,
+  type RunSettings,
+  type RunSubscribeOptions,
+  type RunsOptions,
+  resolveRunsOptions,
+  SUBSCRIBE_RUN_CHECKS,
+} from './run-options.ts'
+import { RunStarts } from './run-starts.ts'
+import type { GapOptions, RunSubscription } from './run-subscription.ts'
+
+// How often a stop is requested again, in ms.
+const STOP_INTERVAL = 1_000
+
+/**
+ * Streams that have a beginning, an end and an owner: the answer of a language model, a deployment log, an export. The
+ * source of a run outlives its clients, and each client receives all of it.
+ */
+export class Runs<Events extends EventMap = AnyEvents>
+  extends EventEmitter<RunsEventMap>
+  implements SourceRunner
+{
+  readonly #name = crypto.randomUUID().replaceAll('-', '')
+  readonly #store: RunStore
+  readonly #settings: RunSettings
+  readonly #errors = new RunErrors(this)
+  readonly #lease: Lease
+  readonly #logs: RunLogs
+  readonly #starts: RunStarts
+  readonly #owned = new Map<string, OwnedRun>()
+  readonly #streams = new StreamSet<{ subscription: RunSubscription; log: RunLog }>((value) => {
+    value.subscription.end()
+    this.#logs.release(value.log)
+  })
+  // Streams that were subscribed once, also while their run is looked up.
+  readonly #known = new WeakSet<SseStream>()
+  // The ids of the runs that are sources of channels.
+  readonly #channelIds = new Set<string>()
+  readonly #closing = new AbortController()
+  #isShutDown = false
+  #closed: Promise<void> | undefined
+
+  /** Throws `SseError` `ERR_SSE_OPTION`. */
+  constructor(options: RunsOptions = {}) {
+    super()
+    this.#settings = resolveRunsOptions(options)
+    this.#store = options.store ?? memoryRuns()
+    this.#lease = new Lease(this.#store, this.#settings.lease, () => this.#loseAll())
+    this.#logs = new RunLogs(this.#store, this.#settings, this.#name, (error, id) =>
+      this.#errors.report(error, id),
+    )
+    this.#starts = new RunStarts({
+      ...{ store: this.#store, lease: this.#lease, settings: this.#settings, name: this.#name },
+      signal: this.#closing.signal,
+      isOwned: ({ id, epoch }) => this.#owned.get(id)?.epoch === epoch,
+      onError: (error, id) => this.#errors.report(error, id),
+    })
+    // Each call that waits for the end of a run adds a listener.
+    setMaxListeners(0, this.#closing.signal)
+    this.#store.serve(
+      { name: this.#name, onStop: (id, epoch) => this.#onStop(id, epoch) },
+      this.#settings.lease,
+    )
+  }
+
+  /**
+   * Starts a run with the source that a function returns, unless there is a run with this id in any process. Resolves with
+   * the run in both cases. The signal of the source aborts when the run is stopped, not when a client disconnects.
+   *
+   * Rejects with `SseError`: `ERR_SSE_RUN_ID`; `ERR_SSE_RUN_ENDED` for a run that has ended and is still kept;
+   * `ERR_SSE_SHUT_DOWN`; and `ERR_SSE_STORE`. An error of the source ends the run.
+   */
+  async start(
+    id: string,
+    source: (signal: AbortSignal) => MaybePromise<Source<Events>>,
+    options: RunLimits = {},
+  ): Promise<Run<Events>> {
+    checkRunId(id)
+    if (typeof source !== 'function')
+      throw new SseError(
+        'ERR_SSE_SOURCE',
+        `A run starts with a function that returns its source, not ${describe(source)}.`,
+      )
+    const settings = { ...this.#settings, ...checkOptions(options, RUN_LIMIT_CHECKS) }
+    this.#checkOpen()
+    const { end } = await this.#starts
+      .start(id, settings.maxAge, ({ epoch }) => {
+        this.#checkOpen()
+        this.#own(id, epoch, source, settings)
+      })
+      .finally(() => this.#endLease())
+    this.#checkOpen()
+    if (end)
+      throw new SseError(
+        'ERR_SSE_RUN_ENDED',
+        `The run ${describe(id)} has ended. Delete it, or use another id.`,
+      )
+    return this.#runOf(id)
+  }
+
+  /**
+   * Subscribes a stream to a run: sends it all events from the beginning, or strictly after its last event id, and closes it
+   * after the last one. Resolves when the run was looked up, and does not reject.
+   *
+   * A client of an unknown run gets a 404, and one that has everything gets a 204. If the response headers were sent, it
+   * gets a gap, or the last event again. An error of the store destroys the stream.
+   *
+   * Throws `SseError` `ERR_SSE_STREAM` or `ERR_SSE_OPTION`.
+   */
+  subscribe(stream: SseStream<Events>, id: string, options: RunSubscribeOptions<Events> = {}): Promise<void> {
+    if (typeof stream?._deliver !== 'function')
+      throw new SseError('ERR_SSE_STREAM', `Expected an SseStream, not ${describe(stream)}.`)
+    const { onGap } = checkOptions(options, SUBSCRIBE_RUN_CHECKS) as RunSubscribeOptions
+    const gapOptions = { onGap, gapEvent: this.#settings.gapEvent }
+    if (this.#known.has(stream))
+      throw new SseError('ERR_SSE_STREAM', 'The stream is subscribed to a run already.')
+    this.#known.add(stream)
+    const resume = stream._resumePoint
+    const eventId = typeof resume === 'object' ? resume.id : undefined
+    const log = isRunId(id) ? this.#logs.acquireFor(id, eventId) : undefined
+    const attached = isPromise(log)
+      ? log.then((found) => this.#attach(stream, found, gapOptions))
+      : this.#attach(stream, log, gapOptions)
+    if (!isPromise(attached)) return Promise.resolve()
+    const subscribed = attached.catch((error) => endStream(stream, error))
+    stream._connection.headers.decideBy(subscribed)
+    return subscribed
+  }
+
+  /** Returns a run, or undefined if there is none. Rejects with `SseError` `ERR_SSE_STORE`. */
+  async get(id: string): Promise<Run<Events> | undefined> {
+    const state = isRunId(id) ? await this.#store.find(id) : undefined
+    return state && this.#runOf(id, state.end)
+  }
+
+  /**
+   * Stops a run in whichever process its source is. Resolves with true when its source is closed and the end is stored, and
+   * with false if there was no run that goes on. Rejects with `SseError` `ERR_SSE_STORE` or `ERR_SSE_SHUT_DOWN`.
+   */
+  async stop(id: string): Promise<boolean> {
+    const owned = this.#owned.get(id)
+    if (owned) {
+      owned.stop()
+      await owned.ended
+      return true
+    }
+    const state = isRunId(id) ? await this.#store.find(id) : undefined
+    if (!state || state.end) return false
+    const request = async () => this.#store.requestStop(state.owner, id, state.epoch)
+    const timer = setInterval(() => request().catch(() => {}), STOP_INTERVAL)
+    try {
+      // Together, so that no rejection of the second one is unhandled.
+      await Promise.all([this.#logs.whenEnded(id, this.#closing.signal), request()])
+      return true
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  /** Removes a run, after stopping it. Resolves with whether there was one. Rejects as `stop` does. */
+  async delete(id: string): Promise<boolean> {
+    if (!isRunId(id)) return false
+    await this.stop(id)
+    return this.#store.remove(id)
+  }
+
+  /** The number of streams that are subscribed to a run in this process. */
+  get size(): number {
+    return this.#streams.size
+  }
+
+  /** The number of sources that this process runs. */
+  get running(): number {
+    return this.#owned.size
+  }
+
+  /**
+   * Starts no more runs, and waits until the sources of this process have ended. Those that still run after `grace` end as
+   * `lost`. Then closes every stream with a jittered reconnection time. Resolves when everything is closed, also the store.
+   *
+   * Rejects with `SseError` `ERR_SSE_OPTION`.
+   */
+  async shutdown(options: ShutdownOptions = {}): Promise<void> {
+    const settings = { ...this.#settings, ...shutdownSettings(options) }
+    this.#isShutDown = true
+    await endRuns([...this.#owned.values()], settings)
+    await this.#streams.shutdown(settings)
+    this.#closing.abort(new SseError('ERR_SSE_SHUT_DOWN', 'The runs are shut down.'))
+    this.#logs.close()
+    this.#lease.end()
+    this.#closed ??= this.#store.close()
+    await this.#closed
+  }
+
+  /** @internal Ends the sources of channels, which have no end of their own. Another process may start them again. */
+  _stopChannels(): void {
+    for (const id of this.#channelIds) this.#owned.get(id)?.stop()
+  }
+
+  /** @internal Called by a hub for the source of a channel, which has no events as a run. */
+  async _runShared(
+    name: string,
+    work: (signal: AbortSignal) => Promise<void>,
+    linger: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const source = async (stopped: AbortSignal) => {
+      await work(stopped)
+      return []
+    }
+    this.#channelIds.add(name)
+    // Once it has ended, the next process may start it again.
+    const limits = { abandonAfter: Math.max(1, linger), keep: 1, maxAge: MAX_TIME }
+    try {
+      await this.start(name, source, limits)
+    } catch (error) {
+      if ((error as SseError).code !== 'ERR_SSE_RUN_ENDED') throw error
+    }
+    // The wait counts as a subscriber.
+    await this.#logs.whenEnded(name, signal)
+  }
+
+  #endLease(): void {
+    if (this.#owned.size === 0 && this.#starts.isIdle) this.#lease.end()
+  }
+
+  #checkOpen(): void {
+    if (this.#isShutDown)
+      throw new SseError('ERR_SSE_SHUT_DOWN', 'The runs are shut down: start no more runs.')
+  }
+
+  #own(id: string, epoch: string, source: (signal: AbortSignal) => unknown, settings: RunSettings): void {
+    const startedAt = clock.read()
+    const onError = (error: unknown) => this.#errors.report(error, id)
+    const run = new OwnedRun(
+      { store: this.#store, lease: this.#lease, settings, onError },
+      { id, epoch },
+      source,
+    )
+    const timers = limitRun(run, this.#store, settings)
+    this.#owned.set(id, run)
+    if (runStartChannel.hasSubscribers) runStartChannel.publish({ runs: this, id })
+    void run.ended.then(({ reason }) => {
+      for (const end of timers) end()
+      this.#owned.delete(id)
+      this.#endLease()
+      if (!runEndChannel.hasSubscribers) return
+      runEndChannel.publish({
+        runs: this,
+        id,
+        reason,
+        events: run.events,
+        duration: clock.read() - startedAt,
+      })
+    })
+  }
+
+  #attach(stream: SseStream, log: RunLog | undefined, options: GapOptions): MaybePromise<void> {
+    if (this.#streams.isShutDown) this.#streams.refuse(stream)
+    else if (!log) return refuseUnknown(stream, options)
+    if (!log) return
+    const subscription = stream.closed ? undefined : attach(stream, log, options)
+    if (!subscription) return this.#logs.release(log)
+    this.#streams.add(stream, { subscription, log })
+    subscription.start()
+  }
+
+  #runOf(id: string, end?: RunEndReason): Run<Events> {
+    const owned = this.#owned.get(id)
+    return {
+      id,
+      end,
+      isOwner: owned !== undefined,
+      subscribe: (stream, options) => this.subscribe(stream, id, options),
+      stop: () => this.stop(id),
+      whenEnded: async () =>
+        owned ? (await owned.ended).reason : this.#logs.whenEnded(id, this.#closing.signal),
+    }
+  }
+
+  #onStop(id: string, epoch: string): void {
+    const run = this.#owned.get(id)
+    if (run?.epoch === epoch) run.stop()
+  }
+
+  #loseAll(): void {
+    for (const run of this.#owned.values()) run.stop('lost')
+  }
+}

@@ -1,0 +1,4 @@
+import { chatContract } from './chat-contract.ts'
+import { describeOnBrokers } from './run-brokers.ts'
+
+describeOnBrokers((name, connect) => chatContract(`on ${name}`, connect))
