@@ -1,6 +1,6 @@
-import { between, MAX_TIME } from '../check-options.ts'
-import { Deadline } from '../scheduler/deadline.ts'
+import { between, checkOptions, MAX_TIME } from '../check-options.ts'
 import { jitter } from '../scheduler/jitter.ts'
+import { closeStream } from '../stream/close-stream.ts'
 import type { SseStream } from '../stream/stream.ts'
 
 /** How to close open streams. Times are in ms. */
@@ -9,22 +9,33 @@ export interface ShutdownOptions {
   grace?: number | undefined
   /** Reconnection time of the clients in ms. Each gets a random time from this to twice this. Default 2 000. */
   retry?: number | undefined
+  /**
+   * Time in ms over which the streams are closed evenly, so that their clients do not reconnect together. `grace` begins
+   * after it. Default 0.
+   */
+  spread?: number | undefined
 }
 
-export const SHUTDOWN_CHECKS = { grace: between(0, MAX_TIME), retry: between(0, MAX_TIME) }
+export const SHUTDOWN_CHECKS = {
+  grace: between(0, MAX_TIME),
+  retry: between(0, MAX_TIME),
+  spread: between(0, MAX_TIME),
+}
 
-export const SHUTDOWN_DEFAULTS = { grace: 5_000, retry: 2_000 }
+const DEFAULTS = { grace: 5_000, retry: 2_000, spread: 0 }
 
-export type ShutdownSettings = typeof SHUTDOWN_DEFAULTS
+export type ShutdownSettings = typeof DEFAULTS
+
+/** Returns checked options with all defaults. Throws `SseError` `ERR_SSE_OPTION`. */
+export function shutdownSettings(options: ShutdownOptions): ShutdownSettings {
+  return { ...DEFAULTS, ...checkOptions(options, SHUTDOWN_CHECKS) }
+}
 
 /**
- * Sends the queued events and a jittered reconnection time, and closes the stream. A stream that is still open after the
- * grace period is destroyed. Resolves when the stream is closed.
+ * Sends the queued events and a reconnection time, and closes the stream. The time is `retry` to twice `retry`, by `share`,
+ * which is from 0 to 1 and random by default.
  */
-export async function closeGracefully(stream: SseStream, { grace, retry }: ShutdownSettings): Promise<void> {
-  const closed = new Promise<void>((resolve) => stream._addCloseTarget({ _streamClosed: () => resolve() }))
-  stream.close({ retry: retry > 0 ? jitter(retry) : undefined })
-  const deadline = new Deadline(grace, () => stream.destroy())
-  await closed
-  deadline.cancel()
+export function closeForShutdown(stream: SseStream, retry: number, share?: number): void {
+  if (stream._pollCache) stream._pollCache.isShutDown = true
+  closeStream(stream, 'shutdown', retry > 0 ? jitter(retry, share) : undefined)
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import http, { Agent } from 'node:http'
 import http2 from 'node:http2'
-import net from 'node:net'
+import net, { type Server } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import { Hub } from '../../src/hub/hub.ts'
@@ -9,7 +9,7 @@ import { serverCloser } from '../../src/lifecycle/server-closer.ts'
 import { TICK } from '../../src/scheduler/clock.ts'
 import { get, rawClient } from '../support/client.ts'
 import { sseError } from '../support/hub.ts'
-import { type Handler, type Protocol, serve } from '../support/serve.ts'
+import { deferred, type Handler, type Protocol, serve } from '../support/serve.ts'
 
 const PROTOCOLS: Protocol[] = ['http', 'https', 'h2c', 'h2']
 // A call that waits for it fails by the timeout of the test.
@@ -151,6 +151,60 @@ describe('serverCloser over http', () => {
     await closed
     await client.ended
     expect(client.length).toBeGreaterThan(length)
+  })
+})
+
+describe('serverCloser over http and a connection that is not idle', () => {
+  it('does not cut a response that has ended before the call, and that its client reads slowly', async () => {
+    const length = 16_000_000
+    const ended = deferred<void>()
+    const { port, closeServer } = await open('http', (_req, res) => {
+      res.end('x'.repeat(length))
+      ended.resolve()
+    })
+    const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    client.stopReading()
+    await ended.promise
+    const closed = closeServer({ grace: LONG })
+    client.resumeReading()
+    await closed
+    await client.ended
+    expect(client.length).toBeGreaterThan(length)
+  })
+
+  /** Opens a connection, and gets a response on it. */
+  async function reusable(server: Server, port: number) {
+    const accepted = once(server, 'connection')
+    const socket = net.connect(port, '127.0.0.1', () =>
+      socket.write('GET /first HTTP/1.1\r\nHost: a\r\n\r\n'),
+    )
+    onTestFinished(() => void socket.destroy())
+    const received = { text: '' }
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      received.text += text
+    })
+    const [connection] = (await accepted) as [net.Socket]
+    await expect.poll(() => received.text).toContain('</first>')
+    return { socket, connection, received }
+  }
+
+  it.each([
+    ['a request has begun', 'GET ', '/next HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['was upgraded', 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n', '</next>'],
+  ])('does not cut a connection that %s', async (_, begin, rest) => {
+    const { server, port, closeServer } = await open('http', (req, res) => void res.end(`<${req.url}>`))
+    server.on('upgrade', (_req, socket) => socket.on('data', (data: Buffer) => socket.end(data)))
+    const { socket, connection, received } = await reusable(server, port)
+    const before = connection.bytesRead
+    socket.write(begin)
+    await expect.poll(() => connection.bytesRead).toBeGreaterThan(before)
+    // Connections are closed in the order in which they were opened.
+    const idle = await reusable(server, port)
+    const closed = closeServer({ grace: LONG })
+    await once(idle.socket, 'close')
+    socket.write(rest)
+    await expect.poll(() => received.text).toContain('</next>')
+    await closed
   })
 })
 

@@ -1,0 +1,76 @@
+import type { AsyncLocalStorage } from 'node:async_hooks'
+import { builtinModule } from '../runtime.ts'
+
+/** The shutdowns of this process. */
+interface Draining {
+  /** The servers that refuse streams, with the least reconnection time of refused clients in ms. */
+  readonly servers: WeakMap<object, number>
+  /** The same for all streams of the process. Undefined unless a shutdown without a server has begun. */
+  everywhere: number | undefined
+  /** The server of the present request. It is set only once that server refuses streams. */
+  readonly requests: Pick<AsyncLocalStorage<object>, 'getStore' | 'enterWith'> | undefined
+  /** How many shutdowns wait for their end before the process exits. */
+  exits: number
+  /** The earliest time at which it exits, as of `performance.now`. */
+  exitsAt: number
+}
+
+// A registered symbol, because the ES module and the CommonJS build may both be loaded.
+const DRAINING = Symbol.for('spillway.draining')
+
+function draining(): Draining {
+  const shared = globalThis as { [DRAINING]?: Draining }
+  shared[DRAINING] ??= {
+    ...{ servers: new WeakMap(), everywhere: undefined, requests: requestStorage() },
+    ...{ exits: 0, exitsAt: 0 },
+  }
+  return shared[DRAINING]
+}
+
+// A web request does not have its server.
+function requestStorage(): AsyncLocalStorage<object> | undefined {
+  const hooks = builtinModule<{ AsyncLocalStorage: typeof AsyncLocalStorage }>('node:async_hooks')
+  return hooks?.AsyncLocalStorage && new hooks.AsyncLocalStorage<object>()
+}
+
+/** Refuses all streams that begin on a server from now on, or in the process if there is no server. */
+export function refuseStreams(server: object | undefined, retry: number): void {
+  if (server) draining().servers.set(server, retry)
+  else draining().everywhere = retry
+}
+
+/** Marks the present request of a server, so that a web stream that begins within it is refused. */
+export function enterRequestOf(server: object): void {
+  const { servers, requests } = draining()
+  if (servers.has(server)) requests?.enterWith(server)
+}
+
+/**
+ * Returns the least reconnection time in ms with which a Node.js request is refused, or undefined if it is not refused.
+ */
+export function refusalRetryOf({ socket }: { readonly socket?: object | null }): number | undefined {
+  const { servers, everywhere } = draining()
+  const { server } = Object(socket) as { server?: unknown }
+  return servers.get(Object(server)) ?? everywhere
+}
+
+/** Returns the same for the web request that is being handled. */
+export function webRefusalRetry(): number | undefined {
+  const { servers, everywhere, requests } = draining()
+  const server = requests?.getStore()
+  return (server && servers.get(server)) ?? everywhere
+}
+
+/**
+ * Counts shutdowns that end the process. Returns a function that is called at the end of each, with the earliest time at which
+ * the process may exit. It returns the latest of these times for the last one.
+ */
+export function beginExit(): (earliest: number) => number | undefined {
+  const state = draining()
+  state.exits += 1
+  return (earliest) => {
+    state.exits -= 1
+    state.exitsAt = Math.max(state.exitsAt, earliest)
+    return state.exits === 0 ? state.exitsAt : undefined
+  }
+}
