@@ -1,0 +1,160 @@
+/** Numbered events of one mix, over all its streams. */
+export interface LedgerCounts {
+  /** Numbers that a stream has not received although later ones came, without a reported gap. */
+  lost: number
+  /** Numbers that a gap event of the server covers. */
+  lostInGaps: number
+  /** Numbers that a stream received more than once, counted without the first time. */
+  duplicates: number
+  /** Numbers that a stream received after a later one. */
+  outOfOrder: number
+  /** What the first event after a reconnection with a last event id was. */
+  readonly resumes: Record<ResumeOutcome, number>
+}
+
+/** `exact`: the next event; `repeated`: one that was received; `reported`: a gap event; `silent`: a later event. */
+export type ResumeOutcome = 'exact' | 'repeated' | 'reported' | 'silent'
+
+/** Numbers that were not received. Those before the first number of a stream are `early`, and not lost. */
+interface Missing {
+  from: number
+  to: number
+  readonly kind: 'lost' | 'lostInGaps' | 'early'
+}
+
+/** A server that loses every other event would otherwise fill the memory. Older ranges stay counted as lost. */
+const MAX_RANGES = 256
+
+/** Returns counts of zero. */
+export function emptyLedgerCounts(): LedgerCounts {
+  return {
+    lost: 0,
+    lostInGaps: 0,
+    duplicates: 0,
+    outOfOrder: 0,
+    resumes: { exact: 0, repeated: 0, reported: 0, silent: 0 },
+  }
+}
+
+/**
+ * The numbers that one stream has received. Numbers are whole and consecutive. The first one of a stream is its beginning,
+ * so that events before the stream was open are not lost.
+ */
+export class Ledger {
+  readonly #counts: LedgerCounts
+  #first = 0
+  /** The number that comes next. Undefined before the first event. */
+  #next: number | undefined
+  #missing: Missing[] | undefined
+  #isAfterGap = false
+  #isResuming = false
+
+  constructor(counts: LedgerCounts) {
+    this.#counts = counts
+  }
+
+  /** True after the first number. */
+  get hasBegun(): boolean {
+    return this.#next !== undefined
+  }
+
+  /** True if the numbers up to `highest` have come, or are missing. */
+  hasReached(highest: number): boolean {
+    return (this.#next ?? 0) > highest
+  }
+
+  /** Begins a connection that was opened with the last event id. Its first event is the outcome. */
+  resume(): void {
+    if (this.#next !== undefined) this.#isResuming = true
+  }
+
+  /** Begins a connection without a last event id. */
+  restart(): void {
+    this.#isResuming = false
+  }
+
+  /** Forgets all numbers, for a server that counts the events of each connection. Missing ones stay lost. */
+  forget(): void {
+    this.#next = undefined
+    this.#missing = undefined
+    this.#isAfterGap = false
+    this.#isResuming = false
+  }
+
+  /** Notes a gap event. The numbers that are missing at the next event are not lost silently. */
+  gap(): void {
+    this.#isAfterGap = true
+    this.#conclude('reported')
+  }
+
+  receive(number: number): void {
+    const next = this.#next
+    if (next === undefined) {
+      this.#first = number
+      this.#next = number + 1
+    } else if (number >= next) {
+      this.#conclude(number === next ? 'exact' : 'silent')
+      if (number > next) this.#miss(next, number - 1, this.#isAfterGap ? 'lostInGaps' : 'lost')
+      this.#next = number + 1
+    } else if (number < this.#first) {
+      this.#conclude('exact')
+      this.#counts.outOfOrder += 1
+      this.#miss(number + 1, this.#first - 1, 'early')
+      this.#first = number
+    } else this.#receiveLate(number)
+    this.#isAfterGap = false
+  }
+
+  /**
+   * Counts the numbers up to `highest` that did not arrive by the end. Subtracts numbers that were never published.
+   * `isTailKnown` is false for a stream that was not open at the end, and so may be about to receive them.
+   */
+  settle(highest: number, isTailKnown: boolean, unpublished: readonly number[]): void {
+    const next = this.#next
+    if (next === undefined) return
+    if (isTailKnown && highest >= next) {
+      this.#miss(next, highest, 'lost')
+      this.#next = highest + 1
+    }
+    for (const number of unpublished) this.#take(number)
+  }
+
+  #receiveLate(number: number): void {
+    if (this.#take(number)) {
+      this.#conclude('exact')
+      this.#counts.outOfOrder += 1
+    } else {
+      this.#conclude('repeated')
+      this.#counts.duplicates += 1
+    }
+  }
+
+  #conclude(outcome: ResumeOutcome): void {
+    if (!this.#isResuming) return
+    this.#isResuming = false
+    this.#counts.resumes[outcome] += 1
+  }
+
+  #miss(from: number, to: number, kind: Missing['kind']): void {
+    if (from > to) return
+    if (kind !== 'early') this.#counts[kind] += to - from + 1
+    this.#missing ??= []
+    this.#missing.push({ from, to, kind })
+    if (this.#missing.length > MAX_RANGES) this.#missing.shift()
+  }
+
+  /** Removes a number from the missing ones. Returns false if it was not missing. */
+  #take(number: number): boolean {
+    const index = this.#missing?.findIndex(({ from, to }) => from <= number && number <= to) ?? -1
+    const range = this.#missing?.[index]
+    if (!range) return false
+    const { from, to, kind } = range
+    if (kind !== 'early') this.#counts[kind] -= 1
+    const rest = [
+      { from, to: number - 1, kind },
+      { from: number + 1, to, kind },
+    ].filter((each) => each.from <= each.to)
+    this.#missing?.splice(index, 1, ...rest)
+    return true
+  }
+}

@@ -1,0 +1,212 @@
+import { quote, readDuration, readHeaders, readInteger, readPercentage, readRate } from '../flag-values.ts'
+import { type FlagValues, readFlags } from '../flags.ts'
+import { readTargetUrl } from '../target-url.ts'
+import { UsageError } from '../usage-error.ts'
+import type { DataFields } from './data-reader.ts'
+import type { LoadLimits } from './refusal.ts'
+import { type Limits, THRESHOLDS, type ThresholdName } from './thresholds.ts'
+
+const FLAGS = {
+  streams: 'text',
+  rate: 'text',
+  duration: 'text',
+  workers: 'text',
+  scenario: 'text',
+  slow: 'text',
+  'slow-rate': 'text',
+  churn: 'text',
+  retry: 'text',
+  'gap-event': 'text',
+  'time-field': 'text',
+  'sequence-field': 'text',
+  'publish-url': 'text',
+  'publish-command': 'text',
+  'publish-rate': 'text',
+  'publish-body': 'text',
+  'max-worker-busy': 'text',
+  'max-worker-delay': 'text',
+  'max-p50': 'text',
+  'max-p90': 'text',
+  'max-p99': 'text',
+  'max-p999': 'text',
+  'max-lost': 'text',
+  'max-duplicates': 'text',
+  'max-out-of-order': 'text',
+  'max-gaps': 'text',
+  'max-errors': 'text',
+  'max-silent': 'text',
+  'min-streams': 'text',
+  header: 'list',
+  'publish-header': 'list',
+  'own-sequence': 'switch',
+  json: 'switch',
+  insecure: 'switch',
+  'i-own-this-server': 'switch',
+  'raise-limits': 'switch',
+} as const
+
+type Flags = FlagValues<typeof FLAGS>
+
+/** How probes are published. */
+export interface ProbeOptions {
+  readonly target:
+    | { readonly url: URL; readonly headers: Readonly<Record<string, string>>; readonly body: string }
+    | string
+  /** Per second. */
+  readonly rate: number
+}
+
+/** The options of a run. */
+export interface LoadOptions {
+  readonly url: URL
+  readonly streams: number
+  /** Streams that are opened per second. */
+  readonly rate: number
+  /** How long the streams are held after the last one was to be opened, in ms. */
+  readonly duration: number
+  /** Undefined if it depends on the number of streams and on the limit of descriptors. */
+  readonly workers: number | undefined
+  readonly headers: Readonly<Record<string, string>>
+  /** The path of a file with mixes. */
+  readonly scenario: string | undefined
+  /** The part of the streams that read slowly, between 0 and 1. */
+  readonly slow: number
+  /** In bytes per second. */
+  readonly slowRate: number
+  /** Connections that are cut per second. */
+  readonly churn: number
+  /** The reconnection time until the server sends one, in ms. */
+  readonly retry: number
+  readonly gapEvent: string
+  readonly fields: DataFields
+  readonly isSharedSequence: boolean
+  readonly probe: ProbeOptions | undefined
+  readonly isJson: boolean
+  readonly isInsecure: boolean
+  readonly isOwnServer: boolean
+  readonly limits: Limits
+  readonly workerLimits: LoadLimits
+}
+
+interface Bounds {
+  readonly streams: number
+  readonly duration: number
+  readonly workers: number
+  readonly hint: string
+}
+
+const HOUR = 3_600_000
+
+// A typing error in a flag may otherwise occupy two machines for days.
+const BOUNDS = { streams: 50_000, duration: HOUR, workers: 64, hint: ' Add --raise-limits for more.' }
+const RAISED_BOUNDS = { streams: 500_000, duration: 24 * HOUR, workers: 512, hint: '' }
+
+export const USAGE = 'npx spillway load <url>'
+
+/** Reads the command line. Throws `UsageError`. */
+export function readLoadOptions(args: readonly string[]): LoadOptions {
+  const { flags, positionals } = readFlags(args, FLAGS)
+  if (positionals.length > 1)
+    throw new UsageError(`There may be only one URL, and ${quote(positionals[1] ?? '')} is another argument.`)
+  const url = readTargetUrl(positionals[0], USAGE)
+  const bounds = flags['raise-limits'] ? RAISED_BOUNDS : BOUNDS
+  const probe = readProbe(flags, url)
+  checkFields(flags, probe)
+  return {
+    url,
+    streams: readStreams(flags.streams ?? '100', bounds),
+    rate: readPositiveRate('--rate', flags.rate ?? '500/s'),
+    duration: readHold(flags.duration ?? '30s', bounds),
+    workers:
+      flags.workers === undefined
+        ? undefined
+        : readInteger('--workers', flags.workers, { least: 1, most: bounds.workers }),
+    headers: readHeaders('--header', flags.header),
+    scenario: flags.scenario,
+    slow: readPercentage('--slow', flags.slow ?? '0%'),
+    slowRate: readByteRate('--slow-rate', flags['slow-rate'] ?? '1kB/s'),
+    churn: flags.churn === undefined ? 0 : readRate('--churn', flags.churn),
+    retry: readDuration('--retry', flags.retry ?? '3s'),
+    gapEvent: flags['gap-event'] ?? 'gap',
+    fields: { time: flags['time-field'], sequence: flags['sequence-field'] },
+    isSharedSequence: !flags['own-sequence'],
+    probe,
+    isJson: flags.json,
+    isInsecure: flags.insecure,
+    isOwnServer: flags['i-own-this-server'],
+    limits: readLimits(flags),
+    workerLimits: {
+      utilization: readPercentage('--max-worker-busy', flags['max-worker-busy'] ?? '90%'),
+      delay: readDuration('--max-worker-delay', flags['max-worker-delay'] ?? '20ms'),
+    },
+  }
+}
+
+function readStreams(text: string, bounds: Bounds): number {
+  const streams = readInteger('--streams', text, { least: 1 })
+  if (streams > bounds.streams)
+    throw new UsageError(`--streams may be at most ${bounds.streams}.${bounds.hint}`)
+  return streams
+}
+
+function readHold(text: string, bounds: Bounds): number {
+  const duration = readDuration('--duration', text)
+  if (duration > bounds.duration)
+    throw new UsageError(`--duration may be at most ${bounds.duration / HOUR}h.${bounds.hint}`)
+  return duration
+}
+
+function readProbe(flags: Flags, url: URL): ProbeOptions | undefined {
+  const address = flags['publish-url']
+  const command = flags['publish-command']
+  const isUsed = address !== undefined || command !== undefined
+  if (address !== undefined && command !== undefined)
+    throw new UsageError('Only one of --publish-url and --publish-command may be given.')
+  for (const name of ['publish-rate', 'publish-body'] as const) {
+    if (flags[name] !== undefined && !isUsed) throw new UsageError(`--${name} needs --publish-url.`)
+  }
+  if (!isUsed) return undefined
+  const rate = readPositiveRate('--publish-rate', flags['publish-rate'] ?? '1/s')
+  if (command !== undefined) return { target: command, rate }
+  const body = flags['publish-body'] ?? '{"probe":"{probe}"}'
+  if (!body.includes('{probe}'))
+    throw new UsageError('--publish-body must contain {probe}, which is replaced by a number and a time.')
+  const absolute = address?.startsWith('/') ? new URL(address, url).href : address
+  const headers = readHeaders('--publish-header', flags['publish-header'])
+  return { target: { url: readTargetUrl(absolute, USAGE), headers, body }, rate }
+}
+
+/** Throws `UsageError` for flags about numbers and times in the data of probes, which have both. */
+function checkFields(flags: Flags, probe: ProbeOptions | undefined): void {
+  for (const name of ['time-field', 'sequence-field'] as const) {
+    if (flags[name] !== undefined && probe)
+      throw new UsageError(`--${name} has no effect on probes, which have a number and a time.`)
+  }
+  if (flags['own-sequence'] && flags['sequence-field'] === undefined)
+    throw new UsageError('--own-sequence needs --sequence-field.')
+}
+
+function readLimits(flags: Flags): Limits {
+  const limits: Limits = {}
+  for (const name of Object.keys(THRESHOLDS) as ThresholdName[]) {
+    const text = flags[name]
+    if (text === undefined) continue
+    limits[name] =
+      THRESHOLDS[name].unit === 'ms' ? readDuration(`--${name}`, text) : readInteger(`--${name}`, text)
+  }
+  return limits
+}
+
+function readPositiveRate(flag: string, text: string): number {
+  const rate = readRate(flag, text)
+  if (rate === 0) throw new UsageError(`${flag} ${quote(text)} is too small.`)
+  return rate
+}
+
+/** Reads a rate such as `500B/s`, `1kB/s` or `2MB/s`. Returns it in bytes per second. */
+function readByteRate(flag: string, text: string): number {
+  const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)(B|kB|MB)\/s$/i.exec(text) ?? []
+  const rate = Number(digits) * ({ b: 1, kb: 1000, mb: 1_000_000 }[unit.toLowerCase()] ?? 0)
+  if (!(rate > 0)) throw new UsageError(`${flag} ${quote(text)} is not a rate such as 500B/s or 1kB/s.`)
+  return rate
+}
