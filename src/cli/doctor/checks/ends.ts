@@ -1,0 +1,61 @@
+import { finding } from '../catalog.ts'
+import type { Exchange } from '../exchange.ts'
+import { countText } from '../figures.ts'
+import type { Check } from './check.ts'
+import { liveMoments } from './moments.ts'
+import { inMs, isStream, watchedStreams } from './streams.ts'
+
+// The names of events, and data, that mean the end of a stream.
+const DONE =
+  /^\[?(done|end|ended|close|closed|complete|completed|finish|finished|stop|stopped|eof)\]?$|[.:_-](done|end|completed?|stop)$/i
+// Of moments at which events or comments arrive one by one.
+const ENOUGH = 2
+// A shorter examination is that of a test, or was aborted. In ms.
+const LEAST = 3_000
+
+export const cut: Check = (evidence) => {
+  const { main, http2 } = evidence.exchanges
+  const stream = [main, http2].find(
+    (each) => each?.end === 'cut' && (each.status !== undefined || each === main),
+  )
+  if (!stream) return []
+  const [time, reason] = [inMs(stream.endedAt), stream.error ?? 'closed']
+  const message =
+    stream.status === undefined
+      ? `The connection was closed after ${time}, before a response (${reason}).`
+      : `The stream over ${stream.protocol} was cut after ${time} (${reason}).`
+  return [finding('cut', message)]
+}
+
+export const ends: Check = ({ exchanges: { main, reconnect } }) => {
+  if (!isStream(main) || main.end !== 'ended' || main.method !== 'GET' || !isStream(reconnect)) return []
+  const again = repetitions(main, reconnect)
+  const last = main.events.at(-1)
+  const isMarked = last !== undefined && (DONE.test(last.event) || DONE.test(last.data.trim()))
+  const message = `The stream ended after ${inMs(main.endedAt)}, and a reconnect got a stream again`
+  if (again === 0 || isMarked) return [finding('ends', `${message}.`, { level: 'note' })]
+  return [finding('ends', `${message}, with ${countText(again, 'event')} that the first one had.`)]
+}
+
+function repetitions(main: Exchange, reconnect: Exchange): number {
+  const known = new Set(main.events.map(({ id, event, data }) => `${id} ${event} ${data}`))
+  return reconnect.events.filter(({ id, event, data }) => known.has(`${id} ${event} ${data}`)).length
+}
+
+export const tooFewEvents: Check = (evidence) => {
+  const [main] = watchedStreams(evidence)
+  if (!main || main !== evidence.exchanges.main || main.end !== 'open' || evidence.watched < LEAST) return []
+  const moments = liveMoments(main).filter(({ events }) => events.length > 0)
+  const unjudged = [
+    ...(liveMoments(main).length < ENOUGH ? ['buffering'] : []),
+    ...(hasNoResume(main) ? ['resume'] : []),
+  ]
+  if (unjudged.length === 0) return []
+  const message = `${countText(moments.length, 'event')} arrived after the beginning, so that ${unjudged.join(' and ')} could not be judged.`
+  return [finding('too-few-events', message)]
+}
+
+/** Whether a stream may have ids, and did not send the two that a reconnect between them needs. */
+function hasNoResume({ ids, events }: Exchange): boolean {
+  return new Set(ids.map(({ id }) => id)).size < 2 && (ids.length > 0 || events.length === 0)
+}

@@ -1,0 +1,72 @@
+import { finding } from '../catalog.ts'
+import type { Exchange } from '../exchange.ts'
+import { countText } from '../figures.ts'
+import { bytesOf, textOf } from './body.ts'
+import type { Check } from './check.ts'
+import { mediaTypeOf } from './headers.ts'
+import { quote, shown } from './shown.ts'
+
+const NDJSON_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
+
+export const longPollLength: Check = ({ exchanges: { longPoll } }) => {
+  if (!isLongPoll(longPoll) || longPoll.protocol !== 'HTTP/1.1') return []
+  const { headers } = longPoll
+  if (headers.has('content-length') || headers.has('transfer-encoding')) return []
+  return [finding('long-poll-length', 'The response to a poll has no Content-Length, and is not chunked.')]
+}
+
+export const longPollCursor: Check = ({ exchanges: { longPoll } }) => {
+  if (!isLongPoll(longPoll)) return []
+  const { events, lastEventId } = pageOf(longPoll) ?? {}
+  const number = Array.isArray(events) ? events.length : 0
+  if (number === 0 || typeof lastEventId === 'string') return []
+  const found =
+    lastEventId === undefined ? 'no lastEventId' : `the lastEventId ${shown(JSON.stringify(lastEventId))}`
+  return [finding('long-poll-cursor', `A poll returned ${countText(number, 'event')}, and ${found}.`)]
+}
+
+export const ndjsonType: Check = ({ exchanges: { ndjson } }) => {
+  if (ndjson?.status !== 200 || isNdjson(ndjson) || mediaTypeOf(ndjson) === 'text/event-stream') return []
+  const values = completeLinesOf(ndjson).map(parsed)
+  // One line may be an ordinary JSON document.
+  if (values.length < 2 || values.some((value) => typeof value !== 'object')) return []
+  return [
+    finding('ndjson-type', `${values.length} lines of JSON have the type ${quote(mediaTypeOf(ndjson))}.`),
+  ]
+}
+
+export const ndjsonLines: Check = ({ exchanges: { ndjson } }) => {
+  if (ndjson?.status !== 200 || !isNdjson(ndjson)) return []
+  const line = completeLinesOf(ndjson).find((each) => parsed(each) === undefined)
+  return line === undefined ? [] : [finding('ndjson-lines', `The line ${quote(line)} is not JSON.`)]
+}
+
+function isNdjson(exchange: Exchange): boolean {
+  return NDJSON_TYPES.includes(mediaTypeOf(exchange))
+}
+
+/** Returns the lines that have ended and are not empty. A JSON value may contain a CR between its tokens. */
+function completeLinesOf(exchange: Exchange): string[] {
+  const lines = textOf(exchange).split('\n')
+  return lines.slice(0, -1).filter((line) => line.trim() !== '')
+}
+
+/** True for a page as Spillway sends it. Other JSON at the same URL is not a long poll. */
+function isLongPoll(exchange: Exchange | undefined): exchange is Exchange {
+  if (exchange?.status !== 200 || mediaTypeOf(exchange) !== 'application/json') return false
+  return Array.isArray(pageOf(exchange)?.events)
+}
+
+function pageOf(exchange: Exchange): { events?: unknown; lastEventId?: unknown } | undefined {
+  const value = parsed(bytesOf(exchange).toString())
+  return typeof value === 'object' && value !== null ? value : undefined
+}
+
+/** Returns undefined if the text is not JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

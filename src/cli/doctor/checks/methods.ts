@@ -1,0 +1,38 @@
+import { finding } from '../catalog.ts'
+import type { Exchange } from '../exchange.ts'
+import type { Check } from './check.ts'
+import { isEventStream } from './headers.ts'
+
+/** A server that has not responded to HEAD after this time, in ms, waits for an event. */
+const HANGS = 1_000
+
+export const acceptRequired: Check = ({ exchanges: { main, anyAccept } }) => {
+  if (!isEventStream(main) || !isRefused(anyAccept)) return []
+  return [finding('accept-required', `The status is ${anyAccept.status} for an Accept of any type.`)]
+}
+
+export const llmAccept: Check = ({ exchanges: { main, llmAccept } }) => {
+  if (!isEventStream(main) || !isRefused(llmAccept)) return []
+  const message = `The status is ${llmAccept.status} for Accept: application/json.`
+  // The SDKs of language models send POST.
+  return [finding('llm-accept', message, { level: main.method === 'POST' ? 'warning' : 'note' })]
+}
+
+export const headHangs: Check = ({ exchanges: { main, head } }) => {
+  const hasResponse = head === undefined || head.status !== undefined || head.end !== 'open'
+  if (!isEventStream(main) || main.method !== 'GET' || hasResponse || head.endedAt < HANGS) return []
+  // An endpoint that responds slowly to GET needs as long for HEAD.
+  if (head.endedAt < 5 * (main.headersAt ?? Number.POSITIVE_INFINITY)) return []
+  const waited = Math.floor(head.endedAt)
+  return [finding('head-hangs', `There was no response to HEAD within ${waited} ms.`)]
+}
+
+export const headStatus: Check = ({ exchanges: { main, head } }) => {
+  const status = head?.status
+  if (!isEventStream(main) || main.method !== 'GET' || status === undefined || status < 300) return []
+  return [finding('head-status', `The status is ${status} for HEAD, and 200 for GET.`)]
+}
+
+function isRefused(exchange: Exchange | undefined): exchange is Exchange {
+  return exchange?.status !== undefined && exchange.status >= 400
+}

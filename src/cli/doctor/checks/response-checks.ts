@@ -1,0 +1,24 @@
+import * as caching from './caching.ts'
+import type { Check } from './check.ts'
+import * as cors from './cors.ts'
+import * as fields from './fields.ts'
+import * as formats from './formats.ts'
+import * as http2 from './http2.ts'
+import * as methods from './methods.ts'
+import * as response from './response.ts'
+
+/** The checks of responses: status, headers, fields, methods, formats and protocols. */
+export const RESPONSE_CHECKS: readonly Check[] = [
+  response,
+  http2,
+  caching,
+  fields,
+  cors,
+  methods,
+  formats,
+].flatMap(checksOf)
+
+// In the CommonJS build, a module also has a property `default`.
+function checksOf(checks: Readonly<Record<string, Check>>): Check[] {
+  return Object.values(checks).filter((check) => typeof check === 'function')
+}

@@ -1,0 +1,94 @@
+import { finding } from '../catalog.ts'
+import type { Evidence } from '../evidence.ts'
+import type { Exchange } from '../exchange.ts'
+import { countText } from '../figures.ts'
+import type { Check } from './check.ts'
+import { type Resumption, resumptionOf } from './resumption.ts'
+import { inMs, isStream } from './streams.ts'
+
+// A client that disconnects earlier has missed nothing that could be expected. In ms.
+const FIRST_ID = 1_000
+const EVENTS = 3
+// The server, or a proxy, limits how many streams or requests a client has. That is not about the id.
+const LIMITED = [429, 503]
+
+export const noIds: Check = ({ exchanges: { main } }) => {
+  if (!isStream(main) || main.method !== 'GET' || main.events.length < EVENTS || main.ids.length > 0)
+    return []
+  return [finding('no-ids', `None of the ${countText(main.events.length, 'event')} has an id.`)]
+}
+
+export const noFirstPosition: Check = ({ exchanges: { main } }) => {
+  const [first] = main.ids
+  if (!isStream(main) || main.headersAt === undefined || first === undefined) return []
+  const waited = first.at - main.headersAt
+  if (waited < FIRST_ID) return []
+  return [finding('no-first-position', `The first id arrived ${inMs(waited)} after the response headers.`)]
+}
+
+export const resumeFailed: Check = ({ exchanges: { main, resume, resumeLast } }) => {
+  const failed = [resume, resumeLast].find((each) => each?.status !== undefined && each.status !== 200)
+  if (!isStream(main) || failed?.status === undefined || LIMITED.includes(failed.status)) return []
+  const id = JSON.stringify(failed.requestHeaders['last-event-id'])
+  return [finding('resume-failed', `A reconnect with the id ${id} got the status ${failed.status}.`)]
+}
+
+export const resumeIgnored: Check = (evidence) => {
+  const resumption = resumptionOf(evidence)
+  if (!resumption || resumption.received.length > 0 || isReported(evidence, resumption.exchange)) return []
+  if (resumption.repeated.length > 0) return []
+  const { id, missed } = resumption
+  const message = `A reconnect with the id ${JSON.stringify(id)} got none of the ${countText(missed.length, 'event')} after it.`
+  return [finding('resume-ignored', message)]
+}
+
+export const resumeSkips: Check = (evidence) => {
+  const resumption = resumptionOf(evidence)
+  if (!resumption || resumption.received.length === 0 || isReported(evidence, resumption.exchange)) return []
+  const { id, due, skipped } = resumption
+  if (skipped.length === 0) return []
+  const message = `A reconnect with the id ${JSON.stringify(id)} skipped ${skipped.length} of ${countText(due.length, 'event')} after it, for example ${JSON.stringify(skipped[0])}.`
+  return [finding('resume-skips', message)]
+}
+
+export const resumeRepeats: Check = (evidence) => {
+  const { resume, resumeLast } = evidence.exchanges
+  const repeated = [resume, resumeLast].flatMap((each) => repetitionsOf(evidence, each))
+  const [first] = repeated
+  if (!first) return []
+  const message = `A reconnect with the id ${JSON.stringify(first.id)} got ${countText(first.repeated.length, 'event')} again that the client had, for example ${JSON.stringify(first.repeated[0])}.`
+  return [finding('resume-repeats', message)]
+}
+
+function repetitionsOf(evidence: Evidence, exchange: Exchange | undefined): Resumption[] {
+  const resumption = resumptionOf(evidence, exchange)
+  return resumption && resumption.repeated.length > 0 ? [resumption] : []
+}
+
+export const unknownIdIgnored: Check = (evidence) => {
+  const { main, unknownId } = evidence.exchanges
+  const resumption = resumptionOf(evidence)
+  // Where ids are ignored altogether, that is the finding.
+  if (!resumption || resumption.received.length === 0 || !isStream(unknownId)) return []
+  if (unknownId.endedAt - (unknownId.headersAt ?? 0) < FIRST_ID || isReported(evidence, unknownId)) return []
+  const before = new Set(idsBefore(main, unknownId))
+  // The server sends what it has, so that the client loses nothing that is left.
+  if (unknownId.events.some(({ id, hasId }) => hasId && before.has(id))) return []
+  const message = 'A reconnect with an id that the server has never sent got a stream as a new client does.'
+  return [finding('unknown-id-ignored', message)]
+}
+
+function idsBefore(main: Exchange, { sentAt }: Exchange): string[] {
+  return main.ids.filter(({ at }) => main.sentAt + at < sentAt).map(({ id }) => id)
+}
+
+/**
+ * Whether a server reports a gap: by an event with a name of its own, or by a response header `Last-Event-ID` with another
+ * id, as Mercure does.
+ */
+function isReported({ exchanges: { main } }: Evidence, exchange: Exchange): boolean {
+  const names = new Set(main.events.map(({ event }) => event))
+  const header = exchange.headers.get('last-event-id')
+  const isOther = header !== undefined && header !== exchange.requestHeaders['last-event-id']
+  return isOther || exchange.events.some(({ event }) => !names.has(event))
+}

@@ -1,0 +1,43 @@
+import type { Evidence } from '../evidence.ts'
+import type { Exchange } from '../exchange.ts'
+
+/** Whether a response is an event stream, by its type or by its events. */
+export function isStream(exchange: Exchange | undefined): exchange is Exchange {
+  if (exchange?.status !== 200) return false
+  return (
+    /^text\/event-stream\b/i.test(exchange.headers.get('content-type') ?? '') || exchange.events.length > 0
+  )
+}
+
+/** Returns the streams that were open as long as possible, `main` first. */
+export function watchedStreams({ exchanges }: Evidence): Exchange[] {
+  const { main, http2, identity, second } = exchanges
+  return [main, http2, identity, second].filter(isStream)
+}
+
+/** Returns the content encoding of a stream. Undefined if there is none. */
+export function encodingOf({ headers }: Exchange): string | undefined {
+  const encoding = headers.get('content-encoding')?.toLowerCase()
+  return encoding === 'identity' ? undefined : encoding
+}
+
+/** Returns the longest time without a byte while a stream was open, in ms. */
+export function longestSilence({ headersAt = 0, arrivals, endedAt }: Exchange): number {
+  const times = [headersAt, ...arrivals.map(({ at }) => at), endedAt]
+  return times.slice(1).reduce((longest, at, i) => Math.max(longest, at - (times[i] ?? at)), 0)
+}
+
+/** Returns when something happened that an exchange has at a time, in ms since the Unix epoch. */
+export function absolute({ sentAt }: Exchange, at: number): number {
+  return sentAt + at
+}
+
+/** Returns a time with its unit, for example `2 140 ms`. */
+export function inMs(time: number): string {
+  return `${`${Math.round(time)}`.replace(/\B(?=(\d{3})+$)/g, ' ')} ms`
+}
+
+/** Returns the middle one of some numbers. */
+export function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0
+}

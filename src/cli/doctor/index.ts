@@ -1,0 +1,8 @@
+export type { FindingCode } from './catalog.ts'
+export { compare } from './compare.ts'
+export type { Comparison } from './comparison.ts'
+export type { Configuration } from './configuration.ts'
+export type { Difference } from './differences.ts'
+export { examine } from './examine.ts'
+export type { Finding, Level, Report } from './finding.ts'
+export type { ExamineOptions, Progress } from './options.ts'

@@ -1,0 +1,72 @@
+import type { ProbeName } from './evidence.ts'
+import type { Exchange } from './exchange.ts'
+
+type Exchanges = Readonly<Partial<Record<ProbeName, Exchange>>>
+
+/** Those that are open as long as `main`. */
+const WATCHED: readonly ProbeName[] = ['main', 'identity', 'second', 'http2']
+
+/** Those that are sent when `main` has responded. */
+export function probesBeside({
+  data,
+  origin,
+}: {
+  data: string | undefined
+  origin: string | undefined
+}): ProbeName[] {
+  const cross: ProbeName[] = origin === undefined ? [] : ['crossOrigin', 'preflight']
+  if (data !== undefined) return ['identity', 'anyAccept', 'llmAccept', ...cross]
+  return ['identity', 'anyAccept', 'llmAccept', 'head', 'ndjson', 'longPoll', ...cross]
+}
+
+/** Those that are sent when `main` has received ids. */
+export const PROBES_WITH_IDS: readonly ProbeName[] = ['resume', 'resumeLast', 'unknownId']
+
+// In ms since a request was sent, and since its response headers.
+const LIMITS: Readonly<Partial<Record<ProbeName, { readonly whole: number; readonly body: number }>>> = {
+  anyAccept: { whole: 5_000, body: 300 },
+  llmAccept: { whole: 5_000, body: 300 },
+  crossOrigin: { whole: 5_000, body: 300 },
+  head: { whole: 5_000, body: 2_000 },
+  preflight: { whole: 5_000, body: 2_000 },
+  resume: { whole: 8_000, body: 4_000 },
+  resumeLast: { whole: 8_000, body: 4_000 },
+  unknownId: { whole: 8_000, body: 4_000 },
+  reconnect: { whole: 5_000, body: 1_000 },
+  ndjson: { whole: 5_000, body: 1_000 },
+}
+
+/** Whether a probe has shown what it can, after a time since its request. */
+export function isEnough(name: ProbeName, { headersAt }: Exchange, now: number): boolean {
+  const limit = LIMITS[name]
+  if (!limit) return false
+  return now >= limit.whole || (headersAt !== undefined && now - headersAt >= limit.body)
+}
+
+// A stream of several events needs less time than heartbeats.
+const SHORTEST = 5_000
+const MOMENTS = 6
+const APART = 50
+// What a server sends when a stream begins says nothing about its pace.
+const BEGINNING = 500
+
+/** Whether a stream, and those beside it, have shown that events arrive one by one. `now` in ms since its request. */
+export function isJudged(exchanges: Exchanges, now: number): boolean {
+  if (now < SHORTEST) return false
+  return WATCHED.every((name) => {
+    const exchange = exchanges[name]
+    return exchange?.end !== 'open' || hasSteadyEvents(exchange)
+  })
+}
+
+function hasSteadyEvents({ events }: Exchange): boolean {
+  const [first] = events
+  const later = events.filter(({ at }) => at > (first?.at ?? 0) + BEGINNING)
+  const moments = later.filter(({ at }, i) => at - (later[i - 1]?.at ?? 0) > APART)
+  return moments.length >= MOMENTS && later.length < moments.length * 1.2
+}
+
+/** Whether a probe must be done before an examination ends early. */
+export function isAwaited(name: ProbeName): boolean {
+  return name in LIMITS
+}

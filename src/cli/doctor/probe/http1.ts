@@ -1,0 +1,82 @@
+import http from 'node:http'
+import https from 'node:https'
+import type { Probe, ProbeRequest, Send } from './probe.ts'
+import { Recorder } from './recorder.ts'
+
+/** Sends a request over HTTP/1.1, on a connection of its own that is kept alive, as those of a browser. */
+export const sendHttp1: Send = (request, onChange) => new Http1Probe(request, onChange)
+
+class Http1Probe implements Probe {
+  readonly exchange: Recorder
+  readonly #agent: http.Agent
+  readonly #request: http.ClientRequest
+
+  constructor(request: ProbeRequest, onChange: () => void) {
+    this.exchange = new Recorder('HTTP/1.1', request, () => this.#notify(onChange))
+    const isSecure = request.url.protocol === 'https:'
+    // Without an agent, Node.js sends `Connection: close`, which no browser does.
+    this.#agent = isSecure ? new https.Agent({ keepAlive: true }) : new http.Agent({ keepAlive: true })
+    this.#request = (isSecure ? https : http).request(request.url, this.#optionsOf(request))
+    const connected = isSecure ? 'secureConnect' : 'connect'
+    this.#request.once('socket', (socket) => socket.once(connected, () => this.exchange.connect()))
+    this.#listen()
+    this.#request.end(request.body)
+  }
+
+  get isDone(): boolean {
+    return this.exchange.isDone
+  }
+
+  close(): void {
+    this.exchange.stop()
+    this.#destroy()
+  }
+
+  #optionsOf({ method, headers, body, isInsecure }: ProbeRequest): https.RequestOptions {
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
+    return {
+      method,
+      headers: { ...headers, ...length },
+      agent: this.#agent,
+      // Otherwise a server that supports HTTP/2 may choose it.
+      ALPNProtocols: ['http/1.1'],
+      rejectUnauthorized: !isInsecure,
+    } as https.RequestOptions
+  }
+
+  #listen(): void {
+    const { exchange } = this
+    this.#request.on('response', (response) => {
+      exchange.respond(response.statusCode ?? 0, pairs(response.rawHeaders))
+      response.on('data', (bytes: Buffer) => exchange.receive(bytes))
+      response.on('end', () =>
+        response.complete ? exchange.finish() : exchange.cut('aborted', 'ECONNRESET'),
+      )
+      response.on('error', (error: NodeJS.ErrnoException) => exchange.cut(error.message, error.code))
+      response.on('close', () => response.complete || exchange.cut('aborted', 'ECONNRESET'))
+    })
+    // The exchange goes on without it. Otherwise Node.js closes the connection.
+    this.#request.on('upgrade', (_response, socket) => socket.destroy())
+    this.#request.on('error', (error: NodeJS.ErrnoException) => exchange.cut(error.message, error.code))
+    this.#request.on(
+      'close',
+      () => exchange.status ?? exchange.cut('closed without a response', 'ECONNRESET'),
+    )
+  }
+
+  #notify(onChange: () => void): void {
+    if (this.isDone) this.#destroy()
+    onChange()
+  }
+
+  #destroy(): void {
+    this.#request.destroy()
+    this.#agent.destroy()
+  }
+}
+
+function pairs(rawHeaders: readonly string[]): Array<[string, string]> {
+  return rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? '']] : [])) as Array<
+    [string, string]
+  >
+}

@@ -1,0 +1,27 @@
+import type { Exchange, Protocol } from '../exchange.ts'
+
+/** A request to send. */
+export interface ProbeRequest {
+  readonly url: URL
+  readonly method: string
+  /** Names are in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | undefined
+  /** Whether any certificate is accepted. */
+  readonly isInsecure: boolean
+}
+
+/** A request that is on its way. */
+export interface Probe {
+  /** What has arrived so far. */
+  readonly exchange: Exchange
+  /** Whether it has ended, failed, or was closed. */
+  readonly isDone: boolean
+  /** Closes the connection. Afterwards nothing arrives any more. */
+  close(): void
+}
+
+/** Sends a request. `onChange` is called after each change of the exchange. Never throws, because errors are in the exchange. */
+export type Send = (request: ProbeRequest, onChange: () => void) => Probe
+
+export type { Protocol }

@@ -1,0 +1,165 @@
+import type { Transform } from 'node:stream'
+import type { Arrival, Exchange, Protocol, ResponseEnd, SeenComment, SeenEvent, SeenId } from '../exchange.ts'
+import { BlockReader } from './block-reader.ts'
+import { decoderOf } from './decode.ts'
+import type { ProbeRequest } from './probe.ts'
+
+// A response that exceeds one of these is closed, so that no server can fill the memory.
+const MAX_BYTES = 8 * 1024 * 1024
+const MAX_ITEMS = 10_000
+
+type Headers = ReadonlyArray<readonly [name: string, value: string]>
+
+/** Records an exchange. It is itself the exchange so far. */
+export class Recorder implements Exchange {
+  readonly protocol: Protocol
+  readonly method: string
+  readonly requestHeaders: Readonly<Record<string, string>>
+  readonly sentAt = performance.timeOrigin + performance.now()
+  connectedAt: number | undefined
+  status: number | undefined
+  rawHeaders: Headers = []
+  headers: ReadonlyMap<string, string> = new Map()
+  headersAt: number | undefined
+  firstByteAt: number | undefined
+  readonly arrivals: Arrival[] = []
+  readonly events: SeenEvent[] = []
+  readonly comments: SeenComment[] = []
+  readonly ids: SeenId[] = []
+  readonly retries: string[] = []
+  end: ResponseEnd = 'open'
+  isTruncated = false
+  error: string | undefined
+  errorCode: string | undefined
+  readonly #onChange: () => void
+  readonly #reader: BlockReader
+  #decoder: Transform | undefined
+  // The last bytes may still be decoded.
+  #isFinished = false
+  #received = 0
+  #bytes = 0
+  #blockStartedAt = 0
+  #endedAt: number | undefined
+
+  constructor(protocol: Protocol, { method, headers }: ProbeRequest, onChange: () => void) {
+    this.protocol = protocol
+    this.method = method
+    this.requestHeaders = headers
+    this.#onChange = onChange
+    this.#reader = new BlockReader(
+      {
+        onBlock: (id, hasId, event) => this.#addBlock(id, hasId, event),
+        onBlockStart: () => {
+          this.#blockStartedAt = this.now
+        },
+        onComment: (text) => this.comments.push({ at: this.now, text }),
+        onRetry: (value) => this.retries.push(value),
+      },
+      headers['last-event-id'] ?? '',
+    )
+  }
+
+  /** In ms since the request was sent. */
+  get now(): number {
+    return performance.timeOrigin + performance.now() - this.sentAt
+  }
+
+  get isDone(): boolean {
+    return this.#endedAt !== undefined
+  }
+
+  get endedAt(): number {
+    return this.#endedAt ?? this.now
+  }
+
+  connect(): void {
+    this.connectedAt ??= this.now
+  }
+
+  respond(status: number, rawHeaders: Headers): void {
+    if (this.isDone) return
+    this.status = status
+    this.rawHeaders = rawHeaders
+    this.headers = joined(rawHeaders)
+    this.headersAt = this.now
+    this.#decoder = decoderOf(this.headers.get('content-encoding'))
+    this.#decoder?.on('data', (bytes: Buffer) => this.#add(bytes))
+    // Bytes that are not encoded as the header states. Browsers fail with a network error.
+    this.#decoder?.on('error', ({ message }) => this.#fail(`content encoding: ${message}`))
+    this.#onChange()
+  }
+
+  /** Records bytes of the body as they were sent. */
+  receive(bytes: Uint8Array): void {
+    if (this.isDone || bytes.length === 0) return
+    this.firstByteAt ??= this.now
+    this.#received += bytes.length
+    // A decoder that is slower than the network queues them.
+    if (this.#received > MAX_BYTES) this.#truncate()
+    else if (this.#decoder) this.#decoder.write(bytes)
+    else this.#add(bytes)
+  }
+
+  /** Records the end that the framing requires, after the last bytes have been decoded. */
+  finish(): void {
+    this.#isFinished = true
+    if (this.#decoder) this.#decoder.end(() => this.#finish('ended'))
+    else this.#finish('ended')
+  }
+
+  /** Records that there is no response, or not all of it. */
+  cut(error: string | undefined, code: string | undefined): void {
+    if (!this.#isFinished) this.#fail(error, code)
+  }
+
+  /** Records that the connection was closed by the doctor. */
+  stop(): void {
+    this.#finish('open')
+  }
+
+  #fail(error: string | undefined, code?: string | undefined): void {
+    if (this.isDone) return
+    this.error = error
+    this.errorCode = code
+    this.#finish('cut')
+  }
+
+  #finish(end: ResponseEnd): void {
+    if (this.isDone) return
+    this.end = end
+    this.#endedAt = this.now
+    this.#decoder?.destroy()
+    this.#onChange()
+  }
+
+  #add(bytes: Uint8Array): void {
+    if (this.isDone) return
+    this.#bytes += bytes.length
+    this.arrivals.push({ at: this.now, bytes })
+    this.#reader.read(bytes)
+    const items = Math.max(this.arrivals.length, this.events.length, this.comments.length, this.ids.length)
+    if (this.#bytes > MAX_BYTES || items > MAX_ITEMS) this.#truncate()
+    else this.#onChange()
+  }
+
+  #truncate(): void {
+    this.isTruncated = true
+    this.stop()
+  }
+
+  #addBlock(id: string, hasId: boolean, event: { event: string; data: string } | undefined): void {
+    const at = this.now
+    if (hasId) this.ids.push({ at, id })
+    if (event) this.events.push({ ...event, startedAt: this.#blockStartedAt, at, id, hasId })
+  }
+}
+
+function joined(rawHeaders: Headers): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>()
+  for (const [name, value] of rawHeaders) {
+    const lower = name.toLowerCase()
+    const earlier = headers.get(lower)
+    headers.set(lower, earlier === undefined ? value : `${earlier}, ${value}`)
+  }
+  return headers
+}

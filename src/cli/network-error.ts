@@ -1,0 +1,93 @@
+import { printable } from './printable.ts'
+
+/** An error of `node:net`, `node:tls`, `node:http` or `node:http2`. */
+interface NetworkError {
+  readonly message: string
+  readonly code?: string
+  readonly hostname?: string
+  /** The error of the connection, in errors of `fetch` and of the streams of HTTP/2. */
+  readonly cause?: unknown
+  /** One for each address that was tried. */
+  readonly errors?: readonly unknown[]
+}
+
+type Describe = (url: URL, error: NetworkError) => string
+
+const CERTIFICATE = 'Use --insecure to accept it.'
+
+/** The codes of errors about a certificate. */
+export const CERTIFICATE_CODE =
+  /CERT|CRL_|UNABLE_TO_|INVALID_CA|PATH_LENGTH|INVALID_PURPOSE|HOSTNAME_MISMATCH/
+
+const BY_CODE: Readonly<Record<string, Describe>> = {
+  ECONNREFUSED: (url) => `${url.host} refused the connection. No server listens on this port.`,
+  ENOTFOUND: (url) => `The host ${url.hostname} is unknown.`,
+  EAI_AGAIN: (url) =>
+    `The host ${url.hostname} could not be looked up, because the name server does not respond.`,
+  ECONNRESET: (url) => `${url.host} closed the connection before it responded.${otherProtocol(url)}`,
+  EPIPE: (url) => `${url.host} closed the connection before it responded.${otherProtocol(url)}`,
+  ETIMEDOUT: (url) => `${url.host} did not accept the connection in time.`,
+  UND_ERR_CONNECT_TIMEOUT: (url) => `${url.host} did not accept the connection in time.`,
+  EHOSTUNREACH: (url) => `The host ${url.hostname} cannot be reached from this machine.`,
+  ENETUNREACH: (url) => `The network of ${url.hostname} cannot be reached from this machine.`,
+  EADDRNOTAVAIL: (url) => `This machine has no free port for another connection to ${url.host}.`,
+  EMFILE: () => 'This process may not open more connections. Raise the limit of open files with ulimit -n.',
+  CERT_HAS_EXPIRED: (url) => `The certificate of ${url.host} has expired. ${CERTIFICATE}`,
+  CERT_NOT_YET_VALID: (url) => `The certificate of ${url.host} is not valid yet. ${CERTIFICATE}`,
+  DEPTH_ZERO_SELF_SIGNED_CERT: (url) => `The certificate of ${url.host} is self-signed. ${CERTIFICATE}`,
+  SELF_SIGNED_CERT_IN_CHAIN: (url) => unknownAuthority(url),
+  UNABLE_TO_GET_ISSUER_CERT: (url) => unknownAuthority(url),
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: (url) => unknownAuthority(url),
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: (url) => unknownAuthority(url),
+  ERR_TLS_CERT_ALTNAME_INVALID: (url) => `The certificate of ${url.host} is for another host. ${CERTIFICATE}`,
+  // RFC 8446 4.1.2: a server that does not speak TLS responds with bytes that are no record of it.
+  EPROTO: (url, { message }) =>
+    /wrong version number|packet length too long|http request/i.test(message)
+      ? `${url.host} does not use TLS. Try http:// instead of https://.`
+      : tlsFailure(url, message),
+  UND_ERR_SOCKET: (url) => `${url.host} closed the connection before it responded.${otherProtocol(url)}`,
+  ERR_HTTP2_ERROR: (url) => `${url.host} does not respond in HTTP/2.`,
+}
+
+/** Describes an error of a request in one line, for example `127.0.0.1:1 refused the connection.` */
+export function describeNetworkError(error: unknown, url: URL): string {
+  const { code, message } = innermost(error)
+  const describe = code !== undefined && Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : undefined
+  if (describe) return printable(describe(url, { message }))
+  if (code !== undefined && CERTIFICATE_CODE.test(code))
+    return printable(
+      `The certificate of ${url.host} is not valid: ${message.replace(/\.$/, '')}. ${CERTIFICATE}`,
+    )
+  if (code?.startsWith('ERR_SSL_')) return printable(sslFailure(code, url, message))
+  if (code?.startsWith('HPE_')) return printable(`${url.host} does not respond in HTTP.${otherProtocol(url)}`)
+  return printable(`The request to ${url.host} failed: ${message || code || 'unknown error'}`)
+}
+
+/** Returns the error of the connection: the cause, or that of the first address which was tried. */
+function innermost(error: unknown): NetworkError {
+  if (typeof error !== 'object' || error === null) return { message: String(error) }
+  const { code, cause, errors, message } = error as NetworkError
+  if (cause !== undefined && cause !== null) return innermost(cause)
+  if (code === undefined && errors?.[0] !== undefined) return innermost(errors[0])
+  return { message: message ?? '', ...(code === undefined ? {} : { code: String(code) }) }
+}
+
+function sslFailure(code: string, url: URL, message: string): string {
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/.test(code))
+    return `${url.host} does not use TLS. Try http:// instead of https://.`
+  return tlsFailure(url, message)
+}
+
+function tlsFailure(url: URL, message: string): string {
+  // For example `write EPROTO 80DC:error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version:a.c:1:`.
+  const [, reason] = /error:\w+:[^:]*:[^:]*:([^:]+):/.exec(message) ?? []
+  return `The TLS handshake with ${url.host} failed: ${reason ?? (message.split('\n')[0] || 'unknown error')}.`
+}
+
+function unknownAuthority(url: URL): string {
+  return `The certificate of ${url.host} is from an authority that this machine does not know. ${CERTIFICATE}`
+}
+
+function otherProtocol(url: URL): string {
+  return url.protocol === 'http:' ? ' If the server uses TLS, the URL begins with https://.' : ''
+}

@@ -1,0 +1,20 @@
+const CODES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const
+
+/** Returns text in a colour, or as it is where there are no colours. */
+export type Paint = Readonly<Record<keyof typeof CODES, (text: string) => string>>
+
+/** The colours of a terminal. */
+export function paintFor({ hasColor }: { readonly hasColor: boolean }): Paint {
+  const paints = Object.entries(CODES).map(([name, [on, off]]) => [
+    name,
+    hasColor ? (text: string) => `\x1b[${on}m${text}\x1b[${off}m` : (text: string) => text,
+  ])
+  return Object.fromEntries(paints)
+}
