@@ -1,0 +1,33 @@
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+/** A module of this folder that runs in a process of its own, with settings. It sends objects with `parentPort.report`. */
+export class Child {
+  #process
+  #file
+
+  /** `onMessage` is called with each object. `nodeFlags` are passed to Node.js. */
+  constructor(file, settings, onMessage, nodeFlags = []) {
+    this.#file = file
+    const path = fileURLToPath(new URL(file, import.meta.url))
+    this.#process = fork(path, [JSON.stringify(settings)], { execArgv: nodeFlags })
+    this.#process.on('message', onMessage)
+  }
+
+  get pid() {
+    return this.#process.pid
+  }
+
+  /** Rejects when the process ends, which is too early, unless it was stopped. */
+  async ended() {
+    const [code, signal] = await new Promise((resolve) => {
+      this.#process.once('exit', (...how) => resolve(how))
+    })
+    throw new Error(`${this.#file} ended with ${signal ?? code}.`)
+  }
+
+  stop() {
+    this.#process.removeAllListeners('exit')
+    this.#process.kill('SIGKILL')
+  }
+}
