@@ -3,6 +3,9 @@ import { atTurnEnd } from './turn.ts'
 
 /** An object with a deadline. It is called once per `schedule` and may schedule itself again. */
 export interface TimerTarget {
+  /** @internal The neighbours in a bucket of the clock. Undefined unless the target is scheduled. Only the clock sets them. */
+  _earlier?: TimerTarget | undefined
+  _later?: TimerTarget | undefined
   /** @internal */
   _onTimer(now: number): void
 }
@@ -34,13 +37,16 @@ export function realTime(offset = 0): TimeSource {
 /**
  * A timing wheel that all streams share for heartbeats, stall timeouts and maximum durations. Its single timer runs only
  * while a target is scheduled.
+ *
+ * The targets of a tick are a linked list, whose links are in the targets. A collection for each tick would survive the
+ * scavenges until its heartbeats are due, so that each becomes garbage of the old generation.
  */
 export class Clock {
   /** How much later than due the present tick is, in ms. It is late when the event loop was blocked. */
   late = 0
   /** Whether the event loop has turned since the last tick. Not if a test moves the clock by several ticks. */
   hasTurned = true
-  readonly #buckets = new Map<number, Set<TimerTarget>>()
+  readonly #buckets = new Map<number, Bucket>()
   #time = realTime()
   #stopTicks: (() => void) | undefined
   #tick = 0
@@ -59,19 +65,22 @@ export class Clock {
     return this.#now
   }
 
-  /** Schedules a call at `deadline`. Returns the tick, which `cancel` needs. */
-  schedule(target: TimerTarget, deadline: number): number {
+  /** Schedules a call at `deadline`, instead of the one for which the target is scheduled. */
+  schedule(target: TimerTarget, deadline: number): void {
+    if (target._later) this.#remove(target)
     if (!this.#stopTicks) this.#start()
     const tick = Math.max(Math.ceil(deadline / TICK), this.#tick + 1)
-    const bucket = this.#buckets.get(tick)
-    if (bucket) bucket.add(target)
-    else this.#buckets.set(tick, new Set([target]))
-    return tick
+    let bucket = this.#buckets.get(tick)
+    if (!bucket) {
+      bucket = new Bucket(tick)
+      this.#buckets.set(tick, bucket)
+    }
+    bucket.add(target)
   }
 
-  cancel(target: TimerTarget, tick: number): void {
-    const bucket = this.#buckets.get(tick)
-    if (bucket?.delete(target) && bucket.size === 0) this.#buckets.delete(tick)
+  /** Cancels the call of a target, if it is scheduled. */
+  cancel(target: TimerTarget): void {
+    if (target._later) this.#remove(target)
     if (this.#buckets.size === 0) this.#stop()
   }
 
@@ -123,13 +132,56 @@ export class Clock {
 
   #fire(tick: number): void {
     const bucket = this.#buckets.get(tick)
-    for (const target of bucket ?? []) {
-      // Delete each target before its call, because a target may cancel the others.
-      bucket?.delete(target)
-      target._onTimer(this.#now)
-    }
+    if (!bucket) return
+    // Each target is removed before its call, because a target may cancel the others.
+    for (let target = bucket.shift(); target; target = bucket.shift()) target._onTimer(this.#now)
     this.#buckets.delete(tick)
   }
+
+  #remove(target: TimerTarget): void {
+    const bucket = unlink(target)
+    if (bucket) this.#buckets.delete(bucket.tick)
+  }
+}
+
+/** The targets of a tick, in the order in which they were scheduled, as a circle that begins and ends with the bucket. */
+class Bucket implements TimerTarget {
+  readonly tick: number
+  _earlier: TimerTarget = this
+  _later: TimerTarget = this
+
+  constructor(tick: number) {
+    this.tick = tick
+  }
+
+  add(target: TimerTarget): void {
+    target._earlier = this._earlier
+    target._later = this
+    this._earlier._later = target
+    this._earlier = target
+  }
+
+  /** Removes and returns the first target. */
+  shift(): TimerTarget | undefined {
+    if (this._later === this) return undefined
+    const target = this._later
+    unlink(target)
+    return target
+  }
+
+  /** @internal A bucket is not scheduled itself. */
+  _onTimer(): void {}
+}
+
+/** Removes a target from its bucket. Returns the bucket if it is empty then. */
+function unlink(target: TimerTarget): Bucket | undefined {
+  const earlier = target._earlier as TimerTarget
+  const later = target._later as TimerTarget
+  earlier._later = later
+  later._earlier = earlier
+  target._earlier = undefined
+  target._later = undefined
+  return earlier === later ? (earlier as Bucket) : undefined
 }
 
 export const clock = new Clock()

@@ -1,6 +1,9 @@
 // A deadline waits at least this long once more, and is on time if it is less late, in ms.
 const MIN_EXTRA = 100
 
+// Node.js sets a longer timer to 1 ms.
+const MAX_TIMEOUT = 2 ** 31 - 1
+
 /**
  * A deadline for a response. After a blocked event loop, timers run before the sockets are read, so a deadline that is due
  * waits once more: 100 ms, or as long as it was late. In total, it waits at most twice its time.
@@ -28,7 +31,7 @@ export class Deadline {
 
   #wait(ms: number): void {
     this.#dueAt = performance.now() + ms
-    this.#timer = setTimeout(() => this.#onTimer(), ms)
+    this.#timer = setTimeout(() => this.#onTimer(), Math.min(ms, MAX_TIMEOUT))
   }
 
   #onTimer(): void {

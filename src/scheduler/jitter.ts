@@ -1,3 +1,5 @@
+import { MAX_TIME } from '../check-options.ts'
+
 /** A deadline that is never reached. */
 export const NEVER = Number.POSITIVE_INFINITY
 
@@ -16,7 +18,10 @@ export function expiresAt(openedAt: number, maxDuration: number): number {
   return maxDuration === 0 ? NEVER : openedAt + maxDuration * (1 - Math.random() / 10)
 }
 
-/** Returns a random time from `ms` to twice `ms`, so that clients do not reconnect together. */
-export function jitter(ms: number): number {
-  return Math.round(ms * (1 + Math.random()))
+/**
+ * Returns a time from `ms` to twice `ms`, so that clients do not reconnect together. `share` is from 0 to 1, and random by
+ * default. The result is at most 2^31 - 1, because the timer of a client in JavaScript ends at once for a longer time.
+ */
+export function jitter(ms: number, share = Math.random()): number {
+  return Math.min(Math.round(ms * (1 + share)), MAX_TIME)
 }

@@ -29,18 +29,59 @@ describe('Clock', () => {
     const clock = new Clock()
     const calls: number[] = []
     const target = targetOf(calls)
-    clock.cancel(target, clock.schedule(target, clock.now + 1000))
+    clock.schedule(target, clock.now + 1000)
+    clock.cancel(target)
     vi.advanceTimersByTime(5000)
     expect(calls).toEqual([])
+  })
+
+  it('calls a target once, at its new deadline, when it is scheduled again', () => {
+    const clock = new Clock()
+    const start = clock.now
+    const calls: number[] = []
+    const [first, second] = [targetOf(calls), targetOf([])]
+    clock.schedule(first, start + 1000)
+    clock.schedule(second, start + 1000)
+    clock.schedule(first, start + 3000)
+    vi.advanceTimersByTime(2500)
+    expect(calls).toEqual([])
+    vi.advanceTimersByTime(5000)
+    expect(calls).toEqual([start + 3000])
+  })
+
+  it('ignores that a target is cancelled twice, or after its call', () => {
+    const clock = new Clock()
+    const calls: number[] = []
+    const [target, other] = [targetOf(calls), targetOf(calls)]
+    clock.schedule(target, clock.now + 1000)
+    clock.schedule(other, clock.now + 3000)
+    vi.advanceTimersByTime(2000)
+    clock.cancel(target)
+    clock.cancel(target)
+    expect(calls).toHaveLength(1)
+    vi.advanceTimersByTime(2000)
+    expect(calls).toHaveLength(2)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('calls the targets of a tick in the order in which they were scheduled', () => {
+    const clock = new Clock()
+    const calls: string[] = []
+    const targets = ['a', 'b', 'c', 'd'].map((name) => ({ _onTimer: () => calls.push(name) }))
+    for (const target of targets) clock.schedule(target, clock.now + 1000)
+    clock.cancel(targets[1] as (typeof targets)[number])
+    clock.schedule(targets[0] as (typeof targets)[number], clock.now + 1000)
+    vi.advanceTimersByTime(2000)
+    expect(calls).toEqual(['c', 'd', 'a'])
   })
 
   it('runs one timer for all targets, and none without targets (rule 33)', () => {
     const clock = new Clock()
     expect(vi.getTimerCount()).toBe(0)
     const targets = Array.from({ length: 100 }, () => targetOf([]))
-    const ticks = targets.map((target, i) => clock.schedule(target, clock.now + 1000 + i))
+    for (const [i, target] of targets.entries()) clock.schedule(target, clock.now + 1000 + i)
     expect(vi.getTimerCount()).toBe(1)
-    for (const [i, target] of targets.entries()) clock.cancel(target, ticks[i] as number)
+    for (const target of targets) clock.cancel(target)
     expect(vi.getTimerCount()).toBe(0)
   })
 
@@ -71,9 +112,9 @@ describe('Clock', () => {
     const clock = new Clock()
     const calls: number[] = []
     const cancelled = targetOf([])
-    const tick = clock.schedule(cancelled, clock.now + 1000)
+    clock.schedule(cancelled, clock.now + 1000)
     clock.schedule(targetOf(calls), clock.now + 1000)
-    clock.cancel(cancelled, tick)
+    clock.cancel(cancelled)
     vi.advanceTimersByTime(1000 + 2 * TICK)
     expect(calls).toHaveLength(1)
   })
@@ -84,12 +125,12 @@ describe('Clock', () => {
     vi.advanceTimersByTime(30)
     expect(clock.now).toBe(start + 30)
     const target = targetOf([])
-    const tick = clock.schedule(target, clock.now + 1000)
+    clock.schedule(target, clock.now + 1000)
     vi.advanceTimersByTime(TICK - 1)
     expect(clock.now).toBe(start + 30)
     vi.advanceTimersByTime(1)
     expect(clock.now).toBe(start + 30 + TICK)
-    clock.cancel(target, tick)
+    clock.cancel(target)
     vi.advanceTimersByTime(30)
     expect(clock.now).toBe(start + 60 + TICK)
   })
@@ -100,9 +141,9 @@ describe('Clock', () => {
     const before = timers()
     const clock = new Clock()
     const target = targetOf([])
-    const tick = clock.schedule(target, clock.now + 60_000)
+    clock.schedule(target, clock.now + 60_000)
     const during = timers()
-    clock.cancel(target, tick)
+    clock.cancel(target)
     expect(during).toBe(before)
   })
 
@@ -111,9 +152,8 @@ describe('Clock', () => {
     const calls: number[] = []
     const second = targetOf(calls)
     const deadline = clock.now + 1000
-    let tick = 0
-    clock.schedule({ _onTimer: () => clock.cancel(second, tick) }, deadline)
-    tick = clock.schedule(second, deadline)
+    clock.schedule({ _onTimer: () => clock.cancel(second) }, deadline)
+    clock.schedule(second, deadline)
     vi.advanceTimersByTime(3000)
     expect(calls).toEqual([])
   })
