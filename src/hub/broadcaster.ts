@@ -1,64 +1,8 @@
-import { Frame } from '../event/frame.ts'
-import type { Format } from '../formats/format.ts'
 import { type FanOut, turn } from '../scheduler/turn.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
-import type { FrameBatch, SharedBatch } from '../stream/attachments.ts'
-import { MAX_WRITE } from '../stream/backlog.ts'
-
-/** Consecutive entries of one channel, no more than go into one write. */
-export class Batch implements SharedBatch {
-  readonly channel: string
-  readonly entries: LogEntry[] = []
-  /** The id of the newest entry. */
-  lastId = ''
-  #room = MAX_WRITE
-  // For each format that a subscriber has.
-  readonly #encoded: EncodedBatch[] = []
-
-  constructor(channel: string) {
-    this.channel = channel
-  }
-
-  in(format: Format): FrameBatch {
-    for (const present of this.#encoded) if (present.format === format) return present
-    const encoded = new EncodedBatch(this.entries, format)
-    this.#encoded.push(encoded)
-    return encoded
-  }
-
-  hasRoomFor({ size }: LogEntry): boolean {
-    return size <= this.#room
-  }
-
-  push(entry: LogEntry): void {
-    this.entries.push(entry)
-    this.lastId = entry.id
-    this.#room -= entry.size
-  }
-}
-
-/** A batch in one format. */
-class EncodedBatch implements FrameBatch {
-  readonly format: Format
-  readonly #entries: readonly LogEntry[]
-  #frames: readonly Frame[] | undefined
-  #joined: Frame | undefined
-
-  constructor(entries: readonly LogEntry[], format: Format) {
-    this.format = format
-    this.#entries = entries
-  }
-
-  get frames(): readonly Frame[] {
-    this.#frames ??= this.#entries.map((entry) => entry.frameIn(this.format))
-    return this.#frames
-  }
-
-  get joined(): Frame {
-    this.#joined ??= this.frames.length === 1 ? (this.frames[0] as Frame) : Frame.join(this.frames)
-    return this.#joined
-  }
-}
+import { type Batch, toBatches } from './batch.ts'
+import { fanOutChannel } from './diagnostics.ts'
+import type { Hub } from './hub.ts'
 
 /** Receives the entries of the channels to which it is added. */
 export interface Subscriber {
@@ -77,6 +21,7 @@ const MAX_PENDING_BYTES = 256 * 1024
  * thousands of streams, visiting each one costs more than writing to it.
  */
 export class Broadcaster implements FanOut {
+  readonly #hub: Hub
   readonly #subscribers = new Map<string, Set<Subscriber>>()
   #pending: LogEntry[] = []
   #pendingBytes = 0
@@ -84,6 +29,10 @@ export class Broadcaster implements FanOut {
   #isScheduled = false
   // During a fan-out, in which filters and listeners of the application run: the work to be done after it.
   #deferred: Array<() => void> | undefined
+
+  constructor(hub: Hub) {
+    this.#hub = hub
+  }
 
   add(channel: string, subscriber: Subscriber): void {
     // Deliver pending entries first: a new subscriber has already read them from the store, and a leaving one is still
@@ -135,14 +84,33 @@ export class Broadcaster implements FanOut {
     this.#pendingBytes = 0
     this.#deferred = deferred
     try {
-      for (const batch of batches)
-        for (const subscriber of this.#subscribers.get(batch.channel) ?? [])
-          subscriber.deliver(batch, isTurnOver)
+      for (const batch of batches) this.#deliver(batch, isTurnOver)
     } finally {
       this.#deferred = undefined
       for (const work of deferred) work()
     }
     if (this.#announced.length > 0) this.#callAnnounced(isTurnOver)
+  }
+
+  #deliver(batch: Batch, isTurnOver: boolean): void {
+    const subscribers = this.#subscribers.get(batch.channel)
+    if (!subscribers) return
+    const startedAt = fanOutChannel.hasSubscribers ? performance.now() : undefined
+    // Counted, because a filter may remove subscribers meanwhile.
+    let count = 0
+    for (const subscriber of subscribers) {
+      count += 1
+      subscriber.deliver(batch, isTurnOver)
+    }
+    if (startedAt !== undefined) this.#report(batch, count, startedAt)
+  }
+
+  #report({ channel, entries, filtered, deferred }: Batch, subscribers: number, startedAt: number): void {
+    const duration = performance.now() - startedAt
+    fanOutChannel.publish({
+      ...{ hub: this.#hub, channel, entries, subscribers },
+      ...{ filtered, deferred, duration },
+    })
   }
 
   #callAnnounced(isTurnOver: boolean): void {
@@ -160,15 +128,4 @@ export class Broadcaster implements FanOut {
     if (!this.#isScheduled) turn.scheduleFanOut(this)
     this.#isScheduled = true
   }
-}
-
-function toBatches(entries: readonly LogEntry[]): Batch[] {
-  const batches: Batch[] = []
-  for (const entry of entries) {
-    const last = batches.at(-1)
-    const batch = last?.channel === entry.channel && last.hasRoomFor(entry) ? last : new Batch(entry.channel)
-    if (batch !== last) batches.push(batch)
-    batch.push(entry)
-  }
-  return batches
 }

@@ -1,9 +1,9 @@
-import { replayChannel } from '../diagnostics.ts'
 import { isPromise, type MaybePromise } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { EventStore, Page } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
+import { replayChannel } from '../stream/diagnostics.ts'
 import { type Gap, reportGap } from '../stream/gap.ts'
 import { inOnePage } from '../stream/poll-end.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
@@ -12,7 +12,7 @@ import { endStream } from './end-stream.ts'
 import { hooksOf } from './gap-hooks.ts'
 import { HistoryStart, type Stage } from './history.ts'
 import { PendingSnapshots } from './pending-snapshots.ts'
-import { ReplayPace } from './replay-pace.ts'
+import { HIDDEN_COST, pageCost, ReplayPace } from './replay-pace.ts'
 import { ReplayReads } from './replay-reads.ts'
 import type { ReplayedClient } from './replayed-client.ts'
 import { SourceSender } from './source-sender.ts'
@@ -20,11 +20,6 @@ import type { OwnOptions } from './subscribe-options.ts'
 
 // The most entries that are read from the store at a time.
 const PAGE_SIZE = 500
-
-// What a page, each of its channels, and an entry that a filter hides count for the turn of a replay, in bytes.
-const PAGE_COST = 4 * 1024
-const CHANNEL_COST = 64
-const HIDDEN_COST = 512
 
 /**
  * Reads the store from where the client stopped, at the client's pace. It holds only a position: what the queue of the
@@ -113,7 +108,7 @@ export class CatchUp implements ReplayedClient {
     this.#snapshots.add(options.snapshot, options)
   }
 
-  /** Catches up. `isResuming`: the client resumes, so that the replay is reported to the diagnostics. */
+  /** Catches up. `isResuming`: the client has reconnected, so that a replay without events is reported too. */
   async run(isResuming: boolean): Promise<void> {
     const startedAt = clock.now
     let error: unknown
@@ -130,10 +125,9 @@ export class CatchUp implements ReplayedClient {
       }
     }
     this.#pace.cancel()
-    if (!isResuming || !replayChannel.hasSubscribers) return
-    const { stream } = this
-    const duration = clock.now - startedAt
-    replayChannel.publish({ stream, events: this.#replayed, duration, complete: this.#isComplete, error })
+    if (!replayChannel.hasSubscribers || !(isResuming || this.#replayed > 0)) return
+    const result = { duration: clock.now - startedAt, complete: this.#isComplete, error }
+    replayChannel.publish({ stream: this.stream, events: this.#replayed, resumed: isResuming, ...result })
   }
 
   /** Stops the read that is pending and the snapshot that is being sent, because the subscription has ended. */
@@ -154,7 +148,11 @@ export class CatchUp implements ReplayedClient {
   /** Moves to where the channels start for a client without a position, or to there after a gap. */
   async #seek(present: string): Promise<void> {
     const { history } = this.#owner
-    if (!history || history.size === 0) return
+    if (!history?.size) {
+      // The channels with a history may have been removed. Those added since start at the present.
+      this.#start = undefined
+      return
+    }
     const start = new HistoryStart(this.#store, this.#reads, present, this.#owner)
     for (const request of history.values()) await start.add(request)
     this.#start = start
@@ -241,17 +239,18 @@ export class CatchUp implements ReplayedClient {
     const added = [...all].flatMap(([channel, isMissable]) => (isMissable ? channel : []))
     this.#addedChannels = undefined
     if (typeof resumePoint !== 'object' || added.length === 0) return
-    if (!(await this.#reads.hasBetween(resumePoint.id, this.#position, added))) return
+    const missed = await this.#reads.hasBetween(resumePoint.id, this.#position, added)
     const subscribed = added.filter((channel) => this.#owner.isSubscribed(channel))
     // The client misses nothing of a channel that was removed meanwhile.
-    if (subscribed.length < added.length) this.addChannels(subscribed, subscribed)
-    else this.#gapEnd = this.#position
+    if (missed && subscribed.length < added.length) this.addChannels(subscribed, subscribed)
+    else if (missed === 'gap') await this.#restart()
+    else if (missed) this.#gapEnd = this.#position
   }
 
   #sendPage(page: Page, stage: Stage): MaybePromise<void> {
     if (page === 'gap') return this.#start?.narrow() ? undefined : this.#restart()
     const { entries, upTo } = this.#start?.within(page, stage) ?? page
-    const used = this.#sendEntries(entries, PAGE_COST + stage.channels.length * CHANNEL_COST)
+    const used = this.#sendEntries(entries, pageCost(stage.channels))
     const isAll = used === entries.length
     this.#pageSize = isAll ? Math.min(PAGE_SIZE, 2 * this.#pageSize) : Math.max(1, used)
     if (!this.isActive || this.#addedChannels) return
@@ -268,8 +267,8 @@ export class CatchUp implements ReplayedClient {
   }
 
   /** Sends entries while there is room for them, and ends the turn. Returns how many were used. */
-  #sendEntries(entries: readonly LogEntry[], pageCost: number): number {
-    let [used, cost] = [0, pageCost]
+  #sendEntries(entries: readonly LogEntry[], costOfPage: number): number {
+    let [used, cost] = [0, costOfPage]
     for (const entry of entries) {
       this.#owner._adopt(entry)
       if (!this.isActive || this.#addedChannels || !this.#pace.hasRoomFor(entry)) break

@@ -1,4 +1,5 @@
 import type { AnyEvents, DataEvent, EventMap } from '../event/event.ts'
+import type { MaybePromise, Source } from '../event/source.ts'
 import type { SseStream } from '../stream/stream.ts'
 import type { SubscribeOptions } from './subscribe-options.ts'
 
@@ -15,7 +16,7 @@ export interface PublishOptions {
   idempotencyKey?: string | undefined
 }
 
-export interface ChannelOptions {
+export interface ChannelOptions<Events extends EventMap = AnyEvents> {
   /** True keeps, replays and queues only the newest event per `key`. Default false. */
   conflate?: boolean | undefined
   /**
@@ -24,11 +25,21 @@ export interface ChannelOptions {
    * without a filter. Cannot be combined with `conflate`, whose history changes. Default: none.
    */
   cache?: 'public' | undefined
+  /**
+   * Returns events that are published on the channel while it has subscribers. Its signal aborts `linger` ms after the last
+   * one has unsubscribed. A source that ends or fails is started again after a delay. For a store that several processes
+   * share, the hub needs the option `runs`, so that one process of all runs the source. Default: none.
+   */
+  source?: ((signal: AbortSignal) => MaybePromise<Source<Events>>) | undefined
+  /** How long the source runs without subscribers, in ms. Default 5 000. */
+  linger?: number | undefined
 }
 
 /** A named topic of a hub, returned by `hub.channel`. It holds no state, so it can be created wherever it is needed. */
 export interface Channel<Events extends EventMap = AnyEvents> {
   readonly name: string
+  /** The number of streams in this process that are subscribed to the channel. */
+  readonly size: number
 
   /**
    * Publishes an event to all subscribers of the channel. Resolves with its id when the store has it.

@@ -18,5 +18,5 @@ function closeForNow(stream: SseStream, error: unknown): void {
   const retry = stream._frameOf({ retry: jitter(OVERLOAD_RETRY) })
   // `close` may have sent a time of its own.
   if (!stream.closed) stream._connection.enqueueOverBound(retry)
-  stream._endReplay(error)
+  stream._end('replay', error)
 }

@@ -1,8 +1,8 @@
 import { describe, type SseError } from '../errors.ts'
 import { atTurnEnd } from '../scheduler/turn.ts'
-import { filterErrorChannel, publishErrorChannel } from '../stores/diagnostics.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import type { SseStream } from '../stream/stream.ts'
+import { filterErrorChannel, publishErrorChannel } from './diagnostics.ts'
 import type { Hub } from './hub.ts'
 
 /** What an error of a hub is about. */
@@ -18,7 +18,7 @@ export interface HubErrorContext {
 /** Emits the errors that no caller receives as `error` of a hub, or prints the first one of each kind. */
 export class ErrorReporter {
   readonly #hub: Hub
-  #hasPrinted = { publish: false, filter: false }
+  #hasPrinted = { publish: false, filter: false, source: false }
 
   constructor(hub: Hub) {
     this.#hub = hub
@@ -51,11 +51,21 @@ export class ErrorReporter {
     )
   }
 
-  #report(kind: 'publish' | 'filter', error: unknown, context: HubErrorContext, summary: string): void {
+  /** Reports that the source of a channel failed. It is started again while the channel has subscribers. */
+  sourceFailed(error: unknown, channel: string): void {
+    this.#report('source', error, { channel }, `The source of the channel ${describe(channel)} failed.`)
+  }
+
+  #report(
+    kind: 'publish' | 'filter' | 'source',
+    error: unknown,
+    context: HubErrorContext,
+    summary: string,
+  ): void {
     if (this.#hub.listenerCount('error') > 0) this.#hub.emit('error', error, context)
     else if (!this.#hasPrinted[kind]) {
       this.#hasPrinted[kind] = true
-      const errors = kind === 'filter' ? 'filter errors' : 'errors'
+      const errors = kind === 'publish' ? 'errors' : `${kind} errors`
       const hint = `Spillway prints no further ${errors} of this hub: use hub.on('error', listener).`
       console.error(`${summary} ${hint} ${reasonOf(error)}`)
     }

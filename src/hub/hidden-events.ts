@@ -5,9 +5,10 @@ export class HiddenEvents {
   #checkAt = 1
   #interval = 1
 
-  /** Counts one more. */
-  add(): void {
+  /** Counts one more, of a batch. */
+  add(batch: { filtered: number }): void {
     this.count += 1
+    batch.filtered += 1
   }
 
   /** Returns whether the position is checked now, which is then not due again before `checked`. */

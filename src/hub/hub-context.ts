@@ -14,6 +14,6 @@ export interface HubContext {
   readonly errors: ErrorReporter
   readonly owner: EntryOwner
   readonly gapEvent: string | false
-  /** Called at the end of a subscription, with the point where another one of the stream resumes. */
-  onUnsubscribed(stream: SseStream, resumePoint: ResumePoint): void
+  /** Called at the end of a subscription, with its channels and the point where another one of the stream resumes. */
+  onUnsubscribed(stream: SseStream, channels: readonly string[], resumePoint: ResumePoint): void
 }

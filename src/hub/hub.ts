@@ -1,52 +1,41 @@
 import { EventEmitter } from 'node:events'
-import { checkOptions, isBoolean, isFunction, isWellFormed, oneOf } from '../check-options.ts'
+import { checkOptions, isBoolean, isFunction, isTime, oneOf } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
-import { checkEvent, type Serialize, serialized } from '../formats/event-fields.ts'
-import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../lifecycle/graceful-close.ts'
+import type { Serialize } from '../formats/event-fields.ts'
+import { type ShutdownOptions, type ShutdownSettings, shutdownSettings } from '../lifecycle/graceful-close.ts'
 import { StreamSet } from '../lifecycle/stream-set.ts'
 import { outsideRequests } from '../scheduler/context.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { EventStore, StoreState } from '../stores/event-store.ts'
 import type { Publication } from '../stores/log-entry.ts'
 import { memoryStore } from '../stores/memory/memory-store.ts'
-import { checkGapEvent } from '../stream/options.ts'
+import { refuseStream } from '../stream/refusal.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { Broadcaster } from './broadcaster.ts'
 import type { Channel, ChannelOptions, PublishOptions } from './channel.ts'
+import { ChannelAudience } from './channel-audience.ts'
+import { ChannelFeed, type SourceRunner } from './channel-feed.ts'
 import { checkName, namesOf } from './channel-name.ts'
-import { type Deserialize, entryOwnerOf } from './entry-owner.ts'
+import { entryOwnerOf } from './entry-owner.ts'
 import { ErrorReporter, type HubErrorContext } from './error-reporter.ts'
 import { checkStart } from './history.ts'
 import type { HubContext } from './hub-context.ts'
-import { PositionKeeper, type Positions } from './positions.ts'
+import { type CloseStreamsOptions, HubControl, type StreamFilter } from './hub-control.ts'
+import { checkStore, HUB_CHECKS, HUB_HINTS, type HubOptions } from './hub-options.ts'
+import { PositionKeeper } from './positions.ts'
+import { publicationOf } from './publication-of.ts'
 import { PublishPromise } from './publish-promise.ts'
+import { reportedAppend } from './publish-report.ts'
 import { SUBSCRIBE_CHECKS, type SubscribeOptions } from './subscribe-options.ts'
 import { Subscription } from './subscription.ts'
 
-export interface HubOptions {
-  /** Assigns ids to events and keeps them so that they can be read again. Default `memoryStore()`. */
-  store?: EventStore | undefined
-  /** Serializes data that is not a string. Default `JSON.stringify`. */
-  serialize?: Serialize | undefined
-  /**
-   * Returns the data of a text that `serialize` returned, for filters. Called once per event, and only if a client has a
-   * filter. If it throws, these clients do not receive the event, and the hub emits `error`. Default: `JSON.parse`, and the
-   * text itself if it is not JSON.
-   */
-  deserialize?: Deserialize | undefined
-  /** Name of the event that reports a gap to the client. False sends none. Default `gap`. */
-  gapEvent?: string | false | undefined
-  /**
-   * How a client is sent its position in the log, from which it resumes before its first event and after a long silence.
-   * `event`: as an event with the name `position` and the data `{}`. `id`: as a block with only an id, which some clients
-   * ignore. False: not at all, for a protocol of your own. Default `event`.
-   */
-  positions?: Positions | undefined
-}
-
 export interface HubEventMap {
+  /** A channel has got its first subscriber in this process. */
+  active: [channel: string]
+  /** A channel has lost its last subscriber in this process. */
+  idle: [channel: string]
   /**
    * An unawaited publish was rejected, or a filter failed, so that its client did not receive the event. Without a listener,
    * the first error of each kind is printed.
@@ -54,35 +43,33 @@ export interface HubEventMap {
   error: [error: unknown, context: HubErrorContext]
 }
 
-const CHECKS = {
-  store: checkStore,
-  serialize: isFunction,
-  deserialize: isFunction,
-  gapEvent: checkGapEvent,
-  positions: oneOf('event', 'id', false),
+const CHANNEL_CHECKS = {
+  conflate: isBoolean,
+  cache: oneOf('public'),
+  source: isFunction,
+  linger: isTime,
 }
-const STORE_OPTION = 'It is an option of the store, for example of memoryStore().'
-const HINTS = {
-  log: 'Did you mean store?',
-  maxEvents: STORE_OPTION,
-  maxBytes: STORE_OPTION,
-  maxAge: STORE_OPTION,
-  idempotencyWindow: STORE_OPTION,
-}
-const CHANNEL_CHECKS = { conflate: isBoolean, cache: oneOf('public') }
-const PUBLISH_CHECKS = { idempotencyKey: isWellFormed }
+// In ms.
+const LINGER = 5_000
+// When the client of a stream above `maxStreams` reconnects.
+const FULL = { retry: 10_000 }
 
 /** One ordered log of events, the channels named in it, and the streams subscribed to them. */
 export class Hub extends EventEmitter<HubEventMap> {
   /** @internal */
   readonly _store: EventStore
   readonly #serialize: Serialize
-  readonly #broadcaster = new Broadcaster()
+  readonly #broadcaster = new Broadcaster(this)
   readonly #context: HubContext
+  readonly #runs: SourceRunner | undefined
+  readonly #maxStreams: number
   readonly #streams = new StreamSet<Subscription>((subscription) => subscription.end())
+  readonly #audience = new ChannelAudience((event, channel) => this.#notify(event, channel))
   // Where open streams resume that were unsubscribed from all channels.
   readonly #resumePoints = new WeakMap<SseStream, ResumePoint>()
+  readonly #control = new HubControl(this.#streams, (publication) => this.#append(publication))
   #closed: Promise<void> | undefined
+  #isShutDown = false
   #droppedPublishes = 0
   readonly #errors = new ErrorReporter(this)
 
@@ -91,9 +78,11 @@ export class Hub extends EventEmitter<HubEventMap> {
     super()
     if (!checkStore(options))
       throw new SseError('ERR_SSE_OPTION', 'A store is an option: new Hub({ store }).')
-    checkOptions(options, CHECKS, HINTS)
+    checkOptions(options, HUB_CHECKS, HUB_HINTS)
     this._store = options.store ?? memoryStore()
     this.#serialize = options.serialize ?? JSON.stringify
+    this.#runs = options.runs
+    this.#maxStreams = options.maxStreams ?? Number.POSITIVE_INFINITY
     const positions = new PositionKeeper(this._store, options.positions ?? 'event', () =>
       this.#streams.values(),
     )
@@ -105,12 +94,13 @@ export class Hub extends EventEmitter<HubEventMap> {
       errors: this.#errors,
       owner,
       gapEvent: options.gapEvent ?? 'gap',
-      onUnsubscribed: (stream, resumePoint) => this.#onUnsubscribed(stream, resumePoint),
+      onUnsubscribed: (...subscription) => this.#onUnsubscribed(...subscription),
     }
     this._store.open({
       onEntry: (entry) => {
         entry._adopt(owner)
-        this.#broadcaster.broadcast(entry)
+        if (this.#control.isControl(entry)) this.#control.onEntry(entry)
+        else this.#broadcaster.broadcast(entry)
         if (this.#streams.size > 0) positions.onEntry()
       },
       onLoss: () => outsideRequests(() => this.#onLoss()),
@@ -122,17 +112,25 @@ export class Hub extends EventEmitter<HubEventMap> {
    *
    * Throws `SseError` `ERR_SSE_CHANNEL` or `ERR_SSE_OPTION`.
    */
-  channel<Events extends EventMap = AnyEvents>(name: string, options: ChannelOptions = {}): Channel<Events> {
+  channel<Events extends EventMap = AnyEvents>(
+    name: string,
+    options: ChannelOptions<Events> = {},
+  ): Channel<Events> {
     checkName(name)
     checkOptions(options, CHANNEL_CHECKS)
-    const { conflate = false, cache } = options
+    const { conflate = false, cache, source, linger = LINGER } = options
     if (conflate && cache)
       throw new SseError(
         'ERR_SSE_OPTION',
         'A channel with conflate cannot be cached, because its history changes.',
       )
+    if (source) this.#addSource(name, source, linger, conflate)
+    const sizeOf = () => this.#audience.sizeOf(name)
     return {
       name,
+      get size() {
+        return sizeOf()
+      },
       publish: (event, options) => this._publish(name, event, conflate, options),
       subscribe: (stream, options) => this.#subscribeTo(stream, name, options, cache === 'public'),
     }
@@ -170,6 +168,10 @@ export class Hub extends EventEmitter<HubEventMap> {
     turn.fanOutNow()
     if (this.#streams.isShutDown) this.#streams.refuse(stream)
     const present = this.#streams.get(stream)
+    if (!present) this.#control.onSubscribe(stream)
+    // Not a stream that was unsubscribed, because no open one is ended.
+    const isNew = !present && !this.#resumePoints.has(stream)
+    if (isNew && this.#streams.size >= this.#maxStreams) refuseStream(stream, FULL, 'capacity')
     // A replay that delays the end of a closed stream MUST cover all channels, because the client resumes after it.
     if (stream.closed && !present) return () => {}
     const subscription = present ?? this.#subscribe(stream)
@@ -178,11 +180,15 @@ export class Hub extends EventEmitter<HubEventMap> {
     const own = { onGap, filter, snapshot, from, isRemoved: false }
     const cache = stream._pollCache
     if (cache) cache.isPublic = isPublic && !filter && cache.isPublic !== false
+    const added = names.filter((name) => !subscription.isSubscribed(name))
     subscription.add(names, own)
+    for (const name of added) this.#audience.join(name)
     return () => {
       // The page may lack events that it would have otherwise.
       if (cache) cache.isPublic = false
+      const present = names.filter((name) => subscription.isSubscribed(name))
       subscription.remove(names, own)
+      for (const name of present) if (!subscription.isSubscribed(name)) this.#audience.leave(name)
     }
   }
 
@@ -196,6 +202,34 @@ export class Hub extends EventEmitter<HubEventMap> {
     return this.#streams.size
   }
 
+  /** The streams that are subscribed to a channel of the hub in this process. */
+  get streams(): Iterable<SseStream> {
+    return this.#streams.keys()
+  }
+
+  /**
+   * Closes streams of the hub, also in the middle of a replay. An object closes the streams whose `context` has these values,
+   * in all processes that share the store: `hub.closeStreams({ userId })`. Streams that were opened before and are subscribed
+   * within 30 s are closed too. A function closes those of this process for which it returns true. `retry` is when their
+   * clients reconnect, in ms; each gets a random time from this to twice this. Default 2 000. Resolves when the store has the
+   * request, which each process reads within milliseconds.
+   *
+   * Rejects with `SseError` `ERR_SSE_OPTION`, `ERR_SSE_STORE` or `ERR_SSE_SHUT_DOWN`; those of this process are then closed.
+   */
+  closeStreams(filter: StreamFilter, options: CloseStreamsOptions = {}): Promise<void> {
+    return this.#control.closeStreams(filter, options)
+  }
+
+  /**
+   * Calls `authorize` of their routes again for streams of the hub, which `filter` selects as in `closeStreams`. Resolves
+   * when the store has the request, which may be before `authorize` is called.
+   *
+   * Rejects with `SseError` `ERR_SSE_OPTION`, `ERR_SSE_STORE` or `ERR_SSE_SHUT_DOWN`.
+   */
+  reauthorize(filter: StreamFilter): Promise<void> {
+    return this.#control.reauthorize(filter)
+  }
+
   /** The number of publishes after `shutdown` that were not awaited. Their events were dropped. */
   get droppedPublishes(): number {
     return this.#droppedPublishes
@@ -203,21 +237,29 @@ export class Hub extends EventEmitter<HubEventMap> {
 
   /**
    * Rejects further publishes, flushes every stream, sends each client a jittered reconnection time and closes it. Streams
-   * still open after `grace` are destroyed. Resolves when all streams and the store are closed.
+   * still open after `grace` are destroyed. With `spread`, events can be published until all streams are closed. Resolves
+   * when all streams and the store are closed.
    *
    * Rejects with `SseError` `ERR_SSE_OPTION`.
    */
   async shutdown(options: ShutdownOptions = {}): Promise<void> {
-    await this.#streams.shutdown({ ...SHUTDOWN_DEFAULTS, ...checkOptions(options, SHUTDOWN_CHECKS) })
+    const settings = shutdownSettings(options)
+    this.#isShutDown ||= settings.spread === 0
+    await this._closeStreams(settings)
+    this.#isShutDown = true
+    await this.#audience.close()
     this.#closed ??= this._store.close()
     await this.#closed
   }
+
+  /** @internal Closes the streams as `shutdown` does. Further ones are refused, and events can still be published. */
+  readonly _closeStreams = (settings: ShutdownSettings): Promise<void> => this.#streams.shutdown(settings)
 
   /** @internal */
   _publish(channel: string, event: SseEvent, conflate: boolean, options?: PublishOptions): Promise<string> {
     return new PublishPromise(
       (resolve) => {
-        const publication = this.#publicationOf(channel, event, conflate, options)
+        const publication = publicationOf(channel, event, conflate, this.#serialize, options)
         // An event that a filter or a listener publishes comes after the entries being delivered, and after its
         // subscriptions.
         const isEarly = this.#broadcaster.isFanningOut
@@ -227,24 +269,10 @@ export class Hub extends EventEmitter<HubEventMap> {
     )
   }
 
-  #publicationOf(
-    channel: string,
-    event: SseEvent,
-    conflate: boolean,
-    options: PublishOptions = {},
-  ): Publication {
-    const { event: name, data, retry, key } = checkPublished(event)
-    checkOptions(options, PUBLISH_CHECKS)
-    const { idempotencyKey } = options
-    const isText = typeof data === 'string'
-    const text = serialized(data, this.#serialize)
-    return { channel, event: name, data: text, isText, retry, key, conflate, idempotencyKey }
-  }
-
   readonly #append = (publication: Publication): Promise<string> => {
-    if (this.#streams.isShutDown)
+    if (this.#isShutDown)
       throw new SseError('ERR_SSE_SHUT_DOWN', 'The hub is shut down: publish no more events.')
-    return this._store.append(publication)
+    return reportedAppend(this, publication)
   }
 
   #reportUnawaited(error: unknown, channel: string): void {
@@ -264,26 +292,30 @@ export class Hub extends EventEmitter<HubEventMap> {
     for (const subscription of [...this.#streams.values()]) subscription.onLoss()
   }
 
-  #onUnsubscribed(stream: SseStream, resumePoint: ResumePoint): void {
+  #addSource(name: string, open: (signal: AbortSignal) => unknown, linger: number, conflate: boolean): void {
+    if (this._store.isShared && !this.#runs) {
+      const message =
+        'The source of a channel needs the option runs of the hub, because several processes share the store.'
+      throw new SseError('ERR_SSE_OPTION', message)
+    }
+    const settings = {
+      open,
+      linger,
+      publish: (event: SseEvent) => this._publish(name, event, conflate),
+      onError: (error: unknown) => this.#errors.sourceFailed(error, name),
+      shared: this.#runs && { name: `channel ${name}`, runner: this.#runs },
+    }
+    this.#audience.addFeed(name, () => new ChannelFeed(settings))
+  }
+
+  // Not at once, because a listener may subscribe or unsubscribe.
+  #notify(event: 'active' | 'idle', channel: string): void {
+    if (this.listenerCount(event) > 0) queueMicrotask(() => outsideRequests(() => this.emit(event, channel)))
+  }
+
+  #onUnsubscribed(stream: SseStream, channels: readonly string[], resumePoint: ResumePoint): void {
+    for (const channel of channels) this.#audience.leave(channel)
     this.#streams.delete(stream)
     if (!stream.closed) this.#resumePoints.set(stream, resumePoint)
   }
-}
-
-function checkStore(store: unknown): string | undefined {
-  const methods = ['open', 'append', 'read', 'close'] as const
-  const isStore = methods.every((name) => typeof (Object(store) as Partial<EventStore>)[name] === 'function')
-  return isStore ? undefined : `a store such as memoryStore(), with ${methods.join(', ')}`
-}
-
-/** Returns the fields of an event, each of which was read once. */
-function checkPublished(event: SseEvent) {
-  const { event: name, id, retry, key, data } = checkEvent(event)
-  if (id !== undefined)
-    throw new SseError('ERR_SSE_ID', 'The store assigns the id: publish the event without one.')
-  if (key !== undefined && typeof key !== 'string')
-    throw new SseError('ERR_SSE_EVENT', `The key of an event is a string, not ${describe(key)}.`)
-  if (data === undefined)
-    throw new SseError('ERR_SSE_DATA', "A published event needs data (data: '' is allowed).")
-  return { event: name, retry, key, data }
 }

@@ -4,6 +4,17 @@ import type { Page } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import type { ReplayedClient } from './replayed-client.ts'
 
+/** What an entry that a filter hides counts at least for the turn of a replay, in bytes. */
+export const HIDDEN_COST = 512
+
+const PAGE_COST = 4 * 1024
+const CHANNEL_COST = 64
+
+/** Returns what reading a page of some channels counts for the turn of a replay, in bytes. */
+export function pageCost(channels: readonly string[]): number {
+  return PAGE_COST + channels.length * CHANNEL_COST
+}
+
 /** The pace of one replay: that of its client, in turns with the other replays of the process. */
 export class ReplayPace {
   readonly #client: ReplayedClient

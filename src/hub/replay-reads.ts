@@ -34,12 +34,15 @@ export class ReplayReads implements StoreReader {
     return this.#whileNeeded((this.#store as Required<EventStore>).history(channels, last, this.signal))
   }
 
-  /** Returns whether some channels have entries after one position, up to a later one. False if that one is a gap. */
-  async hasBetween(after: string, upTo: string, channels: readonly string[]): Promise<boolean> {
+  /**
+   * Returns whether some channels have entries after one position, up to a later one. `gap`: entries after the later one were
+   * evicted, so that it is unknown.
+   */
+  async hasBetween(after: string, upTo: string, channels: readonly string[]): Promise<boolean | 'gap'> {
     const first = await this.#firstIdAfter(after, channels)
     if (first === undefined) return false
     const next = await this.#firstIdAfter(upTo, channels)
-    return next !== 'gap' && next !== first
+    return next === 'gap' ? next : next !== first
   }
 
   /** Aborts a pending read. */

@@ -5,7 +5,8 @@ import type { LogEntry } from '../stores/log-entry.ts'
 import type { PositionSource } from '../stream/attachments.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
-import type { Batch, Subscriber } from './broadcaster.ts'
+import type { Batch } from './batch.ts'
+import type { Subscriber } from './broadcaster.ts'
 import { CatchUp } from './catch-up.ts'
 import type { CatchUpOwner } from './catch-up-owner.ts'
 import { ChannelMap } from './channel-map.ts'
@@ -106,7 +107,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     this.#hasEnded = true
     if (this.stream._positions === this) this.stream._positions = undefined
     for (const channel of this.channels) this.#hub.broadcaster.remove(channel, this)
-    this.#hub.onUnsubscribed(this.stream, this.#catchUp?.resumePoint ?? 'new')
+    this.#hub.onUnsubscribed(this.stream, this.channels, this.#catchUp?.resumePoint ?? 'new')
     this.#catchUp?.stop()
   }
 
@@ -120,7 +121,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   }
 
   deliver(batch: Batch, isTurnOver: boolean): void {
-    if (this.#catchUp) this.#unread?.add(batch.channel)
+    if (this.#catchUp) batch.defer(this.#unread)
     else if (this.#channels.hasFilter) this.#deliverVisible(batch, isTurnOver)
     else {
       this.#sentId = batch.lastId
@@ -239,7 +240,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
         if (isAlone) this.stream._deliver(batch, isTurnOver)
         else this.stream._enqueue(entry.frameIn(this.stream._format))
         this.#hidden.reset()
-      } else this.#hidden.add()
+      } else this.#hidden.add(batch)
     }
     // Once in the turn.
     if (this.#hidden.isDue()) this.#hub.positions.onHidden(this)
@@ -305,7 +306,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   }
 
   #schedule(catchUp: CatchUp, isResuming: boolean): void {
-    this.stream._hold()
+    this.stream._connection.holds += 1
     queueMicrotask(async () => {
       this.#hasStarted = true
       if (this.isCatchingUp(catchUp)) await catchUp.run(isResuming)

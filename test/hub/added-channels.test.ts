@@ -52,6 +52,26 @@ describe('a channel that is added later', () => {
     expect(eventsOf(transport)).toEqual([0, 1, 2, 3, 4, 'b'].map((data) => `message ${data}`))
   })
 
+  it.each([1, 2, 3, 4, 5, 6])(
+    'sends a gap if another added channel with evicted events is left after %d ticks',
+    async (ticks) => {
+      const hub = new Hub({ store: new MemoryStore({ maxEvents: 4 }) })
+      const start = await hub.channel('a').publish({ data: 0 })
+      await hub.channel('a').publish({ data: 'missed' })
+      const { stream, transport } = await subscribed(hub, ['c'], {}, start)
+
+      const unsubscribe = hub.subscribe(stream, 'b')
+      void hub.channel('b').publish({ data: 'evicted' })
+      for (let i = 0; i < 4; i++) void hub.channel('a').publish({ data: i })
+      hub.subscribe(stream, 'a')
+      for (let i = 0; i < ticks; i++) await undefined
+      unsubscribe()
+      await settled()
+
+      expect(eventsOf(transport)).toContain(GAP)
+    },
+  )
+
   it('sends no gap when it is left and added again in one turn', async () => {
     const hub = new Hub()
     const start = await publishNumbers(hub, 2)

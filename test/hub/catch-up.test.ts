@@ -200,7 +200,8 @@ describe('a replay', () => {
     await settled()
     await hub.channel('a').publish({ data: 'live' })
 
-    const message = { stream, events, duration: expect.any(Number), complete, error: undefined }
+    const duration = expect.any(Number)
+    const message = { stream, events, duration, resumed: true, complete, error: undefined }
     expect(onReplay).toHaveBeenCalledExactlyOnceWith(message, 'spillway:stream:replay')
   })
 

@@ -10,8 +10,8 @@ interface Prices {
 }
 
 describe('Hub.channel', () => {
-  it('returns an object with name, publish and subscribe', () => {
-    expect(Object.keys(new Hub().channel('news'))).toEqual(['name', 'publish', 'subscribe'])
+  it('returns an object with name, size, publish and subscribe', () => {
+    expect(Object.keys(new Hub().channel('news'))).toEqual(['name', 'size', 'publish', 'subscribe'])
   })
 
   it('returns functions that work without the object', async () => {

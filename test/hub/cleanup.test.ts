@@ -77,7 +77,7 @@ describe('Hub.shutdown', () => {
       down ??= hub.shutdown({ grace: 60_000 })
     })
     await emit(event, opened)
-    expect(opened.stream.closeReason).toBe('server')
+    expect(opened.stream.closeReason).toBe('shutdown')
     opened.transport.drain()
     for (const { transport } of [opened, other]) {
       expect(transport.isEnded).toBe(true)
@@ -117,7 +117,7 @@ describe('Hub.shutdown', () => {
 })
 
 describe('a set of streams that is shut down', () => {
-  const settings = { grace: 60_000, retry: 0 }
+  const settings = { grace: 60_000, retry: 0, spread: 0 }
 
   it('waits for a stream that is refused while it waits for refused ones', async () => {
     const streams = new StreamSet()

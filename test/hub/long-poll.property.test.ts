@@ -106,7 +106,9 @@ class PollClient {
 }
 
 async function play(setting: Setting, steps: readonly Step[]): Promise<void> {
-  const store = new SlowStore(new MemoryStore(), setting.turns, setting.inRow)
+  // More than all steps together publish, because an evicted event is reported as a gap.
+  const memory = new MemoryStore({ maxBytes: 2 ** 27 })
+  const store = new SlowStore(memory, setting.turns, setting.inRow)
   const hub = new Hub({ store, positions: setting.positions })
   const client = new PollClient(hub, setting)
   let published = 0

@@ -4,7 +4,7 @@ import { turn } from '../../src/scheduler/turn.ts'
 import { memoryStore } from '../../src/stores/memory/memory-store.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
 import { deferred } from '../support/deferred.ts'
-import { eventsOf, GAP, publishNumbers, sseError } from '../support/hub.ts'
+import { drainAll, eventsOf, GAP, publishNumbers, sseError } from '../support/hub.ts'
 import { HubClient } from '../support/hub-client.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
@@ -776,6 +776,31 @@ describe('from', () => {
     await settled()
 
     expect(eventsOf(transport)).toEqual(['message full'])
+  })
+
+  it('is forgotten after a gap when its channel was removed and added again', async () => {
+    const hub = new Hub({ store: memoryStore({ maxEvents: 4 }) })
+    for (const channel of ['a', 'other']) await hub.channel(channel).publish({ data: channel })
+    const { stream, transport } = fakeStream()
+    transport.isFull = true
+    stream.send({ data: 'full' })
+    await settled()
+    const onGap = async () => {
+      await hub.channel('a').publish({ data: 'meanwhile' })
+      return []
+    }
+
+    hub.subscribe(stream, 'b', { onGap })
+    const unsubscribe = hub.subscribe(stream, 'a', { from: 'start' })
+    await settled()
+    unsubscribe()
+    hub.subscribe(stream, 'a')
+    for (let i = 0; i < 5; i++) await hub.channel('other').publish({ data: i })
+    await drainAll(transport)
+
+    expect(eventsOf(transport)).toContain('message meanwhile')
+    const ids = [...transport.all.join('').matchAll(/^id: .*-(\d+)$/gm)].map(([, number]) => Number(number))
+    expect(ids).toEqual([...ids].sort((a, b) => a - b))
   })
 
   it.each([['start'], [{ last: 50 }]] as const)(

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import type { Filter } from '../../src/hub/filter.ts'
 import type { Hub } from '../../src/hub/hub.ts'
+import { listen, watch } from '../support/diagnostics.ts'
 import { eventsOf } from '../support/hub.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
 const HIGH = '🦆'.slice(0, 1)
 const LOW = '🦆'.slice(1)
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
 class Order {
   #state = 'paid'
@@ -54,6 +56,28 @@ export function publishedContract(name: string, open: () => Hub | Promise<Hub>):
       )
 
       expect([live, replayed]).toEqual([[], []])
+    })
+
+    it('has the trace context of its publish in the process that delivers it, and not for clients', async () => {
+      const trace = { traceparent: TRACEPARENT, tracestate: 'vendor=1' }
+      listen('spillway:publish:start', (message) => {
+        message.trace = trace
+      })
+      const fanOuts = watch('spillway:channel:fan-out')
+      const hub = await open()
+      const { stream, transport } = fakeStream()
+      hub.subscribe(stream, 'a')
+
+      // Events before the subscription is live are replayed.
+      await expect
+        .poll(async () => {
+          await hub.channel('a').publish({ data: 1 })
+          return fanOuts.length
+        })
+        .toBeGreaterThan(0)
+
+      expect(fanOuts[0]?.entries[0]?.trace).toEqual(trace)
+      expect(transport.all.join('')).not.toContain(TRACEPARENT)
     })
 
     it('reaches filters as JSON, with toJSON, getters and a Date that is a string', async () => {

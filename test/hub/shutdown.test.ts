@@ -44,7 +44,7 @@ describe('Hub.shutdown', () => {
     transport.lose()
     await shutdown
 
-    expect(stream.closeReason).toBe('server')
+    expect(stream.closeReason).toBe('shutdown')
     expect(transport.writes.join('')).toMatch(/data: 2\n\nretry: \d+\n$/)
   })
 
@@ -60,7 +60,7 @@ describe('Hub.shutdown', () => {
     await hub.shutdown({ grace: 20 })
 
     expect(transport).toMatchObject({ isEnded: false, isDestroyed: true })
-    expect(stream.closeReason).toBe('server')
+    expect(stream.closeReason).toBe('shutdown')
   })
 
   it('does not destroy a stream whose client has read while the event loop was blocked (rule 44)', async () => {
@@ -133,7 +133,7 @@ describe('a stream that is subscribed after Hub.shutdown', () => {
 
     hub.subscribe(stream, ['a'])
 
-    expect(stream.closeReason).toBe('server')
+    expect(stream.closeReason).toBe('shutdown')
     const [, retry] = /^retry: (\d+)\n$/.exec(transport.writes.join('')) ?? []
     expect(Number(retry)).toBeGreaterThanOrEqual(30_000)
   })

@@ -1,0 +1,194 @@
+import { describe, expect, it, vi } from 'vitest'
+import { Hub } from '../../src/hub/hub.ts'
+import { memoryStore } from '../../src/stores/memory/memory-store.ts'
+import type { SseStream } from '../../src/stream/stream.ts'
+import { drainAll, eventsOf, publishNumbers, sseError, subscribed } from '../support/hub.ts'
+import { closed, fakeStream, settled } from '../support/streams.ts'
+
+/** Subscribes a stream whose context has a user. */
+async function streamOf(hub: Hub, userId: unknown, lastEventId?: string) {
+  const opened = fakeStream({ context: { userId } }, lastEventId)
+  hub.subscribe(opened.stream, 'a')
+  await settled()
+  return opened
+}
+
+class PrivateUser {
+  readonly #userId: string
+
+  constructor(userId: string) {
+    this.#userId = userId
+  }
+
+  get userId(): string {
+    return this.#userId
+  }
+}
+
+describe('hub.streams', () => {
+  it('has the open streams of the hub', async () => {
+    const hub = new Hub()
+    const { stream } = await streamOf(hub, 'ada')
+    const other = await streamOf(hub, 'bob')
+    expect([...hub.streams]).toEqual([stream, other.stream])
+    other.stream.destroy()
+    await settled()
+    expect([...hub.streams]).toEqual([stream])
+  })
+})
+
+describe('hub.closeStreams', () => {
+  it.each([
+    ['an object', { userId: 'ada' }],
+    ['a function', ({ context }: SseStream) => context.userId === 'ada'],
+  ])('closes the streams that %s selects, with a reconnection time', async (_, filter) => {
+    const hub = new Hub()
+    const [ada, bob] = [await streamOf(hub, 'ada'), await streamOf(hub, 'bob')]
+    const end = closed(ada.stream)
+    await hub.closeStreams(filter, { retry: 5_000 })
+    expect((await end).reason).toBe('server')
+    expect(Number(/retry: (\d+)\n/.exec(ada.transport.writes.join(''))?.[1])).toBeGreaterThanOrEqual(5_000)
+    expect([bob.stream.closed, hub.size]).toEqual([false, 1])
+  })
+
+  it('sends nothing of a replay after it', async () => {
+    const hub = new Hub()
+    const start = await publishNumbers(hub, 100, { size: 60_000 })
+    const { stream, transport } = fakeStream({ context: { userId: 'ada' } }, start)
+    transport.isFull = true
+    hub.subscribe(stream, 'a')
+    await settled()
+    await hub.closeStreams({ userId: 'ada' })
+    const { length } = eventsOf(transport)
+    await drainAll(transport)
+    expect(stream.closed).toBe(true)
+    expect(eventsOf(transport).length).toBeLessThan(10)
+    expect(length).toBeLessThan(10)
+  })
+
+  it.each([
+    ['a value that JSON drops', { userId: undefined }],
+    ['a value that is no number', { userId: Number.NaN }],
+    ['an object as a value', { userId: { id: 1 } }],
+    ['the private field of a class', new PrivateUser('ada')],
+    ['a property of a prototype', Object.create({ userId: 'ada' })],
+    ['a symbol', { [Symbol('userId')]: 'ada' }],
+    ['a property that is not enumerable', Object.defineProperty({}, 'userId', { value: 'ada' })],
+    ['a text', 'ada'],
+    ['nothing', undefined],
+  ])('rejects %s, which could select the streams of everybody', async (_, filter) => {
+    const hub = new Hub()
+    const { stream } = await streamOf(hub, 'ada')
+    await expect(hub.closeStreams(filter as never)).rejects.toThrow(sseError('ERR_SSE_OPTION'))
+    await expect(hub.reauthorize(filter as never)).rejects.toThrow(sseError('ERR_SSE_OPTION'))
+    expect(stream.closed).toBe(false)
+  })
+
+  it('distinguishes a number from a text', async () => {
+    const hub = new Hub()
+    const [text, number] = [await streamOf(hub, '7'), await streamOf(hub, 7)]
+    await hub.closeStreams({ userId: 7 })
+    expect([text.stream.closed, number.stream.closed]).toEqual([false, true])
+  })
+
+  it('closes the streams of this process when the store fails', async () => {
+    const store = memoryStore()
+    const hub = new Hub({ store })
+    const { stream } = await streamOf(hub, 'ada')
+    vi.spyOn(store, 'append').mockRejectedValue(new Error('no broker'))
+    await expect(hub.closeStreams({ userId: 'ada' })).rejects.toThrow('no broker')
+    expect(stream.closed).toBe(true)
+  })
+
+  it('closes a stream that was opened before and is subscribed after it', async () => {
+    const hub = new Hub()
+    const late = fakeStream({ context: { userId: 'ada' } })
+    const other = fakeStream({ context: { userId: 'bob' } })
+    await hub.closeStreams({ userId: 'ada' }, { retry: 5_000 })
+    for (const { stream } of [late, other]) hub.subscribe(stream, 'a')
+    await hub.channel('a').publish({ data: 'secret' })
+    await settled()
+    expect(late.stream.closeReason).toBe('server')
+    expect(late.transport.all.join('')).toMatch(/retry: \d+\n/)
+    expect(eventsOf(late.transport)).toEqual([])
+    expect([other.stream.closed, eventsOf(other.transport)]).toEqual([false, ['message secret']])
+    expect(hub.size).toBe(1)
+  })
+
+  it('does not close a stream that is opened after it', async () => {
+    const hub = new Hub()
+    await hub.closeStreams({ userId: 'ada' })
+    const since = performance.now()
+    while (performance.now() - since < 2) await settled()
+    const { stream } = await streamOf(hub, 'ada')
+    expect(stream.closed).toBe(false)
+  })
+
+  it.each<[string, unknown, boolean]>([
+    ['none', undefined, false],
+    ['null', null, false],
+    [
+      'one that cannot be read',
+      {
+        get userId() {
+          throw new Error('no user')
+        },
+      },
+      true,
+    ],
+    ['one whose prototype has the user', Object.create({ userId: 'ada' }), true],
+  ])('closes the others if a stream has the context %s', async (_, context, isClosed) => {
+    const hub = new Hub()
+    const odd = await streamOf(hub, 'bob')
+    odd.stream.context = context as never
+    const ada = await streamOf(hub, 'ada')
+    await hub.closeStreams({ userId: 'ada' })
+    expect([odd.stream.closed, ada.stream.closed]).toEqual([isClosed, true])
+  })
+
+  it.each([2 ** 31 - 1, 1])('accepts the reconnection time %i', async (retry) => {
+    const hub = new Hub()
+    const { stream, transport } = await streamOf(hub, 'ada')
+    const end = closed(stream)
+    await hub.closeStreams({ userId: 'ada' }, { retry })
+    await end
+    expect(Number(/retry: (\d+)\n/.exec(transport.writes.join(''))?.[1])).toBeLessThan(2 ** 31)
+  })
+
+  it.each([1e300, 0.5, -1, 'soon', null])(
+    'uses its default for the time %s of another program',
+    async (retry) => {
+      const store = memoryStore()
+      const hub = new Hub({ store })
+      const { stream, transport } = await streamOf(hub, 'ada')
+      const end = closed(stream)
+      const data = JSON.stringify({ type: 'close', retry, filter: { userId: 'ada' } })
+      await store.append({ channel: 'spillway:control*', data, isText: true })
+      expect((await end).reason).toBe('server')
+      expect(transport.writes.join('')).toMatch(/retry: [2-4]\d{3}\n/)
+    },
+  )
+
+  it('is no event that a channel can have', async () => {
+    const hub = new Hub()
+    const { transport } = await subscribed(hub, ['a'])
+    await hub.closeStreams({ userId: 'nobody' })
+    await hub.channel('a').publish({ data: 'next' })
+    await settled()
+    expect(eventsOf(transport).filter((event) => !event.startsWith('position'))).toEqual(['message next'])
+    expect(() => hub.channel('spillway:control*')).toThrow(sseError('ERR_SSE_CHANNEL'))
+  })
+})
+
+describe('hub.reauthorize', () => {
+  it('calls authorize again for the streams that a filter selects', async () => {
+    const hub = new Hub()
+    const [ada, bob] = [await streamOf(hub, 'ada'), await streamOf(hub, 'bob')]
+    const checked: unknown[] = []
+    for (const { stream } of [ada, bob])
+      stream._reauthorization = { _recheck: async () => void checked.push(stream.context.userId) }
+    await hub.reauthorize({ userId: 'ada' })
+    await settled()
+    expect(checked).toEqual(['ada'])
+  })
+})
