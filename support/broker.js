@@ -97,10 +97,19 @@ export function launchNats(configuration = 'jetstream: {}') {
 // them remains free until a broker listens, and while it is stopped.
 const PORTS = { first: 10_000, last: 32_000 }
 
-/** @returns {Promise<number>} */
+// The server of a port may not have started yet, or may be restarting.
+const given = new Set()
+
+/**
+ * Returns a port on which nothing listens, and which was not returned before.
+ *
+ * @returns {Promise<number>}
+ */
 export async function freePort() {
   for (;;) {
     const port = randomInt(PORTS.first, PORTS.last)
+    if (given.has(port)) continue
+    given.add(port)
     const server = createServer().listen(port, '127.0.0.1')
     const isFree = await once(server, 'listening').then(
       () => true,

@@ -1,7 +1,22 @@
 import { diagnosticsChannel } from '../diagnostics.ts'
+import type { EventStore, StoreState } from './event-store.ts'
 
-// Apart from the channels of streams, so that an application without a hub does not load them.
-export const storeStateChannel = diagnosticsChannel('spillway:store:state')
-export const storeSkipChannel = diagnosticsChannel('spillway:store:skip')
-export const filterErrorChannel = diagnosticsChannel('spillway:filter:error')
-export const publishErrorChannel = diagnosticsChannel('spillway:publish:error')
+/** The message of `spillway:store:state`. */
+export interface StoreStateMessage {
+  readonly store: EventStore
+  /** The new state. `connecting` is that of a store that has begun to connect. */
+  readonly state: StoreState
+}
+
+/** The message of `spillway:store:skip`. */
+export interface StoreSkipMessage {
+  readonly store: EventStore
+  /** The position of the entry in the broker, if it has positions. */
+  readonly id: string | undefined
+  /** The channel that the entry names. */
+  readonly channel: string | undefined
+  readonly error: unknown
+}
+
+export const storeStateChannel = diagnosticsChannel<StoreStateMessage>('spillway:store:state')
+export const storeSkipChannel = diagnosticsChannel<StoreSkipMessage>('spillway:store:skip')

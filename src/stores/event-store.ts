@@ -68,6 +68,8 @@ export interface EventStore {
   readonly ready?: Promise<void> | undefined
   /** Default: `ready`. */
   readonly state?: StoreState
+  /** Whether several processes MAY append to what is behind the store. Default false. */
+  readonly isShared?: boolean
   /** The reads that clients wait for. A store in memory has none. */
   readonly reads?: ReadQueue
   /** Called once, before anything else. MUST throw `SseError` `ERR_SSE_OPTION` if it is called again. */

@@ -8,12 +8,21 @@ import { scopedKey } from './scoped-key.ts'
 // What an entry occupies beside its text: its objects, its place in a store, the allocation of its frame. Measured on
 // Node.js 20 and 22 as resident memory.
 const ENTRY_BYTES = 1_000
+// What the trace of a publish occupies without its state.
+const TRACE_BYTES = 120
 
 // How often an entry is encoded. Twice from the first client on that has another format than the event stream.
 let encodings = 1
 
 // Not Latin-1. V8 then stores two bytes for each character.
 const WIDE = /[^\0-\xff]/
+
+/** A W3C trace context, by the names of its headers. */
+export interface TraceContext {
+  /** For example `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`. */
+  readonly traceparent: string
+  readonly tracestate?: string | undefined
+}
 
 /** A published event before the store gives it an id: checked by the hub, with its data as text. */
 export interface Publication {
@@ -30,6 +39,8 @@ export interface Publication {
   readonly conflate?: boolean | undefined
   /** Publications of one channel with the same key within the store's `idempotencyWindow` are one event. */
   readonly idempotencyKey?: string | undefined
+  /** The trace of the publish, for the processes that deliver the event. Clients do not receive it. */
+  readonly trace?: TraceContext | undefined
 }
 
 /** The hub of the store that holds an entry. */
@@ -67,6 +78,11 @@ export class LogEntry {
   get key(): string {
     const { channel, key, event } = this.#publication
     return scopedKey(channel, key ?? (event || 'message'))
+  }
+
+  /** The trace of its publish. Untrusted, because other programs may write to the broker too. */
+  get trace(): TraceContext | undefined {
+    return this.#publication.trace
   }
 
   /**
@@ -110,10 +126,11 @@ export class LogEntry {
   }
 
   #measure(): number {
-    const { channel, event, key = event, data } = this.#publication
+    const { channel, event, key = event, data, trace } = this.#publication
     const names = textBytes(channel) + textBytes(key ?? '')
     // In the publication, in the key of the frame, and in that of a store.
-    return encodings * this.size + textBytes(data) + 3 * names + ENTRY_BYTES
+    const objects = trace ? ENTRY_BYTES + TRACE_BYTES + (trace.tracestate?.length ?? 0) : ENTRY_BYTES
+    return encodings * this.size + textBytes(data) + 3 * names + objects
   }
 
   #frameOf(format: Format): Frame {
@@ -127,9 +144,14 @@ export class LogEntry {
   }
 
   #encode(format: Format): Frame {
+    return this.encodeIn(format).detach()
+  }
+
+  /** Encodes the event for a frame that the entry does not keep. */
+  protected encodeIn(format: Format): Frame {
     const { event, retry, data, isText = false, conflate } = this.#publication
     const key = this.#owner ? `${this.#owner.scope}\n${this.key}` : this.key
-    return Frame.of(format.encodeText({ id: this.id, event, retry }, data, isText), 1, key, conflate).detach()
+    return Frame.of(format.encodeText({ id: this.id, event, retry }, data, isText), 1, key, conflate)
   }
 
   #decode(): SseEvent | Undecodable {

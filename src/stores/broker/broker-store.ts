@@ -62,7 +62,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
 
   append(publication: Publication): Promise<string> {
     const { channel, idempotencyKey } = publication
-    return this.onceReady(Date.now() + this.#settings.publishTimeout, () =>
+    return this.onceReady(performance.now() + this.#settings.publishTimeout, () =>
       this.#driver.append(channel, encodeRecord(publication), idempotencyKey),
     )
   }
@@ -116,7 +116,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
     for (const each of stored) {
       const entry = this.#decode(each)
       // A client may resume at the position of a skipped record, because an earlier page ended there.
-      this.#recent.push(entry ?? { id: each.id, size: 0 }, each.time ?? Date.now())
+      this.#recent.push(entry ?? { id: each.id, size: 0 }, each.time)
       this.position = each.id
       if (entry && !this.ready) this.listener?.onEntry(entry)
     }

@@ -1,15 +1,21 @@
 import { BaseStore } from '../base-store.ts'
 import { storeSkipChannel, storeStateChannel } from '../diagnostics.ts'
-import type { StoreState } from '../event-store.ts'
+import type { EventStore, StoreListener, StoreState } from '../event-store.ts'
 import { withDeadline } from './deadline.ts'
 
 /** A store behind a connection. It reports its state and the records that it skips. */
 export abstract class ConnectedStore extends BaseStore {
+  readonly isShared = true
   ready: Promise<void> | undefined
   state: StoreState = 'connecting'
   #started: Promise<void> = Promise.resolve()
   // How many calls of `onceReady` wait. Their promises settle later than `ready`, so a new call waits behind them.
   #waiting = 0
+
+  override open(listener: StoreListener): void {
+    super.open(listener)
+    this.#reportState(this.state)
+  }
 
   /** Sets `ready`. A rejection is reported to each publisher and subscriber, so it is never unhandled. */
   protected start(ready: Promise<void>): void {
@@ -35,11 +41,20 @@ export abstract class ConnectedStore extends BaseStore {
   protected setState(state: StoreState): void {
     if (state === this.state || this.state === 'closed') return
     this.state = state
-    if (storeStateChannel.hasSubscribers) storeStateChannel.publish({ store: this, state })
+    this.#reportState(state)
   }
 
   /** Reports a record that is not an event of a hub. */
   protected reportSkip(id: string | undefined, channel: string | undefined, error: unknown): void {
-    if (storeSkipChannel.hasSubscribers) storeSkipChannel.publish({ store: this, id, channel, error })
+    if (storeSkipChannel.hasSubscribers) storeSkipChannel.publish({ store: this.#store, id, channel, error })
+  }
+
+  #reportState(state: StoreState): void {
+    if (storeStateChannel.hasSubscribers) storeStateChannel.publish({ store: this.#store, state })
+  }
+
+  // Each subclass implements it.
+  get #store(): EventStore {
+    return this as unknown as EventStore
   }
 }

@@ -1,7 +1,7 @@
 import { Deadline } from '../../scheduler/deadline.ts'
 import { timeoutError } from './errors.ts'
 
-/** Rejects with `SseError` `ERR_SSE_STORE` if the work is not done by the deadline, in ms of `Date.now()`. */
+/** Rejects with `SseError` `ERR_SSE_STORE` if the work is not done by the deadline, in ms of `performance.now()`. */
 export function withDeadline<T>(deadline: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = new Deadline(timeUntil(deadline), () => reject(timeoutError()))
@@ -11,5 +11,5 @@ export function withDeadline<T>(deadline: number, work: Promise<T>): Promise<T> 
 
 /** Returns the time until a deadline in ms, at least 1, so that a response that waits in the socket is read before. */
 export function timeUntil(deadline: number): number {
-  return Math.max(1, deadline - Date.now())
+  return Math.max(1, deadline - performance.now())
 }

@@ -9,7 +9,7 @@ export interface Waiter {
   readonly position: string
   /** Whether the log is known to have the position. */
   readonly isKnown: boolean
-  /** Since when it waits, in ms of `Date.now()`. */
+  /** Since when it waits, in ms of `performance.now()`. */
   readonly since: number
   /** Called when the segments have changed at the position. */
   readonly resolve: () => void

@@ -70,7 +70,7 @@ export class Lanes implements Iterable<Lane> {
 
   #expireLater() {
     const timer = setTimeout(() => {
-      const time = Date.now() - KEPT_FOR
+      const time = performance.now() - KEPT_FOR
       for (const [lane, segment] of this.#segments()) if (segment.usedAt <= time) lane.removeSegment(segment)
       for (const lane of [...this]) if (lane.isUnused) this.#lanes.delete(lane.channel)
       this.#expiry = this.#lanes.size > 0 ? this.#expireLater() : undefined

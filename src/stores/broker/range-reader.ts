@@ -71,7 +71,7 @@ export class RangeReader {
   /** See `EventStore.reads`. */
   get queue(): ReadQueue {
     const waiters = [...this.#lanes].flatMap((lane) => lane.waiters)
-    const now = Date.now()
+    const now = performance.now()
     const since = waiters.reduce((oldest, waiter) => Math.min(oldest, waiter.since), now)
     const running = this.#running
     return {
@@ -182,7 +182,7 @@ export class RangeReader {
     const isKnown = hasRead || this.#progressOf(reader).entries > 0
     if (!isKnown) this.#unknown.check()
     return new Promise<void>((resolve, reject) => {
-      const waiter: Waiter = { position, isKnown, since: Date.now(), resolve, reject }
+      const waiter: Waiter = { position, isKnown, since: performance.now(), resolve, reject }
       const onAbort = () => {
         lane.leave(waiter)
         reject(signal.reason)

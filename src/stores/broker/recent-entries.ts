@@ -16,8 +16,10 @@ export class RecentEntries {
   readonly #maxEvents: number
   readonly #maxBytes: number
   readonly #entries = new RingBuffer<CachedEntry>()
-  // When each entry was stored, in ms since 1970.
+  // When each entry was stored, in ms of `performance.now()`, because the clock of the machine may be set.
   readonly #times = new RingBuffer<number>()
+  // What is added to a time of the broker.
+  #offset = performance.now() - Date.now()
   // The number of each entry, counted from the first one ever pushed.
   readonly #numbers = new Map<string, number>()
   #count = 0
@@ -37,11 +39,12 @@ export class RecentEntries {
     return this.#entries.at(at - 1)?.id ?? this.start
   }
 
-  push(entry: CachedEntry, time: number): void {
+  /** Adds an entry that was stored at a time of the broker, in ms since 1970, or now. */
+  push(entry: CachedEntry, time?: number): void {
     this.#numbers.set(entry.id, this.#count)
     this.#count += 1
     this.#entries.push(entry)
-    this.#times.push(time)
+    this.#times.push(this.#localTime(time))
     this.#bytes += bytesOf(entry)
     while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
   }
@@ -95,7 +98,19 @@ export class RecentEntries {
     const share = (length - at) / Math.min(maxEvents, this.#maxEvents)
     const bytes = (((length - at) / length) * this.#bytes) / this.#maxBytes
     // The entry at the position is evicted first.
-    return Math.max(share, bytes, (Date.now() - (this.#times.at(Math.max(0, at - 1)) as number)) / maxAge)
+    return Math.max(
+      share,
+      bytes,
+      (performance.now() - (this.#times.at(Math.max(0, at - 1)) as number)) / maxAge,
+    )
+  }
+
+  // No entry was stored in the future. If it seems so, the clock of the broker is ahead.
+  #localTime(time: number | undefined): number {
+    const now = performance.now()
+    if (time === undefined) return now
+    this.#offset = Math.min(this.#offset, now - time)
+    return time + this.#offset
   }
 
   *#allAfter(id: string, channels: ReadonlySet<string>): Iterable<LogEntry> {

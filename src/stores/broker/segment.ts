@@ -22,8 +22,8 @@ export class Segment {
   readonly after: string
   /** Complete up to this position, which may be that of an entry of another channel. */
   readonly end: string
-  /** When a client last read it, in ms of `Date.now()`. */
-  usedAt = Date.now()
+  /** When a client last read it, in ms of `performance.now()`. */
+  usedAt = performance.now()
   /** The memory that it holds, in bytes. */
   bytes = SEGMENT_OVERHEAD
   readonly #compare: Compare
@@ -58,7 +58,7 @@ export class Segment {
 
   /** Returns the entries of some channels after a position, which MUST be in the segment. */
   page(channels: ReadonlySet<string>, after: string, limits: PageLimits): SegmentPage {
-    this.usedAt = Date.now()
+    this.usedAt = performance.now()
     const first = this.#indexAfter(after)
     const { entries, isAll } = takeWithin(this.#entriesOf(channels, first), limits)
     const upTo = isAll ? this.end : (entries.at(-1) as LogEntry).id

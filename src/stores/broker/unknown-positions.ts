@@ -18,7 +18,7 @@ export class UnknownPositions {
   // A Set iterates in the order of insertion.
   readonly #remembered = new Set<string>()
   #left = BURST
-  #filledAt = Date.now()
+  #filledAt = performance.now()
 
   /** Whether a position was looked up before. */
   has(position: string): boolean {
@@ -27,7 +27,7 @@ export class UnknownPositions {
 
   /** Throws `SseError` `ERR_SSE_OVERLOAD` if too many lookups found nothing. MUST be called before each lookup. */
   check(): void {
-    const now = Date.now()
+    const now = performance.now()
     const elapsed = Math.max(0, now - this.#filledAt)
     this.#left = Math.min(BURST, this.#left + (elapsed * PER_SECOND) / 1_000)
     this.#filledAt = now

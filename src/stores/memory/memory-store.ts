@@ -47,6 +47,8 @@ export class MemoryStore extends BaseStore implements EventStore {
   readonly #newest = new Map<string, Slot>()
   readonly #idempotencyKeys: IdempotencyKeys
   #sequence = 0
+  // One string for all clients that start there.
+  #position = this.#id(0)
   #isClosed = false
 
   /** Throws `SseError` `ERR_SSE_OPTION`. */
@@ -59,7 +61,7 @@ export class MemoryStore extends BaseStore implements EventStore {
   }
 
   get position(): string {
-    return this.#id(this.#sequence)
+    return this.#position
   }
 
   // Runs in one step: only its result is asynchronous.
@@ -72,6 +74,7 @@ export class MemoryStore extends BaseStore implements EventStore {
     if (known !== undefined) return known
     const entry = new LogEntry(this.#id(this.#sequence + 1), publication)
     this.#sequence += 1
+    this.#position = entry.id
     if (key !== undefined) this.#idempotencyKeys.add(key, entry.id)
     this.#keep(entry, conflate ? entry.key : undefined)
     this.listener?.onEntry(entry)

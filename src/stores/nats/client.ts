@@ -1,4 +1,5 @@
-import type { JetStreamClient, JetStreamManager, jetstream } from '@nats-io/jetstream'
+import { type JetStreamClient, type JetStreamManager, jetstream } from '@nats-io/jetstream'
+import { describe, SseError } from '../../errors.ts'
 
 // Inferred, so that the package that declares it need not be installed by name.
 /** A connection to NATS, for example of `@nats-io/transport-node`. */
@@ -9,4 +10,21 @@ export interface NatsClient {
   readonly connection: NatsConnection
   readonly jetstream: JetStreamClient
   readonly manager: Promise<JetStreamManager>
+}
+
+/** Throws `SseError` `ERR_SSE_OPTION` unless a value is a connection. */
+export function checkConnection(connection: NatsConnection): void {
+  if (isConnection(connection)) return
+  throw new SseError('ERR_SSE_OPTION', `Expected a connection to NATS, not ${describe(connection)}.`)
+}
+
+export function isConnection(value: unknown): boolean {
+  const { request, status } = Object(value) as Partial<NatsConnection>
+  return typeof request === 'function' && typeof status === 'function'
+}
+
+export function clientOf(connection: NatsConnection): NatsClient {
+  const client = jetstream(connection)
+  // Without the check for JetStream, which the first request reports.
+  return { connection, jetstream: client, manager: client.jetstreamManager(false) }
 }

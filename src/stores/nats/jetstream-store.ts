@@ -1,11 +1,11 @@
-import { jetstream } from '@nats-io/jetstream'
 import { between, type Check, checkOptions, isCount, oneOf } from '../../check-options.ts'
-import { describe, SseError } from '../../errors.ts'
+import { SseError } from '../../errors.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
 import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions, MAX_AGE } from '../broker/options.ts'
 import type { BrokerEventStore } from '../event-store.ts'
-import type { NatsClient, NatsConnection } from './client.ts'
+import { checkConnection, clientOf, isConnection, type NatsConnection } from './client.ts'
 import { JetStreamDriver } from './jetstream-driver.ts'
+import { isStreamName, isSubjectPrefix } from './stream-names.ts'
 
 /** Times are in ms. */
 export interface JetStreamStoreOptions extends BrokerStoreOptions {
@@ -38,19 +38,10 @@ const DEFAULTS = {
   idempotencyWindow: 120_000,
 } as const
 
-const isName: Check = (name) =>
-  typeof name === 'string' && /^[\w-]{1,255}$/.test(name) ? undefined : 'a name of letters, digits, _ and -'
-
-// A leading `$` is reserved for the server's own subjects.
-const isPrefix: Check = (prefix) =>
-  typeof prefix === 'string' && prefix.length <= 255 && /^[\w-][\w$-]*(\.[\w$-]+)*$/.test(prefix)
-    ? undefined
-    : 'names of letters, digits, _, - and $ with dots between them'
-
 const CHECKS: Record<keyof JetStreamStoreOptions, Check> = {
   ...BROKER_CHECKS,
-  streamName: isName,
-  subjectPrefix: isPrefix,
+  streamName: isStreamName,
+  subjectPrefix: isSubjectPrefix,
   maxBytes: isCount,
   storage: oneOf('file', 'memory'),
   replicas: between(1, 5),
@@ -88,20 +79,4 @@ export function jetstreamStore(
     replayConnection && replayConnection !== connection ? clientOf(replayConnection) : undefined,
   )
   return new BrokerStore(driver, settings)
-}
-
-function checkConnection(connection: NatsConnection): void {
-  if (isConnection(connection)) return
-  throw new SseError('ERR_SSE_OPTION', `Expected a connection to NATS, not ${describe(connection)}.`)
-}
-
-function isConnection(value: unknown): boolean {
-  const { request, status } = Object(value) as Partial<NatsConnection>
-  return typeof request === 'function' && typeof status === 'function'
-}
-
-function clientOf(connection: NatsConnection): NatsClient {
-  const client = jetstream(connection)
-  // Without the check for JetStream, which the first publish reports.
-  return { connection, jetstream: client, manager: client.jetstreamManager(false) }
 }

@@ -33,6 +33,8 @@ export class ReadConsumer {
   readonly #client: NatsClient
   readonly #stream: string
   readonly #name = `spillway_${randomUUID()}`
+  /** When the server created it, in ms since 1970. */
+  created = 0
   #pulls = 0
   #isRequested = false
   #removal: Promise<unknown> | undefined
@@ -46,12 +48,13 @@ export class ReadConsumer {
   async create({ after, subject, isHeadersOnly }: Selection): Promise<void> {
     const { consumers } = await this.#client.manager
     this.#isRequested = true
-    await consumers.add(this.#stream, {
+    const { created } = await consumers.add(this.#stream, {
       ...consumerAfter(after, this.#name),
       inactive_threshold: INACTIVE_THRESHOLD * 1_000_000,
       ...(subject !== undefined && { filter_subject: subject }),
       ...(isHeadersOnly && { headers_only: true }),
     })
+    this.created = Date.parse(created)
   }
 
   /** Returns the next messages. One that is larger than `bytes` is returned alone. */

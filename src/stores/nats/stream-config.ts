@@ -3,20 +3,24 @@ import { SseError } from '../../errors.ts'
 import type { JetStreamStoreOptions } from './jetstream-store.ts'
 
 /** A configuration of a stream. An undefined field is left to an existing stream. Times are in ms. */
-type RequestedConfig = Pick<
+export type RequestedConfig = Pick<
   JetStreamStoreOptions,
   'maxEvents' | 'maxBytes' | 'maxAge' | 'idempotencyWindow' | 'replicas' | 'storage'
 >
 
-/** The stream of a hub. */
-export interface StreamSpec {
+/** A stream and its configuration. */
+export interface ConfiguredStream {
   readonly stream: string
   readonly subjectPrefix: string
-  readonly publishTimeout: number
   /** The options given by the user, which an existing stream must match. */
   readonly requested: RequestedConfig
   /** The options with defaults, for a new stream. */
   readonly settings: RequestedConfig
+}
+
+/** The stream of a hub. */
+export interface StreamSpec extends ConfiguredStream {
+  readonly publishTimeout: number
 }
 
 /** The current state of a stream. */
@@ -40,10 +44,39 @@ const nanos = (milliseconds: number) => milliseconds * 1_000_000
 
 /** Returns the stream, created if there is none. Throws `SseError` `ERR_SSE_STORE` if it does not match. */
 export async function ensureStream(manager: JetStreamManager, spec: StreamSpec): Promise<StreamState> {
-  const info = await findOrCreate(manager, spec)
-  const found = mismatches(info.config, spec)
-  if (found.length === 0) return stateOf(info)
-  throw new SseError('ERR_SSE_STORE', `The stream "${spec.stream}" does not match: ${found.join('; ')}.`)
+  const { info, found } = await findAndCompare(manager, spec, requiredConfig(spec.subjectPrefix))
+  const isShort = info.config.duplicate_window < nanos(spec.publishTimeout)
+  if (isShort) found.push('duplicate_window is shorter than publishTimeout')
+  throwIfFound(spec, found)
+  return stateOf(info)
+}
+
+/**
+ * Creates a stream if there is none, with a configuration of its own beside what every stream of a store requires. Throws
+ * `SseError` `ERR_SSE_STORE` if it does not match.
+ */
+export async function ensureStreamWith(
+  manager: JetStreamManager,
+  spec: ConfiguredStream,
+  own: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const required = { ...requiredConfig(spec.subjectPrefix), ...own }
+  throwIfFound(spec, (await findAndCompare(manager, spec, required)).found)
+}
+
+/** Returns a stream, created if there is none, and where it differs from what is required and requested. */
+async function findAndCompare(
+  manager: JetStreamManager,
+  { stream, settings, requested }: ConfiguredStream,
+  required: Readonly<Record<string, unknown>>,
+): Promise<{ info: StreamInfo; found: string[] }> {
+  const info = await findOrCreate(manager, stream, { ...required, ...requestedConfig(settings) })
+  return { info, found: mismatches(info.config, { ...required, ...requestedConfig(requested) }) }
+}
+
+function throwIfFound({ stream }: ConfiguredStream, found: readonly string[]): void {
+  if (found.length === 0) return
+  throw new SseError('ERR_SSE_STORE', `The stream "${stream}" does not match: ${found.join('; ')}.`)
 }
 
 /** Returns the stream, or undefined if there is none. */
@@ -55,21 +88,21 @@ export async function lookUp(
   return info && stateOf(info)
 }
 
-async function findOrCreate(manager: JetStreamManager, spec: StreamSpec): Promise<StreamInfo> {
-  const found = await infoOf(manager, spec.stream)
+/** Returns a stream, created with a configuration if there is none. */
+async function findOrCreate(
+  manager: JetStreamManager,
+  stream: string,
+  config: Readonly<Record<string, unknown>>,
+): Promise<StreamInfo> {
+  const found = await infoOf(manager, stream)
   if (found) return found
   try {
-    const { subjectPrefix, settings } = spec
-    return await manager.streams.add({
-      name: spec.stream,
-      ...(requiredConfig(subjectPrefix) as Partial<StreamConfig>),
-      ...(requestedConfig(settings) as Partial<StreamConfig>),
-    })
+    return await manager.streams.add({ name: stream, ...(config as Partial<StreamConfig>) })
   } catch (error) {
     // Another process has created the stream meanwhile, maybe with other options. Its subjects are then in use too.
     const { code } = error as { code?: unknown }
     const created =
-      code === NAME_IN_USE || code === SUBJECTS_OVERLAP ? await infoOf(manager, spec.stream) : undefined
+      code === NAME_IN_USE || code === SUBJECTS_OVERLAP ? await infoOf(manager, stream) : undefined
     if (!created) throw error
     return created
   }
@@ -118,14 +151,12 @@ function requestedConfig(requested: RequestedConfig): Record<string, unknown> {
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined))
 }
 
-function mismatches(config: StreamConfig, spec: StreamSpec): string[] {
-  const required = { ...requiredConfig(spec.subjectPrefix), ...requestedConfig(spec.requested) }
-  const found = Object.entries(required).flatMap(([name, wanted]) => {
+/** Returns where a configuration differs from what is required of it. */
+function mismatches(config: StreamConfig, required: Readonly<Record<string, unknown>>): string[] {
+  return Object.entries(required).flatMap(([name, wanted]) => {
     // The server leaves out a flag that is off.
     const value = config[name as keyof StreamConfig] ?? (wanted === false ? false : undefined)
     const [is, should] = [JSON.stringify(value), JSON.stringify(wanted)]
     return is === should ? [] : [`${name} is ${is}, not ${should}`]
   })
-  const isShort = config.duplicate_window < nanos(spec.publishTimeout)
-  return isShort ? [...found, 'duplicate_window is shorter than publishTimeout'] : found
 }

@@ -1,21 +1,16 @@
-import { jitter } from '../../scheduler/jitter.ts'
 import type { OldestEntry, RangeLimits, StoredEntry, StoredRange } from '../broker/driver.ts'
-import { closedError, unusableError } from '../broker/errors.ts'
 import type { History } from '../event-store.ts'
 import type { NatsClient } from './client.ts'
 import type { ConnectionMonitor } from './connection-monitor.ts'
-import { isTransient } from './errors.ts'
 import { headersBackward } from './message-headers.ts'
 import { epochOf, positionOf, sequenceOf } from './message-position.ts'
 import type { PulledMessages } from './pull.ts'
 import type { ReadConsumer, ReadConsumers } from './read-consumers.ts'
+import { retry } from './retry.ts'
 import { lookUp, type StreamSpec, type StreamState } from './stream-config.ts'
 import { type StreamMessage, streamMessageOf } from './stream-message.ts'
 import { channelOf, subjectOf } from './subjects.ts'
 
-// The delay before a read is tried again, in ms. It doubles each time.
-const RETRY_DELAY = 50
-const MAX_RETRY_DELAY = 2_000
 // How long a look-up may take, and how long its result counts for the start of a read, in ms.
 const TIMEOUT = 5_000
 const KNOWN_FOR = 1_000
@@ -120,20 +115,8 @@ export class StreamReader {
     this.#knownAt = performance.now()
   }
 
-  /** Retries a read. It waits out an outage of any length, and then restarts at another time than other reads. */
-  async #retry<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    for (let wait = RETRY_DELAY; ; wait = Math.min(2 * wait, MAX_RETRY_DELAY)) {
-      signal.throwIfAborted()
-      if (this.#connection.isClosed) throw closedError()
-      try {
-        if (this.#connection.isUp) return await this.#connection.whileConnected(read, undefined, signal)
-      } catch (error) {
-        signal.throwIfAborted()
-        if (!isTransient(error)) throw unusableError(error)
-      }
-      await this.#connection.whenSettled(signal)
-      await this.#connection.delay(jitter(wait), signal)
-    }
+  #retry<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return retry(this.#connection, read, signal)
   }
 
   async #readRange(

@@ -12,7 +12,10 @@ export function channelOf(prefix: string, subject: string): string {
   return subject === subjectOf(prefix, channel) ? channel : ''
 }
 
-// Encodes code units, because a name may hold a lone surrogate, which has no bytes in UTF-8.
-function tokenOf(channel: string): string {
-  return channel.replace(/[^\w-]/g, (unit) => `=${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+/**
+ * Returns a name as one token of a subject. Encodes code units, because a name may hold a lone surrogate, which has no
+ * bytes in UTF-8.
+ */
+export function tokenOf(name: string): string {
+  return name.replace(/[^\w-]/g, (unit) => `=${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -51,7 +51,7 @@ export class ClusterTopology implements Topology {
   }
 
   async #search(): Promise<ClusterNodes> {
-    const nodes = await withDeadline(Date.now() + DISCOVERY_TIMEOUT, this.#discover())
+    const nodes = await withDeadline(performance.now() + DISCOVERY_TIMEOUT, this.#discover())
     this.#candidates = [...nodes.addresses]
     this.#nodes = nodes
     return nodes

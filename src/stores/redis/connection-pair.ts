@@ -4,7 +4,7 @@ import { withDeadline } from '../broker/deadline.ts'
 import { closedError, unusableError } from '../broker/errors.ts'
 import { type Connector, connectorOf } from './client.ts'
 import { CommandQueue } from './command-queue.ts'
-import type { ConnectionListener, RedisClient, RedisConnection } from './connection.ts'
+import type { ConnectionListener, MessageListener, RedisClient, RedisConnection } from './connection.ts'
 import { isPermanent } from './errors.ts'
 
 export type Role = 'reader' | 'writer'
@@ -92,8 +92,8 @@ export class ConnectionPair {
     return this.#queue.send(deadline, isRepeatable, () => this.ask(...command))
   }
 
-  subscribe(channel: string, listener: (text: string) => void): Promise<void> {
-    return this.#awaitReply('reader', this.#responseTimeout, this.#reader.subscribe(channel, listener))
+  subscribe(channel: string, listener: MessageListener): Promise<void> {
+    return this.#awaitReply('reader', this.#responseTimeout, this.#reader.subscribe([channel], listener))
   }
 
   /** Reconnects if the reader does not respond. */
@@ -137,7 +137,7 @@ export class ConnectionPair {
 
   async #awaitReply<T>(role: Role, ms: number, reply: Promise<T>): Promise<T> {
     try {
-      return await withDeadline(Date.now() + ms, reply)
+      return await withDeadline(performance.now() + ms, reply)
     } catch (error) {
       if (error instanceof SseError && !this.isClosed) this.#replace(role)
       throw error

@@ -17,14 +17,21 @@ export type RedisClient = NodeRedisClient | IoRedisClient
 /** Which commands may be in flight together. `alike`: either repeatable ones or others. `single`: one at a time. */
 export type Pipelining = 'all' | 'alike' | 'single'
 
+export type MessageListener = (text: string, channel: string) => void
+
 /** A connection of the store, which reconnects by itself. While it is lost, a command MUST fail at once. */
 export interface RedisConnection {
   readonly isReady: boolean
   /** Default: `all`. */
   readonly pipelining?: Pipelining
   command(...args: string[]): Promise<unknown>
-  /** Resolves once every further message of a channel is received. MAY be called again after a reconnect. */
-  subscribe(channel: string, listener: (text: string) => void): Promise<void>
+  /**
+   * Resolves once every further message of some channels is received. MUST be called again after a reconnect, always with
+   * the same listener.
+   */
+  subscribe(channels: readonly string[], listener: MessageListener): Promise<void>
+  /** Resolves once no further message of some channels is received. MUST NOT run at the same time as `subscribe`. */
+  unsubscribe(channels: readonly string[], listener: MessageListener): Promise<void>
   /** Replaces a connection that does not respond any more by a new one. */
   reconnect(): void
   close(): void

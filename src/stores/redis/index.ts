@@ -1,3 +1,5 @@
 export type { IoRedisClient, NodeRedisClient, RedisClient } from './connection.ts'
+export { type RedisCountsOptions, redisCounts } from './counts/redis-counts.ts'
 export { type RedisPubSubStoreOptions, redisPubSubStore } from './pubsub-store.ts'
 export { type RedisStoreOptions, redisStore } from './redis-store.ts'
+export { type RedisRunsOptions, redisRuns } from './runs/redis-runs.ts'

@@ -5,7 +5,8 @@ interface OwnIoRedis {
   connect(): Promise<unknown>
   on(event: string, listener: (...args: never[]) => void): unknown
   call(command: string, ...args: string[]): Promise<unknown>
-  subscribe(channel: string): Promise<unknown>
+  subscribe(...channels: string[]): Promise<unknown>
+  unsubscribe(...channels: string[]): Promise<unknown>
   disconnect(reconnect?: boolean): void
   readonly status: string
 }
@@ -17,6 +18,8 @@ const OVERRIDES = {
   keyPrefix: '',
   // A command that was sent may have been executed, and would be executed twice.
   autoResendUnfulfilledCommands: false,
+  // The caller subscribes after each reconnect, to the channels that are still needed then.
+  autoResubscribe: false,
   // A command fails as soon as the connection is lost, not only at its timeout.
   maxRetriesPerRequest: 0,
   // A blocking read takes longer than the commands that the user's timeouts are made for.
@@ -46,10 +49,14 @@ export function openIoRedis(
       return own.status === 'ready'
     },
     command: (command, ...args) => own.call(command as string, ...args),
-    async subscribe(channel, listener) {
-      if (!isListening) own.on('message', ((_channel: string, text: string) => listener(text)) as never)
+    async subscribe(channels, listener) {
+      if (!isListening)
+        own.on('message', ((channel: string, text: string) => listener(text, channel)) as never)
       isListening = true
-      await own.subscribe(channel)
+      await own.subscribe(...channels)
+    },
+    async unsubscribe(channels) {
+      await own.unsubscribe(...channels)
     },
     reconnect() {
       if (own.status === 'ready') own.disconnect(true)

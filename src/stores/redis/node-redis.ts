@@ -1,11 +1,18 @@
 import { backoff } from './backoff.ts'
-import type { Address, ConnectionListener, NodeRedisClient, RedisConnection } from './connection.ts'
+import type {
+  Address,
+  ConnectionListener,
+  MessageListener,
+  NodeRedisClient,
+  RedisConnection,
+} from './connection.ts'
 
 interface OwnNodeRedis {
   connect(): Promise<unknown>
   on(event: string, listener: (...args: never[]) => void): unknown
   sendCommand(args: readonly string[]): Promise<unknown>
-  subscribe(channel: string, listener: (text: string) => void): Promise<unknown>
+  subscribe(channels: readonly string[], listener: MessageListener): Promise<unknown>
+  unsubscribe(channels: readonly string[], listener: MessageListener): Promise<unknown>
   ping(): Promise<unknown>
   destroy?(): unknown
   disconnect(): unknown
@@ -26,7 +33,6 @@ class NodeRedisConnection implements RedisConnection {
   readonly #listener: ConnectionListener
   #isConnecting = false
   #isClosed = false
-  #isListening = false
 
   constructor(client: NodeRedisClient, listener: ConnectionListener, address: Address | undefined) {
     this.#listener = listener
@@ -46,11 +52,14 @@ class NodeRedisConnection implements RedisConnection {
     return this.#own.sendCommand(args)
   }
 
-  async subscribe(channel: string, listener: (text: string) => void): Promise<void> {
-    if (!this.#isListening) await this.#own.subscribe(channel, listener)
-    this.#isListening = true
-    // The client resubscribes by itself before it sends further commands.
+  async subscribe(channels: readonly string[], listener: MessageListener): Promise<void> {
+    // Sends nothing for earlier channels. The client resubscribes to them by itself before it sends further commands.
+    await this.#own.subscribe(channels, listener)
     await this.#own.ping()
+  }
+
+  async unsubscribe(channels: readonly string[], listener: MessageListener): Promise<void> {
+    await this.#own.unsubscribe(channels, listener)
   }
 
   reconnect(): void {

@@ -106,7 +106,7 @@ class PubSubStore extends ConnectedStore implements EventStore {
 
   append(publication: Publication): Promise<string> {
     const { idempotencyKey = crypto.randomUUID() } = publication
-    const deadline = Date.now() + this.#settings.publishTimeout
+    const deadline = performance.now() + this.#settings.publishTimeout
     return this.onceReady(deadline, () => this.#publish({ ...publication, idempotencyKey }, deadline))
   }
 

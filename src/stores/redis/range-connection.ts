@@ -1,5 +1,6 @@
 import { Deadline } from '../../scheduler/deadline.ts'
 import { jitter } from '../../scheduler/jitter.ts'
+import { pause } from '../../scheduler/pause.ts'
 import { closedError, rejectedError, timeoutError } from '../broker/errors.ts'
 import { backoff } from './backoff.ts'
 import type { ConnectionListener, RedisConnection } from './connection.ts'
@@ -146,19 +147,4 @@ class Command {
   constructor(args: readonly string[]) {
     this.args = args
   }
-}
-
-/** Resolves after a time in ms. Rejects with the reason of a signal once it is aborted. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', abort)
-      resolve()
-    }, ms)
-    signal.addEventListener('abort', abort)
-  })
 }

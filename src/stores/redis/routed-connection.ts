@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { withDeadline } from '../broker/deadline.ts'
 import { closedError } from '../broker/errors.ts'
 import { backoff } from './backoff.ts'
-import type { ConnectionListener, Pipelining, RedisConnection } from './connection.ts'
+import type { ConnectionListener, MessageListener, Pipelining, RedisConnection } from './connection.ts'
 import { type Redirection, redirectionOf } from './redirection.ts'
 import { ServerLink } from './server-link.ts'
 import type { Topology } from './topology.ts'
@@ -49,8 +49,12 @@ export class RoutedConnection implements RedisConnection {
     return this.#use((link) => link.command(...args))
   }
 
-  subscribe(channel: string, listener: (text: string) => void): Promise<void> {
-    return this.#use((link) => link.subscribe(channel, listener))
+  subscribe(channels: readonly string[], listener: MessageListener): Promise<void> {
+    return this.#use((link) => link.subscribe(channels, listener))
+  }
+
+  unsubscribe(channels: readonly string[], listener: MessageListener): Promise<void> {
+    return this.#use((link) => link.unsubscribe(channels, listener))
   }
 
   reconnect(): void {
@@ -133,7 +137,7 @@ export class RoutedConnection implements RedisConnection {
       onError: (error) => this.#listener.onError(error),
     })
     this.#link = link
-    const deadline = Date.now() + this.#timeout
+    const deadline = performance.now() + this.#timeout
     await withDeadline(deadline, link.ready)
     if (this.#topology.redirects) await withDeadline(deadline, link.command('TYPE', this.#key))
     if (!link.isReady) throw closedError()

@@ -3,7 +3,7 @@ import type { Ask } from './stream-reads.ts'
 
 const NOT_PERMITTED = /^(NOPERM|ERR unknown command)|ACL failure|can't run this command/i
 
-/** A script on one key. Redis keeps it, so that a call sends only its hash. */
+/** A script on a key, or on several in one slot. Redis keeps it, so that a call sends only its hash. */
 export class Script {
   readonly #text: string
   readonly #hash: string
@@ -13,13 +13,18 @@ export class Script {
     this.#hash = createHash('sha1').update(text).digest('hex')
   }
 
-  async run(ask: Ask, key: string, ...args: readonly string[]): Promise<unknown> {
+  run(ask: Ask, key: string, ...args: readonly string[]): Promise<unknown> {
+    return this.runOn(ask, [key], args)
+  }
+
+  async runOn(ask: Ask, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args]
     try {
-      return await ask('EVALSHA', this.#hash, '1', key, ...args)
+      return await ask('EVALSHA', this.#hash, ...rest)
     } catch (error) {
       // A server that was started later, for example.
       if (!/^NOSCRIPT/.test((error as Error).message)) throw error
-      return ask('EVAL', this.#text, '1', key, ...args)
+      return ask('EVAL', this.#text, ...rest)
     }
   }
 }

@@ -1,5 +1,5 @@
 import { closedError } from '../broker/errors.ts'
-import type { RedisConnection } from './connection.ts'
+import type { MessageListener, RedisConnection } from './connection.ts'
 import { isRejection } from './errors.ts'
 import type { Redirection } from './redirection.ts'
 import type { Topology } from './topology.ts'
@@ -49,8 +49,12 @@ export class ServerLink {
     })
   }
 
-  subscribe(channel: string, listener: (text: string) => void): Promise<void> {
-    return this.#use((connection) => connection.subscribe(channel, listener))
+  subscribe(channels: readonly string[], listener: MessageListener): Promise<void> {
+    return this.#use((connection) => connection.subscribe(channels, listener))
+  }
+
+  unsubscribe(channels: readonly string[], listener: MessageListener): Promise<void> {
+    return this.#use((connection) => connection.unsubscribe(channels, listener))
   }
 
   close(): void {

@@ -54,7 +54,7 @@ export class StreamCommands {
   async append(channel: string, record: string, idempotencyKey?: string): Promise<string> {
     const { maxEvents, publishTimeout, idempotencyWindow } = this.#settings
     const max = String(maxEvents)
-    const deadline = Date.now() + publishTimeout
+    const deadline = performance.now() + publishTimeout
     const add = ['XADD', this.#key, 'MAXLEN', '~', max, '*', CHANNEL, channel, RECORD, record]
     if (idempotencyKey === undefined) return toText(await this.#connections.send(deadline, false, ...add))
     const keys = ['2', this.#key, guardOf(this.#key, channel, idempotencyKey)]
@@ -111,6 +111,12 @@ export class StreamCommands {
       if (/no such key/i.test((error as Error).message)) return undefined
       throw error
     }
+  }
+
+  /** Returns the time of the server in ms since 1970. */
+  async time(): Promise<number> {
+    const [seconds, micros] = (await this.#connections.ask('TIME')) as unknown[]
+    return Number(toText(seconds)) * 1_000 + Math.floor(Number(toText(micros)) / 1_000)
   }
 
   /** Removes the entries before a position. */

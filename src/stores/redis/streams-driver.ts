@@ -42,6 +42,7 @@ export class StreamsDriver implements BrokerDriver {
   #owner!: DriverOwner
   // Position of the last entry read. Kept over empty reads, because `$` would skip entries added between two reads.
   #position = ''
+  // As of `performance.now`.
   #trimsAt = 0
   #isReading = false
   // Whether the entries after the position are known to be stored at the server of the blocking reads.
@@ -197,9 +198,10 @@ export class StreamsDriver implements BrokerDriver {
   /** Removes entries over `maxAge`. XADD trims by `maxEvents` only. */
   async #trim(): Promise<void> {
     const { maxAge } = this.#settings
-    if (maxAge === 0 || Date.now() < this.#trimsAt) return
-    this.#trimsAt = Date.now() + Math.min(maxAge, TRIM_INTERVAL)
-    const oldest = `${Date.now() - maxAge}-0`
+    if (maxAge === 0 || performance.now() < this.#trimsAt) return
+    this.#trimsAt = performance.now() + Math.min(maxAge, TRIM_INTERVAL)
+    // By the clock of the server, which assigns the ids. A process whose clock is wrong would remove what all need.
+    const oldest = `${(await this.#commands.time()) - maxAge}-0`
     // The entry at the position is kept. Without it, a later check could not tell that nothing was lost.
     await this.#commands.trim(compareEntryIds(oldest, this.#position) < 0 ? oldest : this.#position)
   }

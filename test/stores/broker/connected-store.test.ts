@@ -14,7 +14,7 @@ class Store extends ConnectedStore {
   }
 
   append(n: number): Promise<number> {
-    return this.onceReady(Date.now() + 1_000, async () => this.done.push(n))
+    return this.onceReady(performance.now() + 1_000, async () => this.done.push(n))
   }
 }
 

@@ -118,7 +118,7 @@ describe('an unknown position', () => {
   })
 
   it('is looked up at most a thousand times in a burst, and then refused', async () => {
-    vi.useFakeTimers({ toFake: ['Date'] })
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
     try {
       const log = new FakeLog({ entries: 2_000 })
       const store = await openStore(log)
@@ -139,7 +139,7 @@ describe('an unknown position', () => {
   })
 
   it('after the newest entry is looked up once, and limited too', async () => {
-    vi.useFakeTimers({ toFake: ['Date'] })
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
     try {
       const log = new FakeLog()
       const store = await openStore(log)
@@ -160,7 +160,7 @@ describe('an unknown position', () => {
   })
 
   it('is looked up at most a thousand times, also if all clients come at once', async () => {
-    vi.useFakeTimers({ toFake: ['Date'] })
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
     onTestFinished(() => void vi.useRealTimers())
     const log = new FakeLog({ entries: 2_000 })
     const store = await openStore(log)
@@ -177,7 +177,7 @@ describe('an unknown position', () => {
   })
 
   it('does not count if it was evicted, and all clients before the first event need one lookup', async () => {
-    vi.useFakeTimers({ toFake: ['Date'] })
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
     onTestFinished(() => void vi.useRealTimers())
     const log = new FakeLog({ entries: 6_000, knowsEvicted: true })
     const store = await openStore(log)
@@ -346,7 +346,7 @@ describe('what is kept', () => {
   })
 
   it('is released when no client has read it for five seconds', async () => {
-    vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
+    vi.useFakeTimers({ toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout'] })
     try {
       const store = await openStore(new FakeLog({ entries: 1_000 }))
       await new FakeReader().replay(store, 10)

@@ -211,7 +211,7 @@ async function leftIn(world: World, store: BrokerStore): Promise<string[]> {
 const OUTCOMES = ['ERR_SSE_OVERLOAD', 'disconnected', 'gap', 'live', 'refused']
 
 // The time decides which segment is removed first, so that a seed would not determine the run.
-beforeEach(() => void vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] }))
+beforeEach(() => void vi.useFakeTimers({ toFake: ['Date', 'performance', 'setTimeout', 'clearTimeout'] }))
 afterEach(() => void vi.useRealTimers())
 
 it.each<[string, FakeLogOptions]>([

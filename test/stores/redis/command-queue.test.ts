@@ -6,7 +6,7 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 const READONLY = new Error("READONLY You can't write against a read only replica.")
-const soon = () => Date.now() + 1_000
+const soon = () => performance.now() + 1_000
 
 /** A server that rejects the first commands and executes all others. */
 function serverThat(rejections: number) {

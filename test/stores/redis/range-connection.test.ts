@@ -27,6 +27,7 @@ class FakeConnection implements RedisConnection {
   }
 
   async subscribe(): Promise<void> {}
+  async unsubscribe(): Promise<void> {}
 
   reconnect(): void {
     this.reconnects += 1

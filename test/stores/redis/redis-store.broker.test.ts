@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type RedisStoreOptions, redisStore } from '../../../src/stores/redis/index.ts'
 import { startRedis } from '../../support/brokers.ts'
 import { HubClient } from '../../support/hub-client.ts'
@@ -443,6 +443,17 @@ describe('the stream of a store', () => {
     const young = await admin.xadd(key, '*', 'c', 'a', 'e', '{"data":"young"}')
     openHub({ maxAge: 30_000 })
     await expect.poll(async () => (await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([young])
+  })
+
+  it('is bounded in age by the clock of Redis, whatever that of the process', async () => {
+    const trims = await commandsOf('xtrim')
+    const ids = [await admin.xadd(key, '*', 'c', 'a', 'e', '{"data":1}')]
+    ids.push(await admin.xadd(key, '*', 'c', 'a', 'e', '{"data":2}'))
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 36_000_000 })
+    onTestFinished(() => void vi.useRealTimers())
+    openHub({ maxAge: 600_000 })
+    await expect.poll(() => commandsOf('xtrim')).toBeGreaterThan(trims)
+    expect((await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual(ids)
   })
 
   it('keeps its newest entry at any age, because clients resume at it', async () => {

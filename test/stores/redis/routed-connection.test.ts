@@ -34,6 +34,7 @@ class FakeServer implements RedisConnection {
   }
 
   async subscribe(): Promise<void> {}
+  async unsubscribe(): Promise<void> {}
   reconnect(): void {}
 
   close(): void {

@@ -1,10 +1,11 @@
 import { Redis } from 'ioredis'
 import { createSentinel } from 'redis'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { type RedisClient, redisPubSubStore, redisStore } from '../../../src/stores/redis/index.ts'
+import { type RedisClient, redisPubSubStore, redisRuns, redisStore } from '../../../src/stores/redis/index.ts'
 import { startProxy } from '../../support/proxy.ts'
 import { sharedClient } from '../../support/redis-client.ts'
 import {
+  numbers,
   openHub,
   openPubSub,
   publish,
@@ -13,9 +14,11 @@ import {
   subscribeClient,
 } from '../../support/redis-hub.ts'
 import { settled } from '../../support/redis-replica.ts'
+import { batch, collect, openRuns, startRun } from '../../support/redis-runs.ts'
 import { hubOfSample } from '../../support/redis-sample.ts'
 import { MASTER_NAME, startRedisSentinel } from '../../support/redis-sentinel.ts'
 import { logContract } from '../contract.ts'
+import { runStoreContract } from '../run-store-contract.ts'
 import { failoverContract } from './failover-contract.ts'
 
 interface Address {
@@ -81,6 +84,8 @@ describe.each(CLIENTS)('with a sentinel client of %s', (name, openOn) => {
     },
   )
 
+  runStoreContract(`redisRuns, sentinel of ${name}`, () => () => redisRuns(shared()))
+
   it('a hub uses the prefix of the client', async () => {
     const key = `prefixed-${++keys}`
     const hub = openHub({ key }, open({ keyPrefix: 'app:' }))
@@ -140,6 +145,23 @@ describe.each(CLIENTS)('with a sentinel client of %s', (name, openOn) => {
   }
 
   failoverContract('a store in an outage', start)
+
+  it('a run has each batch once, in order, after a failover', async () => {
+    const { client, key, master, promote } = await start()
+    const [store, other] = [openRuns(client(), { key }), openRuns(client(), { key })]
+    const run = await startRun(store)
+    const collected = await collect(other, run.id, run.epoch)
+    for (let first = 1; first <= 10; first++) await run.append(batch(first, String(first)))
+    // Otherwise the new master may lack the last batches.
+    await master.admin.set('written', 'last')
+    await master.admin.wait(1, 0)
+    await master.broker.stop()
+    const stored = run.append(batch(11, '11'))
+    await promote()
+    expect(await stored).toBe(true)
+    await expect.poll(() => collected.texts).toEqual(numbers(1, 12))
+    expect(await run.texts()).toEqual(numbers(1, 12))
+  })
 
   it('a store of Pub/Sub sends a gap after a failover, and continues', async () => {
     const { client, master, promote } = await start()

@@ -1,0 +1,83 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { Hub } from '../../../src/hub/hub.ts'
+import { startRedis } from '../../support/brokers.ts'
+import { adminOf, CLIENTS, openHub, reconnect, seen, subscribeClient } from '../../support/redis-hub.ts'
+import { batch, openRuns, startRun } from '../../support/redis-runs.ts'
+
+// A Redis whose disk is full rejects writes with MISCONF, and one whose memory is full with OOM. It answers reads.
+
+async function startFull(fault: string) {
+  const broker = await startRedis('--stop-writes-on-bgsave-error', 'yes')
+  const admin = adminOf(broker.port)
+  const isSaved = async (status: string) => {
+    await admin.call('BGSAVE').catch(() => {})
+    await expect.poll(() => admin.info('persistence')).toMatch(/rdb_bgsave_in_progress:0/)
+    await expect.poll(() => admin.info('persistence')).toContain(`rdb_last_bgsave_status:${status}`)
+  }
+  const faults: Record<string, { begin(): Promise<unknown>; end(): Promise<unknown> }> = {
+    MISCONF: {
+      async begin() {
+        // A file cannot replace a folder that is not empty, as it cannot be written to a full disk.
+        mkdirSync(join(broker.folder, 'dump.rdb', 'full'), { recursive: true })
+        await admin.config('SET', 'save', '3600 1')
+        await isSaved('err')
+      },
+      async end() {
+        rmSync(join(broker.folder, 'dump.rdb'), { recursive: true })
+        await isSaved('ok')
+      },
+    },
+    OOM: {
+      begin: () => admin.config('SET', 'maxmemory', 1),
+      end: () => admin.config('SET', 'maxmemory', 0),
+    },
+  }
+  return { broker, ...(faults[fault] as (typeof faults)[string]) }
+}
+
+const publish = (hub: Hub, data: number, options = {}) => hub.channel('a').publish({ data }, options)
+
+describe.each(CLIENTS)('with a client of %s', (_name, client) => {
+  describe.each(['MISCONF', 'OOM'])('a Redis that rejects writes with %s', (fault) => {
+    it('rejects publishes with ERR_SSE_STORE, and its streams stay open and resume exactly', async () => {
+      const { broker, begin, end } = await startFull(fault)
+      const hub = openHub({ recentEvents: 1 }, client(broker.port))
+      const live = await subscribeClient(hub)
+      const first = await publish(hub, 0)
+      await publish(hub, 1)
+      await begin()
+      const rejected = { code: 'ERR_SSE_STORE', message: expect.stringContaining(fault) }
+      await expect(publish(hub, -1)).rejects.toMatchObject(rejected)
+      await expect(publish(hub, -1, { idempotencyKey: 'key' })).rejects.toMatchObject(rejected)
+      expect(hub.state).toBe('ready')
+      // Redis still answers reads.
+      expect(await seen(reconnect(hub, first), 1)).toEqual(['1'])
+      await end()
+      const last = await publish(hub, 2, { idempotencyKey: 'key' })
+      expect(await publish(hub, 2, { idempotencyKey: 'key' })).toBe(last)
+      expect(live.stream?.closed).toBe(false)
+      expect(await seen(live, 3)).toEqual(['0', '1', '2'])
+      expect(await seen(reconnect(hub, first), 2)).toEqual(['1', '2'])
+    })
+
+    it('delays the batches of a run, which are appended once', async () => {
+      const { broker, begin, end } = await startFull(fault)
+      const store = openRuns(client(broker.port))
+      const run = await startRun(store)
+      await run.append(batch(1, 'a'))
+      await begin()
+      const appended = run.append(batch(2, 'b'))
+      await expect.poll(() => rejectedCalls(broker.port)).toBeGreaterThan(0)
+      await end()
+      expect(await appended).toBe(true)
+      expect(await run.texts(store)).toEqual(['a', 'b'])
+    })
+  })
+})
+
+async function rejectedCalls(port: number): Promise<number> {
+  const counts = (await adminOf(port).info('errorstats')).matchAll(/errorstat_(?:OOM|MISCONF):count=(\d+)/g)
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
+}
