@@ -3,19 +3,15 @@ import { builtinModule } from './runtime.ts'
 
 const diagnostics = builtinModule<{ readonly channel: typeof channelOf }>('node:diagnostics_channel')
 
-/** Returns a diagnostics channel, or one without subscribers where the runtime has none. */
-export function diagnosticsChannel(name: string): Pick<Channel, 'name' | 'hasSubscribers' | 'publish'> {
-  return diagnostics?.channel(name) ?? { name, hasSubscribers: false, publish() {} }
+/** A channel of `node:diagnostics_channel` with the type of its messages. */
+export interface DiagnosticsChannel<Message extends object> extends Pick<Channel, 'name' | 'hasSubscribers'> {
+  publish(message: Message): void
 }
 
-/*
- * The diagnostics channels, for `diagnostics_channel.subscribe(name, …)`. A message is built only if its channel has
- * subscribers. `docs/metrics.md` lists the fields of each message.
+/**
+ * Returns a diagnostics channel, or one without subscribers where the runtime has none. A message MUST only be built if its
+ * channel has subscribers.
  */
-export const openChannel = diagnosticsChannel('spillway:stream:open')
-export const closeChannel = diagnosticsChannel('spillway:stream:close')
-export const overflowChannel = diagnosticsChannel('spillway:stream:overflow')
-export const drainChannel = diagnosticsChannel('spillway:stream:drain')
-export const replayChannel = diagnosticsChannel('spillway:stream:replay')
-export const transportChannel = diagnosticsChannel('spillway:stream:transport')
-export const gapChannel = diagnosticsChannel('spillway:stream:gap')
+export function diagnosticsChannel<Message extends object>(name: string): DiagnosticsChannel<Message> {
+  return diagnostics?.channel(name) ?? { name, hasSubscribers: false, publish() {} }
+}

@@ -1,5 +1,6 @@
 /** The codes of `SseError`. Each has a heading in `docs/errors.md`. */
 export type SseErrorCode =
+  | 'ERR_SSE_AUTHORIZE'
   | 'ERR_SSE_CHANNEL'
   | 'ERR_SSE_DATA'
   | 'ERR_SSE_EVENT'
@@ -7,12 +8,15 @@ export type SseErrorCode =
   | 'ERR_SSE_HANDLER'
   | 'ERR_SSE_HEADERS_SENT'
   | 'ERR_SSE_ID'
+  | 'ERR_SSE_LIMIT'
   | 'ERR_SSE_OPTION'
   | 'ERR_SSE_OVERLOAD'
   | 'ERR_SSE_REPLAY_LIMIT'
   | 'ERR_SSE_REQUEST'
   | 'ERR_SSE_RESPONSE'
   | 'ERR_SSE_RETRY'
+  | 'ERR_SSE_RUN_ENDED'
+  | 'ERR_SSE_RUN_ID'
   | 'ERR_SSE_SHUT_DOWN'
   | 'ERR_SSE_SOURCE'
   | 'ERR_SSE_STORE'

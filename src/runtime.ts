@@ -8,3 +8,11 @@ export const isNode = node !== undefined
 export function builtinModule<T>(name: string): T | undefined {
   return node?.getBuiltinModule?.(name) as T | undefined
 }
+
+/** Emits a warning of the process. Does nothing on a runtime without warnings. */
+export function emitWarning(
+  message: string,
+  options: { readonly type: string; readonly code: string },
+): void {
+  node?.emitWarning?.(message, options)
+}

@@ -34,6 +34,8 @@ process.once('exit', () => {
 /** A process of a reverse proxy, with its own port and its own folder. */
 export class ProxyProcess {
   folder = mkdtempSync(join(tmpdir(), 'spillway-proxy-'))
+  /** @type {[program: string, ...args: string[]]} */
+  #command
   /** @type {import('node:child_process').ChildProcess} */
   #process
   #errors = ''
@@ -45,13 +47,19 @@ export class ProxyProcess {
    */
   constructor(port, upstream, configure) {
     this.port = port
-    const [program, ...args] = configure({ port, upstream, folder: this.folder })
+    this.#command = configure({ port, upstream, folder: this.folder })
+    this.#process = this.#spawn()
+    running.add(this)
+  }
+
+  #spawn() {
+    const [program, ...args] = this.#command
     const path = process.env[`${program.toUpperCase()}_PATH`] || program
-    this.#process = spawn(path, args, { stdio: ['ignore', 'ignore', 'pipe'], env })
-    this.#process.stderr?.setEncoding('utf8').on('data', (text) => {
+    const child = spawn(path, args, { stdio: ['ignore', 'ignore', 'pipe'], env })
+    child.stderr.setEncoding('utf8').on('data', (text) => {
       this.#errors += text
     })
-    running.add(this)
+    return child
   }
 
   /** Resolves when the proxy accepts connections. */
@@ -64,16 +72,35 @@ export class ProxyProcess {
     await Promise.race([ended, listening(this.port, attempts.signal)]).finally(() => attempts.abort())
   }
 
+  /** Stops the process and starts it again on its port. Resolves when it accepts connections. */
+  async restart() {
+    await this.#stop()
+    this.#process = this.#spawn()
+    await this.started()
+  }
+
+  /**
+   * Sends a signal to the process, for example to reload its configuration.
+   *
+   * @param {NodeJS.Signals} name
+   */
+  signal(name) {
+    this.#process.kill(name)
+  }
+
   /** Stops the process and deletes its files. Resolves when it has ended. */
   async end() {
     running.delete(this)
-    const { exitCode, signalCode } = this.#process
-    if (exitCode === null && signalCode === null) {
-      const exit = once(this.#process, 'exit')
-      this.kill()
-      await exit
-    }
+    await this.#stop()
     this.removeFiles()
+  }
+
+  async #stop() {
+    const { exitCode, signalCode } = this.#process
+    if (exitCode !== null || signalCode !== null) return
+    const exit = once(this.#process, 'exit')
+    this.kill()
+    await exit
   }
 
   /** Stops the process without waiting for its end. */
@@ -117,10 +144,10 @@ function write(folder, name, text) {
 }
 
 /**
- * Lines of a configuration of nginx. `http`, `server` and `location` are added to these blocks, where `FOLDER` is the
- * folder of the proxy, and `listen` to the address. `tls` is the certificate.
+ * Lines of a configuration of nginx. `main`, `http`, `server` and `location` are added to these blocks, where `FOLDER` is
+ * the folder of the proxy, and `listen` to the address. `tls` is the certificate.
  *
- * @typedef {{ http?: string, server?: string, location?: string, listen?: string, tls?: Tls }} NginxLines
+ * @typedef {{ main?: string, http?: string, server?: string, location?: string, listen?: string, tls?: Tls }} NginxLines
  * @typedef {{ key: string, cert: string }} Tls
  */
 
@@ -128,7 +155,9 @@ function write(folder, name, text) {
  * @param {number} upstream
  * @param {NginxLines} [lines]
  */
-export function launchNginx(upstream, { http = '', server = '', location = '', listen = '', tls } = {}) {
+export function launchNginx(upstream, lines = {}) {
+  // The master process would run its workers as another user if it is started by root.
+  const { main = 'master_process off;', http = '', server = '', location = '', listen = '', tls } = lines
   return launch(upstream, ({ port, folder }) => {
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
       (kind) => `${kind}_temp_path ${folder}/${kind};`,
@@ -139,8 +168,7 @@ export function launchNginx(upstream, { http = '', server = '', location = '', l
     ]
     const configuration = `
       daemon off;
-      # The master process would run its workers as another user if it is started by root.
-      master_process off;
+      ${main}
       pid ${folder}/nginx.pid;
       error_log stderr error;
       events { worker_connections 18000; }
@@ -163,16 +191,18 @@ export function launchNginx(upstream, { http = '', server = '', location = '', l
 }
 
 /**
- * Starts haproxy with the timeouts of Debian's configuration, unless lines for its section `defaults` override them.
+ * Starts haproxy with the timeouts of Debian's configuration, unless lines for its section `defaults` override them. `args`
+ * of the command line.
  *
  * @param {number} upstream
- * @param {{ defaults?: string, bind?: string }} [lines]
+ * @param {{ global?: string, defaults?: string, bind?: string, args?: string[] }} [lines]
  */
-export function launchHaproxy(upstream, { defaults = '', bind = '' } = {}) {
+export function launchHaproxy(upstream, { global = '', defaults = '', bind = '', args = ['-db'] } = {}) {
   return launch(upstream, ({ port, folder }) => {
     const configuration = `
 global
   maxconn 4000
+  ${global}
 defaults
   mode http
   timeout connect 5000
@@ -185,7 +215,7 @@ frontend public
 backend servers
   server node 127.0.0.1:${upstream}
 `
-    return ['haproxy', '-db', '-q', '-f', write(folder, 'haproxy.cfg', configuration)]
+    return ['haproxy', ...args, '-q', '-f', write(folder, 'haproxy.cfg', configuration)]
   })
 }
 

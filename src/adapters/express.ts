@@ -25,7 +25,7 @@ import { resolveHandlerOptions, type SseHandlerOptions } from '../http/handler-o
  */
 export function sse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [request: Request, response: Response], Events>,
-  options?: SseHandlerOptions<Events>,
+  options?: SseHandlerOptions<Events, Request>,
 ): RequestHandler {
   checkHandler(handler)
   const settings = resolveHandlerOptions(options)

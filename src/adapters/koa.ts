@@ -27,27 +27,26 @@ import type { Settings } from '../http/options.ts'
  * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
  */
 export function sse<Events extends EventMap = AnyEvents>(
-  handler: SseHandler<readonly [context: Context], Events>,
-  options?: SseHandlerOptions<Events>,
+  handler: SseHandler<readonly [context: Context], Events, never, Context['request']>,
+  options?: SseHandlerOptions<Events, Context['request']>,
 ): Middleware {
   checkHandler(handler)
   const settings = resolveHandlerOptions(options)
-  const takeOver: typeof handler = (stream, context) => {
-    // Set this before the first `await`, because an earlier middleware may not await this one.
-    context.respond = false
-    context.onerror = ignoringLostClient(context)
-    return handler(stream, context)
-  }
   return async (context, next) => {
     const { req, res } = context
     let hasResponded = responseWatch(context)
     const hooks: AnswerHooks = {
+      request: context.request,
+      takeOver() {
+        context.respond = false
+        context.onerror = ignoringLostClient(context)
+      },
       hasResponded: () => hasResponded(),
       onHeadersError: (error) => context.onerror(error as Error),
       respondToHead: (chosen) => respondToHead(context, chosen),
     }
     try {
-      const isHandled = await answerRequest(req, res, settings, takeOver, [context], hooks)
+      const isHandled = await answerRequest(req, res, settings, handler, [context], hooks)
       if (!isHandled) return next() // not awaited, so that its errors are not caught here
       const isResponded = hasResponded()
       // What earlier middleware sets from now on is not the handler's.

@@ -29,11 +29,11 @@ export interface RouteContext<Params> {
  */
 export function sse<Events extends EventMap = AnyEvents, Params extends object = object>(
   handler: SseHandler<readonly [request: NextRequest, context: RouteContext<Params>], Events, Response>,
-  options?: WebOptions<Events>,
+  options?: WebOptions<Events, NextRequest>,
 ): (request: NextRequest, context: RouteContext<Params>) => Promise<Response> {
   // Next calls the route with a `NextRequest`, and `sse` of `spillway/web` passes it on unchanged.
   return webSse(
     handler as SseHandler<readonly [request: Request, context: RouteContext<Params>], Events, Response>,
-    options,
+    options as WebOptions<Events> | undefined,
   )
 }

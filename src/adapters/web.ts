@@ -1,11 +1,15 @@
-import { isFunction } from '../check-options.ts'
+import { isFunction, MAX_TIME } from '../check-options.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
+import { admit, beginAdmitted, isGuarded } from '../http/admit.ts'
 import { openResponse } from '../http/create-sse-response.ts'
 import { checkHandler, isEventStream, isResponse, runHandler, type SseHandler } from '../http/handler.ts'
 import { HANDLER_CHECKS, resolveHandlerOptions, type SseHandlerOptions } from '../http/handler-options.ts'
 import { HeaderDelay } from '../http/header-delay.ts'
+import { webRefusalRetry } from '../lifecycle/draining.ts'
+import type { SseStream } from '../stream/stream.ts'
 
-export interface WebOptions<Events extends EventMap = AnyEvents> extends SseHandlerOptions<Events> {
+export interface WebOptions<Events extends EventMap = AnyEvents, Req = Request>
+  extends SseHandlerOptions<Events, Req> {
   /** Called with an error of the handler after the response headers were sent. Default `console.error`. */
   onError?: ((error: unknown) => unknown) | undefined
 }
@@ -42,31 +46,70 @@ export function sse<
   const settings = resolveHandlerOptions(options, CHECKS)
   const onError = options?.onError
   return async (request, ...args) => {
-    let answer: Response | undefined
-    let begin = () => {}
-    const begun = new Promise<void>((resolve) => {
-      begin = resolve
-    })
-    const { response, stream, poll } = openResponse(request, settings, () => {
-      answer ??= response
-      begin()
-    })
+    const answer = new Answer()
+    const onBegin = (refusal?: Response) => answer.set(refusal ?? response, refusal !== undefined)
+    const isUndecided = isGuarded(settings)
+    const { response, stream, poll } = openResponse(request, settings, onBegin, isUndecided)
     if (!stream) return response
     const later = poll?.later
-    const respond = (returned: unknown) => {
-      if (answer || !isResponse(returned) || isEventStream(returned)) return false
-      answer = returned
-      stream._abandon()
-      stream.destroy()
-      return true
-    }
+    const isAdmitted = !isUndecided || (await admit(stream, settings, webRefusalRetry))
+    if (!isAdmitted) return answer.other ?? later ?? response
+    if (request.method === 'HEAD') return headOf(response, stream)
+    if (isUndecided) beginAdmitted(stream)
+    const respond = (returned: unknown) => answer.respond(stream, returned)
     // The response to a long poll waits for its events in any case.
-    const delay = later ? undefined : new HeaderDelay(stream, settings.maxHeaderDelay)
-    const finished = runHandler(stream, handler, [request, ...args], respond).finally(() => delay?.end())
-    await Promise.race([finished, later ?? begun])
+    const delay = new HeaderDelay(stream, later ? MAX_TIME : settings.maxHeaderDelay)
+    const finished = runHandler(stream, handler, [request, ...args], respond).finally(() => delay.end())
+    const opened = answer.known.then(() => (answer.isOther ? undefined : later))
+    await Promise.race([finished.then(() => stream._connection.headers.decided), opened])
     // Before the server reads or cancels the body.
-    stream._begin()
+    stream._connection.begin()
     finished.catch(onError ?? console.error).catch(console.error)
-    return answer && answer !== response ? answer : (later ?? response)
+    return answer.other ?? later ?? response
   }
+}
+
+/** The response to a request, once it is known. */
+class Answer {
+  response: Response | undefined
+  /** Whether it is not the stream. */
+  isOther = false
+  readonly known: Promise<void>
+  #resolve = () => {}
+
+  constructor() {
+    this.known = new Promise((resolve) => {
+      this.#resolve = resolve
+    })
+  }
+
+  /** The response, if it is not the stream. */
+  get other(): Response | undefined {
+    return this.isOther ? this.response : undefined
+  }
+
+  /** Responds with what a handler returned, if it is another response. Returns whether the request has one. */
+  respond(stream: SseStream, returned: unknown): boolean {
+    if (!isResponse(returned) || isEventStream(returned)) return false
+    // The client may have been refused meanwhile, for example because its rights have expired.
+    if (this.response) return this.isOther
+    this.set(returned, true)
+    stream._connection.abandon()
+    stream.destroy()
+    return true
+  }
+
+  /** Sets the response, unless it is known. */
+  set(response: Response, isOther: boolean): void {
+    if (this.response) return
+    this.response = response
+    this.isOther = isOther
+    this.#resolve()
+  }
+}
+
+function headOf(response: Response, stream: SseStream): Response {
+  stream._connection.abandon()
+  stream.destroy()
+  return new Response(null, response)
 }

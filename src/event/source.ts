@@ -64,7 +64,7 @@ export async function readSource(
   stops.add(stop)
   let isComplete = false
   try {
-    isComplete = await Promise.race([stopped, forEach(reader, send)])
+    isComplete = await Promise.race([stopped, readItems(reader, send)])
     return isComplete
   } finally {
     stops.delete(stop)
@@ -84,7 +84,11 @@ export interface SourceReader {
   cancel(): unknown
 }
 
-async function forEach(
+/**
+ * Passes the events of a source to `send` until its end, or until `send` returns false. Resolves with true at the end.
+ * Rejects with the error of the source or of `send`. It does not close the source.
+ */
+export async function readItems(
   reader: SourceReader,
   send: (event: SseEvent) => boolean | Promise<boolean>,
 ): Promise<boolean> {
@@ -92,7 +96,8 @@ async function forEach(
   for (;;) {
     const { done, value } = (await reader.next()) as IteratorResult<unknown, unknown>
     const event = done ? text.rest() : text.toEvent(value)
-    const sent = event ? send(event) : true
+    // A half of a character has no event yet.
+    const sent = event === '' || send(event)
     // Await only a promise, because an await per event is expensive, above all with async hooks enabled.
     if (!(typeof sent === 'boolean' ? sent : await sent)) return false
     if (done) return true

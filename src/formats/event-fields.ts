@@ -43,11 +43,16 @@ function isEventKey(key: string): boolean {
 // Ignores a key with the value undefined, and an inherited one, for example of an extended `Object.prototype`.
 function checkUnknownKey(event: object, key: string): void {
   if (!Object.hasOwn(event, key) || event[key as keyof typeof event] === undefined) return
-  const hint = key === 'type' ? ' Did you mean event?' : ''
+  // A chunk of a language model or a message of JSON-RPC was passed as the event itself.
+  const hint = 'data' in event ? hintFor(key) : ' Did you mean { data: object }?'
   throw new SseError(
     'ERR_SSE_EVENT',
     `Unknown key ${describe(key)} in an event.${hint} Known keys: event, data, id, retry, key.`,
   )
+}
+
+function hintFor(key: string): string {
+  return key === 'type' ? ' Did you mean event?' : ''
 }
 
 /** Whether a client can return an id as its last event id. */
@@ -55,9 +60,21 @@ export function isReturnable(id: string): boolean {
   return Buffer.byteLength(id) <= MAX_ID_BYTES && !UNSAFE_ID.test(id)
 }
 
+// A format multiplies the length by at most 7, and V8 throws for a string of 2^29 characters. An entry that a store has
+// accepted MUST be encodable, because otherwise the fan-out to all clients fails.
+const MAX_DATA_LENGTH = 2 ** 26
+
 /** Returns data as text. Throws `SseError` `ERR_SSE_DATA`. */
 export function serialized(data: unknown, serialize: Serialize): string {
-  if (typeof data === 'string') return data
+  const text = typeof data === 'string' ? data : serializedValue(data, serialize)
+  if (text.length <= MAX_DATA_LENGTH) return text
+  throw new SseError(
+    'ERR_SSE_DATA',
+    `data must have at most ${MAX_DATA_LENGTH} characters as text, not ${text.length}.`,
+  )
+}
+
+function serializedValue(data: unknown, serialize: Serialize): string {
   let text: string | undefined
   try {
     text = serialize(data)

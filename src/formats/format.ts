@@ -29,7 +29,9 @@ export function eventFrame(event: SseEvent, serialize: Serialize, format: Format
   const checked = checkEvent(event)
   // A checkpoint is the newest value of nothing, unless its publisher gives it a key.
   const key = checked.key ?? (checked.data === undefined ? undefined : checked.event || 'message')
-  return Frame.of(encodeChecked(checked, serialize, format), 1, key)
+  // A reconnection time alone, for example of a shutdown, is no event that a client could count.
+  const events = checked.data === undefined && checked.id === undefined ? 0 : 1
+  return Frame.of(encodeChecked(checked, serialize, format), events, key)
 }
 
 function encodeChecked(event: SseEvent, serialize: Serialize, format: Format): string {

@@ -1,23 +1,32 @@
 import { compress } from '../compression/compress.ts'
+import type { AnyEvents } from '../event/event.ts'
+import { refusalRetryOf } from '../lifecycle/draining.ts'
+import type { Refusal } from '../stream/refusal.ts'
 import { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
 import type { Transport } from '../transports/transport.ts'
+import { admit, beginAdmitted, isGuarded } from './admit.ts'
 import { applyQuery } from './apply-query.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
 import { runHandler, type SseHandler } from './handler.ts'
 import type { HandlerSettings } from './handler-options.ts'
-import { preambleOf, sendHead, sendNotAcceptable } from './head.ts'
+import { preambleOf, sendHead, sendNotAcceptable, sendRefusal } from './head.ts'
 import { HeaderDelay } from './header-delay.ts'
 import { type NodeRequest, resumePointOf } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { settingsFor } from './representation.ts'
 import { longPollOf, pollTransport } from './send-poll.ts'
 import { varyOnAccept } from './vary.ts'
+import { warnOfSettings } from './warn-settings.ts'
 
 /** Lets a framework take part, because its response headers are sent after the handler was called. */
 export interface AnswerHooks {
+  /** The framework's request. Default: that of Node.js. */
+  readonly request?: unknown
+  /** Called before the first `await`, because an earlier middleware may not await the handler. */
+  takeOver?(): void
   /** Whether the handler has responded itself, although nothing was sent yet. */
   hasResponded?(): boolean
   /** Responds to HEAD in the framework's own way. Returns whether it does. */
@@ -39,7 +48,7 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   request: NodeRequest,
   response: NodeResponse,
   routeSettings: HandlerSettings,
-  handler: SseHandler<Arguments>,
+  handler: SseHandler<Arguments, AnyEvents, never, never>,
   args: Arguments,
   hooks: AnswerHooks = { onHeadersError: () => nodeTransport(response).destroy() },
 ): Promise<boolean> {
@@ -48,40 +57,82 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   if (isClosed(response)) return true
   const settings = settingsFor(routeSettings, request.headers.accept, request.url)
   if (!settings) return decline(response, routeSettings)
-  if (request.method === 'HEAD') {
-    if (hooks.respondToHead?.(settings)) return true
-    sendHead(response, settings)
-    response.end()
-    return true
-  }
+  const isHead = request.method === 'HEAD'
+  const isUndecided = isGuarded(settings)
+  if (isHead && !isUndecided) return respondToHead(response, settings, hooks)
+  const retry = refusalRetryOf(request)
+  if (retry !== undefined) return refuseForShutdown(request, response, settings, { retry }, hooks)
+  warnOfSettings(request, settings)
   const stream = openStream(request, response, settings, hooks)
-  const delay = new HeaderDelay(stream, settings.maxHeaderDelay)
+  hooks.takeOver?.()
+  if (isUndecided && !(await isAdmitted(stream, request, response, settings))) return true
+  if (isHead) {
+    stream._connection.abandon()
+    stream.destroy()
+    return respondToHead(response, settings, hooks)
+  }
+  if (isUndecided) beginAdmitted(stream)
+  await handle(stream, response, settings, handler, args)
+  return true
+}
+
+// A stream that is not open yet does not listen for the disconnect of its client.
+async function isAdmitted(
+  stream: SseStream,
+  request: NodeRequest,
+  response: NodeResponse,
+  settings: HandlerSettings,
+): Promise<boolean> {
+  const onClose = () => stream._connection.begin()
+  response.once('close', onClose)
+  try {
+    return await admit(stream, settings, () => refusalRetryOf(request))
+  } finally {
+    response.off('close', onClose)
+  }
+}
+
+async function handle<Arguments extends readonly unknown[]>(
+  stream: SseStream,
+  response: NodeResponse,
+  { maxHeaderDelay }: HandlerSettings,
+  handler: SseHandler<Arguments, AnyEvents, never, never>,
+  args: Arguments,
+): Promise<void> {
+  const delay = new HeaderDelay(stream, maxHeaderDelay)
   // A stream that is not open yet does not listen for the disconnect of its client.
-  if (settings.maxHeaderDelay) response.once('close', () => delay.end())
+  if (maxHeaderDelay) response.once('close', () => delay.end())
   try {
     await runHandler(stream, handler, args)
-  } catch (error) {
-    stream._abandon()
-    throw error
   } finally {
     delay.end()
   }
+}
+
+function respondToHead(response: NodeResponse, settings: Settings, hooks: AnswerHooks): true {
+  if (hooks.respondToHead?.(settings)) return true
+  sendHead(response, settings)
+  response.end()
   return true
 }
 
 function openStream(
   request: NodeRequest,
   response: NodeResponse,
-  settings: Settings,
+  settings: HandlerSettings,
   hooks: AnswerHooks,
 ): SseStream {
   const poll = settings.poll && longPollOf(request, settings)
   const streamOf = () => stream
-  const onError = (error: unknown) => hooks.onHeadersError(error)
   const begin = () =>
-    poll ? pollTransport(response, settings, poll, streamOf, onError) : beginStream(response, settings)
-  const openTransport = () => open(response, begin, hooks, () => stream.destroy())
-  const stream = SseStream._open(openTransport, settings, resumePointOf(request))
+    poll ? pollTransport(response, settings, poll, streamOf, hooks) : beginStream(response, settings, hooks)
+  const openTransport = (refusal?: Refusal) => {
+    const start = refusal === undefined ? begin : () => refuse(response, settings, refusal, hooks)
+    return open(response, start, hooks, () => stream.destroy())
+  }
+  const { context, expiresAt } = settings
+  const origin = { request: hooks.request ?? request, context, expiresAt, isUndecided: isGuarded(settings) }
+  const stream = SseStream._open(openTransport, settings, resumePointOf(request), origin)
   stream._pollCache = poll
   applyQuery(stream, settings, request)
   return stream
@@ -98,14 +149,38 @@ function decline(response: NodeResponse, settings: Settings): boolean {
   return false
 }
 
-function beginStream(response: NodeResponse, settings: Settings): Transport {
+function refuseForShutdown(
+  request: NodeRequest,
+  response: NodeResponse,
+  settings: HandlerSettings,
+  refusal: Refusal,
+  hooks: AnswerHooks,
+): true {
+  hooks.takeOver?.()
+  refuse(response, settings, refusal, hooks)
+  // Reports the stream that is refused.
+  const { context } = settings
+  SseStream._closed('shutdown', settings, resumePointOf(request), {
+    request: hooks.request ?? request,
+    context,
+  })
+  return true
+}
+
+function refuse(response: NodeResponse, settings: Settings, refusal: Refusal, hooks: AnswerHooks): undefined {
+  sendRefusal(response, settings, refusal)
+  hooks.onHeaders?.()
+}
+
+function beginStream(response: NodeResponse, settings: Settings, hooks: AnswerHooks): Transport {
   const encoding = sendHead(response, settings)
+  hooks.onHeaders?.()
   return compress(nodeTransport(response), encoding, preambleOf(settings))
 }
 
 function open(
   response: NodeResponse,
-  begin: () => Transport,
+  begin: () => Transport | undefined,
   hooks: AnswerHooks,
   destroy: () => void,
 ): Transport | undefined {
@@ -114,9 +189,7 @@ function open(
   if (hasResponded) queueMicrotask(destroy)
   if (hasResponded || isClosed(response)) return undefined
   try {
-    const transport = begin()
-    hooks.onHeaders?.()
-    return transport
+    return begin()
   } catch (error) {
     queueMicrotask(() => hooks.onHeadersError(error))
     throw error

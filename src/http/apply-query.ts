@@ -12,7 +12,9 @@ export function applyQuery(
 ): void {
   if (settings.padding) new FirstPadding(stream, settings.padding)
   const header = (name: string) => headers[name]?.toString()
-  reportTransport(stream, settings, { url, address: socket?.remoteAddress, header })
+  // Only when it is needed, because Node.js requests it from the kernel and keeps it with the socket.
+  const address = () => socket?.remoteAddress
+  reportTransport(stream, settings, { url, address, header })
 }
 
 /** The same for the stream of a web `Request`. */

@@ -1,17 +1,23 @@
 import { compress } from '../compression/compress.ts'
+import type { Encoding } from '../compression/zlib.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
+import { webRefusalRetry } from '../lifecycle/draining.ts'
+import type { Origin } from '../stream/origin.ts'
+import type { Refusal } from '../stream/refusal.ts'
 import { SseStream } from '../stream/stream.ts'
 import { WebTransport } from '../transports/web-body.ts'
 import { applyWebQuery } from './apply-query.ts'
 import { checkWebRequest } from './check-request.ts'
+import { withShutdownHeader } from './closing.ts'
 import { webContentEncoding } from './content-encoding.ts'
 import { disconnectOnAbort } from './disconnect-on-abort.ts'
 import { notAcceptableText } from './formats.ts'
 import { checkHandler, runHandler, type SseHandler } from './handler.ts'
-import { preambleOf, webHeaders } from './head.ts'
+import { preambleOf, webHeaders, webRefusal } from './head.ts'
 import { resumePointOfWeb } from './last-event-id.ts'
-import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
+import { type OwnOptions, resolveStreamOptions, type Settings, type SseStreamOptions } from './options.ts'
 import { settingsFor } from './representation.ts'
+import { warnOfSettings } from './warn-settings.ts'
 import { earlyResponse, openWebPoll, type WebPoll } from './web-poll.ts'
 
 /**
@@ -27,9 +33,9 @@ export function createSseResponse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [request: Request], Events>,
   options?: SseStreamOptions<Events>,
 ): Response {
-  const settings = resolveOptions(options)
+  const { settings, own } = resolveStreamOptions(options)
   checkHandler(handler)
-  const { response, stream, poll } = openResponse(request, settings)
+  const { response, stream, poll } = openResponse(request, settings, undefined, false, own)
   // The `close` event of the stream reports a rejection.
   if (stream) runHandler(stream, handler, [request]).catch(() => {})
   return poll ? earlyResponse(poll) : response
@@ -45,20 +51,31 @@ export interface WebAnswer {
 
 /**
  * Creates a response and its stream. With `onBegin`, the stream writes from its first event or `_begin` on, and `onBegin` is
- * called before. Throws `SseError` `ERR_SSE_REQUEST`.
+ * called before, with the response if the stream is refused. Throws `SseError` `ERR_SSE_REQUEST`.
  */
-export function openResponse(request: Request, routeSettings: Settings, onBegin?: () => void): WebAnswer {
+export function openResponse(
+  request: Request,
+  routeSettings: Settings,
+  onBegin?: (refusal?: Response) => void,
+  isUndecided = false,
+  own: OwnOptions = routeSettings,
+): WebAnswer {
   checkWebRequest(request)
   const settings = settingsFor(routeSettings, request.headers.get('accept'), request.url)
   if (!settings) return { response: notAcceptable(request, routeSettings) }
   // Create the response first, because it may throw and the clock holds a reference to every open stream.
   const encoding = webContentEncoding(request, settings)
-  // Cloudflare Workers would compress the body again.
-  const manual = encoding && { encodeBody: 'manual' }
-  const init = { status: settings.status, headers: webHeaders(settings, encoding), ...manual }
-  if (request.method === 'HEAD') return { response: new Response(null, init) }
+  const init = initOf(request, settings, encoding)
+  if (request.method === 'HEAD' && !isUndecided) return { response: new Response(null, init) }
+  const { context, expiresAt } = own
+  const origin = { request, context, expiresAt, isUndecided }
+  const retry = webRefusalRetry()
+  if (retry !== undefined) return { response: refusedForShutdown(request, settings, { retry }, origin) }
+  warnOfSettings(request, settings)
+  const beginWith =
+    onBegin && ((refusal?: Refusal) => onBegin(refusal && webRefusal(request, settings, refusal)))
   if (settings.poll) {
-    const poll = openWebPoll(request, settings, new Response(null, init), onBegin)
+    const poll = openWebPoll(request, settings, new Response(null, init), beginWith, origin)
     return { response: poll.response, stream: poll.stream, poll }
   }
   const preamble = preambleOf(settings)
@@ -66,18 +83,40 @@ export function openResponse(request: Request, routeSettings: Settings, onBegin?
   const response = new Response(body.body, init)
   // Not before it is needed, because the handler may respond otherwise.
   const open = () => compress(body, encoding, preamble)
-  const begin = () => {
-    onBegin?.()
-    return open()
+  const begin = (refusal?: Refusal) => {
+    beginWith?.(refusal)
+    return refusal === undefined ? open() : undefined
   }
-  const stream = SseStream._open(onBegin ? begin : open(), settings, resumePointOfWeb(request))
+  const stream = SseStream._open(onBegin ? begin : open(), settings, resumePointOfWeb(request), origin)
   applyWebQuery(stream, settings, request)
   disconnectOnAbort(request.signal, body, stream)
   return { response, stream }
 }
 
+function initOf(request: Request, settings: Settings, encoding: Encoding | undefined): ResponseInit {
+  const headers = withShutdownHeader(webHeaders(settings, encoding), request)
+  // Cloudflare Workers would compress the body again.
+  const manual = encoding && { encodeBody: 'manual' }
+  return { status: settings.status, headers, ...manual }
+}
+
+function refusedForShutdown(
+  request: Request,
+  settings: Settings,
+  refusal: Refusal,
+  origin: Origin,
+): Response {
+  // Reports the stream that is refused.
+  SseStream._closed('shutdown', settings, resumePointOfWeb(request), origin)
+  return webRefusal(request, settings, refusal)
+}
+
 // RFC 9110 15.5.7, 9.3.2.
-function notAcceptable({ method }: Request, settings: Settings): Response {
-  const headers = { 'Content-Type': 'text/plain; charset=utf-8', Vary: 'Accept' }
-  return new Response(method === 'HEAD' ? null : notAcceptableText(settings), { status: 406, headers })
+function notAcceptable(request: Request, settings: Settings): Response {
+  const own = new Headers({ 'Content-Type': 'text/plain; charset=utf-8', Vary: 'Accept' })
+  const headers = withShutdownHeader(own, request)
+  return new Response(request.method === 'HEAD' ? null : notAcceptableText(settings), {
+    status: 406,
+    headers,
+  })
 }

@@ -1,24 +1,29 @@
 import { compress } from '../compression/compress.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
+import { refusalRetryOf } from '../lifecycle/draining.ts'
 import type { CloseReason } from '../stream/close-reason.ts'
+import type { Origin } from '../stream/origin.ts'
 import { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
+import type { Transport } from '../transports/transport.ts'
 import { applyQuery } from './apply-query.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
-import { preambleOf, sendHead, sendNotAcceptable } from './head.ts'
+import { preambleOf, sendHead, sendNotAcceptable, sendRefusal } from './head.ts'
 import { type NodeRequest, resumePointOf } from './last-event-id.ts'
-import { resolveOptions, type Settings, type SseStreamOptions } from './options.ts'
+import { resolveStreamOptions, type Settings, type SseStreamOptions } from './options.ts'
 import { settingsFor } from './representation.ts'
 import { longPollOf, pollTransport } from './send-poll.ts'
+import { warnOfSettings } from './warn-settings.ts'
 
 /**
  * Starts an event stream as the response to a request of `node:http` or `node:http2`. Sends the response headers and a
  * first byte immediately.
  *
  * The returned stream is already closed if there is no client to send events to. Its `closeReason` is then
- * `not-acceptable` after a 406, `client` if the client has disconnected, and `server` for a HEAD request.
+ * `not-acceptable` after a 406, `client` if the client has disconnected, `server` for a HEAD request, and `shutdown` after a
+ * refusal, because the server shuts down.
  *
  * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE` or `ERR_SSE_HEADERS_SENT`.
  */
@@ -26,13 +31,18 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
   request: NodeRequest,
   response: NodeResponse,
   options?: SseStreamOptions<Events>,
-): SseStream<Events> {
-  const routeSettings = resolveOptions(options)
+): SseStream<Events, NodeRequest> {
+  const { settings: routeSettings, own } = resolveStreamOptions(options)
   checkRequest(request)
   checkResponse(response)
   const resumePoint = resumePointOf(request)
   const settings = settingsFor(routeSettings, request.headers.accept, request.url)
-  const closed = (reason: CloseReason) => SseStream._closed(reason, settings ?? routeSettings, resumePoint)
+  const origin = { request, ...own }
+  const closed = (reason: CloseReason) =>
+    SseStream._closed(reason, settings ?? routeSettings, resumePoint, origin) as SseStream<
+      Events,
+      NodeRequest
+    >
 
   if (isClosed(response)) return closed('client')
   if (!settings) {
@@ -44,19 +54,33 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
     response.end()
     return closed('server')
   }
-  if (settings.poll) return openPoll(request, response, settings)
-  const encoding = sendHead(response, settings)
-  const transport = compress(nodeTransport(response), encoding, preambleOf(settings))
-  const stream = SseStream._open(transport, settings, resumePoint)
+  const retry = refusalRetryOf(request)
+  if (retry !== undefined) {
+    sendRefusal(response, settings, { retry })
+    return closed('shutdown')
+  }
+  warnOfSettings(request, settings)
+  const stream = settings.poll
+    ? openPoll(request, response, settings, origin)
+    : SseStream._open(openTransport(response, settings), settings, resumePoint, origin)
   applyQuery(stream, settings, request)
-  return stream
+  return stream as SseStream<Events, NodeRequest>
 }
 
-function openPoll(request: NodeRequest, response: NodeResponse, settings: Settings): SseStream {
+function openTransport(response: NodeResponse, settings: Settings): Transport {
+  const encoding = sendHead(response, settings)
+  return compress(nodeTransport(response), encoding, preambleOf(settings))
+}
+
+function openPoll(
+  request: NodeRequest,
+  response: NodeResponse,
+  settings: Settings,
+  origin: Origin,
+): SseStream {
   const poll = longPollOf(request, settings)
   const transport = pollTransport(response, settings, poll, () => stream)
-  const stream = SseStream._open(transport, settings, resumePointOf(request))
+  const stream = SseStream._open(transport, settings, resumePointOf(request), origin)
   stream._pollCache = poll
-  applyQuery(stream, settings, request)
   return stream
 }

@@ -8,7 +8,7 @@ export function disconnectOnAbort(
 ): () => void {
   const onAbort = () => {
     // A transport that is not open does not report the disconnect.
-    stream._begin()
+    stream._connection.headers.begin()
     transport.disconnect()
   }
   signal?.addEventListener('abort', onAbort)

@@ -7,12 +7,11 @@ import type { SseStream } from '../stream/stream.ts'
 export class FirstPadding implements TimerTarget, CloseTarget {
   readonly #stream: SseStream
   readonly #padding: Frame
-  readonly #tick: number
 
   constructor(stream: SseStream, padding: Frame) {
     this.#stream = stream
     this.#padding = padding
-    this.#tick = clock.schedule(this, clock.now + TICK)
+    clock.schedule(this, clock.now + TICK)
     stream._addCloseTarget(this)
   }
 
@@ -23,6 +22,6 @@ export class FirstPadding implements TimerTarget, CloseTarget {
 
   /** @internal */
   _streamClosed(): void {
-    clock.cancel(this, this.#tick)
+    clock.cancel(this)
   }
 }

@@ -17,7 +17,11 @@ export type SseHandler<
   Arguments extends readonly unknown[] = readonly unknown[],
   Events extends EventMap = AnyEvents,
   Answer = never,
-> = (stream: SseStream<Events>, ...args: Arguments) => MaybePromise<Source<Events> | Ignored | Answer>
+  Request = Arguments[0],
+> = (
+  stream: SseStream<Events, Request>,
+  ...args: Arguments
+) => MaybePromise<Source<Events> | Ignored | Answer>
 
 // Return values of `subscribe`, `send`, a framework's response methods, and of adding the stream to a collection, so that
 // a one-line handler may return them.
@@ -51,12 +55,12 @@ export type Respond = (returned: unknown) => boolean
  */
 export function runHandler<Arguments extends readonly unknown[]>(
   stream: SseStream,
-  handler: SseHandler<Arguments, AnyEvents, unknown>,
+  handler: SseHandler<Arguments, AnyEvents, unknown, never>,
   args: Arguments,
   respond: Respond = () => false,
 ): Promise<void> {
   try {
-    const returned = handler(stream, ...args)
+    const returned = handler(stream as SseStream<AnyEvents, never>, ...args)
     if (respond(returned)) return Promise.resolve()
     if (!isPromise(returned)) checkReturned(stream, returned)
     return sendReturned(stream, returned, respond)
@@ -122,6 +126,8 @@ function fail(stream: SseStream, failure: unknown): void {
   if (isAbort(stream, failure)) return
   // Frameworks treat a falsy error as success.
   const error = failure || new Error(`The handler of an event stream failed with ${describe(failure)}.`)
+  // The framework responds with the error, also in place of a page whose events were collected.
+  stream._connection.abandon()
   stream.destroy(error)
   throw error
 }

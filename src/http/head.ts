@@ -1,10 +1,15 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Encoding } from '../compression/zlib.ts'
+import type { FormatName } from '../formats/format.ts'
 import { jitter } from '../scheduler/jitter.ts'
+import type { Refusal } from '../stream/refusal.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
+import { shutdownHeaders, withShutdownHeader } from './closing.ts'
 import { contentEncoding } from './content-encoding.ts'
 import { notAcceptableText } from './formats.ts'
+import { resumePointOfWeb } from './last-event-id.ts'
 import type { Settings } from './options.ts'
+import { refusalAnswer, refusedRequest } from './refusal-answer.ts'
 import { varyOn, varyOnAccept } from './vary.ts'
 
 /**
@@ -17,9 +22,7 @@ export function sendHead(response: NodeResponse, settings: Settings): Encoding |
   const encoding = contentEncoding(response, settings)
   // The response of `node:http2` has the same methods.
   const any = response as ServerResponse & { flush?: () => void }
-  // Clear the message that a middleware set for another status, otherwise the client sees `200 Not Found`. HTTP/2 has no
-  // status message, and setting it prints a warning.
-  if (any.statusCode !== status && any.req.httpVersionMajor < 2) any.statusMessage = ''
+  clearMessage(response, status)
   any.writeHead(status, streamHeaders(response, settings))
   // With `rejectNonStandardBodyWrites`, Node throws for a body in a response to HEAD.
   if (any.req.method === 'HEAD') return encoding
@@ -57,7 +60,7 @@ export function streamHeaders(response: NodeResponse, settings: HeaderSettings):
   if (isCompressible) headers.Vary = varyOn(headers.Vary, 'Accept-Encoding')
   const encoding = contentEncoding(response, settings)
   if (encoding) headers['Content-Encoding'] = encoding
-  return headers
+  return { ...headers, ...shutdownHeaders(response) }
 }
 
 type HeaderSettings = Pick<Settings, 'headers' | 'varies' | 'format' | 'poll'> &
@@ -95,11 +98,56 @@ export function preambleOf(settings: Settings): string {
   return settings.preamble ? format.preamble(heartbeat, jitter(retry)) : ''
 }
 
+/**
+ * Responds with a refusal instead of a stream, and with the headers of the route, because a page of another origin can read
+ * the status only with those of CORS. A cache would keep a 204 or a 404 that does not forbid it (RFC 9110 15.1).
+ */
+export function sendRefusal(response: NodeResponse, settings: Settings, refusal: Refusal): undefined {
+  const { req } = response as ServerResponse
+  const answer = refusalAnswer(refusal, formatNameOf(settings), refusedRequest(req))
+  const { 'Content-Type': type, ...route } = streamHeaders(response, { ...settings, compress: false })
+  response.removeHeader('Content-Type')
+  response.removeHeader('Content-Encoding')
+  clearMessage(response, answer.status)
+  const isStream = answer.body !== undefined
+  const headers = { ...route, ...(isStream && { 'Content-Type': type }), ...answer.headers }
+  ;(response as ServerResponse).writeHead(answer.status, headers)
+  endWith(response, answer.body ?? '')
+}
+
+/** Returns the response with a refusal instead of a stream, with the headers of the route. */
+export function webRefusal(request: Request, settings: Settings, refusal: Refusal): Response {
+  const refused = { prefer: request.headers.get('prefer'), resumePoint: resumePointOfWeb(request) }
+  const answer = refusalAnswer(refusal, formatNameOf(settings), refused)
+  const headers = withShutdownHeader(webHeaders({ ...settings, compress: false }), request)
+  if (answer.body === undefined) headers.delete('Content-Type')
+  for (const [name, value] of Object.entries(answer.headers)) headers.set(name, value)
+  // RFC 9110 9.3.2.
+  const body = request.method === 'HEAD' ? null : (answer.body ?? null)
+  return new Response(body, { status: answer.status, headers })
+}
+
+function formatNameOf({ poll, format }: Settings): FormatName {
+  return poll ? 'json' : format.name
+}
+
+/**
+ * Clears the message that a middleware has set for another status. Otherwise the client sees `200 Not Found`. HTTP/2 has no
+ * status message, and setting it prints a warning.
+ */
+export function clearMessage(response: NodeResponse, status: number): void {
+  const { req, statusCode } = response as ServerResponse
+  if (statusCode !== status && req.httpVersionMajor < 2) response.statusMessage = ''
+}
+
 /** Responds 406 to a request that accepts no format of the route (RFC 9110 15.5.7). */
 export function sendNotAcceptable(response: NodeResponse, settings: Settings): void {
   dropLength(response)
   const Vary = varyOnAccept(response.getHeader('Vary'))
-  ;(response as ServerResponse).writeHead(406, { 'Content-Type': 'text/plain; charset=utf-8', Vary })
+  ;(response as ServerResponse).writeHead(406, {
+    ...{ 'Content-Type': 'text/plain; charset=utf-8', Vary },
+    ...shutdownHeaders(response),
+  })
   endWith(response, notAcceptableText(settings))
 }
 

@@ -6,7 +6,7 @@ import type { SseStream } from '../stream/stream.ts'
 /** Sends the response headers of a stream at the end of the turn, or up to `delay` ms later. */
 export class HeaderDelay implements TimerTarget, CloseTarget, Flushable {
   readonly #stream: SseStream
-  #tick: number | undefined
+  #isWaiting = false
 
   constructor(stream: SseStream, delay = 0) {
     this.#stream = stream
@@ -16,20 +16,21 @@ export class HeaderDelay implements TimerTarget, CloseTarget, Flushable {
 
   /** Ends the delay, so that the headers are sent at the end of this turn, unless the stream was abandoned. */
   end(): void {
-    if (this.#tick === undefined) return
-    clock.cancel(this, this.#tick)
-    this.#tick = undefined
+    if (!this.#isWaiting) return
+    this.#isWaiting = false
+    clock.cancel(this)
     turn.scheduleFlush(this)
   }
 
   #wait(delay: number): void {
-    this.#tick = clock.schedule(this, clock.now + delay)
+    this.#isWaiting = true
+    clock.schedule(this, clock.now + delay)
     this.#stream._addCloseTarget(this)
   }
 
   /** @internal */
   _flush(): void {
-    this.#stream._begin()
+    this.#stream._connection.begin()
   }
 
   /** @internal */

@@ -12,6 +12,7 @@ import {
 import { describe } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { FormatName } from '../formats/format.ts'
+import { checkExpiresAt } from '../stream/expiry.ts'
 import {
   type LongPollSettings,
   type Representation,
@@ -19,6 +20,7 @@ import {
   STREAM_DEFAULTS,
   type StreamOptions,
 } from '../stream/options.ts'
+import type { SseContext } from '../stream/register.ts'
 
 export type HeaderValue = string | number | string[]
 
@@ -52,6 +54,10 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
    * application has set disables it. Default false.
    */
   compress?: boolean | undefined
+  /** Becomes `stream.context`. Default: an empty object. */
+  context?: SseContext | undefined
+  /** Becomes `stream.expiresAt`. Default: never. */
+  expiresAt?: Date | number | undefined
 }
 
 /** How a long poll is answered. Times are in ms. */
@@ -65,7 +71,10 @@ export interface LongPollOptions {
 }
 
 /** Options with every default filled in. */
-export type Settings = Omit<SettingsOf<SseStreamOptions, 'rateLimit' | 'replay' | 'onGap'>, 'longPoll'> &
+export type Settings = Omit<
+  SettingsOf<SseStreamOptions, 'rateLimit' | 'replay' | 'onGap' | 'context' | 'expiresAt'>,
+  'longPoll'
+> &
   Representation & {
     readonly longPoll: LongPollSettings
     /** Whether these are the settings of the format that a request has chosen. */
@@ -98,6 +107,8 @@ export const SSE_CHECKS: Readonly<Record<keyof SseStreamOptions, Check>> = {
   longPoll: optionsOf(LONG_POLL_CHECKS),
   preamble: isBoolean,
   compress: isBoolean,
+  context: (value) => (isPlain(value) ? undefined : 'an object'),
+  expiresAt: checkExpiresAt,
 }
 
 /** Returns checked options with all defaults. Throws `SseError` `ERR_SSE_OPTION`. */
@@ -105,8 +116,32 @@ export function resolveOptions(
   options: object | undefined,
   checks: Readonly<Record<string, Check>> = SSE_CHECKS,
 ): Settings {
-  if (options === undefined) return DEFAULTS
-  const given = checkOptions<SseStreamOptions>(options, checks)
+  return options === undefined ? DEFAULTS : settingsOf(checkOptions<SseStreamOptions>(options, checks))
+}
+
+/** What the options of one stream state about its client. */
+export type OwnOptions = Pick<SseStreamOptions, 'context' | 'expiresAt'>
+
+/** Like `resolveOptions`, for options that are given for each stream. Streams with the same ones share their settings. */
+export function resolveStreamOptions(options: object | undefined): { settings: Settings; own: OwnOptions } {
+  if (options === undefined) return { settings: DEFAULTS, own: {} }
+  const { context, expiresAt, ...given } = checkOptions<SseStreamOptions>(options, SSE_CHECKS)
+  return { settings: settingsOf(given), own: { context, expiresAt } }
+}
+
+// The settings for options that are numbers, texts and booleans, by their JSON. A copy for each stream would need 1 kB.
+const shared = new Map<string, Settings>()
+const MAX_SHARED = 100
+
+function settingsOf(given: Partial<SettingsOf<SseStreamOptions>>): Settings {
+  if (Object.values(given).some((value) => Object(value) === value)) return merge(given)
+  const key = JSON.stringify(given)
+  const present = shared.get(key) ?? merge(given)
+  if (shared.size < MAX_SHARED) shared.set(key, present)
+  return present
+}
+
+function merge(given: Partial<SettingsOf<SseStreamOptions>>): Settings {
   return { ...DEFAULTS, ...given, longPoll: { ...LONG_POLL_DEFAULTS, ...given.longPoll } as LongPollSettings }
 }
 

@@ -50,6 +50,7 @@ export interface OwnHeaders {
 /** One long poll, from its request to its response. */
 export class LongPoll implements PollCache {
   isPublic: boolean | undefined
+  isShutDown = false
   readonly #request: PollRequest
   readonly #settings: Settings
 

@@ -3,7 +3,7 @@ import { eventStream } from '../formats/event-stream.ts'
 import type { FormatName } from '../formats/format.ts'
 import { ndjson } from '../formats/ndjson.ts'
 import type { Representation } from '../stream/options.ts'
-import { formatFor, formatQuery } from './formats.ts'
+import { formatFor, formatQuery, queryOf } from './formats.ts'
 import type { Settings } from './options.ts'
 
 // Comments of this size pass proxies that hold back a heartbeat of two bytes.
@@ -34,7 +34,7 @@ export function settingsFor<Given extends Settings>(
     varies,
     isChosen: true,
   }))
-  return format === 'json' ? withHold(chosen, query?.get('hold')) : chosen
+  return format === 'json' ? withHold(chosen, (query ?? queryOf(url)).get('hold')) : chosen
 }
 
 function variant<Given extends Settings>(settings: Given, key: string, create: () => Given): Given {

@@ -3,6 +3,7 @@ import type { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import type { Transport } from '../transports/transport.ts'
 import { WholeResponse } from '../transports/whole-response.ts'
+import { closeHeaders } from './closing.ts'
 import { queryOf } from './formats.ts'
 import { hasHeader } from './has-header.ts'
 import { streamHeaders } from './head.ts'
@@ -24,16 +25,21 @@ export function longPollOf({ headers, method, url }: NodeRequest, settings: Sett
   return new LongPoll(request, settings)
 }
 
-/**
- * Returns the transport of a long poll, whose response is sent when the stream has ended. `onHeadersError` is called with an
- * error of a middleware's own `writeHead`, and then has to respond. Default: the response is destroyed.
- */
+/** Lets a framework take part in the response to a long poll. */
+export interface PollHooks {
+  /** Called when the response headers were sent. */
+  onHeaders?(): void
+  /** Called with an error of a middleware's own `writeHead`, and MUST respond. Default: the response is destroyed. */
+  onHeadersError?(error: unknown): void
+}
+
+/** Returns the transport of a long poll, whose response is sent when the stream has ended. */
 export function pollTransport(
   response: NodeResponse,
   settings: Settings,
   poll: LongPoll,
   streamOf: () => SseStream,
-  onHeadersError?: (error: unknown) => void,
+  hooks: PollHooks = {},
 ): Transport {
   // The headers of the route first, because reading those of Fastify sets them on the response.
   const has = (name: string) => hasHeader(settings.headers, name) || response.hasHeader(name)
@@ -41,15 +47,16 @@ export function pollTransport(
   const transport = new WholeResponse(response, async (lines) => {
     const own = { hasEncoding: has('Content-Encoding'), isPrivate: isPrivate() }
     const answer = await poll.answer(streamOf(), lines, own)
-    if (response.destroyed || response.headersSent) return
-    const headers = streamHeaders(response, settings)
+    if (response.destroyed || response.headersSent || transport.isReleased) return
+    const headers = { ...streamHeaders(response, settings), ...(poll.isShutDown && closeHeaders(response)) }
     // A cookie may have been set while the body was compressed.
     try {
       sendHeaders(response as ServerResponse, headers, isPrivate() ? withoutCache(answer) : answer)
     } catch (error) {
-      if (!onHeadersError) throw error
-      return onHeadersError(error)
+      if (!hooks.onHeadersError) throw error
+      return hooks.onHeadersError(error)
     }
+    hooks.onHeaders?.()
     transport.endWith(answer.body ?? EMPTY)
   })
   return transport

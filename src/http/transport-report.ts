@@ -1,4 +1,4 @@
-import { transportChannel } from '../diagnostics.ts'
+import { transportChannel } from '../stream/diagnostics.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { queryOf } from './formats.ts'
 import type { Settings } from './options.ts'
@@ -13,7 +13,7 @@ const PROXY_HEADERS = ['via', 'forwarded', 'x-forwarded-for', 'x-real-ip', 'cf-r
 export interface ReportingRequest {
   readonly url: string | undefined
   /** Address of the connection, which is that of the last proxy. */
-  readonly address?: string | undefined
+  address?(): string | undefined
   header(name: string): string | undefined
 }
 
@@ -27,7 +27,7 @@ export function reportTransport(stream: SseStream, settings: Settings, request: 
     stream,
     transport: stream.format,
     reason,
-    address: request.address,
+    address: request.address?.(),
     userAgent: request.header('user-agent'),
     proxies: Object.fromEntries(present.filter(([, value]) => value !== undefined)),
   })

@@ -1,6 +1,9 @@
+import type { Origin } from '../stream/origin.ts'
+import type { Refusal } from '../stream/refusal.ts'
 import { SseStream } from '../stream/stream.ts'
 import { WholeWebBody } from '../transports/whole-web-body.ts'
 import { applyWebQuery } from './apply-query.ts'
+import { addCloseHeader } from './closing.ts'
 import { isOfNext } from './content-encoding.ts'
 import { disconnectOnAbort } from './disconnect-on-abort.ts'
 import { queryOf } from './formats.ts'
@@ -29,7 +32,8 @@ export function openWebPoll(
   request: Request,
   settings: Settings,
   response: Response,
-  onBegin?: () => void,
+  onBegin: ((refusal?: Refusal) => void) | undefined,
+  origin: Origin,
 ): WebPoll {
   const poll = new LongPoll(pollRequest(request, onBegin === undefined), settings)
   let respond = (_: readonly Buffer[] | undefined) => {}
@@ -37,17 +41,21 @@ export function openWebPoll(
     respond = resolve
   })
   const transport = new WholeWebBody((body) => respond(body))
-  const begin = () => {
-    onBegin?.()
-    return transport
+  const begin = (refusal?: Refusal) => {
+    onBegin?.(refusal)
+    return refusal === undefined ? transport : undefined
   }
-  const stream = SseStream._open(begin, settings, resumePointOfWeb(request))
+  const stream = SseStream._open(onBegin ? begin : transport, settings, resumePointOfWeb(request), origin)
   stream._pollCache = poll
   applyWebQuery(stream, settings, request)
   const disconnect = disconnectOnAbort(request.signal, transport, stream)
-  // A transport that is not open does not report that the stream was destroyed.
+  // A handler that fails releases its response, which is sent already.
   if (!onBegin) stream._addCloseTarget({ _streamClosed: () => respond(undefined) })
-  const later = ended.then((body) => responseTo(poll, stream, settings, response.headers, body))
+  const later = ended.then(async (body) => {
+    const answer = await responseTo(poll, stream, settings, response.headers, body)
+    if (poll.isShutDown) addCloseHeader(answer.headers, request)
+    return answer
+  })
   return { response, stream, later, disconnect }
 }
 

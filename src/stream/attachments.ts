@@ -20,13 +20,17 @@ export interface FrameBatch {
 
 /** What is delivered to many streams, of which each has a format. */
 export interface SharedBatch {
+  /** How many events it has. */
+  readonly length: number
   in(format: Format): FrameBatch
 }
 
-/** Decides whether a cache may keep the response to a long poll. */
+/** What the response to a long poll depends on beside its events. */
 export interface PollCache {
   /** True while it has only events that all clients may see. Undefined until the stream is subscribed to a channel. */
   isPublic: boolean | undefined
+  /** Whether the server shuts down, so that the client SHOULD NOT use its connection again. */
+  isShutDown: boolean
 }
 
 /** Keeps the last event id of the client current. */
@@ -41,4 +45,10 @@ export interface PositionSource {
 export interface CloseTarget {
   /** @internal Called once: before the `close` event, or at once if the stream was closed before. */
   _streamClosed(stream: SseStream): void
+}
+
+/** Checks again whether the client of a stream may stay. */
+export interface Reauthorization {
+  /** @internal Resolves when the stream was refused if it may not. Never rejects. */
+  _recheck(): Promise<void>
 }

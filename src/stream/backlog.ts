@@ -50,6 +50,10 @@ export class Backlog {
     return this.#queue.bytes
   }
 
+  get events(): number {
+    return this.#queue.events
+  }
+
   /** Whether there is room for a frame, which may replace a queued one. */
   fits(frame: Frame): boolean {
     const { maxBufferedBytes, maxBufferedEvents } = this.#limits

@@ -6,40 +6,25 @@ import { type Flushable, turn } from '../scheduler/turn.ts'
 import type { Transport } from '../transports/transport.ts'
 import { Backlog } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
+import { type ConnectionOwner, CountingConnection } from './counting-connection.ts'
 import { type DeadlineOwner, Deadlines } from './deadlines.ts'
+import { descriptorWatch } from './descriptor-watch.ts'
 import type { StreamSettings } from './options.ts'
-import { type OpenTransport, Output, type OutputOwner } from './output.ts'
+import { type OpenTransport, Output, type OutputOwner, type PendingHeaders } from './output.ts'
 import { type PollConnection, PollEnd } from './poll-end.ts'
 
-/** Is notified by its connection. */
-export interface ConnectionOwner {
-  /** @internal All queued frames were written, after the client had been behind for `lag` ms. */
-  _caughtUp(lag: number): void
-  /** @internal A full queue dropped this many events. `OVERFLOW`: its policy does not allow dropping. */
-  _overflowed(dropped: number): void
-  /** @internal The maximum duration is over. */
-  _expired(): void
-  /** @internal A limit ends the page of a long poll. `_expired` follows. */
-  _pageFull(): void
-  /** @internal Returns a frame to be sent instead of a heartbeat, or undefined. */
-  _heartbeat(): Frame | undefined
-  /** @internal Nothing can be written any more. Called once. */
-  _onClosed(reason: CloseReason, error?: unknown): void
-}
-
 /** The connection to one client: queued frames, their way to the transport, and the deadlines. */
-export class Connection implements OutputOwner, DeadlineOwner, PollConnection, Flushable {
-  readonly openedAt = clock.read()
+export class Connection
+  extends CountingConnection
+  implements OutputOwner, DeadlineOwner, PollConnection, Flushable
+{
   /** Undefined unless the response is that to a long poll. */
   readonly poll: PollEnd | undefined
   /** How many replays are still to be sent. The end of the stream follows them. */
   holds = 0
-  sentEvents = 0
-  sentBytes = 0
   /** What a replay has read and not queued yet, in bytes. */
   waitingBytes = 0
   readonly #settings: StreamSettings
-  readonly #owner: ConnectionOwner
   readonly #output: Output
   readonly #deadlines: Deadlines
   readonly #isImmediate: boolean
@@ -49,31 +34,49 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
   #liveQueue: Backlog | undefined
   #state: 'open' | 'ending' | 'closed' = 'open'
   #isFlushScheduled = false
-  #lagSince: number | undefined
   // Of the frame that was written last.
   #lastSize = 0
   #condition: Condition | undefined
 
   constructor(settings: StreamSettings, owner: ConnectionOwner) {
+    super(owner)
     this.#settings = settings
-    this.#owner = owner
     if (settings.poll) this.poll = new PollEnd(settings.poll, this)
     this.#output = new Output(this)
     this.#deadlines = new Deadlines(settings, this.#output, this)
     this.#isImmediate = settings.flushInterval === 0 && !settings.rateLimit
   }
 
-  /** Starts with an open transport, or with one that `begin` or the first write opens. */
-  start(transport: Transport | OpenTransport): void {
+  /**
+   * Starts with an open transport, or with one that `begin` or the first write opens. With `isHeld`, nothing is written until
+   * `unhold`, not even a heartbeat, because the client may be refused.
+   */
+  start(transport: Transport | OpenTransport, isHeld = false): void {
+    descriptorWatch.onOpen()
     this.#output.start(transport)
     this.#probe()
-    this.#deadlines.schedule()
+    this.#output.isFull = isHeld
+    if (!isHeld) this.#deadlines.schedule()
   }
 
-  /** Sends the response headers, unless they were sent. */
+  /** Writes what was queued since `start`. Deadlines count from now on. */
+  unhold(): void {
+    if (this.isClosed) return
+    // `send` returned false for these frames.
+    if (this.bufferedEvents > 0) this.lagSince = clock.now
+    this.#output.isFull = false
+    this.#deadlines.restart()
+    this.#scheduleFlush()
+  }
+
+  /** Sends the response headers once their status is decided, unless they were sent. */
   begin(): void {
-    this.#output.begin()
+    this.#output.beginWhenDecided()
     this.#probe()
+  }
+
+  get headers(): PendingHeaders {
+    return this.#output
   }
 
   /** Releases the response to the framework, unless its headers were sent. */
@@ -121,14 +124,14 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
    * sender should wait, or if an event was dropped.
    */
   enqueue(frame: Frame): boolean {
-    return this.#liveQueue ? this.#offer(this.#liveQueue, frame, true) : this.enqueueNext(frame)
+    return this.#liveQueue ? this.offer(this.#liveQueue, frame, true) : this.enqueueNext(frame)
   }
 
   /** The same for a frame of a replay, which goes before the frames sent meanwhile. */
   enqueueNext(frame: Frame): boolean {
     // A burst over the bound is not a lag while the kernel accepts it.
     if (!this.#output.isFull && !this.#backlog.fits(frame)) this._flush()
-    const isAccepted = this.#offer(this.#backlog, frame, this.#output.isFull)
+    const isAccepted = this.offer(this.#backlog, frame, this.#output.isFull)
     if (this.#output.isFull) return false
     this.#scheduleFlush()
     return isAccepted
@@ -151,7 +154,7 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
     this.#queue = this.#liveQueue
     this.#liveQueue = undefined
     // `send` returned false for these frames, so `drain` must be emitted once they were written.
-    if (this.#queue?.length) this.#lagSince ??= clock.now
+    if (this.#queue?.length) this.lagSince ??= clock.now
     this.#scheduleFlush()
   }
 
@@ -176,7 +179,7 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
       const hasRoom = this.#output.write(frame)
       this.poll?.onWritten()
       if (hasRoom) return
-      this.#lagSince ??= clock.now
+      this.lagSince ??= clock.now
       this.#deadlines.schedule()
     } catch (error) {
       // A middleware's own `write` may throw.
@@ -192,11 +195,13 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
     else this.poll?.onCaughtUp()
   }
 
-  /** Ends the body after everything queued. Frames held back by a replay that was stopped are dropped. */
-  end(): void {
+  /** Ends the body after everything queued and `last`. Frames held back by a replay that was stopped are dropped. */
+  end(last?: Frame): void {
     if (!this.isOpen) return
     this.#state = 'ending'
+    this.discard(this.#liveQueue?.events ?? 0)
     this.#liveQueue = undefined
+    if (last) this.#backlog.pushOverBound(last)
     this._flush()
     this.notify()
   }
@@ -208,12 +213,12 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
 
   /** Closes the stream of a long poll, whose page is full. `expire` MUST follow. */
   closePage(): void {
-    this.#owner._pageFull()
+    this.owner._pageFull()
   }
 
   /** Ends the connection as its maximum duration does. */
   expire(): void {
-    if (this.isOpen) this.#owner._expired()
+    if (this.isOpen) this.owner._expired()
   }
 
   /** Cuts the connection at once. */
@@ -230,7 +235,7 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
     if (this.#output.isBusy) return void this.#scheduleFlush()
     this.#deadlines.cancelFlush()
     while (!this.#output.isFull && this.#queue?.length) {
-      const batch = this.#queue.take(clock.now)
+      const batch = this.takeFrom(this.#queue)
       if (!batch) {
         this.#isFlushScheduled = true
         return void this.#deadlines.flushAt(this.#queue.nextAt())
@@ -263,14 +268,14 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
   _silent(): void {
     this.#output.probe()
     const { format, padding } = this.#settings
-    const position = this.#owner._heartbeat()
+    const position = this.owner._heartbeat()
     this.write(position ?? padding ?? format.heartbeat)
     if (position && padding) this.enqueue(padding)
   }
 
   /** @internal */
   _expired(): void {
-    this.#owner._expired()
+    this.owner._expired()
   }
 
   // Without a heartbeat, only the kernel detects a lost client.
@@ -299,12 +304,6 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
     return Math.min(this.waitingBytes, (this.#settings.maxBufferedBytes - this.#unwrittenBytes) / 2)
   }
 
-  #offer(queue: Backlog, frame: Frame, isFull: boolean): boolean {
-    const dropped = queue.offer(frame, isFull)
-    if (dropped !== 0) this.#owner._overflowed(dropped)
-    return dropped === 0
-  }
-
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return
     this.#isFlushScheduled = true
@@ -314,9 +313,9 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
   }
 
   #onDrained(): void {
-    const since = this.#lagSince
-    this.#lagSince = undefined
-    if (since !== undefined) this.#owner._caughtUp(clock.now - since)
+    const since = this.lagSince
+    this.lagSince = undefined
+    if (since !== undefined) this.owner._caughtUp(clock.now - since)
     this.notify()
     // Once, because the output is full after its end.
     if (this.#state !== 'ending' || !this.isIdle) return
@@ -331,10 +330,12 @@ export class Connection implements OutputOwner, DeadlineOwner, PollConnection, F
   #finish(reason: CloseReason, error?: unknown): void {
     if (this.isClosed) return
     this.#state = 'closed'
+    const left = (this.#queue?.events ?? 0) + (this.#liveQueue?.events ?? 0)
     this.#queue = undefined
     this.#liveQueue = undefined
     this.#deadlines.cancel()
-    this.#owner._onClosed(reason, error)
+    this.owner._onClosed(reason, error)
+    this.discard(left)
     this.notify()
   }
 }

@@ -17,10 +17,12 @@ export interface DeadlineOwner {
   _expired(): void
 }
 
-const CANCELLED = -1
-
 /** The deadlines of one connection, as one timer on the shared clock. */
 export class Deadlines implements TimerTarget {
+  /** @internal */
+  _earlier: TimerTarget | undefined
+  /** @internal */
+  _later: TimerTarget | undefined
   readonly #settings: StreamSettings
   readonly #output: Output
   readonly #owner: DeadlineOwner
@@ -28,7 +30,7 @@ export class Deadlines implements TimerTarget {
   #expiresAt: number
   // The time of a flush that is not at the end of a turn.
   #flushesAt = NEVER
-  #timerTick = 0
+  #isCancelled = false
 
   constructor(settings: StreamSettings, output: Output, owner: DeadlineOwner) {
     this.#settings = settings
@@ -40,11 +42,18 @@ export class Deadlines implements TimerTarget {
 
   /** Sets the timer for the next deadline. MUST be called when the kernel's buffer has become full or has drained. */
   schedule(): void {
-    if (this.#timerTick === CANCELLED) return
-    if (this.#timerTick > 0) clock.cancel(this, this.#timerTick)
+    if (this.#isCancelled) return
     const end = this.#owner.isOpen ? this.#expiresAt : NEVER
     const deadline = Math.min(this.#flushesAt, this.#stallsAt, this.#beatsAt, end)
-    this.#timerTick = Number.isFinite(deadline) ? clock.schedule(this, deadline) : 0
+    if (Number.isFinite(deadline)) clock.schedule(this, deadline)
+    else clock.cancel(this)
+  }
+
+  /** Starts the deadlines anew. */
+  restart(): void {
+    this.#output.lastWrite = clock.read()
+    this.#expiresAt = expiresAt(this.#output.lastWrite, this.#settings.maxDuration)
+    this.schedule()
   }
 
   expireBy(time: number): void {
@@ -62,8 +71,8 @@ export class Deadlines implements TimerTarget {
   }
 
   cancel(): void {
-    clock.cancel(this, this.#timerTick)
-    this.#timerTick = CANCELLED
+    clock.cancel(this)
+    this.#isCancelled = true
   }
 
   /** @internal */

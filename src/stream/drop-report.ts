@@ -1,16 +1,19 @@
-import { overflowChannel } from '../diagnostics.ts'
 import { type Flushable, turn } from '../scheduler/turn.ts'
 import type { Overflow } from './backlog.ts'
+import { overflowChannel } from './diagnostics.ts'
+import { emitSafely } from './emit-safely.ts'
 import type { SseStream } from './stream.ts'
 
 /** Reports the number of dropped events, at most once in a turn of the event loop. */
 export class DropReport implements Flushable {
-  readonly #report: (dropped: number) => void
+  readonly #stream: SseStream
+  readonly #policy: Overflow
   #dropped = 0
   #isScheduled = false
 
-  constructor(report: (dropped: number) => void) {
-    this.#report = report
+  constructor(stream: SseStream, policy: Overflow) {
+    this.#stream = stream
+    this.#policy = policy
   }
 
   add(dropped: number): void {
@@ -25,7 +28,10 @@ export class DropReport implements Flushable {
     this.#dropped = 0
     // What a listener drops is part of the next report. Otherwise, a listener that sends would cause one in each turn.
     this.#isScheduled = true
-    if (dropped > 0) this.#report(dropped)
+    if (dropped > 0) {
+      publishOverflow(this.#stream, this.#policy, dropped)
+      emitSafely(this.#stream, 'drop', dropped)
+    }
     this.#isScheduled = false
   }
 }

@@ -1,6 +1,6 @@
-import { gapChannel } from '../diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import type { MaybePromise, Source } from '../event/source.ts'
+import { gapChannel } from './diagnostics.ts'
 import type { SseStream } from './stream.ts'
 
 /** A client has missed events, or it is unknown whether it has. */

@@ -49,6 +49,13 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
   flushInterval?: number | undefined
   /** The stream is closed after this time, or up to a tenth earlier, and the client reconnects. Default 0: never. */
   maxDuration?: number | undefined
+  /**
+   * Name of the event that is sent before `expiresAt`, with the data `{ expiresAt, expiresIn }`, where the latter is in ms.
+   * False sends none. Default `expiring`.
+   */
+  expiringEvent?: string | false | undefined
+  /** How long before `expiresAt` that event is sent. Default 30 000. */
+  expiringNotice?: number | undefined
   /** Serializes data that is not a string. Default `JSON.stringify`. */
   serialize?: Serialize | undefined
   /** Returns the events that a client has missed since its last event id, or `'gap'` if that is impossible. */
@@ -94,6 +101,8 @@ export const STREAM_DEFAULTS: StreamSettings = {
   rateLimit: undefined,
   flushInterval: 0,
   maxDuration: 0,
+  expiringEvent: 'expiring',
+  expiringNotice: 30_000,
   serialize: JSON.stringify,
   replay: undefined,
   maxReplayEvents: 10_000,
@@ -120,6 +129,8 @@ export const STREAM_CHECKS: Readonly<Record<keyof StreamOptions, Check>> = {
   rateLimit: optionsOf(RATE_LIMIT_CHECKS, 'eventsPerSecond'),
   flushInterval: isTime,
   maxDuration: isTime,
+  expiringEvent: checkGapEvent,
+  expiringNotice: isTime,
   serialize: isFunction,
   replay: isFunction,
   maxReplayEvents: isCount,
@@ -127,8 +138,12 @@ export const STREAM_CHECKS: Readonly<Record<keyof StreamOptions, Check>> = {
   gapEvent: checkGapEvent,
 }
 
+/** Whether a value can be the name of an event. */
+export function isEventName(value: unknown): boolean {
+  return typeof value === 'string' && /^[^\r\n\0]+$/.test(value)
+}
+
 /** Checks an option that names the gap event. */
 export function checkGapEvent(value: unknown) {
-  const usable = value === false || (typeof value === 'string' && /^[^\r\n\0]+$/.test(value))
-  return usable ? undefined : 'an event name or false'
+  return value === false || isEventName(value) ? undefined : 'an event name or false'
 }

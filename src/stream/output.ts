@@ -1,20 +1,38 @@
 import { type Frame, SLICE_BYTES } from '../event/frame.ts'
 import { clock } from '../scheduler/clock.ts'
 import { noTransport, type Transport, type TransportOwner } from '../transports/transport.ts'
+import type { Refusal } from './refusal.ts'
 
 /** Is notified by its output. */
 export interface OutputOwner {
+  /** @internal The response headers were sent. */
+  _begun(): void
   /** @internal There is room again, after `write` returned false. */
   _drained(): void
   /** @internal The transport is closed or broken. Called once. */
   _lost(error?: unknown): void
 }
 
-/** Sends the response headers and returns the transport, or undefined if the client has disconnected. */
-export type OpenTransport = () => Transport | undefined
+/**
+ * Sends the response headers and returns the transport, or undefined if the client has disconnected. With a refusal,
+ * responds with that instead, and returns undefined.
+ */
+export type OpenTransport = (refusal?: Refusal) => Transport | undefined
+
+/** The response headers of a stream, before they are sent. */
+export interface PendingHeaders {
+  /** Resolves when no decision about the status is awaited any more. Undefined: none is. */
+  readonly decided: Promise<void> | undefined
+  /** Delays the headers until a decision, unless an event is sent before. */
+  decideBy(decision: Promise<unknown>): void
+  /** Sends the headers without waiting for a decision, unless they were sent. */
+  begin(): void
+  /** Responds with a refusal instead of a stream, which MUST then be destroyed. Returns false if the headers were sent. */
+  refuse(refusal: Refusal): boolean
+}
 
 /** Writes frames to a transport, which is open or is opened by the first write. */
-export class Output implements TransportOwner {
+export class Output implements TransportOwner, PendingHeaders {
   /** Whether the kernel is full. */
   isFull = false
   /** Whether the transport is opened or written to. A middleware's own `writeHead` or `write` may then call the stream. */
@@ -23,6 +41,7 @@ export class Output implements TransportOwner {
   lastWrite = clock.now
   /** The transport, once it is open. */
   transport: Transport = noTransport
+  decided: Promise<void> | undefined
   // Set until the response headers are sent.
   #openTransport: OpenTransport | undefined
   // The part of a large frame that the transport had no room for.
@@ -50,6 +69,32 @@ export class Output implements TransportOwner {
     else this.#use(transport)
   }
 
+  decideBy(decision: Promise<unknown>): void {
+    const { decided } = this
+    const all = Promise.allSettled([decided, decision]).then(() => {
+      if (this.decided === all) this.decided = undefined
+    })
+    this.decided = all
+  }
+
+  refuse(refusal: Refusal): boolean {
+    const openTransport = this.#openTransport
+    this.#openTransport = undefined
+    try {
+      openTransport?.(refusal)
+    } catch (error) {
+      // A middleware's own `writeHead` may throw.
+      this.#owner._lost(error)
+    }
+    return openTransport !== undefined
+  }
+
+  /** Opens the transport when the status is decided. */
+  beginWhenDecided(): void {
+    if (this.decided) void this.decided.then(() => this.beginWhenDecided())
+    else this.begin()
+  }
+
   /** Opens the transport, unless it is open. */
   begin(): void {
     const openTransport = this.#openTransport
@@ -71,6 +116,7 @@ export class Output implements TransportOwner {
   /** Releases the response to the framework, unless its headers were sent. */
   abandon(): void {
     this.#openTransport = undefined
+    this.transport.abandon?.()
   }
 
   /** Writes a frame. MUST NOT be called while full. Returns false when the kernel is full. Throws errors of a middleware. */
@@ -118,6 +164,7 @@ export class Output implements TransportOwner {
     if (this.#isDestroyed) return void transport.destroy()
     transport.open(this)
     this.transport = transport
+    this.#owner._begun()
   }
 
   #writeRest(): void {

@@ -1,4 +1,3 @@
-import { replayChannel } from '../diagnostics.ts'
 import { SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import {
@@ -10,6 +9,7 @@ import {
 } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
 import type { Connection } from './connection.ts'
+import { replayChannel } from './diagnostics.ts'
 import { type Gap, reportGap } from './gap.ts'
 import type { StreamSettings } from './options.ts'
 import { inOnePage } from './poll-end.ts'
@@ -43,27 +43,28 @@ export class Replayer {
   }
 
   /**
-   * Resolves with true when everything was written, with false when the replay was stopped. Rejects when the source fails
-   * or yields more than `maxReplayEvents`.
+   * Sends what the client has missed, before the frames that are sent meanwhile, and delays the end of the stream until
+   * `release`. Resolves with an error if the source fails or yields more than `maxReplayEvents`. Never rejects.
    */
-  async run(): Promise<boolean> {
+  async run(): Promise<unknown> {
     const startedAt = clock.now
-    let complete = false
     let error: unknown
+    this.#connection.holds += 1
+    this.#connection.beginReplay()
     try {
       await this.#sendMissed()
       await this.#waitForRoom()
-      complete = !this.#isStopped
-      return complete
     } catch (failure) {
-      error = failure
-      throw failure
-    } finally {
-      if (replayChannel.hasSubscribers) {
-        const duration = clock.now - startedAt
-        replayChannel.publish({ stream: this.#stream, events: this.#events, duration, complete, error })
-      }
+      error = failure ?? new Error(`The replay failed with ${failure}.`)
     }
+    const complete = error === undefined && !this.#isStopped
+    if (replayChannel.hasSubscribers) {
+      const duration = clock.now - startedAt
+      const counts = { events: this.#events, duration, resumed: true, complete }
+      replayChannel.publish({ stream: this.#stream, ...counts, error })
+    }
+    if (complete) this.#connection.endReplay()
+    return error
   }
 
   stop(): void {

@@ -1,63 +1,86 @@
 import { EventEmitter } from 'node:events'
 import { checkOptions } from '../check-options.ts'
-import { closeChannel, drainChannel, openChannel } from '../diagnostics.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
-import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
+import { closeSource, readSource, type Source } from '../event/source.ts'
 import { eventFrame, type Format, type FormatName } from '../formats/format.ts'
-import { clock } from '../scheduler/clock.ts'
-import { outsideRequests } from '../scheduler/context.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { Transport } from '../transports/transport.ts'
-import type { CloseTarget, PollCache, PositionSource, SharedBatch, SseStreamEventMap } from './attachments.ts'
+import type {
+  CloseTarget,
+  PollCache,
+  PositionSource,
+  Reauthorization,
+  SharedBatch,
+  SseStreamEventMap,
+} from './attachments.ts'
 import { OVERFLOW } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
+import { closeStream } from './close-stream.ts'
 import { Connection } from './connection.ts'
+import { closeChannel, drainChannel, openChannel } from './diagnostics.ts'
 import { DropReport, publishOverflow } from './drop-report.ts'
+import { emitSafely } from './emit-safely.ts'
+import { Expiry } from './expiry.ts'
 import type { StreamSettings } from './options.ts'
+import type { Origin } from './origin.ts'
 import type { OpenTransport } from './output.ts'
+import { NO_CONTEXT, type SseContext } from './register.ts'
 import { Replayer } from './replay.ts'
 import type { ResumePoint } from './resume-point.ts'
+import { StreamEnd } from './stream-end.ts'
 
 // The value of `retry` is checked where it is encoded.
 const CLOSE_CHECKS = { retry: () => undefined }
-
-// How long `close` waits for a replay, in ms.
-const CLOSE_GRACE = 5_000
 
 /**
  * An event stream to one client. It sends events, buffers what the client has not read yet, and closes once, with a
  * reason. Created by `createSseStream` and the adapters.
  */
-export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter<SseStreamEventMap> {
+export class SseStream<
+  Events extends EventMap = AnyEvents,
+  Request = unknown,
+> extends EventEmitter<SseStreamEventMap> {
   /** The id after which the client wants to resume. It is untrusted input: check it before use. */
   readonly lastEventId: string | undefined
+  /** The request, as the framework passes it to a handler: with Koa, `context.request`. */
+  readonly request: Request
+  /**
+   * What the application knows about the client, for example `{ userId }`. Set by `authorize`, by the option `context`, or by
+   * assignment. Default: an empty object.
+   */
+  context: SseContext
   /** @internal Where a hub resumes this client. `new` if the stream has a replay of its own. */
   readonly _resumePoint: ResumePoint
   readonly #settings: StreamSettings
-  readonly #connection: Connection
+  /** @internal For parts that delay the response headers, the end, or send after it. */
+  readonly _connection: Connection
   /** @internal Set by the hub to which the stream is subscribed. */
   _positions: PositionSource | undefined
   /** @internal Set for a long poll whose response a cache may keep. */
   _pollCache: PollCache | undefined
+  /** @internal Set for a route with `authorize`. */
+  _reauthorization: Reauthorization | undefined
+  readonly #hasReplay: boolean
   #replayer: Replayer | undefined
-  #stops: StopCallbacks | undefined
-  #closeReason: CloseReason | undefined
-  #error: unknown
-  #abortController: AbortController | undefined
-  // A list only from the second target on, because most streams have one.
-  #closeTargets: CloseTarget | CloseTarget[] | undefined
+  readonly #end = new StreamEnd()
   #isReported = false
+  #expiry: Expiry | undefined
   // Created with the first dropped event.
   #drops: DropReport | undefined
 
-  private constructor(settings: StreamSettings, resumePoint: ResumePoint) {
+  private constructor(settings: StreamSettings, resumePoint: ResumePoint, origin: Origin) {
     super()
+    // Most streams have no listeners. Node.js creates the object for them again with the first one.
+    ;(this as { _events?: object | undefined })._events = undefined
+    this.request = origin.request as Request
+    this.context = origin.context ?? NO_CONTEXT
     this.lastEventId = typeof resumePoint === 'object' ? resumePoint.id : undefined
     this._resumePoint = settings.replay ? 'new' : resumePoint
+    this.#hasReplay = settings.replay !== undefined && resumePoint !== 'new'
     this.#settings = settings
-    this.#connection = new Connection(settings, this)
-    if (openChannel.hasSubscribers) openChannel.publish({ stream: this })
+    this._connection = new Connection(settings, this)
+    if (!origin.isUndecided) this._opened()
   }
 
   /** @internal Creates a stream over a transport that is open, or that opens with the first write or `_begin`. */
@@ -65,16 +88,29 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     transport: Transport | OpenTransport,
     settings: StreamSettings,
     resumePoint: ResumePoint,
+    origin: Origin = {},
   ): SseStream {
-    const stream = new SseStream(settings, resumePoint)
-    stream.#connection.start(transport)
-    if (settings.replay && resumePoint !== 'new') stream.#startReplay()
+    const stream = new SseStream(settings, resumePoint, origin)
+    stream._connection.start(transport, origin.isUndecided)
+    if (origin.expiresAt !== undefined) stream.expiresAt = origin.expiresAt
+    if (!origin.isUndecided) stream._startReplay()
     return stream
   }
 
+  /** @internal Reports the stream, once its context is known. */
+  _opened(): void {
+    if (!this.#isReported && openChannel.hasSubscribers) openChannel.publish({ stream: this })
+    this.#isReported = true
+  }
+
   /** @internal Creates a stream that is closed already. */
-  static _closed(reason: CloseReason, settings: StreamSettings, resumePoint: ResumePoint): SseStream {
-    const stream = new SseStream(settings, resumePoint)
+  static _closed(
+    reason: CloseReason,
+    settings: StreamSettings,
+    resumePoint: ResumePoint,
+    origin: Origin,
+  ): SseStream {
+    const stream = new SseStream(settings, resumePoint, origin)
     stream.#destroy(reason)
     return stream
   }
@@ -99,9 +135,8 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
    * that cannot be encoded; the stream stays open.
    */
   async sendAll(source: Source<Events>): Promise<boolean> {
-    this.#stops ??= new Set()
     if (this.closed) return closeSource(source)
-    return readSource(source, this.#stops, (event) => {
+    return readSource(source, this.#end.stops, (event) => {
       const frame = this._frameOf(event)
       return this._hasRoomFor(frame)
         ? this.#sendNext(frame)
@@ -112,7 +147,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
   /** Resolves with true when nothing is queued any more, with false when the stream is closed. Never rejects. */
   async drained(): Promise<boolean> {
     turn.fanOutNow()
-    await this.#connection.waitUntil(() => this.closed || this._isIdle)
+    await this._connection.waitUntil(() => this.closed || this._isIdle)
     return !this.closed
   }
 
@@ -122,14 +157,7 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
    */
   close(options: { retry?: number | undefined } = {}): void {
     checkOptions(options, CLOSE_CHECKS)
-    turn.fanOutNow()
-    if (this.closed) return
-    this._positions?._beforeClose()
-    const { retry } = options
-    if (retry !== undefined) this.#connection.enqueueOverBound(this._frameOf({ retry }))
-    this.#markClosed('server')
-    if (this.#connection.holds > 0) this.#connection.endBy(clock.now + CLOSE_GRACE)
-    else this.#connection.end()
+    closeStream(this as SseStream, 'server', options.retry)
   }
 
   /** Ends the stream at once and drops everything queued. With an error, the close reason is `error`. */
@@ -137,26 +165,46 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     this.#destroy(error === undefined ? 'server' : 'error', error)
   }
 
+  /**
+   * When the rights of the client expire, for example its token. The stream then ends, accurate to 0.2 s, and `expiringEvent`
+   * is sent before. Accepts a `Date`, a time in ms since 1970, or undefined for never. Throws `SseError` `ERR_SSE_OPTION`.
+   */
+  get expiresAt(): Date | undefined {
+    return this.#expiry?.date
+  }
+
+  set expiresAt(date: Date | number | undefined) {
+    this.#expiry ??= new Expiry(this as SseStream, this.#settings)
+    this.#expiry.set(date)
+  }
+
+  /**
+   * Calls `authorize` of the route again. Resolves with true if the client may stay, with false when the stream is closed.
+   * Never rejects.
+   */
+  async reauthorize(): Promise<boolean> {
+    await this._reauthorization?._recheck()
+    return !this.closed
+  }
+
   /** True from the moment nothing can be sent any more. The `close` event follows. */
   get closed(): boolean {
-    return this.#closeReason !== undefined
+    return this.#end.reason !== undefined
   }
 
   /** Why the stream has closed. Undefined while it is open. */
   get closeReason(): CloseReason | undefined {
-    return this.#closeReason
+    return this.#end.reason
   }
 
   /** Aborts when the stream closes. Pass it to a database cursor, a fetch or a language model. */
   get signal(): AbortSignal {
-    this.#abortController ??= new AbortController()
-    if (this.closed) this.#abortController.abort()
-    return this.#abortController.signal
+    return this.#end.signal
   }
 
   /** @internal Whether `signal` was read, so that it aborts work of the application. */
   get _hasSignal(): boolean {
-    return this.#abortController !== undefined
+    return this.#end.hasSignal
   }
 
   /** The representation that the client receives. */
@@ -171,52 +219,47 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** Bytes queued for the client and the rest of a large event, without those in the buffers of Node and the kernel. */
   get bufferedBytes(): number {
-    return this.#connection.bufferedBytes
+    return this._connection.bufferedBytes
   }
 
   /** Events and comments queued for the client. Events published in this turn are queued at its end. */
   get bufferedEvents(): number {
-    return this.#connection.bufferedEvents
+    return this._connection.bufferedEvents
   }
 
   /** @internal Sends frames that are shared with other streams. At the end of a turn they are written at once. */
   _deliver(batch: SharedBatch, isTurnOver: boolean): void {
-    if (this.closed) return
+    if (this.closed) return void this._connection.discard(batch.length)
     const encoded = batch.in(this._format)
-    if (isTurnOver && this.#connection.canBypassQueue) this.#connection.write(encoded.joined)
+    if (isTurnOver && this._connection.canBypassQueue) this._connection.write(encoded.joined)
     else for (const frame of encoded.frames) this._enqueue(frame)
   }
 
   /** @internal Queues a frame. */
   _enqueue(frame: Frame): boolean {
-    return !this.closed && this.#connection.enqueue(frame)
+    return this.closed ? this._connection.discard(frame.events) : this._connection.enqueue(frame)
   }
 
   /** @internal Whether a sender that can wait should send this frame now, and not after `drained()`. */
   _hasRoomFor(frame: Frame): boolean {
-    return !this.#replayer && this.#connection.hasRoomFor(frame)
+    return !this.#replayer && this._connection.hasRoomFor(frame)
   }
 
   /** @internal Whether everything was written, also of a replay. */
   get _isIdle(): boolean {
-    return this.#connection.isIdle && !this.#replayer
-  }
-
-  /** @internal Delays the end that `close` requests until `_release`, or until its grace period is over. */
-  _hold(): void {
-    this.#connection.holds += 1
+    return this._connection.isIdle && !this.#replayer
   }
 
   /** @internal */
   _release(): void {
-    this.#connection.release(this.closed)
+    this._connection.release(this.closed)
   }
 
-  /** @internal Ends the stream after everything queued, because missed events cannot be sent on this connection. */
-  _endReplay(error: unknown): void {
-    this.#markClosed('replay', error)
-    // At once, because the snapshot of a hub may delay the end forever.
-    this.#connection.end()
+  /** @internal Ends the stream after everything queued and `last`, but without its replay, which a hub may delay forever. */
+  _end(reason: CloseReason, error?: unknown, last?: Frame): void {
+    this._markClosed(reason, error)
+    this.#replayer?.stop()
+    this._connection.end(last)
   }
 
   /** @internal Encodes an event as `send` does. */
@@ -226,26 +269,9 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return eventFrame(event, this.#settings.serialize, this._format)
   }
 
-  /** @internal For a sender that holds the end back: it may send until the connection is not open any more. */
-  get _connection(): Connection {
-    return this.#connection
-  }
-
-  /** @internal Sends the response headers, unless they were sent. */
-  _begin(): void {
-    this.#connection.begin()
-  }
-
-  /** @internal Releases the response to the framework, unless its headers were sent. */
-  _abandon(): void {
-    this.#connection.abandon()
-  }
-
   /** @internal Notifies a target once when the stream is closed, at once if that was reported. */
   _addCloseTarget(target: CloseTarget): void {
-    const targets = this.#closeTargets
-    if (this.#isReported) target._streamClosed(this as SseStream)
-    else this.#closeTargets = targets ? [...new Set([targets, target].flat())] : target
+    this.#end.addTarget(target, this as SseStream)
   }
 
   #enqueue(frame: Frame): boolean {
@@ -259,36 +285,33 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
     return !this.closed
   }
 
-  async #startReplay(): Promise<void> {
-    this.#replayer = new Replayer(this as SseStream, this.#connection, this.#settings)
-    this.#connection.beginReplay()
-    this._hold()
-    try {
-      if (await this.#replayer.run()) this.#connection.endReplay()
-    } catch (error) {
-      this._endReplay(error)
-    }
+  /** @internal Sends what the client has missed, if the stream has a replay of its own. */
+  async _startReplay(): Promise<void> {
+    if (this.closed || !this.#hasReplay) return
+    this.#replayer = new Replayer(this as SseStream, this._connection, this.#settings)
+    const error = await this.#replayer.run()
+    if (error) this._end('replay', error)
     this.#replayer = undefined
     this._release()
   }
 
   /** @internal */
   _overflowed(dropped: number): void {
-    const report = (total: number) => publishOverflow(this as SseStream, this.#settings.overflow, total)
-    this.#drops ??= new DropReport((total) => {
-      report(total)
-      this.#emitSafely('drop', total)
-    })
-    if (dropped !== OVERFLOW) return void this.#drops.add(dropped)
-    report(0)
-    this.#destroy('overflow')
+    const { overflow } = this.#settings
+    if (dropped === OVERFLOW) {
+      publishOverflow(this as SseStream, overflow, 0)
+      this.#destroy('overflow')
+    } else {
+      this.#drops ??= new DropReport(this as SseStream, overflow)
+      this.#drops.add(dropped)
+    }
   }
 
   /** @internal */
   _caughtUp(lag: number): void {
     if (drainChannel.hasSubscribers) drainChannel.publish({ stream: this, lag })
     this.#drops?._flush()
-    if (!this.closed) this.#emitSafely('drain')
+    if (!this.closed) emitSafely(this as SseStream, 'drain')
   }
 
   /** @internal */
@@ -298,63 +321,42 @@ export class SseStream<Events extends EventMap = AnyEvents> extends EventEmitter
 
   /** @internal */
   _pageFull(): void {
-    this.#markClosed('poll')
+    this._markClosed('poll')
   }
 
-  /** @internal */
+  /** @internal The client requests the rest of a replay when it reconnects. */
   _expired(): void {
-    this.#markClosed(this.#settings.poll ? 'poll' : 'expired')
-    // The client requests the rest of a replay when it reconnects.
-    this.#replayer?.stop()
-    this.#connection.end()
+    this._end(this.#settings.poll ? 'poll' : 'expired')
   }
 
   /** @internal */
   _onClosed(reason: CloseReason, error?: unknown): void {
-    this.#markClosed(reason, error)
+    this._markClosed(reason, error)
     this.#replayer?.stop()
+    this._opened()
     if (closeChannel.hasSubscribers) closeChannel.publish({ stream: this, ...this.#summary() })
     queueMicrotask(() => this.#reportClosed())
   }
 
-  // A listener that throws must stop neither a flush nor a broadcast. Its error is uncaught, as in Node.
-  #emitSafely<Name extends keyof SseStreamEventMap>(name: Name, ...args: SseStreamEventMap[Name]): void {
-    try {
-      outsideRequests(() => this.emit(name, ...(args as never)))
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error
-      })
-    }
-  }
-
   #destroy(reason: CloseReason, error?: unknown): void {
-    this.#markClosed(reason, error)
-    this.#connection.destroy(reason, error)
+    this._markClosed(reason, error)
+    this._connection.destroy(reason, error)
   }
 
-  // Nothing can be sent any more. The first reason stays.
-  #markClosed(reason: CloseReason, error?: unknown): void {
-    if (this.closed) return
-    this.#closeReason = reason
-    this.#error = error
-    outsideRequests(() => this.#abortController?.abort())
-    for (const stop of this.#stops ?? []) stop()
-    this.#connection.notify()
+  /** @internal Nothing can be sent any more. The first reason stays. */
+  _markClosed(reason: CloseReason, error?: unknown): void {
+    if (this.#end.mark(reason, error)) this._connection.notify()
   }
 
   // The library first, so that nothing of it depends on the application's listeners.
   #reportClosed(): void {
-    this.#isReported = true
-    const targets = [this.#closeTargets ?? []].flat()
-    this.#closeTargets = undefined
-    for (const target of targets) target._streamClosed(this as SseStream)
+    this.#end.notifyTargets(this as SseStream)
     this.#drops?._flush()
-    this.#emitSafely('close', this.#closeReason as CloseReason, this.#error)
+    emitSafely(this as SseStream, 'close', this.#end.reason as CloseReason, this.#end.error)
   }
 
   #summary() {
-    const { openedAt, sentEvents: events, sentBytes: bytes } = this.#connection
-    return { reason: this.#closeReason, error: this.#error, duration: clock.now - openedAt, events, bytes }
+    const { reason, error } = this.#end
+    return { reason: reason as CloseReason, error, ...this._connection.summary }
   }
 }

@@ -7,8 +7,12 @@ import type { Transport, TransportOwner } from './transport.ts'
 /** The response of `node:http` or `node:http2`. */
 export type NodeResponse = ServerResponse | Http2ServerResponse
 
-// RFC 9113 7: CANCEL. A literal, so that `node:http2` is not loaded for it.
+// RFC 9113 7. Literals, so that `node:http2` is not loaded for them.
+const NO_ERROR = 0
 const CANCEL = 8
+
+// How long the reset of a stream may take until its session ends, in ms.
+const RESET_TIME = 30_000
 
 /** Whether a response is of `node:http2`. */
 export function isHttp2(response: NodeResponse): response is Http2ServerResponse {
@@ -36,7 +40,8 @@ export class ResponseTransport implements Transport {
     // The response's `close`, because the request's comes as soon as the body of a POST has been read. Not `once`, which
     // holds three more objects per listener; the owner ignores a second call.
     this.response.on('close', closed).on('finish', closed).on('error', closed)
-    if (!this.response.socket) watchPipelined(this.response, closed)
+    if (isHttp2(this.response)) destroyOnReset(this.response)
+    else if (!this.response.socket) watchPipelined(this.response, closed)
   }
 
   // With a window of 0, HTTP/2 sends nothing, although `write` returns true up to the high-water mark.
@@ -66,7 +71,7 @@ export class ResponseTransport implements Transport {
   }
 
   destroy(): void {
-    if (isHttp2(this.response)) this.response.stream.close(CANCEL)
+    if (isHttp2(this.response)) cancel(this.response)
     else this.response.destroy()
   }
 
@@ -78,19 +83,55 @@ export class ResponseTransport implements Transport {
   }
 }
 
+// Node.js waits for a pending write when the client resets a stream with NO_ERROR. The write is never completed, so that the
+// stream and its session would stay forever. In the next turn, because a stream without such a write closes by itself.
+function destroyOnReset({ stream }: Http2ServerResponse): void {
+  stream.once('aborted', () => {
+    if (isResetWithoutError(stream)) setImmediate(() => stream.destroy())
+  })
+}
+
+// Node.js sends no reset on a connection that the client does not read, and none after an error of the protocol. The session
+// then stays although the client disconnects, so that it ends with the stream.
+function cancel({ stream }: Http2ServerResponse): void {
+  if (stream.destroyed) return
+  if (isResetWithoutError(stream)) return void stream.destroy()
+  stream.close(CANCEL)
+  const timer = setTimeout(() => stream.session?.destroy(), RESET_TIME)
+  timer.unref?.()
+  stream.once('close', () => clearTimeout(timer))
+}
+
+function isResetWithoutError({ closed, rstCode }: Http2ServerResponse['stream']): boolean {
+  return closed && rstCode === NO_ERROR
+}
+
+// The most responses of one connection that wait for their turn. Each may collect a page, which costs the client a request
+// of some bytes.
+const MAX_PIPELINED = 100
+
 const pipelined = new WeakMap<Socket, Set<() => void>>()
+const lastPipelined = new WeakMap<Socket, ServerResponse>()
 
 // A pipelined response gets its socket when its turn comes. Only the request's socket reports a connection lost before
-// that. All pipelined responses share one listener, because a client may pipeline any number of requests.
+// that. All pipelined responses share one listener, because a client may pipeline many requests.
 function watchPipelined(response: ServerResponse, closed: () => void): void {
   const socket = response.req?.socket
   if (!socket) return
   const waiting = pipelined.get(socket) ?? watchSocket(socket)
   waiting.add(closed)
+  if (waiting.size > MAX_PIPELINED) socket.destroy()
+  lastPipelined.set(socket, response)
   response.once('socket', () => {
     waiting.delete(closed)
     configureSocket(response)
   })
+}
+
+/** Whether a response to a later request on the same connection of HTTP/1 follows. */
+export function isFollowed(response: NodeResponse): boolean {
+  const last = lastPipelined.get(response.req?.socket as Socket)
+  return last !== undefined && last !== response && !last.writableFinished
 }
 
 function watchSocket(socket: Socket): Set<() => void> {

@@ -25,6 +25,8 @@ export interface Transport {
   probe(): void
   /** Ends the body after everything written. `_closed` follows. */
   end(): void
+  /** Releases the response to the framework, unless its headers were sent. `destroy` MUST follow. */
+  abandon?(): void
   /** Cuts the connection. On HTTP/2, resets the stream. */
   destroy(): void
 }

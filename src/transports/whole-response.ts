@@ -3,6 +3,8 @@ import { type NodeResponse, ResponseTransport } from './node-response.ts'
 
 /** Collects the body of a response, which is sent as a whole at its end. */
 export class WholeResponse extends ResponseTransport {
+  /** Whether the framework responds. */
+  isReleased = false
   readonly #body: Buffer[] = []
   readonly #send: (body: readonly Buffer[]) => Promise<void>
 
@@ -20,6 +22,14 @@ export class WholeResponse extends ResponseTransport {
   override end(): void {
     // A middleware's own `writeHead` may throw.
     this.#send(this.#body).catch((error) => this.owner?._closed(error))
+  }
+
+  abandon(): void {
+    this.isReleased = !this.response.headersSent
+  }
+
+  override destroy(): void {
+    if (!this.isReleased) super.destroy()
   }
 
   /** Ends the response with a body, in slices, because otherwise a client that reads it slowly looks like one that has stalled. */

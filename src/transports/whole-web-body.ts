@@ -4,7 +4,7 @@ import type { Transport, TransportOwner } from './transport.ts'
 /** Collects the body of a web `Response`, which is created as a whole at its end. */
 export class WholeWebBody implements Transport {
   readonly #body: Buffer[] = []
-  readonly #respond: (body: readonly Buffer[] | undefined) => void
+  #respond: (body: readonly Buffer[] | undefined) => void
   #owner: TransportOwner | undefined
 
   /** `respond` is called once: at the end with the body, or without one if the stream was destroyed or disconnected. */
@@ -31,6 +31,10 @@ export class WholeWebBody implements Transport {
   end(): void {
     this.#respond(this.#body)
     queueMicrotask(() => this.#close())
+  }
+
+  abandon(): void {
+    this.#respond = () => {}
   }
 
   destroy(): void {

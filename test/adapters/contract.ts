@@ -6,8 +6,11 @@ import { type Client, type Get, get } from '../support/client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
+import { authorizeContract } from './authorize-contract.ts'
 import { compressionContract } from './compression-contract.ts'
 import { formatsContract } from './formats-contract.ts'
+import { limitsContract } from './limits-contract.ts'
+import { runsContract } from './runs-contract.ts'
 import { upstreamContract } from './upstream-contract.ts'
 
 /** The request as a handler of the contract sees it, independent of the framework. */
@@ -68,6 +71,9 @@ export function adapterContract(adapter: AdapterUnderTest): void {
 
     upstreamContract(adapter, open, (handler, options = {}) => mount(adapter, handler, options))
     formatsContract(adapter, (handler, options) => mount(adapter, handler, options), send)
+    authorizeContract((handler, options) => mount(adapter, handler, options), send)
+    limitsContract((handler, options) => mount(adapter, handler, options), send)
+    runsContract((handler, options) => mount(adapter, handler, options), send)
 
     it('sends the headers and a first byte immediately (rules 13, 16)', async () => {
       const { client } = await open(() => new Promise(() => {}), {}, { retry: 1000 })

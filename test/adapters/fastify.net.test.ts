@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { Agent, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import { PassThrough, type Readable } from 'node:stream'
@@ -20,6 +21,7 @@ import { describe, expect, expectTypeOf, it, onTestFinished } from 'vitest'
 import { spillwayPlugin, sse } from '../../src/adapters/fastify/index.ts'
 import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { refuseSseStream } from '../../src/http/refuse.ts'
+import { Hub } from '../../src/hub/hub.ts'
 import { serverCloser } from '../../src/lifecycle/server-closer.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, type Get, get, rawClient } from '../support/client.ts'
@@ -580,7 +582,7 @@ describe('spillwayPlugin', () => {
     expect(Math.min(...retries)).toBeGreaterThanOrEqual(50_000)
     expect(Math.max(...retries)).toBeLessThanOrEqual(100_000)
     expect(new Set(retries).size).toBeGreaterThan(1)
-    expect(reasons).toEqual(Array(6).fill('server'))
+    expect(reasons).toEqual(Array(6).fill('shutdown'))
   })
 
   it('lets a close listener close Fastify, throw and remove all listeners', async () => {
@@ -624,6 +626,33 @@ describe('spillwayPlugin', () => {
     expect(await client.ended).toBe('end')
   })
 
+  it('ends held polls with their cursor, although clients keep their connections', async () => {
+    const { fastify } = logging()
+    fastify.server.keepAliveTimeout = 600_000
+    await fastify.register(spillwayPlugin, { retry: 50_000 })
+    const hub = new Hub()
+    const id = await hub.channel('news').publish({ data: 1 })
+    const formats = ['event-stream', 'json'] as const
+    fastify.get(
+      '/stream',
+      sse((stream) => hub.subscribe(stream, 'news'), { formats }),
+    )
+    const port = await listen(fastify)
+    const agent = new Agent({ keepAlive: true })
+    onTestFinished(() => agent.destroy())
+    const path = `/stream?format=json&lastEventId=${id}`
+    const responses = [1, 2, 3].map(() =>
+      once(request({ host: '127.0.0.1', port, path, agent }).end(), 'response'),
+    )
+    await expect.poll(() => hub.size).toBe(3)
+    await fastify.close()
+    for (const [response] of await Promise.all(responses)) {
+      const { events, lastEventId, retry } = JSON.parse(await text(response))
+      expect([events, lastEventId]).toEqual([[], id])
+      expect(retry).toBeGreaterThanOrEqual(50_000)
+    }
+  })
+
   it('sends no reconnection time with retry 0', async () => {
     const { fastify } = logging()
     await fastify.register(spillwayPlugin, { retry: 0 })
@@ -654,7 +683,7 @@ describe('spillwayPlugin', () => {
     await fastify.close()
     expect(await reading.ended).toBe('end')
     expect(reading.body).toMatch(/data: the last\n\nretry: \d{4}\n$/)
-    expect(await ends).toEqual(Array(2).fill({ reason: 'server', error: undefined }))
+    expect(await ends).toEqual(Array(2).fill({ reason: 'shutdown', error: undefined }))
     stalled.resumeReading()
     expect(await stalled.ended).toBe('cut')
   })
@@ -702,7 +731,7 @@ describe('spillwayPlugin', () => {
     const options = { graceMs: 1 } as object
     await expect(async () => fastify.register(spillwayPlugin, options)).rejects.toMatchObject({
       code: 'ERR_SSE_OPTION',
-      message: 'Unknown option "graceMs". Did you mean grace? Known options: grace, retry.',
+      message: 'Unknown option "graceMs". Did you mean grace? Known options: grace, retry, spread.',
     })
   })
 })

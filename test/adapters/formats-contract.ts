@@ -1,12 +1,12 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import type { Channel } from '../../src/hub/channel.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import type { Client, Get } from '../support/client.ts'
+import { watch } from '../support/diagnostics.ts'
 import { deferred } from '../support/serve.ts'
-import { closed } from '../support/streams.ts'
+import { closed, nextTurn } from '../support/streams.ts'
 import type { AdapterUnderTest, AnyHandler, Mounted } from './contract.ts'
 
 /** Mounts a handler. `send` requests it. */
@@ -15,6 +15,14 @@ export type Send = (mounted: Mounted, request: Get) => Promise<Client>
 
 const FORMATS = { formats: ['event-stream', 'ndjson', 'json'] } as const
 const POLL = '/stream?format=json'
+
+// Of the connection and of the body, which depends on the events.
+const VARYING =
+  /^(date|connection|keep-alive|content-length|content-encoding|transfer-encoding|set-cookie|etag)$/
+
+function headersOf({ headers }: Client): object {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !VARYING.test(name)))
+}
 
 // The hub of a channel, for handlers that subscribe to another channel of it.
 const channelsOf = new WeakMap<Channel, Hub>()
@@ -171,6 +179,21 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
     expect(client.body).not.toContain('secret')
   })
 
+  it.each<[string, (stream: SseStream) => unknown]>([
+    ['has subscribed', (stream) => news().subscribe(stream)],
+    ['has sent an event', (stream) => stream.send({ data: 1 })],
+  ])('passes an error to the framework after the handler of a poll %s', async (_what, begin) => {
+    const mounted = await mount(async (stream) => {
+      begin(stream)
+      await nextTurn()
+      throw new Error('secret')
+    }, FORMATS)
+    const client = await send(mounted, { path: POLL })
+    expect(await client.ended).toBe('end')
+    expect(client.status).toBeGreaterThanOrEqual(500)
+    expect(client.body).not.toContain('secret')
+  })
+
   it('detects the disconnect of a held client (rule 28)', async () => {
     const opened = deferred<SseStream>()
     const mounted = await mount((stream) => opened.resolve(stream), FORMATS)
@@ -184,11 +207,57 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
     expect(await closed(stream)).toMatchObject({ reason: 'client' })
   })
 
-  it('responds to a HEAD request for a poll with headers only (rule 19)', async () => {
-    const mounted = await mount(() => {}, FORMATS)
-    const client = await send(mounted, { path: POLL, method: 'HEAD' })
-    expect(client.headers['content-type']).toContain('application/json')
-    expect([await client.ended, client.body]).toEqual(['end', ''])
+  it.each<[string, Get]>([
+    ...FORMATS.formats.map((format): [string, Get] => [format, { path: `/stream?format=${format}` }]),
+    ['a format of Accept', { headers: { accept: 'application/json' } }],
+  ])('responds to a HEAD request for %s as to a GET, without a stream (rule 19)', async (_what, request) => {
+    const channel = news()
+    let handled = 0
+    const mounted = await mount((stream) => {
+      handled += 1
+      channel.subscribe(stream)
+      stream.close()
+    }, FORMATS)
+    const head = await send(mounted, { ...request, method: 'HEAD' })
+    expect([await head.ended, head.body, handled]).toEqual(['end', '', 0])
+    const client = await send(mounted, request)
+    await client.ended
+    expect([head.status, headersOf(head)]).toEqual([client.status, headersOf(client)])
+    expect(handled).toBe(1)
+  })
+
+  it('ends a held poll with its cursor while the framework closes', async () => {
+    const hub = new Hub()
+    const id = await hub.channel('news').publish({ data: 1 })
+    const mounted = await mount((stream) => hub.subscribe(stream, 'news'), FORMATS)
+    const held = poll(mounted)
+    await expect.poll(() => hub.size).toBe(1)
+    const closed = mounted.close()
+    await hub.shutdown()
+    expect(await held).toMatchObject({ events: [], lastEventId: id })
+    await closed
+  })
+
+  it.each<[string, string, (stream: SseStream) => unknown]>([
+    ['poll', POLL, (stream) => stream.send({ data: 'é' })],
+    ['poll', `${POLL}&hold=0`, (stream) => news().subscribe(stream)],
+    ['server', POLL, (stream) => stream.close()],
+    ['server', '/stream?format=ndjson', (stream) => stream.close()],
+  ])('reports each stream once, with the reason %s (%s)', async (reason, path, begin) => {
+    const opened = watch('spillway:stream:open')
+    const closed = watch('spillway:stream:close')
+    const mounted = await mount((stream) => void begin(stream), FORMATS)
+    const client = await send(mounted, { path })
+    await client.ended
+    await expect.poll(() => closed.length).toBe(1)
+    const [{ stream } = { stream: undefined }] = opened
+    expect([opened.length, closed]).toEqual([
+      1,
+      [expect.objectContaining({ stream, reason, error: undefined })],
+    ])
+    const [{ events, bytes, duration } = {}] = closed
+    expect(events).toBe(client.body.includes('"data"') ? 1 : 0)
+    expect([bytes, duration]).toEqual([expect.any(Number), expect.any(Number)])
   })
 
   // Next.js compresses a response itself.
@@ -298,6 +367,15 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
     expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])
   })
 
+  it('lets no cache keep a page of a route with authorize', async () => {
+    const channel = new Hub().channel('news', { cache: 'public' })
+    const ids = await published(channel, 6)
+    const mounted = await mount((stream) => channel.subscribe(stream), { ...PAGES, authorize: () => true })
+    const { client, events } = await poll(mounted, `&lastEventId=${ids[0]}`)
+    expect(events.length).toBeGreaterThan(0)
+    expect([client.headers['cache-control'], client.headers.etag]).toEqual(['private, no-store', undefined])
+  })
+
   it('lets no cache keep a page of a channel that is not public, nor an empty one', async () => {
     const hub = new Hub()
     const channel = hub.channel('news', { cache: 'public' })
@@ -311,10 +389,7 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
   })
 
   it('reports the change of transport that a client states', async () => {
-    const messages: unknown[] = []
-    const listener = (message: unknown) => messages.push(message)
-    subscribe('spillway:stream:transport', listener)
-    onTestFinished(() => void unsubscribe('spillway:stream:transport', listener))
+    const messages = watch('spillway:stream:transport')
     const mounted = await mount((stream) => void stream.send({ data: 1 }), FORMATS)
     const headers = { 'user-agent': 'a browser', via: '1.1 varnish' }
     await poll(mounted, '&transport=json&reason=no-first-byte', headers)

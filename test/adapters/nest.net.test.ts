@@ -33,6 +33,7 @@ import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { eventsFor, SDKS, TEXT } from '../clients/sdks.ts'
 import { type Get as Ask, type Client, get, rawClient } from '../support/client.ts'
+import { decorate, decorateMethod } from '../support/decorate.ts'
 import { parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
@@ -317,24 +318,6 @@ describe.each(platforms)('Nest on $name', (platform) => {
     await expect.poll(() => errors).toEqual([expect.stringContaining('secret of the generator')])
   })
 })
-
-/** The compiled form of `@Each() class Target { constructor(@Param() …) }`. Decorators cannot be erased. */
-function decorate(target: Type, decorators: ClassDecorator[], params: ParameterDecorator[] = []): void {
-  for (const [index, param] of params.entries()) param(target, undefined, index)
-  for (const each of decorators) each(target)
-}
-
-/** The compiled form of `@Each() name(@Param() …)`. */
-function decorateMethod<T extends object>(
-  { prototype }: { prototype: T; name: string },
-  name: keyof T & string,
-  decorators: MethodDecorator[],
-  params: ParameterDecorator[],
-): void {
-  for (const [index, param] of params.entries()) param(prototype, name, index)
-  const descriptor = Object.getOwnPropertyDescriptor(prototype, name) ?? {}
-  for (const each of decorators) each(prototype, name, descriptor)
-}
 
 function promptOf(request: unknown): string {
   return (request as { prompt: string }).prompt

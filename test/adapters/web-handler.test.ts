@@ -214,7 +214,7 @@ describe('sse of spillway/web', () => {
     })
     expectTypeOf(respond).toBeCallableWith({} as Request)
     const withArguments = sse<Prices, [env: { KEY: string }]>((stream, _request, { KEY }) => {
-      expectTypeOf(stream).toEqualTypeOf<SseStream<Prices>>()
+      expectTypeOf(stream).toEqualTypeOf<SseStream<Prices, Request>>()
       expectTypeOf(KEY).toEqualTypeOf<string>()
     })
     expectTypeOf(withArguments).parameters.toEqualTypeOf<[request: Request, env: { KEY: string }]>()
@@ -265,3 +265,28 @@ describe('sse of spillway/web with bad input', () => {
 function fail(): never {
   throw failure
 }
+
+describe('a web handler whose client is refused', () => {
+  it.each(['', '?format=json'])('responds to HEAD without a body, on /stream%s', async (query) => {
+    const request = new Request(`${PATH}${query}`, { method: 'HEAD' })
+    const formats = ['event-stream', 'json'] as const
+    const response = await sse(() => [], { formats, authorize: () => ({ retry: 5_000 }) })(request)
+    expect([response.status, response.body]).toEqual([200, null])
+  })
+
+  it('may still return a response, which is not reported as an error', async () => {
+    const onError = vi.fn()
+    const respond = sse(
+      async (stream) => {
+        stream.expiresAt = Date.now() - 1
+        await settled()
+        return new Response('late')
+      },
+      { maxHeaderDelay: 1_000, onError },
+    )
+    expect((await respond(new Request(PATH))).status).toBe(401)
+    await settled()
+    await settled()
+    expect(onError).not.toHaveBeenCalled()
+  })
+})

@@ -88,10 +88,15 @@ describe('encode', () => {
     ['choices', ''],
     ['Data', ''],
   ])('rejects an event with the key %s', (key, hint) => {
-    for (const event of [{ [key]: 'x' }, { [key]: 'x', data: 1 }, { id: 'chatcmpl-1', [key]: [] }]) {
+    const forChunk = ' Did you mean { data: object }?'
+    for (const [event, expected] of [
+      [{ [key]: 'x' }, forChunk],
+      [{ [key]: 'x', data: 1 }, hint],
+      [{ id: 'chatcmpl-1', [key]: [] }, forChunk],
+    ] as const) {
       expect(() => encode(event)).toThrow(code('ERR_SSE_EVENT'))
       expect(() => encode(event)).toThrow(
-        `Unknown key "${key}" in an event.${hint} Known keys: event, data, id, retry, key.`,
+        `Unknown key "${key}" in an event.${expected} Known keys: event, data, id, retry, key.`,
       )
     }
   })

@@ -570,16 +570,20 @@ describe('the handler of createSseResponse', () => {
       },
     ],
   ])('closes its stream with an error that is not sent to the client when it %s', async (_how, handler) => {
-    const onClose = vi.fn()
-    const response = createSseResponse(new Request(PATH), (stream) => {
-      stream.on('close', onClose)
-      return handler(stream) as never
-    })
-    const body = await new Response(response.body).text().catch((error) => error)
-    await settled()
-    expect(onClose).toHaveBeenCalledExactlyOnceWith('error', failure)
-    expect(body).toMatchObject({ name: 'AbortError' })
-    expect(String(body)).not.toContain('secret')
+    for (const path of [PATH, `${PATH}?format=json`]) {
+      const onClose = vi.fn()
+      const respond = (stream: SseStream) => {
+        stream.on('close', onClose)
+        return handler(stream) as never
+      }
+      const options = { formats: ['event-stream', 'json'] } as const
+      const response = createSseResponse(new Request(path), respond, options)
+      const body = await new Response(response.body).text().catch((error) => error)
+      await settled()
+      expect(onClose).toHaveBeenCalledExactlyOnceWith('error', failure)
+      expect(body).toMatchObject({ name: 'AbortError' })
+      expect(String(body)).not.toContain('secret')
+    }
   })
 
   it.each<[string, unknown]>([

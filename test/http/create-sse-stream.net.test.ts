@@ -126,6 +126,15 @@ describe('response headers', () => {
 })
 
 describe('the socket of a stream', () => {
+  it('has an address that is not read, because Node.js would keep it', async () => {
+    const address = vi.fn()
+    const prepare = ({ socket }: IncomingMessage) =>
+      void Object.defineProperty(socket, 'remoteAddress', { get: address })
+    const { client } = await open({}, {}, { prepare })
+    await client.until(':\n')
+    expect(address).not.toHaveBeenCalled()
+  })
+
   /** Returns the calls that configure the socket of a stream. */
   async function socketCalls(options: SseStreamOptions): Promise<unknown[]> {
     const calls: unknown[] = []

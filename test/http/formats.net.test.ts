@@ -7,6 +7,7 @@ import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import { holdClock } from '../../src/testing/hold-clock.ts'
 import { get } from '../support/client.ts'
 import { deferred, listen, type Protocol, serve } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
@@ -220,6 +221,44 @@ describe('the response to a long poll', () => {
     await client.ended
     expect(JSON.parse(client.body)).toEqual({ events: [], lastEventId: id, retry: 0 })
   })
+
+  it.each([[['json']], [['event-stream', 'json']]] as const)(
+    'is held as long as the client says, up to the limit of a route with the formats %j',
+    async (formats) => {
+      using time = holdClock()
+      const channel = new Hub().channel('news')
+      const streams: SseStream[] = []
+      const { port } = await serve((request, response) => {
+        const stream = createSseStream(request, response, { formats, longPoll: { hold: 10_000 } })
+        streams.push(stream)
+        channel.subscribe(stream)
+      })
+      const poll = async (hold: string) => {
+        const client = await get('http', port, { path: `/?format=json&${hold}` })
+        await client.ended
+        return JSON.parse(client.body).events
+      }
+      expect(await poll('hold=0')).toEqual([])
+      const shortest = poll('hold=2000')
+      const invalid = [
+        'hold=-1',
+        'hold=NaN',
+        'hold=1e3',
+        'hold=',
+        'hold=99999999999999999999',
+        'Hold=0',
+        'hold=20000',
+      ]
+      const repeated = 'hold=30000&hold=0&format=json'
+      const others = [...invalid, repeated].map(poll)
+      await expect.poll(() => streams.length).toBe(3 + invalid.length)
+      time.advance(2_100)
+      expect(await shortest).toEqual([])
+      await expect.poll(() => streams.filter(({ closed }) => !closed).length).toBe(invalid.length + 1)
+      time.advance(8_000)
+      expect(await Promise.all(others)).toEqual(others.map(() => []))
+    },
+  )
 
   it('is not longer than a page when a client has missed more', async () => {
     const channel = new Hub().channel('news')

@@ -1,7 +1,8 @@
 import { EventSource } from 'eventsource'
 import { describe, expect, it } from 'vitest'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
-import { type Refusal, refuseSseStream } from '../../src/http/refuse.ts'
+import { refuseSseStream } from '../../src/http/refuse.ts'
+import type { Refusal } from '../../src/stream/refusal.ts'
 import { get } from '../support/client.ts'
 import { deferred, type Protocol, serve } from '../support/serve.ts'
 
@@ -35,6 +36,21 @@ describe('refuseSseStream (rule 20)', () => {
     expect(await client.ended).toBe('end')
     expect(client.headers['content-type']).toBe(type)
     expect(JSON.parse(client.body).retry).toBeGreaterThanOrEqual(5000)
+  })
+
+  it('sends a long poll the cursor of its next request', async () => {
+    const { port } = await serve((_req, res) => refuseSseStream(res, { retry: 5000 }))
+    const client = await get('http', port, { path: '/?format=json&lastEventId=a-7' })
+    await client.ended
+    expect(JSON.parse(client.body).lastEventId).toBe('a-7')
+  })
+
+  it.each([{ status: 404 }, { retry: 5000 }])('sends a response that no cache keeps: %j', async (refusal) => {
+    const { port } = await serve((_req, res) => {
+      res.setHeader('Cache-Control', 'public, max-age=60')
+      refuseSseStream(res, refusal)
+    })
+    expect((await get('http', port)).headers['cache-control']).toBe('no-store')
   })
 
   it.each([204, 403, 503])('makes an EventSource stop with status %i', async (status) => {

@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import http from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
+import { Hub } from '../../src/hub/hub.ts'
+import { ClientSession, openInNode } from '../support/proxies/client-session.ts'
 import { describeBehind } from '../support/proxies/describe-behind.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { BUFFERING, DELAYING } from '../support/proxies/setups.ts'
@@ -65,5 +67,21 @@ describeBehind(unaware, 'a stream that is held', (setup) => {
     request.destroy()
     const [reason] = await closed
     expect(reason).toBe('expired')
+  })
+
+  it('remains open after a client has fallen back, until maxDuration', async () => {
+    const news = new Hub().channel('news')
+    const position = await news.publish({ data: 'before' })
+    const reasons: Array<Promise<string>> = []
+    const options = { formats: ['event-stream', 'json'], heartbeat: 200, maxDuration: 6_000 } as const
+    const { path } = proxy.routeStreams(options, (stream) => {
+      news.subscribe(stream)
+      if (stream.format === 'event-stream') reasons.push(once(stream, 'close').then(([reason]) => reason))
+    })
+    const session = new ClientSession()
+    openInNode(proxy.url(path), position, session)
+    await session.until(() => session.transports.length > 0)
+    expect(session.transports[0]?.transport).toBe('json')
+    expect(new Set(await Promise.all(reasons))).toEqual(new Set(['expired']))
   })
 })

@@ -48,7 +48,7 @@ class RecordingTransport implements Transport {
   }
 }
 
-const ownerSpy = () => ({ _drained: vi.fn(), _lost: vi.fn() })
+const ownerSpy = () => ({ _begun: vi.fn(), _drained: vi.fn(), _lost: vi.fn() })
 
 const frame = (text: string) => Frame.of(text, 1)
 
@@ -304,7 +304,7 @@ describe('a stream before its response headers are sent', () => {
 
   it('enables TCP keep-alive probes when they are sent and there is no heartbeat', () => {
     const { stream, calls } = openStream({ heartbeat: 0 })
-    stream._begin()
+    stream._connection.begin()
     expect(calls).toEqual(['headers', 'open', 'probe'])
     stream.destroy()
   })
@@ -316,7 +316,7 @@ describe('a stream before its response headers are sent', () => {
     })
     const end = closed(stream)
     stream.send({ data: 1 })
-    stream._begin()
+    stream._connection.begin()
     expect(await end).toEqual({ reason: 'error', error: failure })
   })
 
@@ -331,7 +331,7 @@ describe('a stream before its response headers are sent', () => {
       return new RecordingTransport(calls)
     })
     streams.push(stream)
-    stream._begin()
+    stream._connection.begin()
     await nextTurn()
     await nextTurn()
     expect(calls).toEqual(['headers', 'open', 'write data: from within', 'end'])
@@ -342,7 +342,7 @@ describe('a stream before its response headers are sent', () => {
   it('collects events for `flushInterval`, however early the headers are sent', async () => {
     const { stream, calls } = openStream({ flushInterval: 60_000 })
     stream.send({ data: 1 })
-    stream._begin()
+    stream._connection.begin()
     await nextTurn()
     expect(calls).toEqual(['headers', 'open'])
     stream.destroy()
@@ -355,7 +355,7 @@ describe('a stream before its response headers are sent', () => {
     subscribe('spillway:stream:close', onClose)
     onTestFinished(() => void unsubscribe('spillway:stream:close', onClose))
     stream.send({ data: 1 })
-    stream._begin()
+    stream._connection.begin()
     await nextTurn()
     expect(summaries).toMatchObject([{ reason: 'client', events: 0, bytes: 0 }])
   })

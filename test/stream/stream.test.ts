@@ -713,7 +713,7 @@ describe('diagnostics', () => {
         { maxBufferedEvents: 1, overflow: 'drop-newest', replay: () => 'gap' },
         '7',
       )
-      await nextTurn()
+      await settled()
       transport.isFull = true
       stream.send({ data: 1 })
       await nextTurn()
@@ -728,10 +728,10 @@ describe('diagnostics', () => {
     expect(seen).toEqual([
       'open ',
       'gap gap',
-      'replay events,duration,complete,error',
+      'replay events,duration,resumed,complete,error',
       'overflow policy,dropped',
       'drain lag',
-      'close reason,error,duration,events,bytes',
+      'close reason,error,duration,events,bytes,lag',
     ])
     expect(watched).toHaveLength(1)
   })
@@ -746,6 +746,17 @@ describe('diagnostics', () => {
     stream.send({ data: 'never sent' })
     transport.lose()
     expect(messages).toMatchObject([{ stream, reason: 'client', error: undefined, events: 2, bytes: 22 }])
+  })
+
+  it('do not count a reconnection time as an event', async () => {
+    const messages = watch('close')
+    const { stream } = fakeStream()
+    stream.send({ data: 1 })
+    stream.send({ retry: 1_000 })
+    stream.close({ retry: 2_000 })
+    await nextTurn()
+    stream.destroy()
+    expect(messages).toMatchObject([{ events: 1 }])
   })
 
   it('contain the duration of the stream and count its heartbeats as bytes', () => {

@@ -15,7 +15,8 @@ export type Handler = (request: http.IncomingMessage, response: http.ServerRespo
 
 let certificate: Promise<{ key: string; cert: string }> | undefined
 
-async function selfSigned() {
+/** Returns a certificate for localhost, the same for all servers of a file. */
+export async function selfSigned() {
   certificate ??= generate([{ name: 'commonName', value: 'localhost' }], { keyType: 'ec' }).then((pem) => ({
     key: pem.private,
     cert: pem.cert,
@@ -40,6 +41,12 @@ async function createServer(protocol: Protocol, handler: Handler): Promise<Serve
 /** Starts a server on a free loopback port. It is closed after the test. */
 export async function serve(handler: Handler, protocol: Protocol = 'http') {
   const server = await createServer(protocol, handler)
+  const { port, sockets } = await listenForTest(server)
+  return { server, port, sockets, url: `http://127.0.0.1:${port}` }
+}
+
+/** Listens on a free loopback port. The server and its connections are closed after the test. */
+export async function listenForTest(server: Server) {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
@@ -51,7 +58,7 @@ export async function serve(handler: Handler, protocol: Protocol = 'http') {
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  return { server, port, sockets, url: `http://127.0.0.1:${port}` }
+  return { port, sockets }
 }
 
 /** Starts a server for the listener of a framework on a free loopback port. */

@@ -8,7 +8,7 @@ export function fakeStream(options: SseStreamOptions = {}, lastEventId?: string 
   const transport = new FakeTransport()
   const resumePoint =
     lastEventId === undefined ? 'new' : lastEventId === null ? 'unreadable' : { id: lastEventId }
-  const stream = SseStream._open(transport, resolveOptions(options), resumePoint)
+  const stream = SseStream._open(transport, resolveOptions(options), resumePoint, options)
   onTestFinished(() => {
     stream.destroy()
     expect(transport.lateWrites).toBe(0)

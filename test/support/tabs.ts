@@ -144,12 +144,14 @@ export class Tab {
         this.received.push(event)
         if (this.received.length === this.options.closesAfter) this.engine.close()
       },
-      onError: (error, isFinal) => void this.errors.push({ error, isFinal }),
-      onEnd: () => void this.ends++,
+      onError: (error, isFinal) => {
+        if (isFinal && error === undefined) this.ends++
+        else this.errors.push({ error, isFinal })
+      },
       onAlive: () => void this.aliveIds.push(this.engine.lastEventId),
     }
     const start = (to: EngineListener, id: string) => new FakeEngine(this, to, id)
-    this.engine = shareEngine(this.options.key ?? 'key', start, listener, this.options.lastEventId ?? '')
+    this.engine = shareEngine(this.options.key ?? 'key', start)(listener, this.options.lastEventId ?? '')
   }
 
   /** Runs code with the globals of this page. */
@@ -343,7 +345,7 @@ export class FakeEngine implements Engine {
     this.#deliver(() => {
       listener.onOpen({ transport: 'event-stream', reason: undefined })
       this.lastEventId = position
-      listener.onAlive?.()
+      listener.onAlive()
     })
     this.send()
   }
@@ -358,7 +360,7 @@ export class FakeEngine implements Engine {
     this.#sent = this.tab.browser.log.length
     this.#deliver(() => {
       this.lastEventId = `${this.#sent}`
-      this.listener.onAlive?.()
+      this.listener.onAlive()
     })
   }
 
@@ -368,7 +370,7 @@ export class FakeEngine implements Engine {
       this.#deliver(() => {
         this.lastEventId = event.id
         this.listener.onEvent(event)
-        if (!this.isClosed) this.listener.onAlive?.()
+        if (!this.isClosed) this.listener.onAlive()
       })
     }
     this.#sent = this.tab.browser.log.length

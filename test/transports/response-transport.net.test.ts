@@ -104,7 +104,7 @@ describe('a large frame', () => {
   const text = 'x'.repeat(SLICE) + 'y'.repeat(SLICE) + 'z'.repeat(SLICE / 2)
   const openOutput = () => {
     const { response, transport } = fakeTransport()
-    const owner = { _drained: vi.fn(), _lost: vi.fn() }
+    const owner = { _begun: vi.fn(), _drained: vi.fn(), _lost: vi.fn() }
     const output = new Output(owner)
     output.start(transport)
     return { response, output, owner }

@@ -65,7 +65,7 @@ function openTransport() {
 /** Returns an output over a transport whose preamble was read. */
 async function openOutput() {
   const transport = new WebTransport(PREAMBLE)
-  const owner = { _drained: vi.fn(), _lost: vi.fn() }
+  const owner = { _begun: vi.fn(), _drained: vi.fn(), _lost: vi.fn() }
   const output = new Output(owner)
   output.start(transport)
   const reader = transport.body.getReader()

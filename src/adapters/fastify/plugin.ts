@@ -1,6 +1,5 @@
 import type { FastifyPluginAsync, RawServerBase } from 'fastify'
-import { checkOptions } from '../../check-options.ts'
-import { SHUTDOWN_CHECKS, SHUTDOWN_DEFAULTS, type ShutdownOptions } from '../../lifecycle/graceful-close.ts'
+import { type ShutdownOptions, shutdownSettings } from '../../lifecycle/graceful-close.ts'
 import { StreamSet } from '../../lifecycle/stream-set.ts'
 import type { SseStream } from '../../stream/stream.ts'
 
@@ -15,7 +14,7 @@ export const spillwayPlugin: FastifyPluginAsync<ShutdownOptions, RawServerBase> 
   fastify,
   options,
 ) => {
-  const settings = { ...SHUTDOWN_DEFAULTS, ...checkOptions(options, SHUTDOWN_CHECKS) }
+  const settings = shutdownSettings(options)
   const streams = new StreamSet()
   fastify.decorate(STREAMS, streams)
   // Not `onClose`, which runs only after all connections are closed.

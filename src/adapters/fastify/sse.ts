@@ -14,6 +14,7 @@ import type {
   RouteGenericInterface,
 } from 'fastify'
 import type { AnyEvents, EventMap } from '../../event/event.ts'
+import { admit, isGuarded } from '../../http/admit.ts'
 import { answerRequest } from '../../http/answer-request.ts'
 import { notAcceptableText } from '../../http/formats.ts'
 import { checkHandler, type SseHandler } from '../../http/handler.ts'
@@ -23,10 +24,14 @@ import {
   type SseHandlerOptions,
 } from '../../http/handler-options.ts'
 import { streamHeaders } from '../../http/head.ts'
+import { resumePointOf } from '../../http/last-event-id.ts'
 import type { Settings } from '../../http/options.ts'
+import { refusalAnswer, refusedRequest } from '../../http/refusal-answer.ts'
 import { settingsFor } from '../../http/representation.ts'
 import { varyOnAccept } from '../../http/vary.ts'
-import type { SseStream } from '../../stream/stream.ts'
+import { refusalRetryOf } from '../../lifecycle/draining.ts'
+import type { Refusal } from '../../stream/refusal.ts'
+import { SseStream } from '../../stream/stream.ts'
 import { addStream } from './plugin.ts'
 import { type AnyReply, StreamBody } from './stream-body.ts'
 
@@ -62,7 +67,7 @@ export function sse<
   Logger extends FastifyBaseLogger = FastifyBaseLogger,
 >(
   handler: SseHandler<RouteArguments<Route, Server, Config, Schema, Types, Logger>, Events>,
-  options?: SseHandlerOptions<Events>,
+  options?: SseHandlerOptions<Events, RouteArguments<Route, Server, Config, Schema, Types, Logger>[0]>,
 ): (...args: RouteArguments<Route, Server, Config, Schema, Types, Logger>) => void {
   checkHandler(handler)
   const routeSettings = resolveHandlerOptions(options)
@@ -73,7 +78,8 @@ export function sse<
   return (request, reply) => {
     const settings = settingsFor(routeSettings, request.headers.accept, request.url)
     if (!settings) throw notAcceptable(reply, routeSettings)
-    if (request.method === 'HEAD') return sendHeadOf(reply, settings)
+    if (request.method === 'HEAD')
+      return isGuarded(settings) ? guardedHead(request, reply, settings) : sendHeadOf(reply, settings)
     const body = new StreamBody(reply, (hooks) => {
       reply.removeHeader('Content-Type') // an error response sets its own
       const withHeaders = withHeadersOf(reply, settings)
@@ -121,6 +127,27 @@ function sendHeadOf(reply: AnyReply, settings: Settings): AnyReply {
     reply.removeHeader(name).header(name, value)
   }
   return reply.code(settings.status).send(Readable.from([]))
+}
+
+// Fastify discards the body of a HEAD request, and with it the stream.
+async function guardedHead(request: object, reply: AnyReply, settings: HandlerSettings): Promise<AnyReply> {
+  const { raw } = reply.request
+  let refusal: Refusal | undefined
+  const refuse = (given?: Refusal) => {
+    refusal = given
+    return undefined
+  }
+  const origin = { request, context: settings.context, isUndecided: true }
+  const stream = SseStream._open(refuse, settings, resumePointOf(raw), origin)
+  await admit(stream, settings, () => refusalRetryOf(raw))
+  stream._connection.abandon()
+  stream.destroy()
+  if (!refusal) return sendHeadOf(reply, settings)
+  const { status, headers } = refusalAnswer(refusal, stream.format, refusedRequest(raw))
+  return reply
+    .code(status)
+    .headers({ ...settings.headers, ...headers })
+    .send()
 }
 
 // RFC 9110 15.5.7. Nest recognizes an HTTP error by `status` and `expose`.

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import type { FastifyReply, RawServerBase, RouteGenericInterface } from 'fastify'
+import type { FastifyReply, FastifyRequest, RawServerBase, RouteGenericInterface } from 'fastify'
 import { SseError } from '../../errors.ts'
 import type { AnswerHooks } from '../../http/answer-request.ts'
 
@@ -19,6 +19,10 @@ export class StreamBody extends Readable implements AnswerHooks {
     this.#reply = reply
     this.#respond = respond
     this.on('error', () => {}) // a hook may have replaced the body, so nothing else handles its errors
+  }
+
+  get request(): FastifyRequest {
+    return this.#reply.request as FastifyRequest
   }
 
   override pipe<T extends NodeJS.WritableStream>(destination: T): T {

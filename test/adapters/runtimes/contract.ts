@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { type Client, type Get, get } from '../../support/client.ts'
 import { ENCODINGS } from '../../support/decode.ts'
 import { parseEvents } from '../../support/parse.ts'
+import { runtimeRunsContract } from './runs-contract.ts'
 import { Running } from './runtime.ts'
 
 export interface RuntimeUnderTest {
@@ -54,12 +55,7 @@ export function runtimeContract(runtime: RuntimeUnderTest): void {
       return { client, key, closed: () => on.report({ closed: key }) }
     }
 
-    async function order(what: string, { key = '', text = '', on = server } = {}): Promise<unknown> {
-      const path = `/order/${what}?key=${key}&text=${text}`
-      const client = await get('http', on.port, { path })
-      await client.ended
-      return JSON.parse(client.body)
-    }
+    const order = (what: string, { key = '', text = '', on = server } = {}) => on.order(what, key, text)
 
     /** Returns the errors of this test that `onError` and the server's error handler received. */
     async function failures() {
@@ -290,6 +286,8 @@ export function runtimeContract(runtime: RuntimeUnderTest): void {
       expect(dataOf(back.client)).toEqual(['2', '3'])
     })
 
+    runtimeRunsContract(() => server)
+
     it('lets the server close and the process exit after its streams have ended', async () => {
       const own = await Running.start(command ?? [], SCRIPT)
       onTestFinished(() => own.stop())
@@ -298,7 +296,7 @@ export function runtimeContract(runtime: RuntimeUnderTest): void {
       await expect.poll(() => order('size', { on: own })).toBe(1)
       await order('shut-down', { on: own })
       expect(await client.ended).toBe('end')
-      expect(await closed()).toMatchObject({ reason: 'server' })
+      expect(await closed()).toMatchObject({ reason: 'shutdown' })
       await own.report({ down: true })
       expect(await own.exited).toBe(0)
     })

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { get } from '../../support/client.ts'
 import { requireProgram } from '../../support/program.ts'
 
 const root = join(import.meta.dirname, '../../..')
@@ -64,6 +65,14 @@ export class Running {
       this.reports.find((each) => Object.entries(wanted).every(([name, value]) => each[name] === value))
     await this.#until(() => find() !== undefined)
     return find() as Report
+  }
+
+  /** Sends an order to `server.js`. Resolves with its result. */
+  async order(what: string, key = '', text = ''): Promise<unknown> {
+    const path = `/order/${what}?key=${key}&text=${text}`
+    const client = await get('http', this.port, { path })
+    await client.ended
+    return JSON.parse(client.body)
   }
 
   kill(signal: NodeJS.Signals): void {

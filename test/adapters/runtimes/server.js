@@ -5,6 +5,7 @@
 
 import { Hub } from 'spillway'
 import { sse } from 'spillway/web'
+import { runCases, runOrders, runs } from './runs.js'
 
 const { Bun, Deno } = /** @type {any} */ (globalThis)
 
@@ -87,6 +88,7 @@ const cases = {
   stalled: [fillUp, { maxBufferedBytes: 64 * 1024 * 1024, stallTimeout: 1_000 }],
   patient: [fillUp, { maxBufferedBytes: 64 * 1024 * 1024 }],
   news: [(stream) => news.subscribe(stream)],
+  ...runCases,
 }
 
 /**
@@ -159,6 +161,7 @@ const orders = {
   fail: (stream) => stream && waiting.get(stream)?.('fail'),
   publish: async (_stream, text) => news.publish({ data: text }),
   size: () => hub.size,
+  ...runOrders,
   'shut-down': () => {
     void shutDown()
   },
@@ -211,7 +214,7 @@ async function serveOnNode() {
 
 async function shutDown() {
   const down = server.close()
-  await hub.shutdown({ grace: 5_000 })
+  await Promise.all([hub, runs].map((each) => each.shutdown({ grace: 5_000 })))
   await down
   say({ down: true })
 }

@@ -5,8 +5,8 @@ import { describeBehind } from './describe-behind.ts'
 import { ServedBehindProxy } from './served-behind-proxy.ts'
 import type { ProxySetup } from './setups.ts'
 
-// The client waits for response headers for 2 s. In ms, with a margin for a busy machine.
-const FALLBACK = 2_500
+// The most time until a client polls, in ms.
+const FALLBACK = 2_000
 // More than are published until a client falls back.
 const EVENTS = 30
 const INTERVAL = 100

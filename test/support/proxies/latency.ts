@@ -1,8 +1,12 @@
-import type { SseStream } from '../../../src/stream/stream.ts'
 import type { Client } from '../client.ts'
 
 const EVENTS = 20
 const LIMIT = 100
+
+/** A stream of the library, or of another server. */
+interface Sender {
+  send(event: { data: string }): unknown
+}
 
 /**
  * Sends one event after another, each when the client has received the one before it. Repeats this until the median of
@@ -10,7 +14,7 @@ const LIMIT = 100
  * makes the test run into its timeout.
  */
 export async function measureLatency(
-  stream: SseStream,
+  stream: Sender,
   client: Client,
 ): Promise<{ median: number; slowest: number }> {
   for (let round = 1; ; round++) {

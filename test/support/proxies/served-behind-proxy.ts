@@ -91,6 +91,16 @@ export class ServedBehindProxy {
     return { client, stream: await opened }
   }
 
+  /** Restarts the proxy. Resolves when it accepts connections. */
+  async restart(): Promise<void> {
+    await this.#proxy?.restart?.()
+  }
+
+  /** Sends a signal to the proxy. */
+  signal(name: NodeJS.Signals): void {
+    this.#proxy?.signal?.(name)
+  }
+
   /** Returns the URL of a path of the proxy. */
   url(path: string): string {
     return `${this.#setup.protocol === 'h2' ? 'https' : 'http'}://127.0.0.1:${this.port}${path}`

@@ -7,6 +7,9 @@ import { samplesOf, withUpstream } from './samples.ts'
 
 export interface RunningProxy {
   readonly port: number
+  /** Stops the process and starts it again. The gateway of the tests is no process. */
+  restart?(): Promise<void>
+  signal?(name: NodeJS.Signals): void
   end(): Promise<void>
 }
 
@@ -53,9 +56,10 @@ const HTTP_1_1 = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 const PIPE = 'sub vcl_recv { if (req.http.Accept ~ "text/event-stream") { return (pipe); } }'
 const CACHE = 'proxy_cache_path FOLDER/cache keys_zone=pages:4m;'
 
-async function startNginxWithHttp2(upstream: number): Promise<RunningProxy> {
+async function startNginxWithHttp2(upstream: number, main?: string): Promise<RunningProxy> {
   const pem = await generate([{ name: 'commonName', value: 'localhost' }], { keyType: 'ec' })
-  return launchNginx(upstream, { listen: 'http2', tls: { key: pem.private, cert: pem.cert } })
+  const lines = { listen: 'http2', tls: { key: pem.private, cert: pem.cert } }
+  return launchNginx(upstream, main === undefined ? lines : { ...lines, main })
 }
 
 /** Proxies that pass events on at once because of the headers of a stream. Nothing else has to be configured. */
@@ -76,7 +80,10 @@ export const STREAMING: readonly ProxySetup[] = [
       launchNginx(upstream, { http: CACHE, location: 'proxy_cache pages; proxy_cache_valid 200 1m;' }),
     { hidesCuts: true },
   ),
-  setup('nginx', 'with HTTP/2 to the client', startNginxWithHttp2, { protocol: 'h2', hidesCuts: true }),
+  setup('nginx', 'with HTTP/2 to the client', (upstream) => startNginxWithHttp2(upstream), {
+    protocol: 'h2',
+    hidesCuts: true,
+  }),
   setup('haproxy', 'with http-no-delay', (upstream) =>
     launchHaproxy(upstream, { defaults: 'option http-no-delay' }),
   ),
@@ -132,6 +139,18 @@ export const BUFFERING: readonly ProxySetup[] = [
   },
 ]
 
+/** Proxies that compress JSON that is not compressed yet. */
+export const COMPRESSING: readonly ProxySetup[] = [
+  setup('nginx', 'with gzip for JSON', (upstream) =>
+    launchNginx(upstream, { http: EVENT_STREAM_GZIP.replace('text/event-stream', 'application/json') }),
+  ),
+  setup('haproxy', 'with compression of JSON', (upstream) =>
+    launchHaproxy(upstream, {
+      defaults: 'option http-no-delay\n  compression algo gzip\n  compression type application/json',
+    }),
+  ),
+]
+
 /** A proxy that passes each event on late. */
 export const DELAYING = setup('haproxy', '', (upstream) => launchHaproxy(upstream))
 
@@ -177,4 +196,45 @@ export const CACHING: readonly ProxySetup[] = [
     })
   }),
   setup('varnish', '', (upstream) => launchVarnish(upstream)),
+]
+
+// Workers run as the user of the tests. A worker that has been replaced cuts its streams after a second.
+const NGINX_MASTER = 'user root; worker_shutdown_timeout 1s;'
+
+/** Proxies that replace their workers at a signal, and let the streams of the old ones end for a second. */
+export const RELOADING: ReadonlyArray<ProxySetup & { readonly signal: NodeJS.Signals }> = [
+  {
+    ...setup('nginx', '', (upstream) => launchNginx(upstream, { main: NGINX_MASTER })),
+    signal: 'SIGHUP',
+  },
+  {
+    ...setup(
+      'nginx',
+      'with HTTP/2 to the client',
+      (upstream) => startNginxWithHttp2(upstream, NGINX_MASTER),
+      {
+        protocol: 'h2',
+      },
+    ),
+    signal: 'SIGHUP',
+  },
+  {
+    ...setup('haproxy', '', (upstream) =>
+      launchHaproxy(upstream, {
+        global: 'hard-stop-after 1s',
+        defaults: 'option http-no-delay',
+        args: ['-W', '-db'],
+      }),
+    ),
+    signal: 'SIGUSR2',
+  },
+  {
+    ...setup('lighttpd', '', (upstream) =>
+      launchLighttpd(upstream, {
+        server:
+          'server.stream-response-body = 1\nserver.feature-flags = ("server.graceful-shutdown-timeout" => 1)',
+      }),
+    ),
+    signal: 'SIGUSR1',
+  },
 ]

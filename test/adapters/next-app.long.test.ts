@@ -104,6 +104,22 @@ describe('examples/next, by `next build` and `next start`', () => {
     await server.said('The model is stopped.')
   })
 
+  it('streams an answer from its beginning to each client, until a DELETE stops it', async () => {
+    const first = await ask('/answers', { method: 'POST', body: 'What is a spillway?' })
+    await first.until('event: word')
+    first.disconnect()
+    const path = String(first.headers.location)
+    const second = await ask(path)
+    await second.until('event: word')
+    expect((await ask(path, { method: 'DELETE' })).status).toBe(204)
+    expect(await second.ended).toBe('end')
+    const events = parseEvents(second.body)
+    expect(events[0]).toMatchObject({ event: 'question', data: 'What is a spillway?' })
+    expect(events.at(-1)).toMatchObject({ event: 'end', data: '{"reason":"stopped"}' })
+    const again = await ask(path, { headers: { 'last-event-id': events.at(-1)?.id ?? '' } })
+    expect([again.status, (await ask('/answers/none')).status]).toEqual([204, 404])
+  })
+
   it.each(['/events', '/time', '/api/uptime'])(
     'closes the stream when the client of %s disconnects',
     async (path) => {
@@ -134,6 +150,32 @@ describe('examples/next, by `next build` and `next start`', () => {
     }
   })
 
+  it.skipIf(!hasChromium)('shows an answer once on a page that is reloaded and opened twice', async () => {
+    const browser = await launchChromium()
+    try {
+      const first = await browser.newPage()
+      await first.goto(`http://127.0.0.1:${server.port}/runs`)
+      await first.getByRole('button', { name: 'Ask' }).click()
+      const words = first.locator('output', { hasText: 'A spillway releases' })
+      await words.waitFor()
+      await first.reload()
+      const second = await browser.newPage()
+      await second.goto(first.url())
+      for (const page of [first, second]) {
+        await page.getByText('That was all.').waitFor()
+        const text = await page.locator('output').textContent()
+        expect(text).toMatch(/^A spillway (?!.*A spillway).* and all of it\.$/)
+      }
+      await first.getByRole('button', { name: 'Ask' }).click()
+      await first.getByText('That was all.').waitFor({ state: 'hidden' })
+      await words.waitFor()
+      await first.getByRole('button', { name: 'Stop' }).click()
+      await first.getByText('Stopped.').waitFor()
+    } finally {
+      await browser.close()
+    }
+  })
+
   it('exits on SIGTERM after sending its clients a reconnection time', async () => {
     const own = await start(folder)
     onTestFinished(() => void own.process.kill('SIGKILL'))
@@ -143,15 +185,58 @@ describe('examples/next, by `next build` and `next start`', () => {
     own.process.kill('SIGTERM')
     expect(await client.ended).toBe('end')
     expect(client.body).toMatch(
-      /\nretry: \d+\n: heartbeat \d+\nid: \S+\nevent: position\ndata: \{\}\n\nretry: \d+\n$/,
+      /\nretry: \d+\n: heartbeat \d+\nid: \S+\nevent: position\ndata: \{\}\n\n(id: .+\nevent: price\ndata: .+\n\n)*retry: \d+\n$/,
     )
-    // Not ended by the signal itself. Next 15 then exits with 0, and Next 16 with 128 + 15.
-    expect([
-      [0, null],
-      [143, null],
-    ]).toContainEqual(await exit)
+    expect(EXITS).toContainEqual(await exit)
   })
+
+  it.skipIf(!hasChromium)(
+    'exits on SIGTERM while a page is open, which reconnects to the next process',
+    async () => {
+      const first = await start(folder)
+      onTestFinished(() => void first.process.kill('SIGKILL'))
+      const exit = once(first.process, 'exit')
+      const browser = await launchChromium()
+      onTestFinished(() => browser.close())
+      const page = await browser.newPage()
+      await page.goto(`http://127.0.0.1:${first.port}`)
+      await page.evaluate(listen)
+      await page.waitForFunction(() => window.opens > 0)
+      first.process.kill('SIGTERM')
+      expect(EXITS).toContainEqual(await exit)
+      // Requests that were refused on the connection that the browser had kept count too.
+      const opens = await page.evaluate(() => window.opens)
+      const second = await start(folder, first.port)
+      onTestFinished(() => void second.process.kill('SIGKILL'))
+      await page.waitForFunction((opens) => window.opens > opens, opens)
+      expect(await page.evaluate(() => window.states)).not.toContain(2)
+    },
+  )
 })
+
+// Not ended by the signal itself. Next 15 then exits with 0, and Next 16 with 128 + 15.
+const EXITS = [
+  [0, null],
+  [143, null],
+]
+
+// The globals of the page that the function below uses.
+declare const window: { opens: number; states: number[] }
+declare class EventSource {
+  readonly readyState: number
+  constructor(url: string)
+  addEventListener(name: string, listener: () => void): void
+}
+
+function listen(): void {
+  const source = new EventSource('/events')
+  window.opens = 0
+  window.states = []
+  source.addEventListener('open', () => {
+    window.opens += 1
+  })
+  source.addEventListener('error', () => void window.states.push(source.readyState))
+}
 
 describe('docs/frameworks/nextjs.md', () => {
   it('quotes the files of the example unchanged', () => {
@@ -162,7 +247,7 @@ describe('docs/frameworks/nextjs.md', () => {
       readFileSync(join(root, 'examples/next', name), 'utf8'),
     ])
     expect(quotes.map(([, name, text]) => [name, text])).toEqual(files)
-    expect(files).toHaveLength(8)
+    expect(files).toHaveLength(11)
   })
 })
 
@@ -175,10 +260,10 @@ interface Started {
   said(text: string, times?: number): Promise<void>
 }
 
-/** Runs `next start` on a free port. */
-async function start(folder: string): Promise<Started> {
+/** Runs `next start`, on a free port by default. */
+async function start(folder: string, port = 0): Promise<Started> {
   const env = { ...process.env, ...environment }
-  const args = [nextCommand, 'start', folder, '--port', '0', '--hostname', '127.0.0.1']
+  const args = [nextCommand, 'start', folder, '--port', String(port), '--hostname', '127.0.0.1']
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const lines: string[] = []
   const output = createInterface(child.stdout).on('line', (line) => lines.push(line))
@@ -187,8 +272,8 @@ async function start(folder: string): Promise<Started> {
     while (linesOf(text) < times) await once(output, 'line')
   }
   await said('Ready')
-  const port = Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(lines.join('\n'))?.[1])
-  return { process: child, port, linesOf, said }
+  const [, actual] = /http:\/\/127\.0\.0\.1:(\d+)/.exec(lines.join('\n')) ?? []
+  return { process: child, port: Number(actual), linesOf, said }
 }
 
 /** Returns the type errors that the types generated by `next build` find when a text in a file is replaced. */

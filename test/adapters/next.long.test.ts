@@ -66,7 +66,7 @@ describe('sse of spillway/next', () => {
   it('has the types of the route and of its handler', () => {
     type Context<Params> = { params: Promise<Params> }
     const route = sse<AnyEvents, { id: string }>(async (stream, request, { params }) => {
-      expectTypeOf(stream).toEqualTypeOf<SseStream>()
+      expectTypeOf(stream).toEqualTypeOf<SseStream<AnyEvents, NextRequest>>()
       expectTypeOf(request).toEqualTypeOf<NextRequest>()
       expectTypeOf(await params).toEqualTypeOf<{ id: string }>()
     })
@@ -90,7 +90,7 @@ describe('sse of spillway/next', () => {
     })
     expectTypeOf(route).toBeCallableWith({} as NextRequest, {} as RouteContext<{ id: string }>)
     const both = sse<Prices, { id: string }>(async (stream, _request, { params }) => {
-      expectTypeOf(stream).toEqualTypeOf<SseStream<Prices>>()
+      expectTypeOf(stream).toEqualTypeOf<SseStream<Prices, NextRequest>>()
       expectTypeOf(await params).toEqualTypeOf<{ id: string }>()
     })
     expectTypeOf(both).parameter(1).toEqualTypeOf<RouteContext<{ id: string }>>()

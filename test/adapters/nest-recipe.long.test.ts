@@ -73,6 +73,24 @@ describe('docs/frameworks/nestjs.md', () => {
     const refused = await chat('{}')
     expect([refused.status, JSON.parse(refused.body).message]).toEqual([400, 'Ask something.'])
   })
+
+  it('contains a controller that starts, streams and stops a run', async () => {
+    const program = await startTypeScript(serving('AnswersController', EXPRESS, blockWith('new Runs()')))
+    const headers = { 'content-type': 'application/json' }
+    const body = `{"question":"${'to be '.repeat(500)}"}`
+    const first = await program.ask({ path: '/answers', method: 'POST', headers, body })
+    await first.until('data: be\n\n')
+    first.disconnect()
+    const path = String(first.headers.location)
+    const second = await program.ask({ path })
+    await second.until('data: be\n\n')
+    expect((await program.ask({ path, method: 'DELETE' })).status).toBe(204)
+    expect(await second.ended).toBe('end')
+    expect(dataOf(second).at(-1)).toBe('{"reason":"stopped"}')
+    const id = parseEvents(second.body).at(-1)?.id ?? ''
+    expect((await program.ask({ path, headers: { 'last-event-id': id } })).status).toBe(204)
+    expect((await program.ask({ path: '/answers/none' })).status).toBe(404)
+  })
 })
 
 function readPage(): string {
@@ -123,7 +141,7 @@ async function expectEnd(child: ChildProcess, client: Client): Promise<void> {
   child.kill('SIGTERM')
   expect(await client.ended).toBe('end')
   expect(client.body).toMatch(/\n\nretry: \d+\n$/)
-  expect(await once(child, 'exit')).toEqual([null, 'SIGTERM'])
+  expect(await once(child, 'exit')).toEqual([0, null])
 }
 
 /** Returns the type errors of blocks as files next to their page. */

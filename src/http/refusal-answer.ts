@@ -1,0 +1,66 @@
+import { eventStream } from '../formats/event-stream.ts'
+import type { FormatName } from '../formats/format.ts'
+import { ndjson } from '../formats/ndjson.ts'
+import { PollPage } from '../formats/poll-page.ts'
+import { jitter } from '../scheduler/jitter.ts'
+import type { Refusal } from '../stream/refusal.ts'
+import type { ResumePoint } from '../stream/resume-point.ts'
+import { type NodeRequest, resumePointOf } from './last-event-id.ts'
+
+/** The response to a client that is refused. */
+export interface RefusalAnswer {
+  readonly status: number
+  /** Headers beside those of the route. */
+  readonly headers: Readonly<Record<string, string>>
+  /** In the format of the stream. Undefined for a status that is not that of the stream. */
+  readonly body: string | undefined
+}
+
+/** What the response to a refused client depends on. */
+export interface RefusedRequest {
+  /** The header `Prefer`. */
+  readonly prefer: string | null | undefined
+  readonly resumePoint: ResumePoint
+}
+
+/** Returns it of a Node.js request. */
+export function refusedRequest(request: NodeRequest): RefusedRequest {
+  return { prefer: request.headers.prefer as string | undefined, resumePoint: resumePointOf(request) }
+}
+
+/** Returns the response to a refused client, in the format of its stream. */
+export function refusalAnswer(
+  refusal: Refusal,
+  format: FormatName,
+  { prefer, resumePoint }: RefusedRequest,
+): RefusalAnswer {
+  if ('status' in refusal) return statusAnswer(refusal.status, refusal.retryAfter)
+  const retry = jitter(refusal.retry)
+  return isStrict(prefer)
+    ? statusAnswer(503, retry)
+    : { status: 200, headers: NOT_CACHED, body: textOf(format, retry, resumePoint) }
+}
+
+// Also if the route lets caches keep its responses. It applies to one client, at one time.
+const NOT_CACHED = { 'Cache-Control': 'no-store' }
+
+function statusAnswer(status: number, retryAfter: number | undefined): RefusalAnswer {
+  const after = retryAfter && { 'Retry-After': String(Math.ceil(retryAfter / 1000)) }
+  return { status, headers: { ...NOT_CACHED, ...after }, body: undefined }
+}
+
+// RFC 7240 4.4: a client that can handle an error says so.
+function isStrict(prefer: string | null | undefined): boolean {
+  return /(^|,)\s*handling\s*=\s*"?strict"?\s*(?=[;,]|$)/i.test(prefer ?? '')
+}
+
+function textOf(format: FormatName, retry: number, resumePoint: ResumePoint): string {
+  if (format === 'json') return emptyPage(retry, resumePoint)
+  return format === 'ndjson' ? ndjson.encodeCheckpoint({ retry }) : eventStream.preamble(0, retry)
+}
+
+// Without its cursor, a client would miss the events until its next request.
+function emptyPage(retry: number, resumePoint: ResumePoint): string {
+  const cursor = typeof resumePoint === 'object' ? resumePoint.id : undefined
+  return new PollPage(Buffer.alloc(0)).body(cursor, retry).toString()
+}

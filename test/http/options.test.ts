@@ -1,0 +1,37 @@
+import { describe, expect, test } from 'vitest'
+import { resolveStreamOptions } from '../../src/http/options.ts'
+
+// In 2100, in ms.
+const AT = 4_102_444_800_000
+const settingsOf = (options: object) => resolveStreamOptions(options).settings
+
+describe('the settings of streams', () => {
+  test('are shared by streams with the same numbers, texts and booleans', () => {
+    expect(settingsOf({ heartbeat: 5_000, compress: true })).toBe(
+      settingsOf({ heartbeat: 5_000, compress: true }),
+    )
+    expect(settingsOf({ heartbeat: 5_001 })).toMatchObject({ heartbeat: 5_001, compress: false })
+  })
+
+  test('are shared by streams whose context and expiry differ', () => {
+    const first = resolveStreamOptions({ context: { userId: 1 }, expiresAt: AT })
+    const second = resolveStreamOptions({ context: { userId: 2 } })
+    expect(first.settings).toBe(second.settings)
+    expect([first.own, second.own]).toEqual([
+      { context: { userId: 1 }, expiresAt: AT },
+      { context: { userId: 2 }, expiresAt: undefined },
+    ])
+  })
+
+  test('are not shared if an option is an object or a function', () => {
+    const headers = { 'X-Shared': 'no' }
+    expect(settingsOf({ headers })).not.toBe(settingsOf({ headers }))
+    const serialize = () => ''
+    expect(settingsOf({ serialize })).not.toBe(settingsOf({ serialize }))
+  })
+
+  test('stay correct with more combinations than are shared', () => {
+    const heartbeats = Array.from({ length: 300 }, (_, i) => settingsOf({ heartbeat: i + 1 }).heartbeat)
+    expect(heartbeats).toEqual(Array.from({ length: 300 }, (_, i) => i + 1))
+  })
+})

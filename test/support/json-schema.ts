@@ -1,0 +1,77 @@
+import { join } from 'node:path'
+import ts from 'typescript'
+
+const root = join(import.meta.dirname, '../..')
+
+/** A schema of JSON, as far as the types of reports need it. */
+export interface Schema {
+  readonly [keyword: string]: unknown
+}
+
+/** Returns a program of files that import few others. */
+export function programOf(files: readonly string[]): ts.Program {
+  const paths = files.map((file) => join(root, file))
+  // Few declarations, because those of Node.js take a second to read.
+  return ts.createProgram(paths, { strict: true, noEmit: true, types: [], lib: ['lib.es5.d.ts'] })
+}
+
+/** Returns the schema of what `JSON.stringify` makes of an exported type, with the comments as descriptions. */
+export function schemaOf(program: ts.Program, file: string, name: string): Schema {
+  const checker = program.getTypeChecker()
+  const source = program.getSourceFile(join(root, file))
+  const module = source && checker.getSymbolAtLocation(source)
+  const symbol = module && checker.getExportsOfModule(module).find((each) => each.name === name)
+  if (!symbol) throw new Error(`${file} does not export ${name}.`)
+  return { ...describe(symbol, checker), ...convert(checker.getDeclaredTypeOfSymbol(symbol), checker) }
+}
+
+function convert(type: ts.Type, checker: ts.TypeChecker): Schema {
+  if (type.isUnion()) return convertUnion(type, checker)
+  if (type.flags & ts.TypeFlags.String) return { type: 'string' }
+  if (type.flags & ts.TypeFlags.Number) return { type: 'number' }
+  if (type.isStringLiteral()) return { const: type.value }
+  const [item] = checker.isArrayType(type) ? checker.getTypeArguments(type as ts.TypeReference) : []
+  if (item) return { type: 'array', items: convert(item, checker) }
+  const value = type.getStringIndexType()
+  if (value) return { type: 'object', additionalProperties: convert(value, checker) }
+  if (type.isClassOrInterface()) return convertInterface(type, checker)
+  throw new Error(`${checker.typeToString(type)} has no schema.`)
+}
+
+function convertUnion(type: ts.UnionType, checker: ts.TypeChecker): Schema {
+  // `JSON.stringify` drops members that are undefined.
+  const types = type.types.filter((each) => !(each.flags & ts.TypeFlags.Undefined))
+  if (types.every((each) => each.isStringLiteral())) {
+    return { type: 'string', enum: types.map((each) => (each as ts.StringLiteralType).value) }
+  }
+  const [only, ...others] = types
+  if (!only || others.length > 0) throw new Error(`${checker.typeToString(type)} has no schema.`)
+  return convert(only, checker)
+}
+
+function convertInterface(type: ts.Type, checker: ts.TypeChecker): Schema {
+  const members = type.getProperties().map((member) => {
+    const memberType = checker.getTypeOfSymbol(member)
+    const isOptional = checker.typeToString(memberType).endsWith('| undefined') || isOptionalMember(member)
+    return {
+      name: member.name,
+      isOptional,
+      schema: { ...describe(member, checker), ...convert(memberType, checker) },
+    }
+  })
+  return {
+    type: 'object',
+    properties: Object.fromEntries(members.map(({ name, schema }) => [name, schema])),
+    required: members.filter(({ isOptional }) => !isOptional).map(({ name }) => name),
+    additionalProperties: false,
+  }
+}
+
+function isOptionalMember({ flags }: ts.Symbol): boolean {
+  return (flags & ts.SymbolFlags.Optional) !== 0
+}
+
+function describe(symbol: ts.Symbol, checker: ts.TypeChecker): Schema {
+  const description = ts.displayPartsToString(symbol.getDocumentationComment(checker)).replace(/\s+/g, ' ')
+  return description === '' ? {} : { description }
+}

@@ -1,0 +1,73 @@
+import type { Evidence, ProbeName } from '../../src/cli/doctor/evidence.ts'
+import type { Arrival, Exchange, SeenComment, SeenEvent, SeenId } from '../../src/cli/doctor/exchange.ts'
+import { BlockReader } from '../../src/cli/doctor/probe/block-reader.ts'
+
+/** The text of a body, with the times at which its chunks arrived in ms since the request. */
+export type Chunks = ReadonlyArray<readonly [at: number, text: string]>
+
+export interface Recording extends Partial<Omit<Exchange, 'headers' | 'events' | 'arrivals'>> {
+  /** In addition to `Content-Type: text/event-stream`. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly chunks?: Chunks
+}
+
+/** Returns an exchange with an event stream, as the doctor records it. By default, it is open for 18 s and silent. */
+export function recorded({ headers = {}, chunks = [], ...rest }: Recording = {}): Exchange {
+  const all = Object.entries({ 'content-type': 'text/event-stream', ...headers })
+  return {
+    protocol: 'HTTP/1.1',
+    method: 'GET',
+    requestHeaders: {},
+    sentAt: 0,
+    connectedAt: 1,
+    status: 200,
+    rawHeaders: all,
+    headers: new Map(all),
+    headersAt: 5,
+    firstByteAt: chunks[0]?.[0],
+    end: 'open',
+    endedAt: 18_000,
+    isTruncated: false,
+    error: undefined,
+    errorCode: undefined,
+    ...read(chunks, rest.requestHeaders?.['last-event-id'] ?? ''),
+    ...rest,
+  }
+}
+
+/** Returns the evidence of an examination without stalls. */
+export function evidenceOf(
+  exchanges: Partial<Record<ProbeName, Exchange>> & { readonly main: Exchange },
+  { stall = 0, isEarly = false } = {},
+): Evidence {
+  const url = new URL('http://localhost:3000/events')
+  return { url, origin: undefined, watched: exchanges.main.endedAt, isEarly, stall, exchanges }
+}
+
+function read(chunks: Chunks, lastEventId: string) {
+  const arrivals: Arrival[] = []
+  const events: SeenEvent[] = []
+  const comments: SeenComment[] = []
+  const ids: SeenId[] = []
+  const retries: string[] = []
+  let [now, startedAt] = [0, 0]
+  const listener = {
+    onBlock(id: string, hasId: boolean, event: { event: string; data: string } | undefined) {
+      if (hasId) ids.push({ at: now, id })
+      if (event) events.push({ ...event, startedAt, at: now, id, hasId })
+    },
+    onBlockStart() {
+      startedAt = now
+    },
+    onComment: (text: string) => void comments.push({ at: now, text }),
+    onRetry: (value: string) => void retries.push(value),
+  }
+  const reader = new BlockReader(listener, lastEventId)
+  for (const [at, text] of chunks) {
+    now = at
+    const bytes = new TextEncoder().encode(text)
+    arrivals.push({ at, bytes })
+    reader.read(bytes)
+  }
+  return { arrivals, events, comments, ids, retries }
+}
