@@ -1,12 +1,12 @@
 // Deno: publishes the time once for all subscribers.
 // Run `deno run --allow-net --allow-env examples/deno.js`.
 
-import { Hub } from 'spillway'
+import { gracefulShutdown, Hub } from 'spillway'
 import { sse } from 'spillway/web'
 
 const hub = new Hub()
 const time = hub.channel('time')
-const timer = setInterval(() => time.publish({ event: 'second', data: new Date() }), 1000)
+setInterval(() => time.publish({ event: 'second', data: new Date() }), 1000)
 
 const options = {
   port: Number(process.env.PORT ?? 3000),
@@ -20,8 +20,5 @@ Deno.serve(
   sse((stream) => time.subscribe(stream)),
 )
 
-process.once('SIGTERM', async () => {
-  clearInterval(timer)
-  await hub.shutdown()
-  process.exit()
-})
+// Deno would wait for its server.
+gracefulShutdown({ hub, onClosed: () => process.exit() })

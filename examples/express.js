@@ -7,7 +7,7 @@
 //   curl <url>
 
 import express from 'express'
-import { Hub } from 'spillway'
+import { gracefulShutdown, Hub } from 'spillway'
 import { sse } from 'spillway/express'
 
 const hub = new Hub()
@@ -35,8 +35,4 @@ const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   console.log(`The notes are at http://localhost:${port}/notes`)
 })
 
-process.once('SIGTERM', async () => {
-  server.close()
-  await hub.shutdown()
-  server.closeAllConnections() // browsers keep connections open for later requests
-})
+gracefulShutdown({ server, hub })

@@ -5,7 +5,7 @@
 //   curl -H 'Content-Type: text/plain' -d 'hello' http://localhost:3000/rooms/lobby
 
 import Fastify from 'fastify'
-import { Hub } from 'spillway'
+import { gracefulShutdown, Hub } from 'spillway'
 import { spillwayPlugin, sse } from 'spillway/fastify'
 
 const hub = new Hub()
@@ -29,7 +29,7 @@ fastify.post('/rooms/:room', async (request, reply) => {
   return reply.code(202).send({ id })
 })
 
-process.once('SIGTERM', () => fastify.close())
+gracefulShutdown({ server: fastify.server, hub, onClosed: () => fastify.close() })
 
 const url = await fastify.listen({ host: '127.0.0.1', port: Number(process.env.PORT ?? 3000) })
 console.log(`The lobby is at ${url}/rooms/lobby`)

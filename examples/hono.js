@@ -3,7 +3,7 @@
 
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
-import { Hub } from 'spillway'
+import { gracefulShutdown, Hub } from 'spillway'
 import { sse } from 'spillway/web'
 
 const hub = new Hub()
@@ -25,9 +25,4 @@ const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, ({ port 
   console.log(`Stream with curl -N, publish with curl -d hello: http://localhost:${port}/news`)
 })
 
-process.once('SIGTERM', async () => {
-  server.close()
-  await hub.shutdown()
-  // Browsers keep connections open and reconnect on them. A server of HTTP/2 has no such method.
-  if ('closeAllConnections' in server) server.closeAllConnections()
-})
+gracefulShutdown({ server, hub })

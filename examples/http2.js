@@ -5,7 +5,7 @@
 // which also serves HTTP/1.1.
 
 import { createServer } from 'node:http2'
-import { createSseStream, serverCloser } from 'spillway'
+import { createSseStream, gracefulShutdown } from 'spillway'
 
 const server = createServer((request, response) => {
   const stream = createSseStream(request, response)
@@ -17,8 +17,7 @@ const server = createServer((request, response) => {
 })
 
 // Clients of HTTP/2 keep their sessions open. Called before the server listens, because Node.js does not list them.
-const closeServer = serverCloser(server)
-process.once('SIGTERM', () => closeServer({ grace: 0 }))
+gracefulShutdown({ server, grace: 0 })
 
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())

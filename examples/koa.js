@@ -6,7 +6,7 @@
 //   curl <url>
 
 import Koa from 'koa'
-import { Hub } from 'spillway'
+import { gracefulShutdown, Hub } from 'spillway'
 import { sse } from 'spillway/koa'
 
 const hub = new Hub()
@@ -34,8 +34,4 @@ const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   console.log(`Streaming and counting visits at http://localhost:${port}`)
 })
 
-process.once('SIGTERM', async () => {
-  server.close()
-  await hub.shutdown()
-  server.closeAllConnections() // browsers keep connections open for later requests
-})
+gracefulShutdown({ server, hub })

@@ -5,7 +5,7 @@
 import 'reflect-metadata'
 import { Controller, Get, Inject, Module, Req, Res } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
-import { createSseStream, Hub } from 'spillway'
+import { createSseStream, gracefulShutdown, Hub } from 'spillway'
 
 class Clock extends Hub {
   #timer = setInterval(() => this.channel('time').publish({ data: new Date() }), 250)
@@ -40,6 +40,7 @@ class AppModule {}
 Module({ controllers: [TimeController], providers: [Clock] })(AppModule)
 
 const app = await NestFactory.create(AppModule, { logger: ['error'] })
-app.enableShutdownHooks() // otherwise Nest runs no hook on SIGTERM
+const server = app.getHttpServer()
+gracefulShutdown({ server, hub: app.get(Clock), onClosed: () => app.close() })
 await app.listen(process.env.PORT ?? 3000, '127.0.0.1')
-console.log(`Streaming the time at http://localhost:${app.getHttpServer().address().port}`)
+console.log(`Streaming the time at http://localhost:${server.address().port}`)

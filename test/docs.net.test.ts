@@ -4,19 +4,26 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import * as streamChannels from '../src/diagnostics.ts'
 import { createSseStream } from '../src/http/create-sse-stream.ts'
 import { resolveOptions } from '../src/http/options.ts'
 import { reportTransport } from '../src/http/transport-report.ts'
+import * as hubChannels from '../src/hub/diagnostics.ts'
 import { Hub } from '../src/hub/hub.ts'
+import { Authorization } from '../src/lifecycle/authorization.ts'
+import * as lifecycleChannels from '../src/lifecycle/diagnostics.ts'
+import { StreamLimits } from '../src/lifecycle/stream-limits.ts'
+import { type Instrument, OBSERVED, RECORDED } from '../src/metrics/instruments.ts'
+import * as runChannels from '../src/runs/diagnostics.ts'
+import { Runs } from '../src/runs/runs.ts'
 import { BrokerStore } from '../src/stores/broker/broker-store.ts'
-import type { BrokerDriver, DriverOwner } from '../src/stores/broker/driver.ts'
+import type { DriverOwner } from '../src/stores/broker/driver.ts'
 import { BROKER_DEFAULTS } from '../src/stores/broker/options.ts'
 import * as storeChannels from '../src/stores/diagnostics.ts'
 import type { EventStore } from '../src/stores/event-store.ts'
 import { memoryStore } from '../src/stores/memory/memory-store.ts'
-import { jetstreamStore } from '../src/stores/nats/index.ts'
-import { redisPubSubStore, redisStore } from '../src/stores/redis/index.ts'
+import { jetstreamCounts, jetstreamRuns, jetstreamStore } from '../src/stores/nats/index.ts'
+import { redisCounts, redisPubSubStore, redisRuns, redisStore } from '../src/stores/redis/index.ts'
+import * as streamChannels from '../src/stream/diagnostics.ts'
 import { openEvents } from '../src/testing/open-events.ts'
 import { storeContract } from '../src/testing/store-contract.ts'
 import {
@@ -43,9 +50,21 @@ import {
 } from './docs/pages.ts'
 import { errorOutputOf, responseOf } from './docs/run.ts'
 import { toJavaScript, typeErrorsOf } from './docs/type-check.ts'
-import { fakeStream, nextTurn } from './support/streams.ts'
+import { EmptyDriver } from './support/empty-driver.ts'
+import { fakeStream, nextTurn, settled } from './support/streams.ts'
 
 const UNKNOWN = { nonsense: 1 } as object
+
+describe('docs/machine.md', () => {
+  test('lists the codes of all warnings in alphabetical order', () => {
+    const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    const sources = files.filter((name) => name.endsWith('.ts'))
+    const texts = sources.map((name) => readFileSync(join(root, 'src', name), 'utf8'))
+    const codes = texts.flatMap((text) => text.match(/(?<=')SPILLWAY_[A-Z_0-9]+(?=')/g) ?? [])
+    const rows = rowsOf(sectionOf('docs/machine.md', 'Warnings'), 'code')
+    expect(rows.map(nameOf)).toEqual([...new Set(codes)].sort())
+  })
+})
 
 describe('docs/errors.md', () => {
   const codes = unionOf('SseErrorCode')
@@ -75,8 +94,14 @@ describe('docs/errors.md', () => {
 
 describe('docs/metrics.md', () => {
   const sections = sectionsOf('docs/metrics.md').filter(({ heading }) => heading.startsWith('spillway:'))
-  const { diagnosticsChannel, ...channels } = { ...streamChannels, ...storeChannels }
-  const names = Object.values(channels).map(({ name }) => String(name))
+  const channels = [streamChannels, lifecycleChannels, hubChannels, runChannels, storeChannels].flatMap(
+    Object.values,
+  )
+  const names = membersOf('DiagnosticsMessages').map(withoutQuotes)
+
+  test('names in DiagnosticsMessages each channel and no other one', () => {
+    expect(channels.map(({ name }) => name).sort()).toEqual([...names].sort())
+  })
 
   test('has a heading for each diagnostics channel and no other channel', () => {
     expect(sections.map(({ heading }) => heading)).toEqual(names)
@@ -89,6 +114,24 @@ describe('docs/metrics.md', () => {
       rowsOf(text, 'field').map(nameOf).sort(),
     ])
     expect(documented).toEqual(names.map((name) => [name, Object.keys(messages.get(name) ?? {}).sort()]))
+  })
+
+  test('lists exactly the instruments, with their types, units and own attributes', () => {
+    const types = { counter: 'Counter', gauge: 'UpDownCounter', histogram: 'Histogram' }
+    const ofStreams: readonly string[] = OBSERVED['spillway.server.active_streams'].attributes
+    const instruments: Array<[string, Instrument]> = Object.entries({ ...OBSERVED, ...RECORDED })
+    const rows = rowsOf(sectionOf('docs/metrics.md', 'Instruments'), 'instrument')
+    expect(rows.map((row) => row.map((cell) => cell.replaceAll('`', '')))).toEqual(
+      instruments.map(([name, { kind, unit, attributes, description }]) => {
+        const own = attributes.filter((each) => !ofStreams.includes(each))
+        return [name, types[kind], unit, own.join(', '), description]
+      }),
+    )
+  })
+
+  test('has a row for each option of OpenTelemetry', () => {
+    const documented = rowsOf(sectionOf('docs/metrics.md', 'OpenTelemetry'), 'name').map(nameOf)
+    expect(documented).toEqual(membersOf('OpenTelemetryOptions'))
   })
 
   test('lists exactly the close reasons', () => {
@@ -178,6 +221,38 @@ describe('docs/handlers.md', () => {
   })
 })
 
+describe('docs/runs.md', () => {
+  const rows = rowsOf(sectionOf('docs/runs.md', 'Options'), 'name')
+
+  test('has a row for each option of Runs', async () => {
+    expect(rows.map(nameOf)).toEqual(membersOf('RunsOptions'))
+    expect(rows.map(nameOf)).toEqual(await optionsKnownTo(() => new Runs(UNKNOWN)))
+  })
+
+  test('states the defaults that the comments state', () => {
+    const expected = defaultsOf('RunsOptions')
+    const stated = rows.map(([name = '', , value = '']) => [withoutBackticks(name), withoutQuotes(value)])
+    expect(expected.size).toBeGreaterThan(3)
+    expect(stated.filter(([name = '']) => expected.has(name))).toEqual([...expected])
+  })
+
+  test('lists exactly the reasons of an end', () => {
+    expect(rowsOf(pageOf('docs/runs.md'), 'reason').map(nameOf)).toEqual(unionOf('RunEndReason'))
+  })
+})
+
+describe('docs/shutdown.md', () => {
+  const namesUnder = (heading: string, title: string) =>
+    rowsOf(sectionOf('docs/shutdown.md', heading), title).map(nameOf)
+
+  test('has a row for each option, for each member and for each state', () => {
+    expect(namesUnder('Options', 'name')).toEqual(membersOf('GracefulShutdownOptions'))
+    const members = namesUnder('Options', 'member').map((name) => name.replace('()', ''))
+    expect(members).toEqual(membersOf('GracefulShutdown'))
+    expect(namesUnder('Phases', '`state`')).toEqual(unionOf('ShutdownState'))
+  })
+})
+
 describe('docs/hub.md', () => {
   const tables: Array<[heading: string, type: string, use?: () => unknown]> = [
     ['Hub', 'HubOptions', () => new Hub(UNKNOWN)],
@@ -238,7 +313,12 @@ describe('the pages of the brokers', () => {
   const tables: Array<[page: string, heading: string | undefined, open: () => unknown]> = [
     ['docs/redis.md', undefined, () => redisStore(redis, UNKNOWN)],
     ['docs/redis.md', 'Without history', () => redisPubSubStore(redis, UNKNOWN)],
+    ['docs/redis.md', 'Runs', () => redisRuns(redis, UNKNOWN)],
     ['docs/nats.md', undefined, () => jetstreamStore(nats, UNKNOWN)],
+    ['docs/nats.md', 'Runs', () => jetstreamRuns(nats, UNKNOWN)],
+    ['docs/limits.md', 'Options', () => new StreamLimits(UNKNOWN)],
+    ['docs/limits.md', 'Redis', () => redisCounts(redis, UNKNOWN)],
+    ['docs/limits.md', 'JetStream', () => jetstreamCounts(nats, UNKNOWN)],
   ]
 
   test.each(tables)('have in %s (%s) a row for each option of the store', async (page, heading, open) => {
@@ -308,12 +388,11 @@ describe('timers', () => {
     .map((name) => ({ name, code: readFileSync(join(root, 'examples', name), 'utf8') }))
   const blocks = pages.flatMap(blocksOf).map(({ page, line, code }) => ({ name: `${page}:${line}`, code }))
 
-  test('are cleared in every sample and example that starts an interval', () => {
+  test('are cleared in every sample and example that starts an interval, unless the process exits', () => {
     const starting = [...blocks, ...examples].filter(({ code }) => code.includes('setInterval('))
     expect(starting.length).toBeGreaterThan(15)
-    expect(starting.filter(({ code }) => !code.includes('clearInterval(')).map(({ name }) => name)).toEqual(
-      [],
-    )
+    const ends = /clearInterval|gracefulShutdown/
+    expect(starting.filter(({ code }) => !ends.test(code)).map(({ name }) => name)).toEqual([])
   })
 })
 
@@ -376,6 +455,12 @@ async function storeOf(sample: string): Promise<EventStore> {
 }
 
 /** Causes a message on every diagnostics channel. Returns the last message of each. */
+async function endRun(): Promise<void> {
+  const run = await new Runs().start('a', () => ['text'])
+  await run.whenEnded()
+  await settled()
+}
+
 async function messagesOfAllChannels(names: readonly string[]): Promise<Map<string, object>> {
   const messages = new Map<string, object>()
   const record = (message: unknown, name: string | symbol) =>
@@ -385,10 +470,14 @@ async function messagesOfAllChannels(names: readonly string[]): Promise<Map<stri
     for (const name of names) unsubscribe(name, record)
   })
   await overflowAndDrain()
+  await conflateAndDiscard()
   await replayWithGap()
   await skipForeignRecord()
   await dropPublish()
   await failFilter()
+  await failLimit()
+  await endRun()
+  await failAuthorize()
   reportTransport(
     fakeStream().stream,
     { ...resolveOptions(undefined), isChosen: true },
@@ -398,6 +487,15 @@ async function messagesOfAllChannels(names: readonly string[]): Promise<Map<stri
     },
   )
   return messages
+}
+
+async function conflateAndDiscard(): Promise<void> {
+  const { stream, transport } = fakeStream({
+    rateLimit: { eventsPerSecond: 1, burst: 1, excess: 'conflate' },
+  })
+  for (let i = 0; i < 3; i++) stream.send({ data: i })
+  await nextTurn()
+  transport.lose()
 }
 
 async function overflowAndDrain(): Promise<void> {
@@ -416,6 +514,12 @@ async function replayWithGap(): Promise<void> {
   await stream.drained()
 }
 
+async function failAuthorize(): Promise<void> {
+  const authorize = () => Promise.reject(new Error('no database'))
+  const settings = { authorize, reauthorize: 0, authorizeTimeout: 1_000, retry: 1 }
+  await new Authorization(fakeStream().stream, settings).check()
+}
+
 async function skipForeignRecord(): Promise<void> {
   const settings = { ...BROKER_DEFAULTS, recentEvents: 1, recentBytes: 1, publishTimeout: 1 }
   const store = new BrokerStore(new ForeignRecordDriver(), settings)
@@ -431,6 +535,10 @@ async function failFilter(): Promise<void> {
   await nextTurn()
 }
 
+async function failLimit(): Promise<void> {
+  await new StreamLimits({ maxPerKey: 1, key: () => '' }).admit(fakeStream().stream)
+}
+
 async function dropPublish(): Promise<void> {
   const hub = new Hub()
   await hub.shutdown()
@@ -440,21 +548,12 @@ async function dropPublish(): Promise<void> {
 }
 
 /** A driver whose broker contains a record that another program wrote. */
-class ForeignRecordDriver implements BrokerDriver {
-  async open(owner: DriverOwner): Promise<string> {
-    owner._onState('ready')
+class ForeignRecordDriver extends EmptyDriver {
+  override async open(owner: DriverOwner): Promise<string> {
+    const position = await super.open(owner)
     owner._onEntries([{ id: '1', channel: 'a', record: 'foreign' }])
-    return '1'
+    return position
   }
-
-  append = async () => ''
-  range = async () => 'gap' as const
-  has = async () => false
-  historyBefore = async (after: string) => ({ after, isIncomplete: false })
-  oldest = async () => ({ position: '0', isFirst: true })
-  isId = () => false
-  compare = () => 0
-  async close(): Promise<void> {}
 }
 
 /** Publishes an event to a client over HTTP/1.1. Returns the names of the given methods in the order of their calls. */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createClient } from 'redis'
-import { createSseStream, Hub } from 'spillway'
+import { createSseStream, gracefulShutdown, Hub } from 'spillway'
 import { redisStore } from 'spillway/redis'
 
 const { PORT, REDIS_URL = 'redis://localhost' } = process.env
@@ -32,19 +32,12 @@ function openStream(request, response) {
 
 // Each process publishes its own count, so that a page can detect a missing event of any process.
 let n = 0
-/** @type {NodeJS.Timeout | undefined} */
-let timer
 async function count() {
   n += 1
   const idempotencyKey = `${process.pid} ${n}`
   await counts.publish({ event: 'count', data: { by: process.pid, n } }, { idempotencyKey }).catch(() => {})
-  timer = setTimeout(count, 500)
+  setTimeout(count, 500)
 }
 
 server.listen(Number(PORT), count)
-process.once('SIGTERM', async () => {
-  clearTimeout(timer)
-  server.close()
-  await hub.shutdown({ grace: 1000, retry: 200 })
-  process.exit()
-})
+gracefulShutdown({ server, hub, grace: 1000, retry: 200 })

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
-import { createSseStream, Hub, memoryStore } from 'spillway'
+import { createSseStream, gracefulShutdown, Hub, memoryStore } from 'spillway'
 import { takeSample } from './samples.js'
 
 /** @typedef {import('./samples.js').Sample} Sample */
@@ -33,7 +33,7 @@ const recent = []
 const streams = new Map()
 
 // Takes and publishes each sample once, for any number of clients.
-const sampling = setInterval(async () => {
+setInterval(async () => {
   const data = takeSample()
   const id = await channel.publish({ event: 'sample', data })
   recent.push({ event: 'sample', id, data })
@@ -137,12 +137,4 @@ server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   console.log(`The dashboard is at http://localhost:${port}`)
 })
 
-process.once('SIGINT', shutDown).once('SIGTERM', shutDown)
-
-async function shutDown() {
-  clearInterval(sampling)
-  server.close()
-  await hub.shutdown({ grace: 500 })
-  // Browsers keep connections open for later requests, and the process would wait for them.
-  setTimeout(() => server.closeAllConnections(), 200).unref()
-}
+gracefulShutdown({ server, hub, grace: 500 })

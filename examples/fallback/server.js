@@ -6,7 +6,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { createSseStream, Hub } from 'spillway'
+import { createSseStream, gracefulShutdown, Hub } from 'spillway'
 import { launchLighttpd, launchNginx } from '../../support/proxies.js'
 
 const hub = new Hub()
@@ -25,7 +25,7 @@ async function publishCount() {
 
 // Once before the first page is served, so that it has an id.
 await publishCount()
-const timer = setInterval(publishCount, 300)
+setInterval(publishCount, 300)
 
 const page = readFileSync(new URL('public/index.html', import.meta.url), 'utf8')
 const scripts = new Map([['/fallback.js', new URL('public/fallback.js', import.meta.url)]])
@@ -95,13 +95,9 @@ server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', async () => {
   await startProxy('lighttpd as installed', () => launchLighttpd(port))
 })
 
-process.once('SIGINT', shutDown).once('SIGTERM', shutDown)
-
-async function shutDown() {
-  clearInterval(timer)
-  server.close()
-  await hub.shutdown({ grace: 500 })
-  await Promise.all(proxies.map((proxy) => proxy.end()))
-  // Also ends a proxy that is starting.
-  process.exit()
-}
+gracefulShutdown({
+  server,
+  hub,
+  grace: 500,
+  onClosed: () => Promise.all(proxies.map((proxy) => proxy.end())),
+})

@@ -12,7 +12,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { createSseStream, Hub, refuseSseStream } from 'spillway'
+import { createSseStream, gracefulShutdown, Hub, refuseSseStream } from 'spillway'
 
 const LIFETIME = Number(process.env.TOKEN_MS ?? 30_000)
 
@@ -62,16 +62,11 @@ const server = createServer((request, response) => {
 })
 
 let count = 0
-const timer = setInterval(() => hub.channel('user:reader').publish({ data: { count: ++count } }), 100)
+setInterval(() => hub.channel('user:reader').publish({ data: { count: ++count } }), 100)
 
 server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   console.log(`Streams with tokens are at http://localhost:${port}`)
 })
 
-process.once('SIGTERM', async () => {
-  clearInterval(timer)
-  server.close()
-  await hub.shutdown()
-  server.closeAllConnections() // browsers keep connections open for later requests
-})
+gracefulShutdown({ server, hub })

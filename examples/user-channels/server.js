@@ -6,7 +6,7 @@
 
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { createSseStream, Hub, refuseSseStream } from 'spillway'
+import { createSseStream, gracefulShutdown, Hub, refuseSseStream } from 'spillway'
 
 const hub = new Hub()
 const page = readFileSync(new URL('index.html', import.meta.url))
@@ -35,7 +35,7 @@ const server = createServer((request, response) => {
 // Publishes four events a second, to everybody or to one user, with level 1, 2 or 3.
 const channels = ['news', 'user:editor', 'news', 'user:reader']
 let count = 0
-const timer = setInterval(() => {
+setInterval(() => {
   const name = channels[count % 4] ?? ''
   const level = 1 + (count % 3)
   count += 1
@@ -47,9 +47,4 @@ server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => {
   console.log(`Compare an editor and a reader at http://localhost:${port}`)
 })
 
-process.once('SIGTERM', async () => {
-  clearInterval(timer)
-  server.close()
-  await hub.shutdown()
-  server.closeAllConnections() // browsers keep connections open for later requests
-})
+gracefulShutdown({ server, hub })

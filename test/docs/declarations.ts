@@ -40,10 +40,12 @@ export function membersOf(name: string): string[] {
 export function publicMembersOf(name: string): string[] {
   const { declaration } = find(name)
   if (!ts.isClassDeclaration(declaration)) throw new Error(`${name} is not a class.`)
-  return declaration.members
+  const members = declaration.members
     .filter((member) => member.name && !ts.isPrivateIdentifier(member.name))
     .map(memberName)
     .filter((member) => !member.startsWith('_'))
+  // A property with a getter and a setter has two members.
+  return [...new Set(members)]
 }
 
 /** Returns the file that declares a class or interface with a method, or undefined if there is none. */

@@ -43,7 +43,7 @@ net.Server.prototype.listen = function (...args) {
     const headers = { accept: 'text/event-stream', ...init.headers }
     const response = await fetch('http://127.0.0.1:' + this.address().port + path, { ...init, headers })
     let [all, text] = ['', '']
-    for await (const bytes of response.body) {
+    for await (const bytes of response.body ?? []) {
       all += Buffer.from(bytes)
       // The position that a hub sends first is no data of the sample.
       text = all.replace(/^id: .*\\nevent: position\\ndata: .*\\n\\n/gm, '')

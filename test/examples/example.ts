@@ -36,6 +36,11 @@ export class Example {
     return Number(new URL(this.url).port)
   }
 
+  /** Sends a signal to the process. */
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name)
+  }
+
   /** Ends the process as an operator does. Resolves with its exit code, or the signal that ended it. */
   async stop(): Promise<number | NodeJS.Signals | null> {
     const { exitCode, signalCode } = this.#process
@@ -47,7 +52,10 @@ export class Example {
 }
 
 /** Starts an example for the tests of a `describe`. */
-export function startExample(name: string, env?: Record<string, string>): Pick<Example, 'url' | 'lines'> {
+export function startExample(
+  name: string,
+  env?: Record<string, string>,
+): Pick<Example, 'url' | 'lines' | 'signal'> {
   let example: Example
   beforeAll(async () => {
     example = await Example.start(name, env)
@@ -60,5 +68,6 @@ export function startExample(name: string, env?: Record<string, string>): Pick<E
     get lines() {
       return example.lines
     },
+    signal: (name) => example.signal(name),
   }
 }

@@ -1,3 +1,4 @@
+import Link from 'next/link'
 import { Completion } from './completion'
 import { Latest } from './latest'
 
@@ -12,6 +13,7 @@ export default function Page() {
         <Latest url="/api/uptime" />
       </dl>
       <Completion />
+      <Link href="/runs">Answers that outlive their tab</Link>
     </main>
   )
 }

@@ -19,6 +19,7 @@ interface PageOfSamples {
 }
 
 const asJson = { method: 'POST', headers: { 'content-type': 'application/json' } }
+const asText = { method: 'POST', headers: { 'content-type': 'text/plain' } }
 const authorized = { headers: { authorization: 'Bearer 1' } }
 // Hono's Node server calls a function from a web `Request` to a `Response`.
 const listenWith = (fetch: string) =>
@@ -36,6 +37,9 @@ const PAGES: readonly PageOfSamples[] = [
       { sample: 'mayEnter', path: '/rooms/attic', ...authorized, expected: 404 },
       { sample: 'mayEnter', path: '/rooms/lobby', expected: 403 },
       { sample: 'handleError', path: '/words', expected: 'one' },
+      { sample: 'runs.start', path: '/answers', ...asText, body: 'to be', expected: 'to' },
+      { sample: 'runs.start', path: '/answers/none', expected: 404 },
+      { sample: 'runs.start', path: '/answers/none', method: 'DELETE', expected: 204 },
     ],
   },
   {
@@ -43,6 +47,10 @@ const PAGES: readonly PageOfSamples[] = [
     listen: 'await fastify.listen({ port: 3000 })',
     usages: [
       { sample: `'/prices/:symbol'`, path: '/prices/BTC', expected: '{"symbol":"BTC","value":1}' },
+      { sample: 'runs.start', path: '/answers', ...asText, body: 'to be', expected: 'to' },
+      { sample: 'runs.start', path: '/answers/none', expected: 404 },
+      { sample: 'runs.start', path: '/answers/none', method: 'DELETE', expected: 204 },
+
       { sample: `'/state'`, path: '/state', expected: '{"uptime":' },
       { sample: `'/state'`, path: '/state', headers: { accept: '*/*' }, expected: 200 },
       { sample: 'mayEnter', path: '/rooms/lobby', ...authorized, expected: 'Welcome.' },
@@ -57,6 +65,23 @@ const PAGES: readonly PageOfSamples[] = [
       { sample: 'negotiate', headers: { accept: '*/*' }, expected: 200 },
       { sample: 'ctx.query.question', path: '/?question=what', expected: '{"word":"The"}' },
       { sample: 'ctx.query.question', path: '/', expected: 400 },
+      { sample: 'runs.start', path: '/', ...asText, body: 'to be', expected: 'to' },
+      { sample: 'runs.start', path: '/none', expected: 404 },
+      { sample: 'runs.start', path: '/none', method: 'DELETE', expected: 204 },
+    ],
+  },
+  {
+    page: 'docs/ai-sdks.md',
+    listen: 'app.listen(3000)',
+    usages: [
+      {
+        sample: 'streamText',
+        path: '/api/chat',
+        ...asJson,
+        body: '{"id":"c1","messages":[{"id":"u1","role":"user","parts":[{"type":"text","text":"hello"}]}]}',
+        expected: '{"type":"start","messageId":"',
+      },
+      { sample: 'streamText', path: '/api/chat/c1/stream', expected: 204 },
     ],
   },
   {
@@ -66,6 +91,19 @@ const PAGES: readonly PageOfSamples[] = [
       { sample: `'/rooms/:room'`, path: '/rooms/lobby', expected: '{"room":"lobby"}' },
       { sample: 'HTTPException', path: '/words?question=what', expected: 'one' },
       { sample: 'HTTPException', path: '/words', expected: 400 },
+      { sample: 'runs.start', path: '/answers', ...asText, body: 'to be', expected: 'to' },
+      { sample: 'runs.start', path: '/answers/none', expected: 404 },
+      { sample: 'runs.start', path: '/answers/none', method: 'DELETE', expected: 204 },
+    ],
+  },
+  {
+    page: 'docs/frameworks/h3.md',
+    listen: `const { createServer } = await import('node:http'); const { toNodeListener } = await import('h3')
+      createServer(toNodeListener(app)).listen(3000)`,
+    usages: [
+      { sample: 'runs.start', path: '/runs/greeting', expected: 'to' },
+      { sample: 'runs.start', path: '/runs/none', expected: 404 },
+      { sample: 'runs.start', path: '/runs/greeting', method: 'DELETE', expected: 200 },
     ],
   },
   {
@@ -77,6 +115,14 @@ const PAGES: readonly PageOfSamples[] = [
     page: 'docs/frameworks/web.md',
     listen: listenWith('(request) => prices(request, "BTC")'),
     usages: [{ sample: 'export const prices', expected: '{"symbol":"BTC","value":1}' }],
+  },
+  {
+    page: 'docs/frameworks/web.md',
+    listen: `await runs.start('a', () => ['to']); ${listenWith('(request) => streamRun(request, new URL(request.url).pathname.slice(1))')}`,
+    usages: [
+      { sample: 'export const streamRun', path: '/a', expected: 'to' },
+      { sample: 'export const streamRun', path: '/none', expected: 404 },
+    ],
   },
   {
     page: 'docs/frameworks/web.md',
@@ -96,8 +142,8 @@ const PAGES: readonly PageOfSamples[] = [
     page,
     listen: listenWith('POST'),
     usages: [
-      { sample: 'createSseResponse', ...asJson, body: '{"prompt":"to be"}', expected: 'to' },
-      { sample: 'createSseResponse', ...asJson, body: '{}', expected: 400 },
+      { sample: "prompt.split(' ')", ...asJson, body: '{"prompt":"to be"}', expected: 'to' },
+      { sample: "prompt.split(' ')", ...asJson, body: '{}', expected: 400 },
     ],
   })),
 ]
