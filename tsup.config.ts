@@ -46,7 +46,7 @@ const cjs: Options = {
 
 // The properties whose names are shortened, in both files of the client alike. Not those of the DOM and of the public types,
 // nor what is stored or sent to other tabs, which may have loaded another build.
-const INTERNAL = /^on[A-Z]|^(canSend|isClosed|isNewEpoch|learn|openedAt|paused|setBacklog)$/
+const INTERNAL = /^on[A-Z]|^(isNewEpoch|learn|paused|setBacklog)$/
 
 // One file, because browsers load it, and another for shared connections, which it loads where they are used. Browsers
 // since 2021 have the syntax. An older target replaces each private field by a `WeakMap`, which is half again as large.

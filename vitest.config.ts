@@ -34,7 +34,15 @@ export default defineConfig({
       project('net', 'net'),
       project('brokers', 'broker'),
       project('browsers', 'browser'),
-      project('long', 'long'),
+      {
+        extends: true,
+        test: {
+          name: 'long',
+          include: ['test/**/*.long.test.ts'],
+          // Node.js 20 has a `WebSocket` only with this. It controls Firefox.
+          execArgv: ['--experimental-websocket'],
+        },
+      },
       project('proxies', 'proxy'),
     ],
   },

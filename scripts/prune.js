@@ -2,15 +2,15 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
 
-// Removes from `dist` the files that no entry of package.json reaches: modules that hold only types, and declarations
+// Removes from `dist` the files that no entry and no command of package.json reaches: modules that hold only types, and declarations
 // that no public type needs.
 
 const root = join(import.meta.dirname, '..')
 const dist = join(root, 'dist')
-const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const { bin, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const reached = new Set([join(dist, 'cjs/package.json')])
 
-for (const path of pathsIn(exports)) reach(join(root, path))
+for (const path of [...pathsIn(exports), ...pathsIn(bin)]) reach(join(root, path))
 
 for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
   const file = join(entry.parentPath, entry.name)

@@ -19,19 +19,47 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   transports: ['root', 'event'],
   stream: ['root', 'scheduler', 'event', 'formats', 'transports/transport.ts'],
   compression: ['root', 'scheduler', 'event', 'transports/transport.ts'],
-  lifecycle: ['root', 'scheduler', 'stream'],
+  lifecycle: ['root', 'scheduler', 'event', 'stream', 'stores/*', 'stores/memory'],
   stores: ['root', 'scheduler', 'event', 'formats'],
   'stores/memory': ['root', 'scheduler', 'event', 'formats', 'stores/*'],
   'stores/broker': ['root', 'scheduler', 'event', 'formats', 'stores/*'],
-  'stores/redis': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', 'stores/memory'],
-  'stores/nats': ['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', '@nats-io/jetstream'],
+  'stores/redis': [
+    ...['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', 'stores/memory'],
+    ...['stores/redis/runs', 'stores/redis/counts'],
+  ],
+  'stores/redis/counts': ['root', 'scheduler', 'stores/*', 'stores/broker', 'stores/redis'],
+  'stores/redis/runs': ['root', 'scheduler', 'stores/*', 'stores/broker', 'stores/redis'],
+  'stores/nats': [
+    ...['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', 'stores/nats/runs'],
+    ...['stores/nats/counts', '@nats-io/jetstream'],
+  ],
+  'stores/nats/counts': [
+    'root',
+    'scheduler',
+    'stores/*',
+    'stores/broker',
+    'stores/nats',
+    '@nats-io/jetstream',
+  ],
+  'stores/nats/runs': [
+    ...['root', 'scheduler', 'event', 'formats', 'stores/*', 'stores/broker', 'stores/nats'],
+    '@nats-io/jetstream',
+  ],
   hub: ['root', 'scheduler', 'event', 'formats', 'stream', 'lifecycle', 'stores/*', 'stores/memory'],
+  runs: ['root', 'scheduler', 'event', 'formats', 'stream', 'lifecycle', 'stores/*', 'stores/memory', 'hub'],
+  metrics: ['root', 'stream', 'lifecycle', 'stores/*', 'hub', 'runs', '@opentelemetry/api', 'prom-client'],
   http: ['root', 'scheduler', 'event', 'formats', 'transports', 'compression', 'stream', 'lifecycle'],
   adapters: ['root', 'scheduler', 'event', 'stream', 'lifecycle', 'http', 'express', 'koa', 'next'],
   'adapters/fastify': ['root', 'event', 'stream', 'lifecycle', 'http', 'fastify'],
   testing: ['root', 'scheduler', 'stores', 'testing/targets'],
   'testing/targets': ['root'],
   client: ['event'],
+  cli: ['root', 'cli/doctor', 'cli/load'],
+  'cli/doctor': ['root', 'cli', 'cli/doctor/catalog', 'cli/doctor/checks', 'cli/doctor/probe'],
+  'cli/doctor/catalog': ['cli/doctor'],
+  'cli/doctor/probe': ['cli', 'cli/doctor', 'testing'],
+  'cli/doctor/checks': ['root', 'cli/doctor'],
+  'cli/load': ['root', 'cli', 'client', 'testing', 'eventsource-parser'],
   'index.ts': [
     'root',
     'event',
@@ -41,6 +69,8 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
     'stores',
     'stores/memory',
     'hub',
+    'runs',
+    'metrics',
     'http',
     'transports',
   ],
@@ -169,10 +199,13 @@ function mayImport(from: string, { specifier, isTypeOnly }: Import): boolean {
   )
 }
 
-/** Whether a package is loaded at run time: a dependency, or the client that `spillway/nats` is made for. */
+// The entries that are made for a package load it.
+const LOADED_PEERS = ['@nats-io/jetstream', '@opentelemetry/api', 'prom-client']
+
+/** Whether a package is loaded at run time: a dependency, or a peer that an entry is made for. */
 function isLoadable(name: string): boolean {
   const { dependencies = {} } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  return name in dependencies || name === '@nats-io/jetstream'
+  return name in dependencies || LOADED_PEERS.includes(name)
 }
 
 function reachableFrom(name: string, seen = new Set<string>()): Set<string> {

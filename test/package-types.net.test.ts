@@ -42,6 +42,24 @@ test.each([
   expect(errorsOf(file, options)).toEqual([])
 })
 
+test.each([
+  ['register.ts', { module: CommonJS, moduleResolution: Node10 }],
+  ['register.mts', { module: NodeNext, moduleResolution: NodeNextResolution }],
+])('%s declares the type of the context once for every entry', (name, options) => {
+  const file = join(folder, name)
+  const lines = [
+    "import { sse } from 'spillway/web'",
+    "import type { SseStream } from 'spillway'",
+    "declare module 'spillway' { interface Register { context: { userId: string } } }",
+    'export const userOf = (stream: SseStream): string => stream.context.userId',
+    'export const route = sse((stream) => void userOf(stream), { authorize: () => ({ context: { userId: "ada" } }) })',
+    '// @ts-expect-error: the context has no such member.',
+    'export const other = sse(() => {}, { authorize: () => ({ context: { user: 1 } }) })',
+  ]
+  writeFileSync(file, lines.join('\n'))
+  expect(errorsOf(file, options)).toEqual([])
+})
+
 /** Returns the errors of a program and of the declarations of the package, except that the frameworks are missing. */
 function errorsOf(file: string, options: ts.CompilerOptions): string[] {
   const target = ts.ScriptTarget.ES2023

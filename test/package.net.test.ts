@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
@@ -160,6 +160,20 @@ describe('package.json', () => {
   })
 })
 
+describe('the command', () => {
+  test('can be executed, and is of Node.js', () => {
+    const [file = ''] = pathsIn(manifest.bin).map((each) => join(root, each))
+    expect(readFileSync(file, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
+    expect(statSync(file).mode & 0o111).toBe(0o111)
+  })
+
+  test('is not loaded by an entry, except the doctor', () => {
+    const entries = Object.entries(manifest.exports).filter(([name]) => name !== './doctor')
+    const reached = filesReached(entries.flatMap(([, each]) => pathsIn(each)).map((file) => join(root, file)))
+    expect([...reached].filter((file) => file.includes('/cli/'))).toEqual([])
+  })
+})
+
 describe('the published archive', () => {
   let size: number
   let packed: string[]
@@ -170,26 +184,30 @@ describe('the published archive', () => {
     packed = archive.files.map(({ path }: { path: string }) => path)
   })
 
-  test('is at most 185 kB, without source maps', () => {
-    expect(size).toBeLessThanOrEqual(185_000)
+  test('is at most 400 kB, without source maps', () => {
+    expect(size).toBeLessThanOrEqual(400_000)
     expect(packed.filter((file) => file.endsWith('.map'))).toEqual([])
   })
 
   test('contains no file that no entry loads', () => {
-    const reached = filesReached()
+    const entries = [...pathsIn(manifest.exports), ...pathsIn(manifest.bin)]
+    const reached = filesReached(entries.map((file) => join(root, file)))
     const unused = packed.filter((file) => /^dist\/.*\.(js|ts)$/.test(file) && !reached.has(join(root, file)))
     expect(reached.size).toBeGreaterThan(0)
     expect(unused).toEqual([])
   })
 
   test('contains every file that package.json names, and the licence', () => {
-    const named = [...pathsIn(manifest.exports)].map((file) => file.replace('./', ''))
+    const named = [...pathsIn(manifest.exports), ...pathsIn(manifest.bin)].map((file) =>
+      file.replace('./', ''),
+    )
     const wanted = [...named, 'LICENSE', 'CHANGELOG.md']
     expect(wanted.filter((file) => !packed.includes(file))).toEqual([])
   })
 
   test('contains no other file', () => {
-    const expected = /^(dist\/(esm|cjs)\/[\w./-]+|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
+    const expected =
+      /^(dist\/(esm|cjs)\/[\w./-]+|schemas\/[\w-]+\.json|docs\/doctor\/[\w-]+\.md|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/
     expect(packed.filter((file) => !expected.test(file))).toEqual([])
   })
 })
@@ -224,11 +242,8 @@ function builtinsOfSource(text: string): string[] {
   return [...text.matchAll(/^import (?!type )[^'\n]*'(node:[\w/]+)'/gm)].map(([, name = '']) => name)
 }
 
-/** Returns the files that the entries name, and all files that these import. */
-function filesReached(
-  files = pathsIn(manifest.exports).map((file) => join(root, file)),
-  found = new Set<string>(),
-): Set<string> {
+/** Returns files, and all files that these import. */
+function filesReached(files: readonly string[], found = new Set<string>()): Set<string> {
   for (const file of files.filter((each) => !found.has(each))) {
     found.add(file)
     const ending = file.endsWith('.d.ts') ? '.d.ts' : '.js'

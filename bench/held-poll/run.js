@@ -1,6 +1,7 @@
 import { interleave, medians, ratio, startClients, startServer } from '../lib/bench.js'
 import { buildSpillway } from '../lib/build.js'
 import { CLIENT_CORE, start } from '../lib/child.js'
+import { costPerStream } from '../lib/cost-per-stream.js'
 import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
 
 const STREAMS = 2_000
@@ -45,17 +46,9 @@ async function measure(contender) {
   await open(WARM_UP, contender, server, clients)
   await clients.ask('close')
   await server.run('unconnected')
-  const before = await server.ask('memory')
-  const { cpu } = await server.measure(() => open(STREAMS, contender, server, clients))
-  const after = await server.ask('memory')
+  const cost = await costPerStream(server, STREAMS, () => open(STREAMS, contender, server, clients))
   await Promise.all([server.stop(), clients.stop()])
-  const perStream = (name) => (after[name] - before[name]) / STREAMS
-  return {
-    heap: perStream('heap'),
-    external: perStream('external'),
-    rss: perStream('rss'),
-    cpu: cpu / STREAMS,
-  }
+  return cost
 }
 
 function startClientsOf(contender) {

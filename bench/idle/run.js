@@ -1,5 +1,6 @@
-import { interleave, medians, ratio, startClients, startServer } from '../lib/bench.js'
+import { interleave, medians, ratio } from '../lib/bench.js'
 import { buildSpillway } from '../lib/build.js'
+import { costOfIdleStream } from '../lib/cost-per-stream.js'
 import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
 
 const CONTENDERS = ['bare', 'spillway', 'spillway hub', 'better-sse', 'hono']
@@ -7,9 +8,13 @@ const STREAMS = 5_000
 const WARM_UP = 1_000
 const ROUNDS = 5
 
+const server = new URL('./server.js', import.meta.url)
+
 buildSpillway()
 printSetting(`idle: ${STREAMS} streams that are sent nothing, per stream`)
-const measured = await interleave(CONTENDERS, ROUNDS, measure)
+const measured = await interleave(CONTENDERS, ROUNDS, (contender) =>
+  costOfIdleStream(server, contender, { count: STREAMS, warmUp: WARM_UP }),
+)
 const of = (contender) => medians(measured.get(contender))
 const bare = of('bare')
 const ratioOf = (contender) => ratio(measured.get(contender), measured.get('bare'), 'cpu')
@@ -28,24 +33,3 @@ printTarget(
 )
 printTarget('CPU to accept and answer / bare', ratioOf('spillway'), 1.2)
 printTarget('CPU to accept, answer and subscribe / bare', ratioOf('spillway hub'), 1.25)
-
-// Uses new processes each time, because the layout of a heap depends on its earlier content.
-async function measure(contender) {
-  const nodeFlags = ['--expose-gc']
-  const server = await startServer(new URL('./server.js', import.meta.url), contender, { nodeFlags })
-  const clients = await startClients()
-  const { port } = server
-  await clients.ask('open', { port, count: WARM_UP })
-  await clients.ask('close')
-  const before = await server.ask('memory')
-  const { cpu } = await server.measure(() => clients.ask('open', { port, count: STREAMS }))
-  const after = await server.ask('memory')
-  await Promise.all([server.stop(), clients.stop()])
-  const perStream = (name) => (after[name] - before[name]) / STREAMS
-  return {
-    heap: perStream('heap'),
-    external: perStream('external'),
-    rss: perStream('rss'),
-    cpu: cpu / STREAMS,
-  }
-}

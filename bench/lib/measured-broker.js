@@ -15,13 +15,13 @@ export async function launchBrokers() {
   return { Redis, JetStream, end: () => Promise.all([Redis.end(), JetStream.end()]) }
 }
 
-/** Starts one broker by its name, `Redis` or `JetStream`. */
-export function launchBroker(name) {
-  return launchers[name]()
+/** Starts one broker by its name, `Redis` or `JetStream`. Redis accepts further arguments. */
+export function launchBroker(name, ...args) {
+  return launchers[name](...args)
 }
 
-async function launchMeasuredRedis() {
-  const broker = await launchRedis()
+async function launchMeasuredRedis(...args) {
+  const broker = await launchRedis(...args)
   const url = `redis://127.0.0.1:${broker.port}`
   const client = createClient({ url })
   client.on('error', () => {})
@@ -31,6 +31,8 @@ async function launchMeasuredRedis() {
     ...measured(broker, url),
     counts: () => commandsOf(client),
     bytesOut: () => statOf('total_net_output_bytes'),
+    /** Returns the memory that the data and the connections occupy, in bytes. */
+    memory: async () => Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]),
     // The normal clients of Redis have no limit of unread replies.
     slowConsumers: () => 0,
     async end() {
