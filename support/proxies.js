@@ -80,12 +80,33 @@ export class ProxyProcess {
   }
 
   /**
-   * Sends a signal to the process, for example to reload its configuration.
+   * Sends a signal that reloads the configuration. With a text that the process then writes to its standard error, the
+   * signal is repeated until it does: the master process of haproxy drops signals while its first worker already serves
+   * requests.
    *
    * @param {NodeJS.Signals} name
+   * @param {string} [notice]
    */
-  signal(name) {
-    this.#process.kill(name)
+  async reload(name, notice) {
+    const child = this.#process
+    const stderr = /** @type {import('node:stream').Readable} */ (child.stderr)
+    const written = this.#errors.length
+    child.kill(name)
+    if (notice === undefined) return
+    const repeated = setInterval(() => child.kill(name), 2_000)
+    const waiting = new AbortController()
+    const ended = once(child, 'exit', waiting).then(([code]) => {
+      throw new Error(`A proxy exited with ${code} when it was reloaded.\n${this.#errors}`)
+    })
+    try {
+      while (!this.#errors.includes(notice, written)) {
+        await Promise.race([ended, once(stderr, 'data', waiting)])
+      }
+    } finally {
+      clearInterval(repeated)
+      ended.catch(() => {})
+      waiting.abort()
+    }
   }
 
   /** Stops the process and deletes its files. Resolves when it has ended. */
@@ -197,7 +218,10 @@ export function launchNginx(upstream, lines = {}) {
  * @param {number} upstream
  * @param {{ global?: string, defaults?: string, bind?: string, args?: string[] }} [lines]
  */
-export function launchHaproxy(upstream, { global = '', defaults = '', bind = '', args = ['-db'] } = {}) {
+export function launchHaproxy(
+  upstream,
+  { global = '', defaults = '', bind = '', args = ['-db', '-q'] } = {},
+) {
   return launch(upstream, ({ port, folder }) => {
     const configuration = `
 global
@@ -215,7 +239,7 @@ frontend public
 backend servers
   server node 127.0.0.1:${upstream}
 `
-    return ['haproxy', ...args, '-q', '-f', write(folder, 'haproxy.cfg', configuration)]
+    return ['haproxy', ...args, '-f', write(folder, 'haproxy.cfg', configuration)]
   })
 }
 

@@ -97,7 +97,7 @@ export function reloadContract(setups: typeof RELOADING, open: OpenClient): void
       await sessions.open(open)
       await sessions.receiveAll()
       for (let reload = 1; reload <= RESTARTS; reload++) {
-        proxy.signal(setup.signal)
+        await proxy.reload(setup.signal, setup.notice)
         await sessions.reopened(reload + 1)
         await sessions.receiveAll()
       }

@@ -96,9 +96,9 @@ export class ServedBehindProxy {
     await this.#proxy?.restart?.()
   }
 
-  /** Sends a signal to the proxy. */
-  signal(name: NodeJS.Signals): void {
-    this.#proxy?.signal?.(name)
+  /** Sends a signal that reloads the proxy. Resolves when the proxy has written the notice, if there is one. */
+  async reload(signal: NodeJS.Signals, notice?: string): Promise<void> {
+    await this.#proxy?.reload?.(signal, notice)
   }
 
   /** Returns the URL of a path of the proxy. */

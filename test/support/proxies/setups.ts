@@ -9,7 +9,7 @@ export interface RunningProxy {
   readonly port: number
   /** Stops the process and starts it again. The gateway of the tests is no process. */
   restart?(): Promise<void>
-  signal?(name: NodeJS.Signals): void
+  reload?(signal: NodeJS.Signals, notice?: string): Promise<void>
   end(): Promise<void>
 }
 
@@ -202,7 +202,9 @@ export const CACHING: readonly ProxySetup[] = [
 const NGINX_MASTER = 'user root; worker_shutdown_timeout 1s;'
 
 /** Proxies that replace their workers at a signal, and let the streams of the old ones end for a second. */
-export const RELOADING: ReadonlyArray<ProxySetup & { readonly signal: NodeJS.Signals }> = [
+export const RELOADING: ReadonlyArray<
+  ProxySetup & { readonly signal: NodeJS.Signals; readonly notice?: string }
+> = [
   {
     ...setup('nginx', '', (upstream) => launchNginx(upstream, { main: NGINX_MASTER })),
     signal: 'SIGHUP',
@@ -227,6 +229,7 @@ export const RELOADING: ReadonlyArray<ProxySetup & { readonly signal: NodeJS.Sig
       }),
     ),
     signal: 'SIGUSR2',
+    notice: 'Reloading HAProxy',
   },
   {
     ...setup('lighttpd', '', (upstream) =>
