@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { environment } from '../fixtures/next-build/build.ts'
 
 export interface Answer {
   readonly port?: number
@@ -20,10 +21,11 @@ export class ChurnServer {
   /** What it has printed. */
   output = ''
 
-  constructor(adapter: string) {
+  constructor(adapter: string, application = '') {
     const folder = mkdtempSync(join(tmpdir(), 'spillway-'))
     this.socketPath = join(folder, 'socket')
-    this.#child = fork(join(import.meta.dirname, 'server.js'), [adapter, this.socketPath], {
+    this.#child = fork(join(import.meta.dirname, 'server.js'), [adapter, this.socketPath, application], {
+      env: { ...process.env, ...(application && environment) },
       execArgv: ['--expose-gc', '--disable-warning=ExperimentalWarning'],
       silent: true,
     })

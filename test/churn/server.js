@@ -1,4 +1,4 @@
-// A server whose adapter is the first argument, for clients that disconnect at random moments. Needs --expose-gc. It sends its
+// A server whose adapter is the first argument, and whose application for Next.js is in the folder of the third one, for clients that disconnect at random moments. Needs --expose-gc. It sends its
 // port, publishes between `start` and `stop`, and sends the size of its heap after `measure`, and
 // how many objects of each kind it has after `count`.
 
@@ -11,7 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { queryObjects } from 'node:v8'
 import { createSseStream, Hub, memoryStore, SseStream, StreamLimits, sse } from 'spillway'
 
-const [, , adapter = '', socketPath = ''] = process.argv
+const [, , adapter = '', socketPath = '', folder = ''] = process.argv
 
 // The log has a fixed size, so that it never counts as a growth.
 const KEPT = 400
@@ -92,6 +92,25 @@ const adapters = {
     const handler = sse((stream, request) => begin(stream, request.url), options)
     const { fetch } = new Hono().get('/', (context) => handler(context.req.raw))
     return /** @type {http.Server} */ (createAdaptorServer({ fetch }))
+  },
+
+  async next() {
+    const { default: createApp } = /** @type {any} */ (await import('next'))
+    Object.assign(globalThis, {
+      churn: {
+        /** @param {Stream} stream @param {Request} request */
+        begin(stream, request) {
+          // The bundle has its own class.
+          CLASSES.SseStream = /** @type {typeof SseStream} */ (stream.constructor)
+          begin(stream, request.url)
+        },
+        options,
+      },
+    })
+    const app = createApp({ dir: folder, dev: false })
+    await app.prepare()
+    const handle = app.getRequestHandler()
+    return http.createServer((request, response) => void handle(request, response))
   },
 
   http2: async () => http2.createServer(/** @type {any} */ (nodeHandler)),
