@@ -6,7 +6,8 @@ import { deferred } from '../support/deferred.ts'
 export type OpenRunStore = () => RunStore | Promise<RunStore>
 
 const HOUR = 3_600_000
-const LEASE = 2_000
+// A busy machine renews no lease of seconds in time.
+const LEASE = 60_000
 // Ids that are valid, and that a store has to encode.
 const IDS = [
   'a b',
