@@ -2,7 +2,7 @@ import { isAscii } from 'node:buffer'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { MAX_TIME } from '../../check-options.ts'
 import type { EventClock } from './clock.ts'
-import { isEventStream } from './connection.ts'
+import { causeOfRefusal } from './connection.ts'
 import type { DataReader } from './data-reader.ts'
 import { EventScanner, type ScannerListener } from './event-scanner.ts'
 import { Ledger } from './ledger.ts'
@@ -39,7 +39,6 @@ export class LoadStream implements ScannerListener {
   #retry: number
   #hasOpened = false
   #isStopped = false
-  #isUndecided = false
   #events = 0
   // Times of `performance.now()`, or 0.
   #openedAt = 0
@@ -68,20 +67,30 @@ export class LoadStream implements ScannerListener {
   /** Opens a connection whose intended time may be past. Durations count from then. */
   open(intendedAt: number): void {
     if (this.#isStopped) return
-    const { request: begin } = this.#context
     this.#intendedAt = intendedAt
-    const request = begin(this.#lastEventId, this.#index)
+    const request = this.#begin()
+    if (!request) return
     this.#request = request
     request.on('response', (response) => this.#respond(request, response))
     request.on('error', (error: NodeJS.ErrnoException) => this.#fail(request, error.code ?? error.message))
     request.end()
   }
+    request.on('close', () => this.#fail(request, 'cut'))
 
   /** Cuts the connection as a network does, and reconnects. */
   cut(): void {
+  #begin(): ClientRequest | undefined {
+    try {
+      return this.#context.request(this.#lastEventId, this.#index)
+    } catch {
+      // RFC 9110 5.5: an id may have characters that a header may not have, such as U+0001.
+      this.#refuse('Last-Event-ID')
+      return undefined
+    }
+  }
+
     if (!this.#request) return
     this.#context.tally.counts.cuts += 1
-    this.#disconnect()
     this.#reconnect()
   }
 
@@ -102,12 +111,15 @@ export class LoadStream implements ScannerListener {
     this.#leaveUndecided()
   }
 
+    else if (this.#request) {
+      tally.counts.waiting += 1
+      tally.record('headers', performance.now() - this.#intendedAt)
+    }
   onEvent(name: string, data: string, id: string): void {
     const { tally, reader, gapEvent } = this.#context
     const { counts } = tally
     counts.events += 1
     this.#events += 1
-    this.#isUndecided = false
     if (name === gapEvent) {
       counts.gaps += 1
       this.#ledger.gap()
@@ -148,11 +160,9 @@ export class LoadStream implements ScannerListener {
       response.destroy()
       return
     }
-    const { statusCode = 0, headers } = response
-    // [spec] Only this status and type are an event stream. For others, `EventSource` does not reconnect.
-    if (statusCode !== 200) this.#refuse(String(statusCode))
-    else if (!isEventStream(headers)) this.#refuse('Content-Type')
-    else this.#accept(request, response)
+    const cause = causeOfRefusal(response)
+    if (cause === undefined) this.#accept(request, response)
+    else this.#refuse(cause)
   }
 
   #refuse(cause: string): void {
@@ -198,10 +208,7 @@ export class LoadStream implements ScannerListener {
     const { isSharedSequence } = this.#context
     if (!isSharedSequence && this.#lastEventId === '') this.#ledger.forget()
     if (this.#lastEventId === '') this.#ledger.restart()
-    else {
-      this.#ledger.resume()
-      this.#isUndecided = this.#ledger.hasBegun
-    }
+    else this.#ledger.resume()
   }
 
   #read(response: IncomingMessage, chunk: Buffer): void {
@@ -220,7 +227,8 @@ export class LoadStream implements ScannerListener {
     }
     if (!this.isSlow) return
     response.pause()
-    setTimeout(() => response.resume(), (chunk.length / slowRate) * 1000).unref()
+    const pause = Math.min((chunk.length / slowRate) * 1000, MAX_TIME)
+    setTimeout(() => response.resume(), pause).unref()
   }
 
   // A slow stream is silent because of this tool.
@@ -231,27 +239,28 @@ export class LoadStream implements ScannerListener {
   }
 
   #leaveUndecided(): void {
-    if (this.#isUndecided) this.#context.tally.counts.undecided += 1
-    this.#isUndecided = false
+    if (this.#ledger.isResuming) this.#context.tally.counts.undecided += 1
+    this.#ledger.restart()
   }
 
   #end(request: ClientRequest): void {
     if (request !== this.#request) return
     this.#context.tally.counts.ends += 1
-    this.#disconnect()
     this.#reconnect()
   }
 
   #fail(request: ClientRequest, cause: string): void {
     if (request !== this.#request) return
     this.#context.tally.fail(cause)
-    this.#disconnect()
     this.#reconnect()
   }
 
   #disconnect(): void {
     const request = this.#request
-    if (this.#response) this.#context.tally.counts.open -= 1
+    if (this.#response) {
+      this.#context.tally.counts.open -= 1
+      this.#noteSilence(performance.now())
+    }
     this.#leaveUndecided()
     if (this.#scanner) this.#lastEventId = this.#scanner.lastEventId
     this.#request = undefined
@@ -267,6 +276,7 @@ export class LoadStream implements ScannerListener {
       () => {
         const { counts } = this.#context.tally
         counts.reconnects += 1
+    this.#disconnect()
         if (this.#lastEventId === '') counts.reconnectsWithoutId += 1
         this.open(intendedAt)
       },
