@@ -21,6 +21,8 @@ export interface StreamContext {
   readonly slowRate: number
   /** The intended time of the first stream, as a time of `performance.now()`. */
   readonly startedAt: number
+  /** Numbers that were not published, in ascending order. More are added during the run. */
+  readonly unpublished: readonly number[]
   /** Begins a request. `index` is that of the stream. */
   request(lastEventId: string, index: number): ClientRequest
 }
@@ -51,7 +53,7 @@ export class LoadStream implements ScannerListener {
     this.isSlow = isSlow
     this.#context = context
     this.#retry = context.retry
-    this.#ledger = new Ledger(context.tally.counts)
+    this.#ledger = new Ledger(context.tally.counts, context.unpublished)
   }
 
   /** True while there is a connection, or one is being opened. */
@@ -73,12 +75,10 @@ export class LoadStream implements ScannerListener {
     this.#request = request
     request.on('response', (response) => this.#respond(request, response))
     request.on('error', (error: NodeJS.ErrnoException) => this.#fail(request, error.code ?? error.message))
+    request.on('close', () => this.#fail(request, 'cut'))
     request.end()
   }
-    request.on('close', () => this.#fail(request, 'cut'))
 
-  /** Cuts the connection as a network does, and reconnects. */
-  cut(): void {
   #begin(): ClientRequest | undefined {
     try {
       return this.#context.request(this.#lastEventId, this.#index)
@@ -89,6 +89,8 @@ export class LoadStream implements ScannerListener {
     }
   }
 
+  /** Cuts the connection as a network does, and reconnects. */
+  cut(): void {
     if (!this.#request) return
     this.#context.tally.counts.cuts += 1
     this.#reconnect()
@@ -102,19 +104,20 @@ export class LoadStream implements ScannerListener {
   }
 
   /** Counts what has not arrived by the end. */
-  settle(highest: number, unpublished: readonly number[]): void {
+  settle(highest: number): void {
     const { tally, isSharedSequence } = this.#context
     const isTailKnown = isSharedSequence && this.#response !== undefined && !this.isSlow
-    this.#ledger.settle(highest, isTailKnown, unpublished)
-    if (this.#hasOpened && this.#events === 0) tally.counts.silent += 1
+    this.#ledger.settle(highest, isTailKnown)
+    const isSilent = this.#events === 0 || (highest >= 0 && !this.#ledger.hasBegun)
+    if (this.#hasOpened && isSilent) tally.counts.silent += 1
     if (this.#response) this.#noteSilence(performance.now())
-    this.#leaveUndecided()
-  }
-
     else if (this.#request) {
       tally.counts.waiting += 1
       tally.record('headers', performance.now() - this.#intendedAt)
     }
+    this.#leaveUndecided()
+  }
+
   onEvent(name: string, data: string, id: string): void {
     const { tally, reader, gapEvent } = this.#context
     const { counts } = tally
@@ -150,7 +153,10 @@ export class LoadStream implements ScannerListener {
     tally.counts.timed += 1
     const delay = clock.at(this.#arrivedAt) - time
     // A server that cuts its times to whole ms is up to 1 ms early at most.
-    if (delay < -1) tally.counts.early += 1
+    if (delay < -1) {
+      tally.counts.early += 1
+      return
+    }
     const isReplay = time < clock.at(this.#openedAt)
     tally.record(this.isSlow ? 'slowDelay' : isReplay ? 'replayDelay' : 'delay', delay)
   }
@@ -270,13 +276,13 @@ export class LoadStream implements ScannerListener {
   }
 
   #reconnect(): void {
+    this.#disconnect()
     if (this.#isStopped) return
     const intendedAt = performance.now() + this.#retry
     this.#timer = setTimeout(
       () => {
         const { counts } = this.#context.tally
         counts.reconnects += 1
-    this.#disconnect()
         if (this.#lastEventId === '') counts.reconnectsWithoutId += 1
         this.open(intendedAt)
       },
