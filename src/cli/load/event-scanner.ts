@@ -47,6 +47,12 @@ export class EventScanner {
     const decoded = this.#decode(chunk, isAscii)
     if (decoded === '') return
     const text = this.#withLineFeeds(this.#withoutBom(decoded))
+    if (!text.includes('\n')) {
+      // Searching in `all` would copy what has arrived of a long line, for each of its chunks.
+      this.#rest += text
+      this.#checkLength()
+      return
+    }
     const searched = this.#rest.length
     const all = this.#rest + text
     let start = 0
@@ -57,6 +63,10 @@ export class EventScanner {
       end = all.indexOf('\n', start)
     }
     this.#rest = start === 0 ? all : all.slice(start)
+    this.#checkLength()
+  }
+
+  #checkLength(): void {
     if (this.#rest.length + (this.#data?.length ?? 0) > MAX_LENGTH)
       throw new RangeError('The event is too long.')
   }

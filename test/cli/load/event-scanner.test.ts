@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { EventScanner } from '../../../src/cli/load/event-scanner.ts'
 import { EventParser } from '../../../src/testing/event-parser.ts'
 
@@ -88,4 +88,17 @@ test('rejects a line that never ends', () => {
   scanner.feed(chunk, true)
   scanner.feed(chunk, true)
   expect(() => scanner.feed(chunk, true)).toThrow(RangeError)
+})
+
+test('a line is searched once, however many chunks it has', () => {
+  const scanner = new EventScanner({ onEvent() {}, onHeartbeat() {}, onRetry() {} }, '')
+  const chunk = Buffer.from('x'.repeat(16))
+  const search = vi.spyOn(String.prototype, 'indexOf')
+  const searched = () => search.mock.contexts.reduce((sum: number, text) => sum + String(text).length, 0)
+  scanner.feed(Buffer.from('data: '), true)
+  for (let i = 0; i < 100; i++) scanner.feed(chunk, true)
+  scanner.feed(Buffer.from('\n\n'), true)
+  const total = searched()
+  search.mockRestore()
+  expect(total).toBeLessThan(4 * 1600)
 })
