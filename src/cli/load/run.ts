@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Terminal } from '../terminal.ts'
+import { UsageError } from '../usage-error.ts'
 import { checkAddresses } from './address.ts'
 import { sharedNow } from './clock.ts'
 import { descriptorLimit } from './descriptor-limit.ts'
@@ -14,8 +15,8 @@ import { Progress } from './progress.ts'
 import { type Publish, Publisher, publishByCommand, publishByRequest } from './publisher.ts'
 import { refusalOf } from './refusal.ts'
 import { type LoadReport, reportOf } from './report.ts'
-import { readMixes } from './scenario.ts'
 import type { SampleBuffer } from './sample-buffer.ts'
+import { readMixes } from './scenario.ts'
 import { judge } from './thresholds.ts'
 import { WorkerPool } from './worker-pool.ts'
 
@@ -25,13 +26,13 @@ const LEAD = 100
 const SETTLE = 5000
 const STREAMS_PER_WORKER = 2500
 /** Descriptors that a process needs besides its streams. */
-const OTHER_DESCRIPTORS = 100
+const OTHER_DESCRIPTORS = 50
 
 /** Runs a load. Throws `UsageError` if it cannot begin. */
 export async function runLoad(options: LoadOptions, terminal: Terminal): Promise<LoadReport> {
   const publish = await publishOf(options, terminal.signal)
   const mixes = await resolveMixes(options, terminal.signal)
-  const workers = options.workers ?? workersFor(options.streams, descriptorLimit())
+  const workers = workersOf(options, descriptorLimit())
   const figures = new Figures(workers, mixes.length)
   const pool = new WorkerPool(workers, (worker, report) => figures.add(worker, report))
   // The workers of a command that fails must end too.
@@ -45,8 +46,26 @@ export async function runLoad(options: LoadOptions, terminal: Terminal): Promise
 
 /** Returns the default number of workers: enough for the descriptors, and one core stays for the server. */
 export function workersFor(streams: number, descriptors: number, cores = availableParallelism()): number {
-  const needed = Math.ceil(streams / Math.max(1, descriptors - OTHER_DESCRIPTORS))
-  return Math.max(needed, Math.min(Math.ceil(streams / STREAMS_PER_WORKER), Math.max(1, cores - 1)))
+  return Math.max(
+    leastWorkers(streams, descriptors),
+    Math.min(Math.ceil(streams / STREAMS_PER_WORKER), Math.max(1, cores - 1)),
+  )
+}
+
+/** Returns the number of workers. Throws `UsageError` if they may not open enough descriptors. */
+export function workersOf(
+  { streams, workers, mostWorkers }: Pick<LoadOptions, 'streams' | 'workers' | 'mostWorkers'>,
+  descriptors: number,
+): number {
+  const least = leastWorkers(streams, descriptors)
+  if (least <= (workers ?? mostWorkers)) return workers ?? workersFor(streams, descriptors)
+  throw new UsageError(
+    `${streams} streams need ${least} workers, because a process may open ${descriptors} files. Raise the limit with ulimit -n${least <= mostWorkers ? `, or use --workers ${least}` : ''}.`,
+  )
+}
+
+function leastWorkers(streams: number, descriptors: number): number {
+  return Math.ceil(streams / Math.max(1, descriptors - OTHER_DESCRIPTORS))
 }
 
 interface Run {
@@ -93,7 +112,7 @@ async function measure(run: Run): Promise<LoadReport> {
     await publisher?.stop()
     progress.stop()
     const openAtEnd = await settle(run, publisher)
-    return conclude(run, { elapsed: sharedNow() - startAt, isInterrupted, openAtEnd, publisher })
+    return conclude(run, { elapsed: Math.max(0, sharedNow() - startAt), isInterrupted, openAtEnd, publisher })
   } finally {
     publisher?.abandon()
     progress.stop()
