@@ -17,7 +17,7 @@ export interface LoadReport {
   readonly elapsed: number
   /** True if Ctrl-C ended the run early. */
   readonly isInterrupted: boolean
-  /** Why no durations are reported. Null if all workers could keep up. */
+  /** Why no durations are reported. Null if all processes could keep up. */
   readonly refusal: string | null
   readonly streams: {
     readonly planned: number
