@@ -41,6 +41,8 @@ test('the doctor is a library for CommonJS and ES modules in the packed archive'
 })
 
 test('the packed archive has the schemas', () => {
-  const program = `console.log(require('spillway/schemas/doctor-report.json').title)`
-  expect(run(process.execPath, '--eval', program)).toBe('npx spillway doctor: Report\n')
+  const titleOf = (name: string) =>
+    run(process.execPath, '--eval', `console.log(require('spillway/schemas/${name}.json').title)`)
+  expect(titleOf('doctor-report')).toBe('npx spillway doctor: Report\n')
+  expect(titleOf('load-report')).toBe('npx spillway load: LoadReport\n')
 })

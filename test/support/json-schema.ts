@@ -26,27 +26,36 @@ export function schemaOf(program: ts.Program, file: string, name: string): Schem
 }
 
 function convert(type: ts.Type, checker: ts.TypeChecker): Schema {
+  // A boolean is also a union.
+  if (type.flags & ts.TypeFlags.Boolean) return { type: 'boolean' }
   if (type.isUnion()) return convertUnion(type, checker)
   if (type.flags & ts.TypeFlags.String) return { type: 'string' }
   if (type.flags & ts.TypeFlags.Number) return { type: 'number' }
-  if (type.isStringLiteral()) return { const: type.value }
+  if (type.isStringLiteral() || type.isNumberLiteral()) return { const: type.value }
+  if (type.flags & ts.TypeFlags.Null) return { type: 'null' }
   const [item] = checker.isArrayType(type) ? checker.getTypeArguments(type as ts.TypeReference) : []
   if (item) return { type: 'array', items: convert(item, checker) }
   const value = type.getStringIndexType()
   if (value) return { type: 'object', additionalProperties: convert(value, checker) }
-  if (type.isClassOrInterface()) return convertInterface(type, checker)
+  // Also those of `Omit` and of an intersection.
+  if (type.flags & (ts.TypeFlags.Object | ts.TypeFlags.Intersection)) return convertInterface(type, checker)
   throw new Error(`${checker.typeToString(type)} has no schema.`)
 }
 
 function convertUnion(type: ts.UnionType, checker: ts.TypeChecker): Schema {
   // `JSON.stringify` drops members that are undefined.
   const types = type.types.filter((each) => !(each.flags & ts.TypeFlags.Undefined))
-  if (types.every((each) => each.isStringLiteral())) {
-    return { type: 'string', enum: types.map((each) => (each as ts.StringLiteralType).value) }
-  }
+  const values = types.filter((each) => !(each.flags & ts.TypeFlags.Null))
+  const schema = convertValues(values, type, checker)
+  return values.length === types.length ? schema : { anyOf: [schema, { type: 'null' }] }
+}
+
+function convertValues(types: readonly ts.Type[], union: ts.Type, checker: ts.TypeChecker): Schema {
   const [only, ...others] = types
-  if (!only || others.length > 0) throw new Error(`${checker.typeToString(type)} has no schema.`)
-  return convert(only, checker)
+  if (only && others.length === 0) return convert(only, checker)
+  if (types.every((each) => each.isStringLiteral()))
+    return { type: 'string', enum: types.map((each) => (each as ts.StringLiteralType).value) }
+  throw new Error(`${checker.typeToString(union)} has no schema.`)
 }
 
 function convertInterface(type: ts.Type, checker: ts.TypeChecker): Schema {

@@ -1,4 +1,5 @@
 import { type Command, EXIT } from '../command.ts'
+import { jsonText } from '../json-text.ts'
 import { print } from '../terminal.ts'
 import { HELP } from './help.ts'
 import { readLoadOptions } from './options.ts'
@@ -10,9 +11,12 @@ export const load: Command = {
   help: HELP,
   async run(args, terminal) {
     const options = readLoadOptions(args)
+    // The process ends with it if the reader of a pipe ends before there is a result.
+    process.exitCode = EXIT.failed
     const report = await runLoad(options, terminal)
-    const text = options.isJson ? `${JSON.stringify(report, null, 2)}\n` : summaryOf(report)
-    await print(terminal.out, text)
-    return report.thresholds.every(({ isMet }) => isMet) ? EXIT.ok : EXIT.failed
+    const status = report.thresholds.every(({ isMet }) => isMet) ? EXIT.ok : EXIT.failed
+    process.exitCode = status
+    await print(terminal.out, options.isJson ? jsonText(report) : summaryOf(report))
+    return status
   },
 }

@@ -1,4 +1,5 @@
-import { type ClientRequest, type IncomingHttpHeaders, request as requestHttp } from 'node:http'
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { connect as connectTcp, isIP } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -31,6 +32,20 @@ export function isEventStream(headers: IncomingHttpHeaders): boolean {
   return /^text\/event-stream(;|\s|$)/i.test(headers['content-type'] ?? '')
 }
 
+/** Returns why a response is not an event stream: its status, or the name of a header. */
+export function causeOfRefusal({ statusCode = 0, headers }: IncomingMessage): string | undefined {
+  // [spec] Only this status and type are an event stream. For others, `EventSource` does not reconnect.
+  if (statusCode !== 200) return String(statusCode)
+  if (!isEventStream(headers)) return 'Content-Type'
+  return foreignEncoding(headers) === undefined ? undefined : 'Content-Encoding'
+}
+
+/** Returns the encoding of a compressed response, which is not asked for. `EventSource` decompresses it. */
+export function foreignEncoding(headers: IncomingHttpHeaders): string | undefined {
+  const encoding = headers['content-encoding'] ?? ''
+  return /^(identity)?$/i.test(encoding) ? undefined : encoding
+}
+
 /** Begins a request with its method and headers. */
 export function begin(
   { url, address, isInsecure }: Endpoint,
@@ -51,7 +66,7 @@ export function begin(
     rejectUnauthorized: !isInsecure,
     ALPNProtocols: ['http/1.1'],
   }
-  return (isTls ? requestHttps : requestHttp)({
+  const request = (isTls ? requestHttps : requestHttp)({
     ...options,
     hostname: name,
     port: target.port,
@@ -59,6 +74,12 @@ export function begin(
     // Without an agent, whose list of sockets is searched whenever one is closed.
     createConnection: () => (isTls ? connectTls({ ...target, ...tls }) : connectTcp(target)),
   })
+  // A response with the status 101. Without a listener, the request would end without a response.
+  request.on('upgrade', (response, socket) => {
+    socket.destroy()
+    request.emit('response', response)
+  })
+  return request
 }
 
 /** Returns another loopback address for each 20 000 streams. On other systems than Linux there is only one. */

@@ -19,6 +19,8 @@ export interface DataFields {
 const NOTHING: Reading = { time: Number.NaN, number: Number.NaN }
 const GUESSED = ['time', 'timestamp', 't', 'ts', 'sentAt', 'at', 'now', 'date']
 const DAY = 86_400_000
+/** 2001. Earlier ones are other numbers, such as those of `performance.now()`. */
+const EARLIEST = 1e12
 
 /**
  * Reads times and numbers from events. Streams of one server mostly receive the same event one after another, so that the
@@ -54,17 +56,17 @@ function readProbe(data: string, prefix: string): Reading {
   if (start === -1) return NOTHING
   const [, number, time] =
     /^(\d+)-(\d+)_/.exec(data.slice(start + prefix.length, start + prefix.length + 50)) ?? []
-  return number === undefined ? NOTHING : { number: Number(number), time: Number(time) / 1000 }
+  return number === undefined ? NOTHING : { number: toNumber(number), time: Number(time) / 1000 }
 }
 
 function readerOf({ time, sequence }: DataFields): (data: string, id: string) => Reading {
   const isId = sequence === '@id'
   return (data, id) => {
     const value = parse(data)
-    const number = isId ? Number(id || 'none') : sequence === undefined ? undefined : valueAt(value, sequence)
+    const number = isId ? id : sequence === undefined ? undefined : valueAt(value, sequence)
     return {
       time: time === undefined ? guessTime(value) : toTime(valueAt(value, time)),
-      number: Number.isSafeInteger(Number(number ?? Number.NaN)) ? Number(number) : Number.NaN,
+      number: toNumber(number),
     }
   }
 }
@@ -97,10 +99,21 @@ function nearNow(time: number): number {
   return Math.abs(Date.now() - time) < DAY ? time : Number.NaN
 }
 
+/** Returns a whole number, from a number or a text of digits. Others, such as `""` and `true`, would be 0 or 1. */
+function toNumber(value: unknown): number {
+  const isNumber = typeof value === 'number' || (typeof value === 'string' && /^-?\d+$/.test(value))
+  return isNumber && Number.isSafeInteger(Number(value)) ? Number(value) : Number.NaN
+}
+
 /** Returns a time in ms, from a number in seconds, ms, µs or ns, or from a text such as that of `toISOString`. */
 function toTime(value: unknown): number {
+  const time = timeOf(value)
+  return time >= EARLIEST && time < Number.POSITIVE_INFINITY ? time : Number.NaN
+}
+
+function timeOf(value: unknown): number {
   if (typeof value === 'string' && value !== '')
-    return toTime(/^\d+(\.\d+)?$/.test(value) ? Number(value) : Date.parse(value))
+    return /^\d+(\.\d+)?$/.test(value) ? timeOf(Number(value)) : Date.parse(value)
   if (typeof value !== 'number') return Number.NaN
   if (value > 1e17) return value / 1e6
   if (value > 1e14) return value / 1000

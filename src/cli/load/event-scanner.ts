@@ -13,6 +13,9 @@ export interface ScannerListener {
 /** The longest line or event in characters. A server that exceeds it would exhaust the memory of the worker. */
 const MAX_LENGTH = 2 ** 24
 
+/** Chunks of more characters are released. */
+const LARGE = 4096
+
 const SPACE = 0x20
 const COLON = 0x3a
 
@@ -47,6 +50,12 @@ export class EventScanner {
     const decoded = this.#decode(chunk, isAscii)
     if (decoded === '') return
     const text = this.#withLineFeeds(this.#withoutBom(decoded))
+    if (!text.includes('\n')) {
+      // Searching in `all` would copy what has arrived of a long line, for each of its chunks.
+      this.#rest += text
+      this.#checkLength()
+      return
+    }
     const searched = this.#rest.length
     const all = this.#rest + text
     let start = 0
@@ -57,6 +66,18 @@ export class EventScanner {
       end = all.indexOf('\n', start)
     }
     this.#rest = start === 0 ? all : all.slice(start)
+    if (all.length > LARGE) this.#release()
+    this.#checkLength()
+  }
+
+  // A part of a text keeps all of it in memory.
+  #release(): void {
+    this.#rest = copyOf(this.#rest)
+    this.#id = copyOf(this.#id)
+    this.lastEventId = copyOf(this.lastEventId)
+  }
+
+  #checkLength(): void {
     if (this.#rest.length + (this.#data?.length ?? 0) > MAX_LENGTH)
       throw new RangeError('The event is too long.')
   }
@@ -122,4 +143,8 @@ export class EventScanner {
 /** [spec] One space after the colon is not part of the value. */
 function fieldValue(text: string, start: number, end: number): string {
   return text.slice(text.charCodeAt(start) === SPACE ? start + 1 : start, end)
+}
+
+function copyOf(text: string): string {
+  return Buffer.from(text).toString()
 }

@@ -5,6 +5,7 @@ export function formatCount(count: number): string {
 
 /** Returns a duration with three digits, such as `0.42 ms`, `12.3 ms` or `1.24 s`. */
 export function formatMs(ms: number): string {
+  if (ms >= 99_950) return `${formatCount(ms / 1000)} s`
   if (ms >= 999.5) return `${(ms / 1000).toPrecision(3)} s`
   return `${ms >= 100 ? Math.round(ms) : ms.toFixed(ms >= 10 ? 1 : 2)} ms`
 }

@@ -27,7 +27,7 @@ Delays, from probes that this command publishes:
 
 Lost, repeated and disordered events (probes have a number):
   --sequence-field <path>   Where the number is, such as data.n, or @id for the id of the event.
-  --own-sequence            Each connection has numbers of its own.
+  --own-sequence            Each connection has numbers of its own, unless it has a last id.
   --gap-event <name>        The event that reports a gap. Default gap.
 
 Limits, otherwise the exit status is 1:
@@ -36,7 +36,7 @@ Limits, otherwise the exit status is 1:
   --max-errors --max-silent --min-streams <n>                    Streams: failures, no event, open at the end.
 
 Other:
-  --json                    Prints the result as JSON.
+  --json                    Prints the result as JSON. Its schema is spillway/schemas/load-report.json.
   --i-own-this-server       Allows other addresses than those of this machine.
   --insecure                Accepts any certificate.
   --raise-limits            At most 500000 streams and 24h.

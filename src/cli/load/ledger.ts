@@ -1,3 +1,5 @@
+import { lowerBound } from '../../lower-bound.ts'
+
 /** Numbered events of one mix, over all its streams. */
 export interface LedgerCounts {
   /** Numbers that a stream has not received although later ones came, without a reported gap. */
@@ -42,6 +44,7 @@ export function emptyLedgerCounts(): LedgerCounts {
  */
 export class Ledger {
   readonly #counts: LedgerCounts
+  readonly #unpublished: readonly number[]
   #first = 0
   /** The number that comes next. Undefined before the first event. */
   #next: number | undefined
@@ -49,13 +52,20 @@ export class Ledger {
   #isAfterGap = false
   #isResuming = false
 
-  constructor(counts: LedgerCounts) {
+  /** `unpublished` has numbers that are not lost, in ascending order. More may be added. */
+  constructor(counts: LedgerCounts, unpublished: readonly number[] = []) {
     this.#counts = counts
+    this.#unpublished = unpublished
   }
 
   /** True after the first number. */
   get hasBegun(): boolean {
     return this.#next !== undefined
+  }
+
+  /** True after the beginning of a connection with the last event id, until its outcome. */
+  get isResuming(): boolean {
+    return this.#isResuming
   }
 
   /** True if the numbers up to `highest` have come, or are missing. */
@@ -93,7 +103,7 @@ export class Ledger {
       this.#first = number
       this.#next = number + 1
     } else if (number >= next) {
-      this.#conclude(number === next ? 'exact' : 'silent')
+      this.#conclude(this.#countBetween(next, number - 1) === 0 ? 'exact' : 'silent')
       if (number > next) this.#miss(next, number - 1, this.#isAfterGap ? 'lostInGaps' : 'lost')
       this.#next = number + 1
     } else if (number < this.#first) {
@@ -106,17 +116,17 @@ export class Ledger {
   }
 
   /**
-   * Counts the numbers up to `highest` that did not arrive by the end. Subtracts numbers that were never published.
+   * Counts the numbers up to `highest` that did not arrive by the end. Subtracts numbers that were not published.
    * `isTailKnown` is false for a stream that was not open at the end, and so may be about to receive them.
    */
-  settle(highest: number, isTailKnown: boolean, unpublished: readonly number[]): void {
+  settle(highest: number, isTailKnown: boolean): void {
     const next = this.#next
     if (next === undefined) return
     if (isTailKnown && highest >= next) {
-      this.#miss(next, highest, 'lost')
+      this.#miss(next, highest, this.#isAfterGap ? 'lostInGaps' : 'lost')
       this.#next = highest + 1
     }
-    for (const number of unpublished) this.#take(number)
+    for (const range of this.#missing ?? []) this.#subtractUnpublished(range)
   }
 
   #receiveLate(number: number): void {
@@ -140,7 +150,22 @@ export class Ledger {
     if (kind !== 'early') this.#counts[kind] += to - from + 1
     this.#missing ??= []
     this.#missing.push({ from, to, kind })
-    if (this.#missing.length > MAX_RANGES) this.#missing.shift()
+    if (this.#missing.length <= MAX_RANGES) return
+    const oldest = this.#missing.shift()
+    if (oldest) this.#subtractUnpublished(oldest)
+  }
+
+  #subtractUnpublished({ from, to, kind }: Missing): void {
+    if (kind !== 'early') this.#counts[kind] -= to - from + 1 - this.#countBetween(from, to)
+  }
+
+  /** Returns how many numbers of a range were published. */
+  #countBetween(from: number, to: number): number {
+    const unpublished = this.#unpublished
+    if (unpublished.length === 0) return to - from + 1
+    const indexOf = (number: number) =>
+      lowerBound(unpublished.length, (at) => (unpublished[at] ?? 0) >= number)
+    return to - from + 1 - (indexOf(to + 1) - indexOf(from))
   }
 
   /** Removes a number from the missing ones. Returns false if it was not missing. */

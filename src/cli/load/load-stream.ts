@@ -2,7 +2,7 @@ import { isAscii } from 'node:buffer'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { MAX_TIME } from '../../check-options.ts'
 import type { EventClock } from './clock.ts'
-import { isEventStream } from './connection.ts'
+import { causeOfRefusal } from './connection.ts'
 import type { DataReader } from './data-reader.ts'
 import { EventScanner, type ScannerListener } from './event-scanner.ts'
 import { Ledger } from './ledger.ts'
@@ -21,6 +21,8 @@ export interface StreamContext {
   readonly slowRate: number
   /** The intended time of the first stream, as a time of `performance.now()`. */
   readonly startedAt: number
+  /** Numbers that were not published, in ascending order. More are added during the run. */
+  readonly unpublished: readonly number[]
   /** Begins a request. `index` is that of the stream. */
   request(lastEventId: string, index: number): ClientRequest
 }
@@ -39,7 +41,6 @@ export class LoadStream implements ScannerListener {
   #retry: number
   #hasOpened = false
   #isStopped = false
-  #isUndecided = false
   #events = 0
   // Times of `performance.now()`, or 0.
   #openedAt = 0
@@ -52,7 +53,7 @@ export class LoadStream implements ScannerListener {
     this.isSlow = isSlow
     this.#context = context
     this.#retry = context.retry
-    this.#ledger = new Ledger(context.tally.counts)
+    this.#ledger = new Ledger(context.tally.counts, context.unpublished)
   }
 
   /** True while there is a connection, or one is being opened. */
@@ -68,20 +69,30 @@ export class LoadStream implements ScannerListener {
   /** Opens a connection whose intended time may be past. Durations count from then. */
   open(intendedAt: number): void {
     if (this.#isStopped) return
-    const { request: begin } = this.#context
     this.#intendedAt = intendedAt
-    const request = begin(this.#lastEventId, this.#index)
+    const request = this.#begin()
+    if (!request) return
     this.#request = request
     request.on('response', (response) => this.#respond(request, response))
     request.on('error', (error: NodeJS.ErrnoException) => this.#fail(request, error.code ?? error.message))
+    request.on('close', () => this.#fail(request, 'cut'))
     request.end()
+  }
+
+  #begin(): ClientRequest | undefined {
+    try {
+      return this.#context.request(this.#lastEventId, this.#index)
+    } catch {
+      // RFC 9110 5.5: an id may have characters that a header may not have, such as U+0001.
+      this.#refuse('Last-Event-ID')
+      return undefined
+    }
   }
 
   /** Cuts the connection as a network does, and reconnects. */
   cut(): void {
     if (!this.#request) return
     this.#context.tally.counts.cuts += 1
-    this.#disconnect()
     this.#reconnect()
   }
 
@@ -93,12 +104,17 @@ export class LoadStream implements ScannerListener {
   }
 
   /** Counts what has not arrived by the end. */
-  settle(highest: number, unpublished: readonly number[]): void {
+  settle(highest: number): void {
     const { tally, isSharedSequence } = this.#context
     const isTailKnown = isSharedSequence && this.#response !== undefined && !this.isSlow
-    this.#ledger.settle(highest, isTailKnown, unpublished)
-    if (this.#hasOpened && this.#events === 0) tally.counts.silent += 1
+    this.#ledger.settle(highest, isTailKnown)
+    const isSilent = this.#events === 0 || (highest >= 0 && !this.#ledger.hasBegun)
+    if (this.#hasOpened && isSilent) tally.counts.silent += 1
     if (this.#response) this.#noteSilence(performance.now())
+    else if (this.#request) {
+      tally.counts.waiting += 1
+      tally.record('headers', performance.now() - this.#intendedAt)
+    }
     this.#leaveUndecided()
   }
 
@@ -107,7 +123,6 @@ export class LoadStream implements ScannerListener {
     const { counts } = tally
     counts.events += 1
     this.#events += 1
-    this.#isUndecided = false
     if (name === gapEvent) {
       counts.gaps += 1
       this.#ledger.gap()
@@ -138,7 +153,10 @@ export class LoadStream implements ScannerListener {
     tally.counts.timed += 1
     const delay = clock.at(this.#arrivedAt) - time
     // A server that cuts its times to whole ms is up to 1 ms early at most.
-    if (delay < -1) tally.counts.early += 1
+    if (delay < -1) {
+      tally.counts.early += 1
+      return
+    }
     const isReplay = time < clock.at(this.#openedAt)
     tally.record(this.isSlow ? 'slowDelay' : isReplay ? 'replayDelay' : 'delay', delay)
   }
@@ -148,11 +166,9 @@ export class LoadStream implements ScannerListener {
       response.destroy()
       return
     }
-    const { statusCode = 0, headers } = response
-    // [spec] Only this status and type are an event stream. For others, `EventSource` does not reconnect.
-    if (statusCode !== 200) this.#refuse(String(statusCode))
-    else if (!isEventStream(headers)) this.#refuse('Content-Type')
-    else this.#accept(request, response)
+    const cause = causeOfRefusal(response)
+    if (cause === undefined) this.#accept(request, response)
+    else this.#refuse(cause)
   }
 
   #refuse(cause: string): void {
@@ -198,10 +214,7 @@ export class LoadStream implements ScannerListener {
     const { isSharedSequence } = this.#context
     if (!isSharedSequence && this.#lastEventId === '') this.#ledger.forget()
     if (this.#lastEventId === '') this.#ledger.restart()
-    else {
-      this.#ledger.resume()
-      this.#isUndecided = this.#ledger.hasBegun
-    }
+    else this.#ledger.resume()
   }
 
   #read(response: IncomingMessage, chunk: Buffer): void {
@@ -220,7 +233,8 @@ export class LoadStream implements ScannerListener {
     }
     if (!this.isSlow) return
     response.pause()
-    setTimeout(() => response.resume(), (chunk.length / slowRate) * 1000).unref()
+    const pause = Math.min((chunk.length / slowRate) * 1000, MAX_TIME)
+    setTimeout(() => response.resume(), pause).unref()
   }
 
   // A slow stream is silent because of this tool.
@@ -231,27 +245,28 @@ export class LoadStream implements ScannerListener {
   }
 
   #leaveUndecided(): void {
-    if (this.#isUndecided) this.#context.tally.counts.undecided += 1
-    this.#isUndecided = false
+    if (this.#ledger.isResuming) this.#context.tally.counts.undecided += 1
+    this.#ledger.restart()
   }
 
   #end(request: ClientRequest): void {
     if (request !== this.#request) return
     this.#context.tally.counts.ends += 1
-    this.#disconnect()
     this.#reconnect()
   }
 
   #fail(request: ClientRequest, cause: string): void {
     if (request !== this.#request) return
     this.#context.tally.fail(cause)
-    this.#disconnect()
     this.#reconnect()
   }
 
   #disconnect(): void {
     const request = this.#request
-    if (this.#response) this.#context.tally.counts.open -= 1
+    if (this.#response) {
+      this.#context.tally.counts.open -= 1
+      this.#noteSilence(performance.now())
+    }
     this.#leaveUndecided()
     if (this.#scanner) this.#lastEventId = this.#scanner.lastEventId
     this.#request = undefined
@@ -261,6 +276,7 @@ export class LoadStream implements ScannerListener {
   }
 
   #reconnect(): void {
+    this.#disconnect()
     if (this.#isStopped) return
     const intendedAt = performance.now() + this.#retry
     this.#timer = setTimeout(

@@ -66,6 +66,8 @@ export interface LoadOptions {
   readonly duration: number
   /** Undefined if it depends on the number of streams and on the limit of descriptors. */
   readonly workers: number | undefined
+  /** The most workers of a run. */
+  readonly mostWorkers: number
   readonly headers: Readonly<Record<string, string>>
   /** The path of a file with mixes. */
   readonly scenario: string | undefined
@@ -96,6 +98,8 @@ interface Bounds {
 }
 
 const HOUR = 3_600_000
+/** Per second. At a higher rate, a process would be occupied with the times that have passed. */
+const FASTEST = { rate: 100_000, churn: 10_000, 'publish-rate': 1000 } as const
 
 // A typing error in a flag may otherwise occupy two machines for days.
 const BOUNDS = { streams: 50_000, duration: HOUR, workers: 64, hint: ' Add --raise-limits for more.' }
@@ -112,20 +116,23 @@ export function readLoadOptions(args: readonly string[]): LoadOptions {
   const bounds = flags['raise-limits'] ? RAISED_BOUNDS : BOUNDS
   const probe = readProbe(flags, url)
   checkFields(flags, probe)
+  const streams = readStreams(flags.streams ?? '100', bounds)
+  checkCounts(flags, streams)
   return {
     url,
-    streams: readStreams(flags.streams ?? '100', bounds),
-    rate: readPositiveRate('--rate', flags.rate ?? '500/s'),
+    streams,
+    rate: readOpeningRate(flags.rate ?? '500/s', streams, bounds),
     duration: readHold(flags.duration ?? '30s', bounds),
     workers:
       flags.workers === undefined
         ? undefined
         : readInteger('--workers', flags.workers, { least: 1, most: bounds.workers }),
+    mostWorkers: bounds.workers,
     headers: readHeaders('--header', flags.header),
     scenario: flags.scenario,
     slow: readPercentage('--slow', flags.slow ?? '0%'),
     slowRate: readByteRate('--slow-rate', flags['slow-rate'] ?? '1kB/s'),
-    churn: flags.churn === undefined ? 0 : readRate('--churn', flags.churn),
+    churn: flags.churn === undefined ? 0 : readBoundedRate('churn', flags.churn),
     retry: readDuration('--retry', flags.retry ?? '3s'),
     gapEvent: flags['gap-event'] ?? 'gap',
     fields: { time: flags['time-field'], sequence: flags['sequence-field'] },
@@ -156,17 +163,29 @@ function readHold(text: string, bounds: Bounds): number {
   return duration
 }
 
+function readOpeningRate(text: string, streams: number, bounds: Bounds): number {
+  const rate = readPositiveRate('rate', text)
+  const opening = ((streams - 1) / rate) * 1000
+  if (opening > bounds.duration)
+    throw new UsageError(
+      `--rate ${text} opens ${streams} streams within ${Math.ceil(opening / 60_000)} minutes. It may take at most ${bounds.duration / HOUR}h.${bounds.hint}`,
+    )
+  return rate
+}
+
 function readProbe(flags: Flags, url: URL): ProbeOptions | undefined {
   const address = flags['publish-url']
   const command = flags['publish-command']
   const isUsed = address !== undefined || command !== undefined
   if (address !== undefined && command !== undefined)
     throw new UsageError('Only one of --publish-url and --publish-command may be given.')
-  for (const name of ['publish-rate', 'publish-body'] as const) {
-    if (flags[name] !== undefined && !isUsed) throw new UsageError(`--${name} needs --publish-url.`)
+  if (flags['publish-rate'] !== undefined && !isUsed)
+    throw new UsageError('--publish-rate needs --publish-url.')
+  for (const name of ['publish-body', 'publish-header'] as const) {
+    if (flags[name]?.length && address === undefined) throw new UsageError(`--${name} needs --publish-url.`)
   }
   if (!isUsed) return undefined
-  const rate = readPositiveRate('--publish-rate', flags['publish-rate'] ?? '1/s')
+  const rate = readPositiveRate('publish-rate', flags['publish-rate'] ?? '1/s')
   if (command !== undefined) return { target: command, rate }
   const body = flags['publish-body'] ?? '{"probe":"{probe}"}'
   if (!body.includes('{probe}'))
@@ -184,6 +203,21 @@ function checkFields(flags: Flags, probe: ProbeOptions | undefined): void {
   }
   if (flags['own-sequence'] && flags['sequence-field'] === undefined)
     throw new UsageError('--own-sequence needs --sequence-field.')
+  for (const name of ['max-lost', 'max-duplicates', 'max-out-of-order'] as const) {
+    if (flags[name] !== undefined && flags['sequence-field'] === undefined && !probe)
+      throw new UsageError(
+        `--${name} needs numbers, from --sequence-field, --publish-url or --publish-command.`,
+      )
+  }
+}
+
+/** Throws `UsageError` for flags that no run could meet, or that would have no effect. */
+function checkCounts(flags: Flags, streams: number): void {
+  const least = flags['min-streams']
+  if (least !== undefined && readInteger('--min-streams', least) > streams)
+    throw new UsageError(`--min-streams ${least} is more than the ${streams} streams of --streams.`)
+  if (flags['slow-rate'] !== undefined && flags.slow === undefined && flags.scenario === undefined)
+    throw new UsageError('--slow-rate needs --slow or --scenario.')
 }
 
 function readLimits(flags: Flags): Limits {
@@ -197,9 +231,16 @@ function readLimits(flags: Flags): Limits {
   return limits
 }
 
-function readPositiveRate(flag: string, text: string): number {
-  const rate = readRate(flag, text)
-  if (rate === 0) throw new UsageError(`${flag} ${quote(text)} is too small.`)
+function readPositiveRate(name: keyof typeof FASTEST, text: string): number {
+  const rate = readBoundedRate(name, text)
+  if (rate === 0) throw new UsageError(`--${name} ${quote(text)} is too small.`)
+  return rate
+}
+
+function readBoundedRate(name: keyof typeof FASTEST, text: string): number {
+  const rate = readRate(`--${name}`, text)
+  if (rate > FASTEST[name])
+    throw new UsageError(`--${name} ${quote(text)} is too large. The largest rate is ${FASTEST[name]}/s.`)
   return rate
 }
 

@@ -41,14 +41,14 @@ export interface Plan {
 export type ParentMessage =
   /** Opens the first stream at a time of `sharedNow`. */
   | { readonly type: 'start'; readonly plan: Plan; readonly worker: number; readonly startAt: number }
+  /** Notes the number of a probe that was not published. */
+  | { readonly type: 'unpublished'; readonly number: number }
   /** Ends opening and cutting, and sends a report. */
   | { readonly type: 'settle' }
   /** Waits until the open streams have the highest number of each mix, and sends the last report. */
   | {
       readonly type: 'finish'
       readonly highest: readonly number[]
-      /** Numbers of probes that were not published. */
-      readonly unpublished: readonly number[]
       /** The longest time to wait, in ms. */
       readonly wait: number
     }

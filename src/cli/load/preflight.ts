@@ -1,12 +1,15 @@
+import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { describeNetworkError } from '../network-error.ts'
 import { printable } from '../printable.ts'
 import { UsageError } from '../usage-error.ts'
 import type { Address } from './address.ts'
-import { isEventStream, requestStream } from './connection.ts'
+import { foreignEncoding, isEventStream, requestStream } from './connection.ts'
 import type { MixOptions } from './scenario.ts'
 
 const TIMEOUT = 15_000
+const ENDED = 'The run was ended before it began.'
 
 /**
  * Opens an endpoint once, and closes it after its response headers. Returns the first of its addresses that accepts a
@@ -33,6 +36,30 @@ export async function checkEndpoint(
   throw new UsageError(describeNetworkError(failure, url))
 }
 
+/** Returns the first of the addresses that accepts a connection. Throws `UsageError` if none does. */
+export async function reachable(
+  addresses: readonly Address[],
+  url: URL,
+  signal: AbortSignal,
+): Promise<Address> {
+  const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
+  let failure: unknown
+  for (const address of addresses) {
+    const socket = connect({ host: address.address, port, signal, timeout: TIMEOUT })
+    socket.on('timeout', () => socket.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })))
+    try {
+      await once(socket, 'connect')
+      return address
+    } catch (error) {
+      if (signal.aborted) throw new UsageError(ENDED)
+      failure ??= error
+    } finally {
+      socket.destroy()
+    }
+  }
+  throw new UsageError(describeNetworkError(failure, url))
+}
+
 function open(endpoint: Parameters<typeof requestStream>[0], signal: AbortSignal): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const request = requestStream(endpoint)
@@ -40,7 +67,8 @@ function open(endpoint: Parameters<typeof requestStream>[0], signal: AbortSignal
     const timer = setTimeout(() => {
       request.destroy(new UsageError(`${host} sent no response headers within ${TIMEOUT / 1000} s.`))
     }, TIMEOUT)
-    const onAbort = () => request.destroy(new UsageError('The run was ended before it began.'))
+    const onAbort = () => request.destroy(new UsageError(ENDED))
+    if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort)
     request.on('response', (response) => {
       // Of the body, which is destroyed.
@@ -49,6 +77,7 @@ function open(endpoint: Parameters<typeof requestStream>[0], signal: AbortSignal
     })
     request.on('error', reject)
     request.on('close', () => {
+      reject(Object.assign(new Error('closed'), { code: 'ECONNRESET' }))
       clearTimeout(timer)
       signal.removeEventListener('abort', onAbort)
     })
@@ -58,7 +87,14 @@ function open(endpoint: Parameters<typeof requestStream>[0], signal: AbortSignal
 
 /** Throws `UsageError` for a response that `EventSource` does not accept. */
 function checkResponse({ statusCode = 0, headers }: IncomingMessage, url: URL): void {
-  if (statusCode === 200 && isEventStream(headers)) return
+  const encoding = foreignEncoding(headers)
+  if (statusCode === 200 && isEventStream(headers) && encoding === undefined) return
+  if (statusCode === 200 && isEventStream(headers))
+    throw new UsageError(
+      printable(
+        `${url.href} has the Content-Encoding ${encoding}, although none was asked for. Events cannot be read from it.`,
+      ),
+    )
   const type = headers['content-type'] ?? ''
   throw new UsageError(printable(describeResponse(statusCode, type, headers.location, url)))
 }

@@ -6,6 +6,7 @@ import { errorsOf } from './report.ts'
 
 const LIVE_INTERVAL = 500
 const PLAIN_INTERVAL = 5000
+const DEFAULT_COLUMNS = 80
 
 /** Shows how a run proceeds: one line that is replaced on a terminal, otherwise a line every five seconds. */
 export class Progress {
@@ -42,9 +43,9 @@ export class Progress {
       err.write(`${line}\n`)
       return
     }
-    // A line that wraps could not be replaced.
+    // A line that wraps could not be replaced. Some terminals report a width of 0.
     this.#isShown = true
-    err.write(`\r${line.slice(0, columns - 1)}\x1b[K`)
+    err.write(`\r${line.slice(0, (columns || DEFAULT_COLUMNS) - 1)}\x1b[K`)
   }
 
   #line(): string {

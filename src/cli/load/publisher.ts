@@ -1,16 +1,22 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import { printable } from '../printable.ts'
 import { sharedNow } from './clock.ts'
 import { begin, type Endpoint } from './connection.ts'
 import { probeMark } from './data-reader.ts'
 import { SampleBuffer } from './sample-buffer.ts'
 import { Schedule, Timetable } from './schedule.ts'
 
-/** Publishes one probe with its mark. Rejects if it was not published. */
-export type Publish = (mark: string) => Promise<void>
+/** Publishes one probe with its mark. Rejects if it was not published, and with the reason of the signal if it aborts. */
+export type Publish = (mark: string, signal: AbortSignal) => Promise<void>
 
 /** How long a publish may take. Later it counts as failed. */
 const TIMEOUT = 30_000
+/** How long the output of a command that failed may follow its end. */
+const OUTPUT_TIMEOUT = 1000
+/** How long the last one may take after the end of a run. */
+const STOP_TIMEOUT = 5000
 
 /**
  * Publishes numbered probes at a constant rate, one after another, so that their order is that of their numbers. A probe
@@ -21,6 +27,8 @@ export class Publisher {
   readonly unpublished: number[] = []
   /** The times from when a probe was due to when it was published. */
   readonly lateness = new SampleBuffer()
+  /** The part of that time which passed because of this process. */
+  readonly ownLateness = new SampleBuffer()
   /** The number of probes that were published. */
   published = 0
   /** The number of the last one that was published, or -1. */
@@ -30,31 +38,44 @@ export class Publisher {
   readonly #publish: Publish
   readonly #prefix: string
   readonly #timetable: Timetable
+  readonly #onUnpublished: (number: number) => void
+  readonly #controller = new AbortController()
   #due: number[] = []
   #number = 0
   #isBusy = false
   #isStopped = false
   #onIdle = () => {}
 
-  /** `startAt` is the time of the first probe, one of `sharedNow`. `rate` is per second. */
-  constructor(publish: Publish, prefix: string, startAt: number, rate: number) {
+  /** `startAt` is the time of the first probe, one of `sharedNow`. `onUnpublished` is called with numbers that fail. */
+  constructor(
+    publish: Publish,
+    { prefix, startAt, rate }: { readonly prefix: string; readonly startAt: number; readonly rate: number },
+    onUnpublished: (number: number) => void,
+  ) {
     this.#publish = publish
     this.#prefix = prefix
+    this.#onUnpublished = onUnpublished
     this.#timetable = new Timetable(new Schedule(startAt, rate), sharedNow, (due) => {
       this.#due.push(due)
+      this.ownLateness.add(sharedNow() - due)
       void this.#work()
       return true
     })
     this.#timetable.start()
   }
 
-  /** Publishes no further probe. Resolves when the one that has begun is published. Those that are due are omitted. */
+  /**
+   * Publishes no further probe. Resolves when the one that has begun is published, or after five seconds. Those that are
+   * due are omitted.
+   */
   async stop(): Promise<void> {
-    this.abandon()
+    this.#end()
     if (!this.#isBusy) return
+    const timer = setTimeout(() => this.abandon(), STOP_TIMEOUT)
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve
     })
+    clearTimeout(timer)
   }
 
   /** The number of probes that are due and have not begun. At the end, these show that the publishing was too slow. */
@@ -62,8 +83,13 @@ export class Publisher {
     return this.#due.length
   }
 
-  /** Publishes no further probe, and does not wait for the one that has begun. */
+  /** Publishes no further probe, and ends the one that has begun. */
   abandon(): void {
+    this.#end()
+    this.#controller.abort(new Error('not complete when the run ended'))
+  }
+
+  #end(): void {
     this.#timetable.stop()
     this.#isStopped = true
   }
@@ -85,19 +111,30 @@ export class Publisher {
     this.#number += 1
     this.lateness.add(sharedNow() - due)
     try {
-      await this.#publish(probeMark(this.#prefix, number, due))
+      await this.#publishWithin(probeMark(this.#prefix, number, due))
       this.published += 1
       this.last = number
     } catch (error) {
       this.unpublished.push(number)
-      this.failure = (error as Error).message
+      this.#onUnpublished(number)
+      this.failure = printable((error as Error).message, 200)
+    }
+  }
+
+  async #publishWithin(mark: string): Promise<void> {
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(new Error('not complete within 30 s')), TIMEOUT)
+    try {
+      await this.#publish(mark, AbortSignal.any([late.signal, this.#controller.signal]))
+    } finally {
+      clearTimeout(timer)
     }
   }
 }
 
 /** Returns a function that sends probes in requests. `{probe}` in the body is replaced by the mark. */
 export function publishByRequest(endpoint: Endpoint, body: string): Publish {
-  return (mark) =>
+  return (mark, signal) =>
     new Promise((resolve, reject) => {
       const bytes = Buffer.from(body.replaceAll('{probe}', mark))
       const headers = {
@@ -107,15 +144,21 @@ export function publishByRequest(endpoint: Endpoint, body: string): Publish {
         connection: 'close',
       }
       const request = begin(endpoint, { method: 'POST', headers })
-      request.setTimeout(TIMEOUT, () => request.destroy(new Error('no response within 30 s')))
+      const onAbort = () => request.destroy(signal.reason)
+      signal.addEventListener('abort', onAbort)
       request.on('error', reject)
       request.on('response', (response) => {
-        response.resume()
         const { statusCode = 0 } = response
-        response.on('close', () => {
+        response.resume()
+        response.on('end', () => {
           if (statusCode >= 200 && statusCode < 300) resolve()
           else reject(new Error(`status ${statusCode}`))
         })
+      })
+      // The last event, also of a response that breaks off or switches protocols.
+      request.on('close', () => {
+        signal.removeEventListener('abort', onAbort)
+        reject(signal.aborted ? signal.reason : new Error('no complete response'))
       })
       request.end(bytes)
     })
@@ -123,22 +166,45 @@ export function publishByRequest(endpoint: Endpoint, body: string): Publish {
 
 /** Returns a function that runs a command of the shell for each probe, with its mark in place of `{probe}`. */
 export function publishByCommand(command: string): Publish {
-  return (mark) =>
+  return (mark, signal) =>
     new Promise((resolve, reject) => {
       const env = { ...process.env, SPILLWAY_PROBE: mark }
       const child = spawn(command.replaceAll('{probe}', mark), {
         shell: true,
         env,
         stdio: ['ignore', 'ignore', 'pipe'],
-        timeout: TIMEOUT,
+        // A group of its own, so that what the shell has started ends with it, and Ctrl-C does not end it.
+        detached: true,
       })
       const error = lastLineOf(child.stderr)
+      const onAbort = () => {
+        killGroup(child)
+        reject(signal.reason)
+      }
+      signal.addEventListener('abort', onAbort)
       child.on('error', reject)
-      child.on('close', (code, signal) => {
+      const end = (code: number | null, killedBy: NodeJS.Signals | null) => {
         if (code === 0) resolve()
-        else reject(new Error(error() || (signal ? `signal ${signal}` : `status ${code}`)))
+        else reject(new Error(error() || (killedBy ? `signal ${killedBy}` : `status ${code}`)))
+      }
+      child.on('close', end)
+      // `close` waits for processes that the command leaves behind. The last output may follow `exit`.
+      child.on('exit', (code, killedBy) => {
+        signal.removeEventListener('abort', onAbort)
+        setTimeout(end, code === 0 ? 0 : OUTPUT_TIMEOUT, code, killedBy).unref()
+        if (child.stderr instanceof Socket) child.stderr.unref()
       })
     })
+}
+
+/** Kills a process, and all that it has started. */
+function killGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+  } catch {
+    // Windows has no groups.
+    child.kill('SIGKILL')
+  }
 }
 
 function lastLineOf(stream: Readable): () => string {

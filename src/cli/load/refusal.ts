@@ -20,7 +20,7 @@ export function refusalOf(
       return `Worker ${index + 1} of ${loads.length} could not keep up: ${cause}. ${advice(loads.length)}`
   }
   if (lateness <= limits.delay) return undefined
-  return `Probes were published up to ${lateness.toFixed(0)} ms late, because the process that publishes them could not keep up. Use a lower --publish-rate.`
+  return `Probes were begun ${lateness.toFixed(0)} ms late (p99), because the process that publishes them could not keep up. Use a lower --publish-rate.`
 }
 
 function causeOf({ utilization, loopDelay, ownDelay }: WorkerLoad, limits: LoadLimits): string | undefined {

@@ -2,7 +2,7 @@ import type { Durations } from './durations.ts'
 import type { Figures } from './figures.ts'
 import type { LedgerCounts } from './ledger.ts'
 import type { Mix } from './plan.ts'
-import type { Counts, Metric } from './tally.ts'
+import { type Counts, METRICS, type Metric } from './tally.ts'
 import type { Verdict } from './thresholds.ts'
 import type { WorkerLoad } from './worker-load.ts'
 
@@ -17,14 +17,17 @@ export interface LoadReport {
   readonly elapsed: number
   /** True if Ctrl-C ended the run early. */
   readonly isInterrupted: boolean
-  /** Why no durations are reported. Null if all workers could keep up. */
+  /** Why no durations are reported. Null if all processes could keep up. */
   readonly refusal: string | null
   readonly streams: {
     readonly planned: number
     readonly opened: number
     readonly openAtEnd: number
     readonly failed: number
+    /** Streams with no event, or with no number although others had some. */
     readonly silent: number
+    /** Connections without response headers at the end. */
+    readonly waiting: number
     readonly plannedRate: number
     /** Opened streams per second. */
     readonly reachedRate: number | null
@@ -109,13 +112,24 @@ export interface RunFacts {
   readonly probes: LoadReport['probes']
 }
 
+const DELAYS: readonly Metric[] = ['delay', 'replayDelay', 'slowDelay']
+
+/**
+ * True if more than a hundredth of the events arrived before their time. The clocks differ, so that the other delays are
+ * wrong too.
+ */
+export function isClockWrong({ early, timed }: { readonly early: number; readonly timed: number }): boolean {
+  return early > timed / 100
+}
+
 type Read = (metric: Metric, mix?: number) => Durations | null
 
 /** Returns the report of a run, without thresholds. */
 export function reportOf(figures: Figures, facts: RunFacts): Omit<LoadReport, 'thresholds'> {
   const counts = figures.counts()
   const { startedAt, elapsed, refusal, probes } = facts
-  const read: Read = (metric, mix) => (refusal === undefined && figures.durations(metric, mix)) || null
+  const refused = refusal !== undefined ? METRICS : isClockWrong(counts) ? DELAYS : []
+  const read: Read = (metric, mix) => (!refused.includes(metric) && figures.durations(metric, mix)) || null
   return {
     version: 1,
     url: facts.url,
@@ -152,10 +166,10 @@ export function errorsOf({ errors }: Counts): number {
 
 function streamsOf(counts: Counts, figures: Figures, facts: RunFacts): LoadReport['streams'] {
   const { planned, plannedRate, openAtEnd } = facts
-  const { opened, failed, silent } = counts
+  const { opened, failed, silent, waiting } = counts
   const opening = figures.durations('opening')
   return {
-    ...{ planned, opened, failed, silent, plannedRate },
+    ...{ planned, opened, failed, silent, waiting, plannedRate },
     openAtEnd: openAtEnd.reduce((sum, count) => sum + count, 0),
     // Of all but the last hundredth, because a single straggler says nothing about the others.
     reachedRate: opening ? rounded((opening.count * 0.99) / (opening.p99 / 1000)) : null,
@@ -177,7 +191,14 @@ function sequenceOf({ numbered, lost, lostInGaps, duplicates, outOfOrder }: Coun
 
 function eventsOf(counts: Counts, elapsed: number): LoadReport['events'] {
   const { events, bytes, gaps, untimed, early } = counts
-  return { received: events, bytes, perSecond: rounded(events / (elapsed / 1000)), gaps, untimed, early }
+  return {
+    received: events,
+    bytes,
+    perSecond: elapsed > 0 ? rounded(events / (elapsed / 1000)) : 0,
+    gaps,
+    untimed,
+    early,
+  }
 }
 
 function heartbeatsOf(

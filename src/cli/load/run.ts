@@ -2,18 +2,20 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Terminal } from '../terminal.ts'
+import { UsageError } from '../usage-error.ts'
 import { checkAddresses } from './address.ts'
 import { sharedNow } from './clock.ts'
 import { descriptorLimit } from './descriptor-limit.ts'
-import { DurationHistogram } from './durations.ts'
+import { DurationHistogram, type Durations } from './durations.ts'
 import { Figures } from './figures.ts'
 import type { LoadOptions } from './options.ts'
 import type { Mix, Plan } from './plan.ts'
-import { checkEndpoint } from './preflight.ts'
+import { checkEndpoint, reachable } from './preflight.ts'
 import { Progress } from './progress.ts'
 import { type Publish, Publisher, publishByCommand, publishByRequest } from './publisher.ts'
 import { refusalOf } from './refusal.ts'
 import { type LoadReport, reportOf } from './report.ts'
+import type { SampleBuffer } from './sample-buffer.ts'
 import { readMixes } from './scenario.ts'
 import { judge } from './thresholds.ts'
 import { WorkerPool } from './worker-pool.ts'
@@ -24,13 +26,13 @@ const LEAD = 100
 const SETTLE = 5000
 const STREAMS_PER_WORKER = 2500
 /** Descriptors that a process needs besides its streams. */
-const OTHER_DESCRIPTORS = 100
+const OTHER_DESCRIPTORS = 50
 
 /** Runs a load. Throws `UsageError` if it cannot begin. */
 export async function runLoad(options: LoadOptions, terminal: Terminal): Promise<LoadReport> {
-  const publish = await publishOf(options)
+  const publish = await publishOf(options, terminal.signal)
   const mixes = await resolveMixes(options, terminal.signal)
-  const workers = options.workers ?? workersFor(options.streams, descriptorLimit())
+  const workers = workersOf(options, descriptorLimit())
   const figures = new Figures(workers, mixes.length)
   const pool = new WorkerPool(workers, (worker, report) => figures.add(worker, report))
   // The workers of a command that fails must end too.
@@ -44,8 +46,26 @@ export async function runLoad(options: LoadOptions, terminal: Terminal): Promise
 
 /** Returns the default number of workers: enough for the descriptors, and one core stays for the server. */
 export function workersFor(streams: number, descriptors: number, cores = availableParallelism()): number {
-  const needed = Math.ceil(streams / Math.max(1, descriptors - OTHER_DESCRIPTORS))
-  return Math.max(needed, Math.min(Math.ceil(streams / STREAMS_PER_WORKER), Math.max(1, cores - 1)))
+  return Math.max(
+    leastWorkers(streams, descriptors),
+    Math.min(Math.ceil(streams / STREAMS_PER_WORKER), Math.max(1, cores - 1)),
+  )
+}
+
+/** Returns the number of workers. Throws `UsageError` if they may not open enough descriptors. */
+export function workersOf(
+  { streams, workers, mostWorkers }: Pick<LoadOptions, 'streams' | 'workers' | 'mostWorkers'>,
+  descriptors: number,
+): number {
+  const least = leastWorkers(streams, descriptors)
+  if (least <= (workers ?? mostWorkers)) return workers ?? workersFor(streams, descriptors)
+  throw new UsageError(
+    `${streams} streams need ${least} workers, because a process may open ${descriptors} files. Raise the limit with ulimit -n${least <= mostWorkers ? `, or use --workers ${least}` : ''}.`,
+  )
+}
+
+function leastWorkers(streams: number, descriptors: number): number {
+  return Math.ceil(streams / Math.max(1, descriptors - OTHER_DESCRIPTORS))
 }
 
 interface Run {
@@ -68,12 +88,15 @@ async function resolveMixes(options: LoadOptions, signal: AbortSignal): Promise<
   return mixes
 }
 
-async function publishOf({ probe, isOwnServer, isInsecure }: LoadOptions): Promise<Publish | undefined> {
+async function publishOf(
+  { probe, isOwnServer, isInsecure }: LoadOptions,
+  signal: AbortSignal,
+): Promise<Publish | undefined> {
   if (probe === undefined) return undefined
   if (typeof probe.target === 'string') return publishByCommand(probe.target)
   const { url, headers, body } = probe.target
-  const [address] = await checkAddresses(url, isOwnServer)
-  return address && publishByRequest({ url: url.href, address, headers, isInsecure }, body)
+  const address = await reachable(await checkAddresses(url, isOwnServer), url, signal)
+  return publishByRequest({ url: url.href, address, headers, isInsecure }, body)
 }
 
 async function measure(run: Run): Promise<LoadReport> {
@@ -89,7 +112,7 @@ async function measure(run: Run): Promise<LoadReport> {
     await publisher?.stop()
     progress.stop()
     const openAtEnd = await settle(run, publisher)
-    return conclude(run, { elapsed: sharedNow() - startAt, isInterrupted, openAtEnd, publisher })
+    return conclude(run, { elapsed: Math.max(0, sharedNow() - startAt), isInterrupted, openAtEnd, publisher })
   } finally {
     publisher?.abandon()
     progress.stop()
@@ -103,7 +126,6 @@ async function settle({ options, mixes, figures, pool }: Run, publisher?: Publis
   const highest = figures.highest.map((received) => (publisher ? publisher.last : received))
   await pool.finish({
     highest: options.isSharedSequence ? highest : highest.map(() => -1),
-    unpublished: publisher?.unpublished ?? [],
     wait: SETTLE,
   })
   return openAtEnd
@@ -136,11 +158,12 @@ function planOf({ options, mixes, workers }: Run, prefix: string): Plan {
 }
 
 function startPublisher(
-  { options: { probe }, publish }: Run,
+  { options: { probe }, publish, pool }: Run,
   prefix: string,
   startAt: number,
 ): Publisher | undefined {
-  return probe && publish && new Publisher(publish, prefix, startAt, probe.rate)
+  if (!probe || !publish) return undefined
+  return new Publisher(publish, { prefix, startAt, rate: probe.rate }, (number) => pool.unpublished(number))
 }
 
 interface End {
@@ -157,7 +180,7 @@ function conclude({ options, figures, mixes }: Run, end: End): LoadReport {
     ...{ isInterrupted, openAtEnd, mixes, elapsed, probes },
     url: options.url.href,
     startedAt: Date.now() - elapsed,
-    refusal: refusalOf(figures.loads, options.workerLimits),
+    refusal: refusalOf(figures.loads, options.workerLimits, publisher ? ownLatenessOf(publisher) : 0),
     planned: options.streams,
     plannedRate: options.rate,
   })
@@ -165,13 +188,22 @@ function conclude({ options, figures, mixes }: Run, end: End): LoadReport {
 }
 
 function probesOf({ published, unpublished, waiting, failure, lateness }: Publisher): LoadReport['probes'] {
-  const histogram = new DurationHistogram()
-  histogram.addAll(lateness.flush() ?? new Uint32Array())
   return {
     published,
     failed: unpublished.length,
     waiting,
     failure: failure ?? null,
-    lateness: histogram.read() ?? null,
+    lateness: durationsOf(lateness) ?? null,
   }
+}
+
+/** Returns the 99th percentile of the time by which probes were late because of this process, in ms. */
+function ownLatenessOf({ ownLateness }: Publisher): number {
+  return durationsOf(ownLateness)?.p99 ?? 0
+}
+
+function durationsOf(samples: SampleBuffer): Durations | undefined {
+  const histogram = new DurationHistogram()
+  histogram.addAll(samples.flush() ?? new Uint32Array())
+  return histogram.read()
 }

@@ -31,9 +31,12 @@ export function parseScenario(
   file: string,
   options: Pick<LoadOptions, 'url' | 'headers' | 'slow'>,
 ): readonly MixOptions[] {
-  const { mixes } = Object(parseJson(text, file)) as { mixes?: unknown }
+  const { mixes, ...others } = Object(parseJson(text, file)) as { mixes?: unknown }
   if (!Array.isArray(mixes) || mixes.length === 0 || mixes.length > 100)
     throw new UsageError(`${file} must be {"mixes": […]} with 1 to 100 mixes.`)
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined)
+    throw new UsageError(`${file} has an unknown field ${quote(unknown)}. The only field is mixes.`)
   const read = mixes.map((mix: unknown, index) => readMix(mix, `Mix ${index + 1} of ${file}`, options))
   const total = read.reduce((sum, { share }) => sum + share, 0)
   return read.map((mix) => ({ ...mix, share: mix.share / total }))

@@ -13,6 +13,8 @@ const MAX_PICKS = 50
 /** The streams of one worker. */
 export class StreamSet {
   readonly clock: EventClock
+  /** Numbers of probes that were not published, in ascending order. */
+  readonly unpublished: number[] = []
   readonly #monitor = new LoadMonitor()
   readonly #contexts: readonly StreamContext[]
   /** The mix of each stream, in the order of the streams. */
@@ -55,9 +57,8 @@ export class StreamSet {
   }
 
   /** Counts what has not arrived. */
-  finish(highest: readonly number[], unpublished: readonly number[]): void {
-    for (const [i, stream] of this.#streams.entries())
-      stream.settle(highest[this.#mixes[i] ?? 0] ?? -1, unpublished)
+  finish(highest: readonly number[]): void {
+    for (const [i, stream] of this.#streams.entries()) stream.settle(highest[this.#mixes[i] ?? 0] ?? -1)
   }
 
   report(): WorkerReport {
@@ -84,6 +85,7 @@ export class StreamSet {
         startedAt,
         clock: this.clock,
         monitor: this.#monitor,
+        unpublished: this.unpublished,
       },
       tally: new Tally(),
       reader: new DataReader(plan.fields),

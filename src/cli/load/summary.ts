@@ -23,12 +23,20 @@ export function summaryOf(report: LoadReport): string {
 }
 
 function streamRows({ streams, workers }: LoadReport): Row[] {
-  const { opened, planned, openAtEnd, reachedRate, plannedRate, failed, silent } = streams
+  const { opened, planned, openAtEnd, reachedRate, plannedRate, failed, silent, waiting } = streams
   const rate = reachedRate === null ? '' : `, at ${reachedRate.toFixed(1)}/s of ${plannedRate}/s planned`
   const busy = workers.map(({ utilization }) => `${Math.round(utilization * 100)} %`).join(', ')
   return [
     ['streams', `${formatCount(opened)} of ${formatCount(planned)} opened${rate}`],
-    ['at the end', counted({ open: openAtEnd, 'ended permanently': failed, 'without an event': silent })],
+    [
+      'at the end',
+      counted({
+        open: openAtEnd,
+        'waiting for response headers': waiting,
+        'ended permanently': failed,
+        'without an event': silent,
+      }),
+    ],
     ['workers', `${workers.length}, busy ${busy}`],
   ]
 }
@@ -96,7 +104,7 @@ function heartbeatRows({ heartbeats }: LoadReport): Row[] {
   ]
 }
 
-function durationLines({ refusal, delays, connections, heartbeats, probes }: LoadReport): string[] {
+function durationLines({ refusal, delays, connections, heartbeats, probes, events }: LoadReport): string[] {
   if (refusal !== null) return [`No durations: ${refusal}`]
   const rows: Array<readonly [string, Durations | null]> = [
     ['delay', delays.live],
@@ -108,8 +116,15 @@ function durationLines({ refusal, delays, connections, heartbeats, probes }: Loa
     ['lateness of probes', probes?.lateness ?? null],
   ]
   const cells = rows.flatMap(([name, durations]) => (durations ? [[name, ...percentilesOf(durations)]] : []))
+  const hasDelays = (delays.live ?? delays.replayed ?? delays.slowStreams) !== null
   const note =
-    delays.source === null ? ['No delays, because no event had a time (--time-field, --publish-url).'] : []
+    delays.source === null
+      ? ['No delays, because no event had a time (--time-field, --publish-url).']
+      : !hasDelays && events.early > 0
+        ? [
+            `No delays, because ${formatCount(events.early)} events arrived before their time. The clocks differ.`,
+          ]
+        : []
   return cells.length === 0
     ? note
     : [...table([['', 'p50', 'p90', 'p99', 'p99.9', 'max'], ...cells]), ...note]
@@ -124,7 +139,7 @@ function mixRow({ name, opened, openAtEnd, events, errors, delay, sequence }: Mi
   const lost = sequence ? `, lost ${formatCount(sequence.lost)}` : ''
   const streams = `${formatCount(openAtEnd)} of ${formatCount(opened)} streams open`
   return [
-    name,
+    printable(name),
     `${streams}, ${formatCount(events)} events${percentiles}${lost}, errors ${formatCount(errors)}`,
   ]
 }

@@ -52,8 +52,10 @@ export interface Counts extends LedgerCounts {
   early: number
   /** Events with a number. */
   numbered: number
-  /** Streams with no event. Known at the end. */
+  /** Streams with no event, or with no number although others had some. Known at the end. */
   silent: number
+  /** Connections that were waiting for their response headers. Known at the end. */
+  waiting: number
   /** Connections that were resumed, and had no event afterwards. Known at the end. */
   undecided: number
 }
@@ -63,7 +65,7 @@ function emptyCounts(): Counts {
     ...emptyLedgerCounts(),
     ...{ opened: 0, open: 0, failed: 0, events: 0, bytes: 0, heartbeats: 0, gaps: 0, reconnects: 0 },
     ...{ reconnectsWithoutId: 0, cuts: 0, ends: 0, noContent: 0, errors: {}, timed: 0, untimed: 0 },
-    ...{ early: 0, numbered: 0, silent: 0, undecided: 0 },
+    ...{ early: 0, numbered: 0, silent: 0, waiting: 0, undecided: 0 },
   }
 }
 

@@ -27,9 +27,12 @@ export const THRESHOLDS = {
   'max-lost': { unit: '', value: ({ sequence }) => sequence?.lost },
   'max-duplicates': { unit: '', value: ({ sequence }) => sequence?.duplicates },
   'max-out-of-order': { unit: '', value: ({ sequence }) => sequence?.outOfOrder },
-  'max-gaps': { unit: '', value: ({ events }) => events.gaps },
-  'max-errors': { unit: '', value: ({ connections }) => connections.errors },
-  'max-silent': { unit: '', value: ({ streams }) => streams.silent },
+  'max-gaps': { unit: '', value: ({ events }) => (events.received === 0 ? null : events.gaps) },
+  'max-errors': {
+    unit: '',
+    value: ({ connections: { errors }, streams: { opened } }) => (opened + errors === 0 ? null : errors),
+  },
+  'max-silent': { unit: '', value: ({ streams }) => (streams.opened === 0 ? null : streams.silent) },
   'min-streams': { unit: '', value: ({ streams }) => streams.openAtEnd },
 } as const satisfies Record<string, Threshold>
 

@@ -38,6 +38,11 @@ export class WorkerPool {
       post(process, { type: 'start', plan, worker, startAt })
   }
 
+  /** Notifies the workers of a probe that was not published. Its number is not lost. */
+  unpublished(number: number): void {
+    for (const worker of this.#workers) post(worker, { type: 'unpublished', number })
+  }
+
   /** Ends opening and cutting. Resolves with the report of each worker. */
   settle(): Promise<WorkerReport[]> {
     return this.#ask({ type: 'settle' }, 'settled')

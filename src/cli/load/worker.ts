@@ -27,6 +27,7 @@ function runWorker(): Promise<void> {
     process.on('message', (message: ParentMessage) => {
       try {
         if (message.type === 'start') streams = start(message)
+        else if (streams && message.type === 'unpublished') streams.unpublished.push(message.number)
         else if (streams && message.type === 'settle') settle(streams)
         else if (streams && message.type === 'finish') finish(streams, message)
       } catch (error) {
@@ -50,12 +51,12 @@ function settle(streams: StreamSet): void {
 }
 
 function finish(streams: StreamSet, message: Extract<ParentMessage, { type: 'finish' }>): void {
-  const { highest, unpublished, wait } = message
+  const { highest, wait } = message
   const deadline = performance.now() + wait
   const timer = setInterval(() => {
     if (!streams.hasReached(highest) && performance.now() < deadline) return
     clearInterval(timer)
-    streams.finish(highest, unpublished)
+    streams.finish(highest)
     // The process is ended only after the message was written.
     send({ type: 'final', report: streams.report() }, () => process.exit())
   }, CHECK_INTERVAL)

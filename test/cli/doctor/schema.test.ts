@@ -4,7 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, test } from 'vitest'
 import { finding } from '../../../src/cli/doctor/catalog.ts'
 import { comparisonOf } from '../../../src/cli/doctor/compare.ts'
-import { jsonText } from '../../../src/cli/doctor/json-text.ts'
+import { jsonText } from '../../../src/cli/json-text.ts'
 import { reportWith } from '../../support/doctor-reports.ts'
 import { programOf, type Schema, schemaOf } from '../../support/json-schema.ts'
 

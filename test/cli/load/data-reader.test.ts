@@ -22,6 +22,12 @@ test.each([
   ['a path that is missing', { time: 'a.b.c', sequence: 'x' }, '{"a":null}'],
   ['numbers that are neither a time near now nor named', {}, '{"time":17,"n":3}'],
   ['a number that is not whole', { sequence: 'n' }, '{"n":1.5}'],
+  ['values that are not numbers, although `Number` converts them', { sequence: 'n' }, '{"n":""}'],
+  ['a boolean', { sequence: 'n' }, '{"n":true}'],
+  ['an empty list', { sequence: 'n' }, '{"n":[]}'],
+  ['a number in another base', { sequence: 'n' }, '{"n":"0x10"}'],
+  ['a time since the start of a process', { time: 't' }, '{"t":5000.25}'],
+  ['a time that is negative or infinite', { time: 't', sequence: 't' }, '{"t":-1e999}'],
   ['an inherited property', { time: 'constructor', sequence: '__proto__' }, '{}'],
 ])('reads nothing from %s', (_, fields, data) => {
   expect(new DataReader(fields).read(data, '')).toEqual({ time: Number.NaN, number: Number.NaN })
@@ -35,6 +41,11 @@ test('reads the number at a path, and from the id of the event', () => {
     8,
     Number.NaN,
   ])
+})
+
+test('reads no number from an id that only looks like one', () => {
+  const byId = new DataReader({ sequence: '@id' })
+  for (const id of [' ', '1e3', '0x10', '7-0']) expect(byId.read('x', id).number).toBeNaN()
 })
 
 test('reads the number and the time of a probe wherever its mark is', () => {

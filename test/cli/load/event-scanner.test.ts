@@ -1,5 +1,7 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { EventScanner } from '../../../src/cli/load/event-scanner.ts'
 import { EventParser } from '../../../src/testing/event-parser.ts'
 
@@ -88,4 +90,36 @@ test('rejects a line that never ends', () => {
   scanner.feed(chunk, true)
   scanner.feed(chunk, true)
   expect(() => scanner.feed(chunk, true)).toThrow(RangeError)
+})
+
+test('a line is searched once, however many chunks it has', () => {
+  const scanner = new EventScanner({ onEvent() {}, onHeartbeat() {}, onRetry() {} }, '')
+  const chunk = Buffer.from('x'.repeat(16))
+  const search = vi.spyOn(String.prototype, 'indexOf')
+  const searched = () => search.mock.contexts.reduce((sum: number, text) => sum + String(text).length, 0)
+  scanner.feed(Buffer.from('data: '), true)
+  for (let i = 0; i < 100; i++) scanner.feed(chunk, true)
+  scanner.feed(Buffer.from('\n\n'), true)
+  const total = searched()
+  search.mockRestore()
+  expect(total).toBeLessThan(4 * 1600)
+})
+
+test('the text of a chunk is released, although an id is a part of it', () => {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  const lines = Array.from({ length: 500 }, (_, i) => `id: 1700000000000-${i}\ndata: ${'x'.repeat(90)}\n\n`)
+  const chunk = Buffer.from(`${lines.join('')}data: a line that is not complete`)
+  const heap = () => {
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const before = heap()
+  const scanners = Array.from({ length: 300 }, () => {
+    const scanner = new EventScanner({ onEvent() {}, onHeartbeat() {}, onRetry() {} }, '')
+    scanner.feed(chunk, true)
+    return scanner
+  })
+  expect((heap() - before) / scanners.length).toBeLessThan(chunk.length / 4)
+  expect(scanners[0]?.lastEventId).toBe('1700000000000-499')
 })

@@ -58,17 +58,46 @@ describe('Ledger', () => {
     for (const isOpen of [true, false]) {
       const ledger = new Ledger(counts)
       ledger.receive(1)
-      ledger.settle(4, isOpen, [])
+      ledger.settle(4, isOpen)
     }
     expect(counts.lost).toBe(3)
   })
 
   test('counts no number that was never published', () => {
     const counts = emptyLedgerCounts()
-    const ledger = new Ledger(counts)
+    const ledger = new Ledger(counts, [3, 7, 8])
     for (const number of [1, 4, 5]) ledger.receive(number)
-    ledger.settle(9, true, [3, 7, 8])
+    ledger.settle(9, true)
     expect(counts.lost).toBe(3)
+  })
+
+  test('counts no number that was not published, however many there are', () => {
+    const counts = emptyLedgerCounts()
+    const unpublished = Array.from({ length: 2000 }, (_, i) => 2 * i + 1)
+    const ledger = new Ledger(counts, unpublished)
+    for (let number = 0; number <= 4000; number += 2) ledger.receive(number)
+    ledger.settle(4000, true)
+    expect(counts.lost).toBe(0)
+  })
+
+  test('counts a resume as exact if the numbers before its first event were not published', () => {
+    const counts = emptyLedgerCounts()
+    const ledger = new Ledger(counts, [2, 3])
+    ledger.receive(1)
+    ledger.resume()
+    ledger.receive(4)
+    ledger.resume()
+    ledger.receive(6)
+    expect(counts.resumes).toMatchObject({ exact: 1, silent: 1 })
+  })
+
+  test('attributes the numbers that are missing at the end to a gap event that came last', () => {
+    const counts = emptyLedgerCounts()
+    const ledger = new Ledger(counts)
+    ledger.receive(1)
+    ledger.gap()
+    ledger.settle(4, true)
+    expect(counts).toMatchObject({ lost: 0, lostInGaps: 3 })
   })
 
   test('reports exactly the injected faults for any order of loss and repetition', () => {
@@ -89,7 +118,7 @@ describe('Ledger', () => {
           } else ledger.receive(number)
           if (fault === 'repeat') ledger.receive(number)
         }
-        ledger.settle(number, true, [])
+        ledger.settle(number, true)
         const count = (name: string) => list.filter((each) => each === name).length
         expect([counts.lost, counts.duplicates, counts.outOfOrder]).toEqual(
           ['lose', 'repeat', 'swap'].map(count),

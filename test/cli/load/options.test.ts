@@ -49,8 +49,8 @@ test.each([
   ['--streams 0', '--streams "0" is too small. The least value is 1.'],
   ['--duration 61m', '--duration may be at most 1h. Add --raise-limits for more.'],
   ['--rate 0/s', '--rate "0/s" is too small.'],
-  ['--slow-rate 5', '--slow-rate "5" is not a rate such as 500B/s or 1kB/s.'],
-  ['--slow-rate 0B/s', '--slow-rate "0B/s" is not a rate such as 500B/s or 1kB/s.'],
+  ['--slow 1% --slow-rate 5', '--slow-rate "5" is not a rate such as 500B/s or 1kB/s.'],
+  ['--slow 1% --slow-rate 0B/s', '--slow-rate "0B/s" is not a rate such as 500B/s or 1kB/s.'],
   ['other', 'There may be only one URL, and "other" is another argument.'],
   ['--publish-rate 1/s', '--publish-rate needs --publish-url.'],
   ['--publish-url /p --publish-command x', 'Only one of --publish-url and --publish-command may be given.'],
@@ -64,6 +64,26 @@ test.each([
   ],
   ['--own-sequence', '--own-sequence needs --sequence-field.'],
   ['--max-p99 50', '--max-p99 "50" has no unit. Write 50s or 50ms.'],
+  [
+    '--rate 1/m',
+    '--rate 1/m opens 100 streams within 99 minutes. It may take at most 1h. Add --raise-limits for more.',
+  ],
+  ['--rate 100001/s', '--rate "100001/s" is too large. The largest rate is 100000/s.'],
+  ['--churn 10001/s', '--churn "10001/s" is too large. The largest rate is 10000/s.'],
+  [
+    '--publish-url /p --publish-rate 60001/m',
+    '--publish-rate "60001/m" is too large. The largest rate is 1000/s.',
+  ],
+  ['--publish-header a:b', '--publish-header needs --publish-url.'],
+  ['--publish-command x --publish-body {probe}', '--publish-body needs --publish-url.'],
+  ['--publish-command x --publish-header a:b', '--publish-header needs --publish-url.'],
+  ['--slow-rate 1kB/s', '--slow-rate needs --slow or --scenario.'],
+  ['--max-lost 0', '--max-lost needs numbers, from --sequence-field, --publish-url or --publish-command.'],
+  [
+    '--max-duplicates 0 --time-field t',
+    '--max-duplicates needs numbers, from --sequence-field, --publish-url or --publish-command.',
+  ],
+  ['--min-streams 101', '--min-streams 101 is more than the 100 streams of --streams.'],
   ['--max-gap 0', 'Unknown flag --max-gap. Did you mean --max-gaps?'],
 ])('%s is rejected', (line, message) => {
   expect(() => read(line)).toThrow(expect.objectContaining({ name: 'UsageError', message }))
@@ -105,6 +125,7 @@ describe('a scenario', () => {
     [[], 's.json must be {"mixes": […]} with 1 to 100 mixes.'],
     [{ mixes: [] }, 's.json must be {"mixes": […]} with 1 to 100 mixes.'],
     [null, 's.json must be {"mixes": […]} with 1 to 100 mixes.'],
+    [{ mixes: [{}], streams: 5 }, 's.json has an unknown field "streams". The only field is mixes.'],
     [{ mixes: [1] }, 'Mix 1 of s.json must be an object.'],
     [
       { mixes: [{}, { share: 0 }] },

@@ -54,3 +54,8 @@ test('the progress is a line every five seconds without a terminal', () => {
   expect(text.match(/\n/g)).toHaveLength(2)
   expect(text).not.toContain('\x1b')
 })
+
+test('the progress on a terminal that reports no width has 80 columns', () => {
+  const lines = outputOf(true, 0).split('\r').slice(1, -1)
+  expect(new Set(lines.map((line) => line.replace('\x1b[K', '').length))).toEqual(new Set([79]))
+})

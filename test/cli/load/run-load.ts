@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { onTestFinished } from 'vitest'
 import type { LoadReport } from '../../../src/cli/load/report.ts'
 
@@ -8,6 +10,12 @@ const MAIN = join(import.meta.dirname, '../../../dist/esm/cli/main.js')
 
 /** No machine is too slow for these limits, so that durations are always reported. */
 export const NEVER_REFUSED = ['--max-worker-busy', '100%', '--max-worker-delay', '596h']
+
+const SCHEMA = join(import.meta.dirname, '../../../schemas/load-report.json')
+
+const ajv = new Ajv2020({ allErrors: true })
+const isReport = ajv.compile(JSON.parse(readFileSync(SCHEMA, 'utf8')))
+const errorsText = () => ajv.errorsText(isReport.errors)
 
 /** A running `npx spillway load`. It is killed at the end of the test. */
 export class LoadProcess {
@@ -45,9 +53,15 @@ export class LoadProcess {
     return this.process.exitCode
   }
 
-  /** Resolves with the report of a run with `--json`, without regard to its exit status. */
+  /** Resolves with the report of a run with `--json`, without regard to its exit status. It must match the schema. */
   async report(): Promise<LoadReport> {
     await this.#closed
+    const report = this.#parse()
+    if (!isReport(report)) throw new Error(`The report does not match its schema: ${errorsText()}`)
+    return report as LoadReport
+  }
+
+  #parse(): unknown {
     try {
       return JSON.parse(this.out)
     } catch {

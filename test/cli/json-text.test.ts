@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { jsonText } from '../../../src/cli/doctor/json-text.ts'
+import { jsonText } from '../../src/cli/json-text.ts'
 
 test('JSON has no control character of a server, and reads as what the server has sent', () => {
   const value = { message: 'a\x1b[2J\x9b31m\x7f\u202e\u2028\ufeff"\\ é 日本 🎉' }
