@@ -19,7 +19,7 @@ describe('examples/next, by `next build` and `next start`', () => {
   beforeAll(async () => {
     folder = await buildOnNext('examples/next')
     server = await start(folder)
-  }, 120_000)
+  }, 300_000)
 
   afterAll(() => void server?.process.kill('SIGKILL'))
 

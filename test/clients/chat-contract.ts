@@ -133,7 +133,7 @@ export function chatContract(name: string, connect: ConnectRunStores): void {
     })
 
     test('gets an error when the process with the model has died', async () => {
-      const { chat, sent, owner, other, die } = await begun({ lease: 1_000 })
+      const { chat, sent, owner, other, die } = await begun({ lease: 5_000 })
       const reader = new Chat(other.api, chat.messages.slice(0, 1))
       const resumed = reader.resumeStream()
       await reader.until('hello', 'Water\n')

@@ -11,7 +11,7 @@ import { completionChunk, DONE, TEXT } from './sdks.ts'
 export function completionContract(name: string, connect: ConnectRunStores): void {
   /** Starts a run with a completion of a model, and serves it in both processes. */
   async function started(respond?: Parameters<typeof serveModel>[0]) {
-    const processes = await openProcesses(connect, { endEvent, lease: 1_000 })
+    const processes = await openProcesses(connect, { endEvent, lease: 5_000 })
     const { first, second } = processes
     const model = await serveModel(respond)
     const run = await first.start('a', completionOf(model.openai))
