@@ -3,10 +3,20 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Hub } from '../../../src/hub/hub.ts'
 import { startRedis } from '../../support/brokers.ts'
-import { adminOf, CLIENTS, openHub, reconnect, seen, subscribeClient } from '../../support/redis-hub.ts'
+import {
+  adminOf,
+  CLIENTS,
+  openHub,
+  reconnect,
+  seen,
+  statesOf,
+  subscribeClient,
+} from '../../support/redis-hub.ts'
 import { batch, openRuns, startRun } from '../../support/redis-runs.ts'
 
 // A Redis whose disk is full rejects writes with MISCONF, and one whose memory is full with OOM. It answers reads.
+
+const _LEASE = 1_000
 
 async function startFull(fault: string) {
   const broker = await startRedis('--stop-writes-on-bgsave-error', 'yes')
@@ -36,6 +46,11 @@ async function startFull(fault: string) {
   }
   return { broker, ...(faults[fault] as (typeof faults)[string]) }
 }
+
+const _rejectedWith = (fault: string) => ({
+  code: 'ERR_SSE_STORE',
+  cause: { message: expect.stringContaining(fault) },
+})
 
 const publish = (hub: Hub, data: number, options = {}) => hub.channel('a').publish({ data }, options)
 
@@ -74,6 +89,20 @@ describe.each(CLIENTS)('with a client of %s', (_name, client) => {
       expect(await appended).toBe(true)
       expect(await run.texts(store)).toEqual(['a', 'b'])
     })
+  })
+
+  it('a Redis that rejects writes has a hub with maxAge that stays ready', async () => {
+    const { broker, begin } = await startFull('MISCONF')
+    await publish(openHub({}, client(broker.port)), 0)
+    await begin()
+    const hub = openHub({ maxAge: 3_600_000 }, client(broker.port))
+    const states = statesOf(hub)
+    const live = await subscribeClient(hub)
+    const admin = adminOf(broker.port)
+    await expect.poll(() => admin.info('commandstats')).toMatch(/cmdstat_xtrim:.*rejected_calls=[1-9]/)
+    await expect.poll(() => admin.info('clients')).toContain('blocked_clients:2')
+    expect(states).toEqual(['ready'])
+    expect(live.stream?.closed).toBe(false)
   })
 })
 
