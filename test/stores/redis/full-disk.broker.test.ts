@@ -1,11 +1,15 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Hub } from '../../../src/hub/hub.ts'
+import { redisRuns } from '../../../src/stores/redis/index.ts'
+import { openProcesses } from '../../clients/run-processes.ts'
 import { startRedis } from '../../support/brokers.ts'
 import {
   adminOf,
   CLIENTS,
+  key,
   openHub,
   reconnect,
   seen,
@@ -13,10 +17,12 @@ import {
   subscribeClient,
 } from '../../support/redis-hub.ts'
 import { batch, openRuns, startRun } from '../../support/redis-runs.ts'
+import { closed, PushSource, runEventsOf } from '../../support/runs.ts'
+import { fakeStream } from '../../support/streams.ts'
 
 // A Redis whose disk is full rejects writes with MISCONF, and one whose memory is full with OOM. It answers reads.
 
-const _LEASE = 1_000
+const LEASE = 1_000
 
 async function startFull(fault: string) {
   const broker = await startRedis('--stop-writes-on-bgsave-error', 'yes')
@@ -88,6 +94,27 @@ describe.each(CLIENTS)('with a client of %s', (_name, client) => {
       await end()
       expect(await appended).toBe(true)
       expect(await run.texts(store)).toEqual(['a', 'b'])
+    })
+
+    it('does not end a run whose owner cannot renew its lease', async () => {
+      const { broker, begin, end } = await startFull(fault)
+      const open = () => redisRuns(client(broker.port), { key })
+      const { first, second } = await openProcesses(() => open, { lease: LEASE })
+      const source = new PushSource()
+      const run = await first.start('run', (signal) => source.read(signal))
+      const { stream, transport } = fakeStream({ heartbeat: 0 })
+      await second.subscribe(stream, 'run')
+      source.push({ data: 'a' })
+      await begin()
+      source.push({ data: 'b' })
+      // Nothing happens, as far as the process can see.
+      await pause(3 * LEASE)
+      await end()
+      source.push({ data: 'c' })
+      source.end()
+      expect(await run.whenEnded()).toBe('done')
+      expect(await closed(stream)).toBe('server')
+      expect(runEventsOf(transport)).toEqual(['message a', 'message b', 'message c', 'end {"reason":"done"}'])
     })
   })
 
