@@ -1,9 +1,9 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Hub } from '../../../src/hub/hub.ts'
-import { redisRuns } from '../../../src/stores/redis/index.ts'
+import { redisCounts, redisRuns } from '../../../src/stores/redis/index.ts'
 import { openProcesses } from '../../clients/run-processes.ts'
 import { startRedis } from '../../support/brokers.ts'
 import {
@@ -53,7 +53,7 @@ async function startFull(fault: string) {
   return { broker, ...(faults[fault] as (typeof faults)[string]) }
 }
 
-const _rejectedWith = (fault: string) => ({
+const rejectedWith = (fault: string) => ({
   code: 'ERR_SSE_STORE',
   cause: { message: expect.stringContaining(fault) },
 })
@@ -96,6 +96,14 @@ describe.each(CLIENTS)('with a client of %s', (_name, client) => {
       expect(await run.texts(store)).toEqual(['a', 'b'])
     })
 
+    it('rejects the start of a run with the error of Redis as the cause', async () => {
+      const { broker, begin } = await startFull(fault)
+      const store = openRuns(client(broker.port), { commandTimeout: 1_000 })
+      await startRun(store, 'before')
+      await begin()
+      await expect(startRun(store)).rejects.toMatchObject(rejectedWith(fault))
+    })
+
     it('does not end a run whose owner cannot renew its lease', async () => {
       const { broker, begin, end } = await startFull(fault)
       const open = () => redisRuns(client(broker.port), { key })
@@ -116,6 +124,19 @@ describe.each(CLIENTS)('with a client of %s', (_name, client) => {
       expect(await closed(stream)).toBe('server')
       expect(runEventsOf(transport)).toEqual(['message a', 'message b', 'message c', 'end {"reason":"done"}'])
     })
+  })
+
+  it('a Redis that rejects writes rejects counts with its error as the cause', async () => {
+    const { broker, begin, end } = await startFull('MISCONF')
+    const counts = redisCounts(client(broker.port), { key, commandTimeout: 1_000 })
+    onTestFinished(() => counts.close())
+    const acquire = async () => counts.acquire('user', 2)
+    expect(await acquire()).toBe(true)
+    await begin()
+    await expect(acquire()).rejects.toMatchObject(rejectedWith('MISCONF'))
+    await end()
+    await expect.poll(() => acquire().catch(() => 'full')).toBe(true)
+    expect(await acquire()).toBe(false)
   })
 
   it('a Redis that rejects writes has a hub with maxAge that stays ready', async () => {
