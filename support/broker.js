@@ -31,6 +31,10 @@ export class Broker {
     return this.#process?.pid
   }
 
+  get isRunning() {
+    return this.#process?.exitCode === null && this.#process.signalCode === null
+  }
+
   /** Starts the process. Resolves when the broker accepts connections. */
   async start() {
     const [program, ...args] = this.#command(this)

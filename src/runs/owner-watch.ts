@@ -9,8 +9,9 @@ const MISSES = 3
 
 // What the checks after an outage begin with. The owner, which reconnects too, has a lease in all.
 const AFTER_OUTAGE = MISSES - TICKS_PER_LEASE
-// A check that takes longer than this part of the lease has waited out an outage.
+// A check that takes longer than this part of the lease, and than a deadline may be late, in ms, has waited out an outage.
 const SLOW = 0.3
+const LATENESS = 200
 
 interface Watched {
   readonly logs: Set<RunLog>
@@ -69,7 +70,7 @@ export class OwnerWatch {
     watched.isChecking = true
     const startedAt = performance.now()
     const isAlive = await this.#isAlive(owner)
-    const isSlow = performance.now() - startedAt > this.#lease * SLOW
+    const isSlow = performance.now() - startedAt > this.#lease * SLOW + LATENESS
     watched.isChecking = false
     if (isAlive) watched.misses = 0
     else if (isAlive === undefined || isSlow) watched.misses = AFTER_OUTAGE

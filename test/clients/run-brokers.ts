@@ -23,7 +23,7 @@ export function describeOnBrokers(define: (name: string, connect: ConnectRunStor
   })
 }
 
-function onRedis(port: number, key: string) {
+export function onRedis(port: number, key: string) {
   return () =>
     redisRuns(
       createClient({ url: `redis://127.0.0.1:${port}` }).on('error', () => {}),
@@ -31,6 +31,6 @@ function onRedis(port: number, key: string) {
     )
 }
 
-function onJetStream(port: number, streamName: string) {
+export function onJetStream(port: number, streamName: string) {
   return async () => jetstreamRuns(await openConnection(port), { streamName })
 }

@@ -211,11 +211,11 @@ describe('a process that is not up to date', () => {
 describe('the check of an owner', () => {
   const LEASE = 1_000
 
-  function watchOwner(isAlive: () => Promise<boolean>) {
+  function watchOwner(isAlive: () => Promise<boolean>, lease = LEASE) {
     vi.useFakeTimers()
     const store = Object.assign(new MemoryRuns(), { isAlive: vi.fn(isAlive) })
     const onDead = vi.fn()
-    const watch = new OwnerWatch(store as MemoryRuns, LEASE, onDead)
+    const watch = new OwnerWatch(store as MemoryRuns, lease, onDead)
     const log = { owner: 'x', end: undefined, readIfQuiet: () => {} } as RunLog
     watch.add(log)
     onTestFinished(() => watch.remove(log))
@@ -233,6 +233,15 @@ describe('the check of an owner', () => {
     await vi.advanceTimersByTimeAsync(0.8 * LEASE)
     expect(onDead).not.toHaveBeenCalled()
     await vi.advanceTimersByTimeAsync(0.5 * LEASE)
+    expect(onDead).toHaveBeenCalled()
+  })
+
+  test('is no outage if a fifth of the shortest lease is awaited, and the deadline is late', async () => {
+    const { onDead } = watchOwner(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 0.2 * 1_000 + 150))
+      return false
+    }, 1_000)
+    await vi.advanceTimersByTimeAsync(2_000)
     expect(onDead).toHaveBeenCalled()
   })
 

@@ -1,35 +1,18 @@
-import { spawn } from 'node:child_process'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import { Hub } from '../../src/hub/hub.ts'
+import { startProgram } from '../support/child-program.ts'
 import { get } from '../support/client.ts'
 import { serve } from '../support/serve.ts'
-
-const root = join(import.meta.dirname, '../..')
 
 const HEARTBEAT = 300
 const STALL_TIMEOUT = 1_000
 // Longer than all timeouts of the test.
 const STOPPED = 3_500
 
-/** Starts a program that uses the package. Its lines are collected. */
-function start(program: string, env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
-    cwd: root,
-    env: { ...process.env, ...env },
-  })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  const lines: string[] = []
-  for (const stream of [child.stdout, child.stderr])
-    createInterface({ input: stream }).on('line', (line) => lines.push(line))
-  return { child, lines }
-}
-
 it('a server of quiet streams that is stopped and continued closes none whose client reads', async () => {
-  const { child, lines } = start(`
+  const { child, lines } = startProgram(`
     import http from 'node:http'
     import http2 from 'node:http2'
     import { createSseStream, Hub } from 'spillway'
@@ -70,7 +53,7 @@ it('a client that is stopped and continued receives all events once, although it
     opened += 1
     channel.subscribe(stream)
   })
-  const { child, lines } = start(
+  const { child, lines } = startProgram(
     `import { connect } from 'spillway/client'
      const source = connect(process.env.URL)
      source.addEventListener('message', ({ data }) => console.log(data.slice(0, 4).trim()))`,

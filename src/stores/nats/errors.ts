@@ -6,15 +6,26 @@ export class TransientError extends Error {
 interface Failure {
   readonly name?: string
   readonly status?: unknown
+  readonly code?: unknown
   readonly cause?: { readonly name?: string }
 }
+
+const NO_STORAGE = 10047
 
 /** Whether a retry may succeed. Compares names, because a program may hold the classes of several versions. */
 export function isTransient(error: unknown): boolean {
   const { name = '', status } = Object(error) as Failure
   // A stream that was deleted is created again.
   const names = ['TransientError', 'TimeoutError', 'StreamNotFoundError']
-  return names.includes(name) || status === 503 || hasNoResponders(error)
+  return names.includes(name) || status === 503 || hasNoResponders(error) || hasNoStorage(error)
+}
+
+/**
+ * Whether the server has no room for a stream. One that was started on a full disk has not restored its streams, until it is
+ * started again.
+ */
+export function hasNoStorage(error: unknown): boolean {
+  return (Object(error) as Failure).code === NO_STORAGE
 }
 
 /** Whether no server responds on a subject: there is no JetStream, or no stream with that subject. */

@@ -11,7 +11,7 @@ import { closedError, unusableError } from '../broker/errors.ts'
 import type { History } from '../event-store.ts'
 import type { NatsClient } from './client.ts'
 import { ConnectionMonitor } from './connection-monitor.ts'
-import { hasNoResponders, isTransient } from './errors.ts'
+import { hasNoResponders, hasNoStorage, isTransient } from './errors.ts'
 import { startOfNewest } from './message-headers.ts'
 import { messageIdOf } from './message-id.ts'
 import { comparePositions, epochOf, isPositionIn, positionOf, sequenceOf } from './message-position.ts'
@@ -280,5 +280,5 @@ export class JetStreamDriver implements BrokerDriver {
 }
 
 function isRetryable(error: unknown): boolean {
-  return isTransient(error) && !hasNoResponders(error)
+  return isTransient(error) && !hasNoResponders(error) && !hasNoStorage(error)
 }

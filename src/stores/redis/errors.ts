@@ -2,6 +2,8 @@
 // failing over, or does not have the key. Before version 7, Redis puts a prefix before the error of a script.
 const TRANSIENT =
   /^(ERR Error running script .*[\s-])?(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MOVED|ASK)\b|^ERR max number of clients/
+// The server cannot write at present: its disk or its memory is full, or it has too few replicas.
+const CANNOT_WRITE = /^(ERR Error running script .*[\s-])?(MISCONF|OOM|NOREPLICAS)\b/
 // Errors of the client packages for a command that was not sent, because the connection was lost before.
 const NOT_SENT = /offline|isn't writeable|Connection is closed|Socket closed unexpectedly before sending/i
 const REJECTED = /^[A-Z]+ /
@@ -18,9 +20,14 @@ export function wasNotExecuted(error: Error): boolean {
   return TRANSIENT.test(error.message) || NOT_SENT.test(error.message)
 }
 
+/** Whether the server rejects all writes for now, and still serves reads. */
+export function cannotWrite(error: Error): boolean {
+  return CANNOT_WRITE.test(error.message)
+}
+
 /** Whether no retry can succeed. */
 export function isPermanent(error: Error): boolean {
-  return PERMANENT.test(error.message) && !wasNotExecuted(error)
+  return PERMANENT.test(error.message) && !wasNotExecuted(error) && !cannotWrite(error)
 }
 
 /** The server lacks entries that this process has received, for example because it is no longer the master. */

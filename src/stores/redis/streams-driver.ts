@@ -15,7 +15,7 @@ import type { RedisClient } from './connection.ts'
 import { ConnectionPair, type Role } from './connection-pair.ts'
 import { compareEntryIds, isEntryId } from './entry-id.ts'
 import { EntryReads } from './entry-reads.ts'
-import { isPermanent } from './errors.ts'
+import { cannotWrite, isPermanent } from './errors.ts'
 import { LiveReadCount } from './live-read-count.ts'
 import { RangeConnection } from './range-connection.ts'
 import { StreamCommands, type StreamSettings } from './stream-commands.ts'
@@ -202,8 +202,13 @@ export class StreamsDriver implements BrokerDriver {
     this.#trimsAt = performance.now() + Math.min(maxAge, TRIM_INTERVAL)
     // By the clock of the server, which assigns the ids. A process whose clock is wrong would remove what all need.
     const oldest = `${(await this.#commands.time()) - maxAge}-0`
-    // The entry at the position is kept. Without it, a later check could not tell that nothing was lost.
-    await this.#commands.trim(compareEntryIds(oldest, this.#position) < 0 ? oldest : this.#position)
+    try {
+      // The entry at the position is kept. Without it, a later check could not tell that nothing was lost.
+      await this.#commands.trim(compareEntryIds(oldest, this.#position) < 0 ? oldest : this.#position)
+    } catch (error) {
+      // The next trim is soon enough. A full disk is no outage.
+      if (!cannotWrite(error as Error)) throw error
+    }
   }
 
   async #reconnect(): Promise<void> {

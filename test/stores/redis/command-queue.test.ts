@@ -111,6 +111,16 @@ it.each([
 })
 
 it.each([
+  'MISCONF Errors writing to the AOF file: No space left on device',
+  "OOM command not allowed when used memory > 'maxmemory'.",
+  'NOREPLICAS Not enough good replicas to write.',
+  "ERR Error running script (call to f_1): @user_script:4: @user_script: 4: -OOM command not allowed when used memory > 'maxmemory'.",
+  'ERR Error running script (call to f_1): @user_script:4: @user_script: 4: -MISCONF Errors writing to the AOF file: No space left on device',
+])('reports a server that cannot write for now: %s', (message) => {
+  expect([wasNotExecuted(new Error(message)), isPermanent(new Error(message))]).toEqual([false, false])
+})
+
+it.each([
   'WRONGPASS invalid username-password pair or user is disabled.',
   "NOPERM User x has no permissions to run the 'xadd' command",
   'ERR Error running script (call to f_1): @user_script:2: WRONGTYPE Operation against a key',

@@ -1,12 +1,28 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { setTimeout as pause } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Hub } from '../../../src/hub/hub.ts'
+import { redisCounts, redisRuns } from '../../../src/stores/redis/index.ts'
+import { openProcesses } from '../../clients/run-processes.ts'
 import { startRedis } from '../../support/brokers.ts'
-import { adminOf, CLIENTS, openHub, reconnect, seen, subscribeClient } from '../../support/redis-hub.ts'
+import {
+  adminOf,
+  CLIENTS,
+  key,
+  openHub,
+  reconnect,
+  seen,
+  statesOf,
+  subscribeClient,
+} from '../../support/redis-hub.ts'
 import { batch, openRuns, startRun } from '../../support/redis-runs.ts'
+import { closed, PushSource, runEventsOf } from '../../support/runs.ts'
+import { fakeStream } from '../../support/streams.ts'
 
 // A Redis whose disk is full rejects writes with MISCONF, and one whose memory is full with OOM. It answers reads.
+
+const LEASE = 1_000
 
 async function startFull(fault: string) {
   const broker = await startRedis('--stop-writes-on-bgsave-error', 'yes')
@@ -36,6 +52,11 @@ async function startFull(fault: string) {
   }
   return { broker, ...(faults[fault] as (typeof faults)[string]) }
 }
+
+const rejectedWith = (fault: string) => ({
+  code: 'ERR_SSE_STORE',
+  cause: { message: expect.stringContaining(fault) },
+})
 
 const publish = (hub: Hub, data: number, options = {}) => hub.channel('a').publish({ data }, options)
 
@@ -74,6 +95,62 @@ describe.each(CLIENTS)('with a client of %s', (_name, client) => {
       expect(await appended).toBe(true)
       expect(await run.texts(store)).toEqual(['a', 'b'])
     })
+
+    it('rejects the start of a run with the error of Redis as the cause', async () => {
+      const { broker, begin } = await startFull(fault)
+      const store = openRuns(client(broker.port), { commandTimeout: 1_000 })
+      await startRun(store, 'before')
+      await begin()
+      await expect(startRun(store)).rejects.toMatchObject(rejectedWith(fault))
+    })
+
+    it('does not end a run whose owner cannot renew its lease', async () => {
+      const { broker, begin, end } = await startFull(fault)
+      const open = () => redisRuns(client(broker.port), { key })
+      const { first, second } = await openProcesses(() => open, { lease: LEASE })
+      const source = new PushSource()
+      const run = await first.start('run', (signal) => source.read(signal))
+      const { stream, transport } = fakeStream({ heartbeat: 0 })
+      await second.subscribe(stream, 'run')
+      source.push({ data: 'a' })
+      await begin()
+      source.push({ data: 'b' })
+      // Nothing happens, as far as the process can see.
+      await pause(3 * LEASE)
+      await end()
+      source.push({ data: 'c' })
+      source.end()
+      expect(await run.whenEnded()).toBe('done')
+      expect(await closed(stream)).toBe('server')
+      expect(runEventsOf(transport)).toEqual(['message a', 'message b', 'message c', 'end {"reason":"done"}'])
+    })
+  })
+
+  it('a Redis that rejects writes rejects counts with its error as the cause', async () => {
+    const { broker, begin, end } = await startFull('MISCONF')
+    const counts = redisCounts(client(broker.port), { key, commandTimeout: 1_000 })
+    onTestFinished(() => counts.close())
+    const acquire = async () => counts.acquire('user', 2)
+    expect(await acquire()).toBe(true)
+    await begin()
+    await expect(acquire()).rejects.toMatchObject(rejectedWith('MISCONF'))
+    await end()
+    await expect.poll(() => acquire().catch(() => 'full')).toBe(true)
+    expect(await acquire()).toBe(false)
+  })
+
+  it('a Redis that rejects writes has a hub with maxAge that stays ready', async () => {
+    const { broker, begin } = await startFull('MISCONF')
+    await publish(openHub({}, client(broker.port)), 0)
+    await begin()
+    const hub = openHub({ maxAge: 3_600_000 }, client(broker.port))
+    const states = statesOf(hub)
+    const live = await subscribeClient(hub)
+    const admin = adminOf(broker.port)
+    await expect.poll(() => admin.info('commandstats')).toMatch(/cmdstat_xtrim:.*rejected_calls=[1-9]/)
+    await expect.poll(() => admin.info('clients')).toContain('blocked_clients:2')
+    expect(states).toEqual(['ready'])
+    expect(live.stream?.closed).toBe(false)
   })
 })
 

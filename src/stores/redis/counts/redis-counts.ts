@@ -6,6 +6,7 @@ import { SharedCounts } from '../../broker/shared-counts.ts'
 import type { StreamCounts } from '../../stream-counts.ts'
 import { type Connector, checkClient, connectorOf, isName, prefixOf } from '../client.ts'
 import type { ConnectionListener, RedisClient, RedisConnection } from '../connection.ts'
+import { noteFailures } from '../note-failures.ts'
 import { RangeConnection } from '../range-connection.ts'
 import { toText } from '../replies.ts'
 import { taggedKey } from '../tagged-key.ts'
@@ -79,7 +80,11 @@ class RedisCounts implements CountsDriver {
       ...updates.flatMap(({ held, wanted, max }) => [held, wanted, max]),
     ]
     this.#isUsed = true
-    const reply = await this.#connection.read(signal, (ask) => UPDATE.runOn(ask, keys, args.map(String)))
+    const { noted, failure } = noteFailures((ask) => UPDATE.runOn(ask, keys, args.map(String)))
+    const reply = await this.#connection.read(signal, noted).catch((error) => {
+      // For example that of a full disk.
+      throw signal.aborted && failure() ? timeoutError(failure()) : error
+    })
     const [wasAlive, ...counts] = (reply as unknown[]).map((each) => Number(toText(each)))
     if (wasAlive === 0) this.#onForgotten()
     return counts

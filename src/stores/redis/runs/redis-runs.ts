@@ -16,6 +16,7 @@ import type {
 } from '../../run-store.ts'
 import { type Connector, checkClient, connectorOf, isName, prefixOf } from '../client.ts'
 import type { ConnectionListener, RedisClient, RedisConnection } from '../connection.ts'
+import { noteFailures } from '../note-failures.ts'
 import { RangeConnection } from '../range-connection.ts'
 import { toRecord, toText } from '../replies.ts'
 import type { Script } from '../script.ts'
@@ -169,12 +170,13 @@ class RedisRuns implements RunStore {
     return this.#call((ask) => script.runOn(ask, [key, this.#keys.absent], args))
   }
 
-  /** Does the work with retries. Rejects with `SseError` after a time in ms. */
+  /** Does the work with retries. Rejects with `SseError` after a time in ms, whose cause is the last failure. */
   async #call<T>(work: (ask: Ask) => Promise<T>, timeout = this.#commandTimeout): Promise<T> {
     const ending = new AbortController()
-    const deadline = new Deadline(timeout, () => ending.abort(timeoutError()))
+    const { noted, failure } = noteFailures(work)
+    const deadline = new Deadline(timeout, () => ending.abort(timeoutError(failure())))
     try {
-      return await this.#commands.read(ending.signal, work)
+      return await this.#commands.read(ending.signal, noted)
     } finally {
       deadline.cancel()
     }

@@ -106,8 +106,14 @@ export const RENEW = script("return redis.call('SET', key, '1', 'PX', ARGV[1])")
 /** On the key of an owner. */
 export const RELEASE = script("return redis.call('DEL', key)")
 
-/** On the key of an owner. Returns `1` if it is alive. */
-export const IS_ALIVE = script("return redis.call('EXISTS', key)")
+/**
+ * On the key of an owner. Returns `1` if it is alive. While the server rejects writes, no owner can renew its lease, so the
+ * reply is an error: that of a write to the key that never exists, which changes nothing.
+ */
+export const IS_ALIVE = script(`
+if redis.call('EXISTS', key) == 1 then return 1 end
+redis.call('SET', KEYS[2], '', 'XX')
+return 0`)
 
 /** `message`, on the key of an owner. Returns `0` if the owner is alive but did not receive the message. */
 export const STOP = script(`
