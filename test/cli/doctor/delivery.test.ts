@@ -1,37 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { DELIVERY_CHECKS } from '../../../src/cli/doctor/checks/delivery-checks.ts'
-import type { Evidence } from '../../../src/cli/doctor/evidence.ts'
+import {
+  codesOf,
+  events,
+  findingsOf,
+  PREAMBLE,
+  resumedAfter,
+  steady,
+} from '../../support/doctor/recorded-streams.ts'
 import { type Chunks, evidenceOf, type Recording, recorded } from '../../support/recorded-exchange.ts'
-
-function codesOf(evidence: Evidence): string[] {
-  return findingsOf(evidence).map(({ code, level }) => `${level} ${code}`)
-}
-
-function findingsOf(evidence: Evidence) {
-  return DELIVERY_CHECKS.flatMap((check) => check(evidence))
-}
-
-/** Chunks of a number of events, one after another. */
-function events(
-  count: number,
-  { from = 1, start = 600, interval = 500, text = (n: number) => `id: ${n}\ndata: ${n}\n\n` } = {},
-): Chunks {
-  return Array.from({ length: count }, (_, i) => [start + i * interval, text(from + i)] as const)
-}
-
-const PREAMBLE: Chunks = [[6, ':\n\n']]
-
-/** A stream of events with ids, one by one. The first id arrives at once. */
-function steady(rest: Recording = {}) {
-  return recorded({
-    endedAt: 6_000,
-    chunks: [...PREAMBLE, [7, 'id: 0\ndata: 0\n\n'], ...events(10)],
-    ...rest,
-  })
-}
-
-const resumedAfter = (id: string, rest: Recording = {}) =>
-  recorded({ sentAt: 1_200, endedAt: 4_800, requestHeaders: { 'last-event-id': id }, ...rest })
 
 describe('a healthy stream', () => {
   test('has no finding if events arrive one by one, and a reconnect gets those after its id', () => {
