@@ -104,6 +104,7 @@ export const HEALTHY_SERVERS: ReadonlyArray<Omit<Misbehaving, 'code'> & { code?:
   },
   { name: 'over HTTP/1.1 only', code: 'browser-connections', Server: StreamServer },
   { name: 'that sends 204', code: 'status', Server: responding(204) },
+  { name: 'that limits requests', code: 'limited', Server: responses.Limited, options: CROSS },
   { name: 'that does not respond to HEAD', code: 'head-hangs', Server: responses.HeadHangs },
   { name: 'that responds to HEAD with 404', code: 'head-status', Server: responses.HeadNotFound },
   { name: 'that compresses at once', code: 'compressed', Server: deliveries.Compressed },

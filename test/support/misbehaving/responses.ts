@@ -79,6 +79,20 @@ export class CachedWithoutHint extends StreamServer {
   }
 }
 
+/** Allows four requests at a time, and refuses others as a limit of nginx does. */
+export class Limited extends StreamServer {
+  #open = 0
+
+  override handle(request: IncomingMessage, response: ServerResponse): void {
+    this.#open += 1
+    response.once('close', () => {
+      this.#open -= 1
+    })
+    if (this.#open > 4) response.writeHead(503).end()
+    else super.handle(request, response)
+  }
+}
+
 export class HeadHangs extends StreamServer {
   protected override head(): void {}
 }

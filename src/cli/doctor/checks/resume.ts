@@ -3,14 +3,13 @@ import type { Evidence } from '../evidence.ts'
 import type { Exchange } from '../exchange.ts'
 import { countText } from '../figures.ts'
 import type { Check } from './check.ts'
+import { isLimited } from './headers.ts'
 import { type Resumption, resumptionOf } from './resumption.ts'
 import { inMs, isStream } from './streams.ts'
 
 // A client that disconnects earlier has missed nothing that could be expected. In ms.
 const FIRST_ID = 1_000
 const EVENTS = 3
-// The server, or a proxy, limits how many streams or requests a client has. That is not about the id.
-const LIMITED = [429, 503]
 
 export const noIds: Check = ({ exchanges: { main } }) => {
   if (!isStream(main) || main.method !== 'GET' || main.events.length < EVENTS || main.ids.length > 0)
@@ -28,7 +27,7 @@ export const noFirstPosition: Check = ({ exchanges: { main } }) => {
 
 export const resumeFailed: Check = ({ exchanges: { main, resume, resumeLast } }) => {
   const failed = [resume, resumeLast].find((each) => each?.status !== undefined && each.status !== 200)
-  if (!isStream(main) || failed?.status === undefined || LIMITED.includes(failed.status)) return []
+  if (!isStream(main) || failed?.status === undefined || isLimited(failed)) return []
   const id = JSON.stringify(failed.requestHeaders['last-event-id'])
   return [finding('resume-failed', `A reconnect with the id ${id} got the status ${failed.status}.`)]
 }
