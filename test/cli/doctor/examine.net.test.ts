@@ -107,6 +107,18 @@ describe('an examination', () => {
     await expect.poll(() => sockets.size).toBe(0)
   })
 
+  test('opens the stream a second time when a date must be another one than that of the first response', async () => {
+    const controller = new AbortController()
+    const { url } = await serve((request, response) => {
+      if (request.headers['cache-control'] === undefined) controller.abort()
+      setTimeout(() => silent(request, response), 800)
+    })
+    const { exchanges } = await gather(url, { signal: controller.signal })
+    const { main, second } = exchanges
+    const headersAt = main.sentAt + (main.headersAt ?? 0)
+    expect((second?.sentAt ?? 0) - headersAt).toBeGreaterThanOrEqual(2_000)
+  })
+
   test('sends one request if the response is no stream', async () => {
     let requests = 0
     const { url } = await serve((_request, response) => {

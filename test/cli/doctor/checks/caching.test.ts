@@ -68,8 +68,25 @@ describe('a cache', () => {
     { 'x-varnish': '5 3' },
     { 'x-cache': 'HIT from a' },
     { 'cf-cache-status': 'HIT' },
+    { 'x-cache-status': 'HIT' },
+    { 'x-proxy-cache': 'HIT' },
+    { 'x-cache': 'MISS, HIT' },
+    { 'x-cache': 'TCP_MEM_HIT from a23-1-2-3.deploy.akamaitechnologies.com' },
+    { 'x-cache': 'RefreshHit from cloudfront' },
+    { 'x-cache-status': 'STALE' },
+    { 'cf-cache-status': 'REVALIDATED' },
+    { 'x-vercel-cache': 'HIT' },
+    { 'cdn-cache': 'HIT' },
+    { 'cache-status': '"Netlify Edge"; hit' },
+    { 'cache-status': 'Origin; fwd=uri-miss, Edge; hit; ttl=10' },
   ])('is reported if it served the second reader with %o', (headers) => {
     expect(judge(checks, evidence({ second: withHeaders(headers) }))).toEqual(['cached problem'])
+  })
+
+  test('is no finding if both got their headers with the same event, long after the first request', () => {
+    const main = exchange({ headers: { date: DATE }, sentAt: 0, headersAt: 3_300 })
+    const second = exchange({ headers: { date: DATE }, sentAt: 2_100, headersAt: 1_200 })
+    expect(judge(checks, evidence({ main, second }))).toEqual([])
   })
 
   test('is reported if the second reader got the date of the first one', () => {
@@ -89,10 +106,13 @@ describe('a cache', () => {
     expect(judge(checks, evidence({ main, second: later }))).toEqual([])
   })
 
-  test.each(['MISS', 'DYNAMIC', 'BYPASS'])('is no finding if its status is %s', (status) => {
-    const second = withHeaders({ 'cf-cache-status': status, 'x-cache': status })
-    expect(judge(checks, evidence({ second }))).toEqual([])
-  })
+  test.each(['MISS', 'DYNAMIC', 'BYPASS', 'TCP_MISS from a', 'hit-for-pass', 'HIT-PASS', 'whitelist'])(
+    'is no finding if its status is %s',
+    (status) => {
+      const second = withHeaders({ 'cf-cache-status': status, 'x-cache': status })
+      expect(judge(checks, evidence({ second }))).toEqual([])
+    },
+  )
 })
 
 describe('Vary', () => {
