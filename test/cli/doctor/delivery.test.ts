@@ -366,6 +366,26 @@ describe('resume', () => {
   })
 
   test.each([
+    ['of its own name', 'event: snapshot\ndata: {}\n\n'],
+    ['without an id', 'data: {"state":1}\n\n'],
+  ])('is no finding if a client with an unknown id gets the present state as an event %s', (_name, text) => {
+    const state = [8, text] as const
+    const main = steady({ chunks: [...PREAMBLE, [7, 'id: 0\ndata: 0\n\n'], state, ...events(10)] })
+    const unknownId = resumedAfter('unknown', { chunks: [state, ...REST] })
+    const resume = resumedAfter('0', { chunks: EXACT })
+    expect(codesOf(evidenceOf({ main, resume, unknownId }))).toEqual([])
+  })
+
+  test('is a warning if the first events of each client are live ones of several names', () => {
+    const text = (n: number) => `event: ${n % 2 ? 'a' : 'b'}\nid: ${n}\ndata: ${n}\n\n`
+    const live = events(8, { from: 3, start: 400, text })
+    const main = steady({ chunks: [...PREAMBLE, [7, text(0)], ...events(10, { text })] })
+    const resume = resumedAfter('0', { chunks: [[5, text(1) + text(2)], ...live] })
+    const unknownId = resumedAfter('unknown', { chunks: live })
+    expect(codesOf(evidenceOf({ main, resume, unknownId }))).toEqual(['warning unknown-id-ignored'])
+  })
+
+  test.each([
     ['a response header', { headers: { 'last-event-id': 'earliest' }, chunks: REST }],
     ['the whole history', { chunks: [[5, 'id: 0\ndata: 0\n\n'] as const, ...EXACT] }],
     ['a status', { status: 204 }],
