@@ -77,6 +77,12 @@ export const MISBEHAVING_SERVERS: readonly Misbehaving[] = [
   { code: 'ndjson-type', name: '', Server: responses.NdjsonAsJson },
   { code: 'ndjson-lines', name: '', Server: responses.NdjsonWithFields },
   { code: 'no-response-headers', name: '', Server: deliveries.Silent },
+  {
+    code: 'no-response-headers',
+    name: 'over HTTP/2',
+    Server: responses.Http2Silent,
+    options: LONGER,
+  },
   { code: 'slow-headers', name: '', Server: deliveries.SlowHeaders, options: LONGER },
   { code: 'headers-held', name: '', Server: deliveries.HeldHeaders, options: LONGER },
   { code: 'no-body', name: '', Server: deliveries.NoBody },

@@ -145,6 +145,15 @@ export class NdjsonWithFields extends StreamServer {
   }
 }
 
+/** Negotiates HTTP/2, and responds to no request over it. */
+export class Http2Silent extends StreamServer {
+  override readonly isSecure = true
+
+  override handle(request: IncomingMessage, response: ServerResponse): void {
+    if (request.httpVersionMajor === 1) super.handle(request, response)
+  }
+}
+
 /** Negotiates HTTP/2, and resets each stream. */
 export class Http2Resets extends StreamServer {
   override readonly isSecure = true

@@ -57,7 +57,9 @@ function areOneKind(stream: Exchange): boolean {
 export const compressedHeld: Check = (evidence) => {
   const { main, http2, identity } = evidence.exchanges
   const plain = isStream(identity) && !encodingOf(identity) ? identity : undefined
-  for (const stream of [main, http2]) {
+  // Without a response over HTTP/2 only, the protocol is the cause.
+  const isUnanswered = main.status !== undefined && http2?.status === undefined
+  for (const stream of isUnanswered ? [main] : [main, http2]) {
     const message = stream && plain && holdingByCompression(stream, plain, evidence)
     if (message) return [finding('compressed-held', message + over(stream))]
   }
