@@ -19,7 +19,7 @@ export const noResponseHeaders: Check = (evidence) => {
   const { main } = evidence.exchanges
   if (main.status !== undefined || main.end !== 'open')
     return firstOf(variantsOf(evidence), ({ exchange, name }) => {
-      if (exchange.status !== undefined || exchange.end !== 'open' || exchange.endedAt < SLOW)
+      if (exchange.status !== undefined || exchange.end !== 'open' || exchange.endedAt < slowBeside(main))
         return undefined
       return finding(
         'no-response-headers',
@@ -30,6 +30,11 @@ export const noResponseHeaders: Check = (evidence) => {
   return [finding('no-response-headers', `No response headers arrived within ${inMs(main.endedAt)}.`)]
 }
 
+/** Returns the time from which another request is slow, in ms. A server that is busy needs some time for each. */
+function slowBeside({ headersAt = 0 }: Exchange): number {
+  return Math.max(SLOW, 3 * headersAt)
+}
+
 /** The same stream in another way, for example ` over HTTP/2`. */
 interface Variant {
   readonly name: string
@@ -38,7 +43,7 @@ interface Variant {
 
 /** Returns the requests that differ from `main` in one way, if that was not slow itself. */
 function variantsOf({ exchanges: { main, http2, identity, second } }: Evidence): Variant[] {
-  if (!isStream(main) || (main.headersAt ?? 0) >= HELD) return []
+  if (!isStream(main) || (main.headersAt ?? 0) >= SLOW) return []
   return [
     { name: ' over HTTP/2', exchange: http2 },
     { name: ' without Accept-Encoding', exchange: identity },
@@ -92,7 +97,8 @@ export const slowHeaders: Check = (evidence) => {
   return firstOf(
     [{ name: '', exchange: main }, ...variantsOf(evidence)],
     ({ name, exchange: { headersAt } }) => {
-      if (headersAt === undefined || headersAt < SLOW) return undefined
+      const limit = name === '' ? SLOW : slowBeside(main)
+      if (headersAt === undefined || headersAt < limit) return undefined
       return finding('slow-headers', `The response headers${name} took ${inMs(headersAt)}.`)
     },
   )

@@ -42,6 +42,14 @@ describe.each(KINDS)('the request %s, unlike the first one', (name, kind, rest) 
     expect(codesOf(evidenceOf({ main, [name]: cut })).join()).not.toContain('headers')
   })
 
+  test('is a problem beside a first one of a server that is busy', () => {
+    const busy = steady({ headersAt: 1_300, firstByteAt: 1_301 })
+    const other = (endedAt: number) =>
+      codesOf(evidenceOf({ main: busy, [name]: recorded({ ...unanswered, ...rest, endedAt }) }))
+    expect(other(6_000)).toEqual(['problem no-response-headers'])
+    expect(other(3_700)).toEqual([])
+  })
+
   test('is no finding if the first one was as slow', () => {
     const slow = steady({ headersAt: 3_500, firstByteAt: 3_501, endedAt: 9_000 })
     const other = recorded({ ...unanswered, ...rest, endedAt: 6_000 })
