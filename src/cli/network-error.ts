@@ -46,6 +46,7 @@ const BY_CODE: Readonly<Record<string, Describe>> = {
       ? `${url.host} does not use TLS. Try http:// instead of https://.`
       : tlsFailure(url, message),
   UND_ERR_SOCKET: (url) => `${url.host} closed the connection before it responded.${otherProtocol(url)}`,
+  HPE_HEADER_OVERFLOW: (url) => `The response headers of ${url.host} are too long.`,
   ERR_HTTP2_ERROR: (url) => `${url.host} does not respond in HTTP/2.`,
 }
 

@@ -2,7 +2,7 @@
 export interface Configuration {
   /** For example `nginx`. */
   readonly proxy: string
-  /** What it does to a stream, and what to configure, in one or two sentences. */
+  /** What it does to a stream, and what to configure, in a few sentences. */
   readonly advice: string
   /** The lines of its configuration. Undefined if the advice is all. */
   readonly lines?: string | undefined
@@ -52,13 +52,17 @@ const CONFIGURATIONS: readonly Configuration[] = [
   { proxy: 'Envoy', advice: 'It cuts a stream after 15 s, unless its route has this timeout.', lines: ENVOY },
   { proxy: 'caddy', advice: 'Exclude event streams from encode. Otherwise it may hold all events.' },
   { proxy: 'apache', advice: 'It needs no configuration for a stream, also with mod_deflate.' },
-  { proxy: 'squid', advice: 'It needs no configuration for a stream.' },
+  {
+    proxy: 'squid',
+    advice:
+      'It needs no configuration for a stream with Cache-Control: no-cache. With collapsed_forwarding on, it sends one that it may keep to several readers.',
+  },
   { proxy: 'h2o', advice: 'It cuts a stream that is idle for 30 s. Send heartbeats more often.' },
   { proxy: 'nghttpx', advice: 'It cuts a stream that is idle for 60 s. Send heartbeats more often.' },
   {
     proxy: 'Apache Traffic Server',
     advice:
-      'It cuts a stream that is idle for 30 s, and each stream after 900 s. Send heartbeats more often.',
+      'It cuts a stream that is idle for 30 s, and each stream after 900 s. Send heartbeats more often. Its plugin compress.so holds all events, unless its configuration has flush true.',
   },
   { proxy: 'Cloudflare', advice: 'It cuts a stream that is idle for 100 s. Send heartbeats more often.' },
   {

@@ -5,8 +5,8 @@ import type { Exchange } from './exchange.ts'
  *
  * - `main`: the stream as a browser opens it. It is watched for most of the time, and the others run beside it.
  * - `identity`: the same without `Accept-Encoding`.
- * - `second`: the same a second time, at least 2 s later while `main` is open, and without `Cache-Control` as most
- *   programs send it.
+ * - `second`: the same a second time, at least 2 s after the response headers of `main` while it is open, and without
+ *   `Cache-Control` as most programs send it.
  * - `http2`: the same over HTTP/2, if TLS negotiates it.
  *   If the server only supports HTTP/2, it is `main`.
  * - `anyAccept`: with `Accept: * / *` (without the spaces), as curl sends it.

@@ -16,7 +16,7 @@ const TICK = 200
 const RESOLUTION = 20
 // Other requests wait for the response headers of `main` for so long, so that a cache has its response first. In ms.
 const HEAD_START = 3_000
-// `second` is sent so long after `main`, because a header `Date` has a resolution of 1 s. In ms.
+// `second` is sent so long after the response headers of `main`, because a header `Date` has a resolution of 1 s. In ms.
 const SECOND_AFTER = 2_100
 // The others stay open for so long after the end of `main`. In ms.
 const AFTER_MAIN = 2_000
@@ -158,8 +158,10 @@ class Gathering {
   /** Sends the requests that need something of `main` first. None for a POST, because it would repeat the work. */
   #openLater(): void {
     if (this.#target.data !== undefined) return
-    if (this.#elapsed >= Math.min(SECOND_AFTER, this.#timeout / 3)) this.#openOnce('second')
-    const ids = idsOf(this.#main.exchange)
+    const { exchange } = this.#main
+    const sinceHeaders = sinceStart(exchange) - (exchange.headersAt ?? 0)
+    if (sinceHeaders >= Math.min(SECOND_AFTER, this.#timeout / 3)) this.#openOnce('second')
+    const ids = idsOf(exchange)
     if (this.#mayResume && this.#hasManyIds) for (const name of PROBES_WITH_IDS) this.#openOnce(name, ids)
     if (hasControl(ids)) return
     if (this.#mayReconnect) this.#openOnce('reconnect', ids)

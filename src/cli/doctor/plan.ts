@@ -49,6 +49,8 @@ const MOMENTS = 6
 const APART = 50
 // What a server sends when a stream begins says nothing about its pace.
 const BEGINNING = 500
+// A stream that is silent for longer, and for several times as long as before, may have stopped. In ms.
+const QUIET = 1_000
 
 /** Whether a stream, and those beside it, have shown that events arrive one by one. `now` in ms since its request. */
 export function isJudged(exchanges: Exchanges, now: number): boolean {
@@ -59,11 +61,14 @@ export function isJudged(exchanges: Exchanges, now: number): boolean {
   })
 }
 
-function hasSteadyEvents({ events }: Exchange): boolean {
+function hasSteadyEvents({ events, endedAt }: Exchange): boolean {
   const [first] = events
   const later = events.filter(({ at }) => at > (first?.at ?? 0) + BEGINNING)
   const moments = later.filter(({ at }, i) => at - (later[i - 1]?.at ?? 0) > APART)
-  return moments.length >= MOMENTS && later.length < moments.length * 1.2
+  const gaps = moments.map(({ at }, i) => at - (moments[i - 1]?.at ?? at))
+  const silence = endedAt - (events.at(-1)?.at ?? 0)
+  const isGoingOn = silence <= Math.max(QUIET, 2 * Math.max(...gaps))
+  return moments.length >= MOMENTS && later.length < moments.length * 1.2 && isGoingOn
 }
 
 /** Whether a probe must be done before an examination ends early. */

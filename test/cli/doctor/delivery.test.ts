@@ -1,37 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { DELIVERY_CHECKS } from '../../../src/cli/doctor/checks/delivery-checks.ts'
-import type { Evidence } from '../../../src/cli/doctor/evidence.ts'
+import {
+  codesOf,
+  events,
+  findingsOf,
+  PREAMBLE,
+  resumedAfter,
+  steady,
+} from '../../support/doctor/recorded-streams.ts'
 import { type Chunks, evidenceOf, type Recording, recorded } from '../../support/recorded-exchange.ts'
-
-function codesOf(evidence: Evidence): string[] {
-  return findingsOf(evidence).map(({ code, level }) => `${level} ${code}`)
-}
-
-function findingsOf(evidence: Evidence) {
-  return DELIVERY_CHECKS.flatMap((check) => check(evidence))
-}
-
-/** Chunks of a number of events, one after another. */
-function events(
-  count: number,
-  { from = 1, start = 600, interval = 500, text = (n: number) => `id: ${n}\ndata: ${n}\n\n` } = {},
-): Chunks {
-  return Array.from({ length: count }, (_, i) => [start + i * interval, text(from + i)] as const)
-}
-
-const PREAMBLE: Chunks = [[6, ':\n\n']]
-
-/** A stream of events with ids, one by one. The first id arrives at once. */
-function steady(rest: Recording = {}) {
-  return recorded({
-    endedAt: 6_000,
-    chunks: [...PREAMBLE, [7, 'id: 0\ndata: 0\n\n'], ...events(10)],
-    ...rest,
-  })
-}
-
-const resumedAfter = (id: string, rest: Recording = {}) =>
-  recorded({ sentAt: 1_200, endedAt: 4_800, requestHeaders: { 'last-event-id': id }, ...rest })
 
 describe('a healthy stream', () => {
   test('has no finding if events arrive one by one, and a reconnect gets those after its id', () => {
@@ -387,6 +363,26 @@ describe('resume', () => {
     expect(codes({ chunks: EXACT }, { unknownId })).toEqual(['warning unknown-id-ignored'])
     const atPosition = resumedAfter('unknown', { chunks: [[5, 'id: 2\n\n'], ...REST] })
     expect(codes({ chunks: EXACT }, { unknownId: atPosition })).toEqual(['warning unknown-id-ignored'])
+  })
+
+  test.each([
+    ['of its own name', 'event: snapshot\ndata: {}\n\n'],
+    ['without an id', 'data: {"state":1}\n\n'],
+  ])('is no finding if a client with an unknown id gets the present state as an event %s', (_name, text) => {
+    const state = [8, text] as const
+    const main = steady({ chunks: [...PREAMBLE, [7, 'id: 0\ndata: 0\n\n'], state, ...events(10)] })
+    const unknownId = resumedAfter('unknown', { chunks: [state, ...REST] })
+    const resume = resumedAfter('0', { chunks: EXACT })
+    expect(codesOf(evidenceOf({ main, resume, unknownId }))).toEqual([])
+  })
+
+  test('is a warning if the first events of each client are live ones of several names', () => {
+    const text = (n: number) => `event: ${n % 2 ? 'a' : 'b'}\nid: ${n}\ndata: ${n}\n\n`
+    const live = events(8, { from: 3, start: 400, text })
+    const main = steady({ chunks: [...PREAMBLE, [7, text(0)], ...events(10, { text })] })
+    const resume = resumedAfter('0', { chunks: [[5, text(1) + text(2)], ...live] })
+    const unknownId = resumedAfter('unknown', { chunks: live })
+    expect(codesOf(evidenceOf({ main, resume, unknownId }))).toEqual(['warning unknown-id-ignored'])
   })
 
   test.each([

@@ -59,16 +59,16 @@ describe('an endpoint that cannot be examined', () => {
     })
   })
 
-  test.each([
-    ['bytes that are not HTTP', 'SSH-2.0-OpenSSH_9.2\r\n'],
-    ['endless headers', `HTTP/1.1 200 OK\r\n${'X-Long: and longer\r\n'.repeat(10_000)}`],
-  ])('is a usage error for %s', async (_name, bytes) => {
-    const port = await serveBytes(bytes)
-    await expect(examine(`http://127.0.0.1:${port}/`, { timeout: 5_000 })).rejects.toMatchObject({
-      name: 'UsageError',
-      message: expect.stringContaining('does not respond in HTTP.'),
-    })
-  })
+  test.each([['bytes that are not HTTP', 'SSH-2.0-OpenSSH_9.2\r\n']])(
+    'is a usage error for %s',
+    async (_name, bytes) => {
+      const port = await serveBytes(bytes)
+      await expect(examine(`http://127.0.0.1:${port}/`, { timeout: 5_000 })).rejects.toMatchObject({
+        name: 'UsageError',
+        message: expect.stringContaining('does not respond in HTTP.'),
+      })
+    },
+  )
 
   test.each([
     [{ timeout: 0 }, /^The timeout must be a whole number/],
@@ -80,6 +80,14 @@ describe('an endpoint that cannot be examined', () => {
     await expect(examine('http://127.0.0.1:1/', options)).rejects.toMatchObject(error)
   })
 
+  test('is a usage error for endless headers', async () => {
+    const port = await serveBytes(`HTTP/1.1 200 OK\r\n${'X-Long: and longer\r\n'.repeat(20_000)}`)
+    await expect(examine(`http://127.0.0.1:${port}/`, { timeout: 5_000 })).rejects.toMatchObject({
+      name: 'UsageError',
+      message: `The response headers of 127.0.0.1:${port} are too long.`,
+    })
+  })
+
   test('is a finding if the connection is closed before the response', async () => {
     const port = await serveBytes('')
     const report = await examine(`http://127.0.0.1:${port}/`, { timeout: 5_000 })
@@ -88,6 +96,14 @@ describe('an endpoint that cannot be examined', () => {
 })
 
 describe('an examination', () => {
+  test('reads response headers that are as long as browsers accept', async () => {
+    const { url } = await serve((_request, response) => {
+      response.writeHead(200, { ...HEADERS, 'Content-Security-Policy': 'a'.repeat(100_000) }).end()
+    })
+    const report = await examine(url, { timeout: 5_000 })
+    expect(report.status).toBe(200)
+  })
+
   test('closes all its connections at the end of its time', async () => {
     const { url, sockets } = await serve(silent)
     const report = await examine(url, { timeout: 400 })
@@ -105,6 +121,18 @@ describe('an examination', () => {
     expect(report.status).toBe(200)
     expect(report.duration).toBeLessThan(18_000)
     await expect.poll(() => sockets.size).toBe(0)
+  })
+
+  test('opens the stream a second time when a date must be another one than that of the first response', async () => {
+    const controller = new AbortController()
+    const { url } = await serve((request, response) => {
+      if (request.headers['cache-control'] === undefined) controller.abort()
+      setTimeout(() => silent(request, response), 800)
+    })
+    const { exchanges } = await gather(url, { signal: controller.signal })
+    const { main, second } = exchanges
+    const headersAt = main.sentAt + (main.headersAt ?? 0)
+    expect((second?.sentAt ?? 0) - headersAt).toBeGreaterThanOrEqual(2_000)
   })
 
   test('sends one request if the response is no stream', async () => {

@@ -79,6 +79,20 @@ export class CachedWithoutHint extends StreamServer {
   }
 }
 
+/** Allows four requests at a time, and refuses others as a limit of nginx does. */
+export class Limited extends StreamServer {
+  #open = 0
+
+  override handle(request: IncomingMessage, response: ServerResponse): void {
+    this.#open += 1
+    response.once('close', () => {
+      this.#open -= 1
+    })
+    if (this.#open > 4) response.writeHead(503).end()
+    else super.handle(request, response)
+  }
+}
+
 export class HeadHangs extends StreamServer {
   protected override head(): void {}
 }
@@ -128,6 +142,15 @@ export class NdjsonAsJson extends StreamServer {
 export class NdjsonWithFields extends StreamServer {
   protected override ndjsonLines(): string[] {
     return super.ndjsonLines().map((line) => `data: ${line}`)
+  }
+}
+
+/** Negotiates HTTP/2, and responds to no request over it. */
+export class Http2Silent extends StreamServer {
+  override readonly isSecure = true
+
+  override handle(request: IncomingMessage, response: ServerResponse): void {
+    if (request.httpVersionMajor === 1) super.handle(request, response)
   }
 }
 

@@ -150,6 +150,12 @@ export const RESPONSE = {
     meaning: 'Browsers open at most six connections to an origin. A seventh tab waits without an error.',
     advice: 'Serve HTTP/2, for example in the proxy, or share one stream between tabs.',
   },
+  limited: {
+    level: 'note',
+    meaning:
+      'A limit of requests or of streams refuses some of those of the doctor, and also many tabs of one user.',
+    advice: 'Raise the limit for the route, and examine again, from a machine without other streams.',
+  },
   'long-poll-length': {
     level: 'warning',
     meaning: 'A client cannot distinguish a page that was cut from a complete one.',

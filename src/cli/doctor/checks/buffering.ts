@@ -57,7 +57,9 @@ function areOneKind(stream: Exchange): boolean {
 export const compressedHeld: Check = (evidence) => {
   const { main, http2, identity } = evidence.exchanges
   const plain = isStream(identity) && !encodingOf(identity) ? identity : undefined
-  for (const stream of [main, http2]) {
+  // Without a response over HTTP/2 only, the protocol is the cause.
+  const isUnanswered = main.status !== undefined && http2?.status === undefined
+  for (const stream of isUnanswered ? [main] : [main, http2]) {
     const message = stream && plain && holdingByCompression(stream, plain, evidence)
     if (message) return [finding('compressed-held', message + over(stream))]
   }
@@ -95,14 +97,24 @@ function holdingByCompression(stream: Exchange, identity: Exchange, evidence: Ev
     return `With ${name}, nothing arrived within ${inMs(stream.endedAt)}. Without, the first bytes arrived after ${inMs(first.at)}.`
   if (ours.length === 1 && heldToEnd(stream, evidence.stall) && last.at - first.at >= LONG)
     return `With ${name}, all events arrived together after ${inMs(ours[0]?.at ?? 0)}. Without, the first arrived after ${inMs(first.at)}.`
-  return burstsByCompression(stream, identity, name) ?? lagByCompression(stream, identity, name, evidence)
+  return (
+    burstsByCompression(stream, identity, name, evidence) ??
+    lagByCompression(stream, identity, name, evidence)
+  )
 }
 
-function burstsByCompression(stream: Exchange, identity: Exchange, name: string): string | undefined {
+function burstsByCompression(
+  stream: Exchange,
+  identity: Exchange,
+  name: string,
+  evidence: Evidence,
+): string | undefined {
   const [ours, others] = [liveMoments(stream), liveMoments(identity)]
   const [own, plain] = [sizeOf(ours), sizeOf(others)]
   const bursts = ours.filter(({ events, comments }) => events.length + comments.length > 1)
   if (bursts.length < 2 || others.length < 4 || own < plain * 1.5) return undefined
+  // The events of each reader may be other ones, and come together by chance.
+  if (bursts.length < ours.length && !areShared(evidence)) return undefined
   return `With ${name}, ${own.toFixed(1)} events arrived together on average. Without, it was ${plain.toFixed(1)}.`
 }
 

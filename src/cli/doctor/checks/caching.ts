@@ -3,7 +3,7 @@ import type { Exchange } from '../exchange.ts'
 import type { Check } from './check.ts'
 import { isEventStream, isPrivate, isProxied, listOf, mediaTypeOf } from './headers.ts'
 import { shown } from './shown.ts'
-import { encodingOf } from './streams.ts'
+import { absolute, encodingOf } from './streams.ts'
 
 export const cacheable: Check = ({ exchanges: { main } }) => {
   if (!isEventStream(main) || isPrivate(main)) return []
@@ -84,16 +84,30 @@ function hitOf(exchange: Exchange): string | undefined {
   // varnish states two ids for a copy: that of this request, and that of the request that stored it.
   const ids = exchange.headers.get('x-varnish') ?? ''
   if (/^\d+ \d+$/.test(ids)) return `X-Varnish is ${shown(ids)}`
-  const names = ['x-cache', 'cf-cache-status', 'x-cache-status', 'x-proxy-cache']
-  const name = names.find((each) => /\bhit\b/i.test(exchange.headers.get(each) ?? ''))
+  const name = CACHE_STATUSES.find((each) => HIT.test(exchange.headers.get(each) ?? ''))
   return name && `${name} is ${shown(exchange.headers.get(name) ?? '')}`
 }
+
+// RFC 9211 defines the last one.
+const CACHE_STATUSES = [
+  'x-cache',
+  'cf-cache-status',
+  'x-cache-status',
+  'x-proxy-cache',
+  'x-vercel-cache',
+  'cdn-cache',
+  'cache-status',
+]
+
+// For example `HIT`, `TCP_MEM_HIT` and `RefreshHit`, but not `hit-for-pass`, by which a request is passed on.
+const HIT = /(?<![a-z])(refresh)?hit(?![a-z-]| for)|\b(stale|updating|revalidated)\b/i
 
 /** Returns the date that both responses have, if a server would have sent another one for the second request. */
 function sameDateOf(main: Exchange, second: Exchange): string | undefined {
   const date = second.headers.get('date')
+  if (date === undefined || date !== main.headers.get('date')) return undefined
+  // A date has a resolution of 1 s. That of a slow response may be as late as its headers.
+  if (second.sentAt - absolute(main, main.headersAt ?? 0) < 2_000) return undefined
   const between = second.sentAt - main.sentAt
-  // A date has a resolution of 1 s.
-  if (date === undefined || date !== main.headers.get('date') || between < 2_000) return undefined
   return `both have Date: ${shown(date)}, with ${Math.floor(between)} ms between the requests`
 }

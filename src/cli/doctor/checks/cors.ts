@@ -2,7 +2,7 @@ import { finding } from '../catalog.ts'
 import type { Evidence } from '../evidence.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Check } from './check.ts'
-import { isEventStream, listOf } from './headers.ts'
+import { isEventStream, isLimited, listOf } from './headers.ts'
 import { shown } from './shown.ts'
 
 export const corsOrigin: Check = (evidence) => {
@@ -17,7 +17,8 @@ export const corsOrigin: Check = (evidence) => {
 export const corsCredentials: Check = (evidence) => {
   const { origin, exchanges } = evidence
   const { crossOrigin } = exchanges
-  if (!isExamined(evidence) || !crossOrigin || !isAllowed(crossOrigin, origin)) return []
+  if (!isExamined(evidence) || crossOrigin?.status === undefined) return []
+  if (isLimited(crossOrigin) || !isAllowed(crossOrigin, origin)) return []
   const isAny = crossOrigin.headers.get('access-control-allow-origin') === '*'
   const allows = crossOrigin.headers.get('access-control-allow-credentials')
   if (crossOrigin.requestHeaders.cookie !== undefined) {
@@ -33,7 +34,7 @@ export const corsCredentials: Check = (evidence) => {
 export const corsPreflight: Check = (evidence) => {
   const { origin, exchanges } = evidence
   const { main, preflight, crossOrigin } = exchanges
-  if (!isExamined(evidence) || preflight?.status === undefined) return []
+  if (!isExamined(evidence) || preflight?.status === undefined || isLimited(preflight)) return []
   // Without it, no page of the origin reads the stream at all.
   if (crossOrigin && !isAllowed(crossOrigin, origin)) return []
   const fault = faultOf(preflight, origin, main.requestHeaders.cookie !== undefined)
@@ -45,9 +46,9 @@ function isExamined({ origin, url, exchanges: { main } }: Evidence): boolean {
 }
 
 /** Fetch standard, CORS check. */
-function isAllowed({ status, headers }: Exchange, origin: string | undefined): boolean {
-  const value = headers.get('access-control-allow-origin')
-  return status === undefined || value === '*' || value === origin
+function isAllowed(exchange: Exchange, origin: string | undefined): boolean {
+  const value = exchange.headers.get('access-control-allow-origin')
+  return exchange.status === undefined || isLimited(exchange) || value === '*' || value === origin
 }
 
 function faultOf(preflight: Exchange, origin: string | undefined, hasCookie: boolean): string | undefined {

@@ -23,10 +23,9 @@ export const badRetry: Check = (evidence) => {
 }
 
 export const unknownField: Check = (evidence) => {
-  const unknown = fieldsOf(evidence).filter(({ name }) => !FIELDS.includes(name))
+  const unknown = fieldsOf(evidence, wholeLinesOf).filter(({ name }) => !FIELDS.includes(name))
   const [first] = unknown
-  // The rest of a line that a lone CR ended is no field of its own.
-  if (first === undefined || carriageReturn(evidence).length > 0) return []
+  if (first === undefined) return []
   const message = `${countText(unknown.length, 'line')} had no known field, for example ${quote(first.line)}.`
   const hasEvents = evidence.exchanges.main.events.length > 0
   return [finding('unknown-field', message, { level: hasEvents ? 'warning' : 'problem' })]
@@ -100,10 +99,17 @@ interface Field {
 }
 
 /** Returns the fields in the body of the stream. Comments and blank lines are none. */
-function fieldsOf({ exchanges: { main } }: Evidence): Field[] {
+function fieldsOf({ exchanges: { main } }: Evidence, split = linesOf): Field[] {
   if (!isEventStream(main)) return []
-  const lines = linesOf(main).map((line) => line.replace(/^\uFEFF/, ''))
+  const lines = split(main).map((line) => line.replace(/^\uFEFF/, ''))
   return lines.filter((line) => line !== '' && !line.startsWith(':')).map(fieldOf)
+}
+
+/** Returns the lines without those that follow a lone CR, if other lines end with LF. Such a CR is part of the data. */
+function wholeLinesOf(main: Exchange): string[] {
+  const parts = textOf(main).split(/\r?\n/)
+  if (parts.length === 1) return linesOf(main)
+  return parts.slice(0, -1).map((part) => part.split('\r', 1)[0] ?? '')
 }
 
 function fieldOf(line: string): Field {

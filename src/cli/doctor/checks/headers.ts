@@ -13,6 +13,14 @@ export function isEventStream(
   return exchange?.status === 200 && mediaTypeOf(exchange) === 'text/event-stream'
 }
 
+/**
+ * True if the server, or a proxy, limits how many streams or requests a client has. The doctor sends many at once, so that
+ * this says nothing about the request itself.
+ */
+export function isLimited({ status }: Exchange): boolean {
+  return status === 429 || status === 503
+}
+
 /** Returns the elements of a header that is a list, in lower case. */
 export function listOf({ headers }: Exchange, name: string): string[] {
   const elements = (headers.get(name) ?? '').split(',')

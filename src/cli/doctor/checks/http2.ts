@@ -1,10 +1,10 @@
 import { finding } from '../catalog.ts'
 import type { Check } from './check.ts'
-import { isEventStream, mediaTypeOf } from './headers.ts'
+import { isEventStream, isLimited, mediaTypeOf } from './headers.ts'
 import { shown } from './shown.ts'
 
 export const http2Failed: Check = ({ exchanges: { main, http2 } }) => {
-  if (!isEventStream(main) || http2 === undefined || isEventStream(http2)) return []
+  if (!isEventStream(main) || http2 === undefined || isEventStream(http2) || isLimited(http2)) return []
   if (http2.status !== undefined) {
     const found =
       http2.status === 200 ? `type is ${mediaTypeOf(http2) || 'missing'}` : `status is ${http2.status}`

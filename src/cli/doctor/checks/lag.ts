@@ -8,6 +8,8 @@ const MATCHES = 4
 // Smaller differences are the order in which a server writes. In ms.
 const TYPICAL = 120
 const LEAST = 60
+// Two timers that began with their connections fire at the same time after them, except for this. In ms.
+const SAME = 80
 
 /** How much later one stream received the events of another one. */
 export interface Lag {
@@ -18,6 +20,7 @@ export interface Lag {
 
 /** Returns how much later a stream received events than another one. Undefined unless all of them were late. */
 export function lagBehind(late: Exchange, early: Exchange): Lag | undefined {
+  if (haveOwnTimers(late, early)) return undefined
   const live = Math.max(openedAt(late), openedAt(early)) + BEGINNING
   const times = timesByKey(early)
   const lags = [...timesByKey(late)].flatMap(([key, at]) => {
@@ -40,6 +43,24 @@ export function areShared({ exchanges: { main, identity, second } }: Evidence): 
     const [first = ''] = ours.keys()
     return theirs.indexOf(first) > 0 && !ours.has(theirs[0] ?? '')
   })
+}
+
+/**
+ * Whether two streams have a timer each, that began with its connection. The same data then arrives later on the one that
+ * was opened later, for example the time in seconds. An event with an id is one that a server has published.
+ */
+function haveOwnTimers(one: Exchange, other: Exchange): boolean {
+  const theirs = liveTimes(other)
+  const differences = liveTimes(one).map((time, i) =>
+    Math.abs(time - (theirs[i] ?? Number.POSITIVE_INFINITY)),
+  )
+  return differences.length > 0 && median(differences) < SAME
+}
+
+/** Returns when the first events without an id arrived after the beginning, in ms since the response headers. */
+function liveTimes({ events, headersAt = 0 }: Exchange): number[] {
+  const live = events.filter(({ at }) => at - headersAt > BEGINNING).slice(0, MATCHES)
+  return live.filter(({ hasId }) => !hasId).map(({ at }) => at - headersAt)
 }
 
 function openedAt(exchange: Exchange): number {

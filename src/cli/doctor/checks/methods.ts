@@ -1,7 +1,7 @@
 import { finding } from '../catalog.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Check } from './check.ts'
-import { isEventStream } from './headers.ts'
+import { isEventStream, isLimited } from './headers.ts'
 
 /** A server that has not responded to HEAD after this time, in ms, waits for an event. */
 const HANGS = 1_000
@@ -28,11 +28,12 @@ export const headHangs: Check = ({ exchanges: { main, head } }) => {
 }
 
 export const headStatus: Check = ({ exchanges: { main, head } }) => {
-  const status = head?.status
-  if (!isEventStream(main) || main.method !== 'GET' || status === undefined || status < 300) return []
+  if (!isEventStream(main) || main.method !== 'GET' || head?.status === undefined) return []
+  const { status } = head
+  if (status < 300 || isLimited(head)) return []
   return [finding('head-status', `The status is ${status} for HEAD, and 200 for GET.`)]
 }
 
 function isRefused(exchange: Exchange | undefined): exchange is Exchange {
-  return exchange?.status !== undefined && exchange.status >= 400
+  return exchange?.status !== undefined && exchange.status >= 400 && !isLimited(exchange)
 }

@@ -4,6 +4,7 @@ import * as cors from './cors.ts'
 import * as fields from './fields.ts'
 import * as formats from './formats.ts'
 import * as http2 from './http2.ts'
+import * as limited from './limited.ts'
 import * as methods from './methods.ts'
 import * as response from './response.ts'
 
@@ -16,6 +17,7 @@ export const RESPONSE_CHECKS: readonly Check[] = [
   cors,
   methods,
   formats,
+  limited,
 ].flatMap(checksOf)
 
 // In the CommonJS build, a module also has a property `default`.

@@ -3,14 +3,14 @@ import type { Evidence } from '../evidence.ts'
 import type { Exchange } from '../exchange.ts'
 import { countText } from '../figures.ts'
 import type { Check } from './check.ts'
+import { isLimited } from './headers.ts'
+import { liveMoments } from './moments.ts'
 import { type Resumption, resumptionOf } from './resumption.ts'
 import { inMs, isStream } from './streams.ts'
 
 // A client that disconnects earlier has missed nothing that could be expected. In ms.
 const FIRST_ID = 1_000
 const EVENTS = 3
-// The server, or a proxy, limits how many streams or requests a client has. That is not about the id.
-const LIMITED = [429, 503]
 
 export const noIds: Check = ({ exchanges: { main } }) => {
   if (!isStream(main) || main.method !== 'GET' || main.events.length < EVENTS || main.ids.length > 0)
@@ -28,7 +28,7 @@ export const noFirstPosition: Check = ({ exchanges: { main } }) => {
 
 export const resumeFailed: Check = ({ exchanges: { main, resume, resumeLast } }) => {
   const failed = [resume, resumeLast].find((each) => each?.status !== undefined && each.status !== 200)
-  if (!isStream(main) || failed?.status === undefined || LIMITED.includes(failed.status)) return []
+  if (!isStream(main) || failed?.status === undefined || isLimited(failed)) return []
   const id = JSON.stringify(failed.requestHeaders['last-event-id'])
   return [finding('resume-failed', `A reconnect with the id ${id} got the status ${failed.status}.`)]
 }
@@ -74,12 +74,21 @@ export const unknownIdIgnored: Check = (evidence) => {
   const before = new Set(idsBefore(main, unknownId))
   // The server sends what it has, so that the client loses nothing that is left.
   if (unknownId.events.some(({ id, hasId }) => hasId && before.has(id))) return []
+  if (hasState(evidence, unknownId)) return []
   const message = 'A reconnect with an id that the server has never sent got a stream as a new client does.'
   return [finding('unknown-id-ignored', message)]
 }
 
 function idsBefore(main: Exchange, { sentAt }: Exchange): string[] {
   return main.ids.filter(({ at }) => main.sentAt + at < sentAt).map(({ id }) => id)
+}
+
+/** Whether a response has an event that is neither a live one nor one of a resume, as the present state is. */
+function hasState({ exchanges: { main, resume } }: Evidence, { events }: Exchange): boolean {
+  const live = liveMoments(main).flatMap((moment) => moment.events)
+  const names = new Set([...live, ...(resume?.events ?? [])].map(({ event }) => event))
+  const haveIds = live.length > 0 && live.every(({ hasId }) => hasId)
+  return events.some(({ event, hasId }) => !names.has(event) || (haveIds && !hasId))
 }
 
 /**

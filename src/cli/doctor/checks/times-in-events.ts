@@ -8,6 +8,9 @@ const SEARCHED = 2_000
 // The clock of the server may be changed meanwhile. In ms.
 const SLACK = 2_000
 
+/** When events were published, in ms since the Unix epoch by the clock of the server. */
+export type Times = ReadonlyMap<SeenEvent, number>
+
 /** Returns the time of publication in an event: in its id, as those of Redis Streams are, or in its data. */
 function timeIn({ id, hasId, data }: SeenEvent): number | undefined {
   const text = `${hasId ? id : ''} ${data.slice(0, SEARCHED)}`
@@ -18,13 +21,10 @@ function timeIn({ id, hasId, data }: SeenEvent): number | undefined {
 }
 
 /**
- * Returns the times of publication of events, in their order. They are of the clock of the server. Undefined unless each
- * event has one, the times do not decrease, and all of them are within `longest` ms.
+ * Returns the times of publication of events, in their order. Undefined unless each event has one, the times do not
+ * decrease, and all of them are within `longest` ms.
  */
-export function timesIn(
-  events: readonly SeenEvent[],
-  longest: number,
-): ReadonlyMap<SeenEvent, number> | undefined {
+export function timesIn(events: readonly SeenEvent[], longest: number): Times | undefined {
   const times = new Map<SeenEvent, number>()
   let newest = Number.NEGATIVE_INFINITY
   for (const event of events) {
@@ -38,10 +38,7 @@ export function timesIn(
 }
 
 /** Returns the time between the first and the last of some events, in ms. 0 if they have no times. */
-export function spanOf(
-  events: readonly SeenEvent[],
-  times: ReadonlyMap<SeenEvent, number> | undefined,
-): number {
+export function spanOf(events: readonly SeenEvent[], times: Times | undefined): number {
   const [first, last] = [events[0], events.at(-1)]
   if (!times || !first || !last) return 0
   return (times.get(last) ?? 0) - (times.get(first) ?? 0)

@@ -3,6 +3,9 @@ import https from 'node:https'
 import type { Probe, ProbeRequest, Send } from './probe.ts'
 import { Recorder } from './recorder.ts'
 
+// In bytes, as Chromium.
+const MAX_HEADERS = 256 * 1024
+
 /** Sends a request over HTTP/1.1, on a connection of its own that is kept alive, as those of a browser. */
 export const sendHttp1: Send = (request, onChange) => new Http1Probe(request, onChange)
 
@@ -41,6 +44,7 @@ class Http1Probe implements Probe {
       // Otherwise a server that supports HTTP/2 may choose it.
       ALPNProtocols: ['http/1.1'],
       rejectUnauthorized: !isInsecure,
+      maxHeaderSize: MAX_HEADERS,
     } as https.RequestOptions
   }
 

@@ -18,7 +18,7 @@ describe('Cache-Control', () => {
     expect(judge(checks, evidence({ main }))).toEqual(['cacheable warning'])
   })
 
-  test.each(['no-cache', 'No-Store', 'private', 'max-age=0'])('may be %s', (value) => {
+  test.each(['no-cache', 'No-Store', 'private', 'max-age=0', 's-maxage=0'])('may be %s', (value) => {
     const main = withHeaders({ 'cache-control': `${value}, no-transform` })
     expect(judge(checks, evidence({ main }))).toEqual([])
   })
@@ -38,18 +38,23 @@ describe('X-Accel-Buffering', () => {
     expect(judge(checks, evidence({ main }))).toEqual(['proxy-buffering-allowed warning'])
   })
 
-  test('is not required behind nginx, which removes it', () => {
-    const main = withHeaders({ 'x-accel-buffering': null, server: 'nginx/1.22.1' })
-    expect(judge(checks, evidence({ main }))).toEqual([])
-  })
-
-  test.each([{ 'cf-ray': '8' }, { via: '1.1 varnish' }, { server: 'cloudflare' }])(
-    'is only noted behind another proxy, because nginx may be behind it: %o',
-    (headers) => {
-      const main = withHeaders({ 'x-accel-buffering': null, ...headers })
-      expect(judge(checks, evidence({ main }))).toEqual(['proxy-buffering-allowed note'])
+  test.each(['nginx/1.22.1', 'openresty', 'Tengine', 'Angie/1.8'])(
+    'is not required behind %s, which removes it',
+    (server) => {
+      const main = withHeaders({ 'x-accel-buffering': null, server })
+      expect(judge(checks, evidence({ main }))).toEqual([])
     },
   )
+
+  test.each([
+    { 'cf-ray': '8' },
+    { via: '1.1 varnish' },
+    { server: 'cloudflare' },
+    { 'x-envoy-upstream-service-time': '3' },
+  ])('is only noted behind another proxy, because nginx may be behind it: %o', (headers) => {
+    const main = withHeaders({ 'x-accel-buffering': null, ...headers })
+    expect(judge(checks, evidence({ main }))).toEqual(['proxy-buffering-allowed note'])
+  })
 })
 
 describe('a cache', () => {
@@ -68,8 +73,25 @@ describe('a cache', () => {
     { 'x-varnish': '5 3' },
     { 'x-cache': 'HIT from a' },
     { 'cf-cache-status': 'HIT' },
+    { 'x-cache-status': 'HIT' },
+    { 'x-proxy-cache': 'HIT' },
+    { 'x-cache': 'MISS, HIT' },
+    { 'x-cache': 'TCP_MEM_HIT from a23-1-2-3.deploy.akamaitechnologies.com' },
+    { 'x-cache': 'RefreshHit from cloudfront' },
+    { 'x-cache-status': 'STALE' },
+    { 'cf-cache-status': 'REVALIDATED' },
+    { 'x-vercel-cache': 'HIT' },
+    { 'cdn-cache': 'HIT' },
+    { 'cache-status': '"Netlify Edge"; hit' },
+    { 'cache-status': 'Origin; fwd=uri-miss, Edge; hit; ttl=10' },
   ])('is reported if it served the second reader with %o', (headers) => {
     expect(judge(checks, evidence({ second: withHeaders(headers) }))).toEqual(['cached problem'])
+  })
+
+  test('is no finding if both got their headers with the same event, long after the first request', () => {
+    const main = exchange({ headers: { date: DATE }, sentAt: 0, headersAt: 3_300 })
+    const second = exchange({ headers: { date: DATE }, sentAt: 2_100, headersAt: 1_200 })
+    expect(judge(checks, evidence({ main, second }))).toEqual([])
   })
 
   test('is reported if the second reader got the date of the first one', () => {
@@ -89,10 +111,13 @@ describe('a cache', () => {
     expect(judge(checks, evidence({ main, second: later }))).toEqual([])
   })
 
-  test.each(['MISS', 'DYNAMIC', 'BYPASS'])('is no finding if its status is %s', (status) => {
-    const second = withHeaders({ 'cf-cache-status': status, 'x-cache': status })
-    expect(judge(checks, evidence({ second }))).toEqual([])
-  })
+  test.each(['MISS', 'DYNAMIC', 'BYPASS', 'TCP_MISS from a', 'hit-for-pass', 'HIT-PASS', 'whitelist'])(
+    'is no finding if its status is %s',
+    (status) => {
+      const second = withHeaders({ 'cf-cache-status': status, 'x-cache': status })
+      expect(judge(checks, evidence({ second }))).toEqual([])
+    },
+  )
 })
 
 describe('Vary', () => {
@@ -125,6 +150,21 @@ describe('Vary', () => {
 
   test('is not required of a refusal, nor if the response is the same', () => {
     expect(judge(checks, evidence({ llmAccept: response(406), anyAccept: exchange() }))).toEqual([])
+  })
+
+  test('is required of both responses, each of which a cache may keep', () => {
+    const varying = { ...page, vary: 'Accept' }
+    const [kept, main] = [response(200, varying, '{}'), withHeaders({ vary: 'Accept' })]
+    expect(judge(checks, evidence({ main, llmAccept: kept }))).toEqual([])
+    expect(judge(checks, evidence({ llmAccept: kept }))).toEqual(['vary note'])
+    expect(judge(checks, evidence({ llmAccept: response(200, page, '{}') }))).toEqual(['vary warning'])
+  })
+
+  test('is not required if both streams have the same encoding', () => {
+    const gzip = withHeaders({ 'content-encoding': 'gzip' })
+    expect(judge(checks, evidence({ main: gzip, identity: gzip }))).toEqual([])
+    const varying = withHeaders({ vary: 'accept-encoding', 'content-encoding': 'gzip' })
+    expect(judge(checks, evidence({ main: varying, identity: exchange() }))).toEqual(['vary note'])
   })
 
   test('is noted if the encoding of a private stream depends on Accept-Encoding', () => {

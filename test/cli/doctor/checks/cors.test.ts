@@ -18,6 +18,11 @@ function judgeCors(exchanges: Partial<Record<'main' | 'crossOrigin' | 'preflight
   return judge(checks, evidence({ crossOrigin, preflight, ...exchanges }, { origin: ORIGIN }))
 }
 
+test.each([429, 503])('the status %i of a limit says nothing about CORS', (status) => {
+  expect(judgeCors({ crossOrigin: response(status), preflight: response(status) })).toEqual([])
+  expect(judgeCors({ preflight: response(status) })).toEqual([])
+})
+
 test('finds nothing if the origin and the header are allowed', () => {
   expect(judgeCors({})).toEqual([])
   expect(judgeCors({ crossOrigin: exchange({ headers: allow('*') }) })).toEqual([])
@@ -69,6 +74,12 @@ describe('credentials', () => {
   test('may be allowed', () => {
     const headers = allow(ORIGIN, { 'access-control-allow-credentials': 'true' })
     expect(judgeCors({ crossOrigin: withCookie(headers) })).toEqual([])
+  })
+
+  test('are not judged without a response, or by one of a limit', () => {
+    const failed = unanswered({ requestHeaders: COOKIE })
+    expect(judgeCors({ crossOrigin: failed })).toEqual([])
+    expect(judgeCors({ crossOrigin: { ...response(429), requestHeaders: COOKIE } })).toEqual([])
   })
 
   test('need not be allowed for a request without a cookie', () => {

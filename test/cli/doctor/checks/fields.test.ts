@@ -8,6 +8,17 @@ type Chunk = string | number | Uint8Array
 const judgeBody = (body: Chunk[], more: Pick<Told, 'end'> = {}) =>
   judge(checks, evidence({ main: exchange({ ...more, body }) }))
 
+test('unknown fields are reported beside a CR in the data, whose rest is none', () => {
+  const main = exchange({ body: ['id: 1\ndata: a\rb\n\n', 'foo: 2\ndata: 2\n\n'] })
+  expect(judge(checks, evidence({ main }))).toEqual(['carriage-return warning', 'unknown-field warning'])
+  expect(messageOf(checks.unknownField, evidence({ main }))).toMatch(/^1 line /)
+})
+
+test('unknown fields are reported beside lines that all end with CR', () => {
+  const main = exchange({ body: ['id: 1\rDATA: 1\rdata: 1\r\r', 'id: 2\rDATA: 2\rdata: 2\r\r', ':\r'] })
+  expect(judge(checks, evidence({ main }))).toEqual(['carriage-return warning', 'unknown-field warning'])
+})
+
 describe('a healthy body', () => {
   test.each([
     ['with all fields', [':\nretry: 2840\n', 'event: a\nid: 1\ndata: {"a":1}\ndata: b\n\n', ':\n']],

@@ -70,11 +70,22 @@ describe('NDJSON', () => {
     expect(judge(checks, ndjson(body, { 'content-type': 'application/json' }))).toEqual([])
   })
 
+  test.each(['application/ndjson', 'application/jsonl'])('may have the type %s', (type) => {
+    expect(judge(checks, ndjson('{"a":1}\n{"a":2}\n', { 'content-type': type }))).toEqual([])
+    expect(judge(checks, ndjson('no\n', { 'content-type': type }))).toEqual(['ndjson-lines problem'])
+  })
+
   test('is reported if a line is not JSON', () => {
     const found = ndjson('{"a":1}\ndata: {"a":2}\n')
     expect(judge(checks, found)).toEqual(['ndjson-lines problem'])
     expect(messageOf(checks.ndjsonLines, found)).toContain('"data: {"a":2}"')
   })
+})
+
+test('refusals with the type of a page or of lines are not judged', () => {
+  const lines = response(404, { 'content-type': 'application/json' }, '{"a":1}\n{"a":2}\n')
+  const page = response(500, { 'content-type': 'application/json' }, '{"events":[{}]}')
+  expect(judge(checks, evidence({ ndjson: lines, longPoll: page }))).toEqual([])
 })
 
 test('refusals and event streams are not judged', () => {

@@ -34,6 +34,10 @@ describe('HTTP/2', () => {
     )
   })
 
+  test.each([429, 503])('is no finding if a limit refuses it with the status %i', (status) => {
+    expect(judge(checks, evidence({ http2: response(status) }, SECURE))).toEqual([])
+  })
+
   test('is no finding if the response has not arrived yet', () => {
     expect(judge(checks, evidence({ http2: unanswered({ protocol: 'HTTP/2' }) }, SECURE))).toEqual([])
   })

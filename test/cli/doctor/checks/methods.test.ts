@@ -25,6 +25,11 @@ describe('Accept', () => {
   })
 })
 
+test.each([429, 503])('the status %i of a limit says nothing about the request', (status) => {
+  const limited = response(status)
+  expect(judge(checks, evidence({ anyAccept: limited, llmAccept: limited, head: limited }))).toEqual([])
+})
+
 describe('HEAD', () => {
   test('is reported if there is no response', () => {
     const found = evidence({ head: unanswered({ endedAt: 1_500.7 }) })
