@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Figures } from '../../../src/cli/load/figures.ts'
+import { formatMs } from '../../../src/cli/load/format.ts'
 import { assign, type Mix, type WorkerReport } from '../../../src/cli/load/plan.ts'
 import { refusalOf } from '../../../src/cli/load/refusal.ts'
 import { type RunFacts, reportOf } from '../../../src/cli/load/report.ts'
@@ -151,4 +152,17 @@ test.each([
   [50_000, Number.POSITIVE_INFINITY, 4, 3],
 ])('%d streams with %d descriptors and %d cores have %d workers', (streams, descriptors, cores, workers) => {
   expect(workersFor(streams, descriptors, cores)).toBe(workers)
+})
+
+test.each([
+  [0.4234, '0.42 ms'],
+  [12.34, '12.3 ms'],
+  [123.4, '123 ms'],
+  [999.6, '1.00 s'],
+  [12_340, '12.3 s'],
+  [99_960, '100 s'],
+  [999_600, '1000 s'],
+  [3_600_000, '3600 s'],
+])('%d ms are shown as %s', (ms, text) => {
+  expect(formatMs(ms)).toBe(text)
 })
