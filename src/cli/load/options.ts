@@ -1,8 +1,17 @@
-import { quote, readDuration, readHeaders, readInteger, readPercentage, readRate } from '../flag-values.ts'
+import {
+  quote,
+  readChoice,
+  readDuration,
+  readHeaders,
+  readInteger,
+  readPercentage,
+  readRate,
+} from '../flag-values.ts'
 import { type FlagValues, readFlags } from '../flags.ts'
 import { readTargetUrl } from '../target-url.ts'
 import { UsageError } from '../usage-error.ts'
 import type { DataFields } from './data-reader.ts'
+import { HTTP_VERSIONS, type HttpVersion } from './negotiate.ts'
 import type { LoadLimits } from './refusal.ts'
 import { type Limits, THRESHOLDS, type ThresholdName } from './thresholds.ts'
 
@@ -11,6 +20,8 @@ const FLAGS = {
   rate: 'text',
   duration: 'text',
   workers: 'text',
+  http: 'text',
+  'streams-per-session': 'text',
   scenario: 'text',
   slow: 'text',
   'slow-rate': 'text',
@@ -66,6 +77,9 @@ export interface LoadOptions {
   readonly duration: number
   /** Undefined if it depends on the number of streams and on the limit of descriptors. */
   readonly workers: number | undefined
+  readonly http: HttpVersion
+  /** The most streams that share a session of HTTP/2. Undefined: each has a session of its own. */
+  readonly streamsPerSession: number | undefined
   readonly headers: Readonly<Record<string, string>>
   /** The path of a file with mixes. */
   readonly scenario: string | undefined
@@ -121,6 +135,7 @@ export function readLoadOptions(args: readonly string[]): LoadOptions {
       flags.workers === undefined
         ? undefined
         : readInteger('--workers', flags.workers, { least: 1, most: bounds.workers }),
+    ...readProtocol(flags),
     headers: readHeaders('--header', flags.header),
     scenario: flags.scenario,
     slow: readPercentage('--slow', flags.slow ?? '0%'),
@@ -154,6 +169,14 @@ function readHold(text: string, bounds: Bounds): number {
   if (duration > bounds.duration)
     throw new UsageError(`--duration may be at most ${bounds.duration / HOUR}h.${bounds.hint}`)
   return duration
+}
+
+function readProtocol(flags: Flags): Pick<LoadOptions, 'http' | 'streamsPerSession'> {
+  const http = readChoice('--http', flags.http ?? 'auto', HTTP_VERSIONS)
+  const text = flags['streams-per-session']
+  if (text === undefined) return { http, streamsPerSession: undefined }
+  if (http === '1.1') throw new UsageError('--streams-per-session needs HTTP/2, and --http is 1.1.')
+  return { http, streamsPerSession: readInteger('--streams-per-session', text, { least: 1 }) }
 }
 
 function readProbe(flags: Flags, url: URL): ProbeOptions | undefined {

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { sharedNow } from './clock.ts'
-import { begin, type Endpoint } from './connection.ts'
 import { probeMark } from './data-reader.ts'
 import { SampleBuffer } from './sample-buffer.ts'
 import { Schedule, Timetable } from './schedule.ts'
+import type { Transport } from './transport.ts'
 
 /** Publishes one probe with its mark. Rejects if it was not published. */
 export type Publish = (mark: string) => Promise<void>
@@ -96,28 +96,37 @@ export class Publisher {
 }
 
 /** Returns a function that sends probes in requests. `{probe}` in the body is replaced by the mark. */
-export function publishByRequest(endpoint: Endpoint, body: string): Publish {
+export function publishByRequest(
+  transport: Transport,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+): Publish {
   return (mark) =>
     new Promise((resolve, reject) => {
-      const bytes = Buffer.from(body.replaceAll('{probe}', mark))
-      const headers = {
-        'content-type': 'application/json',
-        ...endpoint.headers,
-        'content-length': bytes.length,
-        connection: 'close',
+      const content = Buffer.from(body.replaceAll('{probe}', mark))
+      const all = { 'content-type': 'application/json', ...headers }
+      let status: number | undefined
+      const conclude = (message: string) => {
+        clearTimeout(timer)
+        if (status === undefined) reject(new Error(message))
+        else if (status >= 200 && status < 300) resolve()
+        else reject(new Error(`status ${status}`))
       }
-      const request = begin(endpoint, { method: 'POST', headers })
-      request.setTimeout(TIMEOUT, () => request.destroy(new Error('no response within 30 s')))
-      request.on('error', reject)
-      request.on('response', (response) => {
-        response.resume()
-        const { statusCode = 0 } = response
-        response.on('close', () => {
-          if (statusCode >= 200 && statusCode < 300) resolve()
-          else reject(new Error(`status ${statusCode}`))
-        })
-      })
-      request.end(bytes)
+      const exchange = transport.send(
+        { method: 'POST', headers: all, body: content },
+        {
+          onResponse(received) {
+            status = received
+          },
+          onBody() {},
+          onEnd: () => conclude('no status'),
+          onFailure: ({ message }) => conclude(message),
+        },
+      )
+      const timer = setTimeout(() => {
+        exchange.destroy()
+        reject(new Error(`no response within ${TIMEOUT / 1000} s`))
+      }, TIMEOUT)
     })
 }
 

@@ -2,18 +2,20 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Terminal } from '../terminal.ts'
+import { UsageError } from '../usage-error.ts'
 import { checkAddresses } from './address.ts'
 import { sharedNow } from './clock.ts'
 import { descriptorLimit } from './descriptor-limit.ts'
 import { DurationHistogram } from './durations.ts'
 import { Figures } from './figures.ts'
+import { openPublishing, type Publishing } from './open-publishing.ts'
 import type { LoadOptions } from './options.ts'
 import type { Mix, Plan } from './plan.ts'
 import { checkEndpoint } from './preflight.ts'
 import { Progress } from './progress.ts'
-import { type Publish, Publisher, publishByCommand, publishByRequest } from './publisher.ts'
+import { Publisher } from './publisher.ts'
 import { refusalOf } from './refusal.ts'
-import { type LoadReport, reportOf } from './report.ts'
+import { type LoadReport, type OpenAtEnd, reportOf } from './report.ts'
 import { readMixes } from './scenario.ts'
 import { judge } from './thresholds.ts'
 import { WorkerPool } from './worker-pool.ts'
@@ -28,23 +30,42 @@ const OTHER_DESCRIPTORS = 100
 
 /** Runs a load. Throws `UsageError` if it cannot begin. */
 export async function runLoad(options: LoadOptions, terminal: Terminal): Promise<LoadReport> {
-  const publish = await publishOf(options)
+  const publishing = await openPublishing(options, terminal.signal)
+  // Its connection would keep the process of a failed run alive.
+  try {
+    return await runWorkers(options, publishing, terminal)
+  } finally {
+    publishing?.close()
+  }
+}
+
+async function runWorkers(
+  options: LoadOptions,
+  publishing: Publishing | undefined,
+  terminal: Terminal,
+): Promise<LoadReport> {
   const mixes = await resolveMixes(options, terminal.signal)
-  const workers = options.workers ?? workersFor(options.streams, descriptorLimit())
+  const workers =
+    options.workers ?? workersFor(options.streams, descriptorLimit(), connectionsOf(mixes, options))
   const figures = new Figures(workers, mixes.length)
   const pool = new WorkerPool(workers, (worker, report) => figures.add(worker, report))
   // The workers of a command that fails must end too.
   try {
     await pool.ready()
-    return await measure({ options, mixes, workers, publish, figures, pool, terminal })
+    return await measure({ options, mixes, workers, publishing, figures, pool, terminal })
   } finally {
     pool.kill()
   }
 }
 
 /** Returns the default number of workers: enough for the descriptors, and one core stays for the server. */
-export function workersFor(streams: number, descriptors: number, cores = availableParallelism()): number {
-  const needed = Math.ceil(streams / Math.max(1, descriptors - OTHER_DESCRIPTORS))
+export function workersFor(
+  streams: number,
+  descriptors: number,
+  connections = streams,
+  cores = availableParallelism(),
+): number {
+  const needed = Math.ceil(connections / Math.max(1, descriptors - OTHER_DESCRIPTORS))
   return Math.max(needed, Math.min(Math.ceil(streams / STREAMS_PER_WORKER), Math.max(1, cores - 1)))
 }
 
@@ -52,28 +73,33 @@ interface Run {
   readonly options: LoadOptions
   readonly mixes: readonly Mix[]
   readonly workers: number
-  readonly publish: Publish | undefined
+  readonly publishing: Publishing | undefined
   readonly figures: Figures
   readonly pool: WorkerPool
   readonly terminal: Terminal
 }
 
-async function resolveMixes(options: LoadOptions, signal: AbortSignal): Promise<Mix[]> {
-  const mixes: Mix[] = []
-  for (const mix of await readMixes(options)) {
-    const addresses = await checkAddresses(mix.url, options.isOwnServer)
-    const address = await checkEndpoint(mix, addresses, options.isInsecure, signal)
-    mixes.push({ ...mix, url: mix.url.href, address })
-  }
-  return mixes
+/** Returns how many connections the streams have together. Streams of HTTP/2 may share them. */
+function connectionsOf(mixes: readonly Mix[], { streams }: LoadOptions): number {
+  return mixes.reduce(
+    (sum, { share, streamsPerConnection }) => sum + Math.ceil((share * streams) / streamsPerConnection),
+    0,
+  )
 }
 
-async function publishOf({ probe, isOwnServer, isInsecure }: LoadOptions): Promise<Publish | undefined> {
-  if (probe === undefined) return undefined
-  if (typeof probe.target === 'string') return publishByCommand(probe.target)
-  const { url, headers, body } = probe.target
-  const [address] = await checkAddresses(url, isOwnServer)
-  return address && publishByRequest({ url: url.href, address, headers, isInsecure }, body)
+async function resolveMixes(options: LoadOptions, signal: AbortSignal): Promise<Mix[]> {
+  const mixes: Mix[] = []
+  const { isInsecure, http, streamsPerSession = 1 } = options
+  for (const mix of await readMixes(options)) {
+    const addresses = await checkAddresses(mix.url, options.isOwnServer)
+    const reached = await checkEndpoint(mix, addresses, { isInsecure, http, streamsPerSession }, signal)
+    mixes.push({ ...mix, ...reached, url: mix.url.href })
+  }
+  if (options.streamsPerSession !== undefined && mixes.every(({ protocol }) => protocol === 'HTTP/1.1'))
+    throw new UsageError(
+      `--streams-per-session needs HTTP/2, and ${options.url.host} uses HTTP/1.1. Add --http 2 if it supports both.`,
+    )
+  return mixes
 }
 
 async function measure(run: Run): Promise<LoadReport> {
@@ -96,10 +122,14 @@ async function measure(run: Run): Promise<LoadReport> {
   }
 }
 
-/** Waits for the last events, and ends the workers. Resolves with the open streams of each mix before. */
-async function settle({ options, mixes, figures, pool }: Run, publisher?: Publisher): Promise<number[]> {
+/** Waits for the last events, and ends the workers. Resolves with what was open before. */
+async function settle({ options, mixes, figures, pool }: Run, publisher?: Publisher): Promise<OpenAtEnd> {
   await pool.settle()
-  const openAtEnd = mixes.map((_, mix) => figures.counts(mix).open)
+  const counts = mixes.map((_, mix) => figures.counts(mix))
+  const openAtEnd = {
+    streams: counts.map(({ open }) => open),
+    sessions: counts.reduce((sum, { openSessions }) => sum + openSessions, 0),
+  }
   const highest = figures.highest.map((received) => (publisher ? publisher.last : received))
   await pool.finish({
     highest: options.isSharedSequence ? highest : highest.map(() => -1),
@@ -136,17 +166,17 @@ function planOf({ options, mixes, workers }: Run, prefix: string): Plan {
 }
 
 function startPublisher(
-  { options: { probe }, publish }: Run,
+  { options: { probe }, publishing }: Run,
   prefix: string,
   startAt: number,
 ): Publisher | undefined {
-  return probe && publish && new Publisher(publish, prefix, startAt, probe.rate)
+  return probe && publishing && new Publisher(publishing.publish, prefix, startAt, probe.rate)
 }
 
 interface End {
   readonly elapsed: number
   readonly isInterrupted: boolean
-  readonly openAtEnd: readonly number[]
+  readonly openAtEnd: OpenAtEnd
   readonly publisher: Publisher | undefined
 }
 

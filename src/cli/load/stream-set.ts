@@ -1,7 +1,7 @@
 import { EventClock, fromShared } from './clock.ts'
-import { requestStream } from './connection.ts'
 import { DataReader } from './data-reader.ts'
 import { LoadStream, type StreamContext } from './load-stream.ts'
+import { openTransport } from './open-transport.ts'
 import { assign, type Mix, type Plan, type WorkerReport } from './plan.ts'
 import { RandomSchedule, Schedule, Timetable } from './schedule.ts'
 import { Tally } from './tally.ts'
@@ -74,7 +74,9 @@ export class StreamSet {
 
   #contextOf(mix: Mix, plan: Plan, startedAt: number): StreamContext {
     const { gapEvent, isSharedSequence, retry, slowRate, isInsecure } = plan
-    const endpoint = { ...mix, isInsecure }
+    const { address, headers, protocol, streamsPerConnection } = mix
+    const tally = new Tally()
+    const endpoint = { url: new URL(mix.url), address, isInsecure }
     return {
       ...{
         gapEvent,
@@ -85,9 +87,10 @@ export class StreamSet {
         clock: this.clock,
         monitor: this.#monitor,
       },
-      tally: new Tally(),
+      tally,
       reader: new DataReader(plan.fields),
-      request: (lastEventId, index) => requestStream(endpoint, lastEventId, index),
+      headers,
+      transport: openTransport(protocol, endpoint, streamsPerConnection, tally.counts),
     }
   }
 
