@@ -13,6 +13,7 @@ export interface SessionCounts {
 // RFC 9113 8.2.2: these belong to a connection of HTTP/1.1. `:authority` replaces `host`.
 const NOT_SENT = [
   'connection',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'transfer-encoding',

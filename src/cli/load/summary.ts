@@ -23,10 +23,8 @@ export function summaryOf(report: LoadReport): string {
 }
 
 function protocolRow({ protocols, connections: { sessions } }: LoadReport): Row {
-  const counts = sessions
-    ? `, ${counted({ 'sessions opened': sessions.opened, 'open at the end': sessions.openAtEnd })}`
-    : ''
-  return ['protocol', `${protocols.join(' and ')}${counts}`]
+  const counts = sessions && counted({ opened: sessions.opened, 'open at the end': sessions.openAtEnd })
+  return ['protocol', `${protocols.join(' and ')}${counts === null ? '' : `, sessions: ${counts}`}`]
 }
 
 function streamRows({ streams, workers }: LoadReport): Row[] {

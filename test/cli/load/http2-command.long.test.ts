@@ -58,7 +58,7 @@ describe('a run against a hub over HTTP/2', () => {
     await load.progress(/4 of 4 open/)
     load.interrupt()
     expect(await load.status()).toBe(1)
-    expect(load.out).toMatch(/\n {2}protocol +HTTP\/2, 2 sessions opened, 2 open at the end\n/)
+    expect(load.out).toMatch(/\n {2}protocol +HTTP\/2, sessions: 2 opened, 2 open at the end\n/)
     expect(load.out).toContain('No durations: Worker 1 of 1 could not keep up')
     expect(load.out).toContain('failed  --max-p99 3600 s: not measured')
     expect(load.out).not.toContain('to response headers')

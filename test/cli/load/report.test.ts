@@ -204,13 +204,13 @@ describe('a report of HTTP/2', () => {
     const report = reportFor([{ ...mix('all', 1), ...http2 }])
     expect(report.protocols).toEqual(['HTTP/2'])
     expect(report.connections.sessions).toEqual({ opened: 6, openAtEnd: 4 })
-    expect(summaryOf(report)).toMatch(/\n {2}protocol +HTTP\/2, 6 sessions opened, 4 open at the end\n/)
+    expect(summaryOf(report)).toMatch(/\n {2}protocol +HTTP\/2, sessions: 6 opened, 4 open at the end\n/)
   })
 
   test('of several mixes has the protocol of each', () => {
     const report = reportFor([mix('a', 0.5), { ...mix('b', 0.5), ...http2 }])
     expect(report.mixes.map(({ protocol }) => protocol)).toEqual(['HTTP/1.1', 'HTTP/2'])
-    expect(summaryOf(report)).toContain('HTTP/1.1 and HTTP/2, 6 sessions opened')
+    expect(summaryOf(report)).toContain('HTTP/1.1 and HTTP/2, sessions: 6 opened')
   })
 
   test('of HTTP/1.1 has none', () => {
