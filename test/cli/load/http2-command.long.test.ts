@@ -212,12 +212,14 @@ describe('another protocol is reported in one line with the status 2', () => {
     const errors = [
       errorOf(url),
       errorOf(url, '--header', 'Connection: close'),
+      errorOf(url, '--header', 'HTTP2-Settings: x'),
       errorOf(url, '--publish-url', '/', '--publish-header', 'Upgrade: x'),
       errorOf(reset.url),
     ]
     expect(await Promise.all(errors)).toEqual([
       `${url} responded with status 404, not with an event stream.`,
       'The header connection cannot be sent over HTTP/2. Omit it, or use --http 1.1.',
+      'The header http2-settings cannot be sent over HTTP/2. Omit it, or use --http 1.1.',
       'The header upgrade cannot be sent over HTTP/2. Omit it, or use --http 1.1.',
       `The request to ${new URL(reset.url).host} failed: RST_STREAM INTERNAL_ERROR`,
     ])
