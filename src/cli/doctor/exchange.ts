@@ -1,5 +1,6 @@
-/** The protocol of an exchange. */
-export type Protocol = 'HTTP/1.1' | 'HTTP/2'
+import type { Protocol } from '../protocol.ts'
+
+export type { Protocol }
 
 /** How a response ended. `open`: the doctor closed it. `ended`: in order. `cut`: without the end that its framing requires. */
 export type ResponseEnd = 'open' | 'ended' | 'cut'

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { BlockList, isIP } from 'node:net'
+import { hostOf } from '../connection-options.ts'
 import { describeNetworkError } from '../network-error.ts'
 import { UsageError } from '../usage-error.ts'
 
@@ -27,7 +28,7 @@ export async function checkAddresses(
   isAllowed: boolean,
   resolve: Lookup = lookupAll,
 ): Promise<readonly Address[]> {
-  const hostname = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const hostname = hostOf(url)
   const addresses = await addressesOf(hostname, url, resolve)
   const foreign = addresses.find((each) => !isLocal(each))
   if (foreign === undefined || isAllowed) return addresses

@@ -3,7 +3,7 @@ export function formatCount(count: number): string {
   return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ' ')
 }
 
-/** Returns a duration with three digits, such as `0.42 ms`, `12.3 ms` or `1.24 s`. */
+/** Returns a duration with three digits, such as `0.42 ms`, `12.3 ms` or `1.24 s`. Longer ones have whole seconds. */
 export function formatMs(ms: number): string {
   if (ms >= 99_950) return `${formatCount(ms / 1000)} s`
   if (ms >= 999.5) return `${(ms / 1000).toPrecision(3)} s`

@@ -14,6 +14,8 @@ Streams:
   --retry <time>            Reconnection time until the server sends one. Default 3s.
   --header <name: value>    A request header. May be repeated.
   --scenario <file>         JSON with mixes of several URLs, headers and shares.
+  --http <version>          auto, 1.1 or 2. Default auto: over TLS what the server chooses, as for a browser, otherwise 1.1.
+  --streams-per-session <n> How many streams share a connection of HTTP/2. Default 1.
   --workers <n>             Worker processes. Default: one for each 2500 streams, and one core less than there are.
 
 Delays, from a time in the data:

@@ -1,12 +1,13 @@
 import { isAscii } from 'node:buffer'
-import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { MAX_TIME } from '../../check-options.ts'
 import type { EventClock } from './clock.ts'
-import { causeOfRefusal } from './connection.ts'
 import type { DataReader } from './data-reader.ts'
 import { EventScanner, type ScannerListener } from './event-scanner.ts'
+import { canBeSent, causeOfRefusal, streamRequest } from './event-source.ts'
 import { Ledger } from './ledger.ts'
 import type { Tally } from './tally.ts'
+import type { Exchange, Failure, ResponseListener, Transport } from './transport.ts'
 import type { LoadMonitor } from './worker-load.ts'
 
 /** What the streams of one mix in a worker share. */
@@ -23,23 +24,24 @@ export interface StreamContext {
   readonly startedAt: number
   /** Numbers that were not published, in ascending order. More are added during the run. */
   readonly unpublished: readonly number[]
-  /** Begins a request. `index` is that of the stream. */
-  request(lastEventId: string, index: number): ClientRequest
+  readonly headers: Readonly<Record<string, string>>
+  readonly transport: Transport
 }
 
-/** One stream: a connection after another, as `EventSource` opens them. */
-export class LoadStream implements ScannerListener {
+/** One stream: a request after another, as `EventSource` sends them. */
+export class LoadStream implements ScannerListener, ResponseListener {
   readonly isSlow: boolean
   readonly #index: number
   readonly #context: StreamContext
   readonly #ledger: Ledger
-  #request: ClientRequest | undefined
-  #response: IncomingMessage | undefined
+  #exchange: Exchange | undefined
+  /** Exists while the stream is open. */
   #scanner: EventScanner | undefined
   #timer: NodeJS.Timeout | undefined
   #lastEventId = ''
   #retry: number
   #hasOpened = false
+  #hasBody = false
   #isStopped = false
   #events = 0
   // Times of `performance.now()`, or 0.
@@ -58,40 +60,30 @@ export class LoadStream implements ScannerListener {
 
   /** True while there is a connection, or one is being opened. */
   get isConnected(): boolean {
-    return this.#request !== undefined
+    return this.#exchange !== undefined
   }
 
   /** True if no number up to `highest` is still to be expected. */
   hasReached(highest: number): boolean {
-    return this.#response === undefined || this.isSlow || this.#ledger.hasReached(highest)
+    return this.#scanner === undefined || this.isSlow || this.#ledger.hasReached(highest)
   }
 
   /** Opens a connection whose intended time may be past. Durations count from then. */
   open(intendedAt: number): void {
     if (this.#isStopped) return
+    const { transport, headers } = this.#context
     this.#intendedAt = intendedAt
-    const request = this.#begin()
-    if (!request) return
-    this.#request = request
-    request.on('response', (response) => this.#respond(request, response))
-    request.on('error', (error: NodeJS.ErrnoException) => this.#fail(request, error.code ?? error.message))
-    request.on('close', () => this.#fail(request, 'cut'))
-    request.end()
-  }
-
-  #begin(): ClientRequest | undefined {
-    try {
-      return this.#context.request(this.#lastEventId, this.#index)
-    } catch {
-      // RFC 9110 5.5: an id may have characters that a header may not have, such as U+0001.
+    if (!canBeSent(this.#lastEventId)) {
       this.#refuse('Last-Event-ID')
-      return undefined
+      return
     }
+    const request = streamRequest(headers, this.#lastEventId)
+    this.#exchange = transport.send({ ...request, index: this.#index, isSlow: this.isSlow }, this)
   }
 
   /** Cuts the connection as a network does, and reconnects. */
   cut(): void {
-    if (!this.#request) return
+    if (!this.#exchange) return
     this.#context.tally.counts.cuts += 1
     this.#reconnect()
   }
@@ -106,16 +98,39 @@ export class LoadStream implements ScannerListener {
   /** Counts what has not arrived by the end. */
   settle(highest: number): void {
     const { tally, isSharedSequence } = this.#context
-    const isTailKnown = isSharedSequence && this.#response !== undefined && !this.isSlow
+    const isTailKnown = isSharedSequence && this.#scanner !== undefined && !this.isSlow
     this.#ledger.settle(highest, isTailKnown)
     const isSilent = this.#events === 0 || (highest >= 0 && !this.#ledger.hasBegun)
     if (this.#hasOpened && isSilent) tally.counts.silent += 1
-    if (this.#response) this.#noteSilence(performance.now())
-    else if (this.#request) {
+    if (this.#scanner) this.#noteSilence(performance.now())
+    else if (this.#exchange) {
       tally.counts.waiting += 1
       tally.record('headers', performance.now() - this.#intendedAt)
     }
     this.#leaveUndecided()
+  }
+
+  onResponse(status: number, headers: IncomingHttpHeaders): void {
+    const cause = causeOfRefusal(status, headers)
+    if (cause === undefined) this.#accept()
+    else this.#refuse(cause)
+  }
+
+  onBody(chunk: Buffer): void {
+    const { tally } = this.#context
+    const now = performance.now()
+    if (!this.#hasBody) tally.record('firstByte', now - this.#intendedAt)
+    this.#hasBody = true
+    this.#read(chunk, now)
+  }
+
+  onEnd(): void {
+    this.#context.tally.counts.ends += 1
+    this.#reconnect()
+  }
+
+  onFailure({ code, message }: Failure): void {
+    this.#fail(code ?? message)
   }
 
   onEvent(name: string, data: string, id: string): void {
@@ -161,16 +176,6 @@ export class LoadStream implements ScannerListener {
     tally.record(this.isSlow ? 'slowDelay' : isReplay ? 'replayDelay' : 'delay', delay)
   }
 
-  #respond(request: ClientRequest, response: IncomingMessage): void {
-    if (request !== this.#request) {
-      response.destroy()
-      return
-    }
-    const cause = causeOfRefusal(response)
-    if (cause === undefined) this.#accept(request, response)
-    else this.#refuse(cause)
-  }
-
   #refuse(cause: string): void {
     const { tally } = this.#context
     if (cause === '204') tally.counts.noContent += 1
@@ -181,7 +186,7 @@ export class LoadStream implements ScannerListener {
     this.stop()
   }
 
-  #accept(request: ClientRequest, response: IncomingMessage): void {
+  #accept(): void {
     const { tally, startedAt } = this.#context
     const now = performance.now()
     tally.record('headers', now - this.#intendedAt)
@@ -191,23 +196,12 @@ export class LoadStream implements ScannerListener {
       tally.counts.opened += 1
       tally.record('opening', now - startedAt)
     }
-    this.#response = response
     this.#openedAt = now
     this.#arrivedAt = now
     this.#heartbeatAt = 0
+    this.#hasBody = false
     this.#beginNumbers()
     this.#scanner = new EventScanner(this, this.#lastEventId)
-    let isFirst = true
-    response.on('data', (chunk: Buffer) => {
-      if (response !== this.#response) return
-      if (isFirst) tally.record('firstByte', performance.now() - this.#intendedAt)
-      isFirst = false
-      this.#read(response, chunk)
-    })
-    response.on('end', () => this.#end(request))
-    // Of a connection that was cut. `close` without `end` follows in any case.
-    response.on('error', () => {})
-    response.on('close', () => this.#fail(request, 'cut'))
   }
 
   #beginNumbers(): void {
@@ -217,9 +211,8 @@ export class LoadStream implements ScannerListener {
     else this.#ledger.resume()
   }
 
-  #read(response: IncomingMessage, chunk: Buffer): void {
+  #read(chunk: Buffer, now: number): void {
     const { tally, monitor, slowRate } = this.#context
-    const now = performance.now()
     monitor.read(now)
     this.#noteSilence(now)
     this.#arrivedAt = now
@@ -228,13 +221,14 @@ export class LoadStream implements ScannerListener {
       this.#scanner?.feed(chunk, isAscii(chunk))
     } catch {
       // The only error is that of an event which is too long.
-      if (this.#request) this.#fail(this.#request, 'event too long')
+      this.#fail('event too long')
       return
     }
-    if (!this.isSlow) return
-    response.pause()
+    const exchange = this.#exchange
+    if (!this.isSlow || !exchange) return
+    exchange.pause()
     const pause = Math.min((chunk.length / slowRate) * 1000, MAX_TIME)
-    setTimeout(() => response.resume(), pause).unref()
+    setTimeout(() => exchange.resume(), pause).unref()
   }
 
   // A slow stream is silent because of this tool.
@@ -249,30 +243,22 @@ export class LoadStream implements ScannerListener {
     this.#ledger.restart()
   }
 
-  #end(request: ClientRequest): void {
-    if (request !== this.#request) return
-    this.#context.tally.counts.ends += 1
-    this.#reconnect()
-  }
-
-  #fail(request: ClientRequest, cause: string): void {
-    if (request !== this.#request) return
+  #fail(cause: string): void {
     this.#context.tally.fail(cause)
     this.#reconnect()
   }
 
   #disconnect(): void {
-    const request = this.#request
-    if (this.#response) {
+    const exchange = this.#exchange
+    if (this.#scanner) {
       this.#context.tally.counts.open -= 1
       this.#noteSilence(performance.now())
     }
     this.#leaveUndecided()
     if (this.#scanner) this.#lastEventId = this.#scanner.lastEventId
-    this.#request = undefined
-    this.#response = undefined
+    this.#exchange = undefined
     this.#scanner = undefined
-    request?.destroy()
+    exchange?.destroy()
   }
 
   #reconnect(): void {

@@ -1,8 +1,17 @@
-import { quote, readDuration, readHeaders, readInteger, readPercentage, readRate } from '../flag-values.ts'
+import {
+  quote,
+  readChoice,
+  readDuration,
+  readHeaders,
+  readInteger,
+  readPercentage,
+  readRate,
+} from '../flag-values.ts'
 import { type FlagValues, readFlags } from '../flags.ts'
 import { readTargetUrl } from '../target-url.ts'
 import { UsageError } from '../usage-error.ts'
 import type { DataFields } from './data-reader.ts'
+import { HTTP_VERSIONS, type HttpVersion } from './negotiate.ts'
 import type { LoadLimits } from './refusal.ts'
 import { type Limits, THRESHOLDS, type ThresholdName } from './thresholds.ts'
 
@@ -11,6 +20,8 @@ const FLAGS = {
   rate: 'text',
   duration: 'text',
   workers: 'text',
+  http: 'text',
+  'streams-per-session': 'text',
   scenario: 'text',
   slow: 'text',
   'slow-rate': 'text',
@@ -68,6 +79,9 @@ export interface LoadOptions {
   readonly workers: number | undefined
   /** The most workers of a run. */
   readonly mostWorkers: number
+  readonly http: HttpVersion
+  /** The most streams that share a session of HTTP/2. Undefined: each has a session of its own. */
+  readonly streamsPerSession: number | undefined
   readonly headers: Readonly<Record<string, string>>
   /** The path of a file with mixes. */
   readonly scenario: string | undefined
@@ -123,11 +137,8 @@ export function readLoadOptions(args: readonly string[]): LoadOptions {
     streams,
     rate: readOpeningRate(flags.rate ?? '500/s', streams, bounds),
     duration: readHold(flags.duration ?? '30s', bounds),
-    workers:
-      flags.workers === undefined
-        ? undefined
-        : readInteger('--workers', flags.workers, { least: 1, most: bounds.workers }),
-    mostWorkers: bounds.workers,
+    ...readWorkers(flags.workers, bounds.workers),
+    ...readProtocol(flags),
     headers: readHeaders('--header', flags.header),
     scenario: flags.scenario,
     slow: readPercentage('--slow', flags.slow ?? '0%'),
@@ -147,6 +158,11 @@ export function readLoadOptions(args: readonly string[]): LoadOptions {
       delay: readDuration('--max-worker-delay', flags['max-worker-delay'] ?? '20ms'),
     },
   }
+}
+
+function readWorkers(text: string | undefined, most: number): Pick<LoadOptions, 'workers' | 'mostWorkers'> {
+  const workers = text === undefined ? undefined : readInteger('--workers', text, { least: 1, most })
+  return { workers, mostWorkers: most }
 }
 
 function readStreams(text: string, bounds: Bounds): number {
@@ -171,6 +187,14 @@ function readOpeningRate(text: string, streams: number, bounds: Bounds): number 
       `--rate ${text} opens ${streams} streams within ${Math.ceil(opening / 60_000)} minutes. It may take at most ${bounds.duration / HOUR}h.${bounds.hint}`,
     )
   return rate
+}
+
+function readProtocol(flags: Flags): Pick<LoadOptions, 'http' | 'streamsPerSession'> {
+  const http = readChoice('--http', flags.http ?? 'auto', HTTP_VERSIONS)
+  const text = flags['streams-per-session']
+  if (text === undefined) return { http, streamsPerSession: undefined }
+  if (http === '1.1') throw new UsageError('--streams-per-session needs HTTP/2, and --http is 1.1.')
+  return { http, streamsPerSession: readInteger('--streams-per-session', text, { least: 1 }) }
 }
 
 function readProbe(flags: Flags, url: URL): ProbeOptions | undefined {

@@ -1,3 +1,4 @@
+import type { Protocol } from '../protocol.ts'
 import type { Address } from './address.ts'
 import type { DataFields } from './data-reader.ts'
 import type { Counts, Samples } from './tally.ts'
@@ -10,6 +11,9 @@ export interface Mix {
   /** The only address that is connected to. */
   readonly address: Address
   readonly headers: Readonly<Record<string, string>>
+  readonly protocol: Protocol
+  /** How many streams share a connection. More than one only over HTTP/2. */
+  readonly streamsPerConnection: number
   /** Its part of all streams, between 0 and 1. All shares are 1 together. */
   readonly share: number
   /** The part of its streams that read slowly, between 0 and 1. */

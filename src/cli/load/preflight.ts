@@ -1,39 +1,70 @@
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
 import { describeNetworkError } from '../network-error.ts'
 import { printable } from '../printable.ts'
+import type { Protocol } from '../protocol.ts'
 import { UsageError } from '../usage-error.ts'
 import type { Address } from './address.ts'
-import { foreignEncoding, isEventStream, requestStream } from './connection.ts'
+import type { Endpoint } from './endpoint.ts'
+import { foreignEncoding, isEventStream, streamRequest } from './event-source.ts'
+import { findHttp1Header } from './http2-transport.ts'
+import { type HttpVersion, negotiate } from './negotiate.ts'
+import { openTransport } from './open-transport.ts'
+import { describeProtocolError } from './protocol-error.ts'
 import type { MixOptions } from './scenario.ts'
+import type { Transport } from './transport.ts'
 
 const TIMEOUT = 15_000
 const ENDED = 'The run was ended before it began.'
 
+/** How the connections of a run are opened. */
+export interface ConnectionOptions {
+  readonly isInsecure: boolean
+  readonly http: HttpVersion
+  /** The most streams that share a session of HTTP/2. */
+  readonly streamsPerSession: number
+}
+
+/** How an endpoint is reached. */
+export interface Reached {
+  /** The first of its addresses that accepts a connection. */
+  readonly address: Address
+  readonly protocol: Protocol
+  /** How many streams share a connection. */
+  readonly streamsPerConnection: number
+}
+
+interface Response {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+}
+
+type Headers = Readonly<Record<string, string>>
+
 /**
- * Opens an endpoint once, and closes it after its response headers. Returns the first of its addresses that accepts a
- * connection. Throws `UsageError` if the endpoint is not an event stream, because a run would measure only failures.
+ * Opens an endpoint once, and closes it after its response headers. Throws `UsageError` if the endpoint is not an event
+ * stream, because a run would measure only failures.
  */
 export async function checkEndpoint(
   { url, headers }: Pick<MixOptions, 'url' | 'headers'>,
   addresses: readonly Address[],
-  isInsecure: boolean,
+  options: ConnectionOptions,
   signal: AbortSignal,
-): Promise<Address> {
+): Promise<Reached> {
   let failure: unknown
   for (const address of addresses) {
     try {
-      const response = await open({ url: url.href, address, headers, isInsecure }, signal)
-      response.destroy()
-      checkResponse(response, url)
-      return address
+      const endpoint = { url, address, isInsecure: options.isInsecure }
+      return await withinTime(url, signal, (ended) => check(endpoint, headers, options, ended))
     } catch (error) {
       if (error instanceof UsageError) throw error
       failure ??= error
     }
   }
-  throw new UsageError(describeNetworkError(failure, url))
+  throw new UsageError(
+    describeProtocolError(failure, url, options.http) ?? describeNetworkError(failure, url),
+  )
 }
 
 /** Returns the first of the addresses that accepts a connection. Throws `UsageError` if none does. */
@@ -60,43 +91,86 @@ export async function reachable(
   throw new UsageError(describeNetworkError(failure, url))
 }
 
-function open(endpoint: Parameters<typeof requestStream>[0], signal: AbortSignal): Promise<IncomingMessage> {
+async function check(
+  endpoint: Endpoint,
+  headers: Headers,
+  { http, streamsPerSession }: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<Reached> {
+  const protocol = await negotiate(endpoint, http, signal)
+  checkHeaders(headers, protocol)
+  const transport = openTransport(protocol, endpoint, streamsPerSession)
+  try {
+    const response = await responseOf(transport, headers, signal)
+    const { streamsPerConnection } = transport
+    checkResponse(response, endpoint.url)
+    return { address: endpoint.address, protocol, streamsPerConnection }
+  } finally {
+    transport.close()
+  }
+}
+
+/** Rejects if a task does not end in time, or if the run is ended. The signal of the task is aborted at its end. */
+async function withinTime<Value>(
+  { host }: URL,
+  signal: AbortSignal,
+  task: (signal: AbortSignal) => Promise<Value>,
+): Promise<Value> {
+  const controller = new AbortController()
+  let reject: (error: Error) => void = () => {}
+  const ended = new Promise<never>((_, onEnd) => {
+    reject = onEnd
+  })
+  const timer = setTimeout(() => {
+    reject(new UsageError(`${host} sent no response headers within ${TIMEOUT / 1000} s.`))
+  }, TIMEOUT)
+  const onAbort = () => reject(new UsageError(ENDED))
+  signal.addEventListener('abort', onAbort)
+  if (signal.aborted) onAbort()
+  try {
+    return await Promise.race([task(controller.signal), ended])
+  } finally {
+    controller.abort()
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Resolves with the beginning of a response, whose body is not read. */
+function responseOf(transport: Transport, headers: Headers, signal: AbortSignal): Promise<Response> {
   return new Promise((resolve, reject) => {
-    const request = requestStream(endpoint)
-    const { host } = new URL(endpoint.url)
-    const timer = setTimeout(() => {
-      request.destroy(new UsageError(`${host} sent no response headers within ${TIMEOUT / 1000} s.`))
-    }, TIMEOUT)
-    const onAbort = () => request.destroy(new UsageError(ENDED))
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort)
-    request.on('response', (response) => {
-      // Of the body, which is destroyed.
-      response.on('error', () => {})
-      resolve(response)
+    const exchange = transport.send(streamRequest(headers), {
+      onResponse: (status, received) => resolve({ status, headers: received }),
+      onBody() {},
+      onEnd() {},
+      onFailure: reject,
     })
-    request.on('error', reject)
-    request.on('close', () => {
-      reject(Object.assign(new Error('closed'), { code: 'ECONNRESET' }))
-      clearTimeout(timer)
-      signal.removeEventListener('abort', onAbort)
+    signal.addEventListener('abort', () => {
+      exchange.destroy()
+      reject(signal.reason)
     })
-    request.end()
   })
 }
 
+/** Throws `UsageError` for a header that the protocol does not have. */
+export function checkHeaders(headers: Headers, protocol: Protocol): void {
+  const name = protocol === 'HTTP/2' ? findHttp1Header(headers) : undefined
+  if (name !== undefined)
+    throw new UsageError(`The header ${name} cannot be sent over HTTP/2. Omit it, or use --http 1.1.`)
+}
+
 /** Throws `UsageError` for a response that `EventSource` does not accept. */
-function checkResponse({ statusCode = 0, headers }: IncomingMessage, url: URL): void {
+function checkResponse({ status, headers }: Response, url: URL): void {
   const encoding = foreignEncoding(headers)
-  if (statusCode === 200 && isEventStream(headers) && encoding === undefined) return
-  if (statusCode === 200 && isEventStream(headers))
+  if (status === 200 && isEventStream(headers) && encoding === undefined) return
+  if (status === 200 && isEventStream(headers))
     throw new UsageError(
       printable(
         `${url.href} has the Content-Encoding ${encoding}, although none was asked for. Events cannot be read from it.`,
       ),
     )
   const type = headers['content-type'] ?? ''
-  throw new UsageError(printable(describeResponse(statusCode, type, headers.location, url)))
+  throw new UsageError(printable(describeResponse(status, type, headers.location, url)))
 }
 
 function describeResponse(status: number, type: string, location: string | undefined, url: URL): string {

@@ -3,10 +3,10 @@ import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { printable } from '../printable.ts'
 import { sharedNow } from './clock.ts'
-import { begin, type Endpoint } from './connection.ts'
 import { probeMark } from './data-reader.ts'
 import { SampleBuffer } from './sample-buffer.ts'
 import { Schedule, Timetable } from './schedule.ts'
+import type { Transport } from './transport.ts'
 
 /** Publishes one probe with its mark. Rejects if it was not published, and with the reason of the signal if it aborts. */
 export type Publish = (mark: string, signal: AbortSignal) => Promise<void>
@@ -133,35 +133,42 @@ export class Publisher {
 }
 
 /** Returns a function that sends probes in requests. `{probe}` in the body is replaced by the mark. */
-export function publishByRequest(endpoint: Endpoint, body: string): Publish {
+export function publishByRequest(
+  transport: Transport,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+): Publish {
   return (mark, signal) =>
     new Promise((resolve, reject) => {
-      const bytes = Buffer.from(body.replaceAll('{probe}', mark))
-      const headers = {
-        'content-type': 'application/json',
-        ...endpoint.headers,
-        'content-length': bytes.length,
-        connection: 'close',
-      }
-      const request = begin(endpoint, { method: 'POST', headers })
-      const onAbort = () => request.destroy(signal.reason)
-      signal.addEventListener('abort', onAbort)
-      request.on('error', reject)
-      request.on('response', (response) => {
-        const { statusCode = 0 } = response
-        response.resume()
-        response.on('end', () => {
-          if (statusCode >= 200 && statusCode < 300) resolve()
-          else reject(new Error(`status ${statusCode}`))
-        })
-      })
-      // The last event, also of a response that breaks off or switches protocols.
-      request.on('close', () => {
+      const content = Buffer.from(body.replaceAll('{probe}', mark))
+      const all = { 'content-type': 'application/json', ...headers }
+      let status: number | undefined
+      const conclude = (error: Error | undefined) => {
         signal.removeEventListener('abort', onAbort)
-        reject(signal.aborted ? signal.reason : new Error('no complete response'))
-      })
-      request.end(bytes)
+        if (error) reject(error)
+        else resolve()
+      }
+      const exchange = transport.send(
+        { method: 'POST', headers: all, body: content },
+        {
+          onResponse(received) {
+            status = received
+          },
+          onBody() {},
+          onEnd: () => conclude(isSuccess(status) ? undefined : new Error(`status ${status}`)),
+          onFailure: ({ message }) => conclude(new Error(message)),
+        },
+      )
+      const onAbort = () => {
+        exchange.destroy()
+        conclude(signal.reason)
+      }
+      signal.addEventListener('abort', onAbort)
     })
+}
+
+function isSuccess(status = 0): boolean {
+  return status >= 200 && status < 300
 }
 
 /** Returns a function that runs a command of the shell for each probe, with its mark in place of `{probe}`. */

@@ -1,3 +1,4 @@
+import type { Protocol } from '../protocol.ts'
 import type { Durations } from './durations.ts'
 import type { Figures } from './figures.ts'
 import type { LedgerCounts } from './ledger.ts'
@@ -11,6 +12,8 @@ export interface LoadReport {
   /** The version of this form. A later version has the fields of an earlier one, unless this number is increased. */
   readonly version: 1
   readonly url: string
+  /** Those of the streams. Several only with the mixes of a scenario. */
+  readonly protocols: readonly Protocol[]
   /** In the form of ISO 8601. */
   readonly startedAt: string
   /** From the first intended opening to the end. */
@@ -35,6 +38,8 @@ export interface LoadReport {
   readonly connections: {
     readonly headers: Durations | null
     readonly firstByte: Durations | null
+    /** Connections of HTTP/2, which streams may share. Null without them. */
+    readonly sessions: { readonly opened: number; readonly openAtEnd: number } | null
     readonly reconnects: number
     readonly reconnectsWithoutId: number
     readonly cuts: number
@@ -88,6 +93,7 @@ export interface LoadReport {
 export interface MixReport {
   readonly name: string
   readonly url: string
+  readonly protocol: Protocol
   readonly opened: number
   readonly openAtEnd: number
   readonly events: number
@@ -106,8 +112,7 @@ export interface RunFacts {
   readonly refusal: string | undefined
   readonly planned: number
   readonly plannedRate: number
-  /** Open streams of each mix at the end, before the workers closed them. */
-  readonly openAtEnd: readonly number[]
+  readonly openAtEnd: OpenAtEnd
   readonly mixes: readonly Mix[]
   readonly probes: LoadReport['probes']
 }
@@ -122,6 +127,13 @@ export function isClockWrong({ early, timed }: { readonly early: number; readonl
   return early > timed / 100
 }
 
+/** What was open at the end, before the workers closed it. */
+export interface OpenAtEnd {
+  /** For each mix. */
+  readonly streams: readonly number[]
+  readonly sessions: number
+}
+
 type Read = (metric: Metric, mix?: number) => Durations | null
 
 /** Returns the report of a run, without thresholds. */
@@ -133,12 +145,18 @@ export function reportOf(figures: Figures, facts: RunFacts): Omit<LoadReport, 't
   return {
     version: 1,
     url: facts.url,
+    protocols: [...new Set(facts.mixes.map(({ protocol }) => protocol))],
     startedAt: new Date(startedAt).toISOString(),
     elapsed: Math.round(elapsed),
     isInterrupted: facts.isInterrupted,
     refusal: refusal ?? null,
     streams: streamsOf(counts, figures, facts),
-    connections: { headers: read('headers'), firstByte: read('firstByte'), ...connectionsOf(counts) },
+    connections: {
+      headers: read('headers'),
+      firstByte: read('firstByte'),
+      sessions: sessionsOf(counts, facts),
+      ...connectionsOf(counts),
+    },
     events: eventsOf(counts, elapsed),
     delays: {
       source: counts.timed === 0 ? null : probes ? 'probe' : 'data',
@@ -170,19 +188,29 @@ function streamsOf(counts: Counts, figures: Figures, facts: RunFacts): LoadRepor
   const opening = figures.durations('opening')
   return {
     ...{ planned, opened, failed, silent, waiting, plannedRate },
-    openAtEnd: openAtEnd.reduce((sum, count) => sum + count, 0),
+    openAtEnd: openAtEnd.streams.reduce((sum, count) => sum + count, 0),
     // Of all but the last hundredth, because a single straggler says nothing about the others.
     reachedRate: opening ? rounded((opening.count * 0.99) / (opening.p99 / 1000)) : null,
   }
 }
 
-function connectionsOf(counts: Counts): Omit<LoadReport['connections'], 'headers' | 'firstByte'> {
+function connectionsOf(
+  counts: Counts,
+): Omit<LoadReport['connections'], 'headers' | 'firstByte' | 'sessions'> {
   const { reconnects, reconnectsWithoutId, cuts, ends, noContent, errors } = counts
   return {
     ...{ reconnects, reconnectsWithoutId, cuts, ends, noContent },
     errors: errorsOf(counts),
     errorsByCause: errors,
   }
+}
+
+function sessionsOf(
+  { sessions }: Counts,
+  { mixes, openAtEnd }: RunFacts,
+): LoadReport['connections']['sessions'] {
+  if (mixes.every(({ protocol }) => protocol === 'HTTP/1.1')) return null
+  return { opened: sessions, openAtEnd: openAtEnd.sessions }
 }
 
 function sequenceOf({ numbered, lost, lostInGaps, duplicates, outOfOrder }: Counts): LoadReport['sequence'] {
@@ -215,12 +243,12 @@ function heartbeatsOf(
 }
 
 function mixesOf(figures: Figures, { mixes, openAtEnd }: RunFacts, read: Read): MixReport[] {
-  return mixes.map(({ name, url }, index) => {
+  return mixes.map(({ name, url, protocol }, index) => {
     const counts = figures.counts(index)
     return {
-      ...{ name, url },
+      ...{ name, url, protocol },
       opened: counts.opened,
-      openAtEnd: openAtEnd[index] ?? 0,
+      openAtEnd: openAtEnd.streams[index] ?? 0,
       events: counts.events,
       gaps: counts.gaps,
       errors: errorsOf(counts),

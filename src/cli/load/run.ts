@@ -8,13 +8,14 @@ import { sharedNow } from './clock.ts'
 import { descriptorLimit } from './descriptor-limit.ts'
 import { DurationHistogram, type Durations } from './durations.ts'
 import { Figures } from './figures.ts'
+import { openPublishing, type Publishing } from './open-publishing.ts'
 import type { LoadOptions } from './options.ts'
 import type { Mix, Plan } from './plan.ts'
-import { checkEndpoint, reachable } from './preflight.ts'
+import { checkEndpoint } from './preflight.ts'
 import { Progress } from './progress.ts'
-import { type Publish, Publisher, publishByCommand, publishByRequest } from './publisher.ts'
+import { Publisher } from './publisher.ts'
 import { refusalOf } from './refusal.ts'
-import { type LoadReport, reportOf } from './report.ts'
+import { type LoadReport, type OpenAtEnd, reportOf } from './report.ts'
 import type { SampleBuffer } from './sample-buffer.ts'
 import { readMixes } from './scenario.ts'
 import { judge } from './thresholds.ts'
@@ -30,24 +31,42 @@ const OTHER_DESCRIPTORS = 50
 
 /** Runs a load. Throws `UsageError` if it cannot begin. */
 export async function runLoad(options: LoadOptions, terminal: Terminal): Promise<LoadReport> {
-  const publish = await publishOf(options, terminal.signal)
+  const publishing = await openPublishing(options, terminal.signal)
+  // Its connection would keep the process of a failed run alive.
+  try {
+    return await runWorkers(options, publishing, terminal)
+  } finally {
+    publishing?.close()
+  }
+}
+
+async function runWorkers(
+  options: LoadOptions,
+  publishing: Publishing | undefined,
+  terminal: Terminal,
+): Promise<LoadReport> {
   const mixes = await resolveMixes(options, terminal.signal)
-  const workers = workersOf(options, descriptorLimit())
+  const workers = workersOf(options, descriptorLimit(), connectionsOf(mixes, options))
   const figures = new Figures(workers, mixes.length)
   const pool = new WorkerPool(workers, (worker, report) => figures.add(worker, report))
   // The workers of a command that fails must end too.
   try {
     await pool.ready()
-    return await measure({ options, mixes, workers, publish, figures, pool, terminal })
+    return await measure({ options, mixes, workers, publishing, figures, pool, terminal })
   } finally {
     pool.kill()
   }
 }
 
 /** Returns the default number of workers: enough for the descriptors, and one core stays for the server. */
-export function workersFor(streams: number, descriptors: number, cores = availableParallelism()): number {
+export function workersFor(
+  streams: number,
+  descriptors: number,
+  connections = streams,
+  cores = availableParallelism(),
+): number {
   return Math.max(
-    leastWorkers(streams, descriptors),
+    leastWorkers(connections, descriptors),
     Math.min(Math.ceil(streams / STREAMS_PER_WORKER), Math.max(1, cores - 1)),
   )
 }
@@ -56,47 +75,50 @@ export function workersFor(streams: number, descriptors: number, cores = availab
 export function workersOf(
   { streams, workers, mostWorkers }: Pick<LoadOptions, 'streams' | 'workers' | 'mostWorkers'>,
   descriptors: number,
+  connections = streams,
 ): number {
-  const least = leastWorkers(streams, descriptors)
-  if (least <= (workers ?? mostWorkers)) return workers ?? workersFor(streams, descriptors)
+  const least = leastWorkers(connections, descriptors)
+  if (least <= (workers ?? mostWorkers)) return workers ?? workersFor(streams, descriptors, connections)
   throw new UsageError(
     `${streams} streams need ${least} workers, because a process may open ${descriptors} files. Raise the limit with ulimit -n${least <= mostWorkers ? `, or use --workers ${least}` : ''}.`,
   )
 }
 
-function leastWorkers(streams: number, descriptors: number): number {
-  return Math.ceil(streams / Math.max(1, descriptors - OTHER_DESCRIPTORS))
+function leastWorkers(connections: number, descriptors: number): number {
+  return Math.ceil(connections / Math.max(1, descriptors - OTHER_DESCRIPTORS))
 }
 
 interface Run {
   readonly options: LoadOptions
   readonly mixes: readonly Mix[]
   readonly workers: number
-  readonly publish: Publish | undefined
+  readonly publishing: Publishing | undefined
   readonly figures: Figures
   readonly pool: WorkerPool
   readonly terminal: Terminal
 }
 
-async function resolveMixes(options: LoadOptions, signal: AbortSignal): Promise<Mix[]> {
-  const mixes: Mix[] = []
-  for (const mix of await readMixes(options)) {
-    const addresses = await checkAddresses(mix.url, options.isOwnServer)
-    const address = await checkEndpoint(mix, addresses, options.isInsecure, signal)
-    mixes.push({ ...mix, url: mix.url.href, address })
-  }
-  return mixes
+/** Returns how many connections the streams have together. Streams of HTTP/2 may share them. */
+function connectionsOf(mixes: readonly Mix[], { streams }: LoadOptions): number {
+  return mixes.reduce(
+    (sum, { share, streamsPerConnection }) => sum + Math.ceil((share * streams) / streamsPerConnection),
+    0,
+  )
 }
 
-async function publishOf(
-  { probe, isOwnServer, isInsecure }: LoadOptions,
-  signal: AbortSignal,
-): Promise<Publish | undefined> {
-  if (probe === undefined) return undefined
-  if (typeof probe.target === 'string') return publishByCommand(probe.target)
-  const { url, headers, body } = probe.target
-  const address = await reachable(await checkAddresses(url, isOwnServer), url, signal)
-  return publishByRequest({ url: url.href, address, headers, isInsecure }, body)
+async function resolveMixes(options: LoadOptions, signal: AbortSignal): Promise<Mix[]> {
+  const mixes: Mix[] = []
+  const { isInsecure, http, streamsPerSession = 1 } = options
+  for (const mix of await readMixes(options)) {
+    const addresses = await checkAddresses(mix.url, options.isOwnServer)
+    const reached = await checkEndpoint(mix, addresses, { isInsecure, http, streamsPerSession }, signal)
+    mixes.push({ ...mix, ...reached, url: mix.url.href })
+  }
+  if (options.streamsPerSession !== undefined && mixes.every(({ protocol }) => protocol === 'HTTP/1.1'))
+    throw new UsageError(
+      `--streams-per-session needs HTTP/2, and ${options.url.host} uses HTTP/1.1. Add --http 2 if it supports both.`,
+    )
+  return mixes
 }
 
 async function measure(run: Run): Promise<LoadReport> {
@@ -119,10 +141,14 @@ async function measure(run: Run): Promise<LoadReport> {
   }
 }
 
-/** Waits for the last events, and ends the workers. Resolves with the open streams of each mix before. */
-async function settle({ options, mixes, figures, pool }: Run, publisher?: Publisher): Promise<number[]> {
+/** Waits for the last events, and ends the workers. Resolves with what was open before. */
+async function settle({ options, mixes, figures, pool }: Run, publisher?: Publisher): Promise<OpenAtEnd> {
   await pool.settle()
-  const openAtEnd = mixes.map((_, mix) => figures.counts(mix).open)
+  const counts = mixes.map((_, mix) => figures.counts(mix))
+  const openAtEnd = {
+    streams: counts.map(({ open }) => open),
+    sessions: counts.reduce((sum, { openSessions }) => sum + openSessions, 0),
+  }
   const highest = figures.highest.map((received) => (publisher ? publisher.last : received))
   await pool.finish({
     highest: options.isSharedSequence ? highest : highest.map(() => -1),
@@ -158,18 +184,19 @@ function planOf({ options, mixes, workers }: Run, prefix: string): Plan {
 }
 
 function startPublisher(
-  { options: { probe }, publish, pool }: Run,
+  { options: { probe }, publishing, pool }: Run,
   prefix: string,
   startAt: number,
 ): Publisher | undefined {
-  if (!probe || !publish) return undefined
+  if (!probe || !publishing) return undefined
+  const { publish } = publishing
   return new Publisher(publish, { prefix, startAt, rate: probe.rate }, (number) => pool.unpublished(number))
 }
 
 interface End {
   readonly elapsed: number
   readonly isInterrupted: boolean
-  readonly openAtEnd: readonly number[]
+  readonly openAtEnd: OpenAtEnd
   readonly publisher: Publisher | undefined
 }
 

@@ -1,7 +1,7 @@
 import { EventClock, fromShared } from './clock.ts'
-import { requestStream } from './connection.ts'
 import { DataReader } from './data-reader.ts'
 import { LoadStream, type StreamContext } from './load-stream.ts'
+import { openTransport } from './open-transport.ts'
 import { assign, type Mix, type Plan, type WorkerReport } from './plan.ts'
 import { RandomSchedule, Schedule, Timetable } from './schedule.ts'
 import { Tally } from './tally.ts'
@@ -75,7 +75,9 @@ export class StreamSet {
 
   #contextOf(mix: Mix, plan: Plan, startedAt: number): StreamContext {
     const { gapEvent, isSharedSequence, retry, slowRate, isInsecure } = plan
-    const endpoint = { ...mix, isInsecure }
+    const { address, headers, protocol, streamsPerConnection } = mix
+    const tally = new Tally()
+    const endpoint = { url: new URL(mix.url), address, isInsecure }
     return {
       ...{
         gapEvent,
@@ -87,9 +89,10 @@ export class StreamSet {
         monitor: this.#monitor,
         unpublished: this.unpublished,
       },
-      tally: new Tally(),
+      tally,
       reader: new DataReader(plan.fields),
-      request: (lastEventId, index) => requestStream(endpoint, lastEventId, index),
+      headers,
+      transport: openTransport(protocol, endpoint, streamsPerConnection, tally.counts),
     }
   }
 

@@ -12,7 +12,7 @@ export function summaryOf(report: LoadReport): string {
   const end = isInterrupted ? ', ended early' : ''
   const sections = [
     [`${formatCount(streams.planned)} streams of ${url}, ${formatMs(elapsed)}${end}`],
-    aligned([...streamRows(report), ...connectionRows(report)]),
+    aligned([protocolRow(report), ...streamRows(report), ...connectionRows(report)]),
     aligned([...eventRows(report), ...sequenceRows(report), ...heartbeatRows(report)]),
     durationLines(report),
     mixes.length === 0 ? [] : ['Mixes', ...aligned(mixes.map(mixRow))],
@@ -20,6 +20,11 @@ export function summaryOf(report: LoadReport): string {
   ]
   const texts = sections.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'))
   return `${texts.join('\n\n')}\n`
+}
+
+function protocolRow({ protocols, connections: { sessions } }: LoadReport): Row {
+  const counts = sessions && counted({ opened: sessions.opened, 'open at the end': sessions.openAtEnd })
+  return ['protocol', `${protocols.join(' and ')}${counts === null ? '' : `, sessions: ${counts}`}`]
 }
 
 function streamRows({ streams, workers }: LoadReport): Row[] {

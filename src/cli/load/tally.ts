@@ -1,3 +1,4 @@
+import type { SessionCounts } from './http2-transport.ts'
 import { emptyLedgerCounts, type LedgerCounts } from './ledger.ts'
 import { SampleBuffer } from './sample-buffer.ts'
 
@@ -22,7 +23,7 @@ export type Metric = (typeof METRICS)[number]
 export type Samples = Partial<Record<Metric, Uint32Array>>
 
 /** Counts of one mix in one worker, since its start. */
-export interface Counts extends LedgerCounts {
+export interface Counts extends LedgerCounts, SessionCounts {
   /** Streams that received response headers at least once. */
   opened: number
   /** Streams that are open now. */
@@ -65,7 +66,7 @@ function emptyCounts(): Counts {
     ...emptyLedgerCounts(),
     ...{ opened: 0, open: 0, failed: 0, events: 0, bytes: 0, heartbeats: 0, gaps: 0, reconnects: 0 },
     ...{ reconnectsWithoutId: 0, cuts: 0, ends: 0, noContent: 0, errors: {}, timed: 0, untimed: 0 },
-    ...{ early: 0, numbered: 0, silent: 0, waiting: 0, undecided: 0 },
+    ...{ early: 0, numbered: 0, silent: 0, waiting: 0, undecided: 0, sessions: 0, openSessions: 0 },
   }
 }
 

@@ -1,26 +1,25 @@
-import { EventEmitter } from 'node:events'
-import type { ClientRequest } from 'node:http'
-import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { EventClock } from '../../../src/cli/load/clock.ts'
 import { DataReader } from '../../../src/cli/load/data-reader.ts'
 import { LoadStream } from '../../../src/cli/load/load-stream.ts'
 import { Tally } from '../../../src/cli/load/tally.ts'
+import {
+  CUT,
+  type RequestOptions,
+  type ResponseListener,
+  type Transport,
+} from '../../../src/cli/load/transport.ts'
 import { LoadMonitor } from '../../../src/cli/load/worker-load.ts'
 
-/** A request whose response the test sends. */
-class FakeRequest extends EventEmitter {
-  readonly response = Object.assign(new PassThrough(), {
-    statusCode: 200,
-    headers: { 'content-type': 'text/event-stream' },
-  })
-  end() {}
-  destroy() {
-    this.response.destroy()
+/** Keeps the requests, whose responses the test sends. */
+class FakeTransport implements Transport {
+  readonly streamsPerConnection = 1
+  readonly listeners: ResponseListener[] = []
+  send(_request: RequestOptions, listener: ResponseListener) {
+    this.listeners.push(listener)
+    return { pause() {}, resume() {}, destroy() {} }
   }
-  respond() {
-    this.emit('response', this.response)
-  }
+  close() {}
 }
 
 let now = 0
@@ -36,55 +35,46 @@ afterEach(() => {
 
 function open() {
   const tally = new Tally()
-  const requests: FakeRequest[] = []
+  const transport = new FakeTransport()
+  const { listeners } = transport
   const stream = new LoadStream(0, false, {
-    ...{
-      tally,
-      gapEvent: 'gap',
-      isSharedSequence: true,
-      retry: 1000,
-      slowRate: 1,
-      startedAt: 0,
-      unpublished: [],
-    },
+    ...{ tally, transport, headers: {}, gapEvent: 'gap', isSharedSequence: true },
+    ...{ retry: 1000, slowRate: 1, startedAt: 0, unpublished: [] },
     ...{ clock: new EventClock(true), monitor: new LoadMonitor(), reader: new DataReader({ sequence: 'n' }) },
-    request: () => {
-      const request = new FakeRequest()
-      requests.push(request)
-      return request as unknown as ClientRequest
-    },
   })
   stream.open(0)
-  return { tally, requests, stream, last: () => requests.at(-1) as FakeRequest }
+  const last = () => listeners.at(-1) as ResponseListener
+  const respond = () => last().onResponse(200, { 'content-type': 'text/event-stream' })
+  const receive = (text: string) => last().onBody(Buffer.from(text))
+  return { tally, listeners, stream, last, respond, receive }
 }
 
 test('the silence before a connection ends is the longest one too', () => {
-  const { tally, last, stream } = open()
-  last().respond()
+  const { tally, respond, stream } = open()
+  respond()
   now = 60_000
   stream.cut()
   expect(tally.longestSilence).toBe(60_000)
 })
 
 test('a resume is undecided until an event has a number', async () => {
-  const { tally, last, stream } = open()
-  const receive = (text: string) => last().response.emit('data', Buffer.from(text))
-  last().respond()
+  const { tally, respond, receive, stream } = open()
+  respond()
   receive('id: 1\ndata: {"n":1}\n\n')
   for (const text of ['data: hello\n\n', '', 'data: {"n":2}\n\n']) {
     stream.cut()
     vi.advanceTimersByTime(1000)
-    last().respond()
-    receive(text)
+    respond()
+    if (text) receive(text)
   }
   stream.cut()
   expect(tally.counts).toMatchObject({ undecided: 2, resumes: { exact: 1, silent: 0 } })
 })
 
 test('a request that is closed without a response is opened again', () => {
-  const { tally, requests, last } = open()
-  last().emit('close')
+  const { tally, listeners, last } = open()
+  last().onFailure({ message: 'The response is not complete.', code: CUT })
   vi.advanceTimersByTime(1000)
-  expect(requests).toHaveLength(2)
+  expect(listeners).toHaveLength(2)
   expect(tally.counts.errors).toEqual({ cut: 1 })
 })

@@ -28,6 +28,11 @@ test('options have their defaults', () => {
   })
 })
 
+test('the version of HTTP and the streams of a session are read from flags', () => {
+  expect(read('')).toMatchObject({ http: 'auto', streamsPerSession: undefined })
+  expect(read('--http 2 --streams-per-session 100')).toMatchObject({ http: '2', streamsPerSession: 100 })
+})
+
 test('options are read from flags', () => {
   const line =
     '--streams 10_000 --rate 200/s --duration 2m --churn 60/m --slow 5% --slow-rate 2kB/s --retry 1s'
@@ -63,6 +68,9 @@ test.each([
     '--time-field has no effect on probes, which have a number and a time.',
   ],
   ['--own-sequence', '--own-sequence needs --sequence-field.'],
+  ['--http 3', '--http "3" is not a value of this flag. The values are auto, 1.1, 2.'],
+  ['--http 1.1 --streams-per-session 2', '--streams-per-session needs HTTP/2, and --http is 1.1.'],
+  ['--streams-per-session 0', '--streams-per-session "0" is too small. The least value is 1.'],
   ['--max-p99 50', '--max-p99 "50" has no unit. Write 50s or 50ms.'],
   [
     '--rate 1/m',

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Figures } from '../../../src/cli/load/figures.ts'
+import { formatMs } from '../../../src/cli/load/format.ts'
 import { assign, type Mix, type WorkerReport } from '../../../src/cli/load/plan.ts'
 import { refusalOf } from '../../../src/cli/load/refusal.ts'
 import { type RunFacts, reportOf } from '../../../src/cli/load/report.ts'
@@ -12,7 +13,9 @@ const IDLE = { utilization: 0.1, loopDelay: 1, ownDelay: 1 }
 const LIMITS = { utilization: 0.9, delay: 20 }
 
 function mix(name: string, share: number, slow = 0): Mix {
-  return { name, share, slow, url: 'http://a/', address: { address: '127.0.0.1', family: 4 }, headers: {} }
+  const address = { address: '127.0.0.1', family: 4 } as const
+  const connection = { protocol: 'HTTP/1.1', streamsPerConnection: 1 } as const
+  return { name, share, slow, url: 'http://a/', address, headers: {}, ...connection }
 }
 
 function workerReport(...tallies: Tally[]): WorkerReport {
@@ -29,7 +32,13 @@ function workerReport(...tallies: Tally[]): WorkerReport {
 
 const FACTS: RunFacts = {
   ...{ url: 'http://a/', startedAt: 0, elapsed: 10_000, isInterrupted: false, refusal: undefined },
-  ...{ planned: 2, plannedRate: 500, openAtEnd: [2], mixes: [mix('all', 1)], probes: null },
+  ...{
+    planned: 2,
+    plannedRate: 500,
+    openAtEnd: { streams: [2], sessions: 0 },
+    mixes: [mix('all', 1)],
+    probes: null,
+  },
 }
 
 describe('figures', () => {
@@ -182,6 +191,21 @@ test.each([
   else expect(check).toThrow(message)
 })
 
+test('streams that share sessions need fewer descriptors', () => {
+  const options = { streams: 50_000, workers: 1, mostWorkers: 64 }
+  expect(workersOf(options, 1024, 500)).toBe(1)
+})
+
+test.each([
+  [10_000, 1000, 1024, 8, 4],
+  [10_000, 10_000, 1024, 8, 11],
+])(
+  '%d streams on %d connections with %d descriptors and %d cores have %d workers',
+  (streams, connections, descriptors, cores, workers) => {
+    expect(workersFor(streams, descriptors, connections, cores)).toBe(workers)
+  },
+)
+
 test.each([
   [100, 20_000, 8, 1],
   [10_000, 20_000, 8, 4],
@@ -189,5 +213,53 @@ test.each([
   [10_000, 1024, 2, 11],
   [50_000, Number.POSITIVE_INFINITY, 4, 3],
 ])('%d streams with %d descriptors and %d cores have %d workers', (streams, descriptors, cores, workers) => {
-  expect(workersFor(streams, descriptors, cores)).toBe(workers)
+  expect(workersFor(streams, descriptors, streams, cores)).toBe(workers)
+})
+
+test.each([
+  [0.4234, '0.42 ms'],
+  [12.34, '12.3 ms'],
+  [123.4, '123 ms'],
+  [999.6, '1.00 s'],
+  [12_340, '12.3 s'],
+  [99_960, '100 s'],
+  [999_600, '1 000 s'],
+  [3_600_000, '3 600 s'],
+])('%d ms are shown as %s', (ms, text) => {
+  expect(formatMs(ms)).toBe(text)
+})
+
+describe('a report of HTTP/2', () => {
+  const http2 = { protocol: 'HTTP/2', streamsPerConnection: 10 } as const
+
+  function reportFor(mixes: RunFacts['mixes']) {
+    const figures = new Figures(2, mixes.length)
+    for (const worker of [0, 1]) {
+      const tallies = mixes.map(() => new Tally())
+      for (const [i, tally] of tallies.entries())
+        if (mixes[i]?.protocol === 'HTTP/2') Object.assign(tally.counts, { sessions: 3, openSessions: 2 })
+      figures.add(worker, workerReport(...tallies))
+    }
+    const openAtEnd = { streams: mixes.map(() => 1), sessions: 4 }
+    return { ...reportOf(figures, { ...FACTS, mixes, openAtEnd }), thresholds: [] }
+  }
+
+  test('has its sessions', () => {
+    const report = reportFor([{ ...mix('all', 1), ...http2 }])
+    expect(report.protocols).toEqual(['HTTP/2'])
+    expect(report.connections.sessions).toEqual({ opened: 6, openAtEnd: 4 })
+    expect(summaryOf(report)).toMatch(/\n {2}protocol +HTTP\/2, sessions: 6 opened, 4 open at the end\n/)
+  })
+
+  test('of several mixes has the protocol of each', () => {
+    const report = reportFor([mix('a', 0.5), { ...mix('b', 0.5), ...http2 }])
+    expect(report.mixes.map(({ protocol }) => protocol)).toEqual(['HTTP/1.1', 'HTTP/2'])
+    expect(summaryOf(report)).toContain('HTTP/1.1 and HTTP/2, sessions: 6 opened')
+  })
+
+  test('of HTTP/1.1 has none', () => {
+    const report = reportFor([mix('all', 1)])
+    expect(report.connections.sessions).toBeNull()
+    expect(summaryOf(report)).toMatch(/\n {2}protocol +HTTP\/1.1\n/)
+  })
 })

@@ -22,10 +22,13 @@ test('schemas/load-report.json is the schema of the type LoadReport', () => {
   expect(JSON.parse(readFileSync(PATH, 'utf8'))).toEqual(schema)
 })
 
-const MIX = { share: 0.5, slow: 0, address: { address: '127.0.0.1', family: 4 }, headers: {} } as const
+const MIX = {
+  ...{ share: 0.5, slow: 0, headers: {}, address: { address: '127.0.0.1', family: 4 } as const },
+  ...({ protocol: 'HTTP/2', streamsPerConnection: 10 } as const),
+}
 const FACTS: RunFacts = {
   ...{ url: 'http://a/', startedAt: 0, elapsed: 0, isInterrupted: false, refusal: undefined, probes: null },
-  ...{ planned: 2, plannedRate: 500, openAtEnd: [2] },
+  ...{ planned: 2, plannedRate: 500, openAtEnd: { streams: [2], sessions: 1 } },
   mixes: [{ ...MIX, name: 'all', url: 'http://a/' }],
 }
 

@@ -36,13 +36,16 @@ export interface ScriptedServer {
   requested(count: number): Promise<void>
 }
 
-/** Serves a script. Streams have to reconnect to receive all of it. */
-export async function serveScript(script: Script): Promise<ScriptedServer> {
+/** Serves a script. Streams have to reconnect to receive all of it. `open` starts the server, and returns its URL. */
+export async function serveScript(
+  script: Script,
+  open: (listener: RequestListener) => Promise<string> = listen,
+): Promise<ScriptedServer> {
   const requests: IncomingMessage[] = []
   const responses: ServerResponse[] = []
   let isFirst = true
   const arrivals = new EventEmitter()
-  const url = await listen((request, response) => {
+  const url = await open((request, response) => {
     openStream(response)
     if (isFirst) {
       isFirst = false

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net'
 import tls from 'node:tls'
+import { hostOf, portOf, tlsOptionsOf } from '../../connection-options.ts'
 import { sendHttp2 } from './http2.ts'
 import type { Probe, ProbeRequest } from './probe.ts'
 
@@ -17,14 +17,10 @@ export class Http2Connection {
     this.#onChange = onChange
     if (url.protocol !== 'https:') return
     this.isPending = true
-    const host = url.hostname.replace(/^\[|\]$/g, '')
     this.#socket = tls.connect({
-      host,
-      port: Number(url.port || 443),
-      ALPNProtocols: ['h2', 'http/1.1'],
-      rejectUnauthorized: !isInsecure,
-      // The name MUST NOT be an address (RFC 6066 3).
-      ...(isIP(host) ? {} : { servername: host }),
+      host: hostOf(url),
+      port: portOf(url),
+      ...tlsOptionsOf(url, ['h2', 'http/1.1'], isInsecure),
     })
     this.#socket.once('secureConnect', () => this.#settle(this.#socket?.alpnProtocol === 'h2'))
     this.#socket.on('error', () => this.#settle(false))
