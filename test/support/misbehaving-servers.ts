@@ -19,7 +19,7 @@ const CROSS = { origin: 'https://app.example' }
 const { responding, withCors, withHeaders } = responses
 // In ms. Enough to compare many events of several connections.
 const SILENCE = { timeout: 17_500 }
-const LONGER = { timeout: 8_000 }
+const LONGER = { timeout: 12_000 }
 const HTML = { 'content-type': 'text/html' }
 
 /** Servers of which each has exactly one fault, which is a problem or a warning. */
@@ -45,7 +45,7 @@ export const MISBEHAVING_SERVERS: readonly Misbehaving[] = [
   { code: 'proxy-buffering-allowed', name: '', Server: withHeaders({ 'x-accel-buffering': undefined }) },
   { code: 'aged', name: '', Server: withHeaders({ age: '30' }) },
   { code: 'cached', name: 'a hint of the cache', Server: responses.CachedForSecond },
-  { code: 'cached', name: 'the same date', Server: responses.CachedWithoutHint, options: { timeout: 7_000 } },
+  { code: 'cached', name: 'the same date', Server: responses.CachedWithoutHint, options: LONGER },
   { code: 'vary', name: '', Server: responses.CacheablePageByAccept },
   { code: 'accept-required', name: '', Server: responses.AcceptRequired },
   { code: 'llm-accept', name: '', Server: responses.LlmAcceptRefused, options: { data: '{"stream":true}' } },

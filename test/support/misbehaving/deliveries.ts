@@ -13,8 +13,8 @@ export class Silent extends StreamServer {
 /** Sends the response headers late, and the body later. */
 export class SlowHeaders extends StreamServer {
   protected override stream(request: IncomingMessage, response: ServerResponse): void {
-    setTimeout(() => this.sendHeaders(request, response), 3_400)
-    setTimeout(() => super.stream(request, response), 3_900)
+    setTimeout(() => this.sendHeaders(request, response), 5_400)
+    setTimeout(() => super.stream(request, response), 5_900)
   }
 
   protected override sendHeaders(request: IncomingMessage, response: ServerResponse): void {
@@ -42,7 +42,7 @@ export class NoBody extends StreamServer {
 export class SlowFirstByte extends NoBody {
   protected override stream(request: IncomingMessage, response: ServerResponse): void {
     super.stream(request, response)
-    setTimeout(() => this.begin(request, response), 3_400)
+    setTimeout(() => this.begin(request, response), 5_400)
   }
 }
 
@@ -82,7 +82,7 @@ export class Buffered extends StreamServer {
   protected override readonly interval = 100
   readonly #held = new Map<ServerResponse, Block[]>()
   // Several times as long as a busy machine stops this process.
-  readonly #timer = setInterval(() => this.#flush(), 2_000)
+  readonly #timer = setInterval(() => this.#flush(), 2_500)
 
   override close(): void {
     super.close()
@@ -118,7 +118,7 @@ export class Delayed extends StreamServer {
   readonly #slow = new WeakSet<ServerResponse>()
 
   protected override write(response: ServerResponse, block: Block): void {
-    if (this.#slow.has(response)) setTimeout(() => super.write(response, block), 300)
+    if (this.#slow.has(response)) setTimeout(() => super.write(response, block), 800)
     else super.write(response, block)
   }
 }

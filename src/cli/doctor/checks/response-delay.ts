@@ -35,6 +35,11 @@ function slowBeside({ headersAt = 0 }: Exchange): number {
   return Math.max(SLOW, 3 * headersAt)
 }
 
+/** Returns by how much a time may be too long because this process, or the whole machine, stood still. In ms. */
+function slackOf({ stall }: Evidence): number {
+  return 2 * stall
+}
+
 /** The same stream in another way, for example ` over HTTP/2`. */
 interface Variant {
   readonly name: string
@@ -98,7 +103,7 @@ export const slowHeaders: Check = (evidence) => {
     [{ name: '', exchange: main }, ...variantsOf(evidence)],
     ({ name, exchange: { headersAt } }) => {
       const limit = name === '' ? SLOW : slowBeside(main)
-      if (headersAt === undefined || headersAt < limit) return undefined
+      if (headersAt === undefined || headersAt < limit + slackOf(evidence)) return undefined
       return finding('slow-headers', `The response headers${name} took ${inMs(headersAt)}.`)
     },
   )
@@ -119,8 +124,8 @@ export const slowFirstByte: Check = (evidence) => {
   if (!isStream(main)) return []
   return firstOf([{ name: '', exchange: main }, ...bodiesOf(evidence)], ({ name, exchange }) => {
     const { firstByteAt, headersAt } = exchange
-    if (firstByteAt === undefined || headersAt === undefined || firstByteAt - headersAt < SLOW)
-      return undefined
+    if (firstByteAt === undefined || headersAt === undefined) return undefined
+    if (firstByteAt - headersAt < SLOW + slackOf(evidence)) return undefined
     const waited = inMs(firstByteAt - headersAt)
     return finding(
       'slow-first-byte',

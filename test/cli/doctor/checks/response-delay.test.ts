@@ -35,6 +35,17 @@ describe.each(KINDS)('the request %s, unlike the first one', (name, kind, rest) 
     expect(findingsOf(found)[0]?.message).toBe(`The response headers${kind} took 4 000 ms.`)
   })
 
+  test('is not slow by less than the time for which this process stood still', () => {
+    const slow = recorded({ ...rest, headersAt: 4_000, chunks: [[4_001, ':\n\n']] })
+    const found = (stall: number) => codesOf(evidenceOf({ main, [name]: slow }, { stall })).join()
+    expect(found(400)).toContain('slow-headers')
+    expect(found(600)).not.toContain('slow-headers')
+    const late = recorded({ ...rest, chunks: [[4_010, ':\n\n']] })
+    const begun = (stall: number) => codesOf(evidenceOf({ main: late }, { stall })).join()
+    expect(begun(400)).toContain('slow-first-byte')
+    expect(begun(600)).not.toContain('slow-first-byte')
+  })
+
   test('is not judged after less than 3 s, or if it was cut', () => {
     const short = evidenceOf({ main, [name]: recorded({ ...unanswered, ...rest, endedAt: 2_900 }) })
     expect(codesOf(short)).toEqual([])
