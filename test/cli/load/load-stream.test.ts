@@ -78,3 +78,13 @@ test('a request that is closed without a response is opened again', () => {
   expect(listeners).toHaveLength(2)
   expect(tally.counts.errors).toEqual({ cut: 1 })
 })
+
+test('a stream whose id cannot be the value of a header ends with an error', () => {
+  const { tally, listeners, stream, respond, receive } = open()
+  respond()
+  receive('id: \u0001\ndata: {"n":1}\n\n')
+  stream.cut()
+  vi.advanceTimersByTime(1000)
+  expect(listeners).toHaveLength(1)
+  expect(tally.counts).toMatchObject({ failed: 1, errors: { 'Last-Event-ID': 1 } })
+})
