@@ -1,7 +1,5 @@
 import type { Protocol } from '../protocol.ts'
 
-export type { Protocol }
-
 /** How a response ended. `open`: the doctor closed it. `ended`: in order. `cut`: without the end that its framing requires. */
 export type ResponseEnd = 'open' | 'ended' | 'cut'
 

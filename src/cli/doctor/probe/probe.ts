@@ -1,4 +1,5 @@
-import type { Exchange, Protocol } from '../exchange.ts'
+import type { Protocol } from '../../protocol.ts'
+import type { Exchange } from '../exchange.ts'
 
 /** A request to send. */
 export interface ProbeRequest {

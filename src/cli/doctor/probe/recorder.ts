@@ -1,5 +1,6 @@
 import type { Transform } from 'node:stream'
-import type { Arrival, Exchange, Protocol, ResponseEnd, SeenComment, SeenEvent, SeenId } from '../exchange.ts'
+import type { Protocol } from '../../protocol.ts'
+import type { Arrival, Exchange, ResponseEnd, SeenComment, SeenEvent, SeenId } from '../exchange.ts'
 import { BlockReader } from './block-reader.ts'
 import { decoderOf } from './decode.ts'
 import type { ProbeRequest } from './probe.ts'
