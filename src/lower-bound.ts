@@ -1,4 +1,7 @@
-/** Returns the first of `length` indices for which a condition is true. It MUST be true for all later ones. */
+/**
+ * Returns the smallest index below `length` for which a condition is true, or `length` if there is none. The condition
+ * MUST be true for all later indices.
+ */
 export function lowerBound(length: number, isTrue: (at: number) => boolean): number {
   let [low, high] = [0, length]
   while (low < high) {

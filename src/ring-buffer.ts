@@ -27,9 +27,9 @@ export class RingBuffer<T> {
     return item
   }
 
-  /** Returns the item at an index, counted from the oldest, without removing it. */
+  /** Returns the item at an index, counted from the oldest, without removing it. Undefined outside the queue. */
   at(index: number): T | undefined {
-    return index < this.length ? this.#slots[this.#slot(index)] : undefined
+    return index >= 0 && index < this.length ? this.#slots[this.#slot(index)] : undefined
   }
 
   // The number of slots is a power of two, so that a bit mask can replace the remainder.

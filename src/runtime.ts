@@ -4,7 +4,10 @@ const node = globalThis.process?.versions?.node === undefined ? undefined : glob
 /** Whether the program runs on Node.js or on a runtime that is compatible with it. */
 export const isNode = node !== undefined
 
-/** Returns a module of Node.js. Not an import, because edge runtimes lack it and reject a program that names it. */
+/**
+ * Returns a module of Node.js, or undefined on a runtime without it. It is not imported, because an edge runtime
+ * rejects a program that names a missing module.
+ */
 export function builtinModule<T>(name: string): T | undefined {
   return node?.getBuiltinModule?.(name) as T | undefined
 }

@@ -1,9 +1,12 @@
 import { outsideRequests } from './context.ts'
 import { atTurnEnd } from './turn.ts'
 
-/** An object with a deadline. It is called once per `schedule` and may schedule itself again. */
+/** An object with a deadline. `_onTimer` is called once per `schedule`, and MAY schedule the object again. */
 export interface TimerTarget {
-  /** @internal The neighbours in a bucket of the clock. Undefined unless the target is scheduled. Only the clock sets them. */
+  /**
+   * @internal The neighbours in a bucket of the clock. Undefined unless the target is scheduled. Only the clock sets
+   * them.
+   */
   _earlier?: TimerTarget | undefined
   _later?: TimerTarget | undefined
   /** @internal */
@@ -13,7 +16,7 @@ export interface TimerTarget {
 /** Length of a tick in ms. A target is called within two ticks of its deadline. */
 export const TICK = 100
 
-/** What moves a clock: real time, or the time of a test. */
+/** The source of a clock's time, which is real time or the time of a test. */
 export interface TimeSource {
   /** Returns monotonic time in whole ms. */
   read(): number
@@ -35,16 +38,16 @@ export function realTime(offset = 0): TimeSource {
 }
 
 /**
- * A timing wheel that all streams share for heartbeats, stall timeouts and maximum durations. Its single timer runs only
- * while a target is scheduled.
+ * A timing wheel that all streams share for heartbeats, stall timeouts and maximum durations. Its single timer runs
+ * only while a target is scheduled.
  *
  * The targets of a tick are a linked list, whose links are in the targets. A collection for each tick would survive the
- * scavenges until its heartbeats are due, so that each becomes garbage of the old generation.
+ * scavenges until its heartbeats are due, and become garbage of the old generation.
  */
 export class Clock {
-  /** How much later than due the present tick is, in ms. It is late when the event loop was blocked. */
+  /** Delay of the present tick in ms, for example 3 000 after the event loop was blocked for 3 s. */
   late = 0
-  /** Whether the event loop has turned since the last tick. Not if a test moves the clock by several ticks. */
+  /** Whether the event loop has turned since the last tick. False if a test moves the clock by several ticks. */
   hasTurned = true
   readonly #buckets = new Map<number, Bucket>()
   #time = realTime()
@@ -59,13 +62,13 @@ export class Clock {
     return this.#stopTicks ? this.#now : this.#time.read()
   }
 
-  /** Returns the exact time. `now` is older in a long turn: by a second, if the turn has taken a second. */
+  /** Returns the exact time. In a turn that has taken a second, `now` is a second older. */
   read(): number {
     this.#now = this.#time.read()
     return this.#now
   }
 
-  /** Schedules a call at `deadline`, instead of the one for which the target is scheduled. */
+  /** Schedules a call at `deadline`. It replaces the scheduled call of the target, if there is one. */
   schedule(target: TimerTarget, deadline: number): void {
     if (target._later) this.#remove(target)
     if (!this.#stopTicks) this.#start()
@@ -84,7 +87,10 @@ export class Clock {
     if (this.#buckets.size === 0) this.#stop()
   }
 
-  /** @internal Changes the source of the time. `create` gets the present time, before which it MUST NOT begin. */
+  /**
+   * @internal Changes the source of the time. `create` receives the present time. The returned source MUST NOT begin
+   * before that.
+   */
   _use(create: (now: number) => TimeSource): void {
     const isRunning = this.#stopTicks !== undefined
     this.#stop()
@@ -109,7 +115,8 @@ export class Clock {
     this.#stopTicks = undefined
   }
 
-  // After a blocked event loop, timers run before the sockets are read. A client that seems to have stalled may have read.
+  // After a blocked event loop, timers run before the sockets are read. Late targets are called after that, because a
+  // client that has read would otherwise look stalled.
   #advance(): void {
     const now = this.read()
     this.late = now - this.#ticksAt
@@ -118,7 +125,7 @@ export class Clock {
     else atTurnEnd(() => this.#fireDue())
   }
 
-  // A blocked event loop misses ticks, so call the targets of all ticks since the last one.
+  // A blocked event loop misses ticks, so that the targets of all ticks since the last one are called.
   #fireDue(): void {
     const until = Math.floor(this.#now / TICK)
     while (this.#tick < until) this.#fire(++this.#tick)
@@ -144,7 +151,9 @@ export class Clock {
   }
 }
 
-/** The targets of a tick, in the order in which they were scheduled, as a circle that begins and ends with the bucket. */
+/**
+ * The targets of a tick, in the order in which they were scheduled, as a circle that begins and ends with the bucket.
+ */
 class Bucket implements TimerTarget {
   readonly tick: number
   _earlier: TimerTarget = this
@@ -173,7 +182,7 @@ class Bucket implements TimerTarget {
   _onTimer(): void {}
 }
 
-/** Removes a target from its bucket. Returns the bucket if it is empty then. */
+/** Removes a target from its bucket. Returns the bucket if it has become empty. */
 function unlink(target: TimerTarget): Bucket | undefined {
   const earlier = target._earlier as TimerTarget
   const later = target._later as TimerTarget

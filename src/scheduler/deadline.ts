@@ -1,20 +1,20 @@
-// A deadline waits at least this long once more, and is on time if it is less late, in ms.
+import { MAX_TIME } from '../check-options.ts'
+
+// The shortest extension of a deadline, in ms. A timer that is less late than this is on time.
 const MIN_EXTRA = 100
 
-// Node.js sets a longer timer to 1 ms.
-const MAX_TIMEOUT = 2 ** 31 - 1
-
 /**
- * A deadline for a response. After a blocked event loop, timers run before the sockets are read, so a deadline that is due
- * waits once more: 100 ms, or as long as it was late. In total, it waits at most twice its time.
+ * A deadline for a response. After a blocked event loop, timers run before the sockets are read, so that a deadline
+ * that is due is extended. The extension is 100 ms, or the delay of the timer if that is longer. In total, a deadline
+ * waits at most twice its time.
  */
 export class Deadline {
-  /** Whether the time has passed. */
+  /** Whether the time has passed, including its extensions. */
   isOver = false
   readonly #onOver: () => void
   #timer: ReturnType<typeof setTimeout> | undefined
   #dueAt = 0
-  // How much longer it may wait.
+  // The longest extension that is left, in ms.
   #extra: number
   #isExtended = false
 
@@ -31,7 +31,8 @@ export class Deadline {
 
   #wait(ms: number): void {
     this.#dueAt = performance.now() + ms
-    this.#timer = setTimeout(() => this.#onTimer(), Math.min(ms, MAX_TIMEOUT))
+    // Node.js sets a longer timer to 1 ms.
+    this.#timer = setTimeout(() => this.#onTimer(), Math.min(ms, MAX_TIME))
   }
 
   #onTimer(): void {

@@ -19,8 +19,9 @@ export function expiresAt(openedAt: number, maxDuration: number): number {
 }
 
 /**
- * Returns a time from `ms` to twice `ms`, so that clients do not reconnect together. `share` is from 0 to 1, and random by
- * default. The result is at most 2^31 - 1, because the timer of a client in JavaScript ends at once for a longer time.
+ * Returns a time from `ms` to twice `ms`, so that clients do not reconnect together. `share` is from 0 to 1, and random
+ * by default. The result is at most 2^31 - 1, because the timer of a client in JavaScript ends at once for a longer
+ * time.
  */
 export function jitter(ms: number, share = Math.random()): number {
   return Math.min(Math.round(ms * (1 + share)), MAX_TIME)

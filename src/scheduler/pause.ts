@@ -1,6 +1,7 @@
 /**
- * Resolves after a time in ms. Rejects with the reason of a signal once it is aborted. Not `node:timers/promises`, because
- * edge runtimes lack it. With `keepsAlive: false`, the process may exit before.
+ * Resolves after a time in ms. Rejects with the reason of a signal once it is aborted. Does not use
+ * `node:timers/promises`, because edge runtimes lack it. With `keepsAlive: false`, the process may exit during the
+ * pause.
  */
 export function pause(ms: number, signal: AbortSignal, { keepsAlive = true } = {}): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,20 +1,23 @@
 import { type Flushable, turn } from './turn.ts'
 
-// How much all replays send in one turn of the event loop, in bytes: about a millisecond of work.
+// The bytes that all replays send in one turn of the event loop, which is about a millisecond of work.
 const BYTES_PER_TURN = 250 * 1024
 
 /** The replays of a process that wait for their turn, in the order in which they began to wait. */
 class ReplayTurns implements Flushable {
   readonly #waiting = new Set<ReplayTurn>()
-  // Visits them in order, and never ends, because it is used only while one waits. A new iterator would visit all places at
-  // the front that were deleted, which is quadratic.
+  // A single iterator, because a new one would visit all deleted slots at the front, which is quadratic. It never ends,
+  // because it is used only while a replay waits.
   readonly #order = this.#waiting.values()
-  // The replay that has its turn. One at a time, because only the end of a turn shows how much was spent.
+  // The replay that has its turn. There is at most one, because the bytes of a turn are counted only at its end.
   #current: ReplayTurn | undefined
   #spent = 0
   #isScheduled = false
 
-  /** Begins the turn of a replay, if no other one has or awaits it. Otherwise the replay waits for it. */
+  /**
+   * Begins the turn of a replay, if no other replay has or awaits one and the budget is not spent. Otherwise queues the
+   * replay. Returns whether the turn has begun.
+   */
   begin(replay: ReplayTurn): boolean {
     if (this.#waiting.size === 0 && this.#isFree) {
       this.#current = replay
@@ -37,7 +40,10 @@ class ReplayTurns implements Flushable {
     this.#waiting.delete(replay)
   }
 
-  /** @internal After the live events of the turn. Continues without a replay that has not ended its turn. */
+  /**
+   * @internal Called after the live events of the turn. Continues with the next replay, even if the present one has not
+   * ended its turn.
+   */
   _flush(): void {
     this.#isScheduled = false
     this.#spent = 0
@@ -67,14 +73,14 @@ class ReplayTurns implements Flushable {
 const turns = new ReplayTurns()
 
 /**
- * The turn of one replay. All replays of a process share a budget for each turn of the event loop, so that live events and
- * sockets wait for at most a millisecond. A replay on an idle process need not wait.
+ * The turn of one replay. All replays of a process share a budget for each turn of the event loop. Live events and
+ * sockets thus wait for at most a millisecond. A replay on an idle process need not wait.
  */
 export class ReplayTurn {
   #isGranted = false
   readonly #onGranted: () => void
 
-  /** `onGranted` is called when a turn that was requested begins. */
+  /** `onGranted` is called when a requested turn begins. */
   constructor(onGranted: () => void) {
     this.#onGranted = onGranted
   }

@@ -16,7 +16,7 @@ function start(ms: number) {
 }
 
 describe('a deadline', () => {
-  it('is over one tick after its time, so that the sockets were read', () => {
+  it('is reached one tick after its time, so that the sockets were read', () => {
     const { deadline, onOver } = start(1_000)
     vi.advanceTimersByTime(1_000 + TICK - 1)
     expect([deadline.isOver, onOver.mock.calls.length]).toEqual([false, 0])
@@ -48,7 +48,7 @@ describe('a deadline', () => {
     expect(onOver).toHaveBeenCalledOnce()
   })
 
-  it('is never over once it is cancelled, also while it waits once more', () => {
+  it('is never reached once it is cancelled, also while it waits once more', () => {
     const { deadline, onOver } = start(1_000)
     vi.advanceTimersByTime(1_000)
     deadline.cancel()
