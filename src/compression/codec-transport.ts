@@ -3,8 +3,8 @@ import { Frame } from '../event/frame.ts'
 import type { Transport, TransportOwner } from '../transports/transport.ts'
 
 /**
- * Compresses with a stream of zlib what another transport writes. Bytes wait in it only up to its high-water marks: it is
- * not read while the other transport is full, and it counts as full while it is.
+ * Compresses the writes to another transport with a stream of zlib. While the other transport is full, that stream is
+ * not read, and counts as full itself. Bytes therefore wait in it only up to its high-water marks.
  */
 export class CodecTransport implements Transport, TransportOwner {
   readonly #output: Transport
@@ -30,9 +30,9 @@ export class CodecTransport implements Transport, TransportOwner {
     this.#owner = owner
     this.#output.open(this)
     this.#codec
-      .on('data', (bytes: Buffer) => this.#writeOut(bytes))
+      .on('data', (bytes: Buffer) => this.#guard(() => this.#writeOut(bytes)))
       .on('drain', () => this.#notifyDrained())
-      .on('end', () => this.#output.end())
+      .on('end', () => this.#guard(() => this.#output.end()))
       .on('error', (error) => this._closed(error))
     if (this.#preamble) this.write(Buffer.from(this.#preamble))
   }
@@ -46,6 +46,10 @@ export class CodecTransport implements Transport, TransportOwner {
     if (this.#codec.destroyed) return false
     this.#isFull = !this.#codec.write(bytes) || this.#isOutputFull
     return !this.#isFull
+  }
+
+  sendHeaders(): void {
+    this.#output.sendHeaders?.()
   }
 
   probe(): void {
@@ -75,6 +79,15 @@ export class CodecTransport implements Transport, TransportOwner {
     this.#owner = undefined
     this.#codec.destroy()
     owner?._closed(error)
+  }
+
+  // A middleware's own `write` and `end` may throw.
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this._closed(error as Error)
+    }
   }
 
   #writeOut(bytes: Buffer): void {

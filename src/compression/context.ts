@@ -1,21 +1,21 @@
 // A dictionary of this many bytes holds several small events. A larger one takes longer to load than it saves.
 const MIN_CAPACITY = 2048
 
-// The most that DEFLATE can refer back to (RFC 1951 2), less what zlib reserves.
+// The maximum distance of a reference in DEFLATE (RFC 1951 2), less the reserve of zlib.
 const MAX_CAPACITY = 32 * 1024 - 262
 
-// Writes that would fit into half of the capacity, after which it is halved. Heartbeats between two large events are fewer.
+// How many writes that would fit into half of the capacity halve it. Heartbeats between two large events are fewer.
 const MAX_SMALL_WRITES = 16
 
-// Bytes that are appended to, and never altered. Several contexts are views of them.
+// Append-only bytes, of which several contexts are views.
 interface Storage {
   readonly bytes: Buffer
   length: number
 }
 
 /**
- * The plain bytes that a stream sent last, to which the next ones may refer. Immutable, because streams share it. Holds at
- * least 2 KiB, and the last large event with the one before.
+ * The plain bytes that a stream sent last, to which the next bytes may refer. Immutable, because streams share it. It
+ * holds at least 2 KiB, and the last large event with the one before.
  */
 export class Context {
   static readonly EMPTY = new Context({ bytes: Buffer.alloc(0), length: 0 }, 0, MIN_CAPACITY, 0)
@@ -61,19 +61,19 @@ export class Context {
     return new Context(storage, start, capacity, smallWrites)
   }
 
-  // In place, unless another context was made of this one, because a copy for each event is garbage of 2 KiB.
+  // Appends in place if no other context was derived from this one, because a copy would be 2 KiB of garbage.
   #storageFor(added: number, kept: number, capacity: number): Storage {
     const { bytes, length } = this.#storage
     const mayGrow = bytes.length <= 2 * capacity
     if (length === this.#end && length + added <= bytes.length && mayGrow) return this.#storage
-    // Not from the pool of Node.js, of which a small buffer would retain 8 KiB.
+    // `allocUnsafe` would use the pool of Node.js, of which a small buffer retains 8 KiB.
     const copy = Buffer.allocUnsafeSlow(Math.min(2 * capacity, Math.max(256, 2 * (kept + added))))
     this.dictionary.copy(copy, 0, this.dictionary.length - kept)
     return { bytes: copy, length: kept }
   }
 }
 
-// A power of two, so that streams with nearly the same events have the same capacity.
+// Returns a power of two, so that streams with nearly the same events have the same capacity.
 function capacityFor(size: number): number {
   const capacity = 2 ** Math.ceil(Math.log2(2 * Math.max(1, size)))
   return Math.min(MAX_CAPACITY, Math.max(MIN_CAPACITY, capacity))

@@ -8,8 +8,8 @@ import { loadZlib } from './zlib.ts'
 const HEADER = Frame.ofBytes(Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff))
 
 /**
- * Compresses with gzip what another transport writes. Nothing waits in it, because each write is compressed at once, so the
- * room of the other transport is its own.
+ * Compresses the writes to another transport with gzip. Each write is compressed at once, so nothing waits here, and
+ * the room of the other transport is its own.
  */
 export class GzipTransport implements Transport {
   readonly #output: Transport
@@ -44,6 +44,10 @@ export class GzipTransport implements Transport {
     return this.#write(this.#compress(bytes))
   }
 
+  sendHeaders(): void {
+    this.#output.sendHeaders?.()
+  }
+
   probe(): void {
     this.#output.probe()
   }
@@ -63,7 +67,7 @@ export class GzipTransport implements Transport {
 
   #begin(): void {
     const preamble = this.#preamble ? [this.#compress(Buffer.from(this.#preamble))] : []
-    // Its delay is random. Without it, streams that open between the same two events share all that follows.
+    // Without the random delay in the preamble, streams that open between two events share all later segments.
     this.#context = Context.EMPTY
     this.#write(Frame.join([HEADER, ...preamble]))
   }

@@ -3,7 +3,7 @@ import { type Flushable, turn } from '../scheduler/turn.ts'
 import type { Context } from './context.ts'
 import { loadZlib } from './zlib.ts'
 
-/** Compressed bytes, and the context of those that follow. */
+/** Compressed bytes, and the context for the next bytes. */
 export interface Segment {
   readonly frame: Frame
   readonly next: Context
@@ -22,7 +22,7 @@ class Segments {
     return segment
   }
 
-  // Streams that began at different times share their segments once they have the same context.
+  // Returns the existing context with the same bytes, so that streams that began at different times share their segments.
   #unique(context: Context): Context {
     const hash = loadZlib()?.crc32(context.dictionary) ?? 0
     const known = this.#contexts.get(hash)
@@ -32,12 +32,12 @@ class Segments {
   }
 }
 
-// Writes of one turn whose segments are kept. A turn in which thousands of frames are sent must not keep all of them.
+// The maximum of writes of a turn whose segments are kept, because a turn may send thousands of frames.
 const MAX_WRITES = 64
 
 /**
- * Compresses without any state but the context, so that a stream holds no native memory, and streams that send the same
- * bytes after the same context share the result. It is kept until the end of the turn.
+ * Compresses with the context as its only state, so that a stream holds no native memory. Streams that send the same
+ * bytes after the same context share the result until the end of the turn.
  */
 class SharedDeflate implements Flushable {
   readonly #writes = new Map<Buffer, Segments>()
@@ -63,7 +63,7 @@ class SharedDeflate implements Flushable {
 
 export const sharedDeflate = new SharedDeflate()
 
-// A dictionary is the plain bytes before, so that matches refer to them as if one compressor had seen all (RFC 1951 2).
+// Compresses bytes with the plain bytes before them as the dictionary, so that they continue the same stream (RFC 1951 2).
 function deflate(bytes: Buffer, dictionary: Buffer): Frame {
   const { deflateRawSync, constants } = loadZlib() as NonNullable<ReturnType<typeof loadZlib>>
   const options = {
@@ -75,7 +75,7 @@ function deflate(bytes: Buffer, dictionary: Buffer): Frame {
   return Frame.ofBytes(deflateRawSync(bytes, dictionary.length > 0 ? { ...options, dictionary } : options))
 }
 
-// zlib refers back to at most 262 bytes less than its window.
+// Returns a window that covers the dictionary. zlib refers back to at most 262 bytes less than its window.
 function windowBitsFor(size: number): number {
   return Math.min(15, Math.max(9, 32 - Math.clz32(size + 262)))
 }

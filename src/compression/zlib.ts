@@ -21,8 +21,8 @@ export function loadZlib(): Zlib | undefined {
 let supported: readonly Encoding[] | undefined
 
 /**
- * Returns the encodings that this runtime has, the cheapest first. For a stream, gzip costs the least memory, zstd a fifth
- * of that of brotli.
+ * Returns the encodings that this runtime supports, the cheapest first. For a stream, gzip needs the least memory, and
+ * zstd a fifth of that of brotli.
  */
 export function supportedEncodings(): readonly Encoding[] {
   supported ??= findEncodings()

@@ -11,7 +11,7 @@ export type NodeResponse = ServerResponse | Http2ServerResponse
 const NO_ERROR = 0
 const CANCEL = 8
 
-// How long the reset of a stream may take until its session ends, in ms.
+// How long the reset of a stream may take until its session is destroyed, in ms.
 const RESET_TIME = 30_000
 
 /** Whether a response is of `node:http2`. */
@@ -22,7 +22,7 @@ export function isHttp2(response: NodeResponse): response is Http2ServerResponse
 // How long a connection is silent before the kernel probes it, in ms.
 const PROBE_DELAY = 15_000
 
-/** The general transport: HTTP/1.0, HTTP/2, a response that a middleware has wrapped, a test double. */
+/** The general transport, for HTTP/1.0, HTTP/2, a response that a middleware has wrapped, and a test double. */
 export class ResponseTransport implements Transport {
   // The response of `node:http2` has the same methods.
   protected readonly response: ServerResponse
@@ -37,8 +37,8 @@ export class ResponseTransport implements Transport {
     configureSocket(this.response)
     this.owner = owner
     const closed = (error?: Error) => owner._closed(error)
-    // The response's `close`, because the request's comes as soon as the body of a POST has been read. Not `once`, which
-    // holds three more objects per listener; the owner ignores a second call.
+    // The `close` of the response, because that of the request is emitted as soon as the body of a POST has been read.
+    // `once` would hold three more objects per listener. Instead, the owner ignores a second call.
     this.response.on('close', closed).on('finish', closed).on('error', closed)
     if (isHttp2(this.response)) destroyOnReset(this.response)
     else if (!this.response.socket) watchPipelined(this.response, closed)
@@ -55,8 +55,11 @@ export class ResponseTransport implements Transport {
 
   write(bytes: Buffer): boolean {
     const response: ServerResponse & { flush?: () => void } = this.response
+    // The application has ended the response. A write would be an error, which would cut what it has written. `close` or
+    // `finish` follows, otherwise the stall deadline.
+    if (response.writableEnded) return false
     const hasRoom = response.write(bytes)
-    // A compression middleware that ignores `no-transform` holds every event back until it is flushed.
+    // A compression middleware that ignores `no-transform` holds back every event until it is flushed.
     response.flush?.()
     if (!hasRoom) this.#listenForDrain()
     return hasRoom
@@ -75,7 +78,8 @@ export class ResponseTransport implements Transport {
     else this.response.destroy()
   }
 
-  // One listener for the whole life: compression moves it to a stream of its own, from which it cannot be removed.
+  // One listener for the life of the response, because compression moves it to its own stream, from which it cannot be
+  // removed.
   #listenForDrain(): void {
     if (this.#listensForDrain) return
     this.#listensForDrain = true
@@ -83,16 +87,17 @@ export class ResponseTransport implements Transport {
   }
 }
 
-// Node.js waits for a pending write when the client resets a stream with NO_ERROR. The write is never completed, so that the
-// stream and its session would stay forever. In the next turn, because a stream without such a write closes by itself.
+// Node.js waits for a pending write when the client resets a stream with NO_ERROR. The write is never completed, so
+// that the stream and its session would stay forever. The stream is destroyed in the next turn, because one without
+// such a write closes by itself.
 function destroyOnReset({ stream }: Http2ServerResponse): void {
   stream.once('aborted', () => {
     if (isResetWithoutError(stream)) setImmediate(() => stream.destroy())
   })
 }
 
-// Node.js sends no reset on a connection that the client does not read, and none after an error of the protocol. The session
-// then stays although the client disconnects, so that it ends with the stream.
+// Node.js sends no reset on a connection that the client does not read, and none after an error of the protocol. The
+// session would then outlive the client, so that it is destroyed after `RESET_TIME`.
 function cancel({ stream }: Http2ServerResponse): void {
   if (stream.destroyed) return
   if (isResetWithoutError(stream)) return void stream.destroy()
@@ -106,8 +111,8 @@ function isResetWithoutError({ closed, rstCode }: Http2ServerResponse['stream'])
   return closed && rstCode === NO_ERROR
 }
 
-// The most responses of one connection that wait for their turn. Each may collect a page, which costs the client a request
-// of some bytes.
+// The most responses of one connection that wait for their turn. Each may collect a page, although its request costs
+// the client only some bytes.
 const MAX_PIPELINED = 100
 
 const pipelined = new WeakMap<Socket, Set<() => void>>()
@@ -143,7 +148,7 @@ function watchSocket(socket: Socket): Set<() => void> {
   return waiting
 }
 
-// An HTTP/2 connection carries other streams too, so it is left as it is.
+// An HTTP/2 connection carries other streams too, so that its socket is not configured.
 function configureSocket(response: NodeResponse): void {
   if (isHttp2(response)) return
   response.socket?.setNoDelay?.(true)

@@ -1,6 +1,6 @@
 import type { Frame } from '../event/frame.ts'
 
-/** Is notified by its transport. */
+/** Receives the notifications of its transport. */
 export interface TransportOwner {
   /** @internal There is room again after a `write` that returned false, or the peer has read more of an ended body. */
   _drained(): void
@@ -15,12 +15,17 @@ export interface TransportOwner {
 export interface Transport {
   /** Whether bytes that were written wait for a client that does not read, or for the next turns of the event loop. */
   readonly hasUnsent?: boolean
-  /** Called once, before anything else. */
+  /** Called once, before all other methods. */
   open(owner: TransportOwner): void
   /** Returns the bytes that are written for a frame: its payload, or its payload in chunk framing. */
   bytesOf(frame: Frame): Buffer
-  /** Accepts the bytes in any case. Returns false when the kernel is full: wait for `_drained` or `_closed`. */
+  /**
+   * Accepts the bytes in any case. Returns false when the kernel is full. The stream MUST then wait for `_drained` or
+   * `_closed`.
+   */
   write(bytes: Buffer): boolean
+  /** Sends the response headers, which may wait for the first write. Called at the end of the turn that opened it. */
+  sendHeaders?(): void
   /** Makes the kernel probe a silent connection, to detect a lost peer. May be called again. */
   probe(): void
   /** Ends the body after everything written. `_closed` follows. */

@@ -5,7 +5,8 @@ import type { Transport, TransportOwner } from './transport.ts'
 // Bytes that the body buffers before it counts as full. The server that reads it has a buffer of its own.
 const HIGH_WATER_MARK = 16 * 1024
 
-// The least that a chunk counts, in bytes. A chunk costs more than it holds, and a body that is not read must fill up.
+// The smallest size with which a chunk counts, in bytes. A chunk costs more than its bytes, and a body that is not read
+// MUST fill up.
 const MIN_SIZE = 1024
 
 /** Writes to the body of a web `Response`. */
@@ -49,7 +50,8 @@ export class WebTransport implements Transport {
   }
 
   write(bytes: Buffer): boolean {
-    // A copy, because a reader that transfers or alters a chunk would take it away from all streams that share the frame.
+    // A copy, because a reader may transfer or alter a chunk. Otherwise, all streams that share the frame would be
+    // affected.
     this.#controller?.enqueue(new Uint8Array(bytes))
     this.#room -= sizeOf(bytes)
     if (this.#room <= 0) this.#room = this.#controller?.desiredSize ?? 0
@@ -68,20 +70,20 @@ export class WebTransport implements Transport {
   }
 
   destroy(): void {
-    // Servers know this name and do not report it as a failure.
+    // Servers do not report an error with this name as a failure.
     this.#controller?.error(new DOMException('The stream was destroyed.', 'AbortError'))
     this.#release()
   }
 
   /** Ends the body because the client has disconnected. */
   disconnect(): void {
-    // Closed, not errored: a server that cancels an errored body gets an unhandled rejection.
+    // Closed and not errored, because a server that cancels an errored body gets an unhandled rejection.
     this.#controller?.close()
     this.#finish()
   }
 
-  // [spec] While the body has room, `pull` is called again, even from inside `enqueue`, unless its last promise is pending.
-  // The promise stays pending until the body is full, because a `pull` per write costs more than the write.
+  // [spec] While the body has room, `pull` is called again, even from inside `enqueue`, unless its last promise is
+  // pending. The promise stays pending until the body is full, because a `pull` per write costs more than the write.
   #pull(): Promise<void> | undefined {
     if (this.#isEnding) this.#endWhenRead()
     else if (this.#isFull) this.#drained()
@@ -96,7 +98,8 @@ export class WebTransport implements Transport {
     this.#owner?._drained()
   }
 
-  // The body is closed once all of it was read, because a closed body no longer reports what is still buffered.
+  // The body is closed once all of it was read, because a closed body no longer reports the bytes that are still
+  // buffered.
   #endWhenRead(): void {
     this.#owner?._drained()
     if (!this.#controller || this.hasUnsent) return

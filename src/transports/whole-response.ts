@@ -3,7 +3,7 @@ import { type NodeResponse, ResponseTransport } from './node-response.ts'
 
 /** Collects the body of a response, which is sent as a whole at its end. */
 export class WholeResponse extends ResponseTransport {
-  /** Whether the framework responds. */
+  /** Whether the response was released to the framework. */
   isReleased = false
   readonly #body: Buffer[] = []
   readonly #send: (body: readonly Buffer[]) => Promise<void>
@@ -32,9 +32,12 @@ export class WholeResponse extends ResponseTransport {
     if (!this.isReleased) super.destroy()
   }
 
-  /** Ends the response with a body, in slices, because otherwise a client that reads it slowly looks like one that has stalled. */
+  /**
+   * Ends the response with a body, in slices, because otherwise a client that reads it slowly looks like one that has
+   * stalled.
+   */
   endWith(body: Buffer): void {
-    // A wrapped `write` may not report when a slice was written.
+    // A wrapped `write` may not report when a slice was written, so that the body is written as a whole.
     if (body.length <= SLICE_BYTES || Object.hasOwn(this.response, 'write'))
       return void this.response.end(body)
     this.response.write(body.subarray(0, SLICE_BYTES), (error) => {

@@ -114,7 +114,7 @@ describe.each(CODECS)('a stream of %s', (encoding) => {
     expect(output.isDestroyed).toBe(true)
   })
 
-  it('ignores what is written after its client has disconnected', async () => {
+  it('ignores writes after its client has disconnected', async () => {
     const { output, transport, owner } = openTransport(encoding)
     output.lose()
     expect(transport.write(Buffer.from('late'))).toBe(false)
@@ -130,6 +130,33 @@ describe.each(CODECS)('a stream of %s', (encoding) => {
     transport.end()
     await vi.waitFor(() => expect(output.isEnded).toBe(true), 30_000)
     expect(await text(decode(Readable.from([body()]), encoding))).toBe(':\ndata: 1\n\n')
+  })
+})
+
+describe.each([...CODECS, 'gzip' as const])('a stream of %s', (encoding) => {
+  async function openFailing(method: 'write' | 'end') {
+    const error = new Error(method)
+    const output = new FakeTransport()
+    const stream = SseStream._open(compress(output, encoding, PREAMBLE), resolveOptions({}), 'new')
+    await vi.waitFor(() => expect(output.writes).not.toEqual([]), 30_000)
+    vi.spyOn(output, method).mockImplementation(() => {
+      throw error
+    })
+    return { error, output, stream, end: closed(stream) }
+  }
+
+  it('closes with the error of the write of a middleware, and cuts the connection', async () => {
+    const { error, output, stream, end } = await openFailing('write')
+    stream.send({ data: 'x' })
+    expect(await end).toEqual({ reason: 'error', error })
+    expect(output.isDestroyed).toBe(true)
+  })
+
+  it('cuts the connection if the end of a middleware throws', async () => {
+    const { output, stream, end } = await openFailing('end')
+    stream.close()
+    expect(await end).toMatchObject({ reason: 'server' })
+    await vi.waitFor(() => expect(output.isDestroyed).toBe(true), 30_000)
   })
 })
 

@@ -41,7 +41,7 @@ function contextAfter(...frames: Frame[]): Context {
 }
 
 describe('a stream of gzip', () => {
-  it('contains what several streams wrote, whatever they share', async () => {
+  it('contains the writes of its own stream, whatever streams share', async () => {
     const size = fc.constantFrom(1, 30, 300, 3_000, 20_000, 70_000)
     const write = fc.record({ stream: fc.nat(2), isShared: fc.boolean(), size, isTurnOver: fc.boolean() })
     await fc.assert(
@@ -105,7 +105,7 @@ describe('a stream of gzip', () => {
     expect(contexts[0]).toBe(contexts[1])
   })
 
-  it('keeps at most 32 KiB of what was sent, and 2 KiB after small events', () => {
+  it('keeps at most the last 32 KiB, and 2 KiB after small events', () => {
     const large = contextAfter(event(1, 100_000))
     expect(large.dictionary.length).toBeLessThanOrEqual(32 * 1024)
     const small = contextAfter(event(1, 100_000), ...Array.from({ length: 200 }, (_, id) => event(id, 50)))

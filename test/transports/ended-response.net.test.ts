@@ -2,8 +2,8 @@ import type { ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
-import { type Client, rawClient } from '../support/client.ts'
-import { deferred, serve } from '../support/serve.ts'
+import { type Client, get, rawClient } from '../support/client.ts'
+import { deferred, type Protocol, serve } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
 
 // Far more than the kernel buffers, so that the frame is written in part when the response ends.
@@ -123,6 +123,34 @@ describe('a response that the application ends in the middle of a large event', 
     await client.ended
     expect(client.body).not.toContain('other')
     expect(await reason).toMatchObject({ reason: 'client' })
+  })
+})
+
+describe('a response that the application has ended', () => {
+  it.each<[name: string, protocol: Protocol, isWrapped: boolean]>([
+    ['over HTTP/1.1', 'http', false],
+    ['over HTTP/1.1, wrapped by a middleware', 'http', true],
+    ['over HTTP/2', 'h2c', false],
+  ])('%s is not cut by an event or a heartbeat', async (_name, protocol, isWrapped) => {
+    const opened = deferred<{ stream: SseStream; response: ServerResponse }>()
+    const { port } = await serve((req, res) => {
+      const { write } = res
+      if (isWrapped)
+        res.write = ((...args: Parameters<typeof write>) => write.apply(res, args)) as typeof write
+      opened.resolve({ stream: createSseStream(req, res, { retry: 0 }), response: res })
+    }, protocol)
+    const [client, { stream, response }] = await Promise.all([get(protocol, port), opened.promise])
+    client.stopReading()
+    const reason = closed(stream)
+    response.write('x'.repeat(LARGE))
+    response.end('tail')
+    stream.send({ data: 'after the end' })
+    await nextTurn()
+    stream._connection._silent()
+    client.resumeReading()
+    expect(await client.ended).toBe('end')
+    expect(client.body.slice(-8)).toBe('xxxxtail')
+    expect(await reason).toEqual({ reason: 'client', error: undefined })
   })
 })
 

@@ -1,6 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { getRequestListener } from '@hono/node-server'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
@@ -10,6 +8,7 @@ import { Output } from '../../src/stream/output.ts'
 import { SseStream } from '../../src/stream/stream.ts'
 import { WebTransport } from '../../src/transports/web-body.ts'
 import { rawClient } from '../support/client.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { nextTurn } from '../support/streams.ts'
 import { transportContract } from './contract.ts'
 
@@ -42,9 +41,6 @@ transportContract({
   hasBodyEnd: false,
   connect: async (port) => rawClient(port, 'GET / HTTP/1.0\r\nHost: a\r\n\r\n'),
 })
-
-setFlagsFromString('--expose-gc')
-const collectGarbage: () => void = runInNewContext('gc')
 
 const PREAMBLE = ':\nretry: 2000\n'
 const CAPACITY = 16 * 1024
