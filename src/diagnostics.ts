@@ -9,8 +9,8 @@ export interface DiagnosticsChannel<Message extends object> extends Pick<Channel
 }
 
 /**
- * Returns a diagnostics channel, or one without subscribers where the runtime has none. A message MUST only be built if its
- * channel has subscribers.
+ * Returns a diagnostics channel. On a runtime without `node:diagnostics_channel`, it never has subscribers. A message
+ * MUST only be built if its channel has subscribers.
  */
 export function diagnosticsChannel<Message extends object>(name: string): DiagnosticsChannel<Message> {
   return diagnostics?.channel(name) ?? { name, hasSubscribers: false, publish() {} }

@@ -24,9 +24,9 @@ export type SseErrorCode =
   | 'ERR_SSE_UPSTREAM'
 
 /**
- * Thrown for a mistake in the program, or for the failure of a broker or an upstream, never because of a client. Compare
- * `code` instead of using `instanceof`, because a program that loads both the ES module and the CommonJS build has two
- * classes.
+ * Thrown for a mistake in the program, or for the failure of a broker or an upstream, never because of a client.
+ * Compare `code` instead of using `instanceof`, because a program that loads both the ES module and the CommonJS build
+ * has two classes.
  */
 export class SseError extends Error {
   override readonly name = 'SseError'
@@ -48,5 +48,18 @@ export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'function') return 'a function'
-  return value === Object(value) ? 'an object' : String(value)
+  if (typeof value === 'bigint') return `${value}n`
+  return value === Object(value) ? describeObject(value as object) : String(value)
+}
+
+// A promise as a value is a missing `await`. The name of a class is read from the prototype, because the properties of
+// the object may come from a client. Names of one or two characters are minified.
+function describeObject(value: { then?: unknown }): string {
+  try {
+    if (typeof value.then === 'function') return 'a promise'
+    if (value instanceof Date && Number.isNaN(+value)) return 'an invalid Date'
+    const { name } = Object.getPrototypeOf(value).constructor
+    if (/^(?!Object$)[A-Z]\w{2,29}$/.test(name)) return `a${/^[AEIO]/.test(name) ? 'n' : ''} ${name}`
+  } catch {}
+  return 'an object'
 }

@@ -1,7 +1,10 @@
 /** Maps each event name to the type of its data, for example `{ price: Quote; halt: string }`. */
 export type EventMap = object
 
-/** Any events. `any`, so that a stream of particular events is assignable to a parameter of any stream. */
+/**
+ * Any events. The type is `any`, so that a stream of particular events is assignable to a parameter that accepts every
+ * stream.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: nothing else is both a subtype and a supertype of every event map.
 export type AnyEvents = any
 
@@ -10,12 +13,14 @@ interface Envelope extends ForeignFields {
   id?: string | number | undefined
   /** New reconnection time of the client in ms, a non-negative integer. */
   retry?: number | undefined
-  /** The value this event updates. With `conflate`, only the newest event per key is kept. Never sent. Default: `event`. */
+  /**
+   * The value this event updates. With `conflate`, only the newest event per key is kept. Never sent. Default: `event`.
+   */
   key?: string | undefined
 }
 
-// Fields of objects that are the data of an event: chunks of a language model, messages of JSON-RPC, rows of a database.
-// Without them here, a variable of the type `{ id: number; name: string }` would type-check as a checkpoint.
+// Fields of objects that are the data of an event: chunks of a language model, messages of JSON-RPC, rows of a
+// database. Without them here, a variable of the type `{ id: number; name: string }` would type-check as a checkpoint.
 type ForeignFields = {
   readonly [Name in
     | 'type'

@@ -5,12 +5,12 @@ export const SLICE_BYTES = 64 * 1024
 
 /**
  * Text encoded once and shared by every stream that sends it. One immutable allocation holds the payload inside its
- * HTTP/1.1 chunk framing: `chunk` is written to a socket, and `payload` to anything else.
+ * HTTP/1.1 chunk framing: `chunk` is written to a socket, and `payload` to any other output.
  */
 export class Frame {
   /**
-   * The payload as a whole HTTP/1.1 chunk: its size in hex, CRLF, the payload, CRLF (RFC 9112 7.1). Only `detach` replaces
-   * it, by a copy.
+   * The payload as a whole HTTP/1.1 chunk: its size in hex, CRLF, the payload, CRLF (RFC 9112 7.1). Only `detach`
+   * replaces it, by a copy.
    */
   chunk: Buffer
   /** Size of the payload in bytes. */
@@ -55,8 +55,8 @@ export class Frame {
   }
 
   /**
-   * Copies a small frame out of the 8 KiB that Node.js allocates for several buffers, and that each of them retains. For a
-   * frame that is kept.
+   * Copies a small frame out of the 8 KiB that Node.js allocates for several buffers. Otherwise, a frame that is kept
+   * would retain all of them.
    */
   detach(): this {
     if (this.chunk.length < this.chunk.buffer.byteLength) {

@@ -8,7 +8,7 @@ export type SourceItem<Events extends EventMap = AnyEvents> = SseEvent<Events> |
 
 export type MaybePromise<T> = T | Promise<T>
 
-/** Whether a value is still awaited. */
+/** Whether a value is a promise or another object with a method `then`. */
 export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
   return typeof Object(value).then === 'function'
 }
@@ -46,10 +46,11 @@ export const READ_AHEAD_BYTES = 16 * 1024
 export type StopCallbacks = Set<() => void>
 
 /**
- * Reads a source until its end, until `send` returns false, or until its callback in `stops` is called. The last two close
- * the source, even while a read is pending. Resolves with true if the source was read to its end.
+ * Reads a source until its end, until `send` returns false, or until its callback in `stops` is called. In the last two
+ * cases, the source is closed, even while a read is pending. Resolves with true if the source was read to its end.
  *
- * Rejects with the error of the source or of `send`, and with `SseError` `ERR_SSE_SOURCE` for a value that is no source.
+ * Rejects with the error of the source or of `send`, and with `SseError` `ERR_SSE_SOURCE` for a value that is no
+ * source.
  */
 export async function readSource(
   source: unknown,
@@ -68,13 +69,13 @@ export async function readSource(
     return isComplete
   } finally {
     stops.delete(stop)
-    if (!isComplete) closeQuietly(reader)
+    if (!isComplete) void closeQuietly(reader)
   }
 }
 
 /** Closes a source without reading it. Resolves with false, as `readSource` does for an incomplete source. */
 export async function closeSource(source: unknown): Promise<false> {
-  closeQuietly(openSource(source))
+  void closeQuietly(openSource(source))
   return false
 }
 
@@ -96,7 +97,7 @@ export async function readItems(
   for (;;) {
     const { done, value } = (await reader.next()) as IteratorResult<unknown, unknown>
     const event = done ? text.rest() : text.toEvent(value)
-    // A half of a character has no event yet.
+    // A chunk that is only the first half of a character or a CRLF yields no event yet.
     const sent = event === '' || send(event)
     // Await only a promise, because an await per event is expensive, above all with async hooks enabled.
     if (!(typeof sent === 'boolean' ? sent : await sent)) return false
@@ -104,11 +105,13 @@ export async function readItems(
   }
 }
 
-/** Closes a source. Its errors are ignored, because its result is no longer needed. */
-export function closeQuietly(reader: SourceReader): void {
-  Promise.resolve()
-    .then(() => reader.cancel())
-    .catch(() => {})
+/** Closes a source. Resolves when it is closed. Its errors are ignored, because its result is no longer needed. */
+export async function closeQuietly(reader: SourceReader): Promise<void> {
+  try {
+    await reader.cancel()
+  } catch {
+    // The source is closed nevertheless.
+  }
 }
 
 /** Returns a reader of a source. Throws `SseError` `ERR_SSE_SOURCE` for a value that is no source. */
@@ -142,7 +145,7 @@ const EVENT_STREAM = /^((data|event|id|retry|):.*\r?\n)+\r?\n/
 // How much of a source is checked for the text of an event stream, in characters.
 const CHECKED_START = 4096
 
-// A code unit whose other half may follow: that of a CRLF or of a surrogate pair.
+// The first half of a CRLF or of a surrogate pair, whose other half may follow in the next chunk.
 const HALF = /[\r\ud800-\udbff]/
 
 /** Converts text chunks to events. The chunks may be split anywhere, even inside a character or a CRLF. */

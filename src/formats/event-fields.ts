@@ -1,6 +1,8 @@
-import { isWhole, MAX_COUNT } from '../check-options.ts'
+import { isPlain, isWhole, MAX_COUNT } from '../check-options.ts'
 import { describe, mustBe, SseError } from '../errors.ts'
 import type { SseEvent } from '../event/event.ts'
+import { isPromise } from '../event/source.ts'
+import { checkSynchronous } from '../event/synchronous.ts'
 
 /** Serializes data that is not a string. Default: `JSON.stringify`. */
 export type Serialize = (data: unknown) => string | undefined
@@ -8,22 +10,23 @@ export type Serialize = (data: unknown) => string | undefined
 /** The fields of an event beside its data. */
 export type Fields = Pick<SseEvent, 'event' | 'id' | 'retry'>
 
+const AN_EVENT = "an object such as { data: 'text' }"
 const UNSAFE = /[\r\n\0]/
-// Control characters except the tab, which servers and clients refuse in a header such as `Last-Event-ID`.
+// Servers and clients refuse control characters, except the tab, in a header such as `Last-Event-ID`.
 const UNSAFE_ID = /[^\t -~\x80-\uffff]/
 
-// The request that resumes is limited, because the client chooses the id.
+// The longest id of a request that resumes. It is limited, because the client chooses the id.
 const MAX_ID_BYTES = 1024
 
 /**
- * Checks everything but the data and the key. Returns the fields, each of which it reads once, because a getter or `toJSON`
- * may change the event afterwards. Throws `SseError`, as `encode` does.
+ * Checks all fields but the data and the key. Returns the fields, each of which it reads once, because a getter or
+ * `toJSON` may change the event afterwards. Throws `SseError`, as `encode` does.
  */
 export function checkEvent(event: unknown): SseEvent {
-  if (typeof event !== 'object' || event === null)
-    mustBe("an object such as { data: 'text' }", 'ERR_SSE_EVENT', 'An event', event)
+  if (typeof event !== 'object' || event === null) mustBe(AN_EVENT, 'ERR_SSE_EVENT', 'An event', event)
   for (const key in event) if (!isEventKey(key)) checkUnknownKey(event, key)
   const { event: name, id, retry, key, data } = event as SseEvent
+  if (data === undefined && id === undefined && retry === undefined) checkPlain(event)
   // [spec] ASCII digits only: JavaScript would write 1e21 for a large number.
   if (retry !== undefined && !isWhole(retry, 0, MAX_COUNT))
     mustBe('a whole number of milliseconds, 0 or more', 'ERR_SSE_RETRY', 'retry', retry)
@@ -35,6 +38,12 @@ export function checkEvent(event: unknown): SseEvent {
   return { event: name, id, retry, key, data }
 }
 
+// Rejects a promise or a `Map`, whose content is not in properties. Compares the prototype first, because that is fast.
+function checkPlain(event: object): void {
+  if (Object.getPrototypeOf(event) !== Object.prototype && !isPlain(event))
+    mustBe(AN_EVENT, 'ERR_SSE_EVENT', 'An event', event)
+}
+
 // Comparisons, because a lookup in a list or a set is measurable on every event.
 function isEventKey(key: string): boolean {
   return key === 'data' || key === 'event' || key === 'id' || key === 'key' || key === 'retry'
@@ -43,7 +52,9 @@ function isEventKey(key: string): boolean {
 // Ignores a key with the value undefined, and an inherited one, for example of an extended `Object.prototype`.
 function checkUnknownKey(event: object, key: string): void {
   if (!Object.hasOwn(event, key) || event[key as keyof typeof event] === undefined) return
-  // A chunk of a language model or a message of JSON-RPC was passed as the event itself.
+  checkPlain(event)
+  // Without `data`, the object is probably data itself, for example a chunk of a language model or a message of
+  // JSON-RPC.
   const hint = 'data' in event ? hintFor(key) : ' Did you mean { data: object }?'
   throw new SseError(
     'ERR_SSE_EVENT',
@@ -76,17 +87,22 @@ export function serialized(data: unknown, serialize: Serialize): string {
 
 function serializedValue(data: unknown, serialize: Serialize): string {
   let text: string | undefined
+  let isPending = false
   try {
-    text = serialize(data)
+    isPending = isPromise(data)
+    if (!isPending) text = serialize(data)
   } catch (cause) {
     const reason = (cause as Error | undefined)?.message ?? describe(cause)
     throw new SseError('ERR_SSE_DATA', `data could not be serialized: ${reason}`, { cause })
   }
-  if (typeof text !== 'string') mustBe('a value that serializes to a string', 'ERR_SSE_DATA', 'data', data)
-  return text
+  if (typeof text === 'string') return text
+  // JSON would represent it as `{}`.
+  if (isPending) throw new SseError('ERR_SSE_DATA', 'data is a promise. Await it first.')
+  checkSynchronous(text, 'ERR_SSE_DATA', 'serialize', 'a string')
+  mustBe('a value that serializes to a string', 'ERR_SSE_DATA', 'data', data)
 }
 
-/** Throws `SseError` for a checked event without data that has a name, or nothing at all. */
+/** Throws `SseError` for a checked event without data that has a name, or that has neither an id nor a `retry`. */
 export function checkCheckpoint({ event, id, retry }: Fields): void {
   if (event !== undefined)
     throw new SseError('ERR_SSE_DATA', `Event ${describe(event)} has no data. Give it data: ''.`)

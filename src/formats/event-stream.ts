@@ -31,7 +31,7 @@ function encodeText(fields: Fields, data: string): string {
   return `${encodeFields(fields)}${encodeLines('data: ', data)}\n`
 }
 
-/** Returns the bytes of `encodeText` without encoding the data. */
+/** Returns the size of the result of `encodeText` in bytes, without encoding the data. */
 export function sizeOfText(fields: Fields, data: string): number {
   return Buffer.byteLength(encodeFields(fields)) + sizeOfLines('data: ', data) + 1
 }

@@ -2,15 +2,18 @@ import type { SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
 import { checkCheckpoint, checkEvent, type Fields, type Serialize, serialized } from './event-fields.ts'
 
-/** The name of a representation, as in the option `formats`. A long poll, `json`, sends the lines of `ndjson` as an array. */
+/**
+ * The name of a representation, as in the option `formats`. A long poll, `json`, sends the lines of `ndjson` as an
+ * array.
+ */
 export type FormatName = 'event-stream' | 'ndjson' | 'json'
 
-/** A format of the wire. It is an object of the module, because entries are encoded once for each object. */
+/** A wire format. There is one object for each, because an entry is encoded once per object. */
 export interface Format {
   readonly name: FormatName
   /** Value of the header `Content-Type`. */
   readonly contentType: string
-  /** A sign of life, which clients skip. */
+  /** Keeps the connection alive. Clients skip it. */
   readonly heartbeat: Frame
   /** Encodes a checked event. `isText`: the data was a string, and was not serialized. */
   encodeText(fields: Fields, data: string, isText: boolean): string
@@ -27,9 +30,9 @@ export interface Format {
 /** Encodes an event. Throws `SseError`, as `encode` does. */
 export function eventFrame(event: SseEvent, serialize: Serialize, format: Format): Frame {
   const checked = checkEvent(event)
-  // A checkpoint is the newest value of nothing, unless its publisher gives it a key.
+  // A checkpoint replaces no other event, so that it has no key unless the publisher sets one.
   const key = checked.key ?? (checked.data === undefined ? undefined : checked.event || 'message')
-  // A reconnection time alone, for example of a shutdown, is no event that a client could count.
+  // A reconnection time alone, for example of a shutdown, is not counted as an event.
   const events = checked.data === undefined && checked.id === undefined ? 0 : 1
   return Frame.of(encodeChecked(checked, serialize, format), events, key)
 }

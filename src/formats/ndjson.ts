@@ -3,9 +3,10 @@ import { checkComment, type Fields } from './event-fields.ts'
 import type { Format } from './format.ts'
 
 /**
- * `application/x-ndjson`: each event is a JSON object on a line of its own, with the fields `event`, `id`, `data` and `retry`
- * in this order. `event` and `data` are always present. A line without `event` is not an event: `{"id":"7"}` is the
- * position from which the client resumes, and `{"retry":2000}` a reconnection time in ms. An empty line is a heartbeat.
+ * `application/x-ndjson`: each event is a JSON object on a line of its own, with the fields `event`, `id`, `data` and
+ * `retry` in this order. `event` and `data` are always present. A line without `event` is not an event: `{"id":"7"}` is
+ * the position from which the client resumes, and `{"retry":2000}` a reconnection time in ms. An empty line is a
+ * heartbeat.
  */
 export const ndjson: Format = {
   name: 'ndjson',
@@ -16,7 +17,7 @@ export const ndjson: Format = {
   encodeCheckpoint: ({ id, retry }) => `{${`${idField(id)}${retryField(retry)}`.slice(1)}}\n`,
   encodeComment(text) {
     checkComment(text)
-    // JSON has no comments, so that only the sign of life remains.
+    // JSON has no comments, so that a comment is sent as a heartbeat.
     return '\n'
   },
   encodePosition: (id) => `{${idField(id).slice(1)}}\n`,
@@ -31,8 +32,8 @@ function retryField(retry: Fields['retry']): string {
   return retry === undefined ? '' : `,"retry":${retry}`
 }
 
-// The value of serialized data if it is JSON, otherwise the text of the event stream. A JSON string is that text too, so
-// that a client can tell the text of an event from its value: `"7"` from `7`.
+// Returns serialized data as its JSON value, and any other data as text in a JSON string. A serialized JSON string is
+// text too. A client can thus distinguish text such as `"7"` from a value such as `7`.
 function value(text: string, isText: boolean): string {
   if (isText || !isValue(text)) return quote(text.replace(LINE_END, '\n'))
   // JSON has line ends only between tokens.

@@ -1,9 +1,11 @@
 import { createParser } from 'eventsource-parser'
 import { between, checkOptions, MAX_COUNT } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
-import { closeQuietly, isSource, openSource, type SourceReader } from '../event/source.ts'
+import { closeQuietly, isPromise, isSource, openSource, type SourceReader } from '../event/source.ts'
 
-/** An event of an upstream, with the fields that it has. A new reconnection time is an event of its own, without data. */
+/**
+ * An event of an upstream, with the fields that it has. A new reconnection time is an event of its own, without data.
+ */
 export interface ParsedEvent {
   /** Name of the event. Undefined if it has none. */
   readonly event?: string | undefined
@@ -15,7 +17,10 @@ export interface ParsedEvent {
   readonly retry?: number | undefined
 }
 
-/** A response whose body is an event stream, or such a body: its chunks are bytes or text, and may be split anywhere. */
+/**
+ * A response whose body is an event stream, or the body itself. Its chunks are bytes or text, and may be split
+ * anywhere.
+ */
 export type EventStreamBody =
   | Chunks
   | {
@@ -80,7 +85,13 @@ export function parseEvents(
 
 function openUpstream(upstream: unknown): SourceReader {
   const { status, statusCode = status, headers, body } = Object(upstream)
-  const reader = openSource(isSource(upstream) ? upstream : body === null ? [] : body)
+  const chunks = isSource(upstream) ? upstream : body === null ? [] : body
+  if (!isSource(chunks)) {
+    const hint = isPromise(upstream) ? ' Await it first.' : ''
+    const given = describe(body ?? upstream)
+    throw new SseError('ERR_SSE_SOURCE', `parseEvents() reads a response or its body, not ${given}.${hint}`)
+  }
+  const reader = openSource(chunks)
   const type = headers?.get?.('content-type') ?? headers?.['content-type']
   const isEventStream = statusCode >= 200 && statusCode < 300 && /^text\/event-stream/i.test(type)
   if (typeof statusCode !== 'number' || isEventStream) return reader
@@ -123,10 +134,10 @@ class ChunkParser {
   constructor(maxLength: number) {
     this.#maxLength = maxLength
     this.#parser = createParser({
-      // The last line may be incomplete, with the name of its field.
+      // The buffer may hold an incomplete line, which begins with the name of its field.
       maxBufferSize: maxLength + 'data: '.length,
       onEvent: (event) => this.#add(event, event.data.length),
-      // [spec] Any digits are a time. One that cannot be sent on is ignored.
+      // [spec] Any digits are a time. A time that is not a safe integer is ignored, because `send` rejects it.
       onRetry: (retry) => Number.isSafeInteger(retry) && this.#add({ retry }, 0),
       onError: ({ type }) => {
         if (type === 'max-buffer-size-exceeded') this.isOverflowing = true

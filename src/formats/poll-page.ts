@@ -1,13 +1,13 @@
 const LINE_END = 10
 const COMMA = Buffer.from(',')
 
-// The first letter of the first field, after `{"`. A heartbeat has none.
+// The first letter after `{"` in a line that is an event. A heartbeat is an empty line.
 const EVENT = 'e'.charCodeAt(0)
 
-/** The most that a page has. */
+/** The limits of a page. */
 export interface PageLimits {
   readonly events: number
-  /** With the ends of their lines. */
+  /** Bytes of the events, with the ends of their lines. */
   readonly bytes: number
 }
 
@@ -15,7 +15,7 @@ const UNLIMITED: PageLimits = { events: Number.POSITIVE_INFINITY, bytes: Number.
 
 /** The lines of NDJSON that were collected for a long poll, as one response. */
 export class PollPage {
-  /** Whether a limit ended the page, so that it never changes. */
+  /** Whether a limit ended the page. A full page never changes. */
   readonly isFull: boolean
   /** The cursor of the next request. Undefined if no line has an id. */
   readonly lastEventId: string | undefined
@@ -54,8 +54,8 @@ export class PollPage {
   }
 
   /**
-   * Returns the body of the response, one line of JSON. `retry` is when the client sends its next request, in ms. The same
-   * arguments give the same buffer.
+   * Returns the body of the response, one line of JSON. `retry` is the time until the next request of the client, in
+   * ms. The same arguments return the same buffer.
    */
   body(lastEventId: string | undefined, retry: number): Buffer {
     const end = `],"lastEventId":${JSON.stringify(lastEventId ?? null)},"retry":${retry}}\n`
@@ -67,7 +67,7 @@ export class PollPage {
   }
 }
 
-// Nearly always that of the last line.
+// Returns the last value of a field, which is nearly always that of the last line.
 function lastValue(field: string, lines: readonly Buffer[]): unknown {
   for (const line of lines.toReversed()) {
     const value = JSON.parse(line.toString())[field]

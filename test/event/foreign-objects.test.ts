@@ -98,6 +98,28 @@ describe.each(FOREIGN)('%s', (_name, foreign, key) => {
   })
 })
 
+const NOT_EVENTS: Array<[string, unknown]> = [
+  ['a promise', Promise.resolve({ data: 1 })],
+  ['an array', [{ data: 1 }]],
+  ['an array', []],
+  ['a Map', new Map([['data', 1]])],
+  ['an Error', new Error('x')],
+  ['a Uint8Array', new Uint8Array(1)],
+]
+
+it.each(NOT_EVENTS)('%s is no event, and the error names it', async (given, value) => {
+  const error = expect.objectContaining({
+    code: 'ERR_SSE_EVENT',
+    message: `An event must be an object such as { data: 'text' }, not ${given}.`,
+  })
+  const { stream, transport } = fakeStream()
+  expect(() => stream.send(value as never)).toThrow(error)
+  expect(() => encode(value as never)).toThrow(error)
+  await expect(new Hub().channel('a').publish(value as never)).rejects.toThrow(error)
+  await settled()
+  expect(transport.writes).toEqual([])
+})
+
 it('an object with an id and data alone is an event', async () => {
   const { stream, transport } = fakeStream()
   stream.send(stored)

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest'
 import type { SseEvent } from '../../src/event/event.ts'
 import { encode, encodeComment } from '../../src/formats/event-stream.ts'
 import { parseEvents } from '../support/parse.ts'
+import { valuesOf } from '../support/process-errors.ts'
+import { settled } from '../support/streams.ts'
 
 const code = (name: string) => expect.objectContaining({ name: 'SseError', code: name })
 
@@ -195,6 +197,37 @@ describe('encode', () => {
     for (const data of [cycle, 1n, () => {}, Symbol('data')]) {
       expect(() => encode({ data })).toThrow(code('ERR_SSE_DATA'))
     }
+  })
+
+  it.each<[string, unknown]>([
+    ['a promise', Promise.resolve({ price: 1 })],
+    // biome-ignore lint/suspicious/noThenProperty: a thenable, as query builders return it.
+    ['a thenable', { then: () => {} }],
+  ])('throws for data that is %s, also with a serializer that accepts it', (_, data) => {
+    const error = expect.objectContaining({
+      code: 'ERR_SSE_DATA',
+      message: 'data is a promise. Await it first.',
+    })
+    expect(() => encode({ data })).toThrow(error)
+    expect(() => encode({ data }, () => 'text')).toThrow(error)
+  })
+
+  it('sends an object whose property `then` is no function', () => {
+    // biome-ignore lint/suspicious/noThenProperty: data of an application.
+    expect(encode({ data: { then: 'x' } })).toBe('data: {"then":"x"}\n\n')
+  })
+
+  it('throws for an asynchronous serializer, whose rejection is not unhandled', async () => {
+    const unhandled = valuesOf('unhandledRejection')
+    const serialize = () => Promise.reject(new Error('late'))
+    expect(() => encode({ data: {} }, serialize as never)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SSE_DATA',
+        message: 'serialize must return a string, not a promise.',
+      }),
+    )
+    await settled()
+    expect(unhandled).toEqual([])
   })
 
   it('throws an error whose cause is the error of the serializer', () => {

@@ -307,6 +307,15 @@ describe('parseEvents with bad input', () => {
     },
   )
 
+  it.each([
+    ['a promise', Promise.resolve(), ' Await it first.'],
+    ['"data: x"', 'data: x', ''],
+    ['a WeakMap', { body: new WeakMap() }, ''],
+  ])('names %s in the error', (given, body, hint) => {
+    const message = `parseEvents() reads a response or its body, not ${given}.${hint}`
+    expect(() => parseEvents(body as never)).toThrow(expect.objectContaining({ message }))
+  })
+
   // The response of axios has its stream in `data`.
   it('throws ERR_SSE_SOURCE for a response without a body', () => {
     const headers = { 'content-type': 'text/event-stream' }

@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest'
+import { checkOptions } from '../src/check-options.ts'
+import { describe } from '../src/errors.ts'
+import { PublishPromise } from '../src/hub/publish-promise.ts'
+
+class Session {}
+class Account {}
+class E {}
+class ClassWithANameThatIsTooLongToBePrinted {}
+// biome-ignore lint/complexity/noStaticOnlyClass: its name is text of a client.
+class Untrusted {
+  static readonly name = 'x.\nSet-Cookie: a=1'
+}
+
+test.each<[expected: string, value: unknown]>([
+  ['undefined', undefined],
+  ['null', null],
+  ['"text"', 'text'],
+  ['7', 7],
+  ['12n', 12n],
+  ['NaN', Number.NaN],
+  ['Symbol(a)', Symbol('a')],
+  ['an array', []],
+  ['a function', () => {}],
+  ['an object', {}],
+  ['an object', Object.create(null)],
+  // The text of a client may be any JSON.
+  ['an object', JSON.parse('{"constructor":{"name":"Map"},"__proto__":{"constructor":{"name":"Map"}}}')],
+  ['a promise', Promise.resolve()],
+  [
+    'a promise',
+    new PublishPromise(
+      () => {},
+      () => {},
+    ),
+  ],
+  // biome-ignore lint/suspicious/noThenProperty: a thenable, as query builders return it.
+  ['a promise', { then: () => {} }],
+  ['a Map', new Map()],
+  ['a Uint8Array', new Uint8Array()],
+  ['an Error', new Error('x')],
+  ['a URL', new URL('http://a')],
+  ['a Date', new Date(0)],
+  ['an invalid Date', new Date('x')],
+  ['a Session', new Session()],
+  ['an Account', new Account()],
+  ['an object', new E()],
+  ['an object', new ClassWithANameThatIsTooLongToBePrinted()],
+  ['an object', new Untrusted()],
+  [
+    'an object',
+    new Proxy(
+      {},
+      {
+        getPrototypeOf() {
+          throw new Error('trap')
+        },
+      },
+    ),
+  ],
+  [
+    'an object',
+    {
+      // biome-ignore lint/suspicious/noThenProperty: a hostile getter.
+      get then() {
+        throw new Error('getter')
+      },
+    },
+  ],
+])('an error message says %s', (expected, value) => {
+  expect(describe(value)).toBe(expected)
+})
+
+test('an error about options names a promise', () => {
+  expect(() => checkOptions(Promise.resolve({}), {})).toThrow(
+    'Options must be a plain object, not a promise.',
+  )
+})
