@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { answerRequest } from '../http/answer-request.ts'
+import { checkCall } from '../http/check-request.ts'
 import { checkHandler, type SseHandler } from '../http/handler.ts'
 import { resolveHandlerOptions, type SseHandlerOptions } from '../http/handler-options.ts'
 
@@ -17,11 +18,12 @@ import { resolveHandlerOptions, type SseHandlerOptions } from '../http/handler-o
  * express().get('/time', sse((stream) => time.subscribe(stream))).listen(3000)
  * ```
  *
- * With the option `negotiate`, only requests that name `text/event-stream` get the stream. The others go to the next
- * handler, so that one path can also serve JSON. An error of the handler goes to `next(error)`; if the response headers
- * were sent, the stream is destroyed first.
+ * With the option `negotiate`, only requests that name `text/event-stream` receive the stream. Other requests go to the
+ * next handler, so that one path can also serve JSON. An error of the handler goes to `next(error)`; if the response
+ * headers were sent, the stream is destroyed first.
  *
- * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
+ * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`. The handler rejects with `ERR_SSE_REQUEST` outside of
+ * Express.
  */
 export function sse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [request: Request, response: Response], Events>,
@@ -30,6 +32,7 @@ export function sse<Events extends EventMap = AnyEvents>(
   checkHandler(handler)
   const settings = resolveHandlerOptions(options)
   return async (request, response, next) => {
+    checkCall(next, 'spillway/express', 'next')
     let hasFailed = false
     // Call `next` once, because a failure to send the headers may also make the handler fail.
     const fail = (error: unknown) => {

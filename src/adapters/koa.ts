@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { type AnswerHooks, answerRequest } from '../http/answer-request.ts'
+import { checkCall } from '../http/check-request.ts'
 import { checkHandler, type SseHandler } from '../http/handler.ts'
 import { resolveHandlerOptions, type SseHandlerOptions } from '../http/handler-options.ts'
 import { streamHeaders } from '../http/head.ts'
@@ -20,11 +21,12 @@ import type { Settings } from '../http/options.ts'
  * new Koa().use(sse((stream) => time.subscribe(stream))).listen(3000)
  * ```
  *
- * With the option `negotiate`, only requests that name `text/event-stream` get the stream. The others go to the next
- * middleware, so that one path can also serve JSON. An error of the handler is rethrown to Koa; if the response headers
- * were sent, the stream is destroyed first.
+ * With the option `negotiate`, only requests that name `text/event-stream` receive the stream. Other requests go to the
+ * next middleware, so that one path can also serve JSON. An error of the handler is rethrown to Koa; if the response
+ * headers were sent, the stream is destroyed first.
  *
- * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
+ * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`. The middleware rejects with `ERR_SSE_REQUEST` outside
+ * of Koa.
  */
 export function sse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [context: Context], Events, never, Context['request']>,
@@ -33,6 +35,7 @@ export function sse<Events extends EventMap = AnyEvents>(
   checkHandler(handler)
   const settings = resolveHandlerOptions(options)
   return async (context, next) => {
+    checkCall(context?.onerror, 'spillway/koa', 'a context')
     const { req, res } = context
     let hasResponded = responseWatch(context)
     const hooks: AnswerHooks = {
@@ -49,7 +52,7 @@ export function sse<Events extends EventMap = AnyEvents>(
       const isHandled = await answerRequest(req, res, settings, handler, [context], hooks)
       if (!isHandled) return next() // not awaited, so that its errors are not caught here
       const isResponded = hasResponded()
-      // What earlier middleware sets from now on is not the handler's.
+      // A status or a body that earlier middleware sets later is not a response of the handler.
       hasResponded = () => isResponded
       if (context.headerSent) return
       if (isResponded) context.respond = true
@@ -61,13 +64,13 @@ export function sse<Events extends EventMap = AnyEvents>(
   }
 }
 
-/** Returns a function that is true once the handler has set a status or a body on the context. */
+/** Returns a function that returns true once the handler has set a status or a body on the context. */
 function responseWatch(context: Context): () => boolean {
   const { status, body } = context
   return () => context.status !== status || context.body !== body
 }
 
-// Koa responds after all middlewares have finished, unless `respond` is false.
+// Sets the response to a HEAD request. Koa sends it after all middlewares have finished, unless `respond` is false.
 function respondToHead(context: Context, settings: Settings): boolean {
   if (context.respond === false) return false
   // The body of a GET has no known length, and an empty stream makes Koa omit `Content-Length`.
@@ -77,12 +80,12 @@ function respondToHead(context: Context, settings: Settings): boolean {
   return true
 }
 
-// Setting the status again would replace a status message set by the application.
+// Sets a status only if it differs. Setting it again would replace a status message set by the application.
 function setStatus(context: Context, status: number): void {
   if (context.status !== status) context.status = status
 }
 
-// Koa would report every connection that a client breaks off as an error.
+// Returns an error handler that ignores a lost client. Otherwise, Koa would report each disconnect as an error.
 function ignoringLostClient(context: Context): Context['onerror'] {
   const { onerror } = context
   return (error) => (error === context.req.socket.errored ? undefined : onerror.call(context, error))

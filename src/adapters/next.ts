@@ -22,8 +22,8 @@ export interface RouteContext<Params> {
  * })
  * ```
  *
- * If the handler fails before the response headers are sent, Next responds; `notFound()` and `redirect()` therefore work.
- * A later error destroys the stream and is passed to `onError`.
+ * If the handler fails before the response headers are sent, Next responds; `notFound()` and `redirect()` therefore
+ * work. A later error destroys the stream and is passed to `onError`.
  *
  * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
  */

@@ -29,11 +29,11 @@ const CHECKS = { ...HANDLER_CHECKS, onError: isFunction }
  * export default { fetch: sse((stream) => time.subscribe(stream)) }
  * ```
  *
- * If the handler fails before the response headers are sent, the returned promise rejects and the server responds. If it
- * returns a `Response` until then, that is the answer. A later error destroys the stream and is passed to `onError`.
+ * If the handler fails before the response headers are sent, the returned promise rejects and the server responds. If
+ * it returns a `Response` by then, that is the response. A later error destroys the stream and is passed to `onError`.
  *
- * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`. The promise rejects with `ERR_SSE_REQUEST` if the first argument
- * is not a web `Request`.
+ * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`. The promise rejects with `ERR_SSE_REQUEST` if the first
+ * argument is not a web `Request`.
  */
 export function sse<
   Events extends EventMap = AnyEvents,
@@ -62,7 +62,7 @@ export function sse<
     const finished = runHandler(stream, handler, [request, ...args], respond).finally(() => delay.end())
     const opened = answer.known.then(() => (answer.isOther ? undefined : later))
     await Promise.race([finished.then(() => stream._connection.headers.decided), opened])
-    // Before the server reads or cancels the body.
+    // Begins before the server reads or cancels the body.
     stream._connection.begin()
     finished.catch(onError ?? console.error).catch(console.error)
     return answer.other ?? later ?? response
@@ -72,7 +72,7 @@ export function sse<
 /** The response to a request, once it is known. */
 class Answer {
   response: Response | undefined
-  /** Whether it is not the stream. */
+  /** Whether the response is not the stream. */
   isOther = false
   readonly known: Promise<void>
   #resolve = () => {}

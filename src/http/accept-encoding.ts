@@ -10,7 +10,7 @@ export function chooseEncoding<Encoding extends string>(
 ): Encoding | undefined {
   const weights = new Map((header ?? '').split(',').map(readWeight))
   const weightOf = (name: string) => weights.get(name) ?? weights.get('*') ?? 0
-  // Unnamed, the plain form is the last choice. `*` does not make it a better one.
+  // `identity` is the last choice unless the header names it. `*` does not change that.
   let [best, most] = [undefined as Encoding | undefined, weights.get('identity') ?? 0]
   for (const encoding of encodings) {
     const weight = weightOf(encoding)

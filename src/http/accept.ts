@@ -6,8 +6,8 @@ const EXACT = 2
 const GROUP = 1
 
 /**
- * Returns how much a request with this `Accept` header prefers a media type, which may have several names: its weight, and
- * among equal weights the more specific range. 0: the type is refused. Undefined: no range covers it.
+ * Returns how much a request with this `Accept` header prefers a media type, which may have several names. Compares the
+ * weight, and then how specific the range is. 0: the type is refused. Undefined: no range covers it.
  */
 export function weightOf(
   accept: string | null | undefined,
@@ -19,7 +19,7 @@ export function weightOf(
     const [type = '', ...parameters] = range.split(';')
     const rank = rankOf(type.trim().toLowerCase(), names)
     if (rank === undefined || rank < bestRank) continue
-    // Of two ranges with the same name, the larger weight counts.
+    // If two ranges have the same name, the larger weight counts.
     const weight = weightIn(parameters)
     best = rank > bestRank ? weight : Math.max(best ?? 0, weight)
     bestRank = rank
@@ -28,8 +28,8 @@ export function weightOf(
 }
 
 /**
- * True if a stream is the response to a request with this `Accept` header. If the header names `text/event-stream`, the
- * weight decides. Otherwise the stream is sent unless `negotiate` is set. Wildcards are ignored, because `fetch`, axios
+ * True if a stream is the response to a request with this `Accept` header. If the header names `text/event-stream`, its
+ * weight must not be 0. Otherwise the stream is sent unless `negotiate` is set. Wildcards are ignored, because `fetch`, axios
  * and the navigation of a browser send them.
  */
 export function acceptsOnly(
@@ -37,7 +37,8 @@ export function acceptsOnly(
   names: readonly string[],
   negotiate: boolean,
 ): boolean {
-  return (weightOf(accept, names, false) ?? (negotiate ? 0 : 1)) > 0
+  // An `EventSource` sends exactly this header.
+  return accept === names[0] || (weightOf(accept, names, false) ?? (negotiate ? 0 : 1)) > 0
 }
 
 function rankOf(range: string, names: readonly string[]): number | undefined {

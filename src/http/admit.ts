@@ -4,7 +4,7 @@ import type { Refusal } from '../stream/refusal.ts'
 import type { SseStream } from '../stream/stream.ts'
 import type { HandlerSettings } from './handler-options.ts'
 
-/** Whether a route decides who gets its streams. */
+/** Whether a route authorizes or limits its streams. */
 export function isGuarded({ authorize, limits }: HandlerSettings): boolean {
   return authorize !== undefined || limits !== undefined
 }
@@ -12,7 +12,7 @@ export function isGuarded({ authorize, limits }: HandlerSettings): boolean {
 /**
  * Returns whether the client of a stream gets it: if `authorize` and the limits of its route admit it, and no shutdown has
  * begun meanwhile. `shutdownRetry` returns the retry of a refusal in ms if one has. `beginAdmitted` MUST follow. Otherwise
- * the stream is refused, and closed. Never rejects.
+ * the stream is refused, and closed. Rejects with an error of the limits, which the framework responds with.
  */
 export async function admit(
   stream: SseStream,
@@ -23,25 +23,30 @@ export async function admit(
   const admissions: Admission[] = [limits].flat()
   admissions.push({ reason: 'shutdown', admit: () => refusalAfter(shutdownRetry()) })
   if (authorize) {
-    // A cache would send the page to clients that `authorize` refuses.
+    // A cache would serve the page to clients that `authorize` refuses.
     if (stream._pollCache) stream._pollCache.isPublic = false
-    // The settings of the route, not a copy for each stream.
+    // Uses the settings of the route, because a copy for each stream would occupy memory.
     const authorization = new Authorization(stream, settings as HandlerSettings & AuthorizationSettings)
     admissions.unshift({ reason: 'unauthorized', admit: () => authorization.check() })
     admissions.push({ reason: 'unauthorized', admit: () => void authorization.start() })
   }
-  const isAdmitted = await admitted(stream, admissions)
+  const isAdmitted = await admitted(stream, admissions).catch((error) => {
+    // The framework responds with the error.
+    stream._connection.abandon()
+    stream.destroy(error)
+    throw error
+  })
   stream._opened()
   if (isAdmitted) return true
-  // `authorize` may have closed the stream itself. Otherwise its client would wait forever.
+  // `authorize` may have closed the stream itself. Without this call, its client would wait forever.
   stream._connection.unhold()
   stream._connection.begin()
   return false
 }
 
-/** Sends an admitted client what it has missed, and what was sent since. */
+/** Sends an admitted client the events that it has missed, and the events that were sent since. */
 export function beginAdmitted(stream: SseStream): void {
-  void stream._startReplay()
+  stream._startReplay()
   stream._connection.unhold()
 }
 

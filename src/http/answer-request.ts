@@ -21,7 +21,7 @@ import { longPollOf, pollTransport } from './send-poll.ts'
 import { varyOnAccept } from './vary.ts'
 import { warnOfSettings } from './warn-settings.ts'
 
-/** Lets a framework take part, because its response headers are sent after the handler was called. */
+/** Hooks of a framework whose response headers are sent after the handler was called. */
 export interface AnswerHooks {
   /** The framework's request. Default: that of Node.js. */
   readonly request?: unknown
@@ -76,7 +76,7 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   return true
 }
 
-// A stream that is not open yet does not listen for the disconnect of its client.
+// Resolves with whether the client gets the stream. A stream that is not open does not listen for its disconnect.
 async function isAdmitted(
   stream: SseStream,
   request: NodeRequest,
@@ -185,7 +185,7 @@ function open(
   destroy: () => void,
 ): Transport | undefined {
   const hasResponded = response.headersSent || hooks.hasResponded?.()
-  // Otherwise the close reason would be that the client has disconnected.
+  // Otherwise the close reason would be `client`.
   if (hasResponded) queueMicrotask(destroy)
   if (hasResponded || isClosed(response)) return undefined
   try {

@@ -4,7 +4,7 @@ import type { NodeRequest } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { reportTransport } from './transport-report.ts'
 
-/** Applies what `spillway/client` adds to a URL beside the format, to the stream of a Node.js request. */
+/** Applies the parameters that `spillway/client` adds to a URL, except the format, to the stream of a Node.js request. */
 export function applyQuery(
   stream: SseStream,
   settings: Settings,
@@ -12,12 +12,12 @@ export function applyQuery(
 ): void {
   if (settings.padding) new FirstPadding(stream, settings.padding)
   const header = (name: string) => headers[name]?.toString()
-  // Only when it is needed, because Node.js requests it from the kernel and keeps it with the socket.
+  // Read on demand, because Node.js requests the address from the kernel and keeps it with the socket.
   const address = () => socket?.remoteAddress
   reportTransport(stream, settings, { url, address, header })
 }
 
-/** The same for the stream of a web `Request`. */
+/** Applies the same parameters to the stream of a web `Request`. */
 export function applyWebQuery(stream: SseStream, settings: Settings, { url, headers }: Request): void {
   if (settings.padding) new FirstPadding(stream, settings.padding)
   reportTransport(stream, settings, { url, header: (name) => headers.get(name) ?? undefined })

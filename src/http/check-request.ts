@@ -1,6 +1,8 @@
 import { describe, SseError, type SseErrorCode } from '../errors.ts'
 import type { NodeRequest } from './last-event-id.ts'
 
+const IMPORT = 'Import sse of the adapter for your framework.'
+
 /** Throws `SseError` `ERR_SSE_REQUEST` if a value is not a Node.js request. */
 export function checkRequest(request: NodeRequest): void {
   // A web `Request` also has headers and a method. A client may send a header named `get`.
@@ -11,13 +13,19 @@ export function checkRequest(request: NodeRequest): void {
 
 /** Throws `SseError` `ERR_SSE_REQUEST` if a value is not a web `Request`. */
 export function checkWebRequest(request: Request): void {
-  // Not `instanceof`, because some frameworks have their own class.
+  // `instanceof` would fail, because some frameworks have their own class.
   if (isHeaders(request?.headers) && typeof request.url === 'string') return
   const { headers, method, raw, req } = Object(request)
   const isHonos = raw || req
   const hintForHono = isHonos ? ' Did you mean context.req.raw (Hono)?' : ''
-  const hint = headers && method ? ' Use createSseStream for a Node.js request.' : hintForHono
+  const hint = headers && method ? ` Use createSseStream for a Node.js request. ${IMPORT}` : hintForHono
   failExpecting('a web Request', request, 'ERR_SSE_REQUEST', hint)
+}
+
+/** Throws `SseError` `ERR_SSE_REQUEST` if another framework than that of an adapter has called its `sse`. */
+export function checkCall(argument: unknown, adapter: string, expected: string): void {
+  if (argument) return
+  throw new SseError('ERR_SSE_REQUEST', `sse of ${adapter} was called without ${expected}. ${IMPORT}`)
 }
 
 /** Throws an `SseError` about an argument, with a hint for web requests and for the objects of frameworks. */

@@ -4,13 +4,13 @@ import { isHttp2, type NodeResponse } from '../transports/node-response.ts'
 import { failExpecting } from './check-request.ts'
 
 /**
- * Throws `SseError` if a stream cannot be created on a response: `ERR_SSE_RESPONSE` if it is not a Node.js response or has
- * ended, `ERR_SSE_HEADERS_SENT` if its headers were sent.
+ * Throws `SseError` if a stream cannot be created on a response. The code is `ERR_SSE_RESPONSE` if it is no response of
+ * Node.js or has ended, and `ERR_SSE_HEADERS_SENT` if its headers were sent.
  */
 export function checkResponse(response: NodeResponse): void {
   if (typeof response?.writeHead !== 'function')
     failExpecting('a response of node:http or node:http2', response, 'ERR_SSE_RESPONSE')
-  // Check this first, because a finished response is also closed.
+  // Checked first, because a finished response is also closed.
   if (response.writableEnded) throw new SseError('ERR_SSE_RESPONSE', 'The response has already ended.')
   if (!response.headersSent || isClosed(response)) return
   const message = isEventStream(response)
@@ -19,7 +19,7 @@ export function checkResponse(response: NodeResponse): void {
   throw new SseError('ERR_SSE_HEADERS_SENT', message)
 }
 
-// `getHeader` does not return headers passed to `writeHead`. Read them here, so that streams need no flag.
+// Reads the sent headers, because `getHeader` does not return headers that were passed to `writeHead`.
 function isEventStream(response: NodeResponse): boolean {
   const { _header, stream } = response as Partial<Http2ServerResponse> & { readonly _header?: unknown }
   // HTTP/1 keeps the sent headers as text, and `_header` of HTTP/2 is true.

@@ -6,16 +6,16 @@ import { isFollowed, isHttp2, type NodeResponse } from '../transports/node-respo
 const CLOSE = { Connection: 'close' }
 
 /**
- * Returns the header that closes a connection after its response, if that is possible. Otherwise a server that closes waits
- * for a client that reconnects on the same connection, again and again.
+ * Returns the header that closes a connection after its response, if HTTP/1 allows it. Otherwise a server that closes
+ * would wait for a client that reconnects on the same connection, again and again.
  */
 export function closeHeaders(response: NodeResponse): OutgoingHttpHeaders {
   return isHttp2(response) || isFollowed(response) ? {} : CLOSE
 }
 
 /** Returns the same headers if the response begins during a shutdown. */
-export function shutdownHeaders(response: NodeResponse): OutgoingHttpHeaders {
-  return refusalRetryOf(response.req) === undefined ? {} : closeHeaders(response)
+export function shutdownHeaders(response: NodeResponse): OutgoingHttpHeaders | undefined {
+  return refusalRetryOf(response.req) === undefined ? undefined : closeHeaders(response)
 }
 
 /** Adds the same header to those of a web response that begins during a shutdown. Returns the headers. */

@@ -4,17 +4,17 @@ import { chooseEncoding } from './accept-encoding.ts'
 import { hasHeader } from './has-header.ts'
 import type { Settings } from './options.ts'
 
-/** The options that decide on the encoding of a body. */
+/** The options that affect the encoding of a body. */
 export type EncodingSettings = Pick<Settings, 'headers'> & Partial<Pick<Settings, 'compress' | 'poll'>>
 
-/** Returns how the body of a response is compressed. Undefined if it is not, or if the application does it. */
+/** Returns the encoding of a body. Undefined if it is not compressed, or if the application compresses it. */
 export function contentEncoding(response: NodeResponse, settings: EncodingSettings): Encoding | undefined {
-  // The headers first, because reading those of Fastify sets them on the response.
+  // Checks the settings first, because reading the headers of Fastify sets them on the response.
   if (isPlain(settings) || response.hasHeader(NAME)) return undefined
   return chooseEncoding(response.req.headers['accept-encoding'] as string | undefined, supportedEncodings())
 }
 
-/** The same for the response to a web `Request`. */
+/** Returns the same for the response to a web `Request`. */
 export function webContentEncoding(request: Request, settings: EncodingSettings): Encoding | undefined {
   if (isPlain(settings) || isOfNext(request)) return undefined
   return chooseEncoding(request.headers.get('accept-encoding'), supportedEncodings())
@@ -22,12 +22,12 @@ export function webContentEncoding(request: Request, settings: EncodingSettings)
 
 const NAME = 'content-encoding'
 
-// A long poll is compressed as a whole.
+// True if the stream itself is not compressed. A long poll is compressed as a whole.
 function isPlain({ compress, headers, poll }: EncodingSettings): boolean {
   return !compress || poll !== undefined || hasHeader(headers, NAME)
 }
 
-/** Whether Next responds, which removes `Content-Encoding`, so that a client would not decompress the body. */
+/** Whether Next responds. It removes `Content-Encoding`, so a client would not decompress the body. */
 export function isOfNext(request: Request): boolean {
   return 'nextUrl' in request
 }

@@ -26,7 +26,8 @@ import { earlyResponse, openWebPoll, type WebPoll } from './web-poll.ts'
  * poll has no `Content-Length`, because it is returned before its events are known; `sse` of `spillway/web` sends one.
  *
  * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_HANDLER` or `ERR_SSE_REQUEST`, and errors that the handler throws
- * synchronously. A later error of the handler destroys the stream and is passed to its `close` event.
+ * synchronously. A later error of the handler destroys the stream and is passed to its `close` event. Without a listener of
+ * that event, it is printed with `console.error`.
  */
 export function createSseResponse<Events extends EventMap = AnyEvents>(
   request: Request,
@@ -36,14 +37,18 @@ export function createSseResponse<Events extends EventMap = AnyEvents>(
   const { settings, own } = resolveStreamOptions(options)
   checkHandler(handler)
   const { response, stream, poll } = openResponse(request, settings, undefined, false, own)
-  // The `close` event of the stream reports a rejection.
-  if (stream) runHandler(stream, handler, [request]).catch(() => {})
+  if (stream) runHandler(stream, handler, [request], undefined, printUnheard).catch(() => {})
   return poll ? earlyResponse(poll) : response
+}
+
+/** Prints an error unless the `close` event passes it to a listener. A stream that has closed before has no error. */
+function printUnheard(error: unknown, stream: SseStream): void {
+  if (stream.closed || stream.listenerCount('close') === 0) console.error(error)
 }
 
 /** A response and the stream that is its body. There is no stream for a 406 and for a HEAD request. */
 export interface WebAnswer {
-  /** For a long poll, only the status and headers of the response. */
+  /** For a long poll, it has only the status and headers. */
   readonly response: Response
   readonly stream?: SseStream
   readonly poll?: WebPoll
@@ -63,7 +68,7 @@ export function openResponse(
   checkWebRequest(request)
   const settings = settingsFor(routeSettings, request.headers.get('accept'), request.url)
   if (!settings) return { response: notAcceptable(request, routeSettings) }
-  // Create the response first, because it may throw and the clock holds a reference to every open stream.
+  // Create the response first, because it may throw, and the clock holds a reference to every open stream.
   const encoding = webContentEncoding(request, settings)
   const init = initOf(request, settings, encoding)
   if (request.method === 'HEAD' && !isUndecided) return { response: new Response(null, init) }
@@ -81,7 +86,7 @@ export function openResponse(
   const preamble = preambleOf(settings)
   const body = new WebTransport(encoding ? '' : preamble)
   const response = new Response(body.body, init)
-  // Not before it is needed, because the handler may respond otherwise.
+  // Created on demand, because the handler may respond otherwise.
   const open = () => compress(body, encoding, preamble)
   const begin = (refusal?: Refusal) => {
     beginWith?.(refusal)

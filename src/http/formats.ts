@@ -12,13 +12,13 @@ const MEDIA_TYPES: Readonly<Record<FormatName, readonly string[]>> = {
 type Negotiation = Pick<Settings, 'formats' | 'negotiate'>
 
 /**
- * Returns the format that a request gets, or undefined if it accepts none. `?format=` decides before `Accept`, because a
- * cache distinguishes requests by their URL. A route with one format serves it unless it is refused (rule 18).
+ * Returns the format for a request, or undefined if it accepts none. `?format=` precedes `Accept`, because a cache
+ * distinguishes requests by their URL. A route with one format serves it unless it is refused (rule 18).
  */
 export function formatFor(
   { formats, negotiate }: Negotiation,
   accept: string | null | undefined,
-  query: URLSearchParams | undefined,
+  query: Query | undefined,
 ): FormatName | undefined {
   const named = query?.get('format')
   if (named) return formats.find((format) => format === named)
@@ -28,16 +28,18 @@ export function formatFor(
 }
 
 /** Returns the query of a request if it may choose the format. */
-export function formatQuery(
-  { formats, negotiate }: Negotiation,
-  url: string | undefined,
-): URLSearchParams | undefined {
+export function formatQuery({ formats, negotiate }: Negotiation, url: string | undefined): Query | undefined {
   return formats.length > 1 || negotiate ? queryOf(url) : undefined
 }
 
-/** Returns the query of a URL, whatever it is. */
-export function queryOf(url = ''): URLSearchParams {
-  return new URLSearchParams(/\?([^#]*)/.exec(url)?.[1])
+type Query = Pick<URLSearchParams, 'get'>
+
+const NO_QUERY: Query = { get: () => null }
+
+/** Returns the query of any URL. */
+export function queryOf(url = ''): Query {
+  // Without this, each new client would pay for an empty one.
+  return url.includes('?') ? new URLSearchParams(/\?([^#]*)/.exec(url)?.[1]) : NO_QUERY
 }
 
 /** Returns the body of a 406. */
@@ -48,7 +50,7 @@ export function notAcceptableText({ formats }: Negotiation): string {
   return `This resource is available as ${types.join(', ')} (?format=${formats.join(', ')}).\n`
 }
 
-// Of formats that a request prefers equally, the first one of the route.
+// Returns the preferred format. If a request prefers several formats equally, it is the first one of the route.
 function preferred(
   formats: readonly FormatName[],
   accept: string | null | undefined,

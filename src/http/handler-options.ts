@@ -5,7 +5,9 @@ import type { Authorize } from '../lifecycle/authorization.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { resolveOptions, type Settings, SSE_CHECKS, type SseStreamOptions } from './options.ts'
 
-/** Options of a handler: those of its stream and response, who gets a stream, and when the response headers are sent. */
+/**
+ * Options of a handler: those of its stream and response, `authorize` and `limits`, and when the response headers are sent.
+ */
 export interface SseHandlerOptions<Events extends EventMap = AnyEvents, Request = unknown>
   extends SseStreamOptions<Events> {
   /**
@@ -17,7 +19,7 @@ export interface SseHandlerOptions<Events extends EventMap = AnyEvents, Request 
   /**
    * Called before the response headers and the handler, for each connection. Returns true, `{ context, expiresAt }`, or how
    * the client is refused: false, `{ status }` or `{ retry }`. If it throws, rejects or takes too long, the client
-   * reconnects later, and `spillway:authorize:error` is published. Default: everybody gets a stream.
+   * reconnects later, and `spillway:authorize:error` is published. Default: every client gets a stream.
    */
   authorize?: Authorize<SseStream<Events, Request>> | undefined
   /**
@@ -55,7 +57,7 @@ export function resolveHandlerOptions(options: object | undefined, checks = HAND
 }
 
 /** Checks an option that is an admission, or a list of them. */
-export function checkLimits(limits: unknown): string | undefined {
+function checkLimits(limits: unknown): string | undefined {
   const isAdmission = (each: unknown) => typeof (Object(each) as Partial<Admission>).admit === 'function'
   return [limits].flat().every(isAdmission) ? undefined : 'a StreamLimits, or a list of them'
 }

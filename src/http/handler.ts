@@ -9,9 +9,9 @@ import type { SseStream } from '../stream/stream.ts'
  * It may return a source of events, such as an array, a generator or a stream. Its events are sent at the client's pace,
  * and then the stream is closed. If it returns nothing, the stream stays open until it is closed.
  *
- * An error before the response headers are sent goes to the framework. They are sent with the first event or at the end
- * of the event loop turn in which the handler was called, unless `maxHeaderDelay` is set. A later error destroys the stream
- * and is not sent to the client. If the client has disconnected, an error of work that the stream's signal aborts is ignored.
+ * An error before the response headers are sent is passed to the framework. The headers are sent with the first event, or
+ * at the end of the turn in which the handler was called, unless `maxHeaderDelay` is set. A later error destroys the stream
+ * and is not sent to the client. After a disconnect, errors of work that the stream's signal aborts are ignored.
  */
 export type SseHandler<
   Arguments extends readonly unknown[] = readonly unknown[],
@@ -38,7 +38,17 @@ type Ignored =
   | ReadonlyMap<unknown, unknown>
   | WeakSet<SseStream>
   | WeakMap<never, unknown>
-  | ((...args: never) => unknown)
+  | ((...args: never) => Unsent)
+
+// The results of functions that a handler may return. A function that returns a source shows that a call is missing.
+// biome-ignore lint/suspicious/noConfusingVoidType: most of the functions return nothing.
+type Unsent = void | undefined | null | boolean | number | string | (object & NoSource)
+
+type NoSource = {
+  readonly [Symbol.iterator]?: undefined
+  readonly [Symbol.asyncIterator]?: undefined
+  readonly getReader?: undefined
+}
 
 /** Throws `SseError` `ERR_SSE_HANDLER` if a handler is not a function. */
 export function checkHandler(handler: unknown): void {
@@ -46,30 +56,40 @@ export function checkHandler(handler: unknown): void {
   throw new SseError('ERR_SSE_HANDLER', `A handler must be a function (stream, …), not ${describe(handler)}.`)
 }
 
-/** Responds with a value that a handler returned. Returns whether it does. */
+/** Responds with a value that a handler returned. Returns whether it did. */
 export type Respond = (returned: unknown) => boolean
+
+/** Called with an error of a handler. MUST NOT throw. */
+export type OnRejection = (error: unknown, stream: SseStream) => void
 
 /**
  * Calls a handler and sends the events it returns, unless `respond` accepts the returned value. Resolves when both have
  * finished. On failure, destroys the stream and throws or rejects with the error; a falsy rejection becomes an `Error`.
+ * `onRejection` is called before a rejection destroys the stream.
  */
 export function runHandler<Arguments extends readonly unknown[]>(
   stream: SseStream,
   handler: SseHandler<Arguments, AnyEvents, unknown, never>,
   args: Arguments,
   respond: Respond = () => false,
+  onRejection?: OnRejection,
 ): Promise<void> {
   try {
     const returned = handler(stream as SseStream<AnyEvents, never>, ...args)
     if (respond(returned)) return Promise.resolve()
     if (!isPromise(returned)) checkReturned(stream, returned)
-    return sendReturned(stream, returned, respond)
+    return sendReturned(stream, returned, respond, onRejection)
   } catch (error) {
     return Promise.resolve(fail(stream, error))
   }
 }
 
-async function sendReturned(stream: SseStream, returned: unknown, respond: Respond): Promise<void> {
+async function sendReturned(
+  stream: SseStream,
+  returned: unknown,
+  respond: Respond,
+  onRejection?: OnRejection,
+): Promise<void> {
   try {
     const source = await returned
     if (respond(source)) return
@@ -78,17 +98,23 @@ async function sendReturned(stream: SseStream, returned: unknown, respond: Respo
     await stream.sendAll(source)
     stream.close()
   } catch (error) {
-    fail(stream, error)
+    fail(stream, error, onRejection)
   }
 }
 
-// Without this check, `(stream) => ({ event, data })` would open a stream that sends nothing.
+// Rejects other values, because `(stream) => ({ event, data })` would open a stream that sends nothing.
 function checkReturned(stream: SseStream, returned: unknown): void {
   if (returned === undefined || returned === null || returned === stream) return
-  if (typeof returned === 'boolean' || typeof returned === 'function' || isSource(returned)) return
+  if (typeof returned === 'boolean' || isSource(returned)) return
+  if (typeof returned === 'function' && !isUncalled(returned)) return
   if (typeof returned === 'object' && ('headersSent' in returned || 'sent' in returned)) return
   if (isRegistry(returned, stream)) return
   throw new SseError('ERR_SSE_HANDLER', isResponse(returned) ? messageFor(returned) : wrongValue(returned))
+}
+
+// A generator function or an `async` function shows that a call is missing. `subscribe` returns an ordinary function.
+function isUncalled(returned: unknown): boolean {
+  return typeof returned === 'function' && /^.object (Async|Generator)/.test({}.toString.call(returned))
 }
 
 /** True for the result of `clients.add(stream)` or `clients.set(id, stream)`. A `Set` of events is a source. */
@@ -115,25 +141,26 @@ function messageFor(response: Response): string {
 }
 
 function wrongValue(returned: unknown): string {
-  return (
-    `A handler must return nothing or a source of events, not ${describe(returned)}. ` +
-    'Pass an event to stream.send(), yield it, or return it in an array.'
-  )
+  const advice = isUncalled(returned)
+    ? 'Call it, and return its result.'
+    : 'Pass an event to stream.send(), yield it, or return it in an array.'
+  return `A handler must return nothing or a source of events, not ${describe(returned)}. ${advice}`
 }
 
 /** Destroys the stream and throws the error, unless the error is a consequence of the disconnect of the client. */
-function fail(stream: SseStream, failure: unknown): void {
+function fail(stream: SseStream, failure: unknown, onRejection?: OnRejection): void {
   if (isAbort(stream, failure)) return
-  // Frameworks treat a falsy error as success.
+  // Frameworks treat a falsy error as a success.
   const error = failure || new Error(`The handler of an event stream failed with ${describe(failure)}.`)
-  // The framework responds with the error, also in place of a page whose events were collected.
+  // The framework responds with the error, even if a page with events was collected.
   stream._connection.abandon()
+  onRejection?.(error, stream)
   stream.destroy(error)
   throw error
 }
 
-// SDKs have names of their own for an abort. So any error counts as one once the signal of the stream was passed on and
-// has aborted, except if the application itself has closed the stream. An `SseError` is never caused by a client.
+// True if an error counts as an abort. SDKs have different names for it, so any error counts if the signal of the
+// stream was read and has aborted. Exceptions are an `SseError`, and a stream that the application has closed.
 function isAbort(stream: SseStream, failure: unknown): boolean {
   if (!stream.closed || failure instanceof SseError) return false
   if ((failure as Error | undefined)?.name === 'AbortError') return true

@@ -1,6 +1,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Encoding } from '../compression/zlib.ts'
+import { eventStream } from '../formats/event-stream.ts'
 import type { FormatName } from '../formats/format.ts'
+import { TICK } from '../scheduler/clock.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import type { Refusal } from '../stream/refusal.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
@@ -24,7 +26,7 @@ export function sendHead(response: NodeResponse, settings: Settings): Encoding |
   const any = response as ServerResponse & { flush?: () => void }
   clearMessage(response, status)
   any.writeHead(status, streamHeaders(response, settings))
-  // With `rejectNonStandardBodyWrites`, Node throws for a body in a response to HEAD.
+  // With `rejectNonStandardBodyWrites`, Node.js throws for a body in a response to HEAD.
   if (any.req.method === 'HEAD') return encoding
   // An empty string sends the headers only.
   any.write(encoding ? '' : preambleOf(settings))
@@ -39,9 +41,12 @@ export function sendHead(response: NodeResponse, settings: Settings): Encoding |
  */
 export function streamHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
   dropLength(response)
-  // First, because an adapter copies the headers of its framework to the response when they are read.
+  // Read first, because an adapter copies the headers of its framework to the response when they are read.
   const own = Object.entries(settings.headers)
   const earlier = response.getHeader('Cache-Control')
+  const closing = shutdownHeaders(response)
+  const isPlain = settings.format === eventStream && !settings.varies && !settings.compress
+  if (isPlain && own.length === 0 && !earlier && !closing) return { ...STREAM_HEADERS }
   const headers: OutgoingHttpHeaders = settings.poll
     ? { ...POLL_HEADERS, 'Cache-Control': earlier ?? POLL_HEADERS['Cache-Control'] }
     : {
@@ -60,20 +65,22 @@ export function streamHeaders(response: NodeResponse, settings: HeaderSettings):
   if (isCompressible) headers.Vary = varyOn(headers.Vary, 'Accept-Encoding')
   const encoding = contentEncoding(response, settings)
   if (encoding) headers['Content-Encoding'] = encoding
-  return { ...headers, ...shutdownHeaders(response) }
+  return { ...headers, ...closing }
 }
 
 type HeaderSettings = Pick<Settings, 'headers' | 'varies' | 'format' | 'poll'> &
   Partial<Pick<Settings, 'compress'>>
 
-/** What a cache may do with the response to a long poll, unless it is public. */
+/** The `Cache-Control` of the response to a long poll that is not public. */
 const NOT_CACHED = 'private, no-store'
 
 const POLL_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': NOT_CACHED }
 
+/** The headers of most streams. Each response gets a copy, to which a middleware may add. */
 const STREAM_HEADERS = {
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
+  'Content-Type': eventStream.contentType,
 }
 
 /** Returns the headers of a stream for a web `Response`, whose body may be compressed. */
@@ -95,12 +102,15 @@ export function webHeaders(settings: HeaderSettings, encoding?: Encoding): Heade
 /** Returns the first bytes of a body, which state the interval of heartbeats and the jittered reconnection time. */
 export function preambleOf(settings: Settings): string {
   const { format, heartbeat, retry } = settings
-  return settings.preamble ? format.preamble(heartbeat, jitter(retry)) : ''
+  // Heartbeats are at least a tick apart, and a client replaces a stream whose stated heartbeats do not arrive.
+  const interval = heartbeat && Math.max(heartbeat, TICK)
+  return settings.preamble ? format.preamble(interval, jitter(retry)) : ''
 }
 
 /**
- * Responds with a refusal instead of a stream, and with the headers of the route, because a page of another origin can read
- * the status only with those of CORS. A cache would keep a 204 or a 404 that does not forbid it (RFC 9110 15.1).
+ * Responds with a refusal instead of a stream. The response has the headers of the route, because without those of
+ * CORS, a page of another origin cannot read the status. A cache would store a 204 or a 404 without `Cache-Control`
+ * (RFC 9110 15.1).
  */
 export function sendRefusal(response: NodeResponse, settings: Settings, refusal: Refusal): undefined {
   const { req } = response as ServerResponse
@@ -132,8 +142,8 @@ function formatNameOf({ poll, format }: Settings): FormatName {
 }
 
 /**
- * Clears the message that a middleware has set for another status. Otherwise the client sees `200 Not Found`. HTTP/2 has no
- * status message, and setting it prints a warning.
+ * Clears the message that a middleware has set for another status. Otherwise the client receives `200 Not Found`.
+ * HTTP/2 has no status message, and setting it prints a warning.
  */
 export function clearMessage(response: NodeResponse, status: number): void {
   const { req, statusCode } = response as ServerResponse
@@ -169,7 +179,7 @@ function cacheControl(before: unknown): string {
   return /\bno-transform\b/i.test(kept) ? kept : `${kept}, no-transform`
 }
 
-/** Returns the name of a header as it is already spelled in `headers`, ignoring case. */
+/** Returns the name of a header as it is spelled in `headers`, ignoring case. */
 function sameName(name: string, headers: OutgoingHttpHeaders): string {
   return Object.keys(headers).find((each) => each.toLowerCase() === name.toLowerCase()) ?? name
 }

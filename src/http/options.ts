@@ -9,7 +9,7 @@ import {
   optionsOf,
   type SettingsOf,
 } from '../check-options.ts'
-import { describe } from '../errors.ts'
+import { describe, mustBe } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { FormatName } from '../formats/format.ts'
 import { checkExpiresAt } from '../stream/expiry.ts'
@@ -41,7 +41,7 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
    * `['event-stream']`.
    */
   formats?: readonly FormatName[] | undefined
-  /** How the format `json` responds. Default: see the options. */
+  /** How the format `json` responds. Default: see `LongPollOptions`. */
   longPoll?: LongPollOptions | undefined
   /**
    * False omits the comment and the reconnection time with which the body begins. For clients that lose the first event
@@ -62,7 +62,7 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
 
 /** How a long poll is answered. Times are in ms. */
 export interface LongPollOptions {
-  /** How long a request is held that has no event to respond with. At least 1 000. Default 25 000. */
+  /** How long a request is held that has no event to respond with. From 1 000 to 50 000. Default 25 000. */
   hold?: number | undefined
   /** How long further events are collected after the first live one. Accurate to 0.1 s. Default 100. */
   collect?: number | undefined
@@ -96,7 +96,8 @@ const DEFAULTS: Settings = {
   compress: false,
 }
 
-const LONG_POLL_CHECKS = { hold: between(1_000, MAX_TIME), collect: between(0, MAX_TIME), pageSize: isCount }
+// The client ends a poll that has no response after 60 s.
+const LONG_POLL_CHECKS = { hold: between(1_000, 50_000), collect: between(0, MAX_TIME), pageSize: isCount }
 
 export const SSE_CHECKS: Readonly<Record<keyof SseStreamOptions, Check>> = {
   ...STREAM_CHECKS,
@@ -119,17 +120,17 @@ export function resolveOptions(
   return options === undefined ? DEFAULTS : settingsOf(checkOptions<SseStreamOptions>(options, checks))
 }
 
-/** What the options of one stream state about its client. */
+/** The options of a stream that differ between clients. */
 export type OwnOptions = Pick<SseStreamOptions, 'context' | 'expiresAt'>
 
-/** Like `resolveOptions`, for options that are given for each stream. Streams with the same ones share their settings. */
+/** Like `resolveOptions`, for options that are given for each stream. Streams with equal options share their settings. */
 export function resolveStreamOptions(options: object | undefined): { settings: Settings; own: OwnOptions } {
   if (options === undefined) return { settings: DEFAULTS, own: {} }
   const { context, expiresAt, ...given } = checkOptions<SseStreamOptions>(options, SSE_CHECKS)
   return { settings: settingsOf(given), own: { context, expiresAt } }
 }
 
-// The settings for options that are numbers, texts and booleans, by their JSON. A copy for each stream would need 1 kB.
+// The settings by the JSON of options that are numbers, texts and booleans. A copy for each stream would need 1 kB.
 const shared = new Map<string, Settings>()
 const MAX_SHARED = 100
 
@@ -142,7 +143,19 @@ function settingsOf(given: Partial<SettingsOf<SseStreamOptions>>): Settings {
 }
 
 function merge(given: Partial<SettingsOf<SseStreamOptions>>): Settings {
-  return { ...DEFAULTS, ...given, longPoll: { ...LONG_POLL_DEFAULTS, ...given.longPoll } as LongPollSettings }
+  const longPoll = { ...LONG_POLL_DEFAULTS, ...given.longPoll } as LongPollSettings
+  const settings = { ...DEFAULTS, ...given, longPoll }
+  if (settings.formats.includes('event-stream')) checkContentType(settings.headers)
+  return settings
+}
+
+// [spec] An `EventSource` fails permanently with any other type. Browsers refuse any other charset.
+const CONTENT_TYPE = /^text\/event-stream *($|;(?!.*charset=(?!"?utf-8)))/i
+
+function checkContentType(headers: Settings['headers']): void {
+  for (const [name, value] of Object.entries(headers))
+    if (/^content-type$/i.test(name) && !CONTENT_TYPE.test(`${value}`))
+      mustBe('text/event-stream in UTF-8', 'ERR_SSE_OPTION', `The ${name} in option headers`, value)
 }
 
 const FORMATS: readonly unknown[] = ['event-stream', 'ndjson', 'json'] satisfies FormatName[]
@@ -177,5 +190,5 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~\w-]+$/
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 function isHeaderValue(value: unknown): boolean {
-  return typeof value === 'number' || (typeof value === 'string' && HEADER_VALUE.test(value))
+  return Number.isFinite(value) || (typeof value === 'string' && HEADER_VALUE.test(value))
 }

@@ -1,7 +1,7 @@
 import { type PageLimits, PollPage } from '../formats/poll-page.ts'
 import { type Flushable, turn } from '../scheduler/turn.ts'
 
-/** Keeps the last page until the end of the turn, because thousands of polls are often sent the same buffers. */
+/** Keeps the last page until the end of the turn, because thousands of polls often get the same page. */
 export class PageCache implements Flushable {
   #lines: readonly Buffer[] = []
   #limits: PageLimits | undefined

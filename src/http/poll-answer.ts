@@ -13,15 +13,15 @@ type Zlib = { readonly gzip: typeof gzip }
 
 const zlib = builtinModule<Zlib>('node:zlib')
 
-// A shorter body does not get smaller.
+// Compression does not make a shorter body smaller.
 const MIN_COMPRESSED_BYTES = 1024
 
 const pages = new PageCache()
 
-// By the plain body, which polls of one page share.
+// The compressed bodies, by the plain body that polls of one page share.
 const compressions = new WeakMap<Buffer, Promise<Buffer>>()
 
-/** The request of a long poll, as far as its response depends on it. */
+/** The properties of a long poll's request that affect its response. */
 export interface PollRequest {
   readonly method: string | undefined
   /** Whether it has the header `Authorization`, so that the response may depend on the user. */
@@ -40,10 +40,10 @@ export interface PollAnswer {
   readonly body: Buffer | undefined
 }
 
-/** What the application has set for the response to a long poll. */
+/** The headers that the application has set for the response to a long poll. */
 export interface OwnHeaders {
   readonly hasEncoding: boolean
-  /** Whether it has a cookie, or says itself what a cache may do. */
+  /** Whether the response has a cookie, or its own `Cache-Control`. */
   readonly isPrivate: boolean
 }
 
@@ -76,29 +76,29 @@ export class LongPoll implements PollCache {
     return { events: this.#settings.poll?.pageSize ?? 0, bytes: MAX_PAGE_BYTES }
   }
 
-  // A response that differs by a header, or that the application has ended, is not the same for all clients.
+  // A response that depends on a header, or that the application has ended, is not the same for all clients.
   #isCacheable(stream: SseStream): boolean {
     const { method, isAuthorized, cursor } = this.#request
     const { varies, status } = this.#settings
     const isPlain = method === 'GET' && !isAuthorized && !varies && status === 200
     const isNamed = cursor !== undefined && cursor === stream.lastEventId
-    // Otherwise the stream has a replay of its own, and the hub does not resume it.
+    // If the stream has a replay of its own, the hub does not resume it.
     const isResumed = typeof stream._resumePoint === 'object'
     return isPlain && isNamed && isResumed && this.isPublic === true && stream.closeReason === 'poll'
   }
 
-  // A full page between two positions never changes. The last one grows, so that a cache keeps it for a second.
+  // A full page between two positions never changes. The last page grows, so a cache keeps it for a second.
   #cacheHeaders({ isFull, lastEventId }: PollPage): Record<string, string> {
     if (!isFull) return { 'Cache-Control': 'public, max-age=1' }
     const tag = JSON.stringify(`${this.#request.cursor} ${lastEventId}`)
     return {
       'Cache-Control': 'public, max-age=31536000, immutable',
-      // Weak, because the compressed response has it too. RFC 9110 8.8.3 allows neither spaces nor quotes.
+      // The tag is weak, because the compressed response has it too. RFC 9110 8.8.3 allows neither spaces nor quotes.
       ETag: `W/"${encodeURIComponent(tag.slice(1, -1))}"`,
     }
   }
 
-  // A stream that was closed otherwise would be requested again and again if the client did not wait.
+  // After another close reason than `poll`, the client gets a delay, because it would otherwise poll again and again.
   #retry(stream: SseStream, { retry }: PollPage, lastEventId: string | undefined): number {
     if (stream.closeReason !== 'poll') return retry ?? jitter(this.#settings.retry)
     const isNext = lastEventId !== undefined || this.#settings.poll?.hold !== 0

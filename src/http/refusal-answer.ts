@@ -12,18 +12,18 @@ export interface RefusalAnswer {
   readonly status: number
   /** Headers beside those of the route. */
   readonly headers: Readonly<Record<string, string>>
-  /** In the format of the stream. Undefined for a status that is not that of the stream. */
+  /** The body in the format of the stream. Undefined for a status that is not that of the stream. */
   readonly body: string | undefined
 }
 
-/** What the response to a refused client depends on. */
+/** The properties of a request that affect its refusal. */
 export interface RefusedRequest {
   /** The header `Prefer`. */
   readonly prefer: string | null | undefined
   readonly resumePoint: ResumePoint
 }
 
-/** Returns it of a Node.js request. */
+/** Returns these properties of a Node.js request. */
 export function refusedRequest(request: NodeRequest): RefusedRequest {
   return { prefer: request.headers.prefer as string | undefined, resumePoint: resumePointOf(request) }
 }
@@ -34,14 +34,14 @@ export function refusalAnswer(
   format: FormatName,
   { prefer, resumePoint }: RefusedRequest,
 ): RefusalAnswer {
-  if ('status' in refusal) return statusAnswer(refusal.status, refusal.retryAfter)
+  if (refusal.status !== undefined) return statusAnswer(refusal.status, refusal.retryAfter)
   const retry = jitter(refusal.retry)
   return isStrict(prefer)
     ? statusAnswer(503, retry)
     : { status: 200, headers: NOT_CACHED, body: textOf(format, retry, resumePoint) }
 }
 
-// Also if the route lets caches keep its responses. It applies to one client, at one time.
+// Applies even if the route lets caches store its responses, because a refusal is for one client at one time.
 const NOT_CACHED = { 'Cache-Control': 'no-store' }
 
 function statusAnswer(status: number, retryAfter: number | undefined): RefusalAnswer {
@@ -49,7 +49,7 @@ function statusAnswer(status: number, retryAfter: number | undefined): RefusalAn
   return { status, headers: { ...NOT_CACHED, ...after }, body: undefined }
 }
 
-// RFC 7240 4.4: a client that can handle an error says so.
+// RFC 7240 4.4: a client that can handle an error sends this preference.
 function isStrict(prefer: string | null | undefined): boolean {
   return /(^|,)\s*handling\s*=\s*"?strict"?\s*(?=[;,]|$)/i.test(prefer ?? '')
 }
@@ -59,7 +59,7 @@ function textOf(format: FormatName, retry: number, resumePoint: ResumePoint): st
   return format === 'ndjson' ? ndjson.encodeCheckpoint({ retry }) : eventStream.preamble(0, retry)
 }
 
-// Without its cursor, a client would miss the events until its next request.
+// Returns a page with the cursor of the client, because it would otherwise miss the events until its next request.
 function emptyPage(retry: number, resumePoint: ResumePoint): string {
   const cursor = typeof resumePoint === 'object' ? resumePoint.id : undefined
   return new PollPage(Buffer.alloc(0)).body(cursor, retry).toString()

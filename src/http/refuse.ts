@@ -1,5 +1,4 @@
 import type { ServerResponse } from 'node:http'
-import { SseError } from '../errors.ts'
 import { eventStream } from '../formats/event-stream.ts'
 import { ndjson } from '../formats/ndjson.ts'
 import { type Refusal, refusalOf } from '../stream/refusal.ts'
@@ -20,13 +19,8 @@ import { refusalAnswer, refusedRequest } from './refusal-answer.ts'
 export function refuseSseStream(response: NodeResponse, refusal: Refusal): void {
   checkResponse(response)
   const checked = refusalOf(refusal)
-  if (!checked)
-    throw new SseError(
-      'ERR_SSE_OPTION',
-      'A refusal must be { status } from 201 to 599, or { retry } in milliseconds.',
-    )
   const { req } = response as ServerResponse
-  // Only the URL, because the formats of the route are unknown, and many clients of event streams accept JSON.
+  // Reads only the URL, because the formats of the route are unknown, and many clients of event streams accept JSON.
   const query = queryOf(req.url).get('format')
   const name = query === 'json' || query === 'ndjson' ? query : 'event-stream'
   const { status, headers, body } = refusalAnswer(checked, name, refusedRequest(req))

@@ -9,12 +9,12 @@ import type { Settings } from './options.ts'
 // Comments of this size pass proxies that hold back a heartbeat of two bytes.
 const PADDING = Frame.of(`:${' '.repeat(2046)}\n`, 0)
 
-// The settings of a route in each representation, so that its streams share them.
+// The settings of a route in each representation, which its streams share.
 const cache = new WeakMap<Settings, Map<string, Settings>>()
 
 /**
- * Returns the settings for the response to a request, or undefined if it accepts no format of the route. Settings that
- * this function has returned are returned again.
+ * Returns the settings for the response to a request, or undefined if it accepts no format of the route. Returns
+ * settings unchanged that this function has returned.
  */
 export function settingsFor<Given extends Settings>(
   settings: Given,
@@ -50,15 +50,15 @@ function representation(format: FormatName, { longPoll }: Settings): Partial<Set
   return { format: ndjson, poll: longPoll, ...holding(longPoll.hold) }
 }
 
-// The response headers of a poll are sent with its events, so that an error of the handler still gets a status.
+// Delays the response headers of a poll until its events, so that an error of the handler still gets a status.
 function holding(hold: number): Partial<Settings> & { maxHeaderDelay: number } {
   return { heartbeat: 0, maxDuration: hold, maxHeaderDelay: hold }
 }
 
-// How long a poll waits that does not hold, for example for a store that is connecting, in ms.
+// How long a poll waits if it is not held, for example for a store that is connecting, in ms.
 const SHORTEST_HOLD = 1_000
 
-/** A client may shorten the time for which it is held. With 0, it is sent what is there. */
+/** Shortens the time for which a client is held. With 0, the client immediately gets the missed events. */
 function withHold<Given extends Settings>(settings: Given, hold: string | null | undefined): Given {
   const { poll } = settings as Representation
   const time = /^\d{1,9}$/.test(hold ?? '') ? Number(hold) : undefined

@@ -25,7 +25,7 @@ export function longPollOf({ headers, method, url }: NodeRequest, settings: Sett
   return new LongPoll(request, settings)
 }
 
-/** Lets a framework take part in the response to a long poll. */
+/** Hooks of a framework in the response to a long poll. */
 export interface PollHooks {
   /** Called when the response headers were sent. */
   onHeaders?(): void
@@ -41,7 +41,7 @@ export function pollTransport(
   streamOf: () => SseStream,
   hooks: PollHooks = {},
 ): Transport {
-  // The headers of the route first, because reading those of Fastify sets them on the response.
+  // Checks the headers of the route first, because reading those of Fastify sets them on the response.
   const has = (name: string) => hasHeader(settings.headers, name) || response.hasHeader(name)
   const isPrivate = () => has('Set-Cookie') || has('Cache-Control') || isWrapped(response)
   const transport = new WholeResponse(response, async (lines) => {
@@ -64,7 +64,7 @@ export function pollTransport(
 
 const EMPTY = Buffer.alloc(0)
 
-// A middleware such as a session sets a cookie from within `writeHead`, when the headers were decided.
+// True if a middleware wraps `writeHead`. It may set a cookie there, after the headers were decided.
 function isWrapped(response: NodeResponse): boolean {
   return Object.hasOwn(response, 'writeHead')
 }

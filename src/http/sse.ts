@@ -48,7 +48,7 @@ export function sse<Events extends EventMap = AnyEvents>(
     checkResponse(response)
     const fail = (error: unknown) => {
       sendError(response, settings)
-      // A rejection that nothing handles would end the process.
+      // An unhandled rejection would end the process.
       Promise.reject(error).catch(onError).catch(console.error)
     }
     const hooks = { onHeadersError: fail }

@@ -3,7 +3,7 @@ import type { SseStream } from '../stream/stream.ts'
 import { queryOf } from './formats.ts'
 import type { Settings } from './options.ts'
 
-/** Why `spillway/client` changed its transport. Another reason is not reported, because the URL is untrusted input. */
+/** Why `spillway/client` changes its transport. Other reasons are ignored, because the URL is untrusted. */
 const REASONS = ['no-first-byte', 'no-headers', 'bursts', 'cuts', 'silent', 'retry', 'online']
 
 /** The headers with which proxies name themselves and the client. */
@@ -17,7 +17,7 @@ export interface ReportingRequest {
   header(name: string): string | undefined
 }
 
-/** Publishes the change of transport that a client reports with its request, to the diagnostics. */
+/** Publishes the change of transport that a request of a client reports, to the diagnostics. */
 export function reportTransport(stream: SseStream, settings: Settings, request: ReportingRequest): void {
   if (!transportChannel.hasSubscribers || !settings.isChosen) return
   const reason = queryOf(request.url).get('reason') ?? ''

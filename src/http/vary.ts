@@ -6,7 +6,7 @@ export function varyOn(vary: unknown, field: string): string {
   return fields ? `${fields}, ${field}` : field
 }
 
-/** The same for the header `Accept`. */
+/** Returns the same for the header `Accept`. */
 export function varyOnAccept(vary: unknown): string {
   return varyOn(vary, 'Accept')
 }

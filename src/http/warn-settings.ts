@@ -15,7 +15,7 @@ interface Proxy {
   readonly keepAlive?: number
 }
 
-// `docs/machine.md` has the sources.
+// `docs/machine.md` lists the sources.
 const PROXIES: readonly Proxy[] = [
   { name: 'Fastly', header: 'cdn-loop', value: /fastly/i, idle: 10_000 },
   { name: 'CloudFront', header: 'x-amz-cf-id', idle: 30_000 },
@@ -30,11 +30,11 @@ const PROXIES: readonly Proxy[] = [
 // RFC 9113 6.5.2 recommends at least this.
 const FEW_STREAMS = 100
 
-// The first request of a process may bypass its proxy. Later streams cost one comparison.
+// The number of streams that are still checked, because the first request of a process may bypass its proxy.
 let unchecked = 100
 let hasCheckedHttp2 = false
 
-/** Warns about settings of the server or of a proxy that cut or refuse a stream. Never throws. */
+/** Warns about settings of the server or of a proxy that would cut or refuse a stream. Never throws. */
 export function warnOfSettings(request: NodeRequest | Request, settings: Settings): void {
   if (unchecked === 0) return
   unchecked -= 1
@@ -73,14 +73,14 @@ function checkProxy({ name, idle, keepAlive }: Proxy, settings: Settings, server
     )
 }
 
-/** Returns how long a response may be silent, in ms, and the option that decides it. */
+/** Returns how long a response may be silent, in ms, and the option that controls it. */
 function silenceOf({ poll, heartbeat }: Settings): { option: string; silence: number } {
   if (poll) return { option: `longPoll.hold is ${poll.hold} ms`, silence: poll.hold }
   if (heartbeat === 0) return { option: 'heartbeat is disabled', silence: Number.POSITIVE_INFINITY }
   return { option: `heartbeat is ${heartbeat} ms`, silence: heartbeat }
 }
 
-// On HTTP/1.1, a stream disables the timeout of its socket.
+// Checks HTTP/2 only, because a stream on HTTP/1.1 disables the timeout of its socket.
 function checkHttp2({ stream }: Http2ServerRequest, settings: Settings, server: Http2Server): void {
   const { timeout } = server as { readonly timeout?: number }
   const { option, silence } = silenceOf(settings)
@@ -92,7 +92,7 @@ function checkHttp2({ stream }: Http2ServerRequest, settings: Settings, server: 
   const { session } = stream
   if (!session || hasCheckedHttp2) return
   hasCheckedHttp2 = true
-  // They apply once the client has acknowledged them.
+  // Settings apply once the client has acknowledged them.
   if (session.pendingSettingsAck) session.once('localSettings', checkLimit)
   else checkLimit(session.localSettings)
 }

@@ -26,7 +26,7 @@ export interface WebPoll {
 
 /**
  * Opens the stream of a long poll. With `onBegin`, it begins with its first event or `_begin`, and `onBegin` is called.
- * Without it, only the body of the response can depend on the events, so that it is neither compressed nor a 304.
+ * Otherwise only the body can depend on the events, so that it is neither compressed nor a 304.
  */
 export function openWebPoll(
   request: Request,
@@ -49,7 +49,7 @@ export function openWebPoll(
   stream._pollCache = poll
   applyWebQuery(stream, settings, request)
   const disconnect = disconnectOnAbort(request.signal, transport, stream)
-  // A handler that fails releases its response, which is sent already.
+  // A handler that fails completes its response, which is sent already.
   if (!onBegin) stream._addCloseTarget({ _streamClosed: () => respond(undefined) })
   const later = ended.then(async (body) => {
     const answer = await responseTo(poll, stream, settings, response.headers, body)
@@ -59,13 +59,13 @@ export function openWebPoll(
   return { response, stream, later, disconnect }
 }
 
-/** Returns the response to a long poll, whose body is sent when it is known. */
+/** Returns the response to a long poll, whose body is sent when it is complete. */
 export function earlyResponse({ response, later, disconnect }: WebPoll): Response {
   const { status, headers } = response
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       const answer = await later
-      // Servers know this name and do not report it as a failure.
+      // Servers do not report an error with this name as a failure.
       if (!answer.body) controller.error(new DOMException('The stream was destroyed.', 'AbortError'))
       else {
         controller.enqueue(new Uint8Array(await answer.arrayBuffer()))

@@ -1,5 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
+import { Hub } from '../../src/hub/hub.ts'
+import type { Grant } from '../../src/lifecycle/authorization.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { watch } from '../support/diagnostics.ts'
 import { deferred } from '../support/serve.ts'
@@ -68,6 +70,25 @@ export function authorizeContract(mount: Mount, send: Send): void {
       expect([streams, mounted.errors]).toEqual([[], []])
     })
 
+    it.each<[how: string, path: string, end: (stream: SseStream) => void]>([
+      ['closed a stream', '/stream', (stream) => stream.close()],
+      ['destroyed a stream', '/stream', (stream) => stream.destroy()],
+      ['closed a long poll', '/stream?format=json', (stream) => stream.close()],
+      ['subscribed a long poll', '/stream?format=json&hold=0', (stream) => new Hub().subscribe(stream, 'a')],
+    ])('responds with 403 to a client that it refuses after it has %s', async (_how, path, end) => {
+      const { streams, get } = await open({
+        authorize: async (stream) => {
+          stream.send({ data: 'secret' })
+          end(stream)
+          for (let turn = 0; turn < 3; turn++) await nextTurn()
+          return false
+        },
+      })
+      const client = await get(path)
+      expect(await client.ended).toBe('end')
+      expect([client.status, client.body, streams]).toEqual([403, '', []])
+    })
+
     it.each([
       ['/stream', /^:\nretry: (\d+)\n$/],
       ['/stream?format=ndjson', /^\{"retry":(\d+)\}\n$/],
@@ -108,9 +129,25 @@ export function authorizeContract(mount: Mount, send: Send): void {
       ['returns a list', () => [], /must return true, false/],
       ['returns a user', () => ({ id: 7, name: 'Ada' }), /must return true, false/],
       ['returns a response', () => new Response(null, { status: 401 }), /must return true, false/],
-      ['returns the context of nobody', () => ({ context: null }), /must return true, false/],
-      ['returns a list as the context', () => ({ context: [] }), /must return true, false/],
-      ['returns a time in seconds', () => ({ expiresAt: 1_900_000_000 }), /times in ms/],
+      ['returns the context of nobody', () => ({ context: null }), /context must be an object, not null/],
+      ['finds no session', () => ({ context: undefined }), /context must be an object, not undefined/],
+      [
+        'finds no session, but a time',
+        () => ({ context: undefined, expiresAt: 2e12 }),
+        /context must be an object/,
+      ],
+      ['finds no time', () => ({ expiresAt: undefined }), /expiresAt must be a Date .*, not undefined/],
+      ['returns an empty object', () => ({}), /must return true, false/],
+      ['returns no user', () => ({ userId: undefined }), /Unknown option "userId"/],
+      ['returns a context and no error', () => ({ context: {}, error: undefined }), /Unknown option "error"/],
+      ['returns a context and a status', () => ({ context: {}, status: 401 }), /Unknown option "status"/],
+      ['returns a text as the context', () => ({ context: 'ada' }), /context must be an object, not "ada"/],
+      ['returns a list as the context', () => ({ context: [] }), /context must be an object, not an array/],
+      [
+        'returns a time in seconds',
+        () => ({ expiresAt: 1_900_000_000 }),
+        /expiresAt must be .* not 1900000000/,
+      ],
       ['returns an invalid status', () => ({ status: 1 }), /must return true, false/],
     ])('that %s makes the client reconnect later, and is reported', async (_, authorize, message) => {
       const errors = watch('spillway:authorize:error')
@@ -126,6 +163,31 @@ export function authorizeContract(mount: Mount, send: Send): void {
       expect([streams, mounted.errors]).toEqual([[], []])
     })
 
+    it.each([
+      [
+        { status: 401, retry: 5_000 },
+        'must be { status }, { status, retryAfter } or { retry }, not {status, retry}.',
+      ],
+      [{ status: '401' }, 'Option status must be a whole number from 201 to 599, not "401".'],
+      [
+        { status: 503, retryAfter: '5' },
+        'Option retryAfter must be a whole number from 1 to 2147483647, not "5".',
+      ],
+      [{ retry: 0 }, 'Option retry must be a whole number from 1 to 2147483647, not 0.'],
+      [{ status: 401, message: 'Log in.' }, 'Unknown option "message".'],
+    ])('that returns the refusal %j reports its wrong value', async (refusal, message) => {
+      const errors = watch('spillway:authorize:error')
+      const { streams, get } = await open({ authorize: () => refusal as never, retry: 700 })
+      const client = await get()
+      expect(await client.ended).toBe('end')
+      expect(client.status).toBe(200)
+      expect(Number(/^:\nretry: (\d+)\n$/.exec(client.body)?.[1])).toBeLessThanOrEqual(1_400)
+      expect(errors.map(({ error }) => error)).toEqual([
+        expect.objectContaining({ code: 'ERR_SSE_AUTHORIZE', message: expect.stringContaining(message) }),
+      ])
+      expect(streams).toEqual([])
+    })
+
     it('prints the first error of a route if nothing subscribes to the channel', async () => {
       const print = vi.spyOn(console, 'error').mockImplementation(() => {})
       onTestFinished(() => print.mockRestore())
@@ -134,6 +196,17 @@ export function authorizeContract(mount: Mount, send: Send): void {
       // Next prints errors of its own.
       const own = print.mock.calls.filter(([text]) => String(text).includes('authorize'))
       expect(own).toEqual([[expect.any(String), new Error('no database')]])
+    })
+
+    it.each([
+      { context: { userId: 'ada' } },
+      { context: { userId: 'ada' }, expiresAt: undefined },
+      { expiresAt: 2e12 },
+    ])('admits a client by %j', async (grant) => {
+      const { streams, get } = await open({ authorize: () => grant as Grant })
+      await (await get()).until('hello')
+      expect(streams[0]).toMatchObject({ context: grant.context ?? {} })
+      expect(streams[0]?.expiresAt?.getTime()).toBe(grant.expiresAt)
     })
 
     it('decides about a HEAD request', async () => {
@@ -172,7 +245,7 @@ export function authorizeContract(mount: Mount, send: Send): void {
       expect(calls).toBe(3)
     })
 
-    it('gets a client nothing before its decision, neither missed events nor a heartbeat', async () => {
+    it('sends a client nothing before its decision, neither missed events nor a heartbeat', async () => {
       const decision = deferred<boolean>()
       const replayed: unknown[] = []
       const { streams, get } = await open({
@@ -192,14 +265,14 @@ export function authorizeContract(mount: Mount, send: Send): void {
       expect([client.status, client.body, replayed, streams.length]).toEqual([403, '', [], 1])
     })
 
-    it('gets a client the missed events after its decision', async () => {
+    it('sends a client the missed events after its decision', async () => {
       const { get } = await open({ authorize: async () => true, replay: () => [{ data: 'missed' }] })
       const client = await get('/stream', { 'last-event-id': '7' })
       await client.until('hello')
       expect(client.body).toMatch(/data: missed\n\ndata: hello\n\n$/)
     })
 
-    it('sends what it has sent itself only if it admits the client', async () => {
+    it('sends its own events only if it admits the client', async () => {
       const users = ['ada', undefined]
       const { get } = await open({
         authorize: async (stream) => {

@@ -50,18 +50,22 @@ type Order = ReadonlyArray<(typeof NAMES)[number]>
 const PAGE = 'https://page.example'
 
 describe.each(frameworks)('%s behind compression, helmet, cors, a session and a log', (_name, framework) => {
-  it.each(sessions)('streams in any order of them, with %s', { timeout: 60_000 }, async (_what, options) => {
-    const apps = permutations(NAMES).map((order) => new OrderedApp(framework, order, options))
-    expect(apps).toHaveLength(120)
-    const { port } = await serve(dispatchTo(apps))
-    for (const [index, app] of apps.entries()) {
-      const seen = await app.visit((path, headers) =>
-        get('http', port, { path: `/${index}${path}`, headers }),
-      )
-      expect(seen, app.order.join(', ')).toEqual(expected(options))
-    }
-    for (const { log, order } of apps) expect(log.lines.sort(), order.join(', ')).toEqual(LOG)
-  })
+  it.each(sessions)(
+    'streams in any order of the middlewares, with %s',
+    { timeout: 60_000 },
+    async (_what, options) => {
+      const apps = permutations(NAMES).map((order) => new OrderedApp(framework, order, options))
+      expect(apps).toHaveLength(120)
+      const { port } = await serve(dispatchTo(apps))
+      for (const [index, app] of apps.entries()) {
+        const seen = await app.visit((path, headers) =>
+          get('http', port, { path: `/${index}${path}`, headers }),
+        )
+        expect(seen, app.order.join(', ')).toEqual(expected(options))
+      }
+      for (const { log, order } of apps) expect(log.lines.sort(), order.join(', ')).toEqual(LOG)
+    },
+  )
 })
 
 describe('compression without no-transform', () => {

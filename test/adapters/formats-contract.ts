@@ -125,7 +125,7 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
     expect(byHeader.events).toEqual(next.events)
   })
 
-  it('responds with an empty page and the cursor when nothing happens', async () => {
+  it('responds with an empty page and the cursor when no event is published', async () => {
     const channel = news()
     const id = await channel.publish({ data: 1 })
     const mounted = await mount((stream) => channel.subscribe(stream), FORMATS)
@@ -154,7 +154,7 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
     expect(retry).toBeGreaterThanOrEqual(5_000)
   })
 
-  it('lets the client wait after a poll that the handler has closed', async () => {
+  it('delays the next poll when the handler closes the stream', async () => {
     const mounted = await mount((stream) => stream.close(), { ...FORMATS, retry: 3_000 })
     const { events, retry } = await poll(mounted)
     expect(events).toEqual([])

@@ -118,7 +118,7 @@ export function limitsContract(mount: Mount, send: Send): void {
       await expect.poll(() => limits.size, { interval: 10 }).toBe(0)
     })
 
-    it('hold for each key, which the context has that authorize has set', async () => {
+    it('apply to each key, which is in the context that authorize has set', async () => {
       const limits = new StreamLimits({ maxPerKey: 1, key: ({ context }) => String(context.userId) })
       const { get } = await open({
         limits,
@@ -162,6 +162,24 @@ export function limitsContract(mount: Mount, send: Send): void {
       held.disconnect()
       await expect.poll(() => hub.size, { interval: 10 }).toBe(0)
       expect((await get('/stream', { prefer: 'handling=strict' })).status).toBe(200)
+    })
+
+    it.each([
+      [{ status: 503, retry: 5_000 }, 'not {status, retry}'],
+      [{ status: '429' }, 'Option status must be'],
+      [true, 'not true'],
+      [false, 'not false'],
+    ])('of an application pass an error about the refusal %j to the framework', async (refusal, message) => {
+      const all = new StreamLimits({ maxStreams: 9 })
+      const own = { reason: 'capacity' as const, admit: () => refusal as never }
+      const { mounted, streams, get } = await open({ limits: [all, own] })
+      const client = await get()
+      await client.ended
+      expect([client.status, streams]).toEqual([500, []])
+      expect(mounted.errors).toEqual([
+        expect.objectContaining({ code: 'ERR_SSE_OPTION', message: expect.stringContaining(message) }),
+      ])
+      await expect.poll(() => all.size, { interval: 10 }).toBe(0)
     })
 
     it('are checked in their order, and count nothing if a later one refuses', async () => {

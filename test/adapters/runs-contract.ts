@@ -105,7 +105,7 @@ export function runsContract(mount: Mount, send: Send): void {
         expect([await client.ended, eventsOf(client)]).toEqual(['end', ['text a', 'text b', 'text c', DONE]])
     })
 
-    it('goes on when its clients disconnect, and is resumed after the last event id', async () => {
+    it('continues when its clients disconnect, and is resumed after the last event id', async () => {
       const { runs, source, streams, start, mounted } = await open()
       await start()
       source.push(text('a'))

@@ -7,6 +7,8 @@ import { closed, settled } from '../support/streams.ts'
 
 const PATH = 'http://127.0.0.1/stream'
 
+const PADDED = { maxHeaderDelay: 60_000, heartbeat: 0, formats: ['event-stream', 'ndjson'] as const }
+
 // The clock that all streams share has the only timer.
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => {
@@ -46,6 +48,33 @@ describe('the delay of the headers of a web handler', () => {
     controller.abort()
     expect(await end).toEqual({ reason: 'client', error: undefined })
     expect(await (await waiting).text()).toMatch(/^:\n/)
+  })
+
+  it('is not ended by the padding of a stream that asks for padded heartbeats', async () => {
+    const decision = deferred<Response>()
+    const respond = sse((() => decision.promise) as never, PADDED)
+    const waiting = respond(new Request(`${PATH}?padded=1`))
+    await vi.advanceTimersByTimeAsync(1_000)
+    decision.resolve(new Response(null, { status: 404 }))
+    expect((await waiting).status).toBe(404)
+    await settled()
+  })
+
+  it('is followed by the padding', async () => {
+    const [isReady, isDone] = [deferred<void>(), deferred<void>()]
+    const handler = async (stream: SseStream) => {
+      await isReady.promise
+      stream.send({ data: 'first' })
+      await isDone.promise
+      stream.close()
+    }
+    const waiting = sse(handler, PADDED)(new Request(`${PATH}?padded=1`))
+    await vi.advanceTimersByTimeAsync(1_000)
+    isReady.resolve()
+    await settled()
+    await vi.advanceTimersByTimeAsync(1_000)
+    isDone.resolve()
+    expect(await (await waiting).text()).toMatch(/data: first\n\n:.{1000,}\n/)
   })
 
   it('ends when the stream is destroyed', async () => {

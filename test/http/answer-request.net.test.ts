@@ -490,7 +490,7 @@ describe('a client that disconnects', () => {
     },
   )
 
-  it('does not hide a mistake of the program when the handler has used the signal', async () => {
+  it('does not hide an SseError when the handler has used the signal', async () => {
     const outcome = await failAfterDisconnect(
       ({ signal }) => new SseError('ERR_SSE_OPTION', `The signal is aborted: ${signal.aborted}.`),
     )

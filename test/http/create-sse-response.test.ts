@@ -1,9 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { getEventListeners } from 'node:events'
+import { EventEmitter, getEventListeners } from 'node:events'
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { Hono } from 'hono'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createSseResponse } from '../../src/http/create-sse-response.ts'
@@ -11,6 +9,7 @@ import type { SseStreamOptions } from '../../src/http/options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { TICK } from '../../src/scheduler/clock.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { parseEvents } from '../support/parse.ts'
 import { closed, nextTurn, settled } from '../support/streams.ts'
 
@@ -151,6 +150,14 @@ describe('the body of a web response', () => {
       /^:\nretry: (1\d\d\d|2000)\n: heartbeat \d+\n$/,
     )
     expect(await chunk(open({ retry: 0 }).body.getReader())).toBe(':\n: heartbeat 15000\n')
+  })
+
+  it.each([
+    [10, ':\n: heartbeat 100\n'],
+    [250, ':\n: heartbeat 250\n'],
+    [0, ':\n'],
+  ])('states for a heartbeat of %d ms the interval in which it is sent', async (heartbeat, preamble) => {
+    expect(await chunk(open({ heartbeat, retry: 0 }).body.getReader())).toBe(preamble)
   })
 
   it('contains everything sent within one turn in one chunk', async () => {
@@ -442,9 +449,6 @@ describe('the end of a web stream', () => {
 })
 
 describe('the stream of a discarded web response', () => {
-  setFlagsFromString('--expose-gc')
-  const collectGarbage: () => void = runInNewContext('gc')
-
   /** Returns how many streams were not garbage-collected. The last one may still be on the stack. */
   async function leftOf(count: number, options: SseStreamOptions, wait: () => void): Promise<number> {
     const streams = Array.from({ length: count }, () => new WeakRef(open(options).stream))
@@ -508,8 +512,11 @@ describe('createSseResponse with bad input', () => {
       return context.text('')
     })
     await app.request('/')
-    const message = 'Expected a web Request, not an object. Did you mean context.req.raw (Hono)?'
-    expect(thrown).toEqual([expect.objectContaining({ message }), expect.objectContaining({ message })])
+    const message = (given: string) =>
+      `Expected a web Request, not a ${given}. Did you mean context.req.raw (Hono)?`
+    expect(thrown).toEqual(
+      ['Context', 'HonoRequest'].map((given) => expect.objectContaining({ message: message(given) })),
+    )
   })
 
   it.each([undefined, null, {}, 'text', [{ data: 1 }]])('rejects %s as a handler', (handler) => {
@@ -605,6 +612,37 @@ describe('the handler of createSseResponse', () => {
     expect(onClose).toHaveBeenCalledWith('error', expect.objectContaining({ code: 'ERR_SSE_HANDLER' }))
   })
 
+  it.each<[string, () => unknown]>([
+    [
+      'a generator function',
+      function* () {
+        yield { data: 1 }
+      },
+    ],
+    [
+      'an async generator function',
+      async function* () {
+        yield { data: 1 }
+      },
+    ],
+    ['an async function', async () => [{ data: 1 }]],
+  ])('rejects %s that a handler returns and does not call', async (_type, uncalled) => {
+    const error = {
+      code: 'ERR_SSE_HANDLER',
+      message: expect.stringMatching(/not a function\. Call it, and return its result\.$/),
+    }
+    expect(() => createSseResponse(new Request(PATH), () => uncalled as never)).toThrow(
+      expect.objectContaining(error),
+    )
+    const onClose = vi.fn()
+    createSseResponse(new Request(PATH), async (stream) => {
+      stream.on('close', onClose)
+      return uncalled as never
+    })
+    await settled()
+    expect(onClose).toHaveBeenCalledExactlyOnceWith('error', expect.objectContaining(error))
+  })
+
   it.each<[string, Response, RegExp]>([
     ['a Response', new Response('no'), /^A handler can return a Response only from spillway\/web/],
     [
@@ -624,6 +662,81 @@ describe('the handler of createSseResponse', () => {
     })
     await settled()
     expect(onClose).toHaveBeenCalledWith('error', expect.objectContaining({ code: 'ERR_SSE_HANDLER' }))
+  })
+
+  describe('whose error no listener receives', () => {
+    let printed: unknown[][] = []
+    beforeEach(() => {
+      printed = vi.spyOn(console, 'error').mockImplementation(() => {}).mock.calls
+    })
+    afterEach(() => void vi.restoreAllMocks())
+
+    it.each<[string, () => unknown, unknown]>([
+      ['rejects', () => Promise.reject(failure), failure],
+      ['rejects with undefined', () => Promise.reject(), expect.any(Error)],
+      [
+        'resolves with an event',
+        async () => ({ data: 1 }),
+        expect.objectContaining({ code: 'ERR_SSE_HANDLER' }),
+      ],
+      [
+        'is a generator that throws',
+        async function* () {
+          yield { data: 'first' }
+          throw failure
+        },
+        failure,
+      ],
+    ])('prints it when it %s', async (_how, handler, error) => {
+      createSseResponse(new Request(PATH), handler as never)
+      await settled()
+      expect(printed).toEqual([[error]])
+    })
+
+    it.each(['on', 'once'] as const)('prints nothing if stream.%s has a listener of close', async (add) => {
+      const onClose = vi.fn()
+      createSseResponse(new Request(PATH), async (stream) => {
+        stream[add]('close', onClose)
+        throw failure
+      })
+      await settled()
+      expect(onClose).toHaveBeenCalledExactlyOnceWith('error', failure)
+      expect(printed).toEqual([])
+    })
+
+    it('prints it if the stream was closed before, because the close event lacks it', async () => {
+      const onClose = vi.fn()
+      createSseResponse(new Request(PATH), async (stream) => {
+        stream.on('close', onClose)
+        stream.destroy()
+        await settled()
+        throw failure
+      })
+      await settled()
+      await settled()
+      expect(printed).toEqual([[failure]])
+      expect(onClose).toHaveBeenCalledExactlyOnceWith('server', undefined)
+    })
+
+    it('prints nothing if the handler throws synchronously, because the caller receives it', async () => {
+      const call = () =>
+        createSseResponse(new Request(PATH), () => {
+          throw failure
+        })
+      expect(call).toThrow(failure)
+      await settled()
+      expect(printed).toEqual([])
+    })
+
+    it('prints nothing if the signal of the stream has aborted the work', async () => {
+      const request = new AbortController()
+      createSseResponse(new Request(PATH, { signal: request.signal }), ({ signal }) => {
+        return new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(failure)))
+      })
+      request.abort()
+      await settled()
+      expect(printed).toEqual([])
+    })
   })
 
   it.each<[string, (stream: SseStream) => unknown]>([
@@ -657,6 +770,22 @@ describe('the handler of createSseResponse', () => {
     expect(() => createSseResponse(request, () => 7)).toThrow()
     // @ts-expect-error: the response is the stream.
     expect(() => createSseResponse(request, () => new Response())).toThrow()
+  })
+
+  it('has a type that excludes generator functions, and no other function', () => {
+    const request = new Request(PATH)
+    async function* events() {
+      yield { data: 1 }
+    }
+    // @ts-expect-error: the function is to be called.
+    expect(() => createSseResponse(request, () => events)).toThrow()
+    // @ts-expect-error: a function that returns a source is to be called.
+    const { body: list } = createSseResponse(request, () => () => [{ data: 1 }])
+    const emitter = new EventEmitter()
+    const { body: off } = createSseResponse(request, () => () => emitter.off('x', () => {}))
+    const { body: set } = createSseResponse(request, () => () => new Set<number>().delete(1))
+    const { body: unsubscribe } = createSseResponse(request, (stream) => new Hub().subscribe(stream, 'news'))
+    for (const body of [list, off, set, unsubscribe]) void body?.cancel()
   })
 })
 

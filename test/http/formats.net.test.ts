@@ -223,7 +223,7 @@ describe('the response to a long poll', () => {
   })
 
   it.each([[['json']], [['event-stream', 'json']]] as const)(
-    'is held as long as the client says, up to the limit of a route with the formats %j',
+    'is held for the time in the query, up to the limit of a route with the formats %j',
     async (formats) => {
       using time = holdClock()
       const channel = new Hub().channel('news')

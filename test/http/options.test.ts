@@ -30,8 +30,15 @@ describe('the settings of streams', () => {
     expect(settingsOf({ serialize })).not.toBe(settingsOf({ serialize }))
   })
 
-  test('stay correct with more combinations than are shared', () => {
+  test('stay correct with more combinations than the cache holds', () => {
     const heartbeats = Array.from({ length: 300 }, (_, i) => settingsOf({ heartbeat: i + 1 }).heartbeat)
     expect(heartbeats).toEqual(Array.from({ length: 300 }, (_, i) => i + 1))
   })
+})
+
+// The client ends a poll without a response after 60 s.
+test('the hold of a long poll is at most 50 s', () => {
+  expect(settingsOf({ longPoll: { hold: 50_000 } }).longPoll.hold).toBe(50_000)
+  for (const hold of [999, 50_001, 2 ** 31 - 1])
+    expect(() => settingsOf({ longPoll: { hold } })).toThrow('a whole number from 1000 to 50000')
 })

@@ -82,23 +82,48 @@ describe('refuseSseStream (rule 20)', () => {
     source.close()
   })
 
-  it.each([{}, { status: 200 }, { status: 600 }, { status: '403' }, { retry: 0 }, { retry: 1.5 }, null, 403])(
-    'rejects the refusal %j',
-    async (refusal) => {
-      const thrown = deferred<unknown>()
-      const { port } = await serve((_req, res) => {
-        try {
-          refuseSseStream(res, refusal as Refusal)
-          thrown.resolve(undefined)
-        } catch (error) {
-          thrown.resolve(error)
-        }
-        res.end()
-      })
-      await get('http', port)
-      expect(await thrown.promise).toEqual(code('ERR_SSE_OPTION'))
-    },
-  )
+  it.each([
+    [{}, 'A refusal must be { status }, { status, retryAfter } or { retry }, not {}.'],
+    [null, 'or { retry }, not null.'],
+    [403, 'or { retry }, not 403.'],
+    [{ status: 503, retry: 30_000 }, 'or { retry }, not {status, retry}.'],
+    [{ retry: 5, retryAfter: 5 }, 'or { retry }, not {retry, retryAfter}.'],
+    [{ retryAfter: 5 }, 'or { retry }, not {retryAfter}.'],
+    [{ status: undefined }, 'or { retry }, not {}.'],
+    [{ status: 200 }, 'Option status must be a whole number from 201 to 599, not 200.'],
+    [{ status: 600 }, 'Option status must be a whole number from 201 to 599, not 600.'],
+    [{ status: '403' }, 'Option status must be a whole number from 201 to 599, not "403".'],
+    [
+      { status: 503, retryAfter: '5' },
+      'Option retryAfter must be a whole number from 1 to 2147483647, not "5".',
+    ],
+    [{ retry: 0 }, 'Option retry must be a whole number from 1 to 2147483647, not 0.'],
+    [{ retry: 1.5 }, 'Option retry must be'],
+    [{ status: 503, message: 'full' }, 'Unknown option "message".'],
+    [{ status: 503, headers: undefined }, 'Unknown option "headers".'],
+  ])('rejects the refusal %j', async (refusal, message) => {
+    const thrown = deferred<unknown>()
+    const { port } = await serve((_req, res) => {
+      try {
+        refuseSseStream(res, refusal as Refusal)
+        thrown.resolve(undefined)
+      } catch (error) {
+        thrown.resolve(error)
+      }
+      res.end()
+    })
+    await get('http', port)
+    expect(await thrown.promise).toEqual(code('ERR_SSE_OPTION'))
+    expect(((await thrown.promise) as Error).message).toContain(message)
+  })
+
+  it.each([
+    [503, { status: 503, retry: undefined, retryAfter: undefined }],
+    [200, { status: undefined, retry: 5_000 }],
+  ])('responds with %i to a refusal whose other values are undefined', async (status, refusal) => {
+    const { port } = await serve((_req, res) => refuseSseStream(res, refusal as Refusal))
+    expect((await get('http', port)).status).toBe(status)
+  })
 
   it('rejects a response whose headers were already sent', async () => {
     const thrown = deferred<unknown>()

@@ -4,9 +4,9 @@ import { StreamSet } from '../../lifecycle/stream-set.ts'
 import type { SseStream } from '../../stream/stream.ts'
 
 /**
- * Closes the streams of `sse` when Fastify closes, which otherwise waits for them to end. Covers the instance on which it is
- * registered and all encapsulated ones. Each client gets a jittered reconnection time. Streams still open after `grace` are
- * destroyed.
+ * Closes the streams of `sse` when Fastify closes, which otherwise waits for them to end. Covers the instance on which
+ * it is registered and all encapsulated ones. Each client receives a jittered reconnection time. Streams still open
+ * after `grace` are destroyed.
  *
  * Rejects with `SseError` `ERR_SSE_OPTION`.
  */
@@ -17,11 +17,12 @@ export const spillwayPlugin: FastifyPluginAsync<ShutdownOptions, RawServerBase> 
   const settings = shutdownSettings(options)
   const streams = new StreamSet()
   fastify.decorate(STREAMS, streams)
-  // Not `onClose`, which runs only after all connections are closed.
+  // Not the hook `onClose`, because it runs only after all connections are closed.
   fastify.addHook('preClose', () => streams.shutdown(settings))
 }
 
-// Set what `fastify-plugin` would set, so that the plugin applies to the instance itself and not to a new scope.
+// Set the properties that `fastify-plugin` would set, so that the plugin applies to the instance itself and not to a
+// new scope.
 Object.assign(spillwayPlugin, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'spillway',

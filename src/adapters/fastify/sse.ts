@@ -16,6 +16,7 @@ import type {
 import type { AnyEvents, EventMap } from '../../event/event.ts'
 import { admit, isGuarded } from '../../http/admit.ts'
 import { answerRequest } from '../../http/answer-request.ts'
+import { checkCall } from '../../http/check-request.ts'
 import { notAcceptableText } from '../../http/formats.ts'
 import { checkHandler, type SseHandler } from '../../http/handler.ts'
 import {
@@ -54,7 +55,8 @@ import { type AnyReply, StreamBody } from './stream-body.ts'
  * handler go to Fastify's error handler, the former as a 406. If the response headers were sent, an error destroys the
  * stream and goes to `request.log.error`. An async route that calls the returned function must return its result.
  *
- * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`.
+ * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`. The route handler throws `ERR_SSE_REQUEST` outside
+ * of Fastify.
  */
 export function sse<
   Events extends EventMap = AnyEvents,
@@ -76,6 +78,7 @@ export function sse<
     return handler(stream, request, reply)
   }
   return (request, reply) => {
+    checkCall(reply?.raw && reply.hijack, 'spillway/fastify', 'a reply')
     const settings = settingsFor(routeSettings, request.headers.accept, request.url)
     if (!settings) throw notAcceptable(reply, routeSettings)
     if (request.method === 'HEAD')
@@ -85,8 +88,8 @@ export function sse<
       const withHeaders = withHeadersOf(reply, settings)
       return answerRequest(request.raw, reply.raw, withHeaders, tracked, [request, reply], hooks)
     })
-    // Compression plugins decide by the content type. Returns the reply, because Fastify does not send the response of an
-    // async route that resolves with undefined.
+    // Compression plugins decide by the content type. Returns the reply, because Fastify does not send the response of
+    // an async route that resolves with undefined.
     return reply.type('text/event-stream').send(body as never)
   }
 }
@@ -104,7 +107,10 @@ type RouteArguments<
   reply: FastifyReply<Route, Server, RawRequest, RawReplyDefaultExpression<Server>, Config, Schema, Types>,
 ]
 
-/** Returns the options of one response. Its `headers` are read when they are sent, so a handler may add headers until then. */
+/**
+ * Returns the options of one response. Its `headers` are read when they are sent, so a handler may add headers until
+ * then.
+ */
 function withHeadersOf(reply: AnyReply, settings: HandlerSettings): HandlerSettings {
   return {
     ...settings,
@@ -129,7 +135,7 @@ function sendHeadOf(reply: AnyReply, settings: Settings): AnyReply {
   return reply.code(settings.status).send(Readable.from([]))
 }
 
-// Fastify discards the body of a HEAD request, and with it the stream.
+// Admits a HEAD request on a stream without a body, because Fastify discards the body, and with it its stream.
 async function guardedHead(request: object, reply: AnyReply, settings: HandlerSettings): Promise<AnyReply> {
   const { raw } = reply.request
   let refusal: Refusal | undefined

@@ -6,8 +6,9 @@ import type { AnswerHooks } from '../../http/answer-request.ts'
 export type AnyReply = FastifyReply<RouteGenericInterface, RawServerBase>
 
 /**
- * The body passed to `reply.send`, so that Fastify runs its `onSend` hooks, which for example set cookies and save sessions.
- * The event stream is created when Fastify pipes the body into the response. It owns the response once its headers are sent.
+ * The body passed to `reply.send`, so that Fastify runs its `onSend` hooks, which for example set cookies and save
+ * sessions. The event stream is created when Fastify pipes the body into the response. It owns the response once its
+ * headers are sent.
  */
 export class StreamBody extends Readable implements AnswerHooks {
   readonly #reply: AnyReply
@@ -58,7 +59,8 @@ export class StreamBody extends Readable implements AnswerHooks {
     else super.destroy(error as Error)
   }
 
-  // Hooks may delay a response that the handler sends with `reply.send` beyond the time when stream headers are sent.
+  // Notes a response that the handler sends with `reply.send`. Hooks may delay it beyond the time when stream headers
+  // are sent.
   #watchSend(): void {
     const { send } = this.#reply
     this.#reply.send = (payload) => {

@@ -71,7 +71,7 @@ export function runtimeRunsContract(server: () => Running): void {
         expect([await client.ended, eventsOf(client)]).toEqual(['end', ['text a', 'text b', 'text c', DONE]])
     })
 
-    it('goes on when its clients disconnect, and is resumed after the last event id', async () => {
+    it('continues when its clients disconnect, and is resumed after the last event id', async () => {
       const run = newRun()
       await run.start()
       await run.yields('a')
