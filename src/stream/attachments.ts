@@ -4,11 +4,11 @@ import type { CloseReason } from './close-reason.ts'
 import type { SseStream } from './stream.ts'
 
 export interface SseStreamEventMap {
-  /** The client had fallen behind and has caught up: everything queued was written. */
+  /** The client had fallen behind and has caught up, because all queued frames were written. */
   drain: []
   /** Events were dropped because the queue was full. Emitted once per turn of the event loop, with their number. */
   drop: [events: number]
-  /** The stream is closed and holds nothing any more. Emitted once. */
+  /** The stream is closed and has released its queue. Emitted once. */
   close: [reason: CloseReason, error: unknown]
 }
 
@@ -18,14 +18,14 @@ export interface FrameBatch {
   readonly joined: Frame
 }
 
-/** What is delivered to many streams, of which each has a format. */
+/** A batch that is delivered to many streams, each of which has a format. */
 export interface SharedBatch {
   /** How many events it has. */
   readonly length: number
   in(format: Format): FrameBatch
 }
 
-/** What the response to a long poll depends on beside its events. */
+/** The state on which the response to a long poll depends, beside its events. */
 export interface PollCache {
   /** True while it has only events that all clients may see. Undefined until the stream is subscribed to a channel. */
   isPublic: boolean | undefined
@@ -47,8 +47,8 @@ export interface CloseTarget {
   _streamClosed(stream: SseStream): void
 }
 
-/** Checks again whether the client of a stream may stay. */
+/** Checks again whether the client of a stream may stay connected. */
 export interface Reauthorization {
-  /** @internal Resolves when the stream was refused if it may not. Never rejects. */
+  /** @internal Refuses the stream if its client may not stay connected. Resolves after that. Never rejects. */
   _recheck(): Promise<void>
 }

@@ -10,7 +10,7 @@ import {
 } from './frame-queue.ts'
 import { type RateLimit, type RateLimiter, rateLimiterFor } from './rate-limit.ts'
 
-/** What happens to an event when the backlog is full. */
+/** The policy for an event when the backlog is full. */
 export type Overflow = 'close' | 'drop-oldest' | 'drop-newest' | 'conflate'
 
 export interface BacklogLimits {
@@ -28,18 +28,19 @@ export const MAX_WRITE = 16 * 1024
 
 /** The frames queued for one client, within its limits and its rate limit. */
 export class Backlog {
-  /** How much of a large frame that is being written, and of what a replay has read, counts as queued, in bytes. */
+  /** The bytes that count as queued of a large frame that is being written, and of events that a replay has read. */
   unwrittenBytes = 0
+  readonly rateLimiter: RateLimiter
   readonly #limits: BacklogLimits
-  readonly #rateLimiter: RateLimiter
   #queue: FrameQueue = new RingQueue()
   #isRateLimited = false
   // Whether its frames are detached, until it is empty.
   #isSettled = false
 
-  constructor(limits: BacklogLimits) {
+  /** With `rateLimiter`, it shares the rate limit of another backlog. */
+  constructor(limits: BacklogLimits, rateLimiter = rateLimiterFor(limits.rateLimit)) {
     this.#limits = limits
-    this.#rateLimiter = rateLimiterFor(limits.rateLimit)
+    this.rateLimiter = rateLimiter
   }
 
   get length(): number {
@@ -67,7 +68,7 @@ export class Backlog {
   offer(frame: Frame, isKernelFull: boolean): number {
     if (isKernelFull) this.settle()
     // While frames are held back by the rate limit, an older one of the same key is superseded.
-    if (this.#isRateLimited && this.#rateLimiter.conflates) return this.#offerNewest(frame, anyKey)
+    if (this.#isRateLimited && this.rateLimiter.conflates) return this.#offerNewest(frame, anyKey)
     if (isKernelFull && frame.isConflated) return this.#offerNewest(frame, conflatedKey)
     // A frame larger than the bound is queued alone.
     const isAlone = this.length + this.unwrittenBytes === 0 && !isKernelFull
@@ -81,8 +82,8 @@ export class Backlog {
   }
 
   /**
-   * Detaches the frames that are queued and those that follow, because they wait longer than a turn. Each of them could
-   * retain 8 KiB otherwise.
+   * Detaches the queued frames and all further ones, because they wait longer than a turn. Otherwise, each of them
+   * could retain 8 KiB.
    */
   settle(): void {
     if (this.#isSettled) return
@@ -92,22 +93,22 @@ export class Backlog {
 
   /** Removes the oldest frames that may be written now, and returns them as one frame. */
   take(now: number): Frame | undefined {
-    const allowed = this.#rateLimiter.allowed(now)
+    const allowed = this.rateLimiter.allowed(now)
     this.#isRateLimited = allowed === 0
     if (allowed === 0) {
       this.settle()
-      if (this.#rateLimiter.conflates) this.#conflateBy(anyKey)
+      if (this.rateLimiter.conflates) this.#conflateBy(anyKey)
       return undefined
     }
     const batch = takeBatch(this.#queue, MAX_WRITE, allowed)
-    this.#rateLimiter.spend(batch?.events ?? 0)
+    this.rateLimiter.spend(batch?.events ?? 0)
     if (this.length === 0) this.#reset()
     return batch
   }
 
   /** Returns when `take` may return a frame again, in ms on the clock. */
   nextAt(): number {
-    return this.#rateLimiter.nextAt()
+    return this.rateLimiter.nextAt()
   }
 
   #reset(): void {

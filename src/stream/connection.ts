@@ -18,75 +18,73 @@ export class Connection
   extends CountingConnection
   implements OutputOwner, DeadlineOwner, PollConnection, Flushable
 {
-  /** Undefined unless the response is that to a long poll. */
+  /** Undefined unless the stream is a long poll. */
   readonly poll: PollEnd | undefined
   /** How many replays are still to be sent. The end of the stream follows them. */
   holds = 0
-  /** What a replay has read and not queued yet, in bytes. */
+  /** The bytes that a replay has read and not queued yet. */
   waitingBytes = 0
-  readonly #settings: StreamSettings
-  readonly #output: Output
+  readonly settings: StreamSettings
+  readonly output: Output
   readonly #deadlines: Deadlines
-  readonly #isImmediate: boolean
   // Created with the first frame, because most idle streams never queue one.
   #queue: Backlog | undefined
-  // During a replay: the frames sent meanwhile, which follow it.
+  // The frames sent during a replay, which follow it. Undefined while there is no replay.
   #liveQueue: Backlog | undefined
   #state: 'open' | 'ending' | 'closed' = 'open'
   #isFlushScheduled = false
-  // Of the frame that was written last.
+  // The size of the frame that was written last.
   #lastSize = 0
   #condition: Condition | undefined
 
   constructor(settings: StreamSettings, owner: ConnectionOwner) {
     super(owner)
-    this.#settings = settings
+    this.settings = settings
     if (settings.poll) this.poll = new PollEnd(settings.poll, this)
-    this.#output = new Output(this)
-    this.#deadlines = new Deadlines(settings, this.#output, this)
-    this.#isImmediate = settings.flushInterval === 0 && !settings.rateLimit
+    this.output = new Output(this)
+    this.#deadlines = new Deadlines(this)
   }
 
   /**
-   * Starts with an open transport, or with one that `begin` or the first write opens. With `isHeld`, nothing is written until
-   * `unhold`, not even a heartbeat, because the client may be refused.
+   * Starts with an open transport, or with one that `begin` or the first write opens. With `isHeld`, nothing is written
+   * until `unhold`, not even a heartbeat, because the client may be refused.
    */
   start(transport: Transport | OpenTransport, isHeld = false): void {
     descriptorWatch.onOpen()
-    this.#output.start(transport)
+    this.output.start(transport)
     this.#probe()
-    this.#output.isFull = isHeld
+    this.output.isFull = isHeld
     if (!isHeld) this.#deadlines.schedule()
   }
 
-  /** Writes what was queued since `start`. Deadlines count from now on. */
+  /** Writes the frames queued since `start`. Deadlines count from now on. */
   unhold(): void {
     if (this.isClosed) return
     // `send` returned false for these frames.
     if (this.bufferedEvents > 0) this.lagSince = clock.now
-    this.#output.isFull = false
+    this.output.isFull = false
     this.#deadlines.restart()
     this.#scheduleFlush()
   }
 
   /** Sends the response headers once their status is decided, unless they were sent. */
   begin(): void {
-    this.#output.beginWhenDecided()
+    this.output.beginWhenDecided()
     this.#probe()
   }
 
   get headers(): PendingHeaders {
-    return this.#output
+    return this.output
   }
 
   /** Releases the response to the framework, unless its headers were sent. */
   abandon(): void {
-    this.#output.abandon()
+    this.output.abandon()
   }
 
   get bufferedBytes(): number {
     const queued = (this.#queue?.bytes ?? 0) + (this.#liveQueue?.bytes ?? 0)
-    return this.#output.unwrittenBytes + this.waitingBytes + queued
+    return this.output.unwrittenBytes + this.waitingBytes + queued
   }
 
   get bufferedEvents(): number {
@@ -95,7 +93,7 @@ export class Connection
 
   /** Whether nothing is queued and the kernel has accepted everything. */
   get isIdle(): boolean {
-    return !this.#queue?.length && !this.#output.isFull
+    return !this.#queue?.length && !this.output.isFull
   }
 
   get isOpen(): boolean {
@@ -106,11 +104,13 @@ export class Connection
     return this.#state === 'closed'
   }
 
-  /** Whether a frame may be written past the queue, because nothing is queued or awaited. */
+  /** Whether a frame may be written past the queue, because the queue is empty and the output has room. */
   get canBypassQueue(): boolean {
-    const { isFull, isBegun } = this.#output
+    const { isFull, isBegun } = this.output
+    const { flushInterval, rateLimit } = this.settings
+    const isImmediate = flushInterval === 0 && !rateLimit
     const isWaiting = this.#isFlushScheduled || isFull || this.#liveQueue
-    return this.#isImmediate && isBegun && !isWaiting && this.isOpen
+    return isImmediate && isBegun && !isWaiting && this.isOpen
   }
 
   /** Whether a sender that can wait should send this frame now, instead of after everything queued was written. */
@@ -120,19 +120,23 @@ export class Connection
   }
 
   /**
-   * Queues a frame until the end of the turn, until there is room, or until the replay is over. Returns false if the
+   * Queues a frame until the end of the turn, until there is room, or until the end of the replay. Returns false if the
    * sender should wait, or if an event was dropped.
    */
   enqueue(frame: Frame): boolean {
-    return this.#liveQueue ? this.offer(this.#liveQueue, frame, true) : this.enqueueNext(frame)
+    if (!this.#liveQueue) return this.enqueueNext(frame)
+    this.offer(this.#liveQueue, frame, true)
+    return false
   }
 
-  /** The same for a frame of a replay, which goes before the frames sent meanwhile. */
+  /** Queues a frame of a replay, which precedes the frames sent meanwhile. Returns the same as `enqueue`. */
   enqueueNext(frame: Frame): boolean {
     // A burst over the bound is not a lag while the kernel accepts it.
-    if (!this.#output.isFull && !this.#backlog.fits(frame)) this._flush()
-    const isAccepted = this.offer(this.#backlog, frame, this.#output.isFull)
-    if (this.#output.isFull) return false
+    if (!this.output.isFull && !this.#backlog.fits(frame)) this._flush()
+    // A middleware's own `write` may have thrown.
+    if (this.isClosed) return this.discard(frame.events)
+    const isAccepted = this.offer(this.#backlog, frame, this.output.isFull)
+    if (this.output.isFull) return false
     this.#scheduleFlush()
     return isAccepted
   }
@@ -146,7 +150,8 @@ export class Connection
 
   /** Holds back the frames sent from now on, until `endReplay`. */
   beginReplay(): void {
-    this.#liveQueue = new Backlog(this.#settings)
+    // With the same rate limit, because the client would otherwise get a further burst after the replay.
+    this.#liveQueue = new Backlog(this.settings, this.#backlog.rateLimiter)
   }
 
   /** Continues with the frames held back. The replay MUST have been written. */
@@ -176,7 +181,7 @@ export class Connection
     this.sentBytes += frame.size
     this.#lastSize = frame.size
     try {
-      const hasRoom = this.#output.write(frame)
+      const hasRoom = this.output.write(frame)
       this.poll?.onWritten()
       if (hasRoom) return
       this.lagSince ??= clock.now
@@ -190,8 +195,7 @@ export class Connection
   /** Ends the body after the last replay if the stream is closing, and a long poll that has events. */
   release(isClosing: boolean): void {
     this.holds -= 1
-    if (this.holds > 0) return
-    if (isClosing) this.end()
+    if (isClosing && this.holds === 0) this.end()
     else this.poll?.onCaughtUp()
   }
 
@@ -224,7 +228,7 @@ export class Connection
   /** Cuts the connection at once. */
   destroy(reason: CloseReason, error?: unknown): void {
     if (this.isClosed) return
-    this.#output.destroy()
+    this.output.destroy()
     this.#finish(reason, error)
   }
 
@@ -232,24 +236,25 @@ export class Connection
   _flush(): void {
     this.#isFlushScheduled = false
     // Frames that a middleware sends meanwhile, and the end of the body, follow the frame that is being written.
-    if (this.#output.isBusy) return void this.#scheduleFlush()
+    if (this.output.isBusy) return void this.#scheduleFlush()
     this.#deadlines.cancelFlush()
-    while (!this.#output.isFull && this.#queue?.length) {
-      const batch = this.takeFrom(this.#queue)
+    while (!this.output.isFull && this.#queue?.length) {
+      // A rate limit counts exact time, because events may be sent several times between two ticks.
+      const batch = this.takeFrom(this.#queue, this.settings.rateLimit ? clock.read() : clock.now)
       if (!batch) {
         this.#isFlushScheduled = true
         return void this.#deadlines.flushAt(this.#queue.nextAt())
       }
       this.write(batch)
     }
-    if (this.#output.isFull) this.#queue?.settle()
+    if (this.output.isFull) this.#queue?.settle()
     if (this.isIdle && !this.isClosed) this.#onDrained()
   }
 
   /** @internal */
   _drained(): void {
     this._flush()
-    // The timer was set to the stall deadline.
+    // While the output was full, the timer was set to the stall deadline.
     this.#deadlines.schedule()
   }
 
@@ -266,8 +271,8 @@ export class Connection
 
   /** @internal */
   _silent(): void {
-    this.#output.probe()
-    const { format, padding } = this.#settings
+    this.output.probe()
+    const { format, padding } = this.settings
     const position = this.owner._heartbeat()
     this.write(position ?? padding ?? format.heartbeat)
     if (position && padding) this.enqueue(padding)
@@ -280,34 +285,35 @@ export class Connection
 
   // Without a heartbeat, only the kernel detects a lost client.
   #probe(): void {
-    if (this.#settings.heartbeat === 0) this.#output.probe()
+    if (this.settings.heartbeat === 0) this.output.probe()
   }
 
   get #backlog(): Backlog {
-    this.#queue ??= new Backlog(this.#settings)
-    // Not those of `#liveQueue`, because a large event of a replay must not make the stream overflow.
+    this.#queue ??= new Backlog(this.settings)
+    // Not set for `#liveQueue`, because a large event of a replay MUST NOT make the stream overflow.
     this.#queue.unwrittenBytes = this.#unwrittenBytes + this.#boundedWaitingBytes
     return this.#queue
   }
 
-  // A frame larger than the bound leaves half of it. Otherwise the next event would close the stream, and the client would
-  // reconnect to the same frame.
+  // A frame larger than the bound counts as at most half of the bound. Otherwise, the next event would close the
+  // stream, and the client would reconnect to the same frame.
   get #unwrittenBytes(): number {
-    const { unwrittenBytes } = this.#output
-    const { maxBufferedBytes } = this.#settings
+    const { unwrittenBytes } = this.output
+    const { maxBufferedBytes } = this.settings
     return this.#lastSize > maxBufferedBytes ? Math.min(unwrittenBytes, maxBufferedBytes / 2) : unwrittenBytes
   }
 
-  // While the kernel accepts everything, nothing accumulates. At most half of what is left, like a large frame.
+  // While the kernel accepts all bytes, none accumulate. Otherwise, at most half of the remaining bound counts, as for
+  // a large frame.
   get #boundedWaitingBytes(): number {
-    if (this.waitingBytes === 0 || !this.#output.isFull) return 0
-    return Math.min(this.waitingBytes, (this.#settings.maxBufferedBytes - this.#unwrittenBytes) / 2)
+    if (this.waitingBytes === 0 || !this.output.isFull) return 0
+    return Math.min(this.waitingBytes, (this.settings.maxBufferedBytes - this.#unwrittenBytes) / 2)
   }
 
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return
     this.#isFlushScheduled = true
-    const { flushInterval } = this.#settings
+    const { flushInterval } = this.settings
     if (flushInterval > 0) this.#deadlines.flushAt(clock.now + flushInterval)
     else turn.scheduleFlush(this)
   }
@@ -317,10 +323,10 @@ export class Connection
     this.lagSince = undefined
     if (since !== undefined) this.owner._caughtUp(clock.now - since)
     this.notify()
-    // Once, because the output is full after its end.
+    // This happens once, because the output is full after its end.
     if (this.#state !== 'ending' || !this.isIdle) return
     try {
-      this.#output.end()
+      this.output.end()
       this.#deadlines.schedule()
     } catch (error) {
       this.destroy('error', error)

@@ -5,13 +5,13 @@ import type { CloseReason } from './close-reason.ts'
 import { beginChannel, conflateChannel, discardChannel } from './diagnostics.ts'
 import type { SseStream } from './stream.ts'
 
-/** Is notified by its connection. It is the stream, or that of a test. */
+/** Receives the notifications of its connection. It is the stream, or a test double. */
 export interface ConnectionOwner {
   /** @internal All queued frames were written, after the client had been behind for `lag` ms. */
   _caughtUp(lag: number): void
   /** @internal A full queue dropped this many events. `OVERFLOW`: its policy does not allow dropping. */
   _overflowed(dropped: number): void
-  /** @internal The maximum duration is over. */
+  /** @internal The maximum duration has passed. */
   _expired(): void
   /** @internal A limit ends the page of a long poll. `_expired` follows. */
   _pageFull(): void
@@ -21,27 +21,27 @@ export interface ConnectionOwner {
   _onClosed(reason: CloseReason, error?: unknown): void
 }
 
-/** What a connection counts and reports to the diagnostics, so that all events that were sent are accounted for. */
+/** Counts the events of a connection and reports them to the diagnostics, so that every event is accounted for. */
 export abstract class CountingConnection {
   readonly openedAt = clock.read()
   sentEvents = 0
   sentBytes = 0
   protected readonly owner: ConnectionOwner
-  /** Since when the client is behind, in ms on the clock. */
+  /** The time at which the client fell behind, in ms on the clock. Undefined if it is not behind. */
   protected lagSince: number | undefined
 
   constructor(owner: ConnectionOwner) {
     this.owner = owner
   }
 
-  /** What the report of a closed stream has of its connection. Times are in ms. */
+  /** The part of the report of a closed stream that the connection counts. Times are in ms. */
   get summary() {
     const { sentEvents: events, sentBytes: bytes, lagSince } = this
     const lag = lagSince === undefined ? 0 : clock.now - lagSince
     return { duration: clock.now - this.openedAt, events, bytes, lag }
   }
 
-  /** Reports events that are never written on this connection. Returns false, as a queue does that drops a frame. */
+  /** Reports events that are never written on this connection. Returns false, like a queue that drops a frame. */
   discard(events: number): false {
     if (events > 0 && discardChannel.hasSubscribers) discardChannel.publish({ stream: this.#stream, events })
     return false
@@ -71,10 +71,13 @@ export abstract class CountingConnection {
     return dropped === 0
   }
 
-  /** Removes the oldest frames of a queue that may be written now, as one frame. A rate limit may conflate the others. */
-  protected takeFrom(queue: Backlog): Frame | undefined {
+  /**
+   * Removes the oldest frames of a queue that may be written at `now`, as one frame. A rate limit may conflate the
+   * others.
+   */
+  protected takeFrom(queue: Backlog, now: number): Frame | undefined {
     const before = queue.events
-    const batch = queue.take(clock.now)
+    const batch = queue.take(now)
     this.#reportConflated(before - queue.events - (batch?.events ?? 0))
     return batch
   }

@@ -2,12 +2,12 @@ import type { promises } from 'node:fs'
 import { builtinModule } from '../runtime.ts'
 import { warnOnce } from '../warn.ts'
 
-// The part of the limit above which the process is warned.
+// The share of the limit from which a warning is emitted.
 const NEAR = 0.8
 // How often the descriptors are counted until the limit is reached.
 const CHECKS = 20
 
-/** Reads what Linux knows of this process. */
+/** Reads the limits and the open descriptors of this process from Linux. */
 export interface DescriptorSource {
   /** Returns the text of `/proc/self/limits`. */
   limits(): Promise<string>
@@ -16,19 +16,20 @@ export interface DescriptorSource {
 }
 
 /**
- * Warns once when the process has nearly as many open descriptors as it may. Counts them each time that a twentieth of the
- * limit was opened as streams, so that a stream costs one comparison.
+ * Warns once when the number of open descriptors is near its limit. Counts them again after as many new streams as a
+ * twentieth of the limit, so that a stream costs one comparison.
  */
 export class DescriptorWatch {
   readonly #source: DescriptorSource | undefined
   #untilCheck = 1
+  #limit = 0
 
-  /** Without a source, it does nothing. */
+  /** Without a source, descriptors are not counted. */
   constructor(source: DescriptorSource | undefined) {
     this.#source = source
   }
 
-  /** Notes that a stream was opened. */
+  /** Counts a stream that was opened. */
   onOpen(): void {
     this.#untilCheck -= 1
     if (this.#untilCheck !== 0 || !this.#source) return
@@ -36,13 +37,20 @@ export class DescriptorWatch {
   }
 
   async #check(source: DescriptorSource): Promise<void> {
-    const limit = Number(/^Max open files\s+(\d+)/m.exec(await source.limits())?.[1])
-    if (!(limit > 0)) return
+    this.#limit ||= await limitOf(source)
+    if (!(this.#limit > 0)) return
     const count = await source.count()
-    this.#untilCheck = Math.max(1, Math.floor(limit / CHECKS))
-    if (count < limit * NEAR) return
-    warn(`The process has ${count} open descriptors and may have ${limit}.`)
+    this.#untilCheck = Math.max(1, Math.floor(this.#limit / CHECKS))
+    if (count < this.#limit * NEAR) return
+    // The limit may have been raised meanwhile.
+    this.#limit = await limitOf(source)
+    if (count >= this.#limit * NEAR)
+      warn(`The process has ${count} open descriptors and may have ${this.#limit}.`)
   }
+}
+
+async function limitOf(source: DescriptorSource): Promise<number> {
+  return Number(/^Max open files\s+(\d+)/m.exec(await source.limits())?.[1])
 }
 
 function warn(fact: string): void {
@@ -51,7 +59,8 @@ function warn(fact: string): void {
   warnOnce('SPILLWAY_DESCRIPTORS', `${fact} Each stream needs one. ${advice}`)
 }
 
-// Clients that connect all at once may use up the descriptors before they are counted. Another system has no such files.
+// Clients that connect all at once may use up the descriptors before they are counted. Other errors are ignored, for
+// example of a system without these files.
 function warnIfExhausted(error: unknown): void {
   if ((error as { code?: unknown }).code === 'EMFILE') warn('The process has no free descriptor.')
 }

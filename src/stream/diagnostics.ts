@@ -5,7 +5,7 @@ import type { CloseReason } from './close-reason.ts'
 import type { Gap } from './gap.ts'
 import type { SseStream } from './stream.ts'
 
-/** Every message about a stream has it. A subscriber MUST NOT send on it or close it. */
+/** The base of every message about a stream. A subscriber MUST NOT send on the stream or close it. */
 export interface StreamMessage {
   readonly stream: SseStream
 }
@@ -25,7 +25,7 @@ export interface StreamCloseMessage extends StreamMessage {
   readonly duration: number
   /** The number of events written to the connection. */
   readonly events: number
-  /** The bytes of all that was written, before compression. */
+  /** The number of bytes written to the connection, before compression. */
   readonly bytes: number
   /** How long the client had been behind at the end, in ms. 0: it was not. */
   readonly lag: number
@@ -58,7 +58,7 @@ export interface StreamReplayMessage extends StreamMessage {
   readonly duration: number
   /** Whether the client has reconnected. Otherwise it is new, or its subscriptions have changed. */
   readonly resumed: boolean
-  /** Whether everything was sent. */
+  /** Whether all missed events were sent. */
   readonly complete: boolean
   readonly error: unknown
 }

@@ -26,7 +26,8 @@ export class DropReport implements Flushable {
   _flush(): void {
     const dropped = this.#dropped
     this.#dropped = 0
-    // What a listener drops is part of the next report. Otherwise, a listener that sends would cause one in each turn.
+    // Events that a listener sends and that are dropped are part of the next report. Otherwise, such a listener would
+    // cause a report in each turn.
     this.#isScheduled = true
     if (dropped > 0) {
       publishOverflow(this.#stream, this.#policy, dropped)

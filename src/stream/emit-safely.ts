@@ -3,8 +3,8 @@ import type { SseStreamEventMap } from './attachments.ts'
 import type { SseStream } from './stream.ts'
 
 /**
- * Emits an event of a stream. A listener that throws must stop neither a flush nor a broadcast. Its error is uncaught, as in
- * Node.
+ * Emits an event of a stream. A listener that throws MUST NOT stop a flush or a broadcast, so that its error is thrown
+ * later, as an uncaught exception.
  */
 export function emitSafely<Name extends keyof SseStreamEventMap>(
   stream: SseStream,

@@ -63,11 +63,12 @@ export class Expiry implements TimerTarget, CloseTarget {
   }
 
   #schedule(wait: number): void {
-    if (this.#stream.closed) clock.cancel(this)
+    // A stream that is ending may still have queued events.
+    if (this.#stream._connection.isClosed) clock.cancel(this)
     else clock.schedule(this, clock.read() + Math.min(wait, LONGEST_WAIT))
   }
 
-  // The clock of the client may be wrong, so that the event has the time that is left too.
+  // The clock of the client may be wrong, so that the event also has the remaining time.
   #announce(event: string, left: number): void {
     this.#isAnnounced = true
     this.#stream.send({ event, data: JSON.stringify({ expiresAt: this.date, expiresIn: left }) })
@@ -79,7 +80,7 @@ export class Expiry implements TimerTarget, CloseTarget {
   }
 }
 
-/** Returns what a time of expiry must be if a value is none, otherwise undefined. */
+/** Returns the expected type if a value is not a time of expiry, otherwise undefined. */
 export function checkExpiresAt(value: unknown): string | undefined {
   const isTime = (value instanceof Date || typeof value === 'number') && Number(value) <= 8.64e15
   if (isTime && Number(value) >= EARLIEST) return undefined

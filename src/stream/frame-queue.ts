@@ -49,13 +49,13 @@ export class RingQueue extends RingBuffer<Frame> implements FrameQueue {
   }
 }
 
-/** Returns the key of which a frame is the newest value. The frame itself, if it must be kept in any case. */
+/** Returns the key whose newest value a frame is, or the frame itself if it MUST be kept in any case. */
 export type KeyOf = (frame: Frame) => string | Frame
 
-/** The newest frame of each key, of all frames that have one. */
+/** Returns the key of each frame that has one, so that only the newest frame of each key is kept. */
 export const anyKey: KeyOf = (frame) => frame.key ?? frame
 
-/** The newest frame of each key, in the channels that conflate. */
+/** Returns the key of each frame of a channel that conflates. The frames of other channels are kept. */
 export const conflatedKey: KeyOf = (frame) => (frame.isConflated && frame.key) || frame
 
 /** Keeps the newest frame of each key. A newer one is queued at the end. */
@@ -99,7 +99,7 @@ export class ConflatedQueue implements FrameQueue {
   }
 
   conflate(keyOf: KeyOf): FrameQueue {
-    // The newest of any key holds no more than the newest in some channels.
+    // A queue by `anyKey` already keeps only the newest frame of each key, whatever its channel.
     return keyOf === this.keyOf || this.keyOf === anyKey ? this : new ConflatedQueue(keyOf, this)
   }
 
@@ -112,8 +112,8 @@ export class ConflatedQueue implements FrameQueue {
 }
 
 /**
- * Takes frames from the head of a queue, at least one and then as many as the limits allow, joined for one write.
- * Returns undefined if the queue is empty.
+ * Removes the oldest frames of a queue and returns them joined for one write. Removes at least one, and then as many as
+ * the limits allow. Returns undefined if the queue is empty.
  */
 export function takeBatch(queue: FrameQueue, maxBytes: number, maxEvents: number): Frame | undefined {
   const first = queue.shift()
@@ -130,7 +130,7 @@ export function takeBatch(queue: FrameQueue, maxBytes: number, maxEvents: number
   return frames.length === 1 ? first : joinCache.join(frames)
 }
 
-/** Keeps the last joined batch until the end of the turn, because streams often hold the same frames. */
+/** Keeps the last joined batch until the end of the turn, because streams often queue the same frames. */
 class JoinCache implements Flushable {
   #frames: readonly Frame[] = []
   #joined: Frame | undefined

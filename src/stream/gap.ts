@@ -3,9 +3,12 @@ import type { MaybePromise, Source } from '../event/source.ts'
 import { gapChannel } from './diagnostics.ts'
 import type { SseStream } from './stream.ts'
 
-/** A client has missed events, or it is unknown whether it has. */
+/** A gap in the events of a client, which has missed some or may have missed some. */
 export interface Gap {
-  /** The last event id of the client. Undefined if it cannot be an id. It is untrusted input: check it before use. */
+  /**
+   * The last event id of the client. Undefined if it cannot be an id. It is untrusted input, which a hook MUST check
+   * before use.
+   */
   readonly lastEventId: string | undefined
   /**
    * `unknown`: the id is not in the store, or not any more. `unreadable`: the value cannot be an id. `evicted`: the
@@ -15,8 +18,8 @@ export interface Gap {
 }
 
 /**
- * Is called for a gap. It may return events, for example a snapshot, which are sent instead of the gap event, before
- * anything else. Events sent live meanwhile follow the snapshot, whether it contains them or not.
+ * Called for a gap. It MAY return events, for example a snapshot. These are sent first, instead of the gap event.
+ * Events sent live meanwhile follow the snapshot, whether it contains them or not.
  */
 export type OnGap<Events extends EventMap = AnyEvents> = (
   gap: Gap,
@@ -29,7 +32,7 @@ export interface GapReport {
   readonly hooks: Iterable<OnGap | undefined>
   /** The name of the gap event, or false. */
   readonly gapEvent: string | false
-  /** The id from which the client continues. */
+  /** The id after which the client continues. */
   readonly id?: string
   /** Resolves with false if the client has disconnected. */
   sendAll(snapshot: Source): Promise<boolean>
@@ -37,8 +40,8 @@ export interface GapReport {
 }
 
 /**
- * Reports a gap to the client: by the snapshots of the hooks, otherwise by the gap event. Resolves with true if the event
- * was sent, whose id is then that of the client.
+ * Reports a gap to the client by the snapshots of the hooks, otherwise by the gap event. Resolves with true if the gap
+ * event was sent, so that its id is the last event id of the client.
  */
 export async function reportGap(stream: SseStream, gap: Gap, report: GapReport): Promise<boolean> {
   const { hooks, gapEvent, id, sendAll, send } = report

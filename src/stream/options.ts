@@ -29,16 +29,16 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
   /** A comment is sent after this time without another write. Default 15 000. */
   heartbeat?: number | undefined
   /**
-   * The most bytes that are queued for a client that reads slowly, with the unwritten rest of a large event. A larger event
-   * is queued if nothing else is, and leaves half of the limit to the events after it. Default 1 MiB.
+   * The most bytes that are queued for a client that reads slowly, with the unwritten rest of a large event. A larger
+   * event is queued if the queue is empty, and counts as at most half of the limit while it is written. Default 1 MiB.
    */
   maxBufferedBytes?: number | undefined
   /** The most events that are queued for a client that reads slowly. Default 10 000. */
   maxBufferedEvents?: number | undefined
   /**
-   * What happens when the queue is full. `close` (default): the client is disconnected, reconnects and resumes.
-   * `drop-oldest`, `drop-newest`: events are dropped, and `drop` is emitted with their number. `conflate`: only the newest
-   * event of each `key` stays queued; the stream closes if even these are too many.
+   * The policy for a full queue. `close` (default): the client is disconnected, reconnects and resumes. `drop-oldest`,
+   * `drop-newest`: events are dropped, and `drop` is emitted with their number. `conflate`: only the newest event of
+   * each `key` stays queued; the stream closes if even these are too many.
    */
   overflow?: Overflow | undefined
   /** A client is disconnected if it has read nothing for this time while data is queued. Default 30 000. */
@@ -50,8 +50,8 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
   /** The stream is closed after this time, or up to a tenth earlier, and the client reconnects. Default 0: never. */
   maxDuration?: number | undefined
   /**
-   * Name of the event that is sent before `expiresAt`, with the data `{ expiresAt, expiresIn }`, where the latter is in ms.
-   * False sends none. Default `expiring`.
+   * Name of the event that is sent before `expiresAt`, with the data `{ expiresAt, expiresIn }`, where the latter is in
+   * ms. False sends none. Default `expiring`.
    */
   expiringEvent?: string | false | undefined
   /** How long before `expiresAt` that event is sent. Default 30 000. */
@@ -62,7 +62,7 @@ export interface StreamOptions<Events extends EventMap = AnyEvents> {
   replay?: Replay<Events> | undefined
   /** The most events that are replayed on one connection. The client resumes after them. Default 10 000. */
   maxReplayEvents?: number | undefined
-  /** Called when a client has missed events. What it returns is sent first, instead of the gap event. */
+  /** Called when a client has missed events. The events that it returns are sent first, instead of the gap event. */
   onGap?: OnGap<Events> | undefined
   /** Name of the event that reports a gap to the client. False sends none. Default `gap`. */
   gapEvent?: string | false | undefined
@@ -143,7 +143,7 @@ export function isEventName(value: unknown): boolean {
   return typeof value === 'string' && /^[^\r\n\0]+$/.test(value)
 }
 
-/** Checks an option that names the gap event. */
+/** Checks an option that is the name of an event, or false. */
 export function checkGapEvent(value: unknown) {
   return value === false || isEventName(value) ? undefined : 'an event name or false'
 }

@@ -1,6 +1,6 @@
 import type { SseContext } from './register.ts'
 
-/** The request of a stream, and what the application knows about its client. */
+/** The request of a stream, and the data of the application about its client. */
 export interface Origin {
   readonly request?: unknown
   readonly context?: SseContext | undefined

@@ -1,9 +1,10 @@
 import { type Frame, SLICE_BYTES } from '../event/frame.ts'
 import { clock } from '../scheduler/clock.ts'
+import { type HeaderSender, turn } from '../scheduler/turn.ts'
 import { noTransport, type Transport, type TransportOwner } from '../transports/transport.ts'
 import type { Refusal } from './refusal.ts'
 
-/** Is notified by its output. */
+/** Receives the notifications of its output. */
 export interface OutputOwner {
   /** @internal The response headers were sent. */
   _begun(): void
@@ -21,21 +22,26 @@ export type OpenTransport = (refusal?: Refusal) => Transport | undefined
 
 /** The response headers of a stream, before they are sent. */
 export interface PendingHeaders {
-  /** Resolves when no decision about the status is awaited any more. Undefined: none is. */
+  /** Resolves when no decision about the status is awaited any more. Undefined if none is awaited. */
   readonly decided: Promise<void> | undefined
   /** Delays the headers until a decision, unless an event is sent before. */
   decideBy(decision: Promise<unknown>): void
   /** Sends the headers without waiting for a decision, unless they were sent. */
   begin(): void
-  /** Responds with a refusal instead of a stream, which MUST then be destroyed. Returns false if the headers were sent. */
+  /**
+   * Responds with a refusal instead of a stream, which MUST then be destroyed. Returns false if the headers were sent.
+   */
   refuse(refusal: Refusal): boolean
 }
 
 /** Writes frames to a transport, which is open or is opened by the first write. */
-export class Output implements TransportOwner, PendingHeaders {
+export class Output implements TransportOwner, PendingHeaders, HeaderSender {
   /** Whether the kernel is full. */
   isFull = false
-  /** Whether the transport is opened or written to. A middleware's own `writeHead` or `write` may then call the stream. */
+  /**
+   * Whether the transport is being opened or written to. A middleware's own `writeHead` or `write` may then call the
+   * stream.
+   */
   isBusy = false
   /** When the transport last accepted bytes, in ms on the clock. */
   lastWrite = clock.now
@@ -46,8 +52,7 @@ export class Output implements TransportOwner, PendingHeaders {
   #openTransport: OpenTransport | undefined
   // The part of a large frame that the transport had no room for.
   #rest: Buffer | undefined
-  #isEnded = false
-  #isDestroyed = false
+  #state: 'open' | 'ended' | 'destroyed' = 'open'
   readonly #owner: OutputOwner
 
   constructor(owner: OutputOwner) {
@@ -119,7 +124,10 @@ export class Output implements TransportOwner, PendingHeaders {
     this.transport.abandon?.()
   }
 
-  /** Writes a frame. MUST NOT be called while full. Returns false when the kernel is full. Throws errors of a middleware. */
+  /**
+   * Writes a frame. MUST NOT be called while full. Returns false when the kernel is full. Throws errors of a
+   * middleware.
+   */
   write(frame: Frame): boolean {
     this.begin()
     return this.#writeSlices(this.transport.bytesOf(frame))
@@ -130,17 +138,17 @@ export class Output implements TransportOwner, PendingHeaders {
     this.transport.probe()
   }
 
-  /** Ends the body. Its end waits for room like everything else, so that a client that never reads it is stalled. */
+  /** Ends the body. The end waits for room like a frame, so that a client that never reads it is stalled. */
   end(): void {
     this.begin()
-    this.#isEnded = true
+    this.#state = 'ended'
     this.isFull = true
     this.lastWrite = clock.read()
     this.transport.end()
   }
 
   destroy(): void {
-    this.#isDestroyed = true
+    this.#state = 'destroyed'
     this.#rest = undefined
     this.transport.destroy()
   }
@@ -148,8 +156,8 @@ export class Output implements TransportOwner, PendingHeaders {
   /** @internal */
   _drained(): void {
     if (!this.isFull) return
-    // The peer reads the end of the body.
-    if (this.#isEnded) this.lastWrite = clock.now
+    // The peer has read more of the ended body.
+    if (this.#state === 'ended') this.lastWrite = clock.now
     else this.#writeRest()
   }
 
@@ -159,11 +167,18 @@ export class Output implements TransportOwner, PendingHeaders {
     this.#owner._lost(error)
   }
 
+  /** @internal */
+  _sendHeaders(): void {
+    // After its end or its destruction, the transport has sent them.
+    if (this.#state === 'open') this.transport.sendHeaders?.()
+  }
+
   #use(transport: Transport): void {
     // The stream was destroyed before its response headers were sent.
-    if (this.#isDestroyed) return void transport.destroy()
+    if (this.#state === 'destroyed') return void transport.destroy()
     transport.open(this)
     this.transport = transport
+    if (transport.sendHeaders) turn.scheduleHeaders(this)
     this.#owner._begun()
   }
 

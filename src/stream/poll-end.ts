@@ -26,7 +26,7 @@ export interface PollConnection {
 export class PollEnd {
   readonly #settings: LongPollSettings
   readonly #connection: PollConnection
-  // How many senders are within events that the client has to receive together.
+  // The number of senders whose events the client MUST receive in one page.
   #wholes = 0
 
   constructor(settings: LongPollSettings, connection: PollConnection) {
@@ -34,7 +34,7 @@ export class PollEnd {
     this.#connection = connection
   }
 
-  /** Called after each write: ends a full page now, and one with live events soon. */
+  /** Called after each write. Ends a full page at once, and a page with live events after `collect`. */
   onWritten(): void {
     const { sentEvents, sentBytes, holds } = this.#connection
     const { pageSize, collect } = this.#settings
@@ -47,18 +47,19 @@ export class PollEnd {
   }
 
   /**
-   * Called when the client was sent everything that it had missed: ends a page that has events, or that does not wait for
-   * one.
+   * Called at the end of the turn of a subscription and after the last replay. Ends a page that has events, or that does
+   * not wait for one, unless a replay is still to be sent.
    */
   onCaughtUp(): void {
-    if (this.#wholes > 0 || !this.#connection.isOpen) return
+    const { holds, isOpen } = this.#connection
+    if (this.#wholes > 0 || holds > 0 || !isOpen) return
     this.#connection._flush()
     if (this.#connection.sentEvents > 0 || this.#settings.hold === 0) this.#expireSoon()
   }
 
   /**
-   * Lets a page end only after everything that is being sent. A snapshot has no ids, so that a client that received a part
-   * of it would get it from the beginning again, and never the rest.
+   * Delays the end of a page until `sending` is settled. A snapshot has no ids, so that a client that received only its
+   * beginning would get the beginning again, and never the rest.
    */
   async whole<T>(sending: Promise<T>): Promise<T> {
     this.#wholes += 1
@@ -73,13 +74,13 @@ export class PollEnd {
     }
   }
 
-  // Not at once, because the present flush goes on.
+  // Not at once, because the present flush is not finished.
   #expireSoon(): void {
     queueMicrotask(() => this.#connection.expire())
   }
 }
 
-/** Lets a long poll end only after everything that is being sent, which a position follows. */
+/** Delays the end of a long poll until `sending` is settled. A position follows. */
 export function inOnePage<T>(stream: SseStream, sending: Promise<T>): Promise<T> {
   return stream._connection.poll?.whole(sending) ?? sending
 }

@@ -1,4 +1,5 @@
 import { MAX_TIME } from '../check-options.ts'
+import { TICK } from '../scheduler/clock.ts'
 
 /** Limits how fast events are sent to a client, as a token bucket. */
 export interface RateLimit {
@@ -18,6 +19,8 @@ export class RateLimiter {
   readonly #burst: number
   #tokens: number
   #countedAt = 0
+  // Whether a frame waits for a token.
+  #isWaiting = false
 
   constructor({ eventsPerSecond, burst, excess }: RateLimit) {
     this.conflates = excess === 'conflate'
@@ -31,8 +34,15 @@ export class RateLimiter {
     // Not below 0, because fake timers may set the clock back.
     const elapsed = Math.max(0, now - this.#countedAt)
     this.#countedAt = now
-    this.#tokens = Math.min(this.#burst, this.#tokens + elapsed * this.#perMillisecond)
+    this.#tokens = Math.min(this.#capacity, this.#tokens + elapsed * this.#perMillisecond)
+    this.#isWaiting = this.#tokens < 1
     return Math.floor(this.#tokens)
+  }
+
+  // A waiting frame is written up to two ticks after its token is there. The tokens of this time do not expire, because
+  // the average would otherwise be lower than the rate.
+  get #capacity(): number {
+    return this.#isWaiting ? Math.max(this.#burst, 1 + 2 * TICK * this.#perMillisecond) : this.#burst
   }
 
   spend(frames: number): void {

@@ -1,4 +1,5 @@
-import { isPlain, isWhole, MAX_TIME } from '../check-options.ts'
+import { between, type Check, checkOptions, isPlain, MAX_TIME } from '../check-options.ts'
+import { describe, SseError } from '../errors.ts'
 import { Deadline } from '../scheduler/deadline.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import { turn } from '../scheduler/turn.ts'
@@ -8,46 +9,65 @@ import type { SseStream } from './stream.ts'
 // How long a client whose stream is ended may take to read the end, in ms.
 const END_GRACE = 1_000
 
-/** How a client is refused. Times are in ms. */
+/** How a client is refused: with `status`, or with `retry`. Times are in ms. */
 export type Refusal =
   /**
    * Status from 201 to 599. An `EventSource` stops reconnecting: silently after 204, with an error after any other.
    * `retryAfter` is sent as the header `Retry-After`.
    */
-  | { readonly status: number; readonly retryAfter?: number | undefined }
+  | { readonly status: number; readonly retryAfter?: number | undefined; readonly retry?: undefined }
   /**
-   * Reconnection time; each client gets a random time from this to twice this. Sent with status 200, because a browser stops
-   * after any other. A request with `Prefer: handling=strict` (RFC 7240 4.4) gets a 503 with the header `Retry-After`.
+   * Reconnection time; each client gets a random time from this to twice this. Sent with status 200, because a browser
+   * stops after any other. A request with `Prefer: handling=strict` (RFC 7240 4.4) gets a 503 with the header
+   * `Retry-After`.
    */
-  | { readonly retry: number }
+  | { readonly retry: number; readonly status?: undefined; readonly retryAfter?: undefined }
 
-/** Returns a refusal whose values are valid, or undefined. */
-export function refusalOf(value: unknown): Refusal | undefined {
-  if (!isPlain(value)) return undefined
-  const { status, retry, retryAfter } = value as { status?: number; retry?: number; retryAfter?: number }
-  if (isWhole(retry, 1, MAX_TIME)) return { retry }
-  const isTimeValid = retryAfter === undefined || isWhole(retryAfter, 1, MAX_TIME)
-  return isWhole(status, 201, 599) && isTimeValid ? { status, retryAfter } : undefined
+const CHECKS: Readonly<Record<string, Check>> = {
+  status: between(201, 599),
+  retryAfter: between(1, MAX_TIME),
+  retry: between(1, MAX_TIME),
+}
+
+/** Returns the values that a refusal has. Throws `SseError` `ERR_SSE_OPTION`. */
+export function refusalOf(value: unknown): Refusal {
+  const given = isPlain(value) ? (checkOptions(value, CHECKS) as Partial<Refusal>) : {}
+  const names = Object.keys(given)
+  // A value beside `retry` would be ignored.
+  if (given.retry === undefined ? given.status : names.length === 1) return given as Refusal
+  const actual = isPlain(value) ? `{${names.join(', ')}}` : describe(value)
+  const message = `A refusal must be { status }, { status, retryAfter } or { retry }, not ${actual}.`
+  throw new SseError('ERR_SSE_OPTION', message)
 }
 
 /**
  * Responds with a refusal. If the response headers were sent, ends the stream after everything queued, but without its
- * replay. A client that does not read is cut a second later.
+ * replay. A client that has not read the end is disconnected a second later. This includes a stream that was ending
+ * before.
  */
 export function refuseStream(stream: SseStream, refusal: Refusal, reason: CloseReason): void {
   const { _connection: connection } = stream
-  // A stream that is closing may still send its replay.
-  if (!connection.isOpen) return
+  // Also for a stream that has ended, because its queue is sent with the response headers.
   if (connection.headers.refuse(refusal)) connection.destroy(reason)
-  else endSoon(stream, refusal, reason)
+  // A stream that is closing may still send its replay.
+  else if (connection.isOpen) endSoon(stream, refusal, reason)
+  else if (!connection.isClosed) limitEnd(stream, reason)
 }
 
 function endSoon(stream: SseStream, refusal: Refusal, reason: CloseReason): void {
-  const { _connection: connection } = stream
   turn.fanOutNow()
-  const retry = 'retry' in refusal ? stream._frameOf({ retry: jitter(refusal.retry) }) : undefined
-  // Not queued before, because the queue of a replay with what was sent meanwhile is dropped.
+  const retry = refusal.retry ? stream._frameOf({ retry: jitter(refusal.retry) }) : undefined
+  // The reconnection time is not queued before, because `_end` drops the frames that were sent during a replay.
   stream._end(reason, undefined, retry)
-  const deadline = new Deadline(END_GRACE, () => connection.destroy(reason))
+  limitEnd(stream, reason)
+}
+
+// The streams that have a deadline. Without it, a slow client would receive everything queued after its refusal.
+const limited = new WeakSet<SseStream>()
+
+function limitEnd(stream: SseStream, reason: CloseReason): void {
+  if (limited.has(stream)) return
+  limited.add(stream)
+  const deadline = new Deadline(END_GRACE, () => stream._connection.destroy(reason))
   stream._addCloseTarget({ _streamClosed: () => deadline.cancel() })
 }

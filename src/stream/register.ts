@@ -14,7 +14,9 @@
 // biome-ignore lint/suspicious/noEmptyInterface: applications add members to it.
 export interface Register {}
 
-/** What an application knows about the client of a stream, for example a user id. Its type is declared in `Register`. */
+/**
+ * The data of an application about the client of a stream, for example a user id. Its type is declared in `Register`.
+ */
 export type SseContext = Register extends { readonly context: infer Context }
   ? Context
   : Readonly<Record<string, unknown>>

@@ -1,4 +1,4 @@
-import { SseError } from '../errors.ts'
+import { describe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import {
   closeSource,
@@ -8,6 +8,7 @@ import {
   type StopCallbacks,
 } from '../event/source.ts'
 import { clock } from '../scheduler/clock.ts'
+import { isFirst } from '../warn.ts'
 import type { Connection } from './connection.ts'
 import { replayChannel } from './diagnostics.ts'
 import { type Gap, reportGap } from './gap.ts'
@@ -17,7 +18,7 @@ import type { SseStream } from './stream.ts'
 
 /**
  * Returns the events strictly after `lastEventId`, `'gap'` if that is impossible, or undefined if the client has missed
- * nothing. `lastEventId` is untrusted input: check it before use.
+ * nothing. `lastEventId` is untrusted input, which the function MUST check before use.
  */
 export type Replay<Events extends EventMap = AnyEvents> = (
   lastEventId: string,
@@ -25,8 +26,8 @@ export type Replay<Events extends EventMap = AnyEvents> = (
 ) => MaybePromise<Source<Events> | 'gap' | undefined>
 
 /**
- * Sends what a client has missed, at the client's pace and before everything sent live. A long replay waits for room, and
- * never triggers the overflow policy.
+ * Sends the events that a client has missed, at the client's pace and before all live events. A long replay waits for
+ * room, and never triggers the overflow policy.
  */
 export class Replayer {
   readonly #stream: SseStream
@@ -43,8 +44,9 @@ export class Replayer {
   }
 
   /**
-   * Sends what the client has missed, before the frames that are sent meanwhile, and delays the end of the stream until
-   * `release`. Resolves with an error if the source fails or yields more than `maxReplayEvents`. Never rejects.
+   * Sends the events that the client has missed, before the frames that are sent meanwhile, and delays the end of the
+   * stream until `release`. Resolves with an error if the source fails or yields more than `maxReplayEvents`. Never
+   * rejects.
    */
   async run(): Promise<unknown> {
     const startedAt = clock.now
@@ -55,7 +57,8 @@ export class Replayer {
       await this.#sendMissed()
       await this.#waitForRoom()
     } catch (failure) {
-      error = failure ?? new Error(`The replay failed with ${failure}.`)
+      error = failure || new Error(`The replay failed with ${describe(failure)}.`)
+      this.#print(error)
     }
     const complete = error === undefined && !this.#isStopped
     if (replayChannel.hasSubscribers) {
@@ -72,11 +75,22 @@ export class Replayer {
     for (const stop of this.#stops) stop()
   }
 
+  // Prints the first error of a process that no listener receives. After a limit, the client resumes. An error after the
+  // end of the stream may be its consequence.
+  #print(error: unknown): void {
+    const stream = this.#stream
+    const isLimit = (error as Partial<SseError>).code === 'ERR_SSE_REPLAY_LIMIT'
+    if (isLimit || this.#isStopped || (stream.closed && stream._hasSignal)) return
+    if (stream.listenerCount('close') > 0 || !isFirst('replay')) return
+    const hint = "Further such errors are not printed: use stream.on('close', listener)."
+    console.error(`The option replay or onGap of a stream failed. ${hint}`, error)
+  }
+
   async #sendMissed(): Promise<void> {
     const { replay, maxReplayEvents, onGap, gapEvent } = this.#settings
     const { lastEventId } = this.#stream
     const missed = lastEventId === undefined ? 'gap' : await replay?.(lastEventId, this.#stream)
-    if (missed === undefined || (missed === 'gap' && this.#isStopped)) return
+    if (!missed || (missed === 'gap' && this.#isStopped)) return
     if (missed !== 'gap') return void (await this.#sendAll(missed, maxReplayEvents))
     const gap: Gap = { lastEventId, reason: lastEventId === undefined ? 'unreadable' : 'unknown' }
     const sendAll = (snapshot: Source) => this.#sendAll(snapshot)
@@ -86,7 +100,7 @@ export class Replayer {
   }
 
   async #sendAll(source: unknown, limit?: number): Promise<boolean> {
-    // The client may have disconnected while the application was asked.
+    // The client may have disconnected while `replay` or `onGap` was pending.
     if (this.#isStopped) return closeSource(source)
     return readSource(source, this.#stops, async (event) => {
       if (this.#events === limit) {

@@ -4,7 +4,7 @@ import type { CloseTarget } from './attachments.ts'
 import type { CloseReason } from './close-reason.ts'
 import type { SseStream } from './stream.ts'
 
-/** Whether and why a stream has ended, and what is stopped and notified then. */
+/** The end of a stream, with its reason, and the callbacks and targets that are called then. */
 export class StreamEnd {
   /** Undefined while the stream is open. */
   reason: CloseReason | undefined
@@ -27,13 +27,13 @@ export class StreamEnd {
     return this.#abortController !== undefined
   }
 
-  /** Called when the stream ends. */
+  /** The callbacks that are called when the stream ends. */
   get stops(): StopCallbacks {
     this.#stops ??= new Set()
     return this.#stops
   }
 
-  /** Ends the stream, unless it has ended, and returns whether it does. The first reason stays. */
+  /** Ends the stream and returns true, or returns false if it has ended already. The first reason stays. */
   mark(reason: CloseReason, error?: unknown): boolean {
     if (this.reason) return false
     this.reason = reason

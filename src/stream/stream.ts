@@ -41,19 +41,15 @@ export class SseStream<
   Events extends EventMap = AnyEvents,
   Request = unknown,
 > extends EventEmitter<SseStreamEventMap> {
-  /** The id after which the client wants to resume. It is untrusted input: check it before use. */
-  readonly lastEventId: string | undefined
   /** The request, as the framework passes it to a handler: with Koa, `context.request`. */
   readonly request: Request
   /**
-   * What the application knows about the client, for example `{ userId }`. Set by `authorize`, by the option `context`, or by
-   * assignment. Default: an empty object.
+   * The data of the application about the client, for example `{ userId }`. Set by `authorize`, by the option
+   * `context`, or by assignment. Default: an empty object.
    */
   context: SseContext
-  /** @internal Where a hub resumes this client. `new` if the stream has a replay of its own. */
-  readonly _resumePoint: ResumePoint
-  readonly #settings: StreamSettings
-  /** @internal For parts that delay the response headers, the end, or send after it. */
+  readonly #resumePoint: ResumePoint
+  /** @internal For parts of the library that delay the response headers or the end, or that send after the end. */
   readonly _connection: Connection
   /** @internal Set by the hub to which the stream is subscribed. */
   _positions: PositionSource | undefined
@@ -61,7 +57,6 @@ export class SseStream<
   _pollCache: PollCache | undefined
   /** @internal Set for a route with `authorize`. */
   _reauthorization: Reauthorization | undefined
-  readonly #hasReplay: boolean
   #replayer: Replayer | undefined
   readonly #end = new StreamEnd()
   #isReported = false
@@ -75,10 +70,7 @@ export class SseStream<
     ;(this as { _events?: object | undefined })._events = undefined
     this.request = origin.request as Request
     this.context = origin.context ?? NO_CONTEXT
-    this.lastEventId = typeof resumePoint === 'object' ? resumePoint.id : undefined
-    this._resumePoint = settings.replay ? 'new' : resumePoint
-    this.#hasReplay = settings.replay !== undefined && resumePoint !== 'new'
-    this.#settings = settings
+    this.#resumePoint = resumePoint
     this._connection = new Connection(settings, this)
     if (!origin.isUndecided) this._opened()
   }
@@ -115,10 +107,20 @@ export class SseStream<
     return stream
   }
 
+  /** The id after which the client asks to resume. It is untrusted input, which you MUST check before use. */
+  get lastEventId(): string | undefined {
+    return typeof this.#resumePoint === 'object' ? this.#resumePoint.id : undefined
+  }
+
+  /** @internal Where a hub resumes this client. `new` if the stream has a replay of its own. */
+  get _resumePoint(): ResumePoint {
+    return this.#settings.replay ? 'new' : this.#resumePoint
+  }
+
   /**
-   * Sends an event. Returns true if the client keeps up. Returns false if you should wait for `drain` or `drained()`, if
-   * the event was dropped, or if the stream is closed. Throws `SseError` if the event cannot be encoded; then nothing is
-   * sent.
+   * Sends an event. Returns true if the client keeps up. Returns false if you should wait for `drain` or `drained()`,
+   * if the event was dropped, or if the stream is closed. Throws `SseError` if the event cannot be encoded; then
+   * nothing is sent.
    */
   send(event: SseEvent<Events>): boolean {
     return !this.closed && this.#enqueue(this._frameOf(event as SseEvent))
@@ -152,22 +154,27 @@ export class SseStream<
   }
 
   /**
-   * Ends the stream after everything queued and after its replay, for which it waits at most 5 s. Nothing can be sent any
-   * more. `retry` is when the client reconnects, in ms; by default it keeps the time it has. Throws `SseError`: `ERR_SSE_OPTION`, `ERR_SSE_RETRY`.
+   * Ends the stream after everything queued and after its replay, for which it waits at most 5 s. Nothing can be sent
+   * any more. `retry` is the reconnection time of the client, in ms. By default, it is not changed. Throws `SseError`:
+   * `ERR_SSE_OPTION`, `ERR_SSE_RETRY`.
    */
   close(options: { retry?: number | undefined } = {}): void {
     checkOptions(options, CLOSE_CHECKS)
     closeStream(this as SseStream, 'server', options.retry)
   }
 
-  /** Ends the stream at once and drops everything queued. With an error, the close reason is `error`. */
+  /**
+   * Ends the stream at once and drops everything queued. With an error, the close reason is `error`. Null counts as none,
+   * because callbacks of Node.js pass it for a success.
+   */
   destroy(error?: unknown): void {
-    this.#destroy(error === undefined ? 'server' : 'error', error)
+    this.#destroy(error == null ? 'server' : 'error', error ?? undefined)
   }
 
   /**
-   * When the rights of the client expire, for example its token. The stream then ends, accurate to 0.2 s, and `expiringEvent`
-   * is sent before. Accepts a `Date`, a time in ms since 1970, or undefined for never. Throws `SseError` `ERR_SSE_OPTION`.
+   * When the rights of the client expire, for example its token. The stream then ends, accurate to 0.2 s, and
+   * `expiringEvent` is sent before. Accepts a `Date`, a time in ms since 1970, or undefined for never. Throws
+   * `SseError` `ERR_SSE_OPTION`.
    */
   get expiresAt(): Date | undefined {
     return this.#expiry?.date
@@ -179,8 +186,8 @@ export class SseStream<
   }
 
   /**
-   * Calls `authorize` of the route again. Resolves with true if the client may stay, with false when the stream is closed.
-   * Never rejects.
+   * Calls `authorize` of the route again. Resolves with true if the client may stay connected, with false when the
+   * stream is closed. Never rejects.
    */
   async reauthorize(): Promise<boolean> {
     await this._reauthorization?._recheck()
@@ -245,7 +252,7 @@ export class SseStream<
     return !this.#replayer && this._connection.hasRoomFor(frame)
   }
 
-  /** @internal Whether everything was written, also of a replay. */
+  /** @internal Whether all frames were written, including those of a replay. */
   get _isIdle(): boolean {
     return this._connection.isIdle && !this.#replayer
   }
@@ -255,7 +262,10 @@ export class SseStream<
     this._connection.release(this.closed)
   }
 
-  /** @internal Ends the stream after everything queued and `last`, but without its replay, which a hub may delay forever. */
+  /**
+   * @internal Ends the stream after everything queued and `last`, but without its replay, which a hub may delay
+   * forever.
+   */
   _end(reason: CloseReason, error?: unknown, last?: Frame): void {
     this._markClosed(reason, error)
     this.#replayer?.stop()
@@ -269,9 +279,13 @@ export class SseStream<
     return eventFrame(event, this.#settings.serialize, this._format)
   }
 
-  /** @internal Notifies a target once when the stream is closed, at once if that was reported. */
+  /** @internal Notifies a target once when the stream is closed, or at once if the end was reported before. */
   _addCloseTarget(target: CloseTarget): void {
     this.#end.addTarget(target, this as SseStream)
+  }
+
+  get #settings(): StreamSettings {
+    return this._connection.settings
   }
 
   #enqueue(frame: Frame): boolean {
@@ -279,15 +293,18 @@ export class SseStream<
     return this._enqueue(frame)
   }
 
-  /** Returns whether the source should be read on. */
+  /** Sends an event of a source. Returns whether the source should be read further. */
   #sendNext(frame: Frame): boolean {
     this.#enqueue(frame)
     return !this.closed
   }
 
-  /** @internal Sends what the client has missed, if the stream has a replay of its own. */
-  async _startReplay(): Promise<void> {
-    if (this.closed || !this.#hasReplay) return
+  /** @internal Sends the events that the client has missed, if the stream has a replay of its own. */
+  _startReplay(): void {
+    if (this.#settings.replay && this.#resumePoint !== 'new' && !this.closed) void this.#replay()
+  }
+
+  async #replay(): Promise<void> {
     this.#replayer = new Replayer(this as SseStream, this._connection, this.#settings)
     const error = await this.#replayer.run()
     if (error) this._end('replay', error)
@@ -348,7 +365,7 @@ export class SseStream<
     if (this.#end.mark(reason, error)) this._connection.notify()
   }
 
-  // The library first, so that nothing of it depends on the application's listeners.
+  // Targets in the library are notified first, so that they do not depend on the application's listeners.
   #reportClosed(): void {
     this.#end.notifyTargets(this as SseStream)
     this.#drops?._flush()

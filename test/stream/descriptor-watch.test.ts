@@ -53,6 +53,19 @@ test('a process that opens many streams one after another is not warned', async 
   expect(warnings).toEqual([])
 })
 
+test('a process is not warned whose limit was raised after it was first read', async () => {
+  let limits = LIMITS
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const count = async () => {
+    limits = LIMITS.replace('1000', '4096')
+    return 900
+  }
+  new DescriptorWatch({ limits: async () => limits, count }).onOpen()
+  await settled()
+  expect(warned).not.toHaveBeenCalled()
+  warned.mockRestore()
+})
+
 test('descriptors are counted once for each twentieth of the limit', async () => {
   const { counts } = await open(1_000, () => 30)
   expect(counts).toBe(20)

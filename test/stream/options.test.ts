@@ -79,6 +79,37 @@ describe('resolveOptions', () => {
   )
 
   it.each([
+    ['text/plain', undefined],
+    ['text/event-stream-x', undefined],
+    ['text/event-stream; charset=iso-8859-1', undefined],
+    [['text/event-stream', 'text/plain'], undefined],
+    ['application/x-ndjson', ['ndjson', 'event-stream'] as const],
+  ])('rejects the header Content-Type: %j, because an EventSource fails permanently', (type, formats) => {
+    for (const name of ['Content-Type', 'content-type']) {
+      const options = { headers: { [name]: type }, ...(formats && { formats }) }
+      expect(() => resolveOptions(options)).toThrow(code('ERR_SSE_OPTION'))
+      expect(() => resolveOptions(options)).toThrow(
+        `The ${name} in option headers must be text/event-stream in UTF-8, not`,
+      )
+    }
+  })
+
+  it.each([
+    ['text/event-stream', undefined],
+    ['TEXT/Event-Stream;charset="UTF-8"', undefined],
+    ['text/event-stream; v=1', undefined],
+    ['application/jsonl', ['ndjson'] as const],
+  ])('accepts the header Content-Type: %s', (type, formats) => {
+    const headers = { 'Content-Type': type }
+    expect(resolveOptions({ headers, ...(formats && { formats }) }).headers).toEqual(headers)
+  })
+
+  it.each([NaN, Number.POSITIVE_INFINITY])('rejects a header with the number %s', (value) => {
+    expect(() => resolveOptions({ headers: { 'X-Count': value } })).toThrow(code('ERR_SSE_OPTION'))
+    expect(() => resolveOptions({ headers: { 'X-Count': value } })).toThrow(`"X-Count" is ${value}`)
+  })
+
+  it.each([
     [null],
     ['options'],
     [7],

@@ -320,7 +320,7 @@ describe('a stream before its response headers are sent', () => {
     expect(await end).toEqual({ reason: 'error', error: failure })
   })
 
-  it('sends what a middleware sends meanwhile, and ends if it closes the stream', async () => {
+  it('sends the events that a middleware sends meanwhile, and ends if it closes the stream', async () => {
     const streams: SseStream[] = []
     const drained = vi.fn()
     const { stream, calls } = openStream({}, (calls) => {

@@ -39,6 +39,57 @@ describe('a rate limit', () => {
     expect(sent(transport)).toHaveLength(6)
   })
 
+  it.each([
+    { eventsPerSecond: 100, burst: 1 },
+    { eventsPerSecond: 70, burst: 3 },
+    { eventsPerSecond: 3, burst: 1 },
+    { eventsPerSecond: 0.7, burst: 1 },
+  ])('sends eventsPerSecond on average with %j', async (rateLimit) => {
+    const { stream, transport } = fakeStream({ rateLimit, heartbeat: 0, maxBufferedEvents: 10_000 })
+    for (let i = 0; i < 5_000; i++) stream.send({ data: i })
+    await nextTurn()
+    vi.advanceTimersByTime(30_000)
+    const expected = rateLimit.eventsPerSecond * 30
+    expect(sent(transport).length).toBeGreaterThanOrEqual(Math.floor(expected * 0.98) - 1)
+    expect(sent(transport).length).toBeLessThanOrEqual(Math.ceil(expected) + rateLimit.burst)
+  })
+
+  it('does not delay events below the rate, whatever the burst', async () => {
+    const rateLimit = { eventsPerSecond: 100, burst: 1 }
+    // The clock ticks because of the heartbeat.
+    const { stream, transport } = fakeStream({ rateLimit, heartbeat: 15_000 })
+    for (let i = 0; i < 50; i++) {
+      stream.send({ data: i })
+      await nextTurn()
+      expect(sent(transport)).toHaveLength(i + 1)
+      vi.advanceTimersByTime(20)
+    }
+  })
+
+  it('sends at most a burst after a pause, also after events were delayed', async () => {
+    const rateLimit = { eventsPerSecond: 100, burst: 2 }
+    const { stream, transport } = fakeStream({ rateLimit, heartbeat: 0 })
+    for (let i = 0; i < 12; i++) stream.send({ data: i })
+    await nextTurn()
+    vi.advanceTimersByTime(60_000)
+    expect(sent(transport)).toHaveLength(12)
+    for (let i = 0; i < 20; i++) stream.send({ data: i })
+    await nextTurn()
+    expect(sent(transport)).toHaveLength(14)
+  })
+
+  it('counts the events of a replay and those after it together', async () => {
+    const rateLimit = { eventsPerSecond: 5, burst: 5 }
+    const replay = () => Array.from({ length: 5 }, (_, i) => ({ data: `missed ${i}` }))
+    const { stream, transport } = fakeStream({ rateLimit, replay, heartbeat: 0 }, '0')
+    await settled()
+    for (let i = 0; i < 5; i++) stream.send({ data: `live ${i}` })
+    await settled()
+    expect(sent(transport)).toEqual([0, 1, 2, 3, 4].map((i) => `missed ${i}`))
+    vi.advanceTimersByTime(300)
+    expect(sent(transport).slice(5)).toEqual(['live 0'])
+  })
+
   it('queues only the newest event per key with excess conflate', async () => {
     const rateLimit = { eventsPerSecond: 1, burst: 1, excess: 'conflate' as const }
     const { stream, transport } = fakeStream({ rateLimit, heartbeat: 0 })

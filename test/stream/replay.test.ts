@@ -269,7 +269,7 @@ describe('a replay', () => {
     )
     const drops = vi.fn()
     stream.on('drop', drops)
-    expect([1, 2, 3].map((data) => stream.send({ data }))).toEqual([true, true, false])
+    expect([1, 2, 3].map((data) => stream.send({ data }))).toEqual([false, false, false])
     await nextTurn()
     expect(drops).toHaveBeenCalledExactlyOnceWith(1)
     const drained = vi.fn()
@@ -278,6 +278,21 @@ describe('a replay', () => {
     await settled()
     expect(read(transport)).toEqual([' 2', ' 3'])
     expect(drained).toHaveBeenCalledTimes(1)
+  })
+
+  it('does not close a stream whose sender waits for room', async () => {
+    const source = deferred<undefined>()
+    const { stream, transport } = fakeStream({ maxBufferedEvents: 1, replay: () => source.promise }, '0')
+    const sender = (async () => {
+      for (let i = 1; i <= 3; i++) if (!stream.send({ data: i })) await stream.drained()
+    })()
+    await settled()
+    expect(read(transport)).toEqual([])
+    source.resolve(undefined)
+    await sender
+    await settled()
+    expect(stream.closed).toBe(false)
+    expect(read(transport)).toEqual([' 1', ' 2', ' 3'])
   })
 
   it('emits no drain when no live events were queued behind it', async () => {

@@ -417,6 +417,23 @@ describe('a stream that closes', () => {
     expect(transport.writes).toEqual([])
   })
 
+  it.each([undefined, null])(
+    'has the close reason server after destroy(%s), as a callback of Node.js',
+    async (none) => {
+      const { stream } = fakeStream()
+      const end = closed(stream)
+      stream.destroy(none)
+      expect(await end).toEqual({ reason: 'server', error: undefined })
+    },
+  )
+
+  it.each([false, 0, ''])('has the close reason error after destroy(%j)', async (error) => {
+    const { stream } = fakeStream()
+    const end = closed(stream)
+    stream.destroy(error)
+    expect(await end).toEqual({ reason: 'error', error })
+  })
+
   it('cuts the connection when destroy() is called after close()', async () => {
     const { stream, transport } = fakeStream()
     const end = closed(stream)

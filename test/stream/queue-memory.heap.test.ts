@@ -1,14 +1,10 @@
 import { setImmediate } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
 import { deferred } from '../support/deferred.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { fakeStream, settled } from '../support/streams.ts'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage: () => void = runInNewContext('gc')
 
 const MiB = 2 ** 20
 const COUNT = 5_000
