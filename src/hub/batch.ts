@@ -4,7 +4,7 @@ import type { LogEntry } from '../stores/log-entry.ts'
 import type { FrameBatch, SharedBatch } from '../stream/attachments.ts'
 import { MAX_WRITE } from '../stream/backlog.ts'
 
-/** Consecutive entries of one channel, no more than go into one write. */
+/** Consecutive entries of one channel, at most as many as fit in one write. */
 export class Batch implements SharedBatch {
   readonly channel: string
   readonly entries: LogEntry[] = []
@@ -37,7 +37,7 @@ export class Batch implements SharedBatch {
     return size <= this.#room
   }
 
-  /** Leaves its delivery to a client to a replay, which reads the channels in `unread`, or all of them. */
+  /** Leaves the delivery to one client to its replay, which reads the channels in `unread`, or all channels. */
   defer(unread: Set<string> | undefined): void {
     unread?.add(this.channel)
     this.deferred += this.length

@@ -1,4 +1,4 @@
-import { type FanOut, turn } from '../scheduler/turn.ts'
+import { type FanOut, type PositionSender, turn } from '../scheduler/turn.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import { type Batch, toBatches } from './batch.ts'
 import { fanOutChannel } from './diagnostics.ts'
@@ -20,14 +20,14 @@ const MAX_PENDING_BYTES = 256 * 1024
  * The live subscribers of each channel. Events published in one turn are delivered to a subscriber together: with
  * thousands of streams, visiting each one costs more than writing to it.
  */
-export class Broadcaster implements FanOut {
+export class Broadcaster implements FanOut, PositionSender {
   readonly #hub: Hub
   readonly #subscribers = new Map<string, Set<Subscriber>>()
   #pending: LogEntry[] = []
   #pendingBytes = 0
   #announced: Subscriber[] = []
   #isScheduled = false
-  // During a fan-out, in which filters and listeners of the application run: the work to be done after it.
+  // The work to be done after the present fan-out, in which filters and listeners of the application run.
   #deferred: Array<() => void> | undefined
 
   constructor(hub: Hub) {
@@ -35,8 +35,7 @@ export class Broadcaster implements FanOut {
   }
 
   add(channel: string, subscriber: Subscriber): void {
-    // Deliver pending entries first: a new subscriber has already read them from the store, and a leaving one is still
-    // owed them.
+    // Pending entries are delivered first, because a new subscriber has already read them from the store.
     turn.fanOutNow()
     const subscribers = this.#subscribers.get(channel)
     if (subscribers) subscribers.add(subscriber)
@@ -44,6 +43,7 @@ export class Broadcaster implements FanOut {
   }
 
   remove(channel: string, subscriber: Subscriber): void {
+    // Pending entries are delivered first, because they were published before the subscriber is removed.
     turn.fanOutNow()
     const subscribers = this.#subscribers.get(channel)
     if (subscribers?.delete(subscriber) && subscribers.size === 0) this.#subscribers.delete(channel)
@@ -57,14 +57,9 @@ export class Broadcaster implements FanOut {
     if (this.#pending.push(entry) === MAX_PENDING || this.#pendingBytes > MAX_PENDING_BYTES) turn.fanOutNow()
   }
 
-  /** Has a subscriber called at the end of the turn, so that its position goes out with the events of the turn. */
+  /** Schedules `_onTurnEnd` of a subscriber, so that its position goes out with the events of the turn. */
   announce(subscriber: Subscriber): void {
-    this.#schedule()
-    this.#announced.push(subscriber)
-  }
-
-  get isFanningOut(): boolean {
-    return this.#deferred !== undefined
+    if (this.#announced.push(subscriber) === 1) turn.schedulePositions(this)
   }
 
   /** Runs work now or, during a fan-out, after it. */
@@ -76,7 +71,7 @@ export class Broadcaster implements FanOut {
   /** @internal */
   _fanOut(isTurnOver: boolean): void {
     this.#isScheduled = false
-    // Entries published by a filter or a listener come after the present ones, for every subscriber.
+    // Entries that a filter or a listener publishes are delivered after the present ones, to every subscriber.
     if (this.#deferred) return void this.#deferred.push(() => this._fanOut(false))
     const batches = toBatches(this.#pending)
     const deferred: Array<() => void> = []
@@ -89,7 +84,18 @@ export class Broadcaster implements FanOut {
       this.#deferred = undefined
       for (const work of deferred) work()
     }
-    if (this.#announced.length > 0) this.#callAnnounced(isTurnOver)
+  }
+
+  /** @internal */
+  _sendPositions(): void {
+    // The entries of a deferred fan-out precede the positions.
+    if (this.#isScheduled) {
+      turn.schedulePositions(this)
+      return
+    }
+    const announced = this.#announced
+    this.#announced = []
+    for (const subscriber of announced) subscriber._onTurnEnd()
   }
 
   #deliver(batch: Batch, isTurnOver: boolean): void {
@@ -111,17 +117,6 @@ export class Broadcaster implements FanOut {
       ...{ hub: this.#hub, channel, entries, subscribers },
       ...{ filtered, deferred, duration },
     })
-  }
-
-  #callAnnounced(isTurnOver: boolean): void {
-    // A deferred fan-out may have been scheduled, whose entries come before the positions.
-    if (!isTurnOver || this.#isScheduled) {
-      this.#schedule()
-      return
-    }
-    const announced = this.#announced
-    this.#announced = []
-    for (const subscriber of announced) subscriber._onTurnEnd()
   }
 
   #schedule(): void {

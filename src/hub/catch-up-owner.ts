@@ -11,11 +11,13 @@ export interface CatchUpOwner {
   readonly channels: readonly string[]
   /** The options of the channels, each once. Empty if no options have hooks. */
   readonly optionsWithHooks: Iterable<SubscribeOptions>
-  /** Where channels start for a client without a position, by the options of a subscription. */
+  /** The history requests of a client without a position, by the options of a subscription. */
   readonly history: ReadonlyMap<SubscribeOptions, HistoryRequest> | undefined
   readonly resumePoint: ResumePoint
   isSubscribed(channel: string): boolean
-  /** @internal Returns the channels that may have entries after the position. Their filters MAY change the subscription. */
+  /**
+   * @internal Returns the channels that may have entries after the position. Their filters MAY change the subscription.
+   */
   _channelsToRead(): readonly string[]
   /** Whether this is still the catch-up of the subscription. */
   isCatchingUp(catchUp: CatchUp): boolean
@@ -27,8 +29,8 @@ export interface CatchUpOwner {
   _onSent(id: string): void
   /** @internal Sends a position up to which the client has received everything. */
   _sendPosition(id: string): void
-  /** @internal The same, unless the client is behind. */
+  /** @internal Sends such a position, unless the client is behind. */
   _offerPosition(id: string): void
-  /** @internal Called at the store's position, when there is nothing more to read. */
+  /** @internal Called at the store's position, when there are no further entries. */
   _goLive(): void
 }

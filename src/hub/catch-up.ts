@@ -8,9 +8,9 @@ import { type Gap, reportGap } from '../stream/gap.ts'
 import { inOnePage } from '../stream/poll-end.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { CatchUpOwner } from './catch-up-owner.ts'
-import { endStream } from './end-stream.ts'
 import { hooksOf } from './gap-hooks.ts'
 import { HistoryStart, type Stage } from './history.ts'
+import type { HubContext } from './hub-context.ts'
 import { PendingSnapshots } from './pending-snapshots.ts'
 import { HIDDEN_COST, pageCost, ReplayPace } from './replay-pace.ts'
 import { ReplayReads } from './replay-reads.ts'
@@ -22,63 +22,65 @@ import type { OwnOptions } from './subscribe-options.ts'
 const PAGE_SIZE = 500
 
 /**
- * Reads the store from where the client stopped, at the client's pace. It holds only a position: what the queue of the
- * client has no room for is read again later. The subscription goes live in the step that finds nothing more to read.
+ * Reads the store from the position of the client, at the client's pace. It holds only a position, so that entries
+ * without room in the client's queue are read again later. The subscription goes live in the step that finds no further
+ * entries.
  */
 export class CatchUp implements ReplayedClient {
   readonly stream: CatchUpOwner['stream']
   readonly #owner: CatchUpOwner
+  readonly #hub: HubContext
   readonly #store: EventStore
-  readonly #gapEvent: string | false
   readonly #reads: ReplayReads
   readonly #pace = new ReplayPace(this)
   readonly #sender = new SourceSender(this, this.#pace)
-  // Taken at the start, because the store may become ready before `run`. Undefined once it is ready.
+  // Read by the constructor, because the store may become ready before `run`. Undefined once it is ready.
   #ready: Promise<void> | undefined
-  // Up to where the client has received everything.
+  // The position up to which the client has received everything.
   #position: string
-  // Where the client continues after a gap that was not reported to it yet.
+  // The position where the client continues after a gap that was not reported yet.
   #gapEnd: string | undefined
   #isEvicted = false
-  // Where the channels of a client without a position start.
+  // The starts of the channels of a client without a position.
   #start: HistoryStart | undefined
-  // Channels added since the last page was requested, and whether the client may have missed something of them.
+  // Channels added since the last page was requested, and whether the client may have missed events of them.
   #addedChannels: Map<string, boolean> | undefined
   #snapshots: PendingSnapshots | undefined
-  // Whether all channels are read, and not only those of which an entry was published.
+  // Whether all channels are read, and not only the channels of which an entry was published.
   #readsAll = false
   #isComplete = false
   #replayed = 0
-  // What the entries count that were hidden since an event or a position was sent.
+  // The cost of the entries that were hidden since an event or a position was sent.
   #hiddenCost = 0
-  // How many entries the next page has at most. Fewer for a store that returns more than the client has room for.
+  // The most entries of the next page. It is reduced for a store that returns more than the client has room for.
   #pageSize = PAGE_SIZE
 
-  constructor(owner: CatchUpOwner, store: EventStore, gapEvent: string | false, position = store.position) {
+  constructor(owner: CatchUpOwner, hub: HubContext, position = hub.store.position) {
     this.stream = owner.stream
     this.#owner = owner
-    this.#store = store
-    this.#gapEvent = gapEvent
+    this.#hub = hub
+    this.#store = hub.store
     this.#position = position
-    this.#ready = store.ready
-    this.#reads = new ReplayReads(this, store)
+    this.#ready = hub.store.ready
+    this.#reads = new ReplayReads(this, hub.store)
   }
 
-  /** Whether the client still waits for what it missed. */
+  /** Whether the client still waits for the events that it missed. */
   get isActive(): boolean {
     return this.#owner.isCatchingUp(this) && this.stream._connection.isOpen
   }
 
-  /** Where another subscription of the stream would resume. */
+  /** The point where another subscription of the stream would resume. */
   get resumePoint(): ResumePoint {
     const { resumePoint } = this.#owner
-    // A store that is not ready has no position. A client that still has to get a snapshot or its history is as new as before.
+    // A store that is not ready has no position. A new client that was not sent its snapshot or its history yet is
+    // still new.
     if (this.#ready || (resumePoint === 'new' && (this.#snapshots || this.#start))) return resumePoint
     if (this.#gapEnd === undefined) return { id: this.#position }
     return resumePoint === 'unreadable' ? resumePoint : { id: this.#position, gapEnd: this.#gapEnd }
   }
 
-  /** Reports a gap up to a position first. Default: the store's present position. */
+  /** Reports a gap up to a position before the next page. Default: the store's present position. */
   reportGap(end = this.#store.position): void {
     this.#gapEnd = end
   }
@@ -88,7 +90,7 @@ export class CatchUp implements ReplayedClient {
     this.#readsAll = true
   }
 
-  /** Adds channels after the start. Checks whether the client has missed anything of those that are `missable`. */
+  /** Adds channels after the start. Checks whether the client has missed events of the channels in `missable`. */
   addChannels(channels: readonly string[], missable: readonly string[]): void {
     if (channels.length > 0) this.#addedChannels ??= new Map()
     for (const channel of channels)
@@ -96,12 +98,12 @@ export class CatchUp implements ReplayedClient {
     for (const channel of missable) this.#addedChannels?.set(channel, true)
   }
 
-  /** Removes a channel, of which the client then misses nothing. */
+  /** Removes a channel, so that the client misses no events of it. */
   removeChannel(channel: string): void {
     this.#addedChannels?.delete(channel)
   }
 
-  /** Sends the snapshot of a subscription, if it has one, before everything that was not sent yet. */
+  /** Adds the snapshot of a subscription, if it has one. It is sent before all entries that were not sent yet. */
   addSnapshot(options: OwnOptions): void {
     if (!options.snapshot) return
     this.#snapshots ??= new PendingSnapshots()
@@ -113,7 +115,7 @@ export class CatchUp implements ReplayedClient {
     const startedAt = clock.now
     let error: unknown
     try {
-      if (this.#ready) await this.#awaitStore()
+      if (this.#ready) await this.#awaitStore(this.#ready)
       if (this.isActive && typeof this.#owner.resumePoint !== 'object')
         await this.#seek(this.#gapEnd ?? this.#position)
       while (this.isActive) await this.#step()
@@ -121,7 +123,7 @@ export class CatchUp implements ReplayedClient {
       // After the end of the subscription, a failure has no effect.
       if (this.isActive) {
         error = failure
-        endStream(this.stream, failure)
+        this.#hub.errors.replayFailed(failure, this.#owner)
       }
     }
     this.#pace.cancel()
@@ -130,7 +132,7 @@ export class CatchUp implements ReplayedClient {
     replayChannel.publish({ stream: this.stream, events: this.#replayed, resumed: isResuming, ...result })
   }
 
-  /** Stops the read that is pending and the snapshot that is being sent, because the subscription has ended. */
+  /** Stops the pending read and the snapshot that is being sent, because the subscription has ended. */
   stop(): void {
     this.#sender.stop()
     this.#reads.stop()
@@ -138,18 +140,18 @@ export class CatchUp implements ReplayedClient {
     this.stream._connection.notify()
   }
 
-  async #awaitStore(): Promise<void> {
-    await this.#ready
+  async #awaitStore(ready: Promise<void>): Promise<void> {
+    await this.#reads.whenReady(ready)
     this.#ready = undefined
     if (this.#owner.resumePoint === 'new') this.#position = this.#store.position
     if (this.#owner.resumePoint === 'unreadable') this.reportGap()
   }
 
-  /** Moves to where the channels start for a client without a position, or to there after a gap. */
+  /** Moves a client without a position to the start of its channels. If a gap is to be reported, it ends there. */
   async #seek(present: string): Promise<void> {
     const { history } = this.#owner
     if (!history?.size) {
-      // The channels with a history may have been removed. Those added since start at the present.
+      // The channels with a history may have been removed. Channels added since then start at the present.
       this.#start = undefined
       return
     }
@@ -167,12 +169,12 @@ export class CatchUp implements ReplayedClient {
     const channels = this.#readsAll ? this.#owner.channels : this.#owner._channelsToRead()
     if (!this.isActive || this.#isChanged) return
     if (channels.length === 0) return this.#goLive()
-    // No page is held while the client has no room. At the store's position there is nothing to wait for.
+    // No page is held while the client has no room. At the store's position, there is no page to wait for.
     if (this.#position !== this.#store.position && !this.#pace.begin()) return this.#pace.untilReadable()
     return this.#readPage(channels)
   }
 
-  /** Sends what comes before the next page. */
+  /** Handles added channels, a gap and snapshots, all of which precede the next page. */
   #prepare(): MaybePromise<void> {
     // Other replays do not wait while the application loads a snapshot.
     this.#pace.cancel()
@@ -204,14 +206,15 @@ export class CatchUp implements ReplayedClient {
     return this.#addedChannels !== undefined || this.#snapshots !== undefined
   }
 
-  // While a page was read, entries of further channels may have been published, after which it ends.
+  // True if a page lacks a channel of which an entry was published meanwhile, after which the page may end. All
+  // channels are then read.
   #lacksChannel(channels: readonly string[]): boolean {
     const present = new Set(channels)
     this.#readsAll ||= this.#owner._channelsToRead().some((channel) => !present.has(channel))
     return this.#readsAll
   }
 
-  // At its own position a store has nothing to read. A closed one returns a gap there.
+  // At its own position, a store has no further entries. A closed store returns a gap there.
   #isEnd(page: Page): boolean {
     return page === 'gap' ? this.#position === this.#store.position : page.entries.length === 0
   }
@@ -232,8 +235,8 @@ export class CatchUp implements ReplayedClient {
     await this.#seek(this.#store.position)
   }
 
-  // A resumed client that adds channels later has missed what was published on them since its last event id. If there was
-  // anything, report a gap.
+  // A resumed client that adds channels later has missed the events published on them since its last event id. If there
+  // were events, a gap is reported.
   async #checkAddedChannels(all: ReadonlyMap<string, boolean>): Promise<void> {
     const { resumePoint } = this.#owner
     const added = [...all].flatMap(([channel, isMissable]) => (isMissable ? channel : []))
@@ -241,7 +244,7 @@ export class CatchUp implements ReplayedClient {
     if (typeof resumePoint !== 'object' || added.length === 0) return
     const missed = await this.#reads.hasBetween(resumePoint.id, this.#position, added)
     const subscribed = added.filter((channel) => this.#owner.isSubscribed(channel))
-    // The client misses nothing of a channel that was removed meanwhile.
+    // The client misses no events of a channel that was removed meanwhile.
     if (missed && subscribed.length < added.length) this.addChannels(subscribed, subscribed)
     else if (missed === 'gap') await this.#restart()
     else if (missed) this.#gapEnd = this.#position
@@ -260,13 +263,14 @@ export class CatchUp implements ReplayedClient {
     if (this.#hiddenCost >= PAGE_SIZE * HIDDEN_COST || entries.length === 0) this.#offerPosition(upTo)
   }
 
-  // So that a client that is cut off during a long replay of hidden events does not start again from the beginning.
+  // Offers a position, so that a client that disconnects during a long replay of hidden events does not resume at its
+  // beginning.
   #offerPosition(id: string): void {
     this.#hiddenCost = 0
     if (id !== this.#store.position) this.#owner._offerPosition(id)
   }
 
-  /** Sends entries while there is room for them, and ends the turn. Returns how many were used. */
+  /** Sends entries while there is room for them, and ends the turn. Returns how many were sent or hidden. */
   #sendEntries(entries: readonly LogEntry[], costOfPage: number): number {
     let [used, cost] = [0, costOfPage]
     for (const entry of entries) {
@@ -281,7 +285,7 @@ export class CatchUp implements ReplayedClient {
     return used
   }
 
-  /** Returns what sending an entry counts for the turn. */
+  /** Sends an entry. Returns its cost for the turn. */
   #sendEntry(entry: LogEntry): number {
     this.stream._connection.enqueue(entry.frameIn(this.stream._format))
     this.#owner._onSent(entry.id)
@@ -290,7 +294,7 @@ export class CatchUp implements ReplayedClient {
     return entry.size
   }
 
-  /** Returns what an entry counts that a filter hides. */
+  /** Counts an entry that a filter hides. Returns its cost for the turn. */
   #hide({ size }: LogEntry): number {
     const cost = Math.max(size, HIDDEN_COST)
     this.#hiddenCost += cost
@@ -304,7 +308,7 @@ export class CatchUp implements ReplayedClient {
     const gap: Gap = { lastEventId: stream.lastEventId, reason }
     const isEventSent = await reportGap(stream, gap, {
       hooks: hooksOf(optionsWithHooks),
-      gapEvent: this.#gapEvent,
+      gapEvent: this.#hub.gapEvent,
       id,
       // Events published during the snapshot are after `id`, so they follow it.
       sendAll: (snapshot) => this.#sender.sendAll(snapshot),
@@ -321,7 +325,7 @@ export class CatchUp implements ReplayedClient {
   async #sendSnapshots(snapshots: PendingSnapshots): Promise<void> {
     if (!(await snapshots.send(this.stream, (events) => this.#sender.sendAll(events)))) return
     if (snapshots.isEmpty) this.#snapshots = undefined
-    // Not earlier, because a client that was cut off during a snapshot MUST get it again.
+    // Not earlier, because a client that disconnects during a snapshot MUST get it again.
     if (this.isActive) this.#owner._sendPosition(this.#position)
   }
 }

@@ -4,12 +4,14 @@ import type { SubscribeOptions } from './subscribe-options.ts'
 /** The subscriptions of a stream to one channel. A list only if there are several; it is replaced, never changed. */
 export type Subscriptions = SubscribeOptions | readonly SubscribeOptions[]
 
-/** The channels of a stream with their subscriptions. The first one needs no map, because most streams have only one. */
+/**
+ * The channels of a stream with their subscriptions. The first one needs no map, because most streams have only one.
+ */
 export class ChannelMap {
   #first: string | undefined
   #ofFirst: Subscriptions | undefined
   #others: Map<string, Subscriptions> | undefined
-  // The hooks of a stream that never had one are not looked up.
+  // False for a stream that never had a hook, so that its options are not collected.
   #hasHooks = false
   /** Whether a subscription has, or had, a filter. */
   hasFilter = false
@@ -41,7 +43,7 @@ export class ChannelMap {
     return this.all(channel).some((each) => each.filter === undefined || each.filter === filter)
   }
 
-  /** Adds a subscription. It MUST NOT be one of the channel already. */
+  /** Adds a subscription, which the channel MUST NOT have already. */
   add(channel: string, options: SubscribeOptions): void {
     this.hasFilter ||= options.filter !== undefined
     this.#hasHooks ||= options.onGap !== undefined || options.snapshot !== undefined

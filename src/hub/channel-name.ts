@@ -18,12 +18,12 @@ export function namesOf(channels: string | readonly string[]): string[] {
 export function checkName(name: string): void {
   if (typeof name !== 'string' || !NAME.test(name))
     fail(name, 'be a string of 1 to 255 characters without CR, LF and NUL')
-  // A store that encodes names as UTF-8 could not distinguish them.
+  // A store that encodes names as UTF-8 could not distinguish such names.
   if (isWellFormed(name) !== undefined) fail(name, 'be well-formed Unicode, without half of a surrogate pair')
   // A subscriber would wait for the events of all matching channels, and receive none.
   if (name.includes('*')) fail(name, 'be literal, because there are no patterns with *')
 }
 
-function fail(name: unknown, demand: string): never {
-  throw new SseError('ERR_SSE_CHANNEL', `A channel name must ${demand}, not ${describe(name)}.`)
+function fail(name: unknown, expected: string): never {
+  throw new SseError('ERR_SSE_CHANNEL', `A channel name must ${expected}, not ${describe(name)}.`)
 }

@@ -10,8 +10,8 @@ export type PublishedEvent<Events extends EventMap = AnyEvents> = WithoutId<Data
 
 export interface PublishOptions {
   /**
-   * Identifies the event, so that a publish can be repeated safely. Within the store's `idempotencyWindow`, an event with
-   * the same key on the same channel is published once; later calls resolve with its id. Default: none.
+   * Identifies the event, so that a publish can be repeated safely. Within the store's `idempotencyWindow`, an event
+   * with the same key on the same channel is published once; later calls resolve with its id. Default: none.
    */
   idempotencyKey?: string | undefined
 }
@@ -20,15 +20,15 @@ export interface ChannelOptions<Events extends EventMap = AnyEvents> {
   /** True keeps, replays and queues only the newest event per `key`. Default false. */
   conflate?: boolean | undefined
   /**
-   * `public` lets shared caches keep the events of the channel, which then anyone may read who can request the route. It
-   * applies to long polls that name the format and the cursor in the URL, and that are subscribed to public channels only,
-   * without a filter. Cannot be combined with `conflate`, whose history changes. Default: none.
+   * With `public`, shared caches MAY keep the events of the channel. Every client that can request the route may then
+   * read them. The option applies to long polls that name the format and the cursor in the URL. All their channels MUST
+   * be public and without a filter. Cannot be combined with `conflate`, whose history changes. Default: none.
    */
   cache?: 'public' | undefined
   /**
-   * Returns events that are published on the channel while it has subscribers. Its signal aborts `linger` ms after the last
-   * one has unsubscribed. A source that ends or fails is started again after a delay. For a store that several processes
-   * share, the hub needs the option `runs`, so that one process of all runs the source. Default: none.
+   * Returns events that are published on the channel while it has subscribers. Its signal aborts `linger` ms after the
+   * last one has unsubscribed. A source that ends or fails is started again after a delay. For a store that several
+   * processes share, the hub needs the option `runs`, so that only one process runs the source. Default: none.
    */
   source?: ((signal: AbortSignal) => MaybePromise<Source<Events>>) | undefined
   /** How long the source runs without subscribers, in ms. Default 5 000. */
@@ -44,8 +44,8 @@ export interface Channel<Events extends EventMap = AnyEvents> {
   /**
    * Publishes an event to all subscribers of the channel. Resolves with its id when the store has it.
    *
-   * Rejects with `SseError` if the event is invalid or has an id, and with the error of the store. If the promise is not
-   * awaited, the hub emits the error as `error`; it is never an unhandled rejection.
+   * Rejects with `SseError` if the event is invalid or has an id, and with the error of the store. If the promise is
+   * not awaited, the hub emits the error as `error`; it is never an unhandled rejection.
    */
   publish(event: PublishedEvent<Events>, options?: PublishOptions): Promise<string>
 

@@ -7,7 +7,7 @@ import type { Hub } from './hub.ts'
 export interface PublishStartMessage {
   readonly hub: Hub
   readonly channel: string
-  /** A subscriber MAY set it. It then travels with the event, to the processes that deliver it. */
+  /** A subscriber MAY set it. It is then passed with the event to the processes that deliver it. */
   trace: TraceContext | undefined
 }
 
@@ -15,7 +15,7 @@ export interface PublishStartMessage {
 export interface PublishEndMessage extends PublishStartMessage {
   /** The id of the event. Undefined if the publish was rejected. */
   readonly id: string | undefined
-  /** Until the store had the event, in ms. */
+  /** The time until the store had the event, in ms. */
   readonly duration: number
   readonly error: unknown
 }
@@ -49,7 +49,9 @@ export interface FilterErrorMessage {
   readonly channel: string
   /** The id of the event. */
   readonly id: string
-  /** The stream of the filter. Undefined if `deserialize` failed, which hides the event from every stream with a filter. */
+  /**
+   * The stream of the filter. Undefined if `deserialize` failed, which hides the event from every stream with a filter.
+   */
   readonly stream: SseStream | undefined
   readonly error: unknown
 }

@@ -1,17 +1,25 @@
-import type { SseError } from '../errors.ts'
+import { describe, type SseError } from '../errors.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import type { SseStream } from '../stream/stream.ts'
 
-// When a client reconnects that was closed because of an overload, in ms: after this time to twice this time.
+// The reconnection time of a client after an overload, in ms. Each client gets a random time from this to twice this.
 const OVERLOAD_RETRY = 5_000
 
 /**
- * Ends a stream whose missed events could not be read. After `ERR_SSE_OVERLOAD` the client loses nothing, because it keeps
- * its last event id and resumes later.
+ * Ends a stream whose missed events or snapshot could not be sent, and reports the error. It is not reported after
+ * `ERR_SSE_OVERLOAD`, because the client keeps its last event id and resumes later.
  */
-export function endStream(stream: SseStream, error: unknown): void {
-  if ((error as Partial<SseError> | undefined)?.code === 'ERR_SSE_OVERLOAD') closeForNow(stream, error)
-  else stream.destroy(error)
+export function endStream(stream: SseStream, failure: unknown, report: (error: unknown) => void): void {
+  if ((failure as Partial<SseError> | undefined)?.code === 'ERR_SSE_OVERLOAD') closeForNow(stream, failure)
+  else destroy(stream, failure, report)
+}
+
+function destroy(stream: SseStream, failure: unknown, report: (error: unknown) => void): void {
+  const error = failure || new Error(`A replay has failed with ${describe(failure)}.`)
+  // The failure may be a consequence of the abort.
+  const isAborted = stream.closed && stream._hasSignal
+  stream.destroy(error)
+  if (!isAborted) report(error)
 }
 
 function closeForNow(stream: SseStream, error: unknown): void {

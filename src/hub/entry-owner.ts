@@ -1,4 +1,5 @@
 import { describe, SseError } from '../errors.ts'
+import { checkSynchronous } from '../event/synchronous.ts'
 import { freeze } from '../stores/freeze.ts'
 import type { EntryOwner, LogEntry } from '../stores/log-entry.ts'
 import type { ErrorReporter } from './error-reporter.ts'
@@ -23,8 +24,10 @@ function deserialized(
   errors: ErrorReporter,
 ): unknown {
   try {
+    const data = deserialize(text)
+    checkSynchronous(data, 'ERR_SSE_DATA', 'deserialize', 'the data')
     // Frozen here, because a getter that throws is an error to be reported too.
-    return freeze(deserialize(text))
+    return freeze(data)
   } catch (cause) {
     const reason = (cause as Error | undefined)?.message ?? describe(cause)
     const error = new SseError('ERR_SSE_DATA', `data could not be deserialized: ${reason}`, { cause })

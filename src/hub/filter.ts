@@ -1,4 +1,4 @@
-import { describe, SseError } from '../errors.ts'
+import { decided } from '../check-options.ts'
 import type { AnyEvents, DataEvent, EventMap } from '../event/event.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import type { SseStream } from '../stream/stream.ts'
@@ -6,15 +6,17 @@ import type { Subscriptions } from './channel-map.ts'
 import type { ErrorReporter } from './error-reporter.ts'
 
 /**
- * True if a client may receive an event. Called for replayed and live events. If it throws or does not return a boolean, the
- * client does not receive the event, and the hub emits `error`.
+ * True if a client may receive an event. Called for replayed and live events. If it throws or does not return a
+ * boolean, the client does not receive the event, and the hub emits `error`.
  */
 export type Filter<Events extends EventMap = AnyEvents> = (
   event: DataEvent<Events>,
   channel: string,
 ) => boolean
 
-/** Whether one of the subscriptions of a stream passes an entry. Reports the errors of filters, which hide the entry. */
+/**
+ * Whether one of the subscriptions of a stream passes an entry. Reports the errors of filters, which hide the entry.
+ */
 export function passes(
   subscriptions: Subscriptions,
   entry: LogEntry,
@@ -33,12 +35,7 @@ function admits(filter: Filter, entry: LogEntry, stream: SseStream, errors: Erro
   const event = eventOf(entry)
   if (event === undefined) return false
   try {
-    const result: unknown = filter(event, entry.channel)
-    if (typeof result === 'boolean') return result
-    ignoreRejection(result)
-    // A promise is truthy, so the client would receive every event.
-    const message = `A filter must synchronously return true or false, not ${describe(result)}.`
-    throw new SseError('ERR_SSE_OPTION', message)
+    return decided('A filter', filter(event, entry.channel))
   } catch (error) {
     // One client's failure does not stop a broadcast. If the stream were closed, the client would reconnect to the same
     // event.
@@ -54,9 +51,4 @@ function eventOf(entry: LogEntry): DataEvent | undefined {
   } catch {
     return undefined
   }
-}
-
-// The rejection of an asynchronous filter would end the process.
-function ignoreRejection(result: unknown): void {
-  if (result instanceof Promise) result.catch(() => {})
 }

@@ -5,7 +5,7 @@ import type { SubscribeOptions } from './subscribe-options.ts'
 export function hooksOf(options: Iterable<SubscribeOptions>): OnGap[] {
   const called = new Set<unknown>()
   const isFirst = (hook: unknown) => hook !== undefined && called.size < called.add(hook).size
-  // Those that returned events, which are sent in place of each snapshot beside them.
+  // The `onGap` functions that returned events. These are sent instead of each snapshot of the same options.
   const answered = new Set<unknown>()
   return Array.from(
     options,

@@ -11,38 +11,41 @@ export interface HistoryRequest {
   readonly from: From
 }
 
-/** Channels that are read together. Others start later, where their earlier entries may have been evicted. */
+/**
+ * Channels that are read together. The other channels are read from their later starts, because their earlier entries
+ * may have been evicted.
+ */
 export interface Stage {
   readonly channels: readonly string[]
-  /** Where the next channel starts. Undefined: all are read. */
+  /** The position where the next channel starts. Undefined if all channels are read. */
   readonly end: string | undefined
 }
 
 /** Sends a client its position. */
 export type PositionSender = Pick<CatchUpOwner, '_sendPosition'>
 
-/** Throws `SseError` `ERR_SSE_OPTION` if a store cannot start channels there. */
+/** Throws `SseError` `ERR_SSE_OPTION` if a store does not support a start. */
 export function checkStart(store: EventStore, from: From = 'now'): void {
   if (from === 'now' || (store.compare && store.history)) return
   throw new SseError('ERR_SSE_OPTION', 'from is not supported by this store, because it has no history().')
 }
 
-/** Where each channel of a client without a position starts. */
+/** The start of each channel of a client without a position. */
 export class HistoryStart {
   /** Whether events at a start may have been evicted. */
   isIncomplete = false
   readonly #store: EventStore
   readonly #reads: ReplayReads
   readonly #owner: PositionSender
-  // Where channels start that have no start of their own. It may be an id that only another process had delivered, because
-  // everything up to it was published before the client connected.
+  // The start of channels without a start of their own. It may be an id that only another process had delivered,
+  // because everything up to it was published before the client connected.
   #present: string
   readonly #starts = new Map<string, string>()
   #earliest: string | undefined
   // Built by the first stage.
   #order: StartOrder | undefined
-  // How many starts after the position a stage covers. Each stage visits all channels, so that one of a single start for
-  // each of thousands of channels would be quadratic.
+  // How many starts after the position a stage covers. Each stage visits all channels, so that a stage for each of
+  // thousands of starts would be quadratic.
   #ahead = 0
   #mayWiden = true
 
@@ -62,7 +65,7 @@ export class HistoryStart {
     const { after, isIncomplete } = await this.#find(channels, from)
     this.isIncomplete ||= isIncomplete
     if (after === from && this.#isBefore(this.#present, after)) this.#present = after
-    // What was published meanwhile is not history.
+    // Events published meanwhile are not history.
     const start = this.#isBefore(after, this.#present) ? after : this.#present
     // Of two subscriptions to one channel, the earlier start counts.
     for (const channel of channels) {
@@ -73,8 +76,8 @@ export class HistoryStart {
   }
 
   /**
-   * Returns which of some channels are read after a position, and the position where the next one of them starts. The
-   * position MUST NOT be before that of an earlier call.
+   * Returns the channels that are read after a position, and the position where the next channel starts. The position
+   * MUST NOT be before that of an earlier call.
    */
   stageAt(position: string, channels: readonly string[]): Stage {
     if (!this.#isBefore(position, this.#present)) return { channels, end: undefined }
@@ -84,19 +87,22 @@ export class HistoryStart {
   }
 
   /**
-   * Sends the client the last start up to a position as its position, if no earlier call passed it. A client that resumes
-   * there receives no events of a channel before its start. Returns whether there is one.
+   * Sends the client the last start up to a position as its position, if no earlier call passed it. A client that
+   * resumes there receives no events of a channel before its start. Returns whether it was sent.
    */
   passTo(position: string): boolean {
     return this.#send(this.#order?.passTo(position))
   }
 
-  /** The same for the last start before a position. */
+  /** Sends the last start before a position, as `passTo` does. */
   passBefore(position: string): boolean {
     return this.#send(this.#order?.passBefore(position))
   }
 
-  /** Returns whether a gap may be one only of a channel before its start. The next stage then has no such channel. */
+  /**
+   * Returns whether the gap of a page may concern only channels before their start. The next stage then has no such
+   * channel.
+   */
   narrow(): boolean {
     const isWide = this.#ahead > 0
     this.#ahead = 0
@@ -104,7 +110,7 @@ export class HistoryStart {
     return isWide
   }
 
-  /** Returns the part of a page up to where a stage ends, without entries before the starts of their channels. */
+  /** Returns the part of a page up to the end of a stage, without entries before the starts of their channels. */
   within(page: Exclude<Page, 'gap'>, { end }: Stage): Exclude<Page, 'gap'> {
     const isOver = end !== undefined && this.#isBefore(end, page.upTo)
     const all = isOver ? page.entries.filter(({ id }) => !this.#isBefore(end, id)) : page.entries

@@ -1,4 +1,4 @@
-import { between, checkOptions, isPlain, isWhole, MAX_TIME } from '../check-options.ts'
+import { between, checkOptions, decided, isPlain, isWhole, MAX_TIME } from '../check-options.ts'
 import { describe, mustBe, SseError } from '../errors.ts'
 import { clock } from '../scheduler/clock.ts'
 import { outsideRequests } from '../scheduler/context.ts'
@@ -13,17 +13,20 @@ export type StreamFilter =
   | ((stream: SseStream) => boolean)
 
 export interface CloseStreamsOptions {
-  /** When the clients reconnect, in ms. Each gets a random time from this to twice this. Default 2 000. */
+  /** The reconnection time of the clients, in ms. Each gets a random time from this to twice this. Default 2 000. */
   retry?: number | undefined
 }
 
-/** What is done to streams. */
+/** An action on streams. */
 interface Action {
   readonly type: 'close' | 'reauthorize'
   readonly retry?: number
 }
 
-/** What is done to streams whose context has some values, and when it was requested, in ms on the clock. */
+/**
+ * An action on the streams whose context has the values of `filter`. `at` is the time of the request, in ms on the
+ * clock.
+ */
 interface Request extends Action {
   readonly filter: object
   readonly at: number
@@ -34,16 +37,16 @@ const CONTROL_CHANNEL = 'spillway:control*'
 
 const CLOSE_CHECKS = { retry: between(1, MAX_TIME) }
 
-// How long a request applies to streams that were opened before it and are subscribed after it, in ms. Their clients may
-// have been authorized with the rights from before it.
+// How long a request applies to streams that were opened before it and are subscribed after it, in ms. Their clients
+// may have been authorized with the rights from before it.
 const WINDOW = 30_000
 
 // How many streams are authorized at a time.
 const CONCURRENCY = 50
 
 /**
- * Closes and reauthorizes streams of a hub in all processes that share its store. The requests are entries of the log, so
- * that each process reads each of them once, also after an outage of the broker.
+ * Closes and reauthorizes streams of a hub in all processes that share its store. The requests are entries of the log,
+ * so that each process reads each of them once, also after an outage of the broker.
  */
 export class HubControl {
   readonly #streams: { keys(): Iterable<SseStream> }
@@ -74,8 +77,8 @@ export class HubControl {
   }
 
   /** Carries out a request of any process. */
-  onEntry({ event }: LogEntry): void {
-    const request = requestOf(String(event.data))
+  onEntry(entry: LogEntry): void {
+    const request = requestOf(entry)
     // The work belongs to no request that a client has sent.
     if (request) outsideRequests(() => this.#carryOut(request))
   }
@@ -97,7 +100,7 @@ export class HubControl {
     try {
       await this.#append({ channel: CONTROL_CHANNEL, data, isText: true })
     } catch (error) {
-      // Those of this process can be closed without the store.
+      // The streams of this process can be closed without the store.
       this.#carryOut({ ...action, filter, at: clock.read() })
       throw error
     }
@@ -110,10 +113,11 @@ export class HubControl {
   }
 
   #apply(filter: (stream: SseStream) => boolean, action: Action): void {
-    act(
-      [...this.#streams.keys()].filter((stream) => filter(stream)),
-      action,
+    // Decides about all streams before it acts, so that an error leaves all of them open.
+    const selected = [...this.#streams.keys()].filter((stream) =>
+      decided('A filter of streams', filter(stream)),
     )
+    act(selected, action)
   }
 }
 
@@ -132,12 +136,12 @@ function hasValues(context: unknown, filter: object): boolean {
   try {
     return Object.entries(filter).every(([name, value]) => Object(context)[name] === value)
   } catch {
-    // A getter has failed. The client may be the one, and otherwise it reconnects.
+    // A getter has failed. The stream may be one of the selected streams. Otherwise, its client reconnects.
     return true
   }
 }
 
-// A value that JSON drops would select the streams of everybody, for example those in the private fields of a class.
+// A filter whose values JSON drops, for example the private fields of a class, would select the streams of all clients.
 function checkFilter(filter: unknown): void {
   if (!isLiteral(filter))
     mustBe('an object literal or a function', 'ERR_SSE_OPTION', 'A filter of streams', filter)
@@ -153,15 +157,16 @@ function checkFilter(filter: unknown): void {
 function isLiteral(value: unknown): boolean {
   if (!isPlain(value)) return false
   const prototype = Object.getPrototypeOf(value)
-  // The second is `Object.prototype` of any realm.
+  // A prototype without a prototype is `Object.prototype` of any realm.
   const isSimple = prototype === null || Object.getPrototypeOf(prototype) === null
   return isSimple && Reflect.ownKeys(value).length === Object.keys(value).length
 }
 
-// Undefined for an entry that another program or another version has written.
-function requestOf(text: string): Request | undefined {
+// Returns the request in an entry. Undefined for an entry that another program or another version has written. MUST NOT
+// throw, because a store that calls `onEntry` would skip the entries after it.
+function requestOf(entry: LogEntry): Request | undefined {
   try {
-    const { type, retry, filter } = JSON.parse(text)
+    const { type, retry, filter } = JSON.parse(String(entry.event.data))
     const isKnown = ['close', 'reauthorize'].includes(type) && isPlain(filter)
     const time = isWhole(retry, 1, MAX_TIME) ? retry : 2_000
     return isKnown ? { type, filter, retry: time, at: clock.read() } : undefined

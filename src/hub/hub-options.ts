@@ -12,24 +12,27 @@ export interface HubOptions {
   /** Serializes data that is not a string. Default `JSON.stringify`. */
   serialize?: Serialize | undefined
   /**
-   * Returns the data of a text that `serialize` returned, for filters. Called once per event, and only if a client has a
-   * filter. If it throws, these clients do not receive the event, and the hub emits `error`. Default: `JSON.parse`, and the
-   * text itself if it is not JSON.
+   * Returns the data of a text that `serialize` returned, for filters. Called once per event, and only if a client has
+   * a filter. If it throws, these clients do not receive the event, and the hub emits `error`. Default: `JSON.parse`,
+   * and the text itself if it is not JSON.
    */
   deserialize?: Deserialize | undefined
   /** Name of the event that reports a gap to the client. False sends none. Default `gap`. */
   gapEvent?: string | false | undefined
   /**
-   * How a client is sent its position in the log, from which it resumes before its first event and after a long silence.
-   * `event`: as an event with the name `position` and the data `{}`. `id`: as a block with only an id, which some clients
-   * ignore. False: not at all, for a protocol of your own. Default `event`.
+   * How a client is sent its position in the log, from which it resumes before its first event and after a long
+   * silence. `event`: as an event with the name `position` and the data `{}`. `id`: as a block with only an id, which
+   * some clients ignore. False: not at all, for a protocol of your own. Default `event`.
    */
   positions?: Positions | undefined
-  /** Runs the sources of channels in one process of all. Needed for a source if several processes share the store. */
+  /**
+   * Runs each source of a channel in only one process. Needed for a source if several processes share the store,
+   * and then with a store of runs that they share too.
+   */
   runs?: SourceRunner | undefined
   /**
-   * The most streams of this process that are subscribed to the hub. A further one is refused: its client reconnects after 10
-   * to 20 s. `StreamLimits` also limits streams for each user, and in all processes. Default: none.
+   * The most streams of this process that are subscribed to the hub. A further one is refused, and its client
+   * reconnects after 10 to 20 s. `StreamLimits` also limits streams for each user, and in all processes. Default: none.
    */
   maxStreams?: number | undefined
 }

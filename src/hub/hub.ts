@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { checkOptions, isBoolean, isFunction, isTime, oneOf } from '../check-options.ts'
-import { describe, SseError } from '../errors.ts'
+import { SseError } from '../errors.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import type { Serialize } from '../formats/event-fields.ts'
 import { type ShutdownOptions, type ShutdownSettings, shutdownSettings } from '../lifecycle/graceful-close.ts'
@@ -10,13 +10,14 @@ import { turn } from '../scheduler/turn.ts'
 import type { EventStore, StoreState } from '../stores/event-store.ts'
 import type { Publication } from '../stores/log-entry.ts'
 import { memoryStore } from '../stores/memory/memory-store.ts'
+import { checkStream } from '../stream/check-stream.ts'
 import { refuseStream } from '../stream/refusal.ts'
 import type { ResumePoint } from '../stream/resume-point.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { Broadcaster } from './broadcaster.ts'
 import type { Channel, ChannelOptions, PublishOptions } from './channel.ts'
 import { ChannelAudience } from './channel-audience.ts'
-import { ChannelFeed, type SourceRunner } from './channel-feed.ts'
+import type { ChannelFeedSettings, SourceRunner } from './channel-feed.ts'
 import { checkName, namesOf } from './channel-name.ts'
 import { entryOwnerOf } from './entry-owner.ts'
 import { ErrorReporter, type HubErrorContext } from './error-reporter.ts'
@@ -28,7 +29,7 @@ import { PositionKeeper } from './positions.ts'
 import { publicationOf } from './publication-of.ts'
 import { PublishPromise } from './publish-promise.ts'
 import { reportedAppend } from './publish-report.ts'
-import { SUBSCRIBE_CHECKS, type SubscribeOptions } from './subscribe-options.ts'
+import { ownOptions, SUBSCRIBE_CHECKS, type SubscribeOptions } from './subscribe-options.ts'
 import { Subscription } from './subscription.ts'
 
 export interface HubEventMap {
@@ -37,8 +38,9 @@ export interface HubEventMap {
   /** A channel has lost its last subscriber in this process. */
   idle: [channel: string]
   /**
-   * An unawaited publish was rejected, or a filter failed, so that its client did not receive the event. Without a listener,
-   * the first error of each kind is printed.
+   * An unawaited publish was rejected, the source of a channel failed, or a filter failed and hid an event. Or a read of
+   * the store, a snapshot or `onGap` failed and closed a stream; errors of the store are then emitted once in 10 s.
+   * Without a listener, the first error of each kind is printed.
    */
   error: [error: unknown, context: HubErrorContext]
 }
@@ -51,7 +53,7 @@ const CHANNEL_CHECKS = {
 }
 // In ms.
 const LINGER = 5_000
-// When the client of a stream above `maxStreams` reconnects.
+// The reconnection time of a client above `maxStreams`, in ms.
 const FULL = { retry: 10_000 }
 
 /** One ordered log of events, the channels named in it, and the streams subscribed to them. */
@@ -65,7 +67,7 @@ export class Hub extends EventEmitter<HubEventMap> {
   readonly #maxStreams: number
   readonly #streams = new StreamSet<Subscription>((subscription) => subscription.end())
   readonly #audience = new ChannelAudience((event, channel) => this.#notify(event, channel))
-  // Where open streams resume that were unsubscribed from all channels.
+  // The resume points of open streams that were unsubscribed from all channels.
   readonly #resumePoints = new WeakMap<SseStream, ResumePoint>()
   readonly #control = new HubControl(this.#streams, (publication) => this.#append(publication))
   #closed: Promise<void> | undefined
@@ -76,8 +78,10 @@ export class Hub extends EventEmitter<HubEventMap> {
   /** Throws `SseError` `ERR_SSE_OPTION`. */
   constructor(options: HubOptions = {}) {
     super()
-    if (!checkStore(options))
-      throw new SseError('ERR_SSE_OPTION', 'A store is an option: new Hub({ store }).')
+    if (!checkStore(options)) {
+      const message = 'Pass the store as an option, for example new Hub({ store }).'
+      throw new SseError('ERR_SSE_OPTION', message)
+    }
     checkOptions(options, HUB_CHECKS, HUB_HINTS)
     this._store = options.store ?? memoryStore()
     this.#serialize = options.serialize ?? JSON.stringify
@@ -98,9 +102,11 @@ export class Hub extends EventEmitter<HubEventMap> {
     }
     this._store.open({
       onEntry: (entry) => {
-        entry._adopt(owner)
         if (this.#control.isControl(entry)) this.#control.onEntry(entry)
-        else this.#broadcaster.broadcast(entry)
+        else {
+          entry._adopt(owner)
+          this.#broadcaster.broadcast(entry)
+        }
         if (this.#streams.size > 0) positions.onEntry()
       },
       onLoss: () => outsideRequests(() => this.#onLoss()),
@@ -118,13 +124,15 @@ export class Hub extends EventEmitter<HubEventMap> {
   ): Channel<Events> {
     checkName(name)
     checkOptions(options, CHANNEL_CHECKS)
-    const { conflate = false, cache, source, linger = LINGER } = options
+    const { conflate = false, cache } = options
     if (conflate && cache)
       throw new SseError(
         'ERR_SSE_OPTION',
         'A channel with conflate cannot be cached, because its history changes.',
       )
-    if (source) this.#addSource(name, source, linger, conflate)
+    const source = this.#sourceOf(name, options)
+    const addSource = () => source && this.#audience.addSource(name, source)
+    addSource()
     const sizeOf = () => this.#audience.sizeOf(name)
     return {
       name,
@@ -132,14 +140,18 @@ export class Hub extends EventEmitter<HubEventMap> {
         return sizeOf()
       },
       publish: (event, options) => this._publish(name, event, conflate, options),
-      subscribe: (stream, options) => this.#subscribeTo(stream, name, options, cache === 'public'),
+      subscribe: (stream, options) => {
+        // Added again, because the hub may have removed it, or has kept the source of an earlier channel object.
+        addSource()
+        return this.#subscribeTo(stream, name, options, cache === 'public')
+      },
     }
   }
 
   /**
-   * Subscribes a stream to one or several channels, until it closes or the returned function is called. First it is sent
-   * what it missed since its last event id, in the order of the store, then live events, with no gap and no duplicate.
-   * Channels added before the first `await` are resumed together.
+   * Subscribes a stream to one or several channels, until it closes or the returned function is called. The stream is
+   * sent the events that it missed since its last event id, in the order of the store. Live events follow, with no gap
+   * and no duplicate. Channels added before the first `await` are resumed together.
    *
    * Throws `SseError` `ERR_SSE_STREAM`, `ERR_SSE_CHANNEL` or `ERR_SSE_OPTION`.
    */
@@ -157,10 +169,7 @@ export class Hub extends EventEmitter<HubEventMap> {
     options: SubscribeOptions = {},
     isPublic: boolean,
   ): () => void {
-    // Not `instanceof`: the ES module and the CommonJS build each have a class of their own.
-    if (typeof stream?._deliver !== 'function') {
-      throw new SseError('ERR_SSE_STREAM', `Expected an SseStream, not ${describe(stream)}.`)
-    }
+    checkStream(stream)
     const names = namesOf(channels)
     checkOptions(options, SUBSCRIBE_CHECKS)
     checkStart(this._store, options.from)
@@ -169,22 +178,21 @@ export class Hub extends EventEmitter<HubEventMap> {
     if (this.#streams.isShutDown) this.#streams.refuse(stream)
     const present = this.#streams.get(stream)
     if (!present) this.#control.onSubscribe(stream)
-    // Not a stream that was unsubscribed, because no open one is ended.
+    // A stream that was unsubscribed is not new, because the limit does not end open streams.
     const isNew = !present && !this.#resumePoints.has(stream)
-    if (isNew && this.#streams.size >= this.#maxStreams) refuseStream(stream, FULL, 'capacity')
+    const isOpen = stream._connection.isOpen
+    if (isNew && isOpen && this.#streams.size >= this.#maxStreams) refuseStream(stream, FULL, 'capacity')
     // A replay that delays the end of a closed stream MUST cover all channels, because the client resumes after it.
     if (stream.closed && !present) return () => {}
     const subscription = present ?? this.#subscribe(stream)
-    // A copy, so that the returned function undoes this call only.
-    const { onGap, filter, snapshot, from } = options
-    const own = { onGap, filter, snapshot, from, isRemoved: false }
+    const own = ownOptions(options)
     const cache = stream._pollCache
-    if (cache) cache.isPublic = isPublic && !filter && cache.isPublic !== false
+    if (cache) cache.isPublic = isPublic && !own.filter && cache.isPublic !== false
     const added = names.filter((name) => !subscription.isSubscribed(name))
     subscription.add(names, own)
     for (const name of added) this.#audience.join(name)
     return () => {
-      // The page may lack events that it would have otherwise.
+      // The page is not public any more, because it may lack events of these channels.
       if (cache) cache.isPublic = false
       const present = names.filter((name) => subscription.isSubscribed(name))
       subscription.remove(names, own)
@@ -208,21 +216,22 @@ export class Hub extends EventEmitter<HubEventMap> {
   }
 
   /**
-   * Closes streams of the hub, also in the middle of a replay. An object closes the streams whose `context` has these values,
-   * in all processes that share the store: `hub.closeStreams({ userId })`. Streams that were opened before and are subscribed
-   * within 30 s are closed too. A function closes those of this process for which it returns true. `retry` is when their
-   * clients reconnect, in ms; each gets a random time from this to twice this. Default 2 000. Resolves when the store has the
-   * request, which each process reads within milliseconds.
+   * Closes streams of the hub, also in the middle of a replay. An object closes the streams whose `context` has these
+   * values, in all processes that share the store: `hub.closeStreams({ userId })`. Streams that were opened before and
+   * are subscribed within 30 s are closed too. A function closes the streams of this process for which it returns true.
+   * `retry` is the reconnection time of their clients, in ms. Each gets a random time from this to twice this. Default
+   * 2 000. Resolves when the store has the request, which each process reads within milliseconds.
    *
-   * Rejects with `SseError` `ERR_SSE_OPTION`, `ERR_SSE_STORE` or `ERR_SSE_SHUT_DOWN`; those of this process are then closed.
+   * Rejects with `SseError` `ERR_SSE_OPTION`, `ERR_SSE_STORE` or `ERR_SSE_SHUT_DOWN`. After the last two, the streams
+   * of this process are closed. Rejects before a stream is closed if the function throws or returns no boolean.
    */
   closeStreams(filter: StreamFilter, options: CloseStreamsOptions = {}): Promise<void> {
     return this.#control.closeStreams(filter, options)
   }
 
   /**
-   * Calls `authorize` of their routes again for streams of the hub, which `filter` selects as in `closeStreams`. Resolves
-   * when the store has the request, which may be before `authorize` is called.
+   * Calls `authorize` of their routes again for the streams of the hub that `filter` selects, as in `closeStreams`.
+   * Resolves when the store has the request, which may be before `authorize` is called.
    *
    * Rejects with `SseError` `ERR_SSE_OPTION`, `ERR_SSE_STORE` or `ERR_SSE_SHUT_DOWN`.
    */
@@ -236,9 +245,9 @@ export class Hub extends EventEmitter<HubEventMap> {
   }
 
   /**
-   * Rejects further publishes, flushes every stream, sends each client a jittered reconnection time and closes it. Streams
-   * still open after `grace` are destroyed. With `spread`, events can be published until all streams are closed. Resolves
-   * when all streams and the store are closed.
+   * Rejects further publishes, flushes every stream, sends each client a jittered reconnection time and closes it.
+   * Streams still open after `grace` are destroyed. With `spread`, events can be published until all streams are
+   * closed. Resolves when all streams, sources and the store are closed. A source is awaited for at most 5 s.
    *
    * Rejects with `SseError` `ERR_SSE_OPTION`.
    */
@@ -252,7 +261,9 @@ export class Hub extends EventEmitter<HubEventMap> {
     await this.#closed
   }
 
-  /** @internal Closes the streams as `shutdown` does. Further ones are refused, and events can still be published. */
+  /**
+   * @internal Closes the streams as `shutdown` does. Further streams are refused, and events can still be published.
+   */
   readonly _closeStreams = (settings: ShutdownSettings): Promise<void> => this.#streams.shutdown(settings)
 
   /** @internal */
@@ -260,10 +271,11 @@ export class Hub extends EventEmitter<HubEventMap> {
     return new PublishPromise(
       (resolve) => {
         const publication = publicationOf(channel, event, conflate, this.#serialize, options)
-        // An event that a filter or a listener publishes comes after the entries being delivered, and after its
-        // subscriptions.
-        const isEarly = this.#broadcaster.isFanningOut
-        resolve(isEarly ? Promise.resolve(publication).then(this.#append) : this.#append(publication))
+        // An event that a filter or a listener publishes follows the entries being delivered, and its subscriptions. This
+        // includes a filter of another hub, because a subscription of this hub may run that hub's fan-out.
+        resolve(
+          turn.isFanningOut ? Promise.resolve(publication).then(this.#append) : this.#append(publication),
+        )
       },
       (error) => this.#reportUnawaited(error, channel),
     )
@@ -292,20 +304,23 @@ export class Hub extends EventEmitter<HubEventMap> {
     for (const subscription of [...this.#streams.values()]) subscription.onLoss()
   }
 
-  #addSource(name: string, open: (signal: AbortSignal) => unknown, linger: number, conflate: boolean): void {
-    if (this._store.isShared && !this.#runs) {
+  #sourceOf<Events extends EventMap>(
+    name: string,
+    { source: open, linger = LINGER, conflate = false }: ChannelOptions<Events>,
+  ): ChannelFeedSettings | undefined {
+    if (!open) return undefined
+    if (this._store.isShared && !this.#runs?._isShared) {
       const message =
-        'The source of a channel needs the option runs of the hub, because several processes share the store.'
+        'Several processes share the store, so the source of a channel needs the option runs, a Runs with a shared store.'
       throw new SseError('ERR_SSE_OPTION', message)
     }
-    const settings = {
+    return {
       open,
       linger,
       publish: (event: SseEvent) => this._publish(name, event, conflate),
       onError: (error: unknown) => this.#errors.sourceFailed(error, name),
       shared: this.#runs && { name: `channel ${name}`, runner: this.#runs },
     }
-    this.#audience.addFeed(name, () => new ChannelFeed(settings))
   }
 
   // Not at once, because a listener may subscribe or unsubscribe.

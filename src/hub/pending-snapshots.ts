@@ -2,7 +2,10 @@ import type { Source } from '../event/source.ts'
 import type { SseStream } from '../stream/stream.ts'
 import type { OwnOptions, Snapshot } from './subscribe-options.ts'
 
-/** The snapshots that a client was not sent yet. A function that several subscriptions share is called once for them. */
+/**
+ * The snapshots that are still to be sent to a client. A function that several subscriptions share is called once for
+ * them.
+ */
 export class PendingSnapshots {
   readonly #all = new Map<Snapshot, OwnOptions[]>()
 
@@ -16,13 +19,14 @@ export class PendingSnapshots {
     else this.#all.set(snapshot, [options])
   }
 
-  /** Sends those that are pending now. Resolves with false if `sendAll` did; then all of them stay pending. */
+  /** Sends the snapshots that are pending now. Resolves with false if `sendAll` does. Some then stay pending. */
   async send(stream: SseStream, sendAll: (events: Source) => Promise<boolean>): Promise<boolean> {
     const present = [...this.#all]
     for (const [snapshot, options] of present) {
-      // Subscriptions that are added from now on get it with the next call, because it may lack their channels.
+      // A subscription that is added meanwhile gets the snapshot with the next call, because the present one may lack
+      // its channels.
       this.#all.set(snapshot, [])
-      // Not one of a subscription that was removed.
+      // A snapshot is not sent if all its subscriptions were removed.
       if (options.every(({ isRemoved }) => isRemoved)) continue
       const events = await snapshot(stream, undefined)
       if (events && !(await sendAll(events))) return false

@@ -4,8 +4,8 @@ import { type Flushable, turn } from '../scheduler/turn.ts'
 import type { EventStore } from '../stores/event-store.ts'
 
 /**
- * How clients are sent their position in the log. `event`: as an event with the name `position` and the data `{}`. `id`:
- * as a block with an id only, which dispatches no event. False: not at all.
+ * How clients are sent their position in the log. `event`: as an event with the name `position` and the data `{}`.
+ * `id`: as a block with an id only, which dispatches no event. False: not at all.
  */
 export type Positions = 'event' | 'id' | false
 
@@ -13,11 +13,12 @@ export type Positions = 'event' | 'id' | false
 export interface PositionHolder {
   /** @internal Sends the store's position if that of the client may be evicted before its next heartbeat. */
   _refreshPosition(position: string): void
-  /** @internal The same at the end of a turn, after events that its filter hid. */
+  /** @internal Does the same at the end of a turn, after events that its filter hid. */
   _onHidden(): void
 }
 
-// From this share of the window on, a position may be evicted soon. Heartbeats cost nothing more as positions.
+// From this share of the window on, a position may be evicted soon. The share for heartbeats is lower, because a
+// heartbeat costs no more as a position.
 const HEARTBEAT_SHARE = 1 / 2
 const REFRESH_SHARE = 3 / 4
 // How much of the window passes between two checks of all clients.
@@ -28,7 +29,7 @@ const MAX_CHECK_INTERVAL = 8
 // A newer position replaces an older one in a queue that conflates. No event has this key.
 const POSITION_KEY = '\0position'
 
-/** Encodes the positions of one hub, and keeps those of its clients current. */
+/** Encodes the positions of one hub, and keeps the positions of its clients current. */
 export class PositionKeeper implements Flushable {
   readonly #store: EventStore
   readonly #kind: Positions
@@ -36,7 +37,7 @@ export class PositionKeeper implements Flushable {
   // Clients at the same position share its frame.
   #last: { readonly id: string; readonly format: Format; readonly frame: Frame } | undefined
   #checkedAt: string | undefined
-  // Those to be checked at the end of the turn.
+  // The clients to be checked at the end of the turn.
   #hidden: PositionHolder[] = []
   #isScheduled = false
 
@@ -60,18 +61,18 @@ export class PositionKeeper implements Flushable {
   /** Whether more than half of the window lies after a position, as far as it concerns some channels. */
   isStale(position: string, channels: readonly string[]): boolean {
     if (!this.isEnabled || position === this.#store.position) return false
-    // A store that cannot tell has an unknown window, so that each heartbeat is a position.
+    // A store without `staleness` has an unknown window, so that each heartbeat is a position.
     return (this.#store.staleness?.(position, channels) ?? 1) > HEARTBEAT_SHARE
   }
 
-  /** Whether a position should not wait for the next heartbeat. */
+  /** Whether a position should be replaced before the next heartbeat. */
   isUrgent(position: string, channels: readonly string[]): boolean {
     return this.#share(position, channels) > REFRESH_SHARE
   }
 
   /**
-   * Returns after how many further events a position should be checked again, from the number of events after it. 0: it
-   * should not wait for the next heartbeat.
+   * Returns the number of further events until a position should be checked again. `events` is the number of events
+   * after the position. 0: the position should be replaced before the next heartbeat.
    */
   checkInterval(position: string, channels: readonly string[], events: number): number {
     const share = this.#share(position, channels)

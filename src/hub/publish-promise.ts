@@ -1,8 +1,9 @@
 import { atTurnEnd } from '../scheduler/turn.ts'
 
 /**
- * The result of a publish. It is awaited once `then` is called, which `await`, `catch` and `finally` do too. Its rejection
- * is never unhandled. If it is not awaited by the end of the turn in which it is rejected, `onUnawaited` is called.
+ * The result of a publish. It is awaited once `then` is called, which `await`, `catch` and `finally` do too. Its
+ * rejection is never unhandled. If it is not awaited by the end of the turn in which it is rejected, `onUnawaited` is
+ * called.
  */
 export class PublishPromise extends Promise<string> {
   // Promises that `then` returns are native, so that their rejections are unhandled as usual.
@@ -20,7 +21,7 @@ export class PublishPromise extends Promise<string> {
     })
   }
 
-  // `await` does not call `then` of a native promise. It calls that of a subclass, in the next microtask.
+  // `await` calls `then` of a subclass in the next microtask. It does not call `then` of a native promise.
   // biome-ignore lint/suspicious/noThenProperty: the call is how a promise is known to be awaited.
   override then<A = string, B = never>(
     onFulfilled?: ((id: string) => A | PromiseLike<A>) | null,

@@ -1,6 +1,6 @@
 const MAX_CHANNELS = 1_000
 
-/** The channels that a stream has left. Only the last 1 000 are remembered. */
+/** The channels that were removed from a stream. Only the last 1 000 are kept. */
 export class RemovedChannels {
   // A Set iterates in the order in which its values were added.
   readonly #names = new Set<string>()
@@ -11,7 +11,7 @@ export class RemovedChannels {
     if (oldest !== undefined) this.#names.delete(oldest)
   }
 
-  /** Returns which of some channels are not remembered. The others are forgotten, because the stream has them again. */
+  /** Returns the channels that are not kept here. The others are deleted, because the stream has them again. */
   without(channels: readonly string[]): string[] {
     return channels.filter((channel) => !this.#names.delete(channel))
   }

@@ -4,28 +4,28 @@ import type { Page } from '../stores/event-store.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import type { ReplayedClient } from './replayed-client.ts'
 
-/** What an entry that a filter hides counts at least for the turn of a replay, in bytes. */
+/** The lowest cost of an entry that a filter hides, in bytes of the turn of a replay. */
 export const HIDDEN_COST = 512
 
 const PAGE_COST = 4 * 1024
 const CHANNEL_COST = 64
 
-/** Returns what reading a page of some channels counts for the turn of a replay, in bytes. */
+/** Returns the cost of reading a page of some channels, in bytes of the turn of a replay. */
 export function pageCost(channels: readonly string[]): number {
   return PAGE_COST + channels.length * CHANNEL_COST
 }
 
-/** The pace of one replay: that of its client, in turns with the other replays of the process. */
+/** The pace of one replay, which depends on its client and on the other replays of the process. */
 export class ReplayPace {
   readonly #client: ReplayedClient
-  // Created when it is requested, because most clients have missed nothing.
+  // Created when it is requested, because most clients have missed no events.
   #turn: ReplayTurn | undefined
 
   constructor(client: ReplayedClient) {
     this.#client = client
   }
 
-  /** How many bytes the client's queue has room for. 0: none before everything queued was written. */
+  /** The room in the client's queue, in bytes. 0 if nothing is sent before everything queued was written. */
   get room(): number {
     const { _isIdle, bufferedEvents, bufferedBytes } = this.#client.stream
     return _isIdle || bufferedEvents > 0 ? Math.max(0, READ_AHEAD_BYTES - bufferedBytes) : 0
@@ -61,7 +61,7 @@ export class ReplayPace {
     return page
   }
 
-  /** The same as `untilIdle` while this many bytes are held that were not queued. They count as buffered. */
+  /** Waits as `untilIdle` does. Meanwhile, these bytes count as buffered, although they are not queued. */
   untilIdleHolding(bytes: number): Promise<void> {
     return this.#holding(bytes, this.untilIdle())
   }

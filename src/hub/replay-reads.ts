@@ -1,4 +1,5 @@
 import { isPromise } from '../event/source.ts'
+import { awaitShared } from '../scheduler/await-shared.ts'
 import type { EventStore, History, Page, StoreReader } from '../stores/event-store.ts'
 import type { ReplayedClient } from './replayed-client.ts'
 
@@ -24,19 +25,24 @@ export class ReplayReads implements StoreReader {
     return this.#controller.signal
   }
 
+  /** Resolves with the promise of a store that becomes ready. Rejects when no page is needed any more. */
+  whenReady(ready: Promise<void>): Promise<void> {
+    return awaitShared(ready, this.signal)
+  }
+
   /** Reads a page as the store does. A promise rejects when the page is not needed any more. */
   read(channels: readonly string[], after: string, limit: number): Page | Promise<Page> {
     return this.#whileNeeded(this.#store.read(channels, after, limit, this))
   }
 
-  /** The same for where the newest entries of some channels begin. */
+  /** Returns where the newest entries of some channels begin. A promise rejects as that of `read` does. */
   history(channels: readonly string[], last: number): History | Promise<History> {
     return this.#whileNeeded((this.#store as Required<EventStore>).history(channels, last, this.signal))
   }
 
   /**
-   * Returns whether some channels have entries after one position, up to a later one. `gap`: entries after the later one were
-   * evicted, so that it is unknown.
+   * Returns whether some channels have entries after one position, up to a later one. `gap`: entries after the later
+   * one were evicted, so that it is unknown.
    */
   async hasBetween(after: string, upTo: string, channels: readonly string[]): Promise<boolean | 'gap'> {
     const first = await this.#firstIdAfter(after, channels)

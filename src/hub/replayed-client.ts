@@ -1,8 +1,8 @@
 import type { SseStream } from '../stream/stream.ts'
 
-/** A client that is sent what it missed. */
+/** A client that is sent the events it missed. */
 export interface ReplayedClient {
   readonly stream: SseStream
-  /** Whether the client waits for more. When that ends, the connection of the stream MUST be notified. */
+  /** Whether the client waits for further events. Once this is false, the connection of the stream MUST be notified. */
   readonly isActive: boolean
 }

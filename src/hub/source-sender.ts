@@ -3,7 +3,7 @@ import { closeSource, readSource, type Source, type StopCallbacks } from '../eve
 import type { ReplayPace } from './replay-pace.ts'
 import type { ReplayedClient } from './replayed-client.ts'
 
-/** Sends events of the application before those of the store, for example a snapshot. */
+/** Sends events of the application before events of the store, for example a snapshot. */
 export class SourceSender {
   readonly #client: ReplayedClient
   readonly #pace: ReplayPace

@@ -32,12 +32,12 @@ export class StartOrder {
     return this.#passWhile((start) => this.#compare(start, position) <= 0)
   }
 
-  /** The same before a position. */
+  /** Passes all starts before a position. Returns the last one of them, or undefined if there is none. */
   passBefore(position: string): string | undefined {
     return this.#passWhile((start) => this.#compare(start, position) < 0)
   }
 
-  /** Returns which of some channels start at the starts that were passed, and at some further ones. */
+  /** Returns the channels whose start was passed, or is one of the next `ahead` starts. */
   stage(channels: readonly string[], ahead: number): Stage {
     const end = this.#next + ahead
     const started = channels.filter((channel) => this.#rankOf(channel) < end)

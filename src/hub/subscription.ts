@@ -22,24 +22,24 @@ import type { From, OwnOptions, SubscribeOptions } from './subscribe-options.ts'
 export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, PositionSource {
   readonly stream: SseStream
   readonly resumePoint: ResumePoint
-  // A client that reads the store again later has received it.
+  // Undefined once the client has received its history, because it may read the store again later.
   history: Map<SubscribeOptions, HistoryRequest> | undefined
   readonly #hub: HubContext
   readonly #channels = new ChannelMap()
   // Undefined while the subscription is live.
   #catchUp: CatchUp | undefined
-  // While a client that was live reads the store again: the channels that may have entries which it has not received. It
-  // stays a subscriber of all channels, so that going live costs nothing for those that were quiet.
+  // The channels that may have entries which the client lacks, while a client that was live reads the store again. It
+  // stays a subscriber of all channels, so that going live costs nothing for quiet channels.
   #unread: Set<string> | undefined
-  // Channels removed from a live client that resumed. It misses nothing of them if they are added again.
+  // Channels removed from a live client that resumed. It misses no events of them if they are added again.
   #removedChannels: RemovedChannels | undefined
-  // Where a new client starts, until it is sent its position.
+  // The position where a new client starts. Undefined once the client was sent its position.
   #startPosition: string | undefined
   // The last id that the client was sent on this connection.
   #sentId: string | undefined
   // The events after that id that a filter hid.
   #hidden: HiddenEvents | undefined
-  // Whether channels that are added now are added late, because the first ones have started.
+  // Whether the first channels have started, so that further channels are added late.
   #hasStarted = false
   #hasEnded = false
 
@@ -50,7 +50,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     stream._positions = this
     // Otherwise the client is live at once, because a new one has missed nothing.
     if (resumePoint !== 'new' || hub.store.ready) this.#startReading()
-    // At the end of the turn it is sent its position, unless an event is sent in the same write.
+    // At the end of the turn, the client is sent its position, unless an event is sent in the same write.
     else {
       this.#startPosition = hub.store.position
       hub.broadcaster.announce(this)
@@ -66,7 +66,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   }
 
   isSubscribed(channel: string): boolean {
-    return this.#channels.get(channel) !== undefined
+    return !this.#hasEnded && this.#channels.get(channel) !== undefined
   }
 
   /** @internal */
@@ -78,14 +78,15 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   }
 
   /**
-   * Adds a subscription. Those added before the first `await` are resumed together; a later one starts at the present. It
-   * adds a channel even if the stream has it, unless the present subscriptions pass all events that the new one passes.
+   * Adds a subscription. Subscriptions added before the first `await` are resumed together. A later one starts at the
+   * present. It adds a channel even if the stream has it, unless a present subscription passes all events that the new
+   * one passes.
    */
   add(channels: readonly string[], options: OwnOptions): void {
     if (options.from !== undefined && options.from !== 'now') this.#addHistory(channels, options)
     const added = channels.filter((channel) => !this.#channels.covers(channel, options.filter))
     for (const channel of channels) this.#channels.add(channel, options)
-    // A stream that still has to receive the current entry must not start behind it.
+    // A stream that still has to receive the current entry MUST NOT start after it.
     this.#hub.broadcaster.runAfterFanOut(() => this.#start(added, options))
   }
 
@@ -151,7 +152,8 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
 
   /** @internal */
   _sendPosition(id: string): void {
-    // A long poll always has a cursor. Without one, each poll of a new client would miss what came before it.
+    // A long poll always has a cursor. Without one, each poll of a new client would miss the events published before
+    // it.
     if (this.#sentId === id || !(this.#hub.positions.isEnabled || this.stream.format === 'json')) return
     this.#sentId = id
     const { _connection: connection } = this.stream
@@ -163,7 +165,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
 
   /** @internal */
   _offerPosition(id: string): void {
-    // A client that is behind is sent a later one, because positions would fill its queue.
+    // A client that is behind is sent a later position, because positions would fill its queue.
     if (this.stream._hasRoomFor(this.#frameAt(id))) this._sendPosition(id)
   }
 
@@ -230,7 +232,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     this.#startPosition = undefined
   }
 
-  // The position of a client whose filter hides everything must not become too old.
+  // The position of a client whose filter hides all events MUST NOT become too old.
   #deliverVisible(batch: Batch, isTurnOver: boolean): void {
     const isAlone = batch.entries.length === 1
     this.#hidden ??= new HiddenEvents()
@@ -242,7 +244,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
         this.#hidden.reset()
       } else this.#hidden.add(batch)
     }
-    // Once in the turn.
+    // At most once in a turn.
     if (this.#hidden.isDue()) this.#hub.positions.onHidden(this)
   }
 
@@ -284,10 +286,9 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   }
 
   #startReading(): void {
-    const { store, gapEvent } = this.#hub
     const { resumePoint } = this
-    const position = typeof resumePoint === 'object' ? resumePoint.id : store.position
-    const catchUp = new CatchUp(this, store, gapEvent, position)
+    const position = typeof resumePoint === 'object' ? resumePoint.id : undefined
+    const catchUp = new CatchUp(this, this.#hub, position)
     if (resumePoint === 'unreadable') catchUp.reportGap()
     // An earlier subscription of the stream found a gap that was not reported yet.
     else if (resumePoint !== 'new' && resumePoint.gapEnd !== undefined) catchUp.reportGap(resumePoint.gapEnd)
@@ -298,7 +299,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
 
   // The caller MUST have delivered pending entries, because the position is after them.
   #readAgain(): CatchUp {
-    const catchUp = new CatchUp(this, this.#hub.store, this.#hub.gapEvent)
+    const catchUp = new CatchUp(this, this.#hub)
     this.#catchUp = catchUp
     this.#unread = new Set([...(this.history?.values() ?? [])].flatMap(({ channels }) => channels))
     this.#schedule(catchUp, false)
@@ -314,14 +315,15 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     })
   }
 
-  // Returns the channels of which a client that resumed may have missed something. A snapshot contains what it missed.
+  // Returns the channels of which a client that resumed may have missed events. None with a snapshot, which contains
+  // the missed events.
   #missable(added: readonly string[], { snapshot }: SubscribeOptions): readonly string[] {
     if (typeof this.resumePoint !== 'object' || snapshot) return []
     return this.#removedChannels?.without(added) ?? added
   }
 
   #remove(channel: string, options: SubscribeOptions): void {
-    // Pending entries are delivered before, and filtered.
+    // `remove` delivers pending entries first, while the filter of the channel still applies.
     this.#hub.broadcaster.remove(channel, this)
     this.#channels.delete(channel, options)
     this.#unread?.delete(channel)

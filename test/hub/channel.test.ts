@@ -85,6 +85,7 @@ describe('Channel.publish', () => {
     ['with an id', { id: '1', data: 1 }, 'ERR_SSE_ID'],
     ['without data', { event: 'tick' }, 'ERR_SSE_DATA'],
     ['with data that cannot be serialized', { data: 1n }, 'ERR_SSE_DATA'],
+    ['with a promise as data', { data: Promise.resolve(1) }, 'ERR_SSE_DATA'],
     ['with a line end in its name', { event: 'a\nb', data: 1 }, 'ERR_SSE_EVENT_NAME'],
     ['that is a string', 'text', 'ERR_SSE_EVENT'],
     ['with a key that is not a string', { data: 1, key: Symbol('key') }, 'ERR_SSE_EVENT'],

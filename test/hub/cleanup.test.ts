@@ -1,8 +1,13 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createSseResponse } from '../../src/http/create-sse-response.ts'
+import { resolveOptions } from '../../src/http/options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { StreamSet } from '../../src/lifecycle/stream-set.ts'
-import type { SseStream } from '../../src/stream/stream.ts'
+import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { SseStream } from '../../src/stream/stream.ts'
+import { deferred } from '../support/deferred.ts'
+import { FakeTransport } from '../support/fake-transport.ts'
+import { countHeld } from '../support/garbage.ts'
 import { subscribed } from '../support/hub.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 import { nextUncaught } from '../support/uncaught.ts'
@@ -54,6 +59,19 @@ describe.each(ENDS)('a hub, when %s,', (_how, end) => {
     await down
     expect(hub.size).toBe(0)
   })
+})
+
+it('holds no stream that is closed before the store is ready', async () => {
+  const { promise: ready, resolve } = deferred<void>()
+  const hub = new Hub({ store: Object.assign(new MemoryStore(), { ready }) })
+  const streams = Array.from({ length: 20 }, () => {
+    const stream = SseStream._open(new FakeTransport(), resolveOptions({}), { id: 'x' })
+    hub.subscribe(stream, 'a')
+    stream.destroy()
+    return new WeakRef(stream)
+  })
+  expect(await countHeld(streams)).toBeLessThan(2)
+  resolve()
 })
 
 describe('Hub.shutdown', () => {

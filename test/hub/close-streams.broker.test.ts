@@ -54,6 +54,25 @@ describe.each(kinds)('hub.closeStreams on $name', ({ newLog }) => {
     expect(stream.closed).toBe(false)
   })
 
+  it('reads the entries after a request that `deserialize` cannot read', async () => {
+    const openHub = newLog()
+    const fail = () => {
+      throw new Error('not of this version')
+    }
+    const [first, second] = [await openHub(), await openHub({ deserialize: fail })]
+    const { stream, transport } = fakeStream({ context: { userId: 'ada' } })
+    second.subscribe(stream, 'news')
+    await settled()
+    // At once, so that a broker delivers them together.
+    await Promise.all([
+      first._store.append({ channel: 'spillway:control*', data: 'x' }),
+      first.channel('news').publish({ data: 'next' }),
+    ])
+    await expect.poll(() => transport.all.join('')).toContain('data: next\n')
+    await first.closeStreams({ userId: 'ada' })
+    await expect.poll(() => stream.closed).toBe(true)
+  })
+
   it('reauthorizes the streams of a user in each process', async () => {
     const openHub = newLog()
     const hubs = [await openHub(), await openHub()]

@@ -3,6 +3,8 @@ import { Hub } from '../../src/hub/hub.ts'
 import { memoryStore } from '../../src/stores/memory/memory-store.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { drainAll, eventsOf, publishNumbers, sseError, subscribed } from '../support/hub.ts'
+import { valuesOf } from '../support/process-errors.ts'
+import { STORES } from '../support/stores.ts'
 import { closed, fakeStream, settled } from '../support/streams.ts'
 
 /** Subscribes a stream whose context has a user. */
@@ -11,6 +13,10 @@ async function streamOf(hub: Hub, userId: unknown, lastEventId?: string) {
   hub.subscribe(opened.stream, 'a')
   await settled()
   return opened
+}
+
+function fail(): never {
+  throw new Error('no address')
 }
 
 class PrivateUser {
@@ -84,6 +90,40 @@ describe('hub.closeStreams', () => {
     expect(stream.closed).toBe(false)
   })
 
+  it.each<[string, unknown]>([
+    ['true later', async () => true],
+    ['false later', async () => false],
+    ['a promise that rejects', async () => Promise.reject(new Error('no database'))],
+    ['a text', ({ context }: SseStream) => context.userId],
+    ['nothing', () => undefined],
+  ])('rejects a function that returns %s, and closes nothing', async (_, filter) => {
+    const unhandled = valuesOf('unhandledRejection')
+    const hub = new Hub()
+    const streams = [(await streamOf(hub, 'ada')).stream, (await streamOf(hub, 'bob')).stream]
+    const rechecked = vi.fn()
+    for (const stream of streams) stream._reauthorization = { _recheck: rechecked }
+    const message = /A filter of streams must synchronously return true or false, not /
+    for (const action of [hub.closeStreams(filter as never), hub.reauthorize(filter as never)])
+      await expect(action).rejects.toMatchObject({
+        code: 'ERR_SSE_OPTION',
+        message: expect.stringMatching(message),
+      })
+    await settled()
+    expect([streams.map(({ closed }) => closed), unhandled]).toEqual([[false, false], []])
+    expect(rechecked).not.toHaveBeenCalled()
+  })
+
+  it.each<[string, () => unknown]>([
+    ['throws', () => fail()],
+    ['returns something else', () => 1],
+  ])('closes no stream if its function %s for a later one', async (_, filterLater) => {
+    const hub = new Hub()
+    const [ada, bob] = [await streamOf(hub, 'ada'), await streamOf(hub, 'bob')]
+    const filter = ({ context }: SseStream) => context.userId === 'ada' || (filterLater() as boolean)
+    await expect(hub.closeStreams(filter)).rejects.toThrow(/no address|must synchronously return/)
+    expect([ada.stream.closed, bob.stream.closed]).toEqual([false, false])
+  })
+
   it('distinguishes a number from a text', async () => {
     const hub = new Hub()
     const [text, number] = [await streamOf(hub, '7'), await streamOf(hub, 7)]
@@ -146,7 +186,7 @@ describe('hub.closeStreams', () => {
     expect([odd.stream.closed, ada.stream.closed]).toEqual([isClosed, true])
   })
 
-  it.each([2 ** 31 - 1, 1])('accepts the reconnection time %i', async (retry) => {
+  it.concurrent.each([2 ** 31 - 1, 1])('accepts the reconnection time %i', async (retry) => {
     const hub = new Hub()
     const { stream, transport } = await streamOf(hub, 'ada')
     const end = closed(stream)
@@ -155,7 +195,7 @@ describe('hub.closeStreams', () => {
     expect(Number(/retry: (\d+)\n/.exec(transport.writes.join(''))?.[1])).toBeLessThan(2 ** 31)
   })
 
-  it.each([1e300, 0.5, -1, 'soon', null])(
+  it.concurrent.each([1e300, 0.5, -1, 'soon', null])(
     'uses its default for the time %s of another program',
     async (retry) => {
       const store = memoryStore()
@@ -168,6 +208,24 @@ describe('hub.closeStreams', () => {
       expect(transport.writes.join('')).toMatch(/retry: [2-4]\d{3}\n/)
     },
   )
+
+  it.each(STORES)('ignores a request that `deserialize` cannot read, on a %s store', async (_, openStore) => {
+    const uncaught = valuesOf('uncaughtException')
+    const store = openStore()
+    const deserialize = vi.fn(() => fail())
+    const hub = new Hub({ store, deserialize })
+    const errors: unknown[] = []
+    hub.on('error', (error) => errors.push(error))
+    const { stream } = await streamOf(hub, 'ada')
+    for (const data of ['x', '{', '[1]', '{"toString":null}'])
+      await store.append({ channel: 'spillway:control*', data })
+    await settled()
+    expect([uncaught, errors, stream.closed]).toEqual([[], [], false])
+    expect(deserialize).not.toHaveBeenCalled()
+    await hub.closeStreams({ userId: 'ada' })
+    await settled()
+    expect(stream.closed).toBe(true)
+  })
 
   it('is no event that a channel can have', async () => {
     const hub = new Hub()

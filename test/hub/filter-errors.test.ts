@@ -266,6 +266,22 @@ describe('deserialize', () => {
     },
   )
 
+  it('that is asynchronous hides the event, and its rejection is not unhandled', async () => {
+    const unhandled = valuesOf('unhandledRejection')
+    const { hub, channel, errors } = open(() => Promise.reject(new Error('late')))
+    const { stream, transport } = fakeStream()
+    hub.subscribe(stream, 'a', { filter: () => true })
+    await settled()
+    const id = await channel.publish({ data: {} })
+    await settled()
+    expect(eventsOf(transport)).toEqual([])
+    const message = 'data could not be deserialized: deserialize must return the data, not a promise.'
+    expect(errors).toEqual([
+      [expect.objectContaining({ code: 'ERR_SSE_DATA', message }), { channel: 'a', id }],
+    ])
+    expect(unhandled).toEqual([])
+  })
+
   it('freezes the plain objects that it returns, and no instance of a class', async () => {
     class Money {
       amount = 1

@@ -141,7 +141,7 @@ describe('a filter that calls the hub', () => {
     expect(hub.size).toBe(1)
   })
 
-  it('undoes a subscription that it has just made', async () => {
+  it('removes a subscription that it has just added', async () => {
     const { hub, transport } = await calling(({ hub, stream }) => hub.subscribe(stream, 'b')())
 
     await hub.channel('b').publish({ data: 'unwanted' })

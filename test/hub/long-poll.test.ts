@@ -105,6 +105,32 @@ describe('a long poll of a hub', () => {
     expect(page.retry).toBeGreaterThanOrEqual(30_000)
   })
 
+  it.each<[query: object, options: SubscribeOptions, expected: string[]]>([
+    [{}, { from: 'start' }, ['1', '2', '3']],
+    [{ hold: 0 }, { from: 'start' }, ['1', '2', '3']],
+    [{ hold: 0 }, { from: { last: 2 } }, ['2', '3']],
+  ])(
+    'with %j waits for the history %j of a store that is read asynchronously',
+    async (query, options, expected) => {
+      const hub = new Hub({ store: new SlowStore(new MemoryStore(), 3, 100) })
+      for (const data of ['1', '2', '3']) await hub.channel('news').publish({ data })
+      const poll = polling((stream) => hub.subscribe(stream, 'news', options))
+      const page = await poll(query)
+      expect(dataOf(page)).toEqual(expected)
+      expect(page.lastEventId).toBe(page.events.at(-1)?.id)
+    },
+  )
+
+  it('has the event of the handler and the history in one response', async () => {
+    const hub = new Hub({ store: new SlowStore(new MemoryStore(), 3, 100) })
+    await hub.channel('news').publish({ data: 'old' })
+    const poll = polling((stream) => {
+      stream.send({ data: 'hello' })
+      hub.subscribe(stream, 'news', { from: 'start' })
+    })
+    expect(dataOf(await poll())).toEqual(['hello', 'old'])
+  })
+
   it('is followed by the next one at once, whatever the reconnection time of the stream', async () => {
     const poll = polling((stream) => {
       stream.send({ id: '1', data: 1 })

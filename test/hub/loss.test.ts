@@ -78,7 +78,7 @@ describe('a loss of the store', () => {
     expect(eventsOf(transport)).toEqual([GAP, 'message 1'])
   })
 
-  it('is reported to a client that is sent the snapshot of an added channel, which it leaves', async () => {
+  it('is reported to a client that unsubscribes from an added channel during its snapshot', async () => {
     const { store, hub } = lossyHub()
     const { transport, stream } = await subscribed(hub, ['a'])
     const snapshot = deferred<undefined>()
@@ -95,7 +95,7 @@ describe('a loss of the store', () => {
     expect(eventsOf(transport)).toEqual([GAP])
   })
 
-  it('is followed by what was published before the client subscribed again', async () => {
+  it('is followed by the events that were published before the client subscribed again', async () => {
     const { store, hub } = lossyHub()
     const { stream, transport } = fakeStream()
     const unsubscribe = hub.subscribe(stream, 'a', { onGap: () => new Promise<undefined>(() => {}) })

@@ -25,7 +25,7 @@ async function overloadedHub({ reads = 0 } = {}) {
 describe('a client whose store is overloaded', () => {
   it.each<[string, SubscribeOptions, (start: string) => string | undefined]>([
     ['resumes', {}, (start) => start],
-    ['starts at an id', { from: 'x' }, () => undefined],
+    ['starts at an id', { from: 'x-1' }, () => undefined],
   ])('is closed with a jittered reconnection time when it %s', async (_how, options, idOf) => {
     onTestFinished(() => void vi.restoreAllMocks())
     const { hub, start } = await overloadedHub()

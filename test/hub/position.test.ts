@@ -385,7 +385,7 @@ describe('the position of a client that stays connected', () => {
     expect(client.seen.map(({ event }) => event)).toEqual(['position', 'position', 'position'])
   })
 
-  it('costs a filtered client of a conflating channel no positions, because nothing is evicted', async () => {
+  it('is not sent to a filtered client of a conflating channel, because nothing is evicted', async () => {
     const hub = new Hub()
     const client = new HubClient(hub, ['a'], { filter: ({ data }) => data === 0 })
     client.connect()
@@ -865,13 +865,33 @@ describe('from', () => {
     expect(hub.size).toBe(0)
   })
 
-  it.each(['', 0, null, {}, { last: 0 }, { last: 1.5 }, { first: 1 }, []])(
-    '%j throws ERR_SSE_OPTION',
-    (from) => {
-      const { stream } = fakeStream()
-      expect(() => new Hub().subscribe(stream, 'a', { from: from as never })).toThrow(
-        sseError('ERR_SSE_OPTION'),
-      )
-    },
-  )
+  it.each<[from: unknown, given: string]>([
+    ['', '""'],
+    ['beginning', '"beginning"'],
+    ['latest', '"latest"'],
+    ['Start', '"Start"'],
+    [0, '0'],
+    [null, 'null'],
+    [new Date(0), 'a Date'],
+    [{}, 'an object'],
+    [[], 'an array'],
+  ])('%j throws an error with all that is expected', (from, given) => {
+    const message = `Option from must be 'now', 'start', { last: 50 } or an id, not ${given}.`
+    const { stream } = fakeStream()
+    expect(() => new Hub().subscribe(stream, 'a', { from: from as never })).toThrow(
+      expect.objectContaining({ code: 'ERR_SSE_OPTION', message }),
+    )
+  })
+
+  it('{ last: 0 } throws an error with the path of the option', () => {
+    const subscribe = () => new Hub().subscribe(fakeStream().stream, 'a', { from: { last: 0 } })
+    expect(subscribe).toThrow('Option from.last must be a whole number from 1 to')
+  })
+
+  it.each([{ last: 0 }, { last: 1.5 }, { first: 1 }])('%j throws ERR_SSE_OPTION', (from) => {
+    const { stream } = fakeStream()
+    expect(() => new Hub().subscribe(stream, 'a', { from: from as never })).toThrow(
+      sseError('ERR_SSE_OPTION'),
+    )
+  })
 })

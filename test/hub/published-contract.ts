@@ -25,8 +25,8 @@ class NamedOrder extends Order {
 
 /** Tests what clients and filters get of the objects that are published, live and in a replay. */
 export function publishedContract(name: string, open: () => Hub | Promise<Hub>): void {
-  describe(`what is published on a hub with ${name}`, () => {
-    it('is what the object was when it was published, although the publisher changes and reuses it', async () => {
+  describe(`an event that is published on a hub with ${name}`, () => {
+    it('has the values of the object at its publish, although the publisher changes and reuses the object', async () => {
       const { live, replayed } = await publishAndSee(
         ({ data }) => data.secret === false,
         (publish) => {
@@ -45,7 +45,7 @@ export function publishedContract(name: string, open: () => Hub | Promise<Hub>):
       expect(replayed).toEqual(live)
     })
 
-    it('is a field of the object when it was published, although a caller mutates data after the await', async () => {
+    it('is filtered by the data at its publish, although the publisher changes the data after the await', async () => {
       const { live, replayed } = await publishAndSee(
         ({ data }) => data.secret === false,
         async (publish) => {

@@ -125,7 +125,7 @@ function missingOf(client: HubClient, { store, starts }: Scene): string[] {
   return missing
 }
 
-it('what filters do to any stream makes no event disappear without a gap', async () => {
+it('filters that change any stream cause no loss without a gap', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(stepOf(STEPS), { minLength: 60, maxLength: 120, size: 'max' }),

@@ -177,7 +177,7 @@ describe('a pending read', () => {
   })
 })
 
-describe('what a replay holds while it waits', () => {
+describe('the memory of a replay that waits', () => {
   // As for pages of a broker that arrive together.
   async function arrivedTogether(options: SseStreamOptions = {}) {
     const { store, hub, start } = await recordingHub(16)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { SseEvent } from '../../src/event/event.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { eventsOf } from '../support/hub.ts'
 import { STORES } from '../support/stores.ts'
@@ -14,6 +15,19 @@ describe.each(STORES)('a stream on two hubs with a %s store', (_name, open) => {
     stream.send({ data: 'first' })
     await settled()
     return { hubs, stream, transport }
+  }
+
+  /** Opens two hubs. A filter of the other one publishes an event on the first one. */
+  async function openHubs() {
+    const hub = new Hub({ store: open() })
+    const other = new Hub()
+    const filter = () => {
+      void hub.channel('p').publish({ data: 'of the filter' })
+      return true
+    }
+    other.subscribe(fakeStream().stream, 'p', { filter })
+    await settled()
+    return { hub, other }
   }
 
   it('keeps the newest event of each key of each hub in a channel that conflates', async () => {
@@ -33,14 +47,7 @@ describe.each(STORES)('a stream on two hubs with a %s store', (_name, open) => {
   })
 
   it('receives what a filter of the other hub publishes while it catches up', async () => {
-    const hub = new Hub({ store: open() })
-    const other = new Hub()
-    const filter = () => {
-      void hub.channel('p').publish({ data: 'of the filter' })
-      return true
-    }
-    other.subscribe(fakeStream().stream, 'p', { filter })
-    await settled()
+    const { hub, other } = await openHubs()
     const start = await hub.channel('p').publish({ data: 'start' })
     const { stream, transport } = fakeStream({}, start)
 
@@ -49,6 +56,21 @@ describe.each(STORES)('a stream on two hubs with a %s store', (_name, open) => {
     await settled()
 
     expect(eventsOf(transport)).toEqual(['message of the filter'])
+  })
+
+  it('is sent no position before an event that a filter of the other hub publishes at the end of the turn', async () => {
+    const { hub, other } = await openHubs()
+    const { stream, transport } = fakeStream()
+
+    hub.subscribe(stream, 'p')
+    void other.channel('p').publish({ data: 'delivered at the end of the turn' })
+    await settled()
+
+    expect(eventsOf(transport)).toEqual(['message of the filter'])
+    // A position may precede the event only if it is an earlier one.
+    const ids = transport.all.join('').match(/^id: .*/gm) ?? []
+    expect(ids.length).toBeGreaterThan(0)
+    expect(ids).toEqual([...new Set(ids)])
   })
 
   it('receives a pending event before a snapshot for which a filter of the other hub subscribes it', async () => {
@@ -68,6 +90,31 @@ describe.each(STORES)('a stream on two hubs with a %s store', (_name, open) => {
     await settled()
 
     expect(eventsOf(transport).sort()).toEqual(['message pending', 'snapshot q'])
+  })
+
+  it('receives an event that filters of both hubs publish while it subscribes to a further channel', async () => {
+    const hub = new Hub({ store: open() })
+    const other = new Hub()
+    const { stream, transport } = fakeStream()
+    const snapshot = () => [{ event: 'snapshot', data: 'q' }]
+    const filterBy = (onFirst: () => void) => (event: SseEvent) => {
+      if (event.data === 'first') onFirst()
+      return true
+    }
+    hub.subscribe(stream, 'p', { filter: filterBy(() => void hub.subscribe(stream, 'q', { snapshot })) })
+    const publishOnOther = () => void other.channel('p').publish({ data: 'first' })
+    hub.subscribe(fakeStream().stream, 'p', { filter: filterBy(publishOnOther) })
+    const publishBack = () => void hub.channel('p').publish({ data: 'second' })
+    other.subscribe(fakeStream().stream, 'p', { filter: filterBy(publishBack) })
+    await settled()
+
+    await hub.channel('p').publish({ data: 'first' })
+    await settled()
+    await hub.channel('p').publish({ data: 'third' })
+    await settled()
+
+    const messages = eventsOf(transport).filter((event) => event.startsWith('message'))
+    expect(messages).toEqual(['message first', 'message second', 'message third'])
   })
 
   it('keeps the newest event of each hub if the stream itself conflates', async () => {
