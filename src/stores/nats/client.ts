@@ -1,11 +1,11 @@
 import { type JetStreamClient, type JetStreamManager, jetstream } from '@nats-io/jetstream'
 import { describe, SseError } from '../../errors.ts'
 
-// Inferred, so that the package that declares it need not be installed by name.
+// The type is inferred, so that the package that declares it need not be installed by name.
 /** A connection to NATS, for example of `@nats-io/transport-node`. */
 export type NatsConnection = Parameters<typeof jetstream>[0]
 
-/** The user's connection and what was made from it. */
+/** The user's connection and the clients created from it. */
 export interface NatsClient {
   readonly connection: NatsConnection
   readonly jetstream: JetStreamClient
@@ -25,6 +25,6 @@ export function isConnection(value: unknown): boolean {
 
 export function clientOf(connection: NatsConnection): NatsClient {
   const client = jetstream(connection)
-  // Without the check for JetStream, which the first request reports.
+  // The manager does not check for JetStream, because the first request reports its absence.
   return { connection, jetstream: client, manager: client.jetstreamManager(false) }
 }

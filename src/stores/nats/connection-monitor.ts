@@ -9,7 +9,7 @@ interface Settle<T> {
   reject(error: unknown): void
 }
 
-/** Watches whether the user's connection is up. */
+/** Tracks whether the user's connection is up. */
 export class ConnectionMonitor {
   isUp: boolean
   isClosed: boolean
@@ -46,7 +46,7 @@ export class ConnectionMonitor {
     return this.#untilChange(start, timeout, signal)
   }
 
-  /** Resolves after a time, in ms, or when the connection is lost or back. */
+  /** Resolves after a time, in ms, or when the connection is lost or restored. */
   async pause(time: number): Promise<void> {
     await this.whileConnected(() => new Promise(() => {}), time).catch(() => {})
   }
@@ -68,7 +68,7 @@ export class ConnectionMonitor {
     if (!this.isClosed) this.#update(false, true)
   }
 
-  /** Starts a wait, whose `start` returns what is called at the next change of the connection. */
+  /** Starts a wait. `start` returns the function that is called at the next change of the connection. */
   #untilChange<T>(
     start: (settle: Settle<T>) => () => unknown,
     timeout: number | undefined,
@@ -102,7 +102,7 @@ export class ConnectionMonitor {
   #update(isUp: boolean, isClosed = this.isClosed): void {
     this.isUp = isUp && !isClosed
     this.isClosed = isClosed
-    // Also when the connection is back, because its loss may not have been reported.
+    // A reconnect also ends the waits, because the loss before it may not have been reported.
     for (const onChange of [...this.#waiting]) onChange()
     this.#onChange()
   }

@@ -2,7 +2,10 @@ import type { NatsConnection } from './client.ts'
 
 export type Subscription = ReturnType<NatsConnection['subscribe']>
 
-/** The configuration of a consumer of the messages after a sequence. It is kept in memory, and acknowledges nothing. */
+/**
+ * Returns the configuration of a consumer of the messages after a sequence. The consumer is kept in memory, and
+ * acknowledges nothing.
+ */
 export function consumerAfter(sequence: number, name: string) {
   return {
     name,
@@ -14,7 +17,7 @@ export function consumerAfter(sequence: number, name: string) {
   } as const
 }
 
-/** Returns an inbox. A user who may only subscribe to certain inboxes has set their prefix on the connection. */
+/** Returns an inbox. If the user may only subscribe to certain inboxes, their prefix is an option of the connection. */
 export function inboxOf(connection: NatsConnection, name: string): string {
   const { options } = connection as { options?: { inboxPrefix?: string } }
   return `${options?.inboxPrefix ?? '_INBOX'}.${name}`

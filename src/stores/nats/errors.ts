@@ -1,4 +1,4 @@
-/** A failure after which a retry may succeed: the connection was lost, or stored messages were not received. */
+/** A failure after which a retry may succeed, because the connection was lost, or stored messages were not received. */
 export class TransientError extends Error {
   override readonly name = 'TransientError'
 }
@@ -21,14 +21,14 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * Whether the server has no room for a stream. One that was started on a full disk has not restored its streams, until it is
- * started again.
+ * Whether the server has no room for a stream. A server that was started on a full disk has not restored its streams,
+ * until it is restarted.
  */
 export function hasNoStorage(error: unknown): boolean {
   return (Object(error) as Failure).code === NO_STORAGE
 }
 
-/** Whether no server responds on a subject: there is no JetStream, or no stream with that subject. */
+/** Whether no server responds on a subject, because there is no JetStream, or no stream with that subject. */
 export function hasNoResponders(error: unknown): boolean {
   const { name, cause } = Object(error) as Failure
   // For an account without JetStream, the same class has the server's error as its cause.

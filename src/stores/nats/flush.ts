@@ -2,7 +2,10 @@ import type { NatsConnection } from './client.ts'
 import type { ConnectionMonitor } from './connection-monitor.ts'
 import { TransientError } from './errors.ts'
 
-/** Resolves once the server has received what was sent. Rejects with `TransientError` after `timeout` ms, or if it is lost. */
+/**
+ * Resolves once the server has received all sent messages. Rejects with `TransientError` after `timeout` ms, or if the
+ * connection is lost.
+ */
 export function flush(
   connection: NatsConnection,
   monitor: ConnectionMonitor,

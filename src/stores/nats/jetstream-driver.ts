@@ -38,7 +38,7 @@ export class JetStreamDriver implements BrokerDriver {
   readonly #publisher: Publisher
   readonly #replayConnection: ConnectionMonitor
   readonly #consumers: ReadConsumers
-  /** For the initial load, on the connection of live events. */
+  /** The consumers of the initial load, on the connection of live events. */
   readonly #loads: ReadConsumers
   readonly #reader: StreamReader
   readonly #changed = new Condition()
@@ -163,7 +163,7 @@ export class JetStreamDriver implements BrokerDriver {
         wait = RETRY_DELAY
       } catch (error) {
         this.#dropConsumer()
-        // At the start, an error that no retry can mend rejects `open`, for example wrong credentials.
+        // At the start, a permanent error rejects `open`, for example wrong credentials.
         if (!this.#isOpen && !isRetryable(error)) return this.#fail(error)
       }
       await this.#connection.pause(wait)
@@ -174,7 +174,7 @@ export class JetStreamDriver implements BrokerDriver {
     const manager = await this.#client.manager
     const state = await this.#connection.whileConnected(() => ensureStream(manager, this.#spec))
     this.#publisher.isReplicated = state.isReplicated
-    this.#reader.know(state)
+    this.#reader.onLookedUp(state)
     this.#reposition(state, this.#epoch === '' ? await this.#findStart(state) : 0)
     const consumer = new OrderedConsumer(this.#client, this.#spec.stream, {
       onMessage: (message) => this.#onMessage(message),
@@ -190,7 +190,9 @@ export class JetStreamDriver implements BrokerDriver {
     if (this.#last >= this.#newest) this.#markReady()
   }
 
-  /** Decides where to continue in the stream as it is now. Reports a loss if that is not after the last message. */
+  /**
+   * Sets the sequence after which to continue in the stream. Reports a loss unless that is the last message delivered.
+   */
   #reposition({ epoch, first, last }: StreamState, start: number): void {
     const isFirst = this.#epoch === ''
     const isSame = epoch === this.#epoch

@@ -9,7 +9,7 @@ import { isStreamName, isSubjectPrefix } from './stream-names.ts'
 
 /** Times are in ms. */
 export interface JetStreamStoreOptions extends BrokerStoreOptions {
-  /** The name of the stream: one for each hub, the same in all processes. Default `spillway`. */
+  /** The name of the stream. Each hub needs its own, which is the same in all processes. Default `spillway`. */
   streamName?: string | undefined
   /** The prefix of all subjects. A subject is the prefix and one token for the channel. Default: `streamName`. */
   subjectPrefix?: string | undefined
@@ -22,8 +22,8 @@ export interface JetStreamStoreOptions extends BrokerStoreOptions {
   /** How long an idempotency key counts, and at most `maxAge`. Default 120 000. */
   idempotencyWindow?: number | undefined
   /**
-   * A second connection for replays, so that they do not share the bandwidth of live events. It is never closed. Default: the
-   * same connection.
+   * A second connection for replays, so that they do not share the bandwidth of live events. It is never closed.
+   * Default: the same connection.
    */
   replayConnection?: NatsConnection | undefined
   /** How long a publish waits for NATS. At most `idempotencyWindow`. Default 5 000. */
@@ -49,10 +49,11 @@ const CHECKS: Record<keyof JetStreamStoreOptions, Check> = {
 }
 
 /**
- * Returns a store in a stream of NATS JetStream, of a server 2.9 or later, for many processes with one hub each. The stream
- * is created, or must match the given options. The connection is never closed.
+ * Returns a store in a stream of NATS JetStream, of a server 2.9 or later, for many processes with one hub each. The
+ * stream is created, or must match the given options. The connection is never closed.
  *
- * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example a stream that does not match, reject the first publish.
+ * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example a stream that does not match, reject the first
+ * publish.
  */
 export function jetstreamStore(
   connection: NatsConnection,

@@ -1,4 +1,4 @@
-// The time when the stream was created, in base 36, and a sequence: `mbx1k2f0-17`.
+// The time when the stream was created, in base 36, and a sequence, for example `mbx1k2f0-17`.
 const POSITION = /^([0-9a-z]{1,12})-(0|[1-9]\d{0,15})$/
 
 /** Returns the position of a message. Sequences start again when the stream is recreated, so each epoch has its own. */

@@ -9,15 +9,16 @@ const MAX_MISSED = 3
 
 export interface ConsumerListener {
   onMessage(message: StreamMessage): void
-  /** There are no further messages up to a sequence. */
+  /** Called when there are no further messages up to a sequence. */
   onIdle(upTo: number): void
-  /** A message may be missing, or the server has dropped the consumer. Called once and last. */
+  /** Called once and last, when a message may be missing or the server has dropped the consumer. */
   onBroken(): void
 }
 
 /**
- * An ordered consumer: the server pushes a stream from a sequence on to an inbox of this process. It does not recover
- * itself; its owner creates another one after `onBroken`. The server drops a consumer without a subscription.
+ * An ordered consumer, for which the server pushes the messages after a sequence to an inbox of this process. It does
+ * not recover itself. Its owner creates another one after `onBroken`. The server drops a consumer without a
+ * subscription.
  */
 export class OrderedConsumer {
   readonly #client: NatsClient
@@ -103,7 +104,10 @@ export class OrderedConsumer {
     else this.#listener.onMessage(streamMessageOf(message))
   }
 
-  /** Answers flow-control requests, resumes a stalled consumer, and compares the heartbeat's sequence with what was received. */
+  /**
+   * Responds to flow-control requests, resumes a stalled consumer, and compares the heartbeat's sequence with the
+   * messages received.
+   */
   #onStatus(message: Message): void {
     const { headers } = message
     const delivered = headers?.get('Nats-Last-Consumer')

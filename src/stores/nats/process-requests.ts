@@ -1,49 +1,45 @@
-import { SseError } from '../../errors.ts'
-import { clock } from '../../scheduler/clock.ts'
 import { closedError, unusableError } from '../broker/errors.ts'
+import { ReconnectWindow } from '../broker/reconnect-window.ts'
 import type { NatsConnection } from './client.ts'
 import type { ConnectionMonitor } from './connection-monitor.ts'
 import { isTransient } from './errors.ts'
 import { flush } from './flush.ts'
 
-// The default of the client for the time between two attempts to reconnect, and how long an attempt may take, in ms.
+// The default of the client for the time between two attempts to reconnect, in ms.
 const RECONNECT_TIME = 2_000
-const CONNECT_TIME = 1_000
 
 /** Requests to other processes, which respond if they are alive. */
 export class ProcessRequests {
   readonly #connection: NatsConnection
   readonly #monitor: ConnectionMonitor
-  // When other processes have reconnected too, by the clock of this process.
-  #othersConnectedAt = 0
+  readonly #window = new ReconnectWindow()
 
   constructor(connection: NatsConnection, monitor: ConnectionMonitor) {
     this.#connection = connection
     this.#monitor = monitor
   }
 
-  /** Notes that the connection is back. After an outage of the server, those of other processes follow. */
+  /** Notes a reconnect. After an outage of the server, other processes reconnect a little later. */
   onReconnect(): void {
     const { options } = this.#connection as { options?: { reconnectTimeWait?: number } }
-    this.#othersConnectedAt = clock.read() + (options?.reconnectTimeWait ?? RECONNECT_TIME) + CONNECT_TIME
+    this.#window.open(options?.reconnectTimeWait ?? RECONNECT_TIME)
   }
 
   /**
-   * Whether a process responds in `wait` ms. Rejects with `SseError` `ERR_SSE_STORE` at once if the connection is down, and if
-   * there is no response right after it was.
+   * Whether a process responds within `wait` ms. Rejects with `SseError` `ERR_SSE_STORE` at once if the connection is
+   * down, and if there is no response right after a reconnect.
    */
   async isAnswered(subject: string, payload: string, wait: number): Promise<boolean> {
     if (this.#monitor.isClosed) throw closedError()
     const isAnswered = await this.send(subject, payload, wait).catch((error) => {
       throw unusableError(error)
     })
-    if (isAnswered || clock.read() >= this.#othersConnectedAt) return isAnswered
-    throw new SseError('ERR_SSE_STORE', 'Other processes may not have reconnected to the broker yet.')
+    return this.#window.confirm(isAnswered)
   }
 
   /**
-   * Sends a request. Resolves with false if no process has responded in `wait` ms. Rejects if the connection is down or does
-   * not respond itself.
+   * Sends a request. Resolves with false if no process has responded within `wait` ms. Rejects if the connection is
+   * down or the server does not respond.
    */
   async send(subject: string, payload: string, wait: number): Promise<boolean> {
     // NATS would reject the request before a response that waits in the socket is read.

@@ -6,12 +6,14 @@ import type { NatsClient } from './client.ts'
 import type { ConnectionMonitor } from './connection-monitor.ts'
 import { isTransient } from './errors.ts'
 
-// NATS gives a request a timeout of its own, which would reject it before a response that waits in the socket is read.
-const NO_TIMEOUT = 3_600_000
 // How long an attempt waits for its acknowledgement, and the delay before the next one, in ms.
 const ATTEMPT_TIMEOUT = 2_000
 const RETRY_DELAY = 100
-// How many messages are in flight to a single server. More would use up the timeout of an attempt while they queue there.
+// NATS adds its own timeout to a request, which would reject it before a response that waits in the socket is read.
+// NATS keeps the request of a failed attempt up to this time, so that a long time would accumulate them.
+const NATS_TIMEOUT = 3 * ATTEMPT_TIMEOUT
+// The maximum number of messages in flight to a single server. More would use up the timeout of an attempt while they
+// queue there.
 const WINDOW = 500
 
 interface Job {
@@ -23,12 +25,14 @@ interface Job {
   readonly msgID: string
   readonly resolve: (ack: PubAck) => void
   readonly reject: (error: Error) => void
+  /** Until when it may be sent again, as a time of `performance.now`. */
+  readonly retriesUntil: number
   isSettled: boolean
   failure: unknown
 }
 
 /**
- * Publishes in order. A message without a response is sent again once no other is in flight, so that no later message
+ * Publishes in order. A message without a response is retried once no other is in flight, so that no later message
  * overtakes it. A single server keeps the order of many messages in flight.
  */
 export class Publisher {
@@ -38,14 +42,17 @@ export class Publisher {
   readonly #connection: ConnectionMonitor
   readonly #timeout: number
   readonly #onTrouble: () => void
-  // The messages to send again, before those that wait.
-  #requeued: Job[] = []
+  // The messages to retry, before the waiting ones.
+  #requeued = new Set<Job>()
   readonly #waiting = new RingBuffer<Job>()
   #inFlight = 0
   #isPaused = false
   #published = 0
 
-  /** `onTrouble` is called when a message was not stored although the connection is up: the stream may be deleted. */
+  /**
+   * `onTrouble` is called when a message was not stored although the connection is up, because the stream may be
+   * deleted.
+   */
   constructor(client: NatsClient, connection: ConnectionMonitor, timeout: number, onTrouble: () => void) {
     this.#client = client
     this.#connection = connection
@@ -60,6 +67,7 @@ export class Publisher {
         ...{ number, subject, payload, msgID },
         resolve: (ack) => end(() => resolve(ack)),
         reject: (error) => end(() => reject(error)),
+        retriesUntil: performance.now() + this.#timeout,
         isSettled: false,
         failure: undefined,
       }
@@ -67,6 +75,7 @@ export class Publisher {
       const end = (settle: () => void) => {
         deadline.cancel()
         job.isSettled = true
+        this.#removeSettled(job)
         settle()
       }
       this.#waiting.push(job)
@@ -79,7 +88,8 @@ export class Publisher {
     for (let next = this.#next(); next; next = this.#next()) next.reject(closedError())
   }
 
-  // When the leader of a cluster changes, the old one may lose a message in flight and the new one store the next.
+  // A cluster allows one message in flight. When its leader changes, the old one may lose a message and the new one
+  // store the next.
   get #window(): number {
     const { info } = this.#client.connection
     return this.isReplicated || info?.cluster ? 1 : WINDOW
@@ -91,12 +101,22 @@ export class Publisher {
     while (!this.#isPaused && this.#inFlight < this.#window) {
       const next = this.#next()
       if (!next) return
-      if (!next.isSettled) void this.#send(next)
+      if (isSendable(next)) void this.#send(next)
     }
   }
 
   #next(): Job | undefined {
-    return this.#requeued.shift() ?? this.#waiting.shift()
+    const [next] = this.#requeued
+    if (!next) return this.#waiting.shift()
+    this.#requeued.delete(next)
+    return next
+  }
+
+  // Waiting messages time out in the order of `publish`. After a blocked event loop, the deadline of the first one may
+  // be extended for longer, and then it removes the others too.
+  #removeSettled(job: Job): void {
+    this.#requeued.delete(job)
+    while (this.#waiting.at(0)?.isSettled) this.#waiting.shift()
   }
 
   async #send(job: Job): Promise<void> {
@@ -105,7 +125,7 @@ export class Publisher {
     this.#inFlight += 1
     try {
       const ack = await this.#connection.whileConnected(
-        () => jetstream.publish(subject, payload, { msgID, timeout: NO_TIMEOUT }),
+        () => jetstream.publish(subject, payload, { msgID, timeout: NATS_TIMEOUT }),
         ATTEMPT_TIMEOUT,
       )
       job.resolve(ack)
@@ -121,7 +141,7 @@ export class Publisher {
 
   #requeue(job: Job, failure: unknown): void {
     job.failure = failure
-    this.#requeued.push(job)
+    if (!job.isSettled) this.#requeued.add(job)
     this.#isPaused = true
     if (this.#connection.isUp) this.#onTrouble()
   }
@@ -135,8 +155,13 @@ export class Publisher {
   async #resume(): Promise<void> {
     await this.#connection.whenSettled()
     await this.#connection.pause(RETRY_DELAY)
-    this.#requeued.sort((a, b) => a.number - b.number)
+    this.#requeued = new Set([...this.#requeued].sort((a, b) => a.number - b.number))
     this.#isPaused = false
     this.#sendAll()
   }
+}
+
+// An extended deadline may be later than the time for which the server recognizes a repetition.
+function isSendable({ isSettled, failure, retriesUntil }: Job): boolean {
+  return !isSettled && (failure === undefined || performance.now() < retriesUntil)
 }

@@ -4,7 +4,7 @@ import { inboxOf, type Subscription } from './consumer.ts'
 import { TransientError } from './errors.ts'
 import type { Message } from './stream-message.ts'
 
-// How long a response may take, and the time between two messages, in ms. A server does not report a missing consumer.
+// The maximum time for a response, and between two messages, in ms. A server does not report a missing consumer.
 const TIMEOUT = 2_000
 const NO_MESSAGES = 404
 const REQUEST_TIMEOUT = 408
@@ -14,20 +14,20 @@ type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
 
 export interface PullLimits {
   readonly messages: number
-  /** As the server counts them: subject, reply subject, headers and payload. Undefined: as many as the messages have. */
+  /** Counts subject, reply subject, headers and payload, as the server does. Default: no limit. */
   readonly bytes?: number | undefined
 }
 
 export interface PulledMessages {
   readonly messages: readonly Message[]
   /**
-   * `limit`: there may be more messages. `end`: there were no more. `size`: the next message is larger than the limit of
-   * bytes. `broken`: the rest was not received, and the consumer may be missing.
+   * `limit`: there may be more messages. `end`: there were no more. `size`: the next message is larger than the limit
+   * of bytes. `broken`: the rest was not received, and the consumer may be missing.
    */
   readonly reason: 'limit' | 'end' | 'size' | 'broken'
 }
 
-/** A request for messages that a consumer has already. The server sends them to an inbox of this request. */
+/** A request for messages that a consumer already has. The server sends them to an inbox of this request. */
 export class Pull {
   readonly result: Promise<PulledMessages>
   readonly #limits: PullLimits
@@ -60,14 +60,14 @@ export class Pull {
     connection.publish(subject, JSON.stringify({ batch, max_bytes, no_wait: true }), { reply: inbox })
   }
 
-  /** Ends the request. Must be called. */
+  /** Ends the request. MUST be called. */
   cancel(): void {
     this.#deadline.cancel()
     this.#statuses.stop?.()
     this.#subscription.unsubscribe()
   }
 
-  /** Without the permission for a subject, there is no response, and the connection reports the error. */
+  /** Rejects the result with an error of the connection, because a subject without permission has no response. */
   async #watchErrors(subject: string): Promise<void> {
     for await (const status of this.#statuses) {
       if (status.type === 'error' && Object(status.error).subject === subject) this.#fail(status.error)
@@ -92,7 +92,7 @@ export class Pull {
     const [code, description = ''] = [headers?.code, headers?.description]
     if (code === NO_MESSAGES || code === REQUEST_TIMEOUT) this.#end('end')
     else if (code === CONFLICT && /size exceeds/i.test(description)) this.#end('size')
-    // For example a consumer that was deleted, or a new leader.
+    // For example, the consumer was deleted, or there is a new leader.
     else this.#break(description)
   }
 
@@ -106,7 +106,7 @@ export class Pull {
   }
 }
 
-// Counted like the server does. The client has this method, but its type does not.
+// Returns the size of a message as the server counts it. The client has this method, but its type does not.
 function sizeOf(message: Message): number {
   return (message as { size?(): number }).size?.() ?? 0
 }

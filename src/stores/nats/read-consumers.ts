@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { Condition } from '../../condition.ts'
 import { closedError } from '../broker/errors.ts'
+import { ByteBudget } from './byte-budget.ts'
 import type { NatsClient } from './client.ts'
 import type { ConnectionMonitor } from './connection-monitor.ts'
 import { consumerAfter } from './consumer.ts'
@@ -13,7 +13,7 @@ const MAX_KEPT = 16
 // How long a request may take, in ms.
 const TIMEOUT = 5_000
 const REMOVAL_TIMEOUT = 1_000
-// A server closes a connection for which it queues more than 64 MiB. Only this much is requested at a time.
+// A server closes a connection for which it queues more than 64 MiB, so only this much is requested at a time.
 const MAX_REQUESTED = 16 * 1024 * 1024
 const MAX_PULL = 8 * 1024 * 1024
 const DEFAULT_MAX_PAYLOAD = 1024 * 1024
@@ -57,7 +57,7 @@ export class ReadConsumer {
     this.created = Date.parse(created)
   }
 
-  /** Returns the next messages. One that is larger than `bytes` is returned alone. */
+  /** Returns the next messages. A message that is larger than `bytes` is returned alone. */
   async pull(
     { messages, bytes }: PullLimits & { bytes: number },
     signal: AbortSignal,
@@ -87,16 +87,17 @@ export class ReadConsumer {
   }
 }
 
-/** The consumers of reads. One is kept for a short time, because the next page often begins where the last one ended. */
+/**
+ * The consumers of reads. One is kept for a short time, because the next page often begins where the last one ended.
+ */
 export class ReadConsumers {
   readonly #client: NatsClient
   readonly #connection: ConnectionMonitor
   readonly #stream: string
   readonly #open = new Set<ReadConsumer>()
   readonly #kept = new Map<string, { consumer: ReadConsumer; timer: NodeJS.Timeout }>()
-  readonly #released = new Condition()
-  // Bytes that the server may be sending.
-  #requested = 0
+  // The bytes that the server may be sending.
+  readonly #requested = new ByteBudget(MAX_REQUESTED)
   #isClosed = false
 
   constructor(client: NatsClient, connection: ConnectionMonitor, stream: string) {
@@ -105,7 +106,7 @@ export class ReadConsumers {
     this.#stream = stream
   }
 
-  /** Creates a consumer, which must be kept or removed. */
+  /** Creates a consumer, which the caller MUST keep or remove. */
   async create(selection: Selection, signal: AbortSignal): Promise<ReadConsumer> {
     if (this.#isClosed) throw closedError()
     const consumer = new ReadConsumer(this, this.#client, this.#stream)
@@ -141,9 +142,9 @@ export class ReadConsumers {
 
   /** Removes a consumer. Without a connection, the server does so later. */
   remove(consumer: ReadConsumer): void {
-    const forget = () => void this.#open.delete(consumer)
-    if (this.#connection.isUp) consumer.remove().then(forget)
-    else forget()
+    const untrack = () => void this.#open.delete(consumer)
+    if (this.#connection.isUp) consumer.remove().then(untrack)
+    else untrack()
   }
 
   /** Removes the consumers that are kept. */
@@ -158,15 +159,13 @@ export class ReadConsumers {
     await this.#connection.whileConnected(removals, REMOVAL_TIMEOUT).catch(() => {})
   }
 
-  /** @internal Pulls once the server has few enough bytes to send. */
+  /** @internal Pulls once the server has no more than `MAX_REQUESTED` bytes to send, in the order of the calls. */
   async _schedule(bytes: number, signal: AbortSignal, start: () => Pull): Promise<PulledMessages> {
-    await this.#released.until(() => this.#requested === 0 || this.#requested + bytes <= MAX_REQUESTED)
-    this.#requested += bytes
+    await this.#requested.acquire(bytes, signal)
     try {
       return await this.#whilePulling(signal, start)
     } finally {
-      this.#requested -= bytes
-      this.#released.notify()
+      this.#requested.release(bytes)
     }
   }
 

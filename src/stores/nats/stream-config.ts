@@ -2,7 +2,7 @@ import type { JetStreamManager, StreamConfig, StreamInfo } from '@nats-io/jetstr
 import { SseError } from '../../errors.ts'
 import type { JetStreamStoreOptions } from './jetstream-store.ts'
 
-/** A configuration of a stream. An undefined field is left to an existing stream. Times are in ms. */
+/** A configuration of a stream. An undefined field may have any value in an existing stream. Times are in ms. */
 export type RequestedConfig = Pick<
   JetStreamStoreOptions,
   'maxEvents' | 'maxBytes' | 'maxAge' | 'idempotencyWindow' | 'replicas' | 'storage'
@@ -39,7 +39,7 @@ const NOT_FOUND = 10059
 const NAME_IN_USE = 10058
 const SUBJECTS_OVERLAP = 10065
 
-// The server's unit.
+// Converts a time to the unit of the server.
 const nanos = (milliseconds: number) => milliseconds * 1_000_000
 
 /** Returns the stream, created if there is none. Throws `SseError` `ERR_SSE_STORE` if it does not match. */
@@ -52,7 +52,7 @@ export async function ensureStream(manager: JetStreamManager, spec: StreamSpec):
 }
 
 /**
- * Creates a stream if there is none, with a configuration of its own beside what every stream of a store requires. Throws
+ * Creates a stream if there is none. `own` extends the configuration that every stream of a store requires. Throws
  * `SseError` `ERR_SSE_STORE` if it does not match.
  */
 export async function ensureStreamWith(
@@ -64,7 +64,7 @@ export async function ensureStreamWith(
   throwIfFound(spec, (await findAndCompare(manager, spec, required)).found)
 }
 
-/** Returns a stream, created if there is none, and where it differs from what is required and requested. */
+/** Returns a stream, created if there is none, and its differences from the required and requested configuration. */
 async function findAndCompare(
   manager: JetStreamManager,
   { stream, settings, requested }: ConfiguredStream,
@@ -124,14 +124,17 @@ function stateOf({ created, state, config }: StreamInfo): StreamState {
   return { epoch, first: Math.max(first_seq, 1), last, bytes, isReplicated: config.num_replicas > 1 }
 }
 
-/** What makes a stream a log: dense sequences, acknowledged messages, and room made by removing the oldest. */
+/**
+ * Returns the configuration that makes a stream a log: dense sequences, acknowledged messages, and eviction of the
+ * oldest.
+ */
 function requiredConfig(prefix: string): Record<string, unknown> {
   return {
     subjects: [`${prefix}.*`],
     retention: 'limits',
     discard: 'old',
     max_msgs_per_subject: -1,
-    // One consumer for each process, and one for each page being read.
+    // Each process has a consumer, and so has each page being read.
     max_consumers: -1,
     no_ack: false,
     sealed: false,
@@ -151,7 +154,7 @@ function requestedConfig(requested: RequestedConfig): Record<string, unknown> {
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined))
 }
 
-/** Returns where a configuration differs from what is required of it. */
+/** Returns the differences of a configuration from the required one. */
 function mismatches(config: StreamConfig, required: Readonly<Record<string, unknown>>): string[] {
   return Object.entries(required).flatMap(([name, wanted]) => {
     // The server leaves out a flag that is off.

@@ -20,8 +20,8 @@ export function streamMessageOf(message: Message): StreamMessage {
   return { ...position, subject: message.subject, payload: message.string() }
 }
 
-// `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<delivered>.<time>.<pending>`, or with a domain and an account before
-// the stream, and more at the end.
+// Parses `$JS.ACK.<stream>.<consumer>.<times>.<sequence>.<delivered>.<time>.<pending>`. Alternatively, a domain and an
+// account precede the stream, and more tokens follow.
 export function parseReply({ reply = '' }: Message) {
   const tokens = reply.split('.')
   const first = tokens.length === 9 ? 5 : 7

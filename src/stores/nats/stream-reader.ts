@@ -15,7 +15,7 @@ import { channelOf, subjectOf } from './subjects.ts'
 const TIMEOUT = 5_000
 const KNOWN_FOR = 1_000
 
-/** Notified of the stream as it was looked up: undefined if there is none. */
+/** Receives the state of a stream that was looked up, or undefined if there is none. */
 export type StateListener = (state: StreamState | undefined) => void
 
 interface Page {
@@ -24,8 +24,8 @@ interface Page {
 }
 
 /**
- * Reads stored messages, and retries until it is aborted. `listen` is called before the stream is looked up, and its result
- * is notified of the response.
+ * Reads stored messages, and retries until the signal is aborted. `listen` is called before the stream is looked up,
+ * and its result receives the response.
  */
 export class StreamReader {
   readonly #client: NatsClient
@@ -62,13 +62,13 @@ export class StreamReader {
     return this.#retry(() => this.#readRange(after, limits, subject, signal), signal)
   }
 
-  /** True if messages after a position are known to be missing. */
+  /** True if it is certain that messages after a position were removed. */
   isEvicted(position: string): boolean {
     const { epoch, first } = this.#known ?? { epoch: '', first: 1 }
     return epoch === epochOf(position) && sequenceOf(position) < first - 1
   }
 
-  /** Returns the position of this many messages earlier, as far as they are known to be stored. */
+  /** Returns the position `messages` earlier, but not before the oldest message that the last look-up found. */
   back(position: string, messages: number): string {
     const epoch = epochOf(position)
     const first = this.#known?.epoch === epoch ? this.#known.first : 1
@@ -104,13 +104,13 @@ export class StreamReader {
     const manager = await this.#client.manager
     const listener = this.#listen()
     const state = await this.#connection.whileConnected(() => lookUp(manager, this.#spec), TIMEOUT, signal)
-    this.know(state)
+    this.onLookedUp(state)
     listener(state)
     return state
   }
 
-  /** Remembers the stream as it was looked up. */
-  know(state: StreamState | undefined): void {
+  /** Keeps the result of a look-up. */
+  onLookedUp(state: StreamState | undefined): void {
     this.#known = state
     this.#knownAt = performance.now()
   }
@@ -135,7 +135,7 @@ export class StreamReader {
     let next: number | undefined
     try {
       const page = await this.#pull(consumer, selection.after, limits, signal)
-      // A consumer that was just created may be one of a stream that was just recreated.
+      // A consumer that was just created may belong to a stream that was just recreated.
       const isCertain = kept && subject === undefined && isDense(page, selection.after)
       if (!isCertain && !isKept(after, await this.#lookUp(signal))) return 'gap'
       const range = this.#toRange(page, limits.upTo)
@@ -191,7 +191,7 @@ export class StreamReader {
     return { after: before(oldest), isIncomplete: count < last && first > 1 }
   }
 
-  /** Whether the stream has a position, or had it a moment ago. */
+  /** Whether the stream has a position, or had it at a recent look-up. */
   async #mayHave(position: string, signal: AbortSignal): Promise<boolean> {
     if (this.isEvicted(position)) return false
     const isRecent = performance.now() - this.#knownAt < KNOWN_FOR

@@ -5,12 +5,12 @@ import { isTransient } from './errors.ts'
 
 // How long a request may take, in ms.
 const TIMEOUT = 2_000
-// NATS gives a request a timeout of its own, which would reject it before a response that waits in the socket is read.
+// NATS adds its own timeout to a request, which would reject it before a response that waits in the socket is read.
 const NATS_TIMEOUT = 3 * TIMEOUT
 const WRONG_LAST_SEQUENCE = 10071
 
 /**
- * The messages of one stream, to whose subjects processes append by comparing the sequence of the newest message. The stream
+ * The messages of one stream. Processes append to a subject by comparing the sequence of its newest message. The stream
  * is created before the first request, and again when it was deleted.
  */
 export class SubjectStream {
@@ -33,7 +33,7 @@ export class SubjectStream {
     this.#create = create
   }
 
-  /** Returns the newest message of a subject, or the message with a sequence. Null: there is none. */
+  /** Returns the newest message of a subject, or the message with a sequence. Returns null if there is none. */
   get(query: { last_by_subj: string } | { seq: number }): Promise<StoredMsg | null> {
     return this.#request(async () => {
       const { streams } = await this.#client.manager
@@ -42,8 +42,8 @@ export class SubjectStream {
   }
 
   /**
-   * Stores a message if the newest one of its subject has a sequence, or 0 for none. `id` MUST be that of this message only.
-   * Returns its sequence, or undefined if there is a newer message.
+   * Stores a message if `newest` is the sequence of the newest one of its subject, or 0 and there is none. `id` MUST be
+   * that of this message only. Returns the sequence of the message, or undefined if there is a newer one.
    */
   async append(subject: string, payload: string, newest: number, id: string): Promise<number | undefined> {
     const options = {

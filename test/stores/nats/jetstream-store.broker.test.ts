@@ -419,9 +419,10 @@ describe('shutdown', () => {
 describe('options', () => {
   test.each<[message: string, create: () => unknown]>([
     ['a connection', () => jetstreamStore({} as NatsConnection)],
-    ['Option streamName', () => jetstreamStore(connection, { streamName: 'a.b' })],
+    ['Option streamName must be a name of 1 to 255', () => jetstreamStore(connection, { streamName: 'a.b' })],
     ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: 'a.*' })],
     ['Option subjectPrefix', () => jetstreamStore(connection, { subjectPrefix: '$JS' })],
+    ['at most 255', () => jetstreamStore(connection, { subjectPrefix: 'a'.repeat(256) })],
     ['Option storage', () => jetstreamStore(connection, { storage: 'disk' as 'file' })],
     [
       'at most idempotencyWindow',

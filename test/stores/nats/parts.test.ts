@@ -16,6 +16,8 @@ import { ReadConsumers } from '../../../src/stores/nats/read-consumers.ts'
 import type { StreamMessage } from '../../../src/stores/nats/stream-message.ts'
 import { StreamReader } from '../../../src/stores/nats/stream-reader.ts'
 import { channelOf, subjectOf } from '../../../src/stores/nats/subjects.ts'
+import { countHeld } from '../../support/garbage.ts'
+import { nextTurn } from '../../support/streams.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -198,6 +200,20 @@ describe('a publisher', () => {
     await Promise.all(published)
   })
 
+  test('sends nothing again after the timeout, although the deadline is extended', async () => {
+    const { server, publish } = startPublisher()
+    const failed = expect(publish('1')).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
+    server.sent()
+    // The event loop was blocked, and the response arrives before the timer.
+    const now = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 6_000)
+    server.fail('1', { name: 'TimeoutError' })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(server.sent()).toEqual([])
+    now.mockRestore()
+    await vi.advanceTimersByTimeAsync(10_000)
+    await failed
+  })
+
   test('rejects at the timeout with the last failure, and does not send again', async () => {
     const { server, publish, trouble } = startPublisher()
     const failed = expect(publish('1')).rejects.toMatchObject({
@@ -251,6 +267,38 @@ describe('a publisher', () => {
     await refused
     await vi.advanceTimersByTimeAsync(1_000)
     expect(server.sent()).toEqual([])
+  })
+
+  test('holds no message that was rejected during an outage, whether it was sent before or not', async () => {
+    const { server, publish } = startPublisher()
+    const publishSome = (prefix: string) =>
+      Array.from({ length: 20 }, (_, i) => {
+        const published = publish(`${prefix}${i}`)
+        published.catch(() => {})
+        return new WeakRef(published)
+      })
+    const rejected = publishSome('rejected')
+    await vi.advanceTimersByTimeAsync(5_000)
+    const lost = publishSome('lost')
+    // The first messages are rejected in their third attempt, which the loss of the connection ends.
+    await vi.advanceTimersByTimeAsync(200)
+    server.status('disconnect')
+    await vi.advanceTimersByTimeAsync(0)
+    const waiting = publishSome('waiting')
+    await vi.advanceTimersByTimeAsync(10_000)
+    for (const refs of [rejected, lost, waiting]) expect(await countHeld(refs)).toBeLessThan(2)
+  })
+
+  test('does not leave a request to the client that has no response for long', async () => {
+    const { server, publish } = startPublisher()
+    publish('1').catch(() => {})
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(server.timeouts.length).toBeGreaterThan(1)
+    for (const timeout of server.timeouts) {
+      // An attempt lasts at most twice its timeout of 2 s.
+      expect(timeout).toBeGreaterThan(4_000)
+      expect(timeout).toBeLessThan(10_000)
+    }
   })
 })
 
@@ -380,6 +428,86 @@ describe('a read that fails', () => {
   })
 })
 
+describe('the pulls of all reads', () => {
+  const KiB = 1024
+  const never = () => new AbortController().signal
+  const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
+
+  async function startPulls() {
+    const { server, pool } = startReader()
+    const consumer = await pool.create({ after: 0 }, never())
+    // The number of messages identifies a request.
+    const pull = (messages: number, bytes = 256 * KiB, signal = never()) =>
+      consumer.pull({ messages, bytes }, signal)
+    const end = async (...numbers: number[]) => {
+      for (const number of numbers) server.pulls.get(number)?.end()
+      await nextTurn()
+    }
+    return { pull, end, requested: () => [...server.pulls.keys()] }
+  }
+
+  test('request at most 16 MiB at a time, in their order', async () => {
+    const { pull, end, requested } = await startPulls()
+    const pulls = range(0, 1_000).map((number) => pull(number))
+    await end()
+    expect(requested()).toEqual(range(0, 64))
+    await end(0)
+    expect(requested()).toEqual(range(0, 65))
+    await end(...range(1, 64).reverse())
+    expect(requested()).toEqual(range(0, 128))
+    while (requested().length < 1_000) {
+      const started = requested().length
+      await end(...range(started - 64, started))
+      expect(requested()).toEqual(range(0, Math.min(1_000, started + 64)))
+    }
+    await end(...requested())
+    expect(await Promise.all(pulls)).toHaveLength(1_000)
+  })
+
+  test('let no small one overtake a large one', async () => {
+    const { pull, end, requested } = await startPulls()
+    const pulls = [...range(0, 64).map((number) => pull(number)), pull(64, 8 * KiB * KiB), pull(65)]
+    await end()
+    await end(...range(0, 31))
+    expect(requested()).toEqual(range(0, 64))
+    await end(31)
+    expect(requested()).toEqual(range(0, 65))
+    await end(32)
+    expect(requested()).toEqual(range(0, 66))
+    await end(...requested())
+    await Promise.all(pulls)
+  })
+
+  test('do not wait for one that is aborted while it waits', async () => {
+    const { pull, end, requested } = await startPulls()
+    const abort = new AbortController()
+    const pulls = range(0, 64).map((number) => pull(number))
+    const aborted = expect(pull(64, 8 * KiB * KiB, abort.signal)).rejects.toBe('gone')
+    pulls.push(pull(65))
+    await end()
+    await end(0)
+    expect(requested()).toEqual(range(0, 64))
+    abort.abort('gone')
+    await aborted
+    await nextTurn()
+    expect(requested()).toEqual([...range(0, 64), 65])
+    await end(...requested())
+    await Promise.all(pulls)
+  })
+
+  test('end when the connection is lost, also those that wait', async () => {
+    const { server, pool } = startReader()
+    const consumer = await pool.create({ after: 0 }, never())
+    const pulls = range(0, 100).map((number) =>
+      consumer.pull({ messages: number, bytes: 256 * KiB }, never()),
+    )
+    const failed = Promise.all(pulls.map((each) => expect(each).rejects.toThrow('lost')))
+    server.status('disconnect')
+    await failed
+    expect(server.pulls.size).toBe(64)
+  })
+})
+
 interface ServerState {
   readonly info?: object
   readonly replicas?: number
@@ -465,6 +593,10 @@ class FakeServer {
   readonly published: string[] = []
   readonly answered: string[] = []
   readonly ids: unknown[] = []
+  /** The timeouts of the published messages at the client, in ms. */
+  readonly timeouts: number[] = []
+  /** The pulls by their number of messages. */
+  readonly pulls = new Map<number, { end(): void }>()
   config: unknown
   inbox = ''
   isSubscribed = false
@@ -476,7 +608,7 @@ class FakeServer {
   readonly #sent: string[] = []
   readonly #pending = new Map<string, { resolve(ack: PubAck): void; reject(error: unknown): void }>()
   readonly #state: ServerState
-  #report: (type: string) => void = () => {}
+  readonly #reports: Array<(type: string) => void> = []
 
   constructor(state: ServerState = {}) {
     this.#state = state
@@ -488,7 +620,10 @@ class FakeServer {
       options: { inboxPrefix: '_INBOX_mine' },
       isClosed: () => false,
       status: () => this.#statuses(),
-      publish: (subject: string) => this.published.push(subject),
+      publish: (subject: string, payload = '', { reply = '' } = {}) => {
+        this.published.push(subject)
+        if (subject.includes('.CONSUMER.MSG.NEXT.')) this.#addPull(payload, reply)
+      },
       subscribe: (inbox: string, { callback }: { callback: Callback }) => {
         Object.assign(this, { inbox, isSubscribed: true })
         this.#callback = callback
@@ -524,7 +659,7 @@ class FakeServer {
   }
 
   status(type: string): void {
-    this.#report(type)
+    for (const report of this.#reports.splice(0)) report(type)
   }
 
   /** Returns the payloads sent since the last call. */
@@ -540,13 +675,25 @@ class FakeServer {
     this.#pending.get(payload)?.reject(error)
   }
 
-  #publish(_subject?: string, payload = '', options: { msgID?: string } = {}): Promise<PubAck> {
+  #publish(
+    _subject?: string,
+    payload = '',
+    options: { msgID?: string; timeout?: number } = {},
+  ): Promise<PubAck> {
     this.#sent.push(payload)
     this.ids.push(options.msgID)
+    this.timeouts.push(options.timeout ?? 0)
     return new Promise((resolve, reject) => this.#pending.set(payload, { resolve, reject }))
   }
 
+  // Ends without messages.
+  #addPull(payload: string, inbox: string): void {
+    const callback = this.#callback
+    const end = () => callback(null, { subject: inbox, headers: { code: 404 } })
+    this.pulls.set(JSON.parse(payload).batch, { end })
+  }
+
   async *#statuses() {
-    for (;;) yield { type: await new Promise<string>((resolve) => (this.#report = resolve)) }
+    for (;;) yield { type: await new Promise<string>((resolve) => this.#reports.push(resolve)) }
   }
 }

@@ -27,7 +27,10 @@ beforeEach(() => {
 })
 
 // On one server, because the others learn of a subscription a moment later.
-runStoreContract('jetstreamRuns in a cluster', () => async () => (await open(0)).store)
+runStoreContract(
+  'jetstreamRuns in a cluster',
+  () => async () => jetstreamRuns(await connectTo(0), { replicas: 3 }),
+)
 
 test('one of two processes ends a run, at the same time on two servers', async () => {
   const [a, b] = [await open(0), await open(1)]
@@ -98,8 +101,8 @@ test('watchers on other servers receive each batch once if the leader of the str
   expect(late.texts).toEqual(all)
 })
 
-/** Opens a store on one server of the cluster. */
-async function open(server: number): Promise<{ store: RunStore; connection: NatsConnection }> {
+/** Opens a connection to one server of the cluster, which is closed after the test or its hooks. */
+async function connectTo(server: number): Promise<NatsConnection> {
   const servers = brokers.map(({ port }) => `127.0.0.1:${port}`)
   const connection = await connect({
     servers: [...servers.slice(server), ...servers.slice(0, server)],
@@ -108,13 +111,22 @@ async function open(server: number): Promise<{ store: RunStore; connection: Nats
     reconnectTimeWait: 20,
     reconnectJitter: 0,
   })
+  afterTest(() => connection.close())
+  return connection
+}
+
+/** Opens the store of a process on one server of the cluster. */
+async function open(server: number): Promise<{ store: RunStore; connection: NatsConnection }> {
+  const connection = await connectTo(server)
   const store = jetstreamRuns(connection, { replicas: 3 })
   store.serve({ name: `owner${server}`, onStop: () => {} }, 2_000)
-  try {
-    onTestFinished(async () => {
-      await store.close()
-      await connection.close()
-    })
-  } catch {}
+  afterTest(() => store.close())
   return { store, connection }
+}
+
+// A hook runs outside a test. The brokers end after it.
+function afterTest(work: () => Promise<void> | void): void {
+  try {
+    onTestFinished(work)
+  } catch {}
 }

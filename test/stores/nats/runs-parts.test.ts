@@ -56,6 +56,13 @@ describe('a record', () => {
     ['an unknown end', { end: 'x' }],
     ['an epoch with other characters', { epoch: '0123abcd-' }],
     ['an age that is no number', { age: '1' }],
+    ['a negative age', { age: -1 }],
+    ['a negative maximum age', { maxAge: -1 }],
+    ['a negative time for which it is kept', { keep: -1 }],
+    ['the number 0', { first: 0 }],
+    ['a number that is not whole', { first: 1.5 }],
+    ['a number that is too large', { first: 2 ** 53 }],
+    ['too large numbers of events', { first: 2 ** 53 - 2, events: batchOf(1, 'a', 'b').events }],
   ])('is not decoded from %s', (_, change) => {
     const text = typeof change === 'string' ? change : JSON.stringify({ ...start, ...change })
     expect(decodeRecord(text, 1)).toBeUndefined()

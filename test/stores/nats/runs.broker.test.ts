@@ -44,7 +44,7 @@ async function messagesOf(run: string, stream = 'spillway-runs'): Promise<number
 }
 
 describe('the place of a batch', () => {
-  test('that a client makes up yields no event of another run, and none of its own run twice', async () => {
+  test('that a client invents yields no event of another run, and none of its own run twice', async () => {
     const store = await open()
     const [run, other] = [await startRun(store, id), await startRun(store, `${id}-other`)]
     const own = numbers(1, 20).map((n) => `own ${n}`)
@@ -216,17 +216,20 @@ describe('a message of another program', () => {
     expect((await store.start(id, 'me', HOUR)).isNew).toBe(true)
   })
 
-  test.each(['[1]', '["x"]', 'x', ''])('to an owner is ignored: %j', async (payload) => {
-    const own = await connectNats(broker.port)
-    onTestFinished(() => own.close())
-    const store = jetstreamRuns(own)
-    onTestFinished(() => store.close())
-    const onStop = vi.fn()
-    store.serve({ name: `owner${id}`.replace('-', ''), onStop }, 2_000)
-    await store.renew()
-    await connection.request(`spillway-runs-owner.ownerrun${runs}`, payload)
-    expect(onStop).not.toHaveBeenCalled()
-  })
+  test.each(['[1]', '["x"]', 'x', '', '{}', '5', 'null', 'true', '{"length":4294967295}'])(
+    'to an owner is ignored, and the next one is answered: %j',
+    async (payload) => {
+      const own = await connectNats(broker.port)
+      onTestFinished(() => own.close())
+      const store = jetstreamRuns(own)
+      onTestFinished(() => store.close())
+      const onStop = vi.fn()
+      store.serve({ name: `owner${id}`.replace('-', ''), onStop }, 2_000)
+      await store.renew()
+      for (const each of [payload, '']) await connection.request(`spillway-runs-owner.ownerrun${runs}`, each)
+      expect(onStop).not.toHaveBeenCalled()
+    },
+  )
 })
 
 describe('an event that is larger than a message may be', () => {

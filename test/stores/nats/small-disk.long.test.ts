@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { jetstreamCounts } from '../../../src/stores/nats/index.ts'
-import { type Broker, startNats } from '../../support/brokers.ts'
+import { startNats } from '../../support/brokers.ts'
 import { eventually, openConnection, openHub, subscribeStream } from '../../support/nats-hub.ts'
 import { batchOf, openRuns, startRun, textsOf } from '../../support/nats-runs.ts'
 import { describeOnSmallDisk, mountSmallDisk, type SmallDisk } from '../../support/small-disk.ts'
@@ -11,8 +11,13 @@ const STORE_ERROR = { code: 'ERR_SSE_STORE' }
 // `startNats` names another folder if there is a colon after the name.
 const startOn = ({ folder }: SmallDisk) => startNats(`jetstream { store_dir: ${JSON.stringify(folder)} }`)
 
-/** Opens a hub on a disk, fills the disk, and publishes numbers until one is rejected. */
-async function openAndFill(disk: SmallDisk, broker: Broker) {
+/** Opens a hub and a run on a disk, fills the disk, publishes numbers until one is rejected, and appends to the run. */
+async function openOnFullDisk() {
+  const disk = mountSmallDisk()
+  const broker = await startOn(disk)
+  const { store } = await openRuns(broker.port, 'me')
+  const run = await startRun(store, 'run')
+  await run.append(batchOf(1, 'a'))
   const connection = await openConnection(broker.port)
   // One event is cached, so that replays are read from the server.
   const hub = await openHub(connection, { publishTimeout: 2_000, recentEvents: 1 })
@@ -28,62 +33,43 @@ async function openAndFill(disk: SmallDisk, broker: Broker) {
       (reason) => reason,
     )
   }
-  /** Expects that events can be published, and that each client has received all that were acknowledged, once. */
-  const expectComplete = async () => {
-    await hub.channel('a').publish({ data: RETRIED }, { idempotencyKey: 'retried' })
+  const appended = run.append(batchOf(2, 'b'))
+  const retry = () => hub.channel('a').publish({ data: RETRIED }, { idempotencyKey: 'retried' })
+  /** Restarts the server with room. Expects that each client receives all acknowledged events once, and the run its batch. */
+  const recover = async () => {
+    await expect(retry()).rejects.toMatchObject(STORE_ERROR)
+    await eventually(() => hub.state).toBe('reconnecting')
+    disk.free()
+    await broker.stop()
+    await broker.start()
+    await retry()
     const all = [...acknowledged, RETRIED]
     await eventually(() => live.seen).toEqual(all)
     expect(live.stream.closed).toBe(false)
     const resumed = await subscribeStream(hub, first)
     await eventually(() => resumed.seen).toEqual(all.slice(1))
+    expect(await appended).toBe(true)
+    expect(textsOf(await run.read(0))).toEqual(['a', 'b'])
   }
-  return { hub, error, connection, expectComplete }
+  return { broker, connection, error, recover }
 }
 
 describeOnSmallDisk('a JetStream on a full disk', () => {
   it('rejects publishes until it is restarted with room, and keeps what it acknowledged', async () => {
-    const disk = mountSmallDisk()
-    const broker = await startOn(disk)
-    const { store } = await openRuns(broker.port, 'me')
-    const run = await startRun(store, 'run')
-    await run.append(batchOf(1, 'a'))
-    const { hub, error, connection, expectComplete } = await openAndFill(disk, broker)
+    const { connection, error, recover } = await openOnFullDisk()
     expect(error).toMatchObject(STORE_ERROR)
     const counts = jetstreamCounts(connection, { storage: 'file' })
     onTestFinished(() => counts.close())
     const acquire = async () => counts.acquire('user', 2)
     await expect(acquire()).rejects.toMatchObject(STORE_ERROR)
-    const appended = run.append(batchOf(2, 'b'))
-    const retried = hub.channel('a').publish({ data: RETRIED }, { idempotencyKey: 'retried' })
-    await expect(retried).rejects.toMatchObject(STORE_ERROR)
-    await eventually(() => hub.state).toBe('reconnecting')
-    disk.free()
-    await broker.stop()
-    await broker.start()
-    await expectComplete()
-    expect(await appended).toBe(true)
-    expect(textsOf(await run.read(0))).toEqual(['a', 'b'])
+    await recover()
     await eventually(() => acquire().catch(() => 'full')).toBe(true)
   })
 
   it('that is started again on it is used again once it is restarted with room', async () => {
-    const disk = mountSmallDisk()
-    const broker = await startOn(disk)
-    const { store } = await openRuns(broker.port, 'me')
-    const run = await startRun(store, 'run')
-    await run.append(batchOf(1, 'a'))
-    const { hub, expectComplete } = await openAndFill(disk, broker)
-    const appended = run.append(batchOf(2, 'b'))
+    const { broker, recover } = await openOnFullDisk()
     await broker.stop()
     await broker.start()
-    const retried = hub.channel('a').publish({ data: RETRIED }, { idempotencyKey: 'retried' })
-    await expect(retried).rejects.toMatchObject(STORE_ERROR)
-    await eventually(() => hub.state).toBe('reconnecting')
-    disk.free()
-    await broker.stop()
-    await broker.start()
-    await expectComplete()
-    expect(await appended).toBe(true)
-    expect(textsOf(await run.read(0))).toEqual(['a', 'b'])
+    await recover()
   })
 })

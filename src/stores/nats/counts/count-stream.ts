@@ -14,6 +14,8 @@ export interface StoredCounts {
   readonly sequence: number
 }
 
+// A name that this library chooses. Another one may not be a valid token of a subject.
+const PROCESS = /^[\da-f]{32}$/
 const NO_COUNTS: StoredCounts = { counts: new Map(), sequence: 0 }
 
 /** The messages of all counts: one stream, in which each key has a subject with one message. */
@@ -34,7 +36,7 @@ export class CountStream {
     return stored ? { counts: decode(stored.string()), sequence: stored.seq } : NO_COUNTS
   }
 
-  /** Replaces stored counts. Returns undefined if other ones are stored. */
+  /** Replaces stored counts. Returns undefined if they have changed meanwhile. */
   async replace(key: string, { sequence }: StoredCounts, counts: Counts): Promise<StoredCounts | undefined> {
     if (counts.size === 0) return (await this.#remove(key, sequence)) ? NO_COUNTS : undefined
     const payload = JSON.stringify(Object.fromEntries(counts))
@@ -43,7 +45,7 @@ export class CountStream {
     return stored === undefined ? undefined : { counts, sequence: stored }
   }
 
-  /** Removes the message with a sequence. Returns whether the key has none any more. */
+  /** Removes the message with a sequence. Returns false if it was replaced or removed meanwhile. */
   async #remove(key: string, sequence: number): Promise<boolean> {
     if (sequence === 0) return true
     return (await this.#messages.purge(this.#subjectOf(key), sequence + 1)) > 0
@@ -57,5 +59,9 @@ export class CountStream {
 /** Returns the counts in a message. Another program may have written it. */
 function decode(text: string): Counts {
   const entries = Object.entries(Object(parsedJson(text)) as Record<string, unknown>)
-  return new Map(entries.filter((entry): entry is [string, number] => Number(entry[1]) > 0))
+  return new Map(entries.filter((entry): entry is [string, number] => isCount(...entry)))
+}
+
+function isCount(process: string, count: unknown): boolean {
+  return PROCESS.test(process) && Number.isSafeInteger(count) && (count as number) > 0
 }

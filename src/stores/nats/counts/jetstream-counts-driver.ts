@@ -10,20 +10,24 @@ import { CountStream, type Counts, type StoredCounts } from './count-stream.ts'
 import type { CountStreamSpec } from './count-stream-config.ts'
 import { ProcessLiveness } from './process-liveness.ts'
 
-// How long `close` waits for the end of the counts, in ms. Without it, other processes drop them when they need room.
+// How long `close` waits for the removal of the counts, in ms. Otherwise, other processes remove them when they need
+// room.
 const CLOSE_TIMEOUT = 1_000
 
 export interface JetStreamCountsSpec extends CountStreamSpec {
   /** How long a message is kept, in ms. */
   readonly maxAge: number
-  /** How long a process counts as alive that does not respond, in ms. */
+  /** How long a process without a response counts as alive, in ms. */
   readonly lease: number
 }
 
-/** Counts in a stream of JetStream. A message follows the newest one that this process knows, or is not stored. */
+/**
+ * Counts in a stream of JetStream. A message is stored only if it follows the newest one that this process has read or
+ * stored.
+ */
 export class JetStreamCountsDriver implements CountsDriver {
   readonly keep: number
-  // Letters and digits, for the subject.
+  // Only letters and digits, because it is part of a subject.
   readonly #process = crypto.randomUUID().replaceAll('-', '')
   readonly #monitor: ConnectionMonitor
   readonly #stream: CountStream
@@ -47,7 +51,7 @@ export class JetStreamCountsDriver implements CountsDriver {
 
   update(updates: readonly CountUpdate[], signal: AbortSignal): Promise<readonly number[]> {
     this.#liveness.serve(this.#process)
-    // Each update listens to it, and Node.js warns of more than 10 listeners.
+    // Each update adds a listener, and Node.js warns of more than 10 listeners.
     setMaxListeners(0, signal)
     const attempt = (update: CountUpdate) => retry(this.#monitor, () => this.#update(update, signal), signal)
     return Promise.all(updates.map(attempt))
@@ -82,7 +86,7 @@ export class JetStreamCountsDriver implements CountsDriver {
     }
   }
 
-  /** Returns the next counts of a key. Finds out whether other processes are alive only if there is no room otherwise. */
+  /** Returns the next counts of a key. Checks whether other processes are alive only if there is no room otherwise. */
   async #countsWithRoom(update: CountUpdate, known: Counts, isFresh: boolean): Promise<Counts> {
     const counts = this.#countsAfter(update, known)
     const count = counts.get(this.#process) ?? 0
@@ -102,7 +106,7 @@ export class JetStreamCountsDriver implements CountsDriver {
     return counts
   }
 
-  // A server without a copy on disk has lost the counts.
+  // After a reconnect, all counts are stored again, because a server without a copy on disk has lost them.
   #onConnectionChange(): void {
     if (!this.#monitor.isUp) return
     this.#liveness.onReconnect()

@@ -10,13 +10,13 @@ export interface JetStreamCountsOptions {
   /** The name of the stream: the same in all processes. Default `spillway-counts`. */
   streamName?: string | undefined
   /**
-   * The prefix of all subjects. The subject of a key is the prefix and one token. `<prefix>-process.*` is used too. Default:
-   * `streamName`.
+   * The prefix of all subjects. The subject of a key is the prefix and one token. `<prefix>-process.*` is used too.
+   * Default: `streamName`.
    */
   subjectPrefix?: string | undefined
   /**
-   * How long the streams of a process count that does not respond. Those of a process without a connection do not count.
-   * At least 1 000. Default 15 000.
+   * How long the streams of a process without a response remain counted. The streams of a process without a connection
+   * do not count. At least 1 000. Default 15 000.
    */
   lease?: number | undefined
   /** How long a new stream waits for NATS. Default 1 000. */
@@ -44,14 +44,14 @@ const CHECKS: Record<keyof JetStreamCountsOptions, Check> = {
   replicas: between(1, 5),
 }
 
-// How long a count is kept that no process stores again, in ms. At least four leases.
+// How long a count is kept after its last update, in ms. At least four leases.
 const KEEP = 3_600_000
-// How long the server remembers the id of a message, in ms. It is compared with those of messages in flight only.
+// How long the server keeps the id of a message, in ms. It is only compared with the ids of messages in flight.
 const DUPLICATE_WINDOW = 2_000
 
 /**
- * Returns counts in a stream of NATS JetStream, of a server 2.9 or later, that many processes share. The stream is created,
- * or must match the given options. The connection is never closed.
+ * Returns counts in a stream of NATS JetStream, of a server 2.9 or later, that many processes share. The stream is
+ * created, or must match the given options. The connection is never closed.
  *
  * Throws `SseError` `ERR_SSE_OPTION`.
  */

@@ -5,8 +5,9 @@ import type { ProcessRequests } from '../process-requests.ts'
 
 // How long a response counts, as a part of the lease.
 const VALID_PART = 1 / 3
-// How long an acquire waits for a response, in ms. Until the lease is over, the process is then taken to be alive.
-const PATIENCE = 500
+// How long an acquire waits for a response, in ms. After this time, the process counts as alive until its lease has
+// expired.
+const ACQUIRE_TIMEOUT = 500
 
 interface Answer {
   readonly isAlive: Promise<boolean>
@@ -14,8 +15,8 @@ interface Answer {
 }
 
 /**
- * Whether processes are alive. Each one responds on a subject of its own, so that nothing is stored and renewed. A process is
- * dead if no process listens there, or if it has not responded for a lease.
+ * Determines whether processes are alive. Each process responds on a subject of its own, so that nothing is stored and
+ * renewed. A process is dead if its subject has no subscriber, or if it has not responded for a lease.
  */
 export class ProcessLiveness {
   readonly #client: NatsClient
@@ -38,7 +39,7 @@ export class ProcessLiveness {
     this.#subjectOf = subjectOf
   }
 
-  /** Responds for a process from now on. */
+  /** Starts to respond for a process. */
   serve(process: string): void {
     this.#subscription ??= this.#client.connection.subscribe(this.#subjectOf(process), {
       callback: (error, message) => {
@@ -47,13 +48,13 @@ export class ProcessLiveness {
     })
   }
 
-  /** Notes that the connection is back. After an outage of the server, those of other processes follow. */
+  /** Notes a reconnect. After an outage of the server, other processes reconnect a little later. */
   onReconnect(): void {
     this.#requests.onReconnect()
     this.#answers.clear()
   }
 
-  /** Returns those of some processes that are dead. */
+  /** Returns the dead ones of some processes. */
   async deadOf(processes: readonly string[]): Promise<readonly string[]> {
     const alive = await Promise.all(processes.map((process) => this.#isAlive(process)))
     return processes.filter((_, at) => !alive[at])
@@ -66,7 +67,7 @@ export class ProcessLiveness {
   async #isAlive(process: string): Promise<boolean> {
     const ending = new AbortController()
     const yes = () => true
-    const late = pause(PATIENCE, ending.signal, { keepsAlive: false }).then(yes, yes)
+    const late = pause(ACQUIRE_TIMEOUT, ending.signal, { keepsAlive: false }).then(yes, yes)
     const isAlive = await Promise.race([this.#answerOf(process), late])
     ending.abort()
     return isAlive
@@ -87,12 +88,13 @@ export class ProcessLiveness {
     try {
       const isAlive = await this.#requests.isAnswered(this.#subjectOf(process), '', this.#lease)
       const now = performance.now()
-      // That no process listens is known at once, and does not count later, because the process may reconnect.
+      // The result for a subject without a subscriber arrives at once. It is not kept, because the process may
+      // reconnect.
       const isSilent = now - askedAt >= this.#lease
       answerOf().validUntil = isAlive || isSilent ? now + this.#lease * VALID_PART : now
       return isAlive
     } catch {
-      // During an outage and right after it, nothing is known.
+      // During an outage and right after it, the process counts as alive.
       this.#answers.delete(process)
       return true
     }

@@ -1,7 +1,7 @@
 import { lowerBound } from '../../../lower-bound.ts'
 
 const MAX_COUNT = 256
-// How many appends there are from one eviction to the next, at least.
+// The minimum number of appends from one eviction to the next.
 const MIN_APPENDS = 64
 
 interface Checkpoint {
@@ -10,8 +10,9 @@ interface Checkpoint {
 }
 
 /**
- * The sequences of some events of a run, for its eviction. Every second one is dropped when there are many, so that their
- * number is limited. The events are evicted many at a time, because the server visits each message that it removes.
+ * The sequences of some events of a run, for its eviction. Beyond 256 of them, every second one is dropped, so that
+ * their number is limited. The events are evicted many at a time, because the server visits each message that it
+ * removes.
  */
 export class Checkpoints {
   #list: Checkpoint[] = []

@@ -1,3 +1,4 @@
+import { BaseRunStore } from '../../base-run-store.ts'
 import type {
   RunBatch,
   RunOwner,
@@ -24,7 +25,8 @@ import { RunWatches } from './run-watches.ts'
 import { RunWriter } from './run-writer.ts'
 
 /** Runs in a stream of JetStream: a subject for each run, and a message for each batch. */
-export class JetStreamRunStore implements RunStore {
+export class JetStreamRunStore extends BaseRunStore implements RunStore {
+  readonly isShared = true
   readonly #spec: RunStreamSpec
   readonly #connection: ConnectionMonitor
   readonly #consumers: ReadConsumers
@@ -36,6 +38,7 @@ export class JetStreamRunStore implements RunStore {
   readonly #owners: RunOwners
 
   constructor(client: NatsClient, spec: RunStreamSpec) {
+    super()
     this.#spec = spec
     this.#connection = new ConnectionMonitor(client.connection, () => this.#onConnectionChange())
     this.#consumers = new ReadConsumers(client, this.#connection, spec.stream)
@@ -89,7 +92,8 @@ export class JetStreamRunStore implements RunStore {
     return this.#writer.remove(id)
   }
 
-  serve(owner: RunOwner, lease: number): void {
+  override serve(owner: RunOwner, lease: number): void {
+    super.serve(owner, lease)
     this.#owners.serve(owner, lease)
   }
 

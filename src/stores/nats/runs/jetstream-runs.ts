@@ -6,7 +6,7 @@ import { isStreamName, isSubjectPrefix } from '../stream-names.ts'
 import { JetStreamRunStore } from './jetstream-run-store.ts'
 
 export interface JetStreamRunsOptions {
-  /** The name of the stream: one for all runs, the same in all processes. Default `spillway-runs`. */
+  /** The name of the stream of all runs, the same in all processes. Default `spillway-runs`. */
   streamName?: string | undefined
   /**
    * The prefix of all subjects. The subject of a run is the prefix and one token for its id. `<prefix>-live.*` and
@@ -14,11 +14,14 @@ export interface JetStreamRunsOptions {
    */
   subjectPrefix?: string | undefined
   /**
-   * How long the server keeps an event, in ms. A run is removed after this time at the latest, even if it has a longer one.
-   * Default 86 400 000, which is a day.
+   * How long the server keeps an event, in ms. A run is removed after this time at the latest, even if its own maximum
+   * age is longer. Default 86 400 000, which is a day.
    */
   maxAge?: number | undefined
-  /** The size of the kept events of all runs in bytes, as they are stored. The oldest ones are removed. Default: any size. */
+  /**
+   * The size of the kept events of all runs in bytes, as they are stored. The oldest ones are removed. Default: no
+   * limit.
+   */
   maxBytes?: number | undefined
   /** Where the stream is kept: `file` or `memory`. Default `file`. */
   storage?: 'file' | 'memory' | undefined
@@ -33,7 +36,7 @@ const DEFAULTS = {
   replicas: 1,
 } as const
 
-// How long the server remembers the id of a message, in ms. It is compared with those of messages in flight only.
+// How long the server keeps the id of a message, in ms. It is only compared with the ids of messages in flight.
 const DUPLICATE_WINDOW = 2_000
 
 const CHECKS: Record<keyof JetStreamRunsOptions, Check> = {
@@ -49,7 +52,8 @@ const CHECKS: Record<keyof JetStreamRunsOptions, Check> = {
  * Returns a store of runs in a stream of NATS JetStream, of a server 2.9 or later, for many processes. The stream is
  * created, or must match the given options. The connection is never closed.
  *
- * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example a stream that does not match, reject the first start.
+ * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example a stream that does not match, reject the first
+ * start.
  */
 export function jetstreamRuns(connection: NatsConnection, options: JetStreamRunsOptions = {}): RunStore {
   checkConnection(connection)

@@ -3,7 +3,7 @@ import { timeoutError } from '../../broker/errors.ts'
 import type { ConnectionMonitor } from '../connection-monitor.ts'
 import { retry } from '../retry.ts'
 
-// How long an outage is waited out, in ms.
+// How long an attempt is retried, in ms.
 const TIMEOUT = 5_000
 
 /** Retries for a few seconds, and then rejects with `SseError` `ERR_SSE_STORE`, whose cause is the last failure. */

@@ -9,11 +9,14 @@ import type { Message } from '../stream-message.ts'
 import { tokenOf } from '../subjects.ts'
 import { retryBriefly } from './retry-briefly.ts'
 
-// How long an owner has for a response: this part of its lease, or in ms before the lease is known.
+// The time for a response of an owner, as a part of the lease, and the lease in ms until `serve` is called.
 const RESPONSE_PART = 0.2
 const DEFAULT_LEASE = 5_000
 
-/** The processes that run sources. Each one responds on a subject of its own as long as it runs, so that nothing is stored. */
+/**
+ * The processes that run sources. Each process responds on a subject of its own while it runs, so that nothing is
+ * stored.
+ */
 export class RunOwners {
   readonly #client: NatsClient
   readonly #connection: ConnectionMonitor
@@ -40,7 +43,10 @@ export class RunOwners {
     this.#lease = lease
   }
 
-  /** Subscribes to the requests to this process, the first time. Rejects during an outage, in which none can arrive. */
+  /**
+   * Subscribes to the requests to this process at the first call. Rejects during an outage, because no request can
+   * arrive.
+   */
   async renew(): Promise<void> {
     const owner = this.#owner
     if (!owner || (this.#subscription && this.#connection.isUp)) return
@@ -79,6 +85,8 @@ export class RunOwners {
 
 function respond(owner: RunOwner, message: Message): void {
   message.respond()
-  const [id, epoch] = Object(parsedJson(message.string() || '[]')) as unknown[]
+  const request = parsedJson(message.string())
+  // An exception here would end all reads of the user's connection.
+  const [id, epoch]: unknown[] = Array.isArray(request) ? request : []
   if (typeof id === 'string' && typeof epoch === 'string') owner.onStop(id, epoch)
 }

@@ -9,14 +9,14 @@ import { type StreamMessage, streamMessageOf } from '../stream-message.ts'
 import { batchOf, decodeRecord, placeOf, sequenceAt, startOf } from './run-record.ts'
 import type { RunStream } from './run-stream.ts'
 
-// How many messages one request returns at most.
+// The maximum number of messages of one request.
 const MAX_MESSAGES = 1_000
 
-/** What is read of a run. */
+/** A read of a run. */
 interface Request {
   readonly subject: string
   readonly epoch: string
-  /** The number of the last event that is known. */
+  /** The number of the last event that the client has received. */
   readonly number: number
   readonly bytes: number
   readonly signal: AbortSignal
@@ -62,7 +62,7 @@ export class RunReader {
     const { record, sequence } = last
     const { number } = after
     if (lastNumberOf(record) <= number) return []
-    // Most clients that reconnect lack at most the newest batch.
+    // Most clients that reconnect miss at most the newest batch.
     if (record.first <= number + 1) return [batchOf(record, sequence)]
     const request = { subject: this.#stream.subjectOf(id), epoch, number, bytes, signal }
     const place = sequenceAt(after.place) ?? 0
@@ -74,7 +74,7 @@ export class RunReader {
     throw new TransientError('messages of the run were removed')
   }
 
-  /** Reads after an untrusted place. Returns undefined if the next event is not there. */
+  /** Reads at an untrusted place. Returns undefined if the next event is not found there. */
   async #readAt(request: Request, place: number): Promise<readonly StoredBatch[] | undefined> {
     const kept = this.#consumers.take({ subject: request.subject, after: place })
     const next = kept && (await this.#readWith(kept, request))
@@ -112,7 +112,7 @@ export class RunReader {
         const isWhole = newest !== undefined && batches.at(-1)?.place === placeOf(newest)
         return { batches, next: isWhole && isOpen(reason) ? newest : undefined }
       }
-      // Removed or evicted meanwhile, unless the consumer began after the newest message.
+      // The messages were removed or evicted meanwhile, unless the consumer began after the newest one.
       if (!isOpen(reason)) return { batches }
     }
   }

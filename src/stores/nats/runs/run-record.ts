@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { checkEvent } from '../../../formats/event-fields.ts'
+import { isBatch } from '../../is-batch.ts'
 import { parsedJson } from '../../log-entry.ts'
 import { lastNumberOf } from '../../run-batch.ts'
-import type { RunBatch, RunEndReason, RunEvent, RunState, StoredBatch } from '../../run-store.ts'
+import type { RunBatch, RunEvent, RunState, StoredBatch } from '../../run-store.ts'
 
-/** The content of a message. Each one describes its run, so that the newest one is enough to find it. */
+/** The content of a message. Each message describes its run, so that the newest one is sufficient to find it. */
 export interface RunRecord extends RunBatch {
   readonly epoch: string
   readonly owner: string
@@ -12,7 +12,7 @@ export interface RunRecord extends RunBatch {
   readonly age: number
   /** How long the run is kept from its start, in ms. */
   readonly maxAge: number
-  /** In the last message: how long the run is kept from then on, in ms. */
+  /** In the last message, how long the run is kept after it, in ms. */
   readonly keep?: number | undefined
 }
 
@@ -27,9 +27,11 @@ export interface StoredRecord {
 
 const NONCE_LENGTH = 8
 const EPOCH = /^[0-9a-f]{8}[0-9a-z]{0,11}$/
-const END_REASONS: readonly unknown[] = ['done', 'error', 'stopped', 'lost'] satisfies RunEndReason[]
 
-/** Returns the part of an epoch that the starter chooses. A server that lost its newest messages assigns sequences again. */
+/**
+ * Returns the random part of an epoch. It is needed because a server that lost its newest messages assigns sequences
+ * again.
+ */
 export function newNonce(): string {
   return randomUUID().slice(0, NONCE_LENGTH)
 }
@@ -90,27 +92,14 @@ export function decodeRecord(payload: string, sequence: number): RunRecord | und
 }
 
 function isRecord(record: Partial<RunRecord>): record is RunRecord {
-  const { epoch, owner, age, maxAge, keep = 0, first, end, events } = record
+  const { epoch, owner, age, maxAge, keep = 0 } = record
   return (
     typeof epoch === 'string' &&
     EPOCH.test(epoch) &&
     typeof owner === 'string' &&
-    [age, maxAge, keep, first].every(Number.isFinite) &&
-    (end === undefined || END_REASONS.includes(end)) &&
-    Array.isArray(events) &&
-    events.every(isEvent)
+    [age, maxAge, keep].every((time) => Number.isFinite(time) && (time as number) >= 0) &&
+    isBatch(record)
   )
-}
-
-function isEvent(value: unknown): boolean {
-  const { event, data, isText, retry } = Object(value) as Partial<RunEvent>
-  if (typeof data !== 'string' || (isText !== undefined && typeof isText !== 'boolean')) return false
-  try {
-    checkEvent({ event, retry })
-    return true
-  } catch {
-    return false
-  }
 }
 
 function fieldsOf({ event, data, isText, retry }: RunEvent): RunEvent {

@@ -8,7 +8,7 @@ export interface RunStreamSpec extends ConfiguredStream {
   readonly maxAge: number
 }
 
-/** Returns the subject on which the server publishes what it has stored in a run. */
+/** Returns the subject on which the server republishes the stored messages of a run. */
 export function liveSubjectOf({ subjectPrefix }: Pick<RunStreamSpec, 'subjectPrefix'>, id: string): string {
   return `${subjectPrefix}-live.${tokenOf(id)}`
 }
@@ -17,7 +17,7 @@ export function liveSubjectOf({ subjectPrefix }: Pick<RunStreamSpec, 'subjectPre
 export function ensureRunStream(manager: JetStreamManager, spec: RunStreamSpec): Promise<void> {
   const { subjectPrefix } = spec
   return ensureStreamWith(manager, spec, {
-    // Messages that the server refuses are not published again, unlike those of a plain subscription.
+    // The server republishes only stored messages. A plain subscription would also receive refused ones.
     republish: { src: `${subjectPrefix}.*`, dest: `${subjectPrefix}-live.{{wildcard(1)}}` },
     deny_purge: false,
   })

@@ -34,7 +34,7 @@ export class RunStream {
     return `${this.spec.subjectPrefix}.${tokenOf(id)}`
   }
 
-  /** Returns the newest message of a run. That of a run that has expired has no record, and is removed. */
+  /** Returns the newest message of a run. The message of an expired run has no record, and is removed. */
   async last(id: string): Promise<StoredRecord | undefined> {
     const stored = await this.#messages.get({ last_by_subj: this.subjectOf(id) })
     if (!stored) return undefined
@@ -45,13 +45,16 @@ export class RunStream {
     return { sequence, time, record: undefined }
   }
 
-  /** Stores a message if the newest one of the run has a sequence, or 0 for none. Returns undefined if it has not. */
+  /**
+   * Stores a message if `newest` is the sequence of the newest one of the run, or 0 and there is none. Otherwise
+   * returns undefined.
+   */
   async append(id: string, record: RunRecord, newest: number): Promise<number | undefined> {
     const messageId = `${record.epoch}.${record.first}`
     return this.#messages.append(this.subjectOf(id), encodeRecord(record), newest, messageId)
   }
 
-  /** Resolves once the server that stores runs has received what this process sent before. */
+  /** Resolves once the server that stores runs has received all earlier messages of this process. */
   async reach(): Promise<void> {
     await this.#messages.get({ seq: 1 })
   }
@@ -61,8 +64,8 @@ export class RunStream {
     await this.#messages.purge(this.subjectOf(id), before)
   }
 
-  /** Notifies the watchers of a run that they may have missed something. */
-  nudge(id: string): void {
+  /** Notifies the watchers of a run that they may have missed batches. */
+  notifyWatchers(id: string): void {
     if (this.#connection.isUp) this.#client.connection.publish(liveSubjectOf(this.spec, id))
   }
 

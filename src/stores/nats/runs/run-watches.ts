@@ -18,7 +18,7 @@ interface Watcher {
   readonly listener: RunWatcher
 }
 
-/** A subscription to what is stored in a run, which its watchers in this process share. */
+/** A subscription to the stored batches of a run, which its watchers in this process share. */
 interface LiveRun {
   readonly subscription: Subscription
   readonly watchers: Set<Watcher>
@@ -26,8 +26,8 @@ interface LiveRun {
 }
 
 /**
- * Delivers what is stored in the watched runs. The server publishes each message that it has stored again, so that a watched
- * run needs no consumer, and all of them share the connection.
+ * Delivers the stored batches of the watched runs. The server republishes each stored message, so that a watched run
+ * needs no consumer, and all runs share the connection.
  */
 export class RunWatches {
   readonly #client: NatsClient
@@ -37,7 +37,7 @@ export class RunWatches {
   readonly #runs = new Map<string, LiveRun>()
   #confirmed: Promise<void> | undefined
 
-  /** `reach` resolves once the server that stores runs has received what was sent before. */
+  /** `reach` resolves once the server that stores runs has received all earlier messages. */
   constructor(
     client: NatsClient,
     connection: ConnectionMonitor,
@@ -51,7 +51,7 @@ export class RunWatches {
   }
 
   watch(subject: string, epoch: string, listener: RunWatcher): RunWatch {
-    // A read rejects then.
+    // A read of the run rejects instead.
     if (this.#connection.isClosed) return { close: () => {} }
     const run = this.#runs.get(subject) ?? this.#subscribe(subject)
     const watcher = { epoch, listener }
@@ -96,7 +96,7 @@ export class RunWatches {
     return run
   }
 
-  /** Resolves once the server has the present subscriptions. Those of one turn share a round trip. */
+  /** Resolves once the server has the present subscriptions. The subscriptions of one turn share a round trip. */
   #confirm(): Promise<void> {
     this.#confirmed ??= Promise.resolve().then(() => {
       this.#confirmed = undefined
@@ -120,7 +120,7 @@ export class RunWatches {
     } catch {
       return false
     }
-    // Another server may store the runs. An error that no retry can mend rejects the reads too.
+    // Another server may store the runs. A permanent error rejects the reads too.
     return (
       !connection.info?.cluster ||
       this.#reach().then(
@@ -133,7 +133,7 @@ export class RunWatches {
 
 function receive(watchers: ReadonlySet<Watcher>, message: Message): void {
   const sequence = Number(message.headers?.get('Nats-Sequence') ?? 0)
-  // A message without a sequence is not one that was stored.
+  // A message without a sequence was not stored.
   if (sequence > 0) deliver(watchers, message.string(), sequence)
   else if (!message.reply) interrupt(watchers)
   else if ([...watchers].some(({ epoch }) => epoch === message.string())) message.respond()

@@ -21,8 +21,8 @@ import { WritableRun } from './writable-run.ts'
 const MAX_ATTEMPTS = 2
 
 /**
- * Starts runs and appends to them. The server stores a message only if it follows the newest one that this process knows,
- * so that one of several processes succeeds.
+ * Starts runs and appends to them. The server stores a message only if it follows the newest one that this process has
+ * read or stored. Therefore only one of several processes succeeds.
  */
 export class RunWriter {
   readonly #stream: RunStream
@@ -78,12 +78,12 @@ export class RunWriter {
         signal.throwIfAborted()
         const last = await this.#stream.last(id)
         epoch ??= last?.record?.epoch
-        // A run that was started meanwhile stays.
+        // A run that was started meanwhile is kept.
         if (!last?.record || last.record.epoch !== epoch) break
         await this.#stream.purge(id, last.sequence + 1)
       }
       this.#started.delete(id, epoch)
-      if (epoch) this.#stream.nudge(id)
+      if (epoch) this.#stream.notifyWatchers(id)
       return epoch !== undefined
     })
   }
@@ -108,7 +108,7 @@ export class RunWriter {
       if (!run.accepts(batch)) {
         const isStored = isSameBatch(run.newest, batch)
         // A server that failed before it responded may not have published the batch to the watchers.
-        if (isStored && !isCertain) this.#stream.nudge(id)
+        if (isStored && !isCertain) this.#stream.notifyWatchers(id)
         return isStored
       }
       if (await this.#tryAppend(id, run, batch, retention)) return true
@@ -151,6 +151,6 @@ export class RunWriter {
   async #expire(id: string, run: WritableRun): Promise<void> {
     if (!this.#connection.isUp) return
     await this.#stream.purge(id, run.sequence + 1).catch(() => {})
-    this.#stream.nudge(id)
+    this.#stream.notifyWatchers(id)
   }
 }

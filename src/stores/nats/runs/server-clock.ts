@@ -4,8 +4,8 @@ import { clock } from '../../../scheduler/clock.ts'
 const VALID_FOR = 600_000
 
 /**
- * The clock of the server, because the clocks of processes differ. It is measured at most every ten minutes, and only if
- * its time is needed.
+ * The clock of the server, because the clocks of processes differ. It is measured at most every ten minutes, and only
+ * if its time is needed.
  */
 export class ServerClock {
   readonly #measure: () => Promise<number>

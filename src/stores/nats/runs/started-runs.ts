@@ -1,7 +1,10 @@
 import { clock, type TimerTarget } from '../../../scheduler/clock.ts'
 import type { WritableRun } from './writable-run.ts'
 
-/** The runs that a process has started. It removes them when their time is over. Otherwise they are kept as long as any. */
+/**
+ * The runs that a process has started. The process removes them when they expire. Otherwise, they are kept for the
+ * maximum age of the stream.
+ */
 export class StartedRuns {
   readonly #entries = new Map<string, Entry>()
   readonly #onExpired: (id: string, run: WritableRun) => void
@@ -22,7 +25,7 @@ export class StartedRuns {
     this.#entries.set(id, entry)
   }
 
-  /** Notes that the last batch was stored, after which the run is kept for a time in ms. Default: for its maximum age. */
+  /** Notes that the last batch was stored. The run is then kept for `keep` ms, by default for its maximum age. */
   end(id: string, run: WritableRun, keep: number | undefined): void {
     const entry = this.#entries.get(id)
     if (entry?.run === run && keep !== undefined) entry.expireIn(keep)

@@ -4,7 +4,7 @@ import type { RunBatch, RunRetention, RunState } from '../../run-store.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { type RunRecord, stateOf } from './run-record.ts'
 
-/** A run as this process knows it: what its next message says and must follow. */
+/** The state of a run in this process, from which its next message is created, and which that message must follow. */
 export class WritableRun {
   readonly epoch: string
   /** The newest message, whose record may be the start of the run. */
@@ -53,7 +53,7 @@ export class WritableRun {
     return this.#checkpoints.evict(evictBefore, lastNumberOf(record))
   }
 
-  /** Notes the newest message as it was looked up. */
+  /** Notes the newest message that was looked up. */
   onLookedUp(newest: RunRecord, sequence: number): void {
     this.newest = newest
     this.sequence = sequence
