@@ -23,13 +23,13 @@ export const isName: Check = (name) =>
 /** Opens the connections of one store. */
 export interface Connector {
   open(listener: ConnectionListener): RedisConnection
-  /** Closes what finds servers. The connections are closed separately. */
+  /** Closes the topology that finds the servers. The connections are closed separately. */
   close(): void
 }
 
-/** Throws `SseError` `ERR_SSE_OPTION` unless the client is of a kind that the store can use, which the message names. */
+/** Throws `SseError` `ERR_SSE_OPTION` unless a store can use the client. The message states the reason. */
 export function checkClient(client: RedisClient): void {
-  const reason = unusable(Object(client))
+  const reason = unusable(Object(client), client)
   if (reason !== undefined) throw new SseError('ERR_SSE_OPTION', reason)
 }
 
@@ -45,8 +45,8 @@ export function prefixOf(client: RedisClient): string {
 }
 
 /**
- * Opens connections with the settings of the user's client, which is not used itself, to the server that has a key.
- * `timeout`: how long a server has to accept a connection, in ms.
+ * Returns a connector to the server that has a key. Its connections have the settings of the user's client, which is
+ * not used itself. `timeout` is the time in ms in which a server must accept a connection.
  */
 export function connectorOf(client: RedisClient, key: string, timeout: number): Connector {
   if (isIoRedisCluster(client))
@@ -65,8 +65,8 @@ function routed(topology: Topology, key: string, timeout: number): Connector {
   }
 }
 
-/** Returns why a value is no client that a store can use. */
-function unusable(client: Partial<IoRedisClient & NodeRedisClient>): string | undefined {
+/** Returns the reason why a store cannot use a client, or undefined. `given` is the value that `client` was made of. */
+function unusable(client: Partial<IoRedisClient & NodeRedisClient>, given: unknown): string | undefined {
   if ('tasksQueueLength' in client)
     return 'A store cannot use a createClientPool of the package redis; pass a createClient.'
   if ('nodeClient' in client && !('_options' in client))
@@ -75,7 +75,9 @@ function unusable(client: Partial<IoRedisClient & NodeRedisClient>): string | un
     return 'A store cannot use a createSentinel of version 5 of the package redis; use version 6 or later.'
   const sends = typeof client.call === 'function' || typeof client.sendCommand === 'function'
   if (sends && typeof client.duplicate === 'function') return undefined
-  return `Expected a client of the package redis or ioredis, not ${describe(client)}.`
+  // Not the text of a URL, because it may contain a password.
+  const value = typeof given === 'string' ? 'a string' : describe(given)
+  return `Expected a client of the package redis or ioredis, not ${value}.`
 }
 
 function isIoRedis(client: RedisClient): client is IoRedisClient {

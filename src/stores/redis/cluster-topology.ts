@@ -42,7 +42,7 @@ export class ClusterTopology implements Topology {
 
   close(): void {}
 
-  /** Finds the servers, once for connections that are opened meanwhile. */
+  /** Finds the servers. Connections that are opened meanwhile share the result. */
   #find(): Promise<ClusterNodes> {
     this.#discovery ??= this.#search().finally(() => {
       this.#discovery = undefined

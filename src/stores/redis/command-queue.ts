@@ -14,12 +14,12 @@ interface Job {
   isSettled: boolean
 }
 
-// The delay before a command is sent again, in ms. The connection may report a moment later that it is lost.
+// The delay before a retry, in ms. The connection may report its loss only a moment after the failure of a command.
 const RETRY_DELAY = 10
 
 /**
- * Sends commands in the order of `send`, without waiting for responses. A failed command is sent again before all later
- * ones: from its failure on, one command is in flight at a time, until one of them is done.
+ * Sends commands in the order of `send`, without waiting for responses. A failed command is retried before all later
+ * ones. After its failure, one command is in flight at a time, until one of them is done.
  */
 export class CommandQueue {
   readonly #isReady: () => boolean
@@ -28,7 +28,7 @@ export class CommandQueue {
   #waiting = new Map<number, Job>()
   #count = 0
   #inFlight = 0
-  // Whether the commands in flight are repeatable. Meaningful if they are `alike`.
+  // Whether the commands in flight are repeatable. Only used if the pipelining is `alike`.
   #isRepeatable = false
   #isSerial = false
   #isClosed = false
@@ -39,7 +39,7 @@ export class CommandQueue {
   }
 
   /**
-   * Sends a command. Sends it again if it was certainly not executed, or if `isRepeatable`. Rejects with `SseError`
+   * Sends a command. Retries it if it was certainly not executed, or if `isRepeatable`. Rejects with `SseError`
    * `ERR_SSE_STORE` if the server rejects it, if it may have been executed, and at the deadline.
    */
   send<T>(deadline: number, isRepeatable: boolean, work: () => Promise<T>): Promise<T> {
@@ -55,9 +55,9 @@ export class CommandQueue {
   /** Sends the waiting commands that may be in flight now. */
   drain(): void {
     if (this.#isSerial && this.#inFlight === 0) this.#sort()
-    while (this.#canSend) {
-      const [job] = this.#waiting.values()
-      if (!job || !this.#canFollow(job)) return
+    // A single iterator, because a new one would visit all deleted slots at the front, which is quadratic.
+    for (const job of this.#waiting.values()) {
+      if (!this.#canSend || !this.#canFollow(job)) return
       this.#waiting.delete(job.number)
       void this.#send(job)
     }
@@ -73,13 +73,13 @@ export class CommandQueue {
     return this.#isReady() && !this.#isClosed && !(this.#isSerial && this.#inFlight > 0)
   }
 
-  /** Whether a command may be in flight together with those that are. */
+  /** Whether a command may be in flight together with the present ones. */
   #canFollow({ isRepeatable }: Job): boolean {
     const pipelining = this.#inFlight === 0 ? 'all' : this.#pipelining()
     return pipelining === 'all' || (pipelining === 'alike' && isRepeatable === this.#isRepeatable)
   }
 
-  // A requeued command is behind later ones.
+  // Restores the order, because a requeued command is behind later ones.
   #sort(): void {
     this.#waiting = new Map([...this.#waiting].sort(([a], [b]) => a - b))
   }
@@ -96,7 +96,7 @@ export class CommandQueue {
     else if (this.#inFlight === 0) setTimeout(() => this.drain(), RETRY_DELAY)
   }
 
-  /** Resolves with false if the command must be sent again. */
+  /** Resolves with false if the command must be retried. */
   async #try(job: Job): Promise<boolean> {
     try {
       const result = await job.work()

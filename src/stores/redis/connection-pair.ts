@@ -14,10 +14,10 @@ export interface ConnectionPairListener {
   onLost(role: Role): void
 }
 
-// The shortest time that a connection has for a response, in ms.
+// The minimum of the response timeout, in ms.
 const MIN_RESPONSE_TIMEOUT = 1_000
 
-/** The two connections that decide the state of a store: one that waits for entries, and one that publishes. */
+/** The two connections that determine the state of a store. The reader waits for entries, and the writer publishes. */
 export class ConnectionPair {
   isClosed = false
   readonly #responseTimeout: number
@@ -29,9 +29,9 @@ export class ConnectionPair {
   readonly #queue: CommandQueue
   #failure: Error | undefined
 
-  /** `key`: the one that all commands are about. */
+  /** `key` is the key of all commands. */
   constructor(client: RedisClient, key: string, publishTimeout: number, listener: ConnectionPairListener) {
-    // By then every publish has timed out, so a new connection loses none.
+    // After this time, every publish has timed out, so a new connection loses none.
     this.#responseTimeout = Math.max(MIN_RESPONSE_TIMEOUT, publishTimeout)
     this.#listener = listener
     this.#connector = connectorOf(client, key, this.#responseTimeout)
@@ -87,7 +87,7 @@ export class ConnectionPair {
     return this.#awaitReply('reader', ms + this.#responseTimeout, this.#reader.command(...command))
   }
 
-  /** Sends a command in order, with retries: see `CommandQueue`. */
+  /** Sends a command in order, with the retries of `CommandQueue`. */
   send(deadline: number, isRepeatable: boolean, ...command: string[]): Promise<unknown> {
     return this.#queue.send(deadline, isRepeatable, () => this.ask(...command))
   }
@@ -101,13 +101,13 @@ export class ConnectionPair {
     await this.askReader('ping').catch(() => {})
   }
 
-  /** Rejects `whenReady` if no retry can mend the error. */
+  /** Rejects `whenReady` if the error is permanent. */
   fail(error: Error): void {
     if (isPermanent(error)) this.#failure = error
     this.notify()
   }
 
-  /** Checks the conditions that are waited for. */
+  /** Checks the conditions of pending waits. */
   notify(): void {
     this.#changed.notify()
   }
@@ -145,8 +145,9 @@ export class ConnectionPair {
   }
 
   /**
-   * Reconnects after a reply was late. Without this, a half-open TCP connection goes unnoticed for about 15 minutes. Most
-   * likely the other connection is half-open too: a blocking read would notice late, and the writer is probed.
+   * Reconnects after a late reply. Otherwise, a half-open TCP connection goes unnoticed for about 15 minutes. The other
+   * connection is probably half-open too. The reader is always replaced, because a blocking read would fail late, and
+   * the writer is probed.
    */
   #replace(role: Role): void {
     this.#reader.reconnect()

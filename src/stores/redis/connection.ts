@@ -1,6 +1,8 @@
-/** A client of the package `redis`: `createClient` of version 4, `createCluster` of 5, `createSentinel` of 6, or later. */
+/**
+ * A client of the package `redis`: `createClient` of version 4, `createCluster` of 5, `createSentinel` of 6, or later.
+ */
 export interface NodeRedisClient {
-  // Its own types demand options that differ between versions.
+  // The types of the package require options that differ between versions.
   duplicate(options?: never): unknown
   sendCommand(...args: never[]): Promise<unknown>
 }
@@ -26,13 +28,13 @@ export interface RedisConnection {
   readonly pipelining?: Pipelining
   command(...args: string[]): Promise<unknown>
   /**
-   * Resolves once every further message of some channels is received. MUST be called again after a reconnect, always with
-   * the same listener.
+   * Resolves once every further message of some channels is received. MUST be called again after a reconnect, always
+   * with the same listener.
    */
   subscribe(channels: readonly string[], listener: MessageListener): Promise<void>
   /** Resolves once no further message of some channels is received. MUST NOT run at the same time as `subscribe`. */
   unsubscribe(channels: readonly string[], listener: MessageListener): Promise<void>
-  /** Replaces a connection that does not respond any more by a new one. */
+  /** Replaces a connection that no longer responds. */
   reconnect(): void
   close(): void
 }
@@ -40,7 +42,7 @@ export interface RedisConnection {
 export interface ConnectionListener {
   onReady(): void
   onLost(): void
-  /** The error may be one that no retry can mend, for example wrong credentials. */
+  /** The error may be permanent, for example wrong credentials. */
   onError(error: Error): void
 }
 

@@ -1,9 +1,12 @@
-// Milliseconds and a number within them, as Redis writes them: `1700000000000-0`.
-const ID = /^(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})$/
+// The time in ms and a number within it, for example `1700000000000-0`. Another program may choose larger numbers.
+const ID = /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})$/
+// Redis rejects a command with a larger number.
+const MAX = String(2n ** 64n - 1n)
 
 /** Whether untrusted text is spelled like the id of an entry. */
 export function isEntryId(text: string): boolean {
-  return ID.test(text)
+  const [, ...numbers] = ID.exec(text) ?? []
+  return numbers.length > 0 && numbers.every((each) => each.length < MAX.length || each <= MAX)
 }
 
 /** Returns a number below, above or at 0 if entry `a` is before, after or the same as `b`. */

@@ -3,7 +3,7 @@ import { isScriptRefused } from './script.ts'
 import { ScriptedReads } from './scripted-reads.ts'
 import type { StreamReads } from './stream-reads.ts'
 
-/** Reads entries with scripts, or without if the user of the connections may not run them. */
+/** Reads entries with scripts, or with plain commands if the user of the connections may not run them. */
 export class EntryReads {
   readonly #plain: StreamReads
   #reads: StreamReads

@@ -1,13 +1,14 @@
-// The server did not execute the command and soon may, or another server does: it is loading, has no room for a client, is
-// failing over, or does not have the key. Before version 7, Redis puts a prefix before the error of a script.
+// The server did not execute the command, but a retry there or at another server may succeed. For example, it is
+// loading, has no room for a client, is failing over, or does not have the key. Before version 7, Redis puts a prefix
+// before the error of a script.
 const TRANSIENT =
   /^(ERR Error running script .*[\s-])?(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MOVED|ASK)\b|^ERR max number of clients/
-// The server cannot write at present: its disk or its memory is full, or it has too few replicas.
+// The server rejects writes, because its disk or its memory is full, or it has too few replicas.
 const CANNOT_WRITE = /^(ERR Error running script .*[\s-])?(MISCONF|OOM|NOREPLICAS)\b/
 // Errors of the client packages for a command that was not sent, because the connection was lost before.
 const NOT_SENT = /offline|isn't writeable|Connection is closed|Socket closed unexpectedly before sending/i
 const REJECTED = /^[A-Z]+ /
-// Wrong credentials, missing rights, a key of another type, a server that does not know the command.
+// Wrong credentials, missing rights, a key of another type, or an unknown command.
 const PERMANENT = /^(WRONGPASS|NOAUTH|NOPERM|NOPROTO|DENIED|WRONGTYPE|ERR)\b/
 
 /** Whether the server responded with an error. */
@@ -15,7 +16,7 @@ export function isRejection(error: Error): boolean {
   return REJECTED.test(error.message)
 }
 
-/** Whether a failed command was certainly not executed, so that it is safe to send again. */
+/** Whether a failed command was certainly not executed, so that a retry is safe. */
 export function wasNotExecuted(error: Error): boolean {
   return TRANSIENT.test(error.message) || NOT_SENT.test(error.message)
 }
@@ -30,7 +31,9 @@ export function isPermanent(error: Error): boolean {
   return PERMANENT.test(error.message) && !wasNotExecuted(error) && !cannotWrite(error)
 }
 
-/** The server lacks entries that this process has received, for example because it is no longer the master. */
+/**
+ * Reports that the server lacks entries that this process has received, for example because it is no longer the master.
+ */
 export class StaleServerError extends Error {
   constructor() {
     super('The server does not have the newest entries.')

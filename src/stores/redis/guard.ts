@@ -2,17 +2,17 @@ import { SseError } from '../../errors.ts'
 import { scopedKey } from '../scoped-key.ts'
 
 /**
- * Returns the key that holds the id of an idempotent publication. Two streams share no guard, even if they have the same
- * hash tag, such as `orders` and `{orders}`.
+ * Returns the key that holds the id of an idempotent publication. Two streams share no guard, even if they have the
+ * same hash tag, such as `orders` and `{orders}`.
  */
 export function guardOf(key: string, channel: string, idempotencyKey: string): string {
   const scoped = scopedKey(channel, idempotencyKey)
   if (!/[{}]/.test(key)) return `{${key}}:idempotency:${scoped}`
-  // The length of the key ends it, because its text may occur in the name of a channel.
+  // The length of the key delimits it, because its text may occur in the name of a channel.
   return `{${hashTagOf(key)}}:idempotent:${key.length}:${key}:${scoped}`
 }
 
-/** Throws `SseError` `ERR_SSE_OPTION` for the key of a stream whose slot of a cluster no guard can be in. */
+/** Throws `SseError` `ERR_SSE_OPTION` if no guard can be in the same slot of a cluster as the key of a stream. */
 export function checkClusterKey(key: string): void {
   if (!hashTagOf(key).includes('}')) return
   const message = `In a cluster, the key ${JSON.stringify(key)} needs a hash tag, because it contains a brace.`
@@ -20,8 +20,8 @@ export function checkClusterKey(key: string): void {
 }
 
 /**
- * Returns the part of a key that decides its slot in a cluster, so that the guard is in the slot of its stream. No guard
- * can be there if the key has a `}` but no hash tag.
+ * Returns the part of a key that decides its slot in a cluster, so that the guard is in the slot of its stream. No
+ * guard can be there if the key has a `}` but no hash tag.
  */
 export function hashTagOf(key: string): string {
   const start = key.indexOf('{')

@@ -21,13 +21,13 @@ const OVERRIDES = {
   lazyConnect: true,
   // The caller retries.
   clusterRetryStrategy: null,
-  // Servers of a cluster that is down are found too.
+  // Without the check, servers of a cluster that is down are found too.
   enableReadyCheck: false,
   shardedSubscribers: false,
   slotsRefreshInterval: undefined,
 }
 
-/** Finds the servers of a cluster with a connection of its own, which is closed again. */
+/** Finds the servers of a cluster with a temporary connection. */
 export async function findIoRedisNodes(client: IoRedisCluster): Promise<ClusterNodes> {
   // The startup nodes are the first parameter. An empty list keeps them.
   const own = client.duplicate(...([[], OVERRIDES] as never[])) as OwnIoRedisCluster

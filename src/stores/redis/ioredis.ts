@@ -16,7 +16,7 @@ const OVERRIDES = {
   enableOfflineQueue: false,
   // The keys of the store have the prefix already, and version 5 would also add it to arguments that are not keys.
   keyPrefix: '',
-  // A command that was sent may have been executed, and would be executed twice.
+  // A sent command may have been executed, so resending it could execute it twice.
   autoResendUnfulfilledCommands: false,
   // The caller subscribes after each reconnect, to the channels that are still needed then.
   autoResubscribe: false,
@@ -32,7 +32,6 @@ const OVERRIDES = {
 }
 
 /** Opens a connection with the settings of a client, which is not used itself, by default to the same server. */
-
 export function openIoRedis(
   client: IoRedisClient,
   { onReady, onLost, onError }: ConnectionListener,

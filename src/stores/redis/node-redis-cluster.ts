@@ -11,7 +11,7 @@ interface ClusterOptions {
 
 /** A `createCluster` of the package `redis`, from version 5 on. */
 export interface NodeRedisCluster extends NodeRedisClient {
-  // Without it, neither passwords nor `nodeAddressMap` are known.
+  // No public field contains the passwords and `nodeAddressMap`.
   readonly _options: ClusterOptions
 }
 
@@ -24,7 +24,7 @@ interface OwnNodeRedisCluster {
   readonly replicas: readonly Address[]
 }
 
-/** Finds the servers of a cluster with a connection of its own, which is closed again. */
+/** Finds the servers of a cluster with a temporary connection. */
 export async function findNodeRedisNodes(client: NodeRedisCluster): Promise<ClusterNodes> {
   const { _options: options } = client
   const own = client.duplicate(overrides(options) as never) as OwnNodeRedisCluster
@@ -34,7 +34,7 @@ export async function findNodeRedisNodes(client: NodeRedisCluster): Promise<Clus
   })
   try {
     await own.connect()
-    // Any server that responds has the settings of all of them.
+    // The client of any server that responds has the settings for all servers.
     const template = await Promise.any(own.masters.map((node) => own.nodeClient(node)))
     return {
       addresses: [...own.masters, ...own.replicas].map((node) => translate(node, options.nodeAddressMap)),

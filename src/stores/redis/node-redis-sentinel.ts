@@ -11,14 +11,14 @@ export interface NodeRedisSentinel extends NodeRedisClient {
 interface OwnNodeRedisSentinel {
   connect(): Promise<unknown>
   on(event: 'error', listener: (error: Error) => void): unknown
-  /** Undefined: the client is not connected to a master. */
+  /** Returns undefined while the client is not connected to a master. */
   getMasterNode(): unknown
-  /** The only way to the client of a server, with its settings. */
+  /** Passes the client of a server, which has its settings. There is no other access to it. */
   _execute(isReadonly: boolean, work: (client: NodeRedisClient) => Promise<Captured>): Promise<Captured>
   destroy(): Promise<void>
 }
 
-// A promise of the client itself would wait for it.
+// Wraps the client, because a promise for the client itself would wait for it.
 interface Captured {
   readonly client: NodeRedisClient
 }
@@ -28,13 +28,13 @@ const OVERRIDES = {
   replicaPoolSize: 0,
   reserveClient: false,
   passthroughClientErrorEvents: true,
-  // How often sentinels are asked for the master, in ms, in addition to their messages.
+  // How often the sentinels are polled for the master, in ms, in addition to their messages.
   scanInterval: 5_000,
 }
-// In ms.
+// The delay between two checks for a master, in ms.
 const POLL_INTERVAL = 50
 
-/** Opens connections to the master that sentinels name. A client of its own listens to the sentinels. */
+/** Opens connections to the master that sentinels name. A separate client listens to the sentinels. */
 export class NodeRedisSentinelTopology implements Topology {
   readonly redirects = false
   readonly #client: NodeRedisSentinel
@@ -48,7 +48,7 @@ export class NodeRedisSentinelTopology implements Topology {
   async open(listener: ConnectionListener, signal: AbortSignal): Promise<RedisConnection> {
     this.#tracker ??= this.#track(listener)
     const tracker = await this.#tracker
-    // A command would ask the sentinels again and again until there is a master.
+    // A command would query the sentinels repeatedly until there is a master.
     while (tracker.getMasterNode() === undefined) await pause(POLL_INTERVAL, undefined, { signal })
     const { client } = await tracker._execute(false, async (client) => ({ client }))
     signal.throwIfAborted()
@@ -63,7 +63,7 @@ export class NodeRedisSentinelTopology implements Topology {
   async #track({ onError }: ConnectionListener): Promise<OwnNodeRedisSentinel> {
     const own = this.#client.duplicate(OVERRIDES as never) as OwnNodeRedisSentinel
     this.#own = own
-    // The errors of a server, for example wrong credentials, are the cause.
+    // The error of a server, for example wrong credentials, is the `cause`.
     own.on('error', (error) => onError(error.cause instanceof Error ? error.cause : error))
     try {
       await own.connect()

@@ -53,7 +53,8 @@ class NodeRedisConnection implements RedisConnection {
   }
 
   async subscribe(channels: readonly string[], listener: MessageListener): Promise<void> {
-    // Sends nothing for earlier channels. The client resubscribes to them by itself before it sends further commands.
+    // Sends no command for channels that are already subscribed. After a reconnect, the client resubscribes to them
+    // before it sends further commands.
     await this.#own.subscribe(channels, listener)
     await this.#own.ping()
   }
@@ -79,7 +80,8 @@ class NodeRedisConnection implements RedisConnection {
     const { options } = client as { options?: { socket?: object } }
     const reconnectStrategy = (attempt: number) => (this.#isClosed ? false : backoff(attempt))
     return {
-      // The offline queue resends commands after a reconnect, and only `CommandQueue` knows which are safe to repeat.
+      // The offline queue resends commands after a reconnect, but only `CommandQueue` can decide which are safe to
+      // repeat.
       disableOfflineQueue: true,
       // A replica accepts no events.
       readonly: false,
@@ -95,8 +97,8 @@ class NodeRedisConnection implements RedisConnection {
     this.#own.connect().catch(this.#listener.onError)
   }
 
-  // Not at `ready`, because a server may never respond. Not inside the event, because version 4 would then cause
-  // unhandled rejections.
+  // Ends a closed client before `ready`, because a server may never respond. The end is deferred, because version 4
+  // would cause unhandled rejections inside the event.
   #connected(): void {
     this.#isConnecting = false
     if (this.#isClosed) setImmediate(() => this.#end())
@@ -112,7 +114,7 @@ class NodeRedisConnection implements RedisConnection {
     this.#listener.onLost()
   }
 
-  // Version 4 returns a promise; versions 4 and 5 throw if the client is destroyed already.
+  // Version 4 returns a promise. Versions 4 and 5 throw if the client is already destroyed.
   #end(): void {
     const { destroy, disconnect } = this.#own
     const end = async () => (destroy ?? disconnect).call(this.#own)

@@ -1,6 +1,6 @@
 import type { Ask } from './stream-reads.ts'
 
-/** Returns work that is retried, and a function that returns the last error of it. */
+/** Returns work that notes its failures, and a function that returns the last one. */
 export function noteFailures<T>(work: (ask: Ask) => Promise<T>) {
   let last: unknown
   const noted = (ask: Ask) =>

@@ -9,13 +9,16 @@ interface Chunks {
   readonly to: string
 }
 
-// How many entries one command reads at most, and how many bytes it reads if all entries have the size of the last ones.
+// The maximum number of entries of one command, and of its bytes if all entries have the size of the last ones.
 const MAX_COUNT = 64
 const CHUNK_BYTES = 256 * 1024
-// How much one step of a search reads.
+// The maximum number of bytes of one step of a search.
 const SEARCH_BYTES = 4 * 1024 * 1024
 
-/** Reads without scripts. Redis sends entries until their size is known, so each command reads few of them. */
+/**
+ * Reads with plain commands. The size of an entry is known only once Redis has sent it, so each command reads few
+ * entries.
+ */
 export class PlainReads implements StreamReads {
   readonly #key: string
 
@@ -35,7 +38,7 @@ export class PlainReads implements StreamReads {
     return { entries, end: endOf(entries, upTo, newest) }
   }
 
-  // The id of the first entry would be sent with its record.
+  // Returns no id of the first entry, because Redis would send it with its record.
   async find(ask: Ask, position: string): Promise<true | Missing> {
     const [entry] = toEntries(await ask('XRANGE', this.#key, position, position))
     return entry ? true : { first: undefined }
@@ -101,7 +104,7 @@ export class PlainReads implements StreamReads {
   }
 }
 
-/** Returns how many entries are read next: twice as many, as far as they fit if each has the size of the largest one. */
+/** Returns how many entries are read next. Doubles the count, unless entries of the largest size would not fit. */
 function nextCount(chunk: readonly StoredEntry[], bytes: number): number {
   const largest = Math.max(1, ...chunk.map(sizeOf))
   return Math.max(1, Math.min(2 * chunk.length, Math.floor(bytes / largest), MAX_COUNT))

@@ -17,11 +17,11 @@ import { isPermanent } from './errors.ts'
 
 /** Times are in ms. */
 export interface RedisPubSubStoreOptions extends Pick<BrokerStoreOptions, 'publishTimeout'> {
-  /** The channel of Redis: one for each hub, the same in all processes. Default `spillway`. */
+  /** The channel of Redis. Each hub needs its own, which is the same in all processes. Default `spillway`. */
   redisChannel?: string | undefined
   /** How many of the newest events this process keeps, for clients that reconnect to it. Default 10 000. */
   maxEvents?: number | undefined
-  /** About the bytes of memory that these events occupy. Default 16 MiB. */
+  /** The approximate bytes of memory that these events occupy. Default 16 MiB. */
   maxBytes?: number | undefined
   /** How long an idempotency key counts. The keys of the last `maxEvents` events are remembered. Default 600 000. */
   idempotencyWindow?: number | undefined
@@ -45,9 +45,10 @@ const CHECKS: Record<keyof RedisPubSubStoreOptions, Check> = {
 }
 
 /**
- * Returns a store that delivers events to many processes by Redis Pub/Sub, **without history**: Redis keeps nothing. A
- * client that reconnects to the same process gets the events that the process has received meanwhile. A client that
- * reconnects to another process, or after the connection to Redis was lost, gets a gap. Use `redisStore` to avoid that.
+ * Returns a store that delivers events to many processes by Redis Pub/Sub, **without history**, because Redis keeps
+ * nothing. A client that reconnects to the same process receives the events that the process has received meanwhile. A
+ * client that reconnects to another process, or after the connection to Redis was lost, receives a gap. Use
+ * `redisStore` to avoid that.
  *
  * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example wrong credentials, reject the first publish.
  */
@@ -60,7 +61,7 @@ export function redisPubSubStore(client: RedisClient, options: RedisPubSubStoreO
 const NO_CLUSTER =
   'redisPubSubStore cannot use a cluster, because its servers may lose messages between them without an error; use redisStore.'
 
-/** A publication with an idempotency key: the publisher's, or a random one, so that a message sent twice counts once. */
+/** A publication whose idempotency key is the publisher's or random, so that a message sent twice counts once. */
 type Message = Publication & { readonly idempotencyKey: string }
 
 // How often the subscribed connection is probed, in ms. A half-open one would receive nothing without an error.
@@ -68,11 +69,11 @@ const PROBE_INTERVAL = 5_000
 // The delay before a failed subscription is retried, in ms.
 const RETRY_DELAY = 1_000
 
-/** Keeps what this process has received in a memory store, whose positions mean nothing to other processes. */
+/** Keeps the received events in a memory store, whose positions are valid in this process only. */
 class PubSubStore extends ConnectedStore implements EventStore {
   readonly #client: RedisClient
   readonly #settings: typeof DEFAULTS
-  // The messages published here that Redis has not delivered yet.
+  // The messages of this process that Redis has not delivered yet.
   readonly #pending = new Map<string, PendingPublish>()
   #received: MemoryStore
   #connections!: ConnectionPair
@@ -118,7 +119,7 @@ class PubSubStore extends ConnectedStore implements EventStore {
     return this.#received.compare(a, b)
   }
 
-  // Redis keeps nothing, so that earlier events are unknown.
+  // Returns an incomplete history unless this process has received enough events, because Redis keeps nothing.
   history(channels: readonly string[], last: number): History {
     const { after } = this.#received.history(channels, last)
     const page = last === Number.POSITIVE_INFINITY ? 'gap' : this.#received.read(channels, after, last)
@@ -133,7 +134,7 @@ class PubSubStore extends ConnectedStore implements EventStore {
     this.setState('closed')
     clearInterval(this.#probes)
     this.#connections?.close()
-    for (const each of this.#pending.values()) each.resolve(Promise.reject(closedError()))
+    for (const each of this.#pending.values()) each.reject(closedError())
     await this.#received.close()
   }
 
@@ -161,17 +162,18 @@ class PubSubStore extends ConnectedStore implements EventStore {
     // A permanent error has rejected `ready`.
     if (this.ready && isPermanent(error)) return
     await pause(RETRY_DELAY)
-    // A connection lost meanwhile subscribes once it is ready again.
+    // If the connection was lost meanwhile, `onReady` subscribes.
     if (this.#connections.isReadable && !this.#isSubscribed) await this.#subscribe()
   }
 
-  // The state is `ready` while both connections are up, although subscribers lose nothing without the writer.
+  // Sets the state to `ready` only if both connections are up, although subscribers lose nothing without the writer.
   #updateState(): void {
     if (this.#isSubscribed && this.#connections.isUp) this.setState('ready')
     this.#connections.notify()
   }
 
-  // Messages published without the subscription are lost. With new positions, every earlier one is a gap.
+  // Replaces the memory, because messages published without the subscription are lost. With new positions, every
+  // earlier position is a gap.
   #reset(): void {
     const listener = this.listener as StoreListener
     void this.#received.close()
@@ -216,13 +218,15 @@ class PubSubStore extends ConnectedStore implements EventStore {
   }
 }
 
-/** A published message without its id, which it gets once Redis delivers it to this process. */
+/** A published message whose id is assigned once Redis delivers it to this process. */
 class PendingPublish {
   /** How many calls wait for the id, because several may publish the same idempotency key. */
   publishers = 0
   resolve!: (id: Promise<string>) => void
-  readonly id = new Promise<string>((resolve) => {
+  reject!: (error: Error) => void
+  readonly id = new Promise<string>((resolve, reject) => {
     this.resolve = resolve
+    this.reject = reject
   })
 
   constructor() {
@@ -231,7 +235,7 @@ class PendingPublish {
   }
 }
 
-/** Throws `SseError` for a message that no hub sent. */
+/** Returns the message of a text. Throws `SseError` if no hub has sent it. */
 function parseMessage(text: string): Message {
   const message = parseRecord(text)
   const { channel, idempotencyKey } = message

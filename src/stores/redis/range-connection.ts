@@ -2,19 +2,20 @@ import { Deadline } from '../../scheduler/deadline.ts'
 import { jitter } from '../../scheduler/jitter.ts'
 import { pause } from '../../scheduler/pause.ts'
 import { closedError, rejectedError, timeoutError } from '../broker/errors.ts'
+import { asPermanent } from '../permanent-error.ts'
 import { backoff } from './backoff.ts'
 import type { ConnectionListener, RedisConnection } from './connection.ts'
 import { isPermanent, StaleServerError } from './errors.ts'
 import type { Ask } from './stream-reads.ts'
 
-// How many commands wait for a reply at a time. A command of an aborted read counts until its reply has arrived.
+// The maximum number of commands in flight. A command of an aborted read counts until its reply has arrived.
 const MAX_IN_FLIGHT = 8
-// The shortest time that the connection has for the next reply, in ms.
+// The minimum of the timeout for the next reply, in ms.
 const MIN_RESPONSE_TIMEOUT = 5_000
 
 /**
- * The connection of the reads that clients wait for, opened with the first one. Its replies may be large and late, so they
- * delay no publish and no live event, and their absence replaces only this connection.
+ * The connection of the reads for which clients wait, opened with the first one. It is separate, because its replies
+ * may be large and late. They delay no publish and no live event, and a missing reply replaces only this connection.
  */
 export class RangeConnection {
   readonly #open: (listener: ConnectionListener) => RedisConnection
@@ -33,8 +34,9 @@ export class RangeConnection {
   }
 
   /**
-   * Does the work of a read, again after each transient error. Rejects with `SseError` for a permanent error and once the
-   * connection is closed, and with the reason of the signal once that is aborted. No command is sent from then on.
+   * Does the work of a read, and retries it after each transient error. Rejects with `SseError` for a permanent error
+   * and once the connection is closed. Rejects with the reason of the signal once it is aborted, after which no command
+   * is sent.
    */
   async read<T>(signal: AbortSignal, work: (ask: Ask) => Promise<T>): Promise<T> {
     signal.throwIfAborted()
@@ -65,7 +67,7 @@ export class RangeConnection {
         return await work((...command) => this.#ask(signal, command))
       } catch (error) {
         signal.throwIfAborted()
-        if (isPermanent(error as Error)) throw rejectedError(error)
+        if (isPermanent(error as Error)) throw asPermanent(rejectedError(error))
         if (error instanceof StaleServerError) this.#connection?.reconnect()
       }
       await pause(jitter(backoff(attempt)), signal)
@@ -107,12 +109,12 @@ export class RangeConnection {
     this.#inFlight.add(command)
     this.#deadline ??= this.#newDeadline()
     await connection.command(...command.args).then(command.resolve, command.reject)
-    // A command that is not in flight any more had no reply in time.
+    // A command that is no longer in flight had no reply in time.
     if (this.#inFlight.delete(command)) this.#awaitNextReply()
     this.#drain()
   }
 
-  /** Begins to wait for the next reply. A large one is late only if all replies before it were in time. */
+  /** Restarts the deadline for the next reply, so that the time of a large reply begins after all replies before it. */
   #awaitNextReply(): void {
     this.#deadline?.cancel()
     this.#deadline = this.#inFlight.size > 0 ? this.#newDeadline() : undefined
@@ -127,7 +129,8 @@ export class RangeConnection {
     })
   }
 
-  // Without permission to connect, a read would wait in vain.
+  // Rejects the waiting commands after a permanent error. Otherwise, a read without permission to connect would never
+  // end.
   #fail(error: Error): void {
     if (!isPermanent(error)) return
     for (const command of this.#waiting) command.reject(error)

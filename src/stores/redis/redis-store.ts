@@ -7,9 +7,9 @@ import type { RedisClient } from './connection.ts'
 import { checkClusterKey } from './guard.ts'
 import { StreamsDriver } from './streams-driver.ts'
 
-/** Times are in ms. Redis applies `maxEvents` and `maxAge` approximately: it may keep slightly more. */
+/** Times are in ms. Redis applies `maxEvents` and `maxAge` approximately, so that it may keep slightly more. */
 export interface RedisStoreOptions extends BrokerStoreOptions {
-  /** The key of the stream: one for each hub, the same in all processes. Default `spillway`. */
+  /** The key of the stream. Each hub needs its own, which is the same in all processes. Default `spillway`. */
   key?: string | undefined
   /** How long an idempotency key counts. Default 600 000. */
   idempotencyWindow?: number | undefined
@@ -20,9 +20,9 @@ const DEFAULTS = { ...BROKER_DEFAULTS, key: 'spillway', maxAge: 0, idempotencyWi
 const CHECKS: Record<keyof RedisStoreOptions, Check> = { ...BROKER_CHECKS, key: isName }
 
 /**
- * Returns a store in a stream of Redis 6.2 or later, or of Valkey, for many processes with one hub each. `client` is one of
- * the packages `redis` or `ioredis`, for a single server, a cluster, or a master that sentinels name. The store opens up
- * to three connections with its settings and does not use `client` itself.
+ * Returns a store in a stream of Redis 6.2 or later, or of Valkey, for many processes with one hub each. `client` is
+ * one of the packages `redis` or `ioredis`, for a single server, a cluster, or a master that sentinels name. The store
+ * opens up to three connections with its settings and does not use `client` itself.
  *
  * Throws `SseError` `ERR_SSE_OPTION`. Permanent errors, for example wrong credentials, reject the first publish.
  */

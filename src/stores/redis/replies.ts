@@ -6,7 +6,7 @@ export const RECORD = 'e'
 
 type Fields = readonly unknown[] | Readonly<Record<string, unknown>>
 
-/** Returns a string that a client may decode as a Buffer. */
+/** Returns the text of a reply, which a client may decode as a Buffer. */
 export function toText(reply: unknown): string {
   return String(reply ?? '')
 }

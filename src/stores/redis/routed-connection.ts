@@ -7,10 +7,12 @@ import { type Redirection, redirectionOf } from './redirection.ts'
 import { ServerLink } from './server-link.ts'
 import type { Topology } from './topology.ts'
 
-// Redirections that are followed without a delay.
+// The number of redirections that are followed without a delay.
 const FAST_HOPS = 3
 
-/** A connection that follows its key: to the master of a slot, or to the master that sentinels name. */
+/**
+ * A connection that moves to the server of its key, which is the master of a slot, or the master that sentinels name.
+ */
 export class RoutedConnection implements RedisConnection {
   readonly #topology: Topology
   readonly #key: string
@@ -21,7 +23,7 @@ export class RoutedConnection implements RedisConnection {
   #isUp = false
   #redirection: Redirection | undefined
 
-  /** `timeout`: how long a server has to accept the connection, in ms. */
+  /** `timeout` is the time in ms in which a server must accept the connection. */
   constructor(topology: Topology, key: string, timeout: number, listener: ConnectionListener) {
     this.#topology = topology
     this.#key = key
@@ -38,8 +40,8 @@ export class RoutedConnection implements RedisConnection {
     return this.#isUp && this.#link?.isReady === true
   }
 
-  // During a migration, a server rejects a command on two keys of which it has one, and executes a command on that key. At
-  // the new server, the migration may also end between two commands.
+  // During a migration, a server rejects a command on two keys if it has only one of them, but executes a command on
+  // that key. At the new server, the migration may also end between two commands.
   get pipelining(): Pipelining {
     if (!this.#topology.redirects) return 'all'
     return this.#link?.isAsking ? 'single' : 'alike'
@@ -75,7 +77,7 @@ export class RoutedConnection implements RedisConnection {
       if (link === this.#link) this.#redirect(redirectionOf(error as Error))
       throw error
     } finally {
-      // Earlier, the result of commands in flight would be unknown.
+      // An earlier move would leave the result of commands in flight unknown.
       if (link === this.#link && this.#redirection && link.inFlight === 0) this.#move()
     }
   }
@@ -92,7 +94,7 @@ export class RoutedConnection implements RedisConnection {
   }
 
   #lost(link: ServerLink): void {
-    // Before it is up, its `ready` or the probe is rejected.
+    // Before the link is up, its `ready` or the probe is rejected instead.
     if (link !== this.#link || !(this.#isUp || this.#redirection)) return
     this.#move()
   }
@@ -103,7 +105,7 @@ export class RoutedConnection implements RedisConnection {
     const link = this.#link
     this.#link = undefined
     this.#redirection = undefined
-    // The client may be emitting an event, after which it rejects the commands in flight.
+    // Deferred, because the client may be emitting an event, after which it rejects the commands in flight.
     setImmediate(() => link?.close())
     this.#down()
     void this.#connect(redirection)
@@ -125,7 +127,7 @@ export class RoutedConnection implements RedisConnection {
     }
   }
 
-  // After it is closed, a timer would keep the process running.
+  // Resolves early if the connection is closed, because a timer would keep the process running.
   async #pause(ms: number): Promise<void> {
     await pause(ms, undefined, { signal: this.#closing.signal }).catch(() => {})
   }

@@ -22,7 +22,7 @@ export class Script {
     try {
       return await ask('EVALSHA', this.#hash, ...rest)
     } catch (error) {
-      // A server that was started later, for example.
+      // The server does not have the script, for example because it was started later.
       if (!/^NOSCRIPT/.test((error as Error).message)) throw error
       return ask('EVAL', this.#text, ...rest)
     }

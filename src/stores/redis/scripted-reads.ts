@@ -5,7 +5,7 @@ import { toEntries, toText } from './replies.ts'
 import type { Ask, Missing, PageLimits, SearchStep, StreamReads } from './stream-reads.ts'
 import { FIRST, LAST_ID, NEWEST, RANGE, SEARCH } from './stream-scripts.ts'
 
-// How much one script searches, so that Redis is not blocked for long.
+// The maximum number of bytes that one script searches, so that Redis is not blocked for long.
 const SEARCH_BYTES = 4 * 1024 * 1024
 
 /** Reads with scripts, so that Redis sends nothing but the result. */
@@ -61,8 +61,8 @@ export class ScriptedReads implements StreamReads {
 }
 
 /**
- * Returns where a range ends. `newest`: the newest id of the server if the range is all that it has up to `upTo`, and
- * otherwise an empty string.
+ * Returns where a range ends. `newest` is the newest id of the server if the range has all of its entries up to `upTo`,
+ * and otherwise an empty string.
  */
 export function endOf(entries: readonly StoredEntry[], upTo: string, newest: string): string {
   if (newest === '') return entries.at(-1)?.id ?? upTo

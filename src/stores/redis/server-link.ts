@@ -68,7 +68,7 @@ export class ServerLink {
     try {
       return await work(this.#connection)
     } catch (cause) {
-      // ioredis then reports the command like one that it did not send.
+      // After a close, ioredis reports the command like one that was not sent.
       if (this.#closing.signal.aborted && !isRejection(cause as Error))
         throw new Error('The connection was replaced before the response.', { cause })
       throw cause

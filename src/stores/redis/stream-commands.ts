@@ -14,7 +14,7 @@ export interface StreamSettings {
   readonly idempotencyWindow: number
 }
 
-// How much of the newest entries one request reads.
+// The limits of one request for the newest entries.
 const PAGE = { entries: 1_000, bytes: 1024 * 1024 }
 
 // Sets the guard and appends the entry in one step, so that a concurrent retry cannot append it too.
@@ -32,7 +32,7 @@ export class StreamCommands {
   readonly #settings: StreamSettings
   readonly #key: string
   readonly #ask: Ask = (...command) => this.#connections.ask(...command)
-  // At the server that the blocking reads are sent to.
+  // Sends a command to the server of the blocking reads.
   readonly #askReader: Ask = (...command) => this.#connections.askReader(...command)
 
   constructor(connections: ConnectionPair, reads: EntryReads, settings: StreamSettings) {
@@ -50,7 +50,7 @@ export class StreamCommands {
     return new SseError('ERR_SSE_STORE', message)
   }
 
-  /** Resolves with the id of the entry. */
+  /** Appends an entry. Resolves with its id. */
   async append(channel: string, record: string, idempotencyKey?: string): Promise<string> {
     const { maxEvents, publishTimeout, idempotencyWindow } = this.#settings
     const max = String(maxEvents)
@@ -62,7 +62,9 @@ export class StreamCommands {
     return toText(await this.#connections.send(deadline, true, ...once))
   }
 
-  /** Appends a no-op record to an empty stream, so that every position a client can hold is the id of a stored entry. */
+  /**
+   * Appends a no-op record to an empty stream, so that every position a client can hold is the id of a stored entry.
+   */
   async appendNoop(): Promise<string> {
     return toText(await this.#connections.ask('XADD', this.#key, '*', CHANNEL, '', RECORD, NOOP_RECORD))
   }
@@ -79,7 +81,7 @@ export class StreamCommands {
       const [oldest] = page.slice(-1)
       if (!oldest) break
       found.push(...page)
-      // The next entry has no room.
+      // The next entry exceeds the remaining bytes.
       if (limits.bytes === left && page.length < limits.entries) break
       left -= page.reduce((sum, { record }) => sum + Buffer.byteLength(record), 0)
       from = `(${oldest.id}`
@@ -88,8 +90,8 @@ export class StreamCommands {
   }
 
   /**
-   * Whether a position is still stored at the server of the blocking reads. Redis trims from the oldest entry on, so all
-   * entries after it are stored too.
+   * Whether a position is still stored at the server of the blocking reads. Redis trims from the oldest entry on, so
+   * all entries after it are stored too.
    */
   async has(position: string): Promise<boolean> {
     return (await this.#reads.by((reads) => reads.find(this.#askReader, position))) === true
@@ -103,7 +105,9 @@ export class StreamCommands {
     )
   }
 
-  /** Returns the newest id ever assigned at the server of the blocking reads. Undefined: the key does not exist. */
+  /**
+   * Returns the newest id ever assigned at the server of the blocking reads, or undefined if the key does not exist.
+   */
   async lastId(): Promise<string | undefined> {
     try {
       return await this.#reads.by((reads) => reads.lastId(this.#askReader))

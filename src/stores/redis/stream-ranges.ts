@@ -5,14 +5,14 @@ import type { EntryReads } from './entry-reads.ts'
 import type { RangeConnection } from './range-connection.ts'
 import type { Ask, Missing, StreamReads } from './stream-reads.ts'
 
-// How many entries one script searches, so that Redis is not blocked for long.
+// The maximum number of entries that one script searches, so that Redis is not blocked for long.
 const SEARCH_STEP = 1_000
 
-/** The reads of older entries. They know which positions were removed. */
+/** Reads older entries, and tracks which positions were removed. */
 export class StreamRanges {
   readonly #connection: RangeConnection
   readonly #reads: EntryReads
-  // Redis removes the oldest entries first, so an earlier position is that of no entry.
+  // The oldest known entry. Redis removes the oldest entries first, so no entry has an earlier position.
   #first = '0-0'
   #losses = 0
 
@@ -21,13 +21,13 @@ export class StreamRanges {
     this.#reads = reads
   }
 
-  /** Forgets what is known of the stream, because it may be another one. Reads in progress then return a gap. */
+  /** Resets the state of the stream, because the stream may have been replaced. Reads in progress then return a gap. */
   reset(): void {
     this.#losses += 1
     this.#first = '0-0'
   }
 
-  /** Whether a position is known to be that of no entry. */
+  /** True if it is certain that no entry has a position. */
   isEvicted(position: string): boolean {
     return compareEntryIds(position, this.#first) < 0
   }
@@ -68,16 +68,16 @@ export class StreamRanges {
     return { after, isIncomplete: true }
   }
 
-  /** Returns where the stream begins. Undefined: it is empty. */
+  /** Returns where the stream begins, or undefined if it is empty. */
   async oldest(signal: AbortSignal): Promise<OldestEntry | undefined> {
     const losses = this.#losses
     const entry = await this.#connection.read(signal, (ask) => this.#reads.by((reads) => reads.first(ask)))
-    if (losses === this.#losses) this.#learn(entry?.id)
-    // A log begins with a no-op record. If that was trimmed, events may have been too.
+    if (losses === this.#losses) this.#noteFirst(entry?.id)
+    // A log begins with a no-op record. If that was trimmed, events may have been trimmed too.
     return entry && { position: entry.id, isFirst: entry.isNoop }
   }
 
-  /** Reads at a position. Undefined: it is that of no entry, or entries were lost meanwhile. */
+  /** Reads at a position. Resolves with undefined if no entry has it, or if entries were lost meanwhile. */
   async #read<T extends object | true>(
     position: string,
     signal: AbortSignal,
@@ -89,11 +89,11 @@ export class StreamRanges {
       losses === this.#losses ? this.#reads.by((reads) => read(reads, ask)) : undefined,
     )
     if (losses !== this.#losses || result === undefined) return undefined
-    if (Object.hasOwn(Object(result), 'first')) this.#learn((result as Missing).first)
+    if (Object.hasOwn(Object(result), 'first')) this.#noteFirst((result as Missing).first)
     return result
   }
 
-  #learn(first: string | undefined): void {
+  #noteFirst(first: string | undefined): void {
     if (first !== undefined && compareEntryIds(first, this.#first) > 0) this.#first = first
   }
 }

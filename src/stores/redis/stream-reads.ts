@@ -3,7 +3,7 @@ import type { StoredEntry, StoredRange } from '../broker/driver.ts'
 /** Sends a command, and resolves with the reply. */
 export type Ask = (...command: string[]) => Promise<unknown>
 
-/** No entry has the position. */
+/** The result of a read at a position that no entry has. */
 export interface Missing {
   /** The id of the first entry, if it is known. */
   readonly first: string | undefined
@@ -11,18 +11,21 @@ export interface Missing {
 
 export interface PageLimits {
   readonly entries: number
-  /** Bytes of the entries. A larger one is returned alone. */
+  /** Bytes of the entries. A larger entry is returned alone. */
   readonly bytes: number
 }
 
 /** One step of a search from newer to older entries. */
 export interface SearchStep {
-  /** The position at which the step ended. Undefined: there was no entry. */
+  /** The position at which the step ended. Undefined if there was no entry. */
   readonly id: string | undefined
   /** How many entries are still to be found. */
   readonly left: number
   readonly searched: number
-  /** `more`: a limit was reached. `found`: `id` is directly before the last one. `first` and `trimmed`: the log begins. */
+  /**
+   * `more`: a limit was reached. `found`: `id` is directly before the last one. `first`: the log begins with its no-op
+   * record. `trimmed`: the log begins, but that record was removed.
+   */
   readonly end: 'more' | 'found' | 'first' | 'trimmed'
 }
 
@@ -44,6 +47,6 @@ export interface StreamReads {
   ): Promise<SearchStep>
   /** Returns the id of the first entry, and whether that is the no-op record with which a log begins. */
   first(ask: Ask): Promise<{ readonly id: string; readonly isNoop: boolean } | undefined>
-  /** Returns the newest id ever assigned. Undefined: the key does not exist. */
+  /** Returns the newest id ever assigned, or undefined if the key does not exist. */
   lastId(ask: Ask): Promise<string | undefined>
 }

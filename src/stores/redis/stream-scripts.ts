@@ -43,7 +43,10 @@ end
 
 const script = (text: string) => new Script(FUNCTIONS + text)
 
-/** `after upTo entries bytes`. Returns the id of the first entry, or entries and the newest id if `upTo` was not among them. */
+/**
+ * `after upTo entries bytes`. Returns entries, and the newest id if they end before `upTo`. Without an entry at
+ * `after`, returns the id of the first entry.
+ */
 export const RANGE = script(`
 local after, upTo = ARGV[1], ARGV[2]
 if #redis.call('XRANGE', key, after, after) == 0 then
@@ -60,7 +63,10 @@ export const NEWEST = script(`
 local found = page('XREVRANGE', ARGV[1], '-', tonumber(ARGV[2]), tonumber(ARGV[3]))
 return found`)
 
-/** `from left entries bytes channel …`. Returns how it ended, a position, how many are left, and how many were searched. */
+/**
+ * `from left entries bytes channel …`. Returns the end of the step, a position, and how many entries are left and were
+ * searched.
+ */
 export const SEARCH = script(`
 local left, entries, bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local channels, searched, last, found = {}, 0, nil, nil

@@ -23,12 +23,14 @@ import { StreamRanges } from './stream-ranges.ts'
 
 // How long a read waits for an entry, in ms. After an empty read, the position is checked.
 const BLOCK_TIME = 5_000
-// In ms.
+// The delay before a retry, in ms.
 const RETRY_DELAY = 50
 // How often entries over `maxAge` are removed, in ms.
 const TRIM_INTERVAL = 60_000
 
-/** A log in a stream of Redis: one key, and a connection each for blocking reads, for ranges, and for everything else. */
+/**
+ * A log in a stream of Redis: one key, and a connection each for blocking reads, for ranges, and for everything else.
+ */
 export class StreamsDriver implements BrokerDriver {
   readonly isId = isEntryId
   readonly compare = compareEntryIds
@@ -42,10 +44,14 @@ export class StreamsDriver implements BrokerDriver {
   #owner!: DriverOwner
   // Position of the last entry read. Kept over empty reads, because `$` would skip entries added between two reads.
   #position = ''
-  // As of `performance.now`.
+  // When the next trim is due, as a time of `performance.now`.
   #trimsAt = 0
+  // The position at the last trim. The next one keeps it, because other processes may receive an entry a little later.
+  #keptFrom = ''
+  // Added to `performance.now`, the latest time that the clock of the server may have, in ms.
+  #clockOffset = Number.POSITIVE_INFINITY
   #isReading = false
-  // Whether the entries after the position are known to be stored at the server of the blocking reads.
+  // Whether the server of the blocking reads was found to have the entries after the position.
   #isChecked = true
 
   constructor(client: RedisClient, settings: StreamSettings) {
@@ -100,7 +106,7 @@ export class StreamsDriver implements BrokerDriver {
   #openConnections(): void {
     const { key, publishTimeout } = this.#settings
     this.#connections = new ConnectionPair(this.#client, key, publishTimeout, {
-      // While only the writer was lost, the blocking read is still running.
+      // If only the writer was lost, the blocking read is still running.
       onReady: () => this.#connections.isUp && this.#isReading && this.#owner._onState('ready'),
       onLost: (role) => this.#onLost(role),
     })
@@ -147,7 +153,7 @@ export class StreamsDriver implements BrokerDriver {
     }
   }
 
-  // The next server may lack entries that this process has delivered.
+  // Requires a check of the position, because the next server may lack entries that this process has delivered.
   #onLost(role: Role): void {
     if (role === 'reader') {
       this.#isChecked = false
@@ -167,20 +173,31 @@ export class StreamsDriver implements BrokerDriver {
     const isOvertaken = await this.#isOvertaken(entries.length, count)
     const [first] = entries
     this.#position = entries.at(-1)?.id ?? this.#position
-    // The position itself was trimmed. The log is complete after the first entry read, so that is the new position.
+    // The position itself was trimmed. The log is complete after the first entry read, so its id is the new position.
     if (first && isOvertaken) this.#lose(first.id)
     this.#owner._onEntries(isOvertaken ? entries.slice(1) : entries)
     if (entries.length === 0) this.#isChecked = false
   }
 
-  /** Whether entries were trimmed before they were read. That takes so many new ones that the read is full. */
+  /**
+   * Whether entries were trimmed before they were read. This requires so many new entries that the read is full, or an
+   * old position, for example of a process that was frozen.
+   */
   async #isOvertaken(read: number, count: number): Promise<boolean> {
-    return read >= Math.min(count, this.#settings.maxEvents) && !(await this.#commands.has(this.#position))
+    const isFull = read >= Math.min(count, this.#settings.maxEvents)
+    return read > 0 && (isFull || this.#isOld) && !(await this.#commands.has(this.#position))
   }
 
-  /** Reports a loss if entries after the position are gone: the stream may have been trimmed, flushed or replaced. */
+  // No entry after the position is older than it. Half of `maxAge` is left for steps of the clock.
+  get #isOld(): boolean {
+    const { maxAge } = this.#settings
+    const age = performance.now() + this.#clockOffset - Number.parseInt(this.#position, 10)
+    return maxAge > 0 && age >= maxAge / 2
+  }
+
+  /** Reports a loss if entries after the position may be lost, because the stream was trimmed, flushed or replaced. */
   async #check(): Promise<void> {
-    // Set to false again if the connection is lost meanwhile.
+    // `#onLost` sets it to false again if the connection is lost meanwhile.
     this.#isChecked = true
     const newest = await this.#commands.lastId()
     if (newest === this.#position) return
@@ -200,13 +217,19 @@ export class StreamsDriver implements BrokerDriver {
     const { maxAge } = this.#settings
     if (maxAge === 0 || performance.now() < this.#trimsAt) return
     this.#trimsAt = performance.now() + Math.min(maxAge, TRIM_INTERVAL)
-    // By the clock of the server, which assigns the ids. A process whose clock is wrong would remove what all need.
-    const oldest = `${(await this.#commands.time()) - maxAge}-0`
+    // Uses the clock of the server, which assigns the ids. A process with a wrong clock would remove entries that
+    // others need.
+    const askedAt = performance.now()
+    const time = await this.#commands.time()
+    this.#clockOffset = time - askedAt
+    const oldest = `${time - maxAge}-0`
+    // The entry at the position is kept. Without it, a later check could not determine that nothing was lost.
+    const keptFrom = this.#keptFrom || this.#position
+    this.#keptFrom = this.#position
     try {
-      // The entry at the position is kept. Without it, a later check could not tell that nothing was lost.
-      await this.#commands.trim(compareEntryIds(oldest, this.#position) < 0 ? oldest : this.#position)
+      await this.#commands.trim(compareEntryIds(oldest, keptFrom) < 0 ? oldest : keptFrom)
     } catch (error) {
-      // The next trim is soon enough. A full disk is no outage.
+      // A full disk is not an outage. The next trim retries.
       if (!cannotWrite(error as Error)) throw error
     }
   }

@@ -1,10 +1,10 @@
 import { SseError } from '../../errors.ts'
 
-// In the first braces, and not empty. Text after it does not change the slot.
+// The text in the first braces, if it is not empty. The text after it does not change the slot.
 const HASH_TAG = /^[^{]*\{[^}]+\}/
 
 /**
- * Returns what all keys of a store begin with, so that they are in one slot of a cluster, for example `{spillway:runs}`.
+ * Returns the prefix of all keys of a store, for example `{spillway:runs}`, so that they are in one slot of a cluster.
  *
  * Throws `SseError` `ERR_SSE_OPTION` for a key with a brace but without a hash tag.
  */

@@ -1,7 +1,7 @@
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createClientPool, createCluster, createSentinel, RESP_TYPES } from 'redis'
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import { type RedisClient, redisPubSubStore, redisStore } from '../../../src/stores/redis/index.ts'
+import { type RedisClient, redisPubSubStore, redisRuns, redisStore } from '../../../src/stores/redis/index.ts'
 import { redirectionOf } from '../../../src/stores/redis/redirection.ts'
 
 const lazyConnect = true
@@ -56,6 +56,19 @@ describe('a client', () => {
   ])('is rejected by name: %s', (_name, client, message) => {
     expect(() => redisStore(client as RedisClient)).toThrow(rejected(message))
     expect(() => redisPubSubStore(client as RedisClient)).toThrow(rejected(message))
+  })
+
+  it.each<[given: string, value: unknown]>([
+    ['undefined', undefined],
+    ['null', null],
+    ['7', 7],
+    ['a promise', Promise.resolve(single)],
+    // Not its text, because it may contain a password.
+    ['a string', 'redis://:secret@localhost'],
+  ])('is not %s, which the error names', (given, value) => {
+    const message = `Expected a client of the package redis or ioredis, not ${given}.`
+    for (const newStore of [redisStore, redisPubSubStore, redisRuns])
+      expect(() => newStore(value as never)).toThrow(expect.objectContaining({ message }))
   })
 
   it('has the type RedisClient if it can be used', () => {

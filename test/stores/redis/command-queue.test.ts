@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest'
 import { CommandQueue } from '../../../src/stores/redis/command-queue.ts'
 import { isPermanent, wasNotExecuted } from '../../../src/stores/redis/errors.ts'
 
@@ -40,6 +40,21 @@ it('keeps the order of commands that wait for a connection', async () => {
   queue.drain()
   await Promise.all(sent)
   expect(executed).toEqual([1, 2, 3])
+})
+
+it('sends a long burst with few iterators of the queue, because each visits all deleted slots', async () => {
+  let isReady = false
+  const { executed, execute } = serverThat(0)
+  const queue = new CommandQueue(() => isReady)
+  const commands = Array.from({ length: 1_000 }, (_, n) => n)
+  const sent = commands.map((n) => queue.send(soon(), false, execute(n)))
+  isReady = true
+  const iterators = vi.spyOn(Map.prototype, 'values')
+  onTestFinished(() => iterators.mockRestore())
+  queue.drain()
+  expect(iterators.mock.calls.length).toBeLessThan(10)
+  await Promise.all(sent)
+  expect(executed).toEqual(commands)
 })
 
 it('sends a command that may have been executed again only if it is repeatable', async () => {
@@ -116,7 +131,7 @@ it.each([
   'NOREPLICAS Not enough good replicas to write.',
   "ERR Error running script (call to f_1): @user_script:4: @user_script: 4: -OOM command not allowed when used memory > 'maxmemory'.",
   'ERR Error running script (call to f_1): @user_script:4: @user_script: 4: -MISCONF Errors writing to the AOF file: No space left on device',
-])('reports a server that cannot write for now: %s', (message) => {
+])('reports that a server cannot write at present: %s', (message) => {
   expect([wasNotExecuted(new Error(message)), isPermanent(new Error(message))]).toEqual([false, false])
 })
 

@@ -16,6 +16,8 @@ describe('the idempotency keys of two streams', () => {
     const once = { idempotencyKey: 'once' }
 
     const first = await plain.channel('a').publish({ data: 1 }, once)
+    // Otherwise, both streams may have the same id, which is a time in ms.
+    await tagged.channel('a').publish({ data: 0 })
     const other = await tagged.channel('a').publish({ data: 2 }, once)
 
     expect(await plain.channel('a').publish({ data: 3 }, once)).toBe(first)

@@ -107,6 +107,23 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     await failed.toMatchObject({ code: 'ERR_SSE_STORE', message: 'The connection to the broker is closed.' })
   })
 
+  it('rejects a delivered publish without a response if it is closed, and nothing else', async () => {
+    const unhandled = vi.fn()
+    process.on('unhandledRejection', unhandled)
+    onTestFinished(() => void process.off('unhandledRejection', unhandled))
+    const proxy = await startProxy(broker.port)
+    const hub = openPubSub(newClient(proxy.port))
+    const client = await subscribeClient(hub)
+    proxy.muteAfter(/publish/i)
+    const failed = expect(hub.channel('a').publish({ data: 0 })).rejects
+    expect(await seen(client, 1)).toEqual(['0'])
+    await hub._store.close()
+    await failed.toMatchObject({ code: 'ERR_SSE_STORE' })
+    // An unhandled rejection is reported at the end of the turn.
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(unhandled).not.toHaveBeenCalled()
+  })
+
   it('replaces a half-open connection', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     onTestFinished(() => void vi.useRealTimers())

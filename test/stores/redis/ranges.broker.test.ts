@@ -233,7 +233,7 @@ describe.each(MODES)('the history before a position, with %s', (_name, client) =
     })
   })
 
-  it('tells whether the log still begins with its no-op record', async () => {
+  it('reports whether the log still begins with its no-op record', async () => {
     const { driver, noop } = await open()
     expect(await driver.oldest(never)).toEqual({ position: noop, isFirst: true })
     const [first] = await add(1)

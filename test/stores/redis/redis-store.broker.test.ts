@@ -205,6 +205,8 @@ describe('a gap', () => {
     '1',
     '01-1',
     `${'9'.repeat(30)}-1`,
+    '18446744073709551615-1',
+    '18446744073709551616-1',
     'x y',
     '\u0000',
   ])('is sent for the id %j', async (id) => {
@@ -338,6 +340,20 @@ describe('a permanent error', () => {
     await expect.poll(() => stream.closeReason).toBe('error')
   })
 
+  it('is emitted once by a hub that only subscribes: a key of another type', async () => {
+    await admin.lpush(key, 'x')
+    const hub = openHub()
+    const emitted = vi.fn()
+    hub.on('error', emitted)
+    const streams = Array.from({ length: 20 }, () => fakeStream().stream)
+    for (const stream of streams) hub.subscribe(stream, ['a'])
+    await expect.poll(() => streams.every(({ closeReason }) => closeReason === 'error')).toBe(true)
+    await settled()
+    const error = { code: 'ERR_SSE_STORE', message: expect.stringContaining('holds a list') }
+    const context = { channel: 'a', stream: streams[0] }
+    expect(emitted.mock.calls).toEqual([[expect.objectContaining(error), context]])
+  })
+
   it.each(CLIENTS)('rejects the first publish: wrong credentials, with %s', async (_name, client) => {
     const hub = openHub({}, client(broker.port, { username: 'user', password: 'wrong' }))
     await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({
@@ -383,6 +399,16 @@ describe('an entry of another program', () => {
     const client = reconnect(hub, position)
     await publish(hub, 1, 3)
     expect(await seen(client, 2)).toEqual(['1', '2'])
+  })
+
+  it('may have an id with 16 digits, after which clients resume', async () => {
+    const hub = openHub()
+    const client = await subscribeClient(hub)
+    await admin.xadd(key, '1795904462379317-0', 'job', '17')
+    await publish(hub, 0, 1)
+    expect(await seen(client, 1)).toEqual(['0'])
+    await publish(hub, 1, 3)
+    expect(await seen(reconnect(openHub({ recentEvents: 1 }), client.lastEventId), 2)).toEqual(['1', '2'])
   })
 
   it('is not reported again when it is replayed', async () => {
@@ -463,6 +489,46 @@ describe('the stream of a store', () => {
     await subscribeClient(hub)
     await expect.poll(() => commandsOf('xtrim')).toBeGreaterThan(trims)
     expect((await admin.xrange(key, '-', '+')).map(([id]) => id)).toEqual([position])
+  })
+
+  it('keeps for an interval the entry after which other processes still read', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const old = String(await admin.xadd(key, `${Date.now() - 600_000}-0`, 'c', 'a', 'e', '{"data":"old"}'))
+    const hub = openHub({ maxAge: 300_000 })
+    const client = await subscribeClient(hub)
+    const trims = await commandsOf('xtrim')
+    for (const [n, kept] of [1, 0].entries()) {
+      vi.advanceTimersByTime(60_000)
+      await publish(hub, n, n + 1)
+      await expect.poll(() => commandsOf('xtrim')).toBe(trims + n + 1)
+      expect(await admin.xrange(key, old, old)).toHaveLength(kept)
+    }
+    expect(await seen(client, 2)).toEqual(['0', '1'])
+  })
+
+  it('sends a gap if entries were too old before a frozen process read them', async () => {
+    await admin.xadd(key, `${Date.now() - 60_000}-0`, 'c', 'a', 'e', '{"data":"old"}')
+    const hub = openHub({ maxAge: 90_000 })
+    const client = await subscribeClient(hub)
+    const records = ['1', '2', '3'].map((data) => JSON.stringify({ data }))
+    // In one step, so that the hub reads the last entry only.
+    const step = admin.multi()
+    for (const record of records) step.xadd(key, '*', 'c', 'a', 'e', record)
+    await step.xtrim(key, 'MAXLEN', 1).exec()
+    await publish(hub, 4, 5)
+    expect(await seen(client, 2)).toEqual(['gap', '4'])
+  })
+
+  it('is not looked up for young entries', async () => {
+    const hub = openHub({ maxAge: 600_000 })
+    const client = await subscribeClient(hub)
+    await publish(hub, 0, 1)
+    const counts = () => Promise.all(['evalsha', 'eval', 'xrange'].map(commandsOf))
+    const before = await counts()
+    await publish(hub, 1, 9)
+    expect(await seen(client, 9)).toEqual(numbers(0, 9))
+    expect(await counts()).toEqual(before)
   })
 })
 

@@ -1,7 +1,7 @@
 import { between, type Check, checkOptions, MAX_TIME } from '../../../check-options.ts'
 import { Deadline } from '../../../scheduler/deadline.ts'
 import type { CountsDriver, CountUpdate } from '../../broker/counts-driver.ts'
-import { timeoutError } from '../../broker/errors.ts'
+import { rejectedError, timeoutError } from '../../broker/errors.ts'
 import { SharedCounts } from '../../broker/shared-counts.ts'
 import type { StreamCounts } from '../../stream-counts.ts'
 import { type Connector, checkClient, connectorOf, isName, prefixOf } from '../client.ts'
@@ -14,11 +14,11 @@ import { END, UPDATE } from './count-script.ts'
 
 /** Times are in ms. */
 export interface RedisCountsOptions {
-  /** What the keys of the counts begin with, the same in all processes. Default `spillway:counts`. */
+  /** The prefix of the keys of the counts, the same in all processes. Default `spillway:counts`. */
   key?: string | undefined
   /**
-   * How long the streams of a process count that does not renew them, because it has died. It renews them with one command
-   * every third of this time. At least 1 000. Default 15 000.
+   * How long the streams of a dead process remain counted. A process renews its streams with one command every third of
+   * this time. At least 1 000. Default 15 000.
    */
   lease?: number | undefined
   /** How long a new stream waits for Redis. Default 1 000. */
@@ -32,15 +32,15 @@ const CHECKS: Record<keyof RedisCountsOptions, Check> = {
   commandTimeout: between(1, MAX_TIME),
 }
 
-// How long a count is kept that no process stores again, in ms. At least four leases.
+// How long a count is kept after its last update, in ms. At least four leases.
 const KEEP = 3_600_000
 // How long `close` waits for the end of the lease, in ms. Without it, the lease expires.
 const CLOSE_TIMEOUT = 1_000
 
 /**
- * Returns counts in Redis 6.2 or later, or Valkey, that many processes share. `client` is one of the packages `redis` or
- * `ioredis`, for a single server, a cluster, or a master that sentinels name. The counts open a connection with its settings
- * when it is needed, and do not use `client` itself.
+ * Returns counts in Redis 6.2 or later, or Valkey, that many processes share. `client` is one of the packages `redis`
+ * or `ioredis`, for a single server, a cluster, or a master that sentinels name. The counts open a connection with its
+ * settings when it is needed, and do not use `client` itself.
  *
  * Throws `SseError` `ERR_SSE_OPTION`.
  */
@@ -73,7 +73,7 @@ class RedisCounts implements CountsDriver {
     this.#onForgotten = onForgotten
   }
 
-  async update(updates: readonly CountUpdate[], signal: AbortSignal): Promise<readonly number[]> {
+  async update(updates: readonly CountUpdate[], signal: AbortSignal): Promise<ReadonlyArray<number | Error>> {
     const keys = [this.#processes, ...updates.map(({ key }) => `${this.#base}:count:${key}`)]
     const args = [
       ...[this.#process, this.#lease, this.keep],
@@ -82,12 +82,12 @@ class RedisCounts implements CountsDriver {
     this.#isUsed = true
     const { noted, failure } = noteFailures((ask) => UPDATE.runOn(ask, keys, args.map(String)))
     const reply = await this.#connection.read(signal, noted).catch((error) => {
-      // For example that of a full disk.
+      // The last failure, for example a full disk, is the cause.
       throw signal.aborted && failure() ? timeoutError(failure()) : error
     })
-    const [wasAlive, ...counts] = (reply as unknown[]).map((each) => Number(toText(each)))
-    if (wasAlive === 0) this.#onForgotten()
-    return counts
+    const [wasAlive, ...results] = (reply as unknown[]).map(toText)
+    if (wasAlive === '0') this.#onForgotten()
+    return results.map(resultOf)
   }
 
   async close(): Promise<void> {
@@ -105,7 +105,8 @@ class RedisCounts implements CountsDriver {
     return `${this.#base}:processes`
   }
 
-  // The server may have been restarted or replaced, and may lack the newest counts.
+  // Reports each loss of the connection, because the server may have been restarted or replaced, and may lack the
+  // newest counts.
   #open(listener: ConnectionListener): RedisConnection {
     const onLost = () => {
       this.#onForgotten()
@@ -113,4 +114,9 @@ class RedisCounts implements CountsDriver {
     }
     return this.#connector.open({ ...listener, onLost })
   }
+}
+
+/** Returns the count or the error of a key. */
+function resultOf(text: string): number | Error {
+  return /^\d+$/.test(text) ? Number(text) : rejectedError(new Error(text))
 }

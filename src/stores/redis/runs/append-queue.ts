@@ -4,38 +4,39 @@ import type { RangeConnection } from '../range-connection.ts'
 import { toText } from '../replies.ts'
 import { APPEND } from './run-scripts.ts'
 
-// What one script appends, so that Redis is not blocked for long. A larger batch is sent alone.
+// The maxima of one script, so that Redis is not blocked for long. A larger batch is sent alone.
 const MAX_APPENDS = 128
 const MAX_BYTES = 256 * 1024
-// How many scripts are in flight. Meanwhile, appends of several turns are collected.
+// The maximum number of scripts in flight. Meanwhile, appends of several turns are collected.
 const MAX_IN_FLIGHT = 2
 
-/** Sends the appends of all runs of this process, those of one turn of the event loop with one command. */
+/** Sends the appends of all runs of this process. The appends of one turn of the event loop share a command. */
 export class AppendQueue implements Flushable {
   readonly #connection: RangeConnection
   readonly #absent: string
-  // The appends that an abort of a signal rejects. One listener for each signal, because one for each append is expensive.
+  // The appends that an abort of a signal rejects. Each signal has one listener, because one for each append is
+  // expensive.
   readonly #pending = new WeakMap<AbortSignal, Set<Append>>()
-  #waiting: Append[] = []
-  // Withdraws the scripts in flight. One for all of them, because each signal with its listeners is expensive.
+  #waiting = new Set<Append>()
+  // Withdraws the scripts in flight. They share it, because each signal with its listeners is expensive.
   #withdrawal = new AbortController()
   #inFlight = 0
   #isScheduled = false
 
-  /** `absent`: the key that each script names too. */
+  /** `absent` is the key that each script names too, as described in `RunKeys`. */
   constructor(connection: RangeConnection, absent: string) {
     this.#connection = connection
     this.#absent = absent
   }
 
   /**
-   * Appends to the run with a key. Resolves with false if the append is refused. Retries until the signal is aborted, and
-   * rejects with its reason then. Rejects with `SseError` for an error that no retry can mend.
+   * Appends to the run with a key. Resolves with false if the append is refused. Retries until the signal is aborted,
+   * and then rejects with its reason. Rejects with `SseError` for a permanent error.
    */
   append(key: string, args: readonly string[], signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return Promise.reject(signal.reason)
     const append = new Append(key, args, this.#pendingOf(signal))
-    this.#waiting.push(append)
+    this.#waiting.add(append)
     if (!this.#isScheduled) turn.scheduleFlush(this)
     this.#isScheduled = true
     return append.result
@@ -53,31 +54,29 @@ export class AppendQueue implements Flushable {
     const pending = new Set<Append>()
     this.#pending.set(signal, pending)
     const abort = () => {
-      for (const append of pending) append.abort(signal.reason)
+      for (const append of pending) {
+        this.#waiting.delete(append)
+        append.abort(signal.reason)
+      }
     }
     signal.addEventListener('abort', abort, { once: true })
     return pending
   }
 
   #drain(): void {
-    while (this.#inFlight < MAX_IN_FLIGHT && this.#waiting.length > 0) {
-      const group = this.#take()
-      if (group.length > 0) void this.#send(group)
-    }
+    while (this.#inFlight < MAX_IN_FLIGHT && this.#waiting.size > 0) void this.#send(this.#take())
   }
 
   /** Returns the appends of the next script. */
   #take(): Append[] {
     const group: Append[] = []
     let bytes = 0
-    let count = 0
     for (const append of this.#waiting) {
       bytes += append.size
       if (group.length >= MAX_APPENDS || (bytes > MAX_BYTES && group.length > 0)) break
-      count += 1
-      if (!append.isSettled) group.push(append)
+      this.#waiting.delete(append)
+      group.push(append)
     }
-    this.#waiting.splice(0, count)
     return group
   }
 
@@ -103,9 +102,9 @@ export class AppendQueue implements Flushable {
     this.#withdrawal = new AbortController()
   }
 
-  // Without the aborted one, so that it is not sent later. The others may be sent twice, which is harmless.
+  // Requeues the appends that are not aborted. They may be sent twice, which is harmless.
   #requeue(group: readonly Append[]): void {
-    this.#waiting.unshift(...group.filter(({ isSettled }) => !isSettled))
+    this.#waiting = new Set([...group.filter(({ isSettled }) => !isSettled), ...this.#waiting])
   }
 }
 
@@ -113,7 +112,7 @@ export class AppendQueue implements Flushable {
 class Append {
   readonly key: string
   readonly args: readonly string[]
-  // Those of its signal that are not settled.
+  // The appends of the signal that are not settled.
   readonly #pending: Set<Append>
   onAbort = () => {}
   #resolve!: (isStored: boolean) => void
@@ -138,7 +137,7 @@ class Append {
     return this.args.at(-1)?.length ?? 0
   }
 
-  /** Settles it with the reply: a number, which a client may decode as text, or an error. */
+  /** Settles the append with its reply, which is a number or an error. A client may decode a number as text. */
   settle(reply: unknown): void {
     const text = toText(reply)
     this.#pending.delete(this)

@@ -1,6 +1,9 @@
 import { between, type Check, checkOptions, MAX_TIME } from '../../../check-options.ts'
+import { SseError } from '../../../errors.ts'
 import { Deadline } from '../../../scheduler/deadline.ts'
+import { BaseRunStore } from '../../base-run-store.ts'
 import { timeoutError } from '../../broker/errors.ts'
+import { ReconnectWindow } from '../../broker/reconnect-window.ts'
 import { lastNumberOf } from '../../run-batch.ts'
 import type {
   RunBatch,
@@ -14,6 +17,7 @@ import type {
   StartedRun,
   StoredBatch,
 } from '../../run-store.ts'
+import { MAX_BACKOFF } from '../backoff.ts'
 import { type Connector, checkClient, connectorOf, isName, prefixOf } from '../client.ts'
 import type { ConnectionListener, RedisClient, RedisConnection } from '../connection.ts'
 import { noteFailures } from '../note-failures.ts'
@@ -31,9 +35,9 @@ import { Subscriptions } from './subscriptions.ts'
 
 /** Times are in ms. */
 export interface RedisRunsOptions {
-  /** What the keys of the runs begin with, the same in all processes. Default `spillway:runs`. */
+  /** The prefix of the keys of the runs, the same in all processes. Default `spillway:runs`. */
   key?: string | undefined
-  /** How long a call waits for Redis. Appends and reads wait for as long as they are needed. Default 5 000. */
+  /** How long a call waits for Redis. Appends and reads wait until they are no longer needed. Default 5 000. */
   commandTimeout?: number | undefined
 }
 
@@ -42,7 +46,7 @@ const CHECKS: Record<keyof RedisRunsOptions, Check> = { key: isName, commandTime
 
 // How long `close` waits for the end of the lease, in ms. Without it, the lease expires.
 const CLOSE_TIMEOUT = 1_000
-// As Redis chooses it: the time in µs.
+// An epoch, which is the time of Redis in µs.
 const EPOCH = /^[1-9]\d{0,15}$/
 
 /**
@@ -58,19 +62,22 @@ export function redisRuns(client: RedisClient, options: RedisRunsOptions = {}): 
   return new RedisRuns(client, new RunKeys(prefixOf(client), key), commandTimeout)
 }
 
-class RedisRuns implements RunStore {
+class RedisRuns extends BaseRunStore implements RunStore {
+  readonly isShared = true
   readonly #keys: RunKeys
   readonly #commandTimeout: number
   readonly #connector: Connector
-  // Commands with short replies, and reads, whose replies may be large.
+  // Commands have short replies, but the replies to reads may be large, so that reads have a connection of their own.
   readonly #commands: RangeConnection
   readonly #reads: RangeConnection
   readonly #subscriptions: Subscriptions
   readonly #appends: AppendQueue
   readonly #watches: RunWatches
+  readonly #window = new ReconnectWindow()
   #presence: RunPresence | undefined
 
   constructor(client: RedisClient, keys: RunKeys, commandTimeout: number) {
+    super()
     this.#keys = keys
     this.#commandTimeout = commandTimeout
     this.#connector = connectorOf(client, keys.base, commandTimeout)
@@ -85,7 +92,9 @@ class RedisRuns implements RunStore {
   async start(id: string, owner: string, maxAge: number): Promise<StartedRun> {
     const token = crypto.randomUUID()
     const reply = await this.#run(START, this.#keys.run(id), owner, String(Math.ceil(maxAge)), token)
-    return { ...decodeState(reply), isNew: toText((reply as unknown[])[4]) === '1' }
+    const state = decodeState(reply)
+    if (!state) throw foreignError(this.#keys.run(id))
+    return { ...state, isNew: toText((reply as unknown[])[4]) === '1' }
   }
 
   append(
@@ -117,8 +126,7 @@ class RedisRuns implements RunStore {
     const keys = [this.#keys.run(id), this.#keys.absent]
     const reply = await this.#reads.read(signal, (ask) => READ.runOn(ask, keys, range))
     if (reply === null) return undefined
-    // The sequence number of the last batch is not the number of its last event.
-    return (reply as unknown[]).map(decodeEntry).filter((batch) => lastNumberOf(batch) > after)
+    return batchesOf(reply as unknown[], after)
   }
 
   watch(id: string, epoch: string, watcher: RunWatcher): RunWatch {
@@ -128,14 +136,15 @@ class RedisRuns implements RunStore {
   async isWatched(id: string): Promise<boolean> {
     // All processes subscribe at the server that has the keys.
     const reply = await this.#call((ask) => ask('PUBSUB', 'NUMSUB', this.#keys.run(id)))
-    return Object.values(toRecord(reply)).some((count) => Number(count) > 0)
+    return this.#window.confirm(Object.values(toRecord(reply)).some((count) => Number(count) > 0))
   }
 
   async remove(id: string): Promise<boolean> {
     return toText(await this.#run(REMOVE, this.#keys.run(id))) === '1'
   }
 
-  serve(owner: RunOwner, lease: number): void {
+  override serve(owner: RunOwner, lease: number): void {
+    super.serve(owner, lease)
     this.#presence = new RunPresence(this.#keys, owner, lease, this.#subscriptions)
   }
 
@@ -145,14 +154,14 @@ class RedisRuns implements RunStore {
   }
 
   async isAlive(owner: string): Promise<boolean> {
-    return toText(await this.#run(IS_ALIVE, this.#keys.owner(owner))) === '1'
+    return this.#window.confirm(toText(await this.#run(IS_ALIVE, this.#keys.owner(owner))) === '1')
   }
 
   async requestStop(owner: string, id: string, epoch: string): Promise<void> {
     await this.#call(async (ask) => {
       const keys = [this.#keys.owner(owner), this.#keys.absent]
       const reply = await STOP.runOn(ask, keys, [encodeStop(id, epoch)])
-      // Is sent again.
+      // The error causes a retry.
       if (toText(reply) === '0') throw new Error('The owner has not received the request.')
     })
   }
@@ -182,14 +191,39 @@ class RedisRuns implements RunStore {
     }
   }
 
-  // The server may have changed. At the earlier one, no messages may be published any more.
+  // Reconnects the subscriptions after a loss, because the server may have changed, and the previous one may publish no
+  // messages.
   #openCommands(listener: ConnectionListener): RedisConnection {
+    let wasLost = false
     const onLost = () => {
+      wasLost = true
       this.#subscriptions.reconnect()
       listener.onLost()
     }
-    return this.#connector.open({ ...listener, onLost })
+    const onReady = () => {
+      if (wasLost) this.#window.open(MAX_BACKOFF)
+      listener.onReady()
+    }
+    return this.#connector.open({ ...listener, onLost, onReady })
   }
+}
+
+/** Returns the batches that have events after a number, up to the first gap between them. */
+function batchesOf(entries: readonly unknown[], after: number): StoredBatch[] {
+  const batches: StoredBatch[] = []
+  for (const batch of entries.map(decodeEntry)) {
+    // The last batch has the largest sequence number, so Redis returns it even if the client has received its events.
+    if (!batch || lastNumberOf(batch) <= after) continue
+    const before = batches.at(-1)
+    if (before && batch.first !== lastNumberOf(before) + 1) break
+    batches.push(batch)
+  }
+  return batches
+}
+
+function foreignError(key: string): SseError {
+  const message = `The newest entry of the key ${JSON.stringify(key)} is not a batch of a run.`
+  return new SseError('ERR_SSE_STORE', message)
 }
 
 function argsOf(epoch: string, batch: RunBatch, { evictBefore, keep }: RunRetention): string[] {

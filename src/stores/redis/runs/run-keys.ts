@@ -4,8 +4,8 @@ import { taggedKey } from '../tagged-key.ts'
 export class RunKeys {
   readonly base: string
   /**
-   * A key that never exists, which each command names too. While a slot of a cluster is migrated, Redis then rejects the
-   * command instead of executing it at a server that does not have the other key yet.
+   * A key that never exists, which each command names too. While a slot of a cluster is migrated, Redis then rejects
+   * the command. Otherwise, a server that does not have the other key yet would execute it.
    */
   readonly absent: string
 

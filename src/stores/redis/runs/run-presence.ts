@@ -9,7 +9,7 @@ import type { Subscriber, Subscription, Subscriptions } from './subscriptions.ts
 // How long after a renewal the process counts as alive, as a part of its lease. The next renewal follows after a sixth.
 const TIME_TO_LIVE = 0.4
 
-/** Makes this process known to the others, and receives their requests to end runs. Idle while it runs no sources. */
+/** Registers this process, and receives the requests of others to end runs. Idle while the process runs no sources. */
 export class RunPresence implements Subscriber, TimerTarget {
   readonly #keys: readonly [key: string, absent: string]
   readonly #owner: RunOwner
@@ -53,7 +53,7 @@ export class RunPresence implements Subscriber, TimerTarget {
   // The sender of a request that was not received repeats it.
   onInterruption(): void {}
 
-  /** @internal The process runs no sources any more. */
+  /** @internal Called when the lease has expired, because the process runs no sources. */
   _onTimer(): void {
     this.close()
   }

@@ -1,4 +1,5 @@
-import { SseError } from '../../../errors.ts'
+import { isBatch } from '../../is-batch.ts'
+import { parsedJson } from '../../log-entry.ts'
 import type { RunEndReason, RunEvent, RunState, StoredBatch } from '../../run-store.ts'
 import { toText } from '../replies.ts'
 
@@ -18,35 +19,36 @@ export function encodeEvents(events: readonly RunEvent[]): string {
 /** Returns a batch and its epoch from a published message, or undefined if no store has published it. */
 export function decodeMessage(text: string): { epoch: string; batch: StoredBatch } | undefined {
   const [{ length } = '', epoch, sequence, end, last = sequence] = MESSAGE.exec(text) ?? []
-  if (epoch === undefined) return undefined
-  try {
-    return { epoch, batch: toBatch(Number(last), text.slice(length), end) }
-  } catch {
-    return undefined
-  }
+  const batch = epoch === undefined ? undefined : toBatch(Number(last), text.slice(length), end)
+  return batch && { epoch: epoch as string, batch }
 }
 
-/** Returns the batch of an entry. Throws `SseError` if no store has written it. */
-export function decodeEntry(entry: unknown): StoredBatch {
+/** Returns the batch of an entry, or undefined if no store has written it. */
+export function decodeEntry(entry: unknown): StoredBatch | undefined {
   const [id, fields] = entry as [unknown, unknown[]]
-  const [, record, , end, , last = sequenceOf(toText(id))] = fields.map(toText)
-  try {
-    return toBatch(Number(last), record as string, end)
-  } catch (cause) {
-    throw new SseError('ERR_SSE_STORE', `The entry ${toText(id)} is not a batch of a run.`, { cause })
-  }
+  const [, record = '', , end, , last = sequenceOf(toText(id))] = fields.map(toText)
+  return toBatch(Number(last), record, end)
 }
 
-/** Returns a state from the reply of a script. */
-export function decodeState(reply: unknown): RunState {
-  const [id = '', end, last, owner = ''] = (reply as unknown[]).map(toText)
+/** Returns a state from the reply of a script, or undefined if no store has written the newest entry. */
+export function decodeState(reply: unknown): RunState | undefined {
+  const [id = '', end, text, owner = ''] = (reply as unknown[]).map(toText)
   const [epoch = '', sequence] = id.split('-')
-  return { epoch, owner, last: Number(last || sequence), end: toReason(end) }
+  const last = Number(text || sequence)
+  const state = { epoch, owner, last, end: toReason(end) }
+  return isBatch({ first: last + 1, events: [], end: state.end }) ? state : undefined
 }
 
-function toBatch(last: number, record: string, end: string | undefined): StoredBatch {
-  const events = (JSON.parse(record) as StoredEvent[]).map(toEvent)
-  return { first: last - events.length + 1, events, end: toReason(end) }
+function toBatch(last: number, record: string, end: string | undefined): StoredBatch | undefined {
+  const stored = parsedJson(record)
+  if (!Array.isArray(stored) || stored.length === 0 || !stored.every(isStored)) return undefined
+  const batch = { first: last - stored.length + 1, events: stored.map(toEvent), end: toReason(end) }
+  return isBatch(batch) ? batch : undefined
+}
+
+/** Whether a value has the form of an event, whose fields `isBatch` checks. */
+function isStored(value: unknown): value is StoredEvent {
+  return Array.isArray(value) && (value[1] === 0 || value[1] === 1)
 }
 
 function toStored({ data, isText, event, retry }: RunEvent): StoredEvent {

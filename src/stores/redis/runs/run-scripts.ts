@@ -1,8 +1,8 @@
 import { Script } from '../script.ts'
 
-// A run is a stream whose ids begin with its epoch. The first entry has the number 0. Each batch is an entry with the number
-// of its last event. A consumer group has the name of the owner, and is kept when the first entries are removed.
-// The last key never exists: see `RunKeys`.
+// A run is a stream whose ids begin with its epoch. The first entry has the number 0. Each batch is an entry with the
+// number of its last event. A consumer group has the name of the owner, and is kept when the first entries are removed.
+// The last key never exists, as described in `RunKeys`.
 const FUNCTIONS = `
 local key = KEYS[1]
 local function newestOf(key) return redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1] end
@@ -35,8 +35,8 @@ return state({id, {}}, 1)`)
 export const APPEND_ARGUMENTS = 5
 
 /**
- * `previous id evictBefore end record` for each key: ids, and `reason last keep` for the last batch. Returns for each `1`,
- * `0` if the batch is refused, or an error that no retry can mend. A refused batch also notifies the watchers, because the
+ * `previous id evictBefore end record` for each key: ids, and `reason last keep` for the last batch. Returns for each
+ * key `1`, `0` if the batch is refused, or a permanent error. A refused batch also notifies the watchers, because the
  * run may have expired.
  */
 export const APPEND = script(`
@@ -75,8 +75,8 @@ local newest = newestOf(key)
 return newest and state(newest, 0)`)
 
 /**
- * `after upTo oldest bytes`. Returns entries, or nothing if there are none and no entry of the epoch. An entry is copied to
- * the script before its size is known, so chunks are small and grow from one entry on.
+ * `after upTo oldest bytes`. Returns entries, or nothing if there are none and the epoch has no entry. An entry is
+ * copied to the script before its size is known, so chunks are small and grow from one entry on.
  */
 export const READ = script(`
 local from, left, found, count = '(' .. ARGV[1], tonumber(ARGV[4]), {}, 1
@@ -107,8 +107,8 @@ export const RENEW = script("return redis.call('SET', key, '1', 'PX', ARGV[1])")
 export const RELEASE = script("return redis.call('DEL', key)")
 
 /**
- * On the key of an owner. Returns `1` if it is alive. While the server rejects writes, no owner can renew its lease, so the
- * reply is an error: that of a write to the key that never exists, which changes nothing.
+ * On the key of an owner. Returns `1` if it is alive. While the server rejects writes, no owner can renew its lease, so
+ * the reply must be an error. A write to the key that never exists causes it, and changes nothing.
  */
 export const IS_ALIVE = script(`
 if redis.call('EXISTS', key) == 1 then return 1 end

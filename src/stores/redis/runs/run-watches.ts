@@ -46,7 +46,7 @@ class WatchedRun implements Subscriber {
 
   onMessage(text: string): void {
     const message = decodeMessage(text)
-    // Among others, an empty message reports that the run was removed.
+    // For example, an empty message reports that the run was removed.
     if (message) this.#deliver(message.epoch, message.batch)
     else this.onInterruption()
   }

@@ -14,16 +14,19 @@ export interface Subscriber {
 }
 
 export interface Subscription {
-  /** Resolves when every further message is received, or the connection is closed. Undefined if it is already. */
+  /**
+   * Resolves when every further message is received, or the connection is closed. Undefined if that is already the
+   * case.
+   */
   readonly ready: Promise<void> | undefined
   close(): void
 }
 
-// How many channels one command names.
+// The maximum number of channels of one command.
 const MAX_CHANNELS = 1_000
 // How often the connection is probed while there are subscriptions, in ms. A half-open one would receive nothing.
 const PROBE_INTERVAL = 5_000
-// The shortest delay before a rejected command is sent again, in ms.
+// The minimum delay before a rejected command is retried, in ms.
 const RETRY_DELAY = 1_000
 
 /** The connection that receives the messages of all channels. It is opened with the first subscription. */
@@ -175,7 +178,7 @@ export class Subscriptions implements Flushable {
     if (this.#connection?.isReady) await this.#try((connection) => connection.command('ping'))
   }
 
-  // After it is closed, a timer would keep the process running.
+  // Resolves early if the connection is closed, because a timer would keep the process running.
   async #pause(): Promise<void> {
     await pause(jitter(RETRY_DELAY), undefined, { signal: this.#closing.signal }).catch(() => {})
   }

@@ -102,6 +102,18 @@ describe('counts in Redis', () => {
     expect(await admin.hvals(`{${key}}:count:user`)).toEqual(['1'])
   })
 
+  it('are not disabled by a key of another type', async () => {
+    await admin.set(`{${key}}:count:alice`, 'foreign')
+    const counts = open({ lease: 1_000 })
+    const causeOf = (error: Error) => String(error.cause)
+    const outcomes = ['alice', 'bob'].map((user) => Promise.resolve(counts.acquire(user, 1)).catch(causeOf))
+    expect(await Promise.all(outcomes)).toEqual([expect.stringContaining('WRONGTYPE'), true])
+    expect(await counts.acquire('carl', 1)).toBe(true)
+    expect(await admin.get(`{${key}}:count:alice`)).toBe('foreign')
+    await admin.del(`{${key}}:count:alice`)
+    expect(await counts.acquire('alice', 1)).toBe(true)
+  })
+
   it('need no script in the cache of Redis', async () => {
     const counts = open()
     await counts.acquire('user', 2)

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { RangeConnection } from '../../../../src/stores/redis/range-connection.ts'
 import { AppendQueue } from '../../../../src/stores/redis/runs/append-queue.ts'
 import type { Ask } from '../../../../src/stores/redis/stream-reads.ts'
+import { countHeld } from '../../../support/garbage.ts'
 import { settled } from '../../../support/streams.ts'
 
 /** A queue on a connection whose replies a test sends. */
@@ -76,5 +77,27 @@ describe('the appends of a turn', () => {
     expect(scripts.map(({ keys }) => keys)).toEqual([['a', 'b'], ['b']])
     scripts[1]?.reply()
     expect(await other).toBe(true)
+  })
+
+  test('are not held if they are aborted before they are sent', async () => {
+    const { scripts, append } = openQueue()
+    const others = Array.from({ length: 300 }, (_, at) => append(`${at}`))
+    await settled()
+    const abort = new AbortController()
+    const aborted = Array.from({ length: 20 }, () => {
+      const appended = append('a', 1, abort.signal)
+      appended.catch(() => {})
+      return new WeakRef(appended)
+    })
+    others.push(append('b'))
+    await settled()
+    abort.abort()
+    expect(await countHeld(aborted)).toBeLessThan(2)
+    for (let replied = 0; replied < 3; replied++) {
+      scripts[replied]?.reply()
+      await settled()
+    }
+    expect(scripts[2]?.keys).toEqual([...Array.from({ length: 44 }, (_, at) => `${256 + at}`), 'b'])
+    expect(new Set(await Promise.all(others))).toEqual(new Set([true]))
   })
 })

@@ -42,6 +42,26 @@ describe.each(CLIENTS)('a store of runs with a client of %s', (_name, client) =>
     for (const run of runs) expect(await run.texts()).toEqual([text, text])
   })
 
+  it('skips messages and an entry of other programs', async () => {
+    const [store, other] = [openRuns(client()), openRuns(client())]
+    const run = await startRun(store)
+    const collected = await collect(other, run.id, run.epoch)
+    const name = `{${key}}:run:${run.id}`
+    await run.append(batch(1, 'a'))
+    const injected = JSON.stringify([['y', 1, 'evt\nid: evil\ndata: injected']])
+    for (const record of ['[[null,1]]', '[[5]]', injected, '[null]'])
+      await admin.publish(name, `${run.epoch}-2 ${record}`)
+    await run.append(batch(2, 'b'))
+    await expect.poll(() => collected.texts).toEqual(['a', 'b'])
+    await admin.xadd(name, `${run.epoch}-3`, 'foo', 'bar')
+    expect(await run.texts(other)).toEqual(['a', 'b'])
+    expect(await run.append(batch(3, 'c'))).toBe(false)
+    await admin.xadd(name, `${run.epoch}-9007199254740993`, 'batch', '[["x",1]]')
+    expect(await run.texts(other)).toEqual(['a', 'b'])
+    expect(await store.find(run.id)).toBeUndefined()
+    await expect(store.start(run.id, 'me', HOUR)).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
+  })
+
   it('subscribes to many runs over one connection, and unsubscribes', async () => {
     const [store, other] = [openRuns(client()), openRuns(client())]
     const runs = await Promise.all(Array.from({ length: RUNS }, (_, i) => startRun(store, `run ${i}`)))

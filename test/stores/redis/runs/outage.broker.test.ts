@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { holdClock } from '../../../../src/testing/index.ts'
 import { startRedis } from '../../../support/brokers.ts'
 import { deferred } from '../../../support/deferred.ts'
 import { startProxy } from '../../../support/proxy.ts'
@@ -117,6 +118,29 @@ describe.each(CLIENTS)('a run with a client of %s', (_name, client) => {
     await own.start()
     const epoch = async () => (await store.find('run'))?.epoch
     await expect.poll(() => epoch().catch(String)).toBe(run.epoch)
+  })
+})
+
+describe.each(CLIENTS)('a store with a client of %s', (_name, client) => {
+  it('reports no owner as dead and no run as unwatched until other processes have reconnected', async () => {
+    using time = holdClock()
+    const own = await startRedis()
+    const store = openRuns(client(own.port))
+    const answers = async () => {
+      const settled = await Promise.allSettled([store.isAlive('other'), store.isWatched('run', '1')])
+      return settled.map((result) => (result.status === 'fulfilled' ? result.value : result.reason.code))
+    }
+    expect(await answers()).toEqual([false, false])
+    await own.stop()
+    await own.start()
+    expect(await answers()).toEqual(['ERR_SSE_STORE', 'ERR_SSE_STORE'])
+    await adminOf(own.port).set(`{${key}}:owner:other`, '1')
+    expect(await answers()).toEqual([true, 'ERR_SSE_STORE'])
+    await adminOf(own.port).del(`{${key}}:owner:other`)
+    time.advance(2_900)
+    expect(await answers()).toEqual(['ERR_SSE_STORE', 'ERR_SSE_STORE'])
+    time.advance(100)
+    expect(await answers()).toEqual([false, false])
   })
 })
 
