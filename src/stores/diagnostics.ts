@@ -4,7 +4,7 @@ import type { EventStore, StoreState } from './event-store.ts'
 /** The message of `spillway:store:state`. */
 export interface StoreStateMessage {
   readonly store: EventStore
-  /** The new state. `connecting` is that of a store that has begun to connect. */
+  /** The new state, for example `connecting` once the store begins to connect. */
   readonly state: StoreState
 }
 

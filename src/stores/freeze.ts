@@ -1,7 +1,7 @@
 /** Freezes a value with all plain objects and arrays in it, whatever their depth. Returns the value. */
 export function freeze<Value>(value: Value): Value {
   const found: object[] = isFreezable(value) ? [value] : []
-  // A list that grows, because a recursion could exceed the stack.
+  // The list grows during the loop, because a recursion could exceed the stack.
   for (const each of found) {
     Object.freeze(each)
     for (const child of Object.values(each)) if (isFreezable(child)) found.push(child)
@@ -9,10 +9,11 @@ export function freeze<Value>(value: Value): Value {
   return value
 }
 
-// Not an instance of a class, which may rely on its fields, nor a list of bytes, which cannot be frozen.
+// Returns false for an instance of a class, which may rely on its fields, and for a list of bytes, which cannot be
+// frozen.
 function isFreezable(value: unknown): value is object {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return false
   const prototype = Object.getPrototypeOf(value)
-  // The prototype of an object literal, in any realm, has none itself.
+  // The prototype of an object literal has no prototype itself, in any realm.
   return Array.isArray(value) || prototype === null || Object.getPrototypeOf(prototype) === null
 }

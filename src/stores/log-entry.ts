@@ -5,16 +5,16 @@ import type { Format } from '../formats/format.ts'
 import { freeze } from './freeze.ts'
 import { scopedKey } from './scoped-key.ts'
 
-// What an entry occupies beside its text: its objects, its place in a store, the allocation of its frame. Measured on
-// Node.js 20 and 22 as resident memory.
+// The bytes of an entry without its text: its objects, its slot in a store, and the allocation of its frame. Measured
+// on Node.js 20 and 22 as resident memory.
 const ENTRY_BYTES = 1_000
-// What the trace of a publish occupies without its state.
+// The bytes of the trace of a publish without its state.
 const TRACE_BYTES = 120
 
-// How often an entry is encoded. Twice from the first client on that has another format than the event stream.
+// How often an entry is encoded. 2 after the first client with a format other than the event stream.
 let encodings = 1
 
-// Not Latin-1. V8 then stores two bytes for each character.
+// Matches text outside Latin-1, of which V8 stores two bytes for each character.
 const WIDE = /[^\0-\xff]/
 
 /** A W3C trace context, by the names of its headers. */
@@ -24,13 +24,13 @@ export interface TraceContext {
   readonly tracestate?: string | undefined
 }
 
-/** A published event before the store gives it an id: checked by the hub, with its data as text. */
+/** A published event before the store assigns its id. The hub has checked it, and its data is text. */
 export interface Publication {
   readonly channel: string
   /** The event's name. */
   readonly event?: string | undefined
   readonly data: string
-  /** True if the data was a string; otherwise `data` is what the hub serialized, for example `{"price":7}`. */
+  /** True if the published data was a string. Otherwise the hub has serialized it, for example to `{"price":7}`. */
   readonly isText?: boolean | undefined
   readonly retry?: number | undefined
   /** The value that the event updates. Default: the event's name. */
@@ -47,7 +47,10 @@ export interface Publication {
 export interface EntryOwner {
   /** Distinguishes the values of the hub's events from those of other hubs on one stream. */
   readonly scope: string
-  /** Returns serialized data as filters receive it. Called at most once for an entry, which keeps the error if it throws. */
+  /**
+   * Returns serialized data as filters receive it. Called at most once for an entry, which keeps the error if it
+   * throws.
+   */
   readonly deserialize?: ((text: string, entry: LogEntry) => unknown) | undefined
 }
 
@@ -56,7 +59,7 @@ export class LogEntry {
   /** The entry's position in the log, and the id of the event: short ASCII text that clients receive. */
   readonly id: string
   readonly channel: string
-  /** Bytes of the event on the wire. */
+  /** The size of the event on the wire, in bytes. */
   readonly size: number
   readonly #publication: Publication
   #owner: EntryOwner | undefined
@@ -80,14 +83,14 @@ export class LogEntry {
     return scopedKey(channel, key ?? (event || 'message'))
   }
 
-  /** The trace of its publish. Untrusted, because other programs may write to the broker too. */
+  /** The trace of the publish. Untrusted, because other programs may write to the broker too. */
   get trace(): TraceContext | undefined {
     return this.#publication.trace
   }
 
   /**
-   * About the bytes of memory that the entry occupies in a store once it is encoded: its text as a string and in each format
-   * in use, its names, and about 1 000 bytes of objects.
+   * The approximate bytes of memory that the entry occupies in a store once it is encoded. They include its text as a
+   * string and in each format in use, its names, and about 1 000 bytes of objects.
    */
   get footprint(): number {
     this.#footprint ??= this.#measure()
@@ -106,8 +109,8 @@ export class LogEntry {
   }
 
   /**
-   * The event as a filter gets it, frozen because all filters share it. Data that was serialized is deserialized by the hub,
-   * by default as JSON, or stays text where it is not JSON. Throws the error of `deserialize`.
+   * The event as filters receive it, frozen because all of them share it. Serialized data is deserialized by the hub,
+   * by default as JSON, and remains text if it is not JSON. Throws the error of `deserialize`.
    */
   get event(): SseEvent {
     this.#event ??= this.#decode()
@@ -119,7 +122,7 @@ export class LogEntry {
   _adopt(owner: EntryOwner): void {
     if (this.#owner === owner) return
     this.#owner = owner
-    // What was made without the owner.
+    // Discards the values that were computed without the owner.
     this.#frame = undefined
     this.#frames = undefined
     this.#event = undefined
@@ -128,7 +131,7 @@ export class LogEntry {
   #measure(): number {
     const { channel, event, key = event, data, trace } = this.#publication
     const names = textBytes(channel) + textBytes(key ?? '')
-    // In the publication, in the key of the frame, and in that of a store.
+    // The names are in the publication, in the key of the frame, and in the key of a store.
     const objects = trace ? ENTRY_BYTES + TRACE_BYTES + (trace.tracestate?.length ?? 0) : ENTRY_BYTES
     return encodings * this.size + textBytes(data) + 3 * names + objects
   }
@@ -188,7 +191,7 @@ export function textBytes(text: string): number {
   return WIDE.test(text) ? 2 * text.length : text.length
 }
 
-/** Returns the value of JSON, or the text itself if it is no JSON. */
+/** Returns the value of JSON, or the text itself if it is not JSON. */
 export function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -1,6 +1,8 @@
 import type { RunBatch, RunEvent, StoredBatch } from './run-store.ts'
 
-/** Returns the number of the last event of a batch, or 0 for the start of a run, which some stores keep without events. */
+/**
+ * Returns the number of the last event of a batch, or 0 for the start of a run, which some stores keep without events.
+ */
 export function lastNumberOf({ first, events }: RunBatch): number {
   return first + events.length - 1
 }

@@ -35,6 +35,9 @@ it.each([
 
 it('a hub throws ERR_SSE_OPTION for a store in place of its options', () => {
   expect(() => new Hub(memoryStore() as never)).toThrow(
-    expect.objectContaining({ code: 'ERR_SSE_OPTION', message: 'A store is an option: new Hub({ store }).' }),
+    expect.objectContaining({
+      code: 'ERR_SSE_OPTION',
+      message: 'Pass the store as an option, for example new Hub({ store }).',
+    }),
   )
 })

@@ -59,6 +59,16 @@ export function runStoreContract(name: string, connect: () => OpenRunStore, clos
     })
     afterAll(close)
 
+    test('throws ERR_SSE_OPTION if it is given to a second Runs', async () => {
+      const store = await open()
+      expect(() => store.serve({ name: `p${++count}`, onStop: () => {} }, LEASE)).toThrow(
+        expect.objectContaining({
+          code: 'ERR_SSE_OPTION',
+          message: 'This store already belongs to a Runs; create one store per Runs.',
+        }),
+      )
+    })
+
     test('starts a run once across processes', async () => {
       const both = [await open(), await open()]
       const id = newId()

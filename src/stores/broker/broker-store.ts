@@ -19,7 +19,7 @@ import { encodeRecord, toLogEntry } from './record.ts'
 import { SharedTasks } from './shared-tasks.ts'
 import { UnknownPositions } from './unknown-positions.ts'
 
-/** Returns a reader for a caller without bounds. */
+/** Returns a reader for a caller without limits. */
 function unbounded(): StoreReader {
   return { room: Number.POSITIVE_INFINITY, signal: new AbortController().signal }
 }
@@ -32,7 +32,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
   readonly #recent: RecentEntries
   readonly #unknown = new UnknownPositions()
   readonly #older: RangeReader
-  // For positions that another process has delivered and this one has not.
+  // Lookups of positions that another process has delivered before this one.
   readonly #lookups = new SharedTasks<boolean>()
   readonly #histories = new SharedTasks<History>()
   readonly #advanced = new Condition()
@@ -80,7 +80,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
     const { start } = this.#recent
     if (start === undefined || !this.#driver.isId(after) || this.#driver.isEvicted?.(after)) return 'gap'
     if (this.#driver.compare(after, this.position) > 0) return this.#awaitPosition(after, reader.signal)
-    // The cache has every position after `start`. One that is missing there was never in the log.
+    // The cache has every position after `start`, so a missing one was never in the log.
     if (this.#driver.compare(after, start) > 0) return 'gap'
     return this.#older.read(names, after, limits, reader)
   }
@@ -153,7 +153,7 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
     if (record !== NOOP_RECORD) this.reportSkip(id, channel, error)
   }
 
-  // A record of another program is no event and no failure. Its position still counts.
+  // Returns undefined for a record of another program, which is neither an event nor a failure. Its position still counts.
   #decode(stored: StoredEntry): LogEntry | undefined {
     try {
       return toLogEntry(stored)
@@ -173,21 +173,21 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
     const losses = this.#losses
     this.#unknown.check()
     const isStored = await this.#lookups.run(after, signal, (each) => {
-      // Again, because others may have found nothing since this one began to wait.
+      // Checked again, because other lookups may have found nothing meanwhile.
       this.#unknown.check()
       return this.#driver.has(after, each)
     })
-    // Not remembered, because the log may have the position later.
+    // The position is not remembered, because the log may have it later.
     if (!isStored) this.#unknown.count()
     if (!isStored) return 'gap'
     const isReached = () => this.#driver.compare(after, this.position) <= 0
-    // After a loss, the log may not have the position any more.
-    const isOver = () => this.state === 'closed' || signal.aborted || losses !== this.#losses
-    await this.#advanced.until(() => isReached() || isOver())
+    // After a loss, the log may no longer have the position.
+    const isOver = () => this.state === 'closed' || losses !== this.#losses
+    await this.#advanced.until(() => isReached() || isOver(), signal)
     return { entries: [], upTo: after }
   }
 
-  /** Finds where the `last` newest entries begin, of which `missing` are before the cache. */
+  /** Searches the start of the `last` newest entries, of which `missing` are before the cache. */
   async #olderHistory(
     channels: readonly string[],
     last: number,

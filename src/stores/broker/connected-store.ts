@@ -1,7 +1,10 @@
+import { awaitShared } from '../../scheduler/await-shared.ts'
+import { Deadline } from '../../scheduler/deadline.ts'
 import { BaseStore } from '../base-store.ts'
 import { storeSkipChannel, storeStateChannel } from '../diagnostics.ts'
 import type { EventStore, StoreListener, StoreState } from '../event-store.ts'
-import { withDeadline } from './deadline.ts'
+import { timeUntil } from './deadline.ts'
+import { timeoutError } from './errors.ts'
 
 /** A store behind a connection. It reports its state and the records that it skips. */
 export abstract class ConnectedStore extends BaseStore {
@@ -9,7 +12,7 @@ export abstract class ConnectedStore extends BaseStore {
   ready: Promise<void> | undefined
   state: StoreState = 'connecting'
   #started: Promise<void> = Promise.resolve()
-  // How many calls of `onceReady` wait. Their promises settle later than `ready`, so a new call waits behind them.
+  // How many calls of `onceReady` wait. Their promises settle later than `ready`, so a new call waits too.
   #waiting = 0
 
   override open(listener: StoreListener): void {
@@ -24,17 +27,23 @@ export abstract class ConnectedStore extends BaseStore {
     ready.catch(() => {})
   }
 
-  /** Does some work once the store is ready, in the order of the calls. Rejects if it is not ready by the deadline. */
+  /** Calls `work` once the store is ready, in the order of the calls. Rejects if it is not ready by the deadline. */
   protected async onceReady<T>(deadline: number, work: () => Promise<T>): Promise<T> {
     if (this.ready || this.#waiting > 0) {
       this.#waiting += 1
       try {
-        await withDeadline(deadline, this.#started)
+        await this.#untilStarted(deadline)
       } finally {
         this.#waiting -= 1
       }
     }
     return work()
+  }
+
+  async #untilStarted(deadline: number): Promise<void> {
+    const ending = new AbortController()
+    const timer = new Deadline(timeUntil(deadline), () => ending.abort(timeoutError()))
+    await awaitShared(this.#started, ending.signal).finally(() => timer.cancel())
   }
 
   /** Sets and reports the state. `closed` is final. */
@@ -53,7 +62,7 @@ export abstract class ConnectedStore extends BaseStore {
     if (storeStateChannel.hasSubscribers) storeStateChannel.publish({ store: this.#store, state })
   }
 
-  // Each subclass implements it.
+  // Returns this object as the interface that each subclass implements.
   get #store(): EventStore {
     return this as unknown as EventStore
   }

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 const PLAIN = /^[\w.-]{1,60}$/
 
 /**
- * Returns the name of a key in a broker, for example `user-7`. Any other text, such as an IPv6 address, is replaced by its
- * hash, because a client may choose it.
+ * Returns the name of a key in a broker, for example `user-7`. Any other text, such as an IPv6 address, is replaced by
+ * its hash, because a client may choose it.
  */
 export function countKeyOf(key: string): string {
   // A plain key cannot have the name of a hash, which is longer.

@@ -13,16 +13,16 @@ export interface StoredEntry {
   readonly channel: string
   /** The text of `encodeRecord`. Untrusted, because other programs may write to the broker too. */
   readonly record: string
-  /** When the entry was stored, in ms since 1970. Undefined if the broker does not tell. */
+  /** When the entry was stored, in ms since 1970. Undefined if the broker does not state it. */
   readonly time?: number | undefined
 }
 
-/** Where a read of a log ends. */
+/** The limits of a read of a log. */
 export interface RangeLimits {
-  /** The last position that is read, which the log has. */
+  /** The last position to read, which the log has. */
   readonly upTo: string
   readonly entries: number
-  /** Bytes of the records. A larger entry is returned alone. MUST bound what is requested from the broker, too. */
+  /** Bytes of the records. A larger entry is returned alone. MUST also limit what is requested from the broker. */
   readonly bytes: number
 }
 
@@ -30,19 +30,19 @@ export interface RangeLimits {
 export interface StoredRange {
   /** Oldest first. */
   readonly entries: readonly StoredEntry[]
-  /** The position up to which they are complete: `upTo`, or that of the last one if a limit was reached. Never `after`. */
+  /** The position up to which they are complete: `upTo`, or that of the last entry at a limit. Never `after`. */
   readonly end: string
 }
 
-/** Where the log of a broker begins. */
+/** The beginning of a broker's log. */
 export interface OldestEntry {
   /** A position from which `range` reads. */
   readonly position: string
-  /** Whether nothing was ever removed before it. */
+  /** Whether no entry before it was ever removed. */
   readonly isFirst: boolean
 }
 
-/** How much of the newest entries is delivered at the start. */
+/** How many of the newest entries are delivered at the start. */
 export interface RecentLimits {
   readonly entries: number
   readonly bytes: number
@@ -72,26 +72,26 @@ export interface BrokerDriver {
    */
   append(channel: string, record: string, idempotencyKey?: string): Promise<string>
   /**
-   * Returns entries after a position for which `isId` is true. `'gap'`: the log does not have this position, which MUST be
-   * found out without reading entries. Waits out an outage and retries with a jittered back-off, until it is aborted.
+   * Returns entries after a position for which `isId` is true. `'gap'`: the log does not have this position, which MUST
+   * be determined without reading entries. Retries with a jittered back-off during an outage, until it is aborted.
    */
   range(after: string, limits: RangeLimits, signal: AbortSignal): Promise<StoredRange | 'gap'>
-  /** The same for one channel, of a broker that can read a channel alone. */
+  /** Returns the same for one channel, if the broker can read a channel separately. */
   channelRange?(
     channel: string,
     after: string,
     limits: RangeLimits,
     signal: AbortSignal,
   ): Promise<StoredRange | 'gap'>
-  /** Returns how many entries a range has at most, of a broker that numbers its entries. */
+  /** Returns how many entries a range has at most, if the broker numbers its entries. */
   distance?(after: string, upTo: string): number
-  /** Returns the position of this many entries earlier, or where the log is known to begin, of such a broker. */
+  /** Returns the position this many entries before, or the known beginning of the log, if entries are numbered. */
   back?(position: string, entries: number): string
-  /** Whether the log has a position for which `isId` is true. No entry is read. Waits and retries like `range`. */
+  /** Whether the log has a position for which `isId` is true. MUST NOT read an entry. Retries like `range`. */
   has(position: string, signal: AbortSignal): Promise<boolean>
   /**
-   * Finds where the `last` newest entries of some channels up to a position begin, including the entry at it. Searches at
-   * most `maxEntries` entries of the log; what is before that counts as incomplete. Waits and retries like `range`.
+   * Searches the start of the `last` newest entries of some channels up to a position, including the entry at it.
+   * Searches at most `maxEntries` entries of the log, and reports earlier ones as incomplete. Retries like `range`.
    */
   historyBefore(
     position: string,
@@ -100,12 +100,12 @@ export interface BrokerDriver {
     maxEntries: number,
     signal: AbortSignal,
   ): Promise<History>
-  /** Returns where the stored entries begin. Waits and retries like `range`. */
+  /** Returns the beginning of the stored entries. Retries like `range`. */
   oldest(signal: AbortSignal): Promise<OldestEntry>
-  /** Whether untrusted text can be a position in this log. */
+  /** Whether an untrusted text can be a position in this log. */
   isId(text: string): boolean
   readonly compare: Compare
-  /** Whether a position is known to be evicted, so that no lookup is needed. Default: not known. */
+  /** Whether a position is known to be evicted, so that no lookup is needed. Default: unknown. */
   isEvicted?(position: string): boolean
   /** Closes the connections that the driver opened. */
   close(): Promise<void>

@@ -1,16 +1,16 @@
 import { SseError } from '../../errors.ts'
 
-/** For a command whose connection was lost before the response. */
+/** Returns the error of a command whose connection was lost before the response. */
 export function commandError(cause: unknown): SseError {
   return storeError('The connection to the broker was lost; the event may or may not have been stored', cause)
 }
 
-/** For a command that the broker responded to with an error. */
+/** Returns the error of a command that the broker rejected. */
 export function rejectedError(cause: unknown): SseError {
   return storeError('The broker rejected the command', cause)
 }
 
-/** For a broker that no retry makes usable, for example because of wrong credentials. */
+/** Returns the error of a broker that no retry makes usable, for example because of wrong credentials. */
 export function unusableError(cause: unknown): SseError {
   return cause instanceof SseError ? cause : storeError('The broker cannot be used', cause)
 }

@@ -1,9 +1,9 @@
 import { Deadline } from '../../scheduler/deadline.ts'
 import type { CountUpdate } from './counts-driver.ts'
 
-/** Is notified of the acquires of a key. */
+/** Receives the notifications of a key's acquires. */
 export interface KeyCountListener {
-  /** How long an acquire waits until it is in flight, in ms. */
+  /** How long an acquire waits until its command is sent, in ms. */
   readonly timeout: number
   /** Called when an acquire waits. */
   onWaiting(count: KeyCount): void
@@ -18,7 +18,7 @@ interface Acquire {
   reject(error: unknown): void
 }
 
-/** How many streams of this process have a key, and the acquires that wait for the broker. */
+/** The number of streams with a key in this process, and the acquires that wait for the broker. */
 export class KeyCount {
   readonly key: string
   held = 0
@@ -27,7 +27,7 @@ export class KeyCount {
   #waiting: Acquire[] = []
   // Whether the broker may have a count of this process.
   #isStored = false
-  // What the command in flight says.
+  // The update of the command in flight.
   #update: CountUpdate | undefined
   #acquires: Acquire[] = []
 
@@ -39,12 +39,12 @@ export class KeyCount {
     return this.#waiting.length > 0
   }
 
-  /** Whether there is nothing to count, and nothing to store. */
+  /** Whether no count and no acquire exists, here or in the broker. */
   get isIdle(): boolean {
     return this.held === 0 && !this.isBusy && !this.isWaiting && !this.#isStored
   }
 
-  /** Resolves with whether a stream was counted. One that waits too long is not. */
+  /** Resolves with whether a stream was counted. An acquire that waits too long resolves with false. */
   wait(max: number, listener: KeyCountListener): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const deadline = new Deadline(listener.timeout, () => {
@@ -58,7 +58,7 @@ export class KeyCount {
     })
   }
 
-  /** Returns the next update, with all acquires that wait and have the same maximum. */
+  /** Returns the next update, for all acquires in front of the queue with the same maximum. */
   begin(): CountUpdate {
     const max = this.#waiting[0]?.max ?? 0
     const other = this.#waiting.findIndex((each) => each.max !== max)
@@ -71,8 +71,8 @@ export class KeyCount {
   }
 
   /**
-   * Counts the streams that the broker has counted. Others may have been released meanwhile. Returns whether the broker has
-   * counted more than that, because the process has given up their acquires.
+   * Counts the streams that the broker has counted. Others may have been released meanwhile. Returns whether the broker
+   * has counted more, because acquires were cancelled.
    */
   end(stored: number): boolean {
     this.#isStored = stored > 0
@@ -84,14 +84,20 @@ export class KeyCount {
     return more > counted
   }
 
+  /** Rejects the acquires in flight, because the broker cannot store a count for the key. */
+  rejectKey(error: unknown): void {
+    this.#isStored = false
+    this.rejectInFlight(error)
+  }
+
   /** Rejects the acquires in flight. */
-  fail(error: unknown): void {
+  rejectInFlight(error: unknown): void {
     for (const { reject } of this.#acquires) reject(error)
     this.#acquires = []
   }
 
   /** Rejects the acquires that wait. */
-  giveUp(error: unknown): void {
+  rejectWaiting(error: unknown): void {
     for (const { deadline, reject } of this.#waiting) {
       deadline.cancel()
       reject(error)

@@ -4,43 +4,41 @@ import type { Compare } from './driver.ts'
 import type { PageLimits } from './page-limits.ts'
 import type { Segment, SegmentPage } from './segment.ts'
 
-/** A client that waits until the broker was read after a position. */
+/** A client that waits for a read after a position. */
 export interface Waiter {
   readonly position: string
   /** Whether the log is known to have the position. */
   readonly isKnown: boolean
-  /** Since when it waits, in ms of `performance.now()`. */
+  /** The start of the wait, in ms of `performance.now()`. */
   readonly since: number
   /** Called when the segments have changed at the position. */
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
-  /** Called when the client does not wait any more. */
+  /** Called at the end of the wait. */
   onEnd?: () => void
 }
 
-// How many pages in a row are read for the same clients while others wait elsewhere.
-const MAX_RUN = 16
+// The maximum of consecutive pages for the same clients while others wait at other positions.
+const MAX_CONSECUTIVE_PAGES = 16
 
-// How many segments one page covers.
+// The maximum of segments in one page.
 const MAX_SEGMENTS = 16
 
-/** The segments of one log, and the clients that wait for others. All entries of the log, or those of one channel. */
+/** The segments of one log, or of one of its channels, and the clients that wait for further segments. */
 export class Lane {
   /** Undefined: all channels. */
   readonly channel: string | undefined
   /** The read in flight. */
   read: AbortController | undefined
-  /** What was read last. */
+  /** The range of the last read. */
   last: { readonly after: string; readonly end: string } | undefined
   readonly #compare: Compare
-  // In the order of the log. They do not overlap.
+  // Sorted by position. They do not overlap.
   #segments: Segment[] = []
-  // In the order of the log.
+  // Sorted positions of the waiting clients.
   readonly #positions: string[] = []
   readonly #waiters = new Map<string, Set<Waiter>>()
-  // Where the last read ended. Like an elevator, the lane serves the next position from here on, and then the first one.
-  #head = ''
-  #run = 0
+  #consecutivePages = 0
 
   constructor(channel: string | undefined, compare: Compare) {
     this.channel = channel
@@ -51,7 +49,7 @@ export class Lane {
     return this.#positions.length > 0
   }
 
-  /** Whether it holds nothing. */
+  /** Whether it has no segments, no clients and no read. */
   get isUnused(): boolean {
     return this.#segments.length === 0 && !this.isWaiting && !this.read
   }
@@ -81,7 +79,7 @@ export class Lane {
       }
       if (!next || page.upTo !== next.after || left.entries <= 0 || left.bytes <= 0) break
       const more = next.page(channels, page.upTo, left)
-      // A page has its first entry in any case.
+      // A page always has its first entry.
       if (page.entries.length > 0 && sizeOf(more.entries) > left.bytes) break
       page = join(page, more)
     }
@@ -101,9 +99,8 @@ export class Lane {
   /** Adds a segment, and resolves the clients that wait for it. */
   addSegment(segment: Segment): void {
     this.#segments.splice(this.#firstStartingAfter(segment.after), 0, segment)
+    this.#consecutivePages = segment.after === this.last?.end ? this.#consecutivePages + 1 : 0
     this.last = { after: segment.after, end: segment.end }
-    this.#run = segment.after === this.#head ? this.#run + 1 : 0
-    this.#head = segment.end
     const first = this.#firstWaitingFrom(segment.after)
     const next = this.#firstWaitingFrom(segment.end)
     for (const position of this.#positions.slice(first, next)) this.resolveAt(position)
@@ -121,29 +118,30 @@ export class Lane {
     this.#positions.splice(this.#firstWaitingFrom(position), 0, position)
   }
 
-  /** Removes a client. The read in flight is aborted with the last one. */
-  leave(waiter: Waiter): void {
+  /** Removes a client. If it was the last one, aborts the read in flight. */
+  remove(waiter: Waiter): void {
     const waiters = this.#waiters.get(waiter.position)
-    if (waiters?.delete(waiter) && waiters.size === 0) this.#remove(waiter.position)
+    if (waiters?.delete(waiter) && waiters.size === 0) this.#removeAt(waiter.position)
     if (!this.isWaiting) this.read?.abort()
   }
 
-  /** Returns the position after which the broker is read next. */
+  /** Returns the position of the next read. Like an elevator, it is the next one, or else the first one. */
   nextPosition(): string | undefined {
-    if (this.#head === '') return this.#positions[0]
-    const at = this.#firstWaitingFrom(this.#head)
-    const isRunOver = this.#run >= MAX_RUN && this.#positions[at] === this.#head
-    return this.#positions[isRunOver ? at + 1 : at] ?? this.#positions[0]
+    if (!this.last) return this.#positions[0]
+    const at = this.#firstWaitingFrom(this.last.end)
+    const isTurnOver =
+      this.#consecutivePages >= MAX_CONSECUTIVE_PAGES && this.#positions[at] === this.last.end
+    return this.#positions[isTurnOver ? at + 1 : at] ?? this.#positions[0]
   }
 
-  /** Whether the log is known to have a position for which clients wait. */
+  /** Whether the log is known to have a position at which clients wait. */
   isKnown(position: string): boolean {
     return [...(this.#waiters.get(position) ?? [])].some(({ isKnown }) => isKnown)
   }
 
   /** Notifies the clients at a position, which then check the segments again. */
   resolveAt(position: string): void {
-    for (const waiter of this.#remove(position)) {
+    for (const waiter of this.#removeAt(position)) {
       waiter.onEnd?.()
       waiter.resolve()
     }
@@ -156,7 +154,7 @@ export class Lane {
   }
 
   rejectAt(position: string, error: unknown): void {
-    for (const waiter of this.#remove(position)) {
+    for (const waiter of this.#removeAt(position)) {
       waiter.onEnd?.()
       waiter.reject(error)
     }
@@ -166,11 +164,10 @@ export class Lane {
   clear(): void {
     this.#segments = []
     this.last = undefined
-    this.#head = ''
     for (const position of [...this.#positions]) this.resolveAt(position)
   }
 
-  #remove(position: string): Iterable<Waiter> {
+  #removeAt(position: string): Iterable<Waiter> {
     const waiters = this.#waiters.get(position)
     if (!waiters) return []
     this.#waiters.delete(position)

@@ -2,7 +2,7 @@ import type { Compare } from './driver.ts'
 import { Lane } from './lane.ts'
 import type { Segment } from './segment.ts'
 
-// How long a segment is kept that no client reads, in ms.
+// How long a segment is kept without a reader, in ms.
 const KEPT_FOR = 5_000
 
 /** The lanes of a log. Their segments are kept for a short time, within one budget in bytes. */
@@ -33,7 +33,7 @@ export class Lanes implements Iterable<Lane> {
     return lane
   }
 
-  /** Has the other lanes served before this one. */
+  /** Moves a lane behind the others. */
   moveLast(lane: Lane): void {
     this.#lanes.delete(lane.channel)
     this.#lanes.set(lane.channel, lane)
@@ -44,13 +44,13 @@ export class Lanes implements Iterable<Lane> {
     return this.#segments().reduce((sum, [, { bytes }]) => sum + bytes, 0)
   }
 
-  /** Adds a segment to a lane. Removes those that were not used for longest, down to a budget in bytes. */
+  /** Adds a segment to a lane. Evicts the least recently used segments, down to a budget in bytes. */
   add(lane: Lane, added: Segment, budget: number): void {
     lane.addSegment(added)
     let excess = this.bytes - budget
     if (excess <= 0) return
     for (const [owner, segment] of this.#segments().sort(([, a], [, b]) => a.usedAt - b.usedAt)) {
-      // The clients that wait for the new one have not read it yet.
+      // The clients that wait for the new segment have not read it yet.
       if (segment === added) continue
       owner.removeSegment(segment)
       excess -= segment.bytes
@@ -58,7 +58,7 @@ export class Lanes implements Iterable<Lane> {
     }
   }
 
-  /** Forgets all segments. */
+  /** Removes all segments. */
   clear(): void {
     for (const lane of this) lane.clear()
   }

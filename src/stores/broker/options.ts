@@ -6,20 +6,20 @@ export interface BrokerStoreOptions {
   maxEvents?: number | undefined
   /** How long the broker keeps an event. Default: as long as `maxEvents` allows. */
   maxAge?: number | undefined
-  /** How long an idempotency key counts. */
+  /** How long a repetition of an idempotency key is recognized. */
   idempotencyWindow?: number | undefined
   /** How many of the newest events this process caches, to replay them without a request to the broker. Default 10 000. */
   recentEvents?: number | undefined
-  /** About the bytes of memory that this cache occupies. Default 16 MiB. */
+  /** Approximate size of this cache in bytes of memory. Default 16 MiB. */
   recentBytes?: number | undefined
   /**
    * How many bytes of memory this process uses for older events that it reads from the broker, in flight and kept for a
-   * short time. All clients that are replayed share it. Default 64 MiB.
+   * short time. All replayed clients share it. Default 64 MiB.
    */
   replayBytes?: number | undefined
   /**
-   * How many events one replay reads from the broker, of all channels unless the broker can read one alone. A client that
-   * is further behind gets a gap. Default 100 000.
+   * How many events one replay reads from the broker, of all channels unless the broker can read a channel separately.
+   * A client that is further behind gets a gap. Default 100 000.
    */
   maxReplayedEvents?: number | undefined
   /** The same in bytes, as the events are stored. Default 64 MiB. */
@@ -28,7 +28,7 @@ export interface BrokerStoreOptions {
   publishTimeout?: number | undefined
 }
 
-/** The options that a store uses itself, whichever broker it has. Without `maxAge`, or with 0, events have any age. */
+/** The options that a store uses itself, for any broker. Without `maxAge`, or with 0, events have any age. */
 export type BrokerSettings = SettingsOf<Omit<BrokerStoreOptions, 'idempotencyWindow'>, 'maxEvents' | 'maxAge'>
 
 /** Ten years. NATS counts nanoseconds in 64 bits. */

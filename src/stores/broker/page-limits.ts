@@ -1,13 +1,13 @@
 import type { LogEntry } from '../log-entry.ts'
 
-/** How much one client reads at a time. */
+/** The limits of one page for a client. */
 export interface PageLimits {
   readonly entries: number
   /** Bytes on the wire. The first entry may be larger. */
   readonly bytes: number
 }
 
-/** Returns the first entries within the limits, and whether these are all. */
+/** Returns the first entries within the limits, and whether there are no more. */
 export function takeWithin(
   all: Iterable<LogEntry>,
   limits: PageLimits,

@@ -17,21 +17,21 @@ export interface ReplaySettings {
 /** The cache of the newest entries. Both are positions in the log, and undefined before the store is ready. */
 export interface CacheBounds {
   readonly start: string | undefined
-  /** Up to where the log is read, so that a client is not behind the cache again when it has received that. */
+  /** The end of all reads. A client that has received everything up to it is not behind the cache again. */
   readonly inner: string | undefined
 }
 
-// How many reads are in flight, each of one lane.
+// The maximum of reads in flight, each for one lane.
 const MAX_RUNNING = 2
-// How much one read requests.
+// The maximum of one read.
 const PAGE_BYTES = 256 * 1024
 const PAGE_ENTRIES = 1_000
-// From this distance on, in entries for each channel, a broker that can do so reads channels alone: at most this many for
-// one client.
+// If the distance is larger, in entries for each channel, the channels are read separately, if the broker can do that.
+// A client reads at most this many channels.
 const MIN_DISTANCE = 2_000
 const MAX_CHANNELS = 8
 
-// After this many entries of other channels, a client continues in a page of its own, so that it is sent its position.
+// After this many entries of other channels, a page without entries ends, so that the client is sent its position.
 const MAX_HIDDEN = 5_000
 
 /** How much of the log one client has read. */
@@ -41,10 +41,10 @@ interface Progress {
 }
 
 /**
- * Reads what is older than the cache, for clients that wait for it. A client whose position is in a kept segment gets a page
- * of it. Otherwise it waits in a lane, which reads the broker after one position at a time and keeps the result as a segment.
- * The clients in it then check the segments again. A read ends where the next segment starts, so that none is read twice
- * while it is kept.
+ * Reads entries before the cache, for clients that wait for them. A client whose position is in a kept segment gets a
+ * page of it. Otherwise it waits in a lane, which reads the broker after one position at a time and keeps the result as
+ * a segment. The clients of the lane then check the segments again. A read ends at the start of the next segment, so
+ * that no entry is read twice while it is kept.
  */
 export class RangeReader {
   readonly #driver: BrokerDriver
@@ -55,7 +55,7 @@ export class RangeReader {
   readonly #progress = new WeakMap<StoreReader, Progress>()
   // Reads in flight.
   #running = 0
-  // Raised when the log is replaced.
+  // Incremented when the log is replaced.
   #generation = 0
   #isScheduled = false
   #isClosed = false
@@ -107,7 +107,7 @@ export class RangeReader {
     return page
   }
 
-  /** Forgets everything that was read, because the log may be another one. */
+  /** Removes all segments, because the log may be another one. */
   clear(): void {
     this.#generation += 1
     this.#unknown.clear()
@@ -134,14 +134,14 @@ export class RangeReader {
     progress.bytes += scannedBytes
   }
 
-  // Reads of single channels cost the broker more than they save if they are short, or of many channels.
+  // Whether channels are read separately, which costs the broker more for short distances or many channels.
   #isFiltered(channels: ReadonlySet<string>, distance: number): boolean {
     if (!this.#driver.channelRange || channels.size > MAX_CHANNELS || distance < MIN_DISTANCE) return false
     const others = this.#lanes.channels.filter((channel) => !channels.has(channel)).length
     return distance >= MIN_DISTANCE * (others + channels.size) || distance > this.#settings.maxReplayedEvents
   }
 
-  /** `ahead`: how many entries the client still has to read, as far as that is known. */
+  /** `ahead`: how many entries the client still has to read, if that is known. */
   #isTooFar(ahead: number, reader: StoreReader): boolean {
     const { maxReplayedEvents, maxReplayedBytes } = this.#settings
     const { entries, bytes } = this.#progressOf(reader)
@@ -159,10 +159,10 @@ export class RangeReader {
     while (page.entries.length === 0 && page.scannedEntries < MAX_HIDDEN) {
       const { start } = this.#cache
       const position = page.upTo
-      // The cache continues from here. After a loss, it may also begin before the position of the client.
+      // The cache continues from here. After a loss, it may also begin before the client's position.
       if (start !== undefined && this.#driver.compare(position, start) >= 0) break
       const segment = lane.segmentAt(position)
-      // A broker that numbers its entries has every number.
+      // If a broker numbers its entries, each number in the segment is a position.
       const isKnown = this.#driver.distance !== undefined || segment?.has(position)
       if (segment && isKnown) page = join(page, lane.pageIn(segment, channels, position, limits))
       else if (segment || start === undefined || this.#isMissing(position)) return 'gap'
@@ -178,13 +178,13 @@ export class RangeReader {
   #wait(lane: Lane, position: string, reader: StoreReader, hasRead: boolean): Promise<void> {
     const { signal } = reader
     signal.throwIfAborted()
-    // A client that has read before has a position of the log.
+    // A client that has already read has a position of the log.
     const isKnown = hasRead || this.#progressOf(reader).entries > 0
     if (!isKnown) this.#unknown.check()
     return new Promise<void>((resolve, reject) => {
       const waiter: Waiter = { position, isKnown, since: performance.now(), resolve, reject }
       const onAbort = () => {
-        lane.leave(waiter)
+        lane.remove(waiter)
         reject(signal.reason)
       }
       waiter.onEnd = () => signal.removeEventListener('abort', onAbort)
@@ -194,7 +194,7 @@ export class RangeReader {
     })
   }
 
-  // Not at once, so that clients at the end of a segment wait again before the next position is chosen.
+  // Deferred, so that clients at the end of a segment wait again before the next position is chosen.
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
@@ -220,13 +220,13 @@ export class RangeReader {
     lane.read = read
     this.#running += 1
     try {
-      // Again, because other lookups may have found nothing since the client began to wait.
+      // Checked again, because other lookups may have found nothing since the client began to wait.
       if (!lane.isKnown(position)) this.#unknown.check()
       const segment = await this.#readSegment(lane, position, read.signal)
       if (generation !== this.#generation) lane.resolveAt(position)
       else this.#onSegment(lane, position, segment)
     } catch (error) {
-      // A client that came after the read was aborted waits for another one.
+      // A client that began to wait after the abort needs another read.
       if (read.signal.aborted) lane.resolveAt(position)
       else lane.rejectAt(position, error)
     } finally {
@@ -240,7 +240,7 @@ export class RangeReader {
     const upTo = this.#endOf(lane, position)
     const early = this.#earlyStart(lane, position)
     const segment = early === position ? 'gap' : await this.#segment(lane, early, upTo, signal)
-    // The log may begin between the two.
+    // The log may begin between `early` and `position`.
     return segment === 'gap' ? this.#segment(lane, position, upTo, signal) : segment
   }
 
@@ -254,7 +254,7 @@ export class RangeReader {
     return range === 'gap' ? range : new Segment(after, range, this.#driver.compare)
   }
 
-  /** Returns where a read ends. All clients wait before the cache, because a loss notifies them. */
+  /** Returns the end of a read. All clients wait before the cache, because a loss notifies them. */
   #endOf(lane: Lane, position: string): string {
     const inner = this.#cache.inner as string
     const next = lane.nextStart(position)
@@ -262,8 +262,8 @@ export class RangeReader {
   }
 
   /**
-   * Returns where a read starts: half of the last segment before a position, where other clients may have stopped that come
-   * later. Each of them would otherwise have a short read of its own.
+   * Returns the start of a read, which is half of the last segment before a position. Other clients may have stopped
+   * there, and each would otherwise cause a short read of its own.
    */
   #earlyStart(lane: Lane, position: string): string {
     const { compare } = this.#driver
@@ -285,7 +285,7 @@ export class RangeReader {
 
   #onGap(lane: Lane, position: string): void {
     const isEvicted = (each: string) => this.#driver.isEvicted?.(each) ?? false
-    // Clients whose positions were evicted are legitimate, and may be many.
+    // Clients with evicted positions are legitimate, and may be many.
     if (!isEvicted(position)) this.#unknown.add(position)
     lane.resolveAt(position)
     lane.resolveFirst(isEvicted)

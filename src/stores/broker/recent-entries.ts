@@ -5,10 +5,10 @@ import { type PageLimits, takeWithin } from './page-limits.ts'
 /** An entry, or the position of a record that is not an event of a hub. */
 type CachedEntry = LogEntry | { readonly id: string; readonly size: 0; readonly channel?: undefined }
 
-// What the position of such a record occupies in memory.
+// The memory of the position of such a record.
 const POSITION_BYTES = 200
 
-// How many entries of the cache are read once more from the broker.
+// The maximum of cached entries that are read once more from the broker.
 const MAX_INNER = 1_000
 
 /** The newest entries of a broker's log, in their order. */
@@ -18,7 +18,7 @@ export class RecentEntries {
   readonly #entries = new RingBuffer<CachedEntry>()
   // When each entry was stored, in ms of `performance.now()`, because the clock of the machine may be set.
   readonly #times = new RingBuffer<number>()
-  // What is added to a time of the broker.
+  // The offset from the clock of the broker to `performance.now()`.
   #offset = performance.now() - Date.now()
   // The number of each entry, counted from the first one ever pushed.
   readonly #numbers = new Map<string, number>()
@@ -30,10 +30,10 @@ export class RecentEntries {
     this.#maxBytes = maxBytes
   }
 
-  /** Everything after this position is cached. */
+  /** All entries after this position are cached. */
   start: string | undefined
 
-  /** A position that stays cached for a while. It differs from `start` by at most half of the cache. */
+  /** A position that stays cached for a while. At most half of the cache is between `start` and it. */
   get inner(): string | undefined {
     const at = Math.min(MAX_INNER, Math.floor(this.#entries.length / 2))
     return this.#entries.at(at - 1)?.id ?? this.start
@@ -49,9 +49,7 @@ export class RecentEntries {
     while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
   }
 
-  /**
-   * Sets `start` after the initial load: the oldest cached entry or, if the cache is empty, the log's newest position.
-   */
+  /** Sets `start` after the initial load: the oldest cached entry or, if the cache is empty, the log's newest position. */
   begin(newest: string): void {
     this.start ??= this.#entries.at(0)?.id ?? newest
   }
@@ -105,7 +103,7 @@ export class RecentEntries {
     )
   }
 
-  // No entry was stored in the future. If it seems so, the clock of the broker is ahead.
+  // Returns the local time of an entry. A time in the future shows that the clock of the broker is ahead.
   #localTime(time: number | undefined): number {
     const now = performance.now()
     if (time === undefined) return now
@@ -131,7 +129,7 @@ export class RecentEntries {
   }
 }
 
-/** Returns about the bytes of memory that an entry or a position occupies. */
+/** Returns the approximate memory of an entry or a position in bytes. */
 function bytesOf(entry: CachedEntry): number {
   return entry.channel === undefined ? POSITION_BYTES : entry.footprint
 }

@@ -18,7 +18,7 @@ export function parseRecord(record: string): Partial<Publication> & { readonly d
   return trace === undefined ? { ...fields, data } : { ...fields, data, trace: parsedTrace(trace) }
 }
 
-// Those of https://www.w3.org/TR/trace-context/
+// The format of https://www.w3.org/TR/trace-context/.
 const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/
 const TRACESTATE = /^[\x20-\x7e]{1,512}$/
 

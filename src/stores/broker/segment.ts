@@ -12,11 +12,11 @@ export interface SegmentPage {
   readonly scannedBytes: number
 }
 
-// The objects of a segment, and of an entry that is not decoded, in bytes.
+// The memory of the objects of a segment, and of an entry that is not decoded, in bytes.
 const SEGMENT_OVERHEAD = 1_000
 const OVERHEAD = 200
 
-/** A part of a log as it was read from the broker. An entry is decoded when the first client needs it. */
+/** A part of a log that was read from the broker. An entry is decoded when the first client needs it. */
 export class Segment {
   /** Complete after this position. */
   readonly after: string
@@ -24,13 +24,13 @@ export class Segment {
   readonly end: string
   /** When a client last read it, in ms of `performance.now()`. */
   usedAt = performance.now()
-  /** The memory that it holds, in bytes. */
+  /** The memory of the segment, in bytes. */
   bytes = SEGMENT_OVERHEAD
   readonly #compare: Compare
   readonly #ids: string[] = []
   // A decoded entry replaces its record. Null: the record of another program, which was reported when it was delivered.
   readonly #entries: Array<{ readonly channel: string; readonly record: string } | LogEntry | null> = []
-  // How many bytes of records are before each entry.
+  // The number of bytes of records before each entry.
   readonly #offsets: number[] = [0]
   // The indices of the entries of each channel.
   readonly #byChannel = new Map<string, number[]>()
@@ -50,7 +50,7 @@ export class Segment {
     }
   }
 
-  /** Whether a position in the segment is that of an entry, its start or its end. */
+  /** Whether a position is the start, the end, or an entry of the segment. */
   has(position: string): boolean {
     if (position === this.after || position === this.end) return true
     return this.#ids[this.#indexAfter(position) - 1] === position
@@ -74,7 +74,7 @@ export class Segment {
     }
   }
 
-  // By channel, because a client of a quiet channel would otherwise visit the entries of all.
+  // Merges the indices by channel, because a client of a quiet channel would otherwise visit all entries.
   *#indicesOf(channels: ReadonlySet<string>, first: number): Iterable<number> {
     const names = channels.size < this.#byChannel.size ? channels : this.#byChannel.keys()
     const lists: number[][] = []

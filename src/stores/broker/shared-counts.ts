@@ -9,34 +9,35 @@ import { KeyCount, type KeyCountListener } from './key-count.ts'
 
 /** How often a lease is renewed within its time. */
 const TICKS_PER_LEASE = 3
-// The keys of one command, and how many commands are in flight.
+// The maximum of keys in one command.
 const MAX_KEYS = 64
 const MAX_IN_FLIGHT = 4
-// How long an acquire waits for its turn, in timeouts of commands. During an outage, the commands before it fail earlier.
+// How long an acquire waits for its command, in timeouts. During an outage, earlier commands fail before.
 const MAX_WAIT = 3
 
 export interface SharedCountsSettings {
-  /** How long the counts of a process that does not renew them are kept, in ms. */
+  /** How long the counts of a process are kept without a renewal, in ms. */
   readonly lease: number
-  /** How long the broker has to respond, in ms. */
+  /** The timeout of a command, in ms. */
   readonly timeout: number
 }
 
 /**
- * Counts of several processes. Each one stores how many streams it has for a key itself, so that a repeated command does not
- * count twice, and lost counts are stored again. A key has one command in flight, with all acquires that wait for it.
+ * Counts that several processes share. Each process stores how many streams it has for a key. A repeated command
+ * therefore does not count twice, and lost counts are stored again. A key has one command in flight, with all acquires
+ * that wait for it.
  */
 export class SharedCounts implements StreamCounts, Flushable {
   readonly #driver: CountsDriver
   readonly #settings: SharedCountsSettings
   readonly #listener: KeyCountListener
   readonly #counts = new Map<string, KeyCount>()
-  // The counts with acquires that wait, or that may be stored wrongly.
+  // The counts with waiting acquires, or with a stored value that may be wrong.
   readonly #queue = new Set<KeyCount>()
   #refreshing: Iterator<KeyCount> | undefined
   #inFlight = 0
   #isScheduled = false
-  // Why the broker cannot be used at present. An acquire then fails at once.
+  // The failure of the broker. While it is set, acquires fail at once.
   #failure: unknown
   #timer: ReturnType<typeof setInterval> | undefined
   #tickedAt = 0
@@ -48,7 +49,7 @@ export class SharedCounts implements StreamCounts, Flushable {
     this.#listener = {
       timeout: MAX_WAIT * settings.timeout,
       onWaiting: (count) => this.#enqueue(count),
-      // A key that only waited is not stored, so that clients cause no more work than the broker can do.
+      // A key without streams is not stored, so that clients cannot cause more work than the broker can do.
       onExpired: (count) => this.#removeIdle(count),
     }
     driver.open(() => this.#storeAll())
@@ -73,7 +74,7 @@ export class SharedCounts implements StreamCounts, Flushable {
     const count = this.#counts.get(countKeyOf(key))
     if (!count || count.held === 0) return
     count.held -= 1
-    // During an outage, keys that clients choose would be kept until its end.
+    // During an outage, keys that clients choose would otherwise accumulate.
     if (!this.#removeIdle(count)) this.#enqueue(count)
   }
 
@@ -82,8 +83,8 @@ export class SharedCounts implements StreamCounts, Flushable {
     this.#isClosed = true
     this.#stop()
     for (const count of this.#counts.values()) {
-      count.fail(closedError())
-      count.giveUp(closedError())
+      count.rejectInFlight(closedError())
+      count.rejectWaiting(closedError())
     }
     this.#counts.clear()
     this.#queue.clear()
@@ -119,14 +120,14 @@ export class SharedCounts implements StreamCounts, Flushable {
     }
   }
 
-  /** Stores counts, and admits acquires that wait for them. Without any, it only renews the lease. */
+  /** Stores counts, and admits acquires that wait for them. Without counts, it only renews the lease. */
   async #update(counts: readonly KeyCount[]): Promise<void> {
     for (const count of counts) this.#queue.delete(count)
     const updates = counts.map((count) => count.begin())
     this.#inFlight += 1
     try {
       const stored = await this.#ask(updates)
-      for (const [at, count] of counts.entries()) if (count.end(stored[at] as number)) this.#queue.add(count)
+      for (const [at, count] of counts.entries()) this.#onStored(count, stored[at] as number | Error)
       this.#onResponse()
     } catch (error) {
       this.#fail(counts, error)
@@ -136,14 +137,20 @@ export class SharedCounts implements StreamCounts, Flushable {
     this.#drain()
   }
 
-  async #ask(updates: readonly CountUpdate[]): Promise<readonly number[]> {
+  // An error concerns this key only.
+  #onStored(count: KeyCount, result: number | Error): void {
+    if (typeof result !== 'number') count.rejectKey(result)
+    else if (count.end(result)) this.#queue.add(count)
+  }
+
+  async #ask(updates: readonly CountUpdate[]): Promise<ReadonlyArray<number | Error>> {
     const ending = new AbortController()
     const deadline = new Deadline(this.#settings.timeout, () => ending.abort(timeoutError()))
     try {
       return await this.#driver.update(updates, ending.signal)
     } finally {
       deadline.cancel()
-      // A part of the updates may be retried still, and would store counts that are out of date by then.
+      // Updates may still be retried, and would store outdated counts.
       ending.abort()
     }
   }
@@ -154,16 +161,16 @@ export class SharedCounts implements StreamCounts, Flushable {
     this.#failure = undefined
   }
 
-  // The counts may be stored or not, so that they are stored again.
+  // The counts may be stored or not, so they are stored again.
   #fail(counts: readonly KeyCount[], error: unknown): void {
     if (this.#isClosed) return
     this.#failure = error
     for (const count of counts) {
-      count.fail(error)
+      count.rejectInFlight(error)
       this.#queue.add(count)
     }
     for (const count of this.#queue) {
-      count.giveUp(error)
+      count.rejectWaiting(error)
       this.#removeIdle(count)
     }
   }
@@ -174,14 +181,14 @@ export class SharedCounts implements StreamCounts, Flushable {
     this.#removeIdle(count)
   }
 
-  /** Removes a count that is not needed any more. Returns whether it was. */
+  /** Removes a count that is not needed any more. Returns whether it did. */
   #removeIdle(count: KeyCount): boolean {
     if (!count.isIdle) return false
     this.#queue.delete(count)
     return this.#counts.delete(count.key)
   }
 
-  // Those in flight are stored anyway.
+  // Enqueues all counts, except those in flight, which are stored anyway.
   #storeAll(): void {
     for (const count of this.#counts.values()) if (!count.isBusy) this.#enqueue(count)
   }
@@ -207,7 +214,7 @@ export class SharedCounts implements StreamCounts, Flushable {
     else if (this.#inFlight < MAX_IN_FLIGHT) void this.#update(this.#nextToRefresh())
   }
 
-  /** Returns the next counts that are stored again, so that the broker keeps them. A part of all at each tick. */
+  /** Returns the next counts to store again, a part of all at each tick, so that the broker keeps them. */
   #nextToRefresh(): KeyCount[] {
     const ticks = Math.max(1, (this.#driver.keep / 2 / this.#settings.lease) * TICKS_PER_LEASE)
     const limit = Math.ceil(this.#counts.size / ticks)
@@ -218,7 +225,7 @@ export class SharedCounts implements StreamCounts, Flushable {
   }
 }
 
-/** Returns the next counts without a command in flight. The iterator can be continued. */
+/** Returns the next counts without a command in flight. The iterator stays usable. */
 function takeIdle(counts: Iterator<KeyCount>, limit = MAX_KEYS): KeyCount[] {
   const batch: KeyCount[] = []
   while (batch.length < limit) {

@@ -1,16 +1,18 @@
+import { awaitShared } from '../../scheduler/await-shared.ts'
+
 interface Task<T> {
   readonly result: Promise<T>
   readonly controller: AbortController
   waiting: number
 }
 
-// How many tasks run at a time.
+// The maximum of concurrent tasks.
 const MAX_RUNNING = 8
 
-/** Runs a task once for all clients that wait for it, and few tasks at a time. It is aborted when the last one is gone. */
+/** Runs a task once for all its clients, few tasks at a time, and aborts it when the last client aborts. */
 export class SharedTasks<T> {
   readonly #tasks = new Map<string, Task<T>>()
-  // The tasks that wait until another one ends. Those that are aborted are removed.
+  // The tasks that wait for another one to end. Aborted tasks are removed.
   readonly #queue = new Set<() => void>()
   #running = 0
 
@@ -22,22 +24,22 @@ export class SharedTasks<T> {
     return [...this.#tasks.values()].reduce((sum, { waiting }) => sum + waiting, 0)
   }
 
-  /** Resolves with the result of the task with a key. Rejects with the reason of the signal when that is aborted. */
+  /** Resolves with the result of the task with a key. Rejects with the reason of the signal when it is aborted. */
   run(key: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     signal.throwIfAborted()
     const task = this.#tasks.get(key) ?? this.#add(key, work)
     task.waiting += 1
-    return new Promise<T>((resolve, reject) => {
-      const onAbort = () => {
-        reject(signal.reason)
-        task.waiting -= 1
-        if (task.waiting > 0) return
-        if (this.#tasks.get(key) === task) this.#tasks.delete(key)
-        task.controller.abort()
-      }
-      signal.addEventListener('abort', onAbort)
-      task.result.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-    })
+    const result = awaitShared(task.result, signal)
+    const onAbort = () => {
+      task.waiting -= 1
+      if (task.waiting > 0) return
+      if (this.#tasks.get(key) === task) this.#tasks.delete(key)
+      task.controller.abort()
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    const onSettled = () => signal.removeEventListener('abort', onAbort)
+    result.then(onSettled, onSettled)
+    return result
   }
 
   /** Aborts all tasks. */
@@ -77,7 +79,7 @@ export class SharedTasks<T> {
     })
   }
 
-  // The next task takes over the place of this one.
+  // The next task starts in place of this one.
   #end(): void {
     const [next] = this.#queue
     if (next) this.#queue.delete(next)

@@ -1,18 +1,18 @@
 import { SseError } from '../../errors.ts'
 
-const MESSAGE = 'Too many clients came with a position that the log does not have. They resume later.'
+const MESSAGE = 'Too many clients resume at positions that the log does not have. They retry later.'
 
-// How many unknown positions are looked up in a burst, and in each second. On Redis, 1 000 lookups take 29 ms of the server
-// and 37 ms of the process, which accepts as many clients in 150 ms. Fewer would let fewer requests have older clients
-// refused. Evicted positions are not counted.
+// How many unknown positions are looked up in a burst, and in each second. On Redis, 1 000 lookups take 29 ms of the
+// server and 37 ms of the process, which accepts as many clients in 150 ms. With a lower limit, fewer requests would
+// suffice to refuse older clients. Evicted positions do not count.
 const BURST = 1_000
 const PER_SECOND = 1_000
 // How many unknown positions are remembered.
 const MAX_REMEMBERED = 1_000
 
 /**
- * Positions that a log does not have, which only invented ids or a lost log have. Each costs a lookup in the broker, so
- * the lookups that find nothing are limited.
+ * Positions that a log does not have, from invented ids or a lost log. Each costs a lookup in the broker, so lookups
+ * that find nothing are limited.
  */
 export class UnknownPositions {
   // A Set iterates in the order of insertion.
@@ -39,7 +39,7 @@ export class UnknownPositions {
     this.#left = Math.max(0, this.#left - 1)
   }
 
-  /** Counts it, and remembers a position that the log will never have. */
+  /** Counts a lookup that found nothing, and remembers the position, which the log will never have. */
   add(position: string): void {
     this.count()
     this.#remembered.add(position)
@@ -48,7 +48,7 @@ export class UnknownPositions {
     this.#remembered.delete(oldest as string)
   }
 
-  /** Forgets all positions, because another log may have them. */
+  /** Removes all positions, because another log may have them. */
   clear(): void {
     this.#remembered.clear()
   }

@@ -14,7 +14,7 @@ export interface Slot {
   readonly time: number
   /** Bytes of memory that the entry occupies. */
   readonly bytes: number
-  /** The conflated value that the entry updates. Undefined: no newer entry replaces it. */
+  /** The conflated value that the entry updates. Undefined if no newer entry can replace it. */
   readonly key: string | undefined
   /** Undefined once the entry is removed, so that its memory is free at once. */
   entry: LogEntry | undefined
@@ -22,7 +22,7 @@ export interface Slot {
 
 export type Limits = SettingsOf<StoreLimits>
 
-// Compacting costs more than this many empty slots.
+// Up to this many empty slots cost less than compacting.
 const SLACK = 2
 
 /** Slots in the order of the log. Entries can be removed in any order; empty slots in the middle are skipped. */
@@ -32,7 +32,7 @@ export class EntryQueue {
   /** The newest sequence number that was evicted. */
   evictedUpTo: number
   #bytes = 0
-  // The first slot is not empty.
+  // The first slot always has an entry.
   readonly #ring = new RingBuffer<Slot>()
 
   constructor(evictedUpTo: number) {

@@ -1,32 +1,35 @@
 const MAX_CHANNELS = 10_000
 
 /**
- * The newest evicted sequence number of each channel that has no entries any more. Only the 10 000 channels evicted last
- * are remembered; any other channel counts as evicted up to the newest forgotten number.
+ * The newest evicted sequence number of each channel without entries. Only the 10 000 channels evicted last are kept.
+ * Any other channel counts as evicted up to the newest number that was dropped.
  */
 export class Evictions {
   // A Map iterates in the order in which its keys were set.
   readonly #upTo = new Map<string, number>()
-  #forgottenUpTo = 0
+  #droppedUpTo = 0
 
   add(channel: string, sequence: number): void {
     this.#upTo.delete(channel)
     this.#upTo.set(channel, sequence)
-    if (this.#upTo.size > MAX_CHANNELS) this.#forgetOldest()
+    if (this.#upTo.size > MAX_CHANNELS) this.#dropOldest()
   }
 
   upTo(channel: string): number {
-    return this.#upTo.get(channel) ?? this.#forgottenUpTo
+    return this.#upTo.get(channel) ?? this.#droppedUpTo
   }
 
-  /** Whether the evictions of a channel are unknown, so that it counts as evicted like any other one. */
-  hasForgotten(channel: string): boolean {
-    return this.#forgottenUpTo > 0 && !this.#upTo.has(channel)
+  /**
+   * Whether the number of a channel may have been dropped, so that it counts as evicted up to the newest dropped
+   * number.
+   */
+  mayBeDropped(channel: string): boolean {
+    return this.#droppedUpTo > 0 && !this.#upTo.has(channel)
   }
 
-  #forgetOldest(): void {
+  #dropOldest(): void {
     const [channel, sequence] = this.#upTo.entries().next().value as [string, number]
     this.#upTo.delete(channel)
-    this.#forgottenUpTo = Math.max(this.#forgottenUpTo, sequence)
+    this.#droppedUpTo = Math.max(this.#droppedUpTo, sequence)
   }
 }

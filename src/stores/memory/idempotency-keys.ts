@@ -1,6 +1,6 @@
 import { clock } from '../../scheduler/clock.ts'
 
-// A longer key counts as several, because a client may choose it.
+// The maximum mean length of the keys. It limits their memory, because a client may choose them.
 const KEY_LENGTH = 256
 
 interface Known {
@@ -9,8 +9,8 @@ interface Known {
 }
 
 /**
- * Maps idempotency keys to event ids. Each counts for a time, in ms. Beyond `maxKeys`, or 256 characters for each of them,
- * the oldest is forgotten first.
+ * Maps idempotency keys to event ids. Each key is kept for `window` ms. Beyond `maxKeys` keys, or 256 characters for
+ * each of them, the oldest keys are dropped.
  */
 export class IdempotencyKeys {
   readonly #window: number
@@ -29,14 +29,14 @@ export class IdempotencyKeys {
     return this.#known.get(key)?.id
   }
 
-  /** Remembers the id of a key that has none. */
+  /** Stores the id of a key that has none. */
   add(key: string, id: string): void {
     this.#known.set(key, { id, time: clock.now })
     this.#length += key.length
     this.#trim()
   }
 
-  // The newest key is kept in any case.
+  // True if a limit is exceeded. A single key is kept whatever its length.
   get #isOver(): boolean {
     const { size } = this.#known
     return size > this.#maxKeys || (size > 1 && this.#length > KEY_LENGTH * this.#maxKeys)

@@ -5,7 +5,7 @@ export function memoryCounts(): StreamCounts {
   return new MemoryCounts()
 }
 
-/** The counts of all processes. Objects that share it behave like those of several processes. */
+/** The counts of all processes. Several `MemoryCounts` on one `CountMemory` behave like those of several processes. */
 export class CountMemory {
   readonly totals = new Map<string, number>()
 }
@@ -41,7 +41,7 @@ export class MemoryCounts implements StreamCounts {
   }
 }
 
-// A key without streams occupies no memory.
+// Changes the count of a key. A key without streams occupies no memory.
 function change(counts: Map<string, number>, key: string, by: number): void {
   const count = (counts.get(key) ?? 0) + by
   if (count > 0) counts.set(key, count)

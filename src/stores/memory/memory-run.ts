@@ -4,8 +4,8 @@ import { lastNumberOf, sizeOf } from '../run-batch.ts'
 import type { RunBatch, RunEndReason, RunEvent, RunRetention, RunState, RunWatcher } from '../run-store.ts'
 
 /**
- * A run in memory. Its events are in one list, because an array and an object for each batch, most of which have one event,
- * would be most of what the garbage collector visits.
+ * A run in memory. Its events are in one list, because most batches have one event. An array and an object for each
+ * batch would be most of the objects that the garbage collector visits.
  */
 export class MemoryRun implements TimerTarget {
   readonly epoch = crypto.randomUUID().slice(-12)
@@ -32,7 +32,7 @@ export class MemoryRun implements TimerTarget {
     this.#last = lastNumberOf(batch)
     this.#end = batch.end
     this.#newest = batch
-    // The newest batch stays.
+    // The newest batch is never evicted.
     this.#evict(Math.min(evictBefore, batch.first))
     if (keep !== undefined) this.expireAt(clock.read() + keep)
     for (const watcher of this.watchers) watcher.onBatch(batch)
@@ -54,7 +54,7 @@ export class MemoryRun implements TimerTarget {
     return [{ first, events, end: first + events.length > this.#last ? this.#end : undefined }]
   }
 
-  /** Removes the run at a time in ms on the clock; undefined: not at all. */
+  /** Schedules the removal of the run at a time of `clock`, in ms. Undefined cancels it. */
   expireAt(time: number | undefined): void {
     if (time === undefined) clock.cancel(this)
     else clock.schedule(this, time)

@@ -1,4 +1,5 @@
 import { clock } from '../../scheduler/clock.ts'
+import { BaseRunStore } from '../base-run-store.ts'
 import type {
   RunBatch,
   RunOwner,
@@ -17,24 +18,26 @@ export function memoryRuns(): RunStore {
   return new MemoryRuns()
 }
 
-/** Where memory stores keep their runs. Stores that share it behave like those of several processes. */
+/** The runs of memory stores. Several `MemoryRuns` on one `RunMemory` behave like those of several processes. */
 export class RunMemory {
   readonly runs = new Map<string, MemoryRun>()
   readonly owners = new Map<string, RunOwner>()
 }
 
-export class MemoryRuns implements RunStore {
+export class MemoryRuns extends BaseRunStore implements RunStore {
   readonly #memory: RunMemory
-  #owner: RunOwner | undefined
+  readonly #isShared: boolean
 
-  constructor(memory = new RunMemory()) {
-    this.#memory = memory
+  constructor(memory?: RunMemory) {
+    super()
+    this.#memory = memory ?? new RunMemory()
+    this.#isShared = memory !== undefined
   }
 
   async start(id: string, owner: string, maxAge: number): Promise<StartedRun> {
     const present = this.#memory.runs.get(id)
     if (present) return { ...present.state, isNew: false }
-    const run = new MemoryRun(owner, () => this.#forget(id, run))
+    const run = new MemoryRun(owner, () => this.#delete(id, run))
     run.expireAt(clock.read() + maxAge)
     this.#memory.runs.set(id, run)
     return { ...run.state, isNew: true }
@@ -64,12 +67,12 @@ export class MemoryRuns implements RunStore {
 
   async remove(id: string): Promise<boolean> {
     const run = this.#memory.runs.get(id)
-    if (run) this.#forget(id, run)
+    if (run) this.#delete(id, run)
     return run !== undefined
   }
 
-  serve(owner: RunOwner): void {
-    this.#owner = owner
+  override serve(owner: RunOwner, lease: number): void {
+    super.serve(owner, lease)
     this.#memory.owners.set(owner.name, owner)
   }
 
@@ -84,7 +87,10 @@ export class MemoryRuns implements RunStore {
   }
 
   async close(): Promise<void> {
-    if (this.#owner) this.#memory.owners.delete(this.#owner.name)
+    if (this.owner) this.#memory.owners.delete(this.owner.name)
+    if (this.#isShared) return
+    for (const run of this.#memory.runs.values()) run.expireAt(undefined)
+    this.#memory.runs.clear()
   }
 
   #find(id: string, epoch: string): MemoryRun | undefined {
@@ -92,7 +98,7 @@ export class MemoryRuns implements RunStore {
     return run?.epoch === epoch ? run : undefined
   }
 
-  #forget(id: string, run: MemoryRun): void {
+  #delete(id: string, run: MemoryRun): void {
     run.expireAt(undefined)
     if (this.#memory.runs.get(id) === run) this.#memory.runs.delete(id)
     for (const watcher of [...run.watchers]) watcher.onInterruption()

@@ -8,12 +8,12 @@ import type { Limits, Slot } from './entry-queue.ts'
 import { IdempotencyKeys } from './idempotency-keys.ts'
 import { largestOf, RetentionWindow } from './retention-window.ts'
 
-/** How much is kept to be read again; the limit that is reached first counts. */
+/** Limits of the events that are kept for replays. The limit that is reached first applies. */
 export interface StoreLimits {
   maxEvents?: number | undefined
   /**
-   * About the bytes of memory that the events occupy: of each, its data twice and 1 000 bytes of objects. A larger event is
-   * delivered and not kept. It counts as evicted, with the older events of its channel.
+   * The approximate bytes of memory that the events occupy: the data of each event twice, and 1 000 bytes of objects. A
+   * larger event is delivered but not kept. It counts as evicted, with the older events of its channel.
    */
   maxBytes?: number | undefined
   /** In ms. */
@@ -47,7 +47,7 @@ export class MemoryStore extends BaseStore implements EventStore {
   readonly #newest = new Map<string, Slot>()
   readonly #idempotencyKeys: IdempotencyKeys
   #sequence = 0
-  // One string for all clients that start there.
+  // All clients that start at this position share the string.
   #position = this.#id(0)
   #isClosed = false
 
@@ -64,7 +64,7 @@ export class MemoryStore extends BaseStore implements EventStore {
     return this.#position
   }
 
-  // Runs in one step: only its result is asynchronous.
+  // Appends in one step. Only the result is asynchronous.
   async append(publication: Publication): Promise<string> {
     const { channel, idempotencyKey, conflate } = publication
     // After a blocked event loop, `clock.now` is old, and the entry would be evicted early.
@@ -99,7 +99,7 @@ export class MemoryStore extends BaseStore implements EventStore {
     this.#window.trim(channels)
     const evictedUpTo = largestOf(channels, (channel) => this.#window.evictedUpTo(channel))
     const first = last === Number.POSITIVE_INFINITY ? undefined : this.#newestOf(channels, last)
-    // Not before an event that was evicted, because that would be a gap.
+    // A position before an evicted event would be a gap.
     const isStored = first !== undefined && first.sequence > evictedUpTo
     return {
       after: this.#id(isStored ? first.sequence - 1 : evictedUpTo),
@@ -127,7 +127,10 @@ export class MemoryStore extends BaseStore implements EventStore {
     return isOurs ? sequence : undefined
   }
 
-  /** Whether something after a sequence number, and after the start of its channel for a reader, was evicted. */
+  /**
+   * Whether an entry after a sequence number was evicted. For a reader, entries before the start of a channel do not
+   * count.
+   */
   #hasEvicted(channels: readonly string[], sequence: number, reader?: StoreReader): boolean {
     if (!this.#window.hasEvicted(channels, sequence)) return false
     if (!reader?.startOf) return true
@@ -137,7 +140,7 @@ export class MemoryStore extends BaseStore implements EventStore {
     })
   }
 
-  /** Returns the first of some entries, as many as there is room for, but at least one. */
+  /** Returns the first entries for which there is room, and at least one if there are any. */
   #pageOf(slots: Iterable<Slot>, limit: number, room = Number.POSITIVE_INFINITY): Page {
     const entries: LogEntry[] = []
     let left = room
@@ -164,14 +167,14 @@ export class MemoryStore extends BaseStore implements EventStore {
   #keep(entry: LogEntry, key: string | undefined): void {
     const { channel, footprint: bytes } = entry
     const slot: Slot = { channel, sequence: this.#sequence, time: clock.now, bytes, key, entry }
-    // An entry over a limit is evicted, and so a gap, before a newer one can replace it.
+    // An entry over a limit must be evicted before a newer one can replace it, so that it is a gap.
     this.#window.trim([channel])
     const isKept = this.#window.push(slot)
     if (isKept && key !== undefined) this.#replace(key, slot)
     this.#window.trim([channel])
   }
 
-  // No client misses a replaced entry, because it receives the newer one. So it does not count as evicted.
+  // Removes the replaced entry. It does not count as evicted, because clients receive the newer one instead.
   #replace(key: string, slot: Slot): void {
     const replaced = this.#newest.get(key)
     if (replaced) this.#window.remove(replaced)
@@ -183,7 +186,7 @@ export class MemoryStore extends BaseStore implements EventStore {
   }
 }
 
-// Twelve digits of a random UUID, because not every runtime has `node:crypto`.
+// Returns twelve digits of a random UUID, because not every runtime has `node:crypto`.
 function newEpoch(): string {
   return crypto.randomUUID().slice(-12)
 }

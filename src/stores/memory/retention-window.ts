@@ -5,7 +5,7 @@ import { mergedSlots } from './slot-cursor.ts'
 
 const NOTHING: Limits = { maxEvents: 0, maxBytes: 0, maxAge: 0 }
 
-// From this number of channels on, their slots are searched for among those of all channels first.
+// With at least this many channels, their slots are searched among the slots of all channels first.
 const MANY_CHANNELS = 16
 
 /** The entries within the limits of the store and of each channel. The oldest is evicted first. */
@@ -17,7 +17,7 @@ export class RetentionWindow {
   readonly #hasChannelLimits: boolean
   readonly #all = new EntryQueue(0)
   readonly #channels = new Map<string, EntryQueue>()
-  // Of channels without entries; the others keep it themselves.
+  // The evictions of channels without entries. The queue of any other channel has its own.
   readonly #evictions = new Evictions()
   // The newest evicted sequence number of all channels.
   #evictedUpTo = 0
@@ -31,8 +31,8 @@ export class RetentionWindow {
   }
 
   /**
-   * Appends a slot. `trim` evicts what then exceeds a limit. Returns false for a slot that exceeds one alone: it is not
-   * kept, and evicts what its channel holds, but nothing of other channels.
+   * Appends a slot. `trim` then evicts the slots over a limit. Returns false for a slot that exceeds a limit alone. It
+   * is not kept, and the other slots of its channel are evicted, but none of other channels.
    */
   push(slot: Slot): boolean {
     if (slot.bytes > this.#maxSlotBytes) return this.#skip(slot)
@@ -50,7 +50,9 @@ export class RetentionWindow {
     if (queue.length === 0) this.#removeChannel(slot.channel, queue)
   }
 
-  /** Evicts what some channels hold over their own limits, then what all hold over the limits of the store. */
+  /**
+   * Evicts the slots of some channels over the limits of a channel, then the slots of all over the limits of the store.
+   */
   trim(channels: readonly string[]): void {
     if (this.#hasChannelLimits)
       for (const channel of channels) this.#evict(this.#channels.get(channel), this.#perChannel)
@@ -64,7 +66,7 @@ export class RetentionWindow {
       : this.#search(new Set(channels), sequence)
   }
 
-  /** Whether something after a sequence number was evicted from some channels. */
+  /** Whether a slot after a sequence number was evicted from some channels. */
   hasEvicted(channels: readonly string[], sequence: number): boolean {
     if (this.#evictedUpTo <= sequence) return false
     return channels.some((channel) => this.evictedUpTo(channel) > sequence)
@@ -93,7 +95,7 @@ export class RetentionWindow {
     return mergedSlots(this.#queuesOf(channels).map((queue) => queue.after(sequence)))
   }
 
-  // A page of many channels costs no visit of each of them, if their events are not far apart.
+  // Yields the slots of many channels. Visits their queues only if the next slots of all channels do not fill the page.
   *#search(channels: ReadonlySet<string>, sequence: number): Iterable<Slot> {
     const cursor = this.#all.after(sequence)
     let last = sequence
@@ -109,7 +111,7 @@ export class RetentionWindow {
   #stalenessIn(channel: string, sequence: number): number {
     if (this.evictedUpTo(channel) > sequence) return 1
     const queue = this.#channels.get(channel)
-    if (!queue) return this.#evictions.hasForgotten(channel) ? this.#share(this.#all, sequence) : 0
+    if (!queue) return this.#evictions.mayBeDropped(channel) ? this.#share(this.#all, sequence) : 0
     return this.#share(queue, sequence, this.#perChannel)
   }
 
@@ -153,7 +155,10 @@ export class RetentionWindow {
   }
 }
 
-/** Returns the largest number of some channels, or 0. Their number is unlimited, unlike that of arguments. */
+/**
+ * Returns the largest number of some channels, or 0. `Math.max` with one argument for each channel would limit their
+ * number.
+ */
 export function largestOf(channels: readonly string[], numberOf: (channel: string) => number): number {
   return channels.reduce((largest, channel) => Math.max(largest, numberOf(channel)), 0)
 }

@@ -3,7 +3,7 @@ import type { Slot } from './entry-queue.ts'
 
 /** Visits the slots of a queue that have an entry, oldest first with a step of 1, newest first with a step of -1. */
 export class SlotCursor {
-  /** The present slot. Undefined after the last one. */
+  /** The current slot. Undefined after the last one. */
   slot: Slot | undefined
   readonly #ring: RingBuffer<Slot>
   readonly #step: 1 | -1
@@ -20,12 +20,12 @@ export class SlotCursor {
   advance(): boolean {
     do {
       this.#at += this.#step
-      this.slot = this.#at < 0 ? undefined : this.#ring.at(this.#at)
+      this.slot = this.#ring.at(this.#at)
     } while (this.slot && !this.slot.entry)
     return this.slot !== undefined
   }
 
-  /** Returns whether the present slot is visited before that of another cursor with the same step. */
+  /** Whether the current slot is visited before that of another cursor with the same step. */
   precedes({ slot }: SlotCursor): boolean {
     return ((this.slot as Slot).sequence - (slot as Slot).sequence) * this.#step < 0
   }
@@ -33,7 +33,7 @@ export class SlotCursor {
 
 /** Yields the slots of several cursors in their common order. Costs the logarithm of their number for each slot. */
 export function* mergedSlots(cursors: readonly SlotCursor[]): Generator<Slot, void> {
-  // A binary heap, because a sorted list is one.
+  // A sorted list is a valid binary heap.
   const heap = cursors.filter(({ slot }) => slot).sort((a, b) => (a.precedes(b) ? -1 : 1))
   for (let first = heap[0]; first; first = heap[0]) {
     yield first.slot as Slot
@@ -46,7 +46,7 @@ export function* mergedSlots(cursors: readonly SlotCursor[]): Generator<Slot, vo
   }
 }
 
-/** Restores the order of a heap whose first cursor has moved on. */
+/** Restores the order of a heap whose first cursor has advanced. */
 function sinkFirst(heap: SlotCursor[]): void {
   const sunk = heap[0] as SlotCursor
   let at = 0

@@ -1,6 +1,7 @@
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { ConnectedStore } from '../../../src/stores/broker/connected-store.ts'
 import { deferred } from '../../support/deferred.ts'
+import { countHeld } from '../../support/garbage.ts'
 
 class Store extends ConnectedStore {
   readonly done: number[] = []
@@ -37,4 +38,20 @@ it('appends at once when the store is ready', () => {
   const store = new Store()
   void store.append(1)
   expect(store.done).toEqual([1])
+})
+
+it('holds nothing of an append that has timed out before the store is ready', async () => {
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  const store = new Store()
+  const connected = deferred<void>()
+  store.begin(connected.promise)
+  const errors: WeakRef<Error>[] = []
+  for (let n = 0; n < 20; n++) store.append(n).catch((error) => errors.push(new WeakRef(error)))
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(errors).toHaveLength(20)
+  expect(vi.getTimerCount()).toBe(0)
+  expect(await countHeld(errors)).toBeLessThan(2)
+  connected.resolve()
+  expect(await store.append(1)).toBe(1)
 })

@@ -1,3 +1,4 @@
+import { onTestFinished } from 'vitest'
 import { BrokerStore } from '../../../src/stores/broker/broker-store.ts'
 import type {
   BrokerDriver,
@@ -189,10 +190,12 @@ export class FakeLog implements BrokerDriver {
   }
 }
 
-/** Opens a store on a log. It caches only the newest ten entries unless options say otherwise. */
+/** Opens a store on a log until the end of the test. It caches only the newest ten entries unless options say otherwise. */
 export async function openStore(log: FakeLog, options: Partial<typeof BROKER_DEFAULTS> = {}) {
   const store = new BrokerStore(log, { ...BROKER_DEFAULTS, recentEvents: 10, ...options })
   store.open({ onEntry: () => {}, onLoss: () => {} })
+  // Its timer would otherwise run in a later test, and start another one there.
+  onTestFinished(() => store.close())
   await store.ready
   return store
 }

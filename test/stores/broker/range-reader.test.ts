@@ -12,6 +12,12 @@ function idsAfter(position: number, entries: number): string[] {
 const idsOf = (entries: Array<{ id: string }> | 'gap') =>
   entries === 'gap' ? entries : entries.map(({ id }) => id)
 
+/** Stops the clock, because what was read is kept for 5 s, which a busy machine may need for a test. */
+function stopClock(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+}
+
 describe('clients that stopped before the cache', () => {
   it('receive exactly the entries after their positions', async () => {
     const log = new FakeLog({ entries: 5_000 })
@@ -21,7 +27,8 @@ describe('clients that stopped before the cache', () => {
     expect(found.map(idsOf)).toEqual(positions.map((after) => idsAfter(after, 5_000)))
   })
 
-  it('share what is read: a storm of scattered clients reads each entry once', async () => {
+  it('share reads, so that a storm of scattered clients reads each entry once', async () => {
+    stopClock()
     const size = 1_000
     const entries = 10_000
     const log = new FakeLog({ entries, size })
@@ -33,14 +40,16 @@ describe('clients that stopped before the cache', () => {
     expect(store.reads).toMatchObject({ waiting: 0, running: 0 })
   })
 
-  it('share what is read one after the other, from the newest position to the oldest', async () => {
+  it('share reads one after the other, from the newest position to the oldest', async () => {
+    stopClock()
     const log = new FakeLog({ entries: 3_000 })
     const store = await openStore(log)
     for (let after = 29_000; after > 0; after -= 1_000) await new FakeReader().replay(store, after)
     expect(log.bytes).toBeLessThan(3_000 * 60)
   })
 
-  it('that come one by one share few reads of a numbered log', async () => {
+  it('that resume one by one share few reads of a numbered log', async () => {
+    stopClock()
     const channelOf = (number: number) => `c${number % 10}`
     const log = new FakeLog({ entries: 20_000, isNumbered: true, channelOf })
     const store = await openStore(log)
@@ -65,7 +74,7 @@ describe('clients that stopped before the cache', () => {
     expect(log.reads).toHaveLength(1)
   })
 
-  it('are read for by at most two reads at a time', async () => {
+  it('cause at most two reads at a time', async () => {
     const log = new FakeLog({ entries: 50_000, isNumbered: true, channelOf: (number) => `c${number % 20}` })
     const store = await openStore(log)
     const held = deferred<void>()
@@ -98,7 +107,7 @@ describe('clients that stopped before the cache', () => {
 })
 
 describe('an unknown position', () => {
-  it('is a gap after one lookup, however many clients come with it', async () => {
+  it('is a gap after one lookup, however many clients resume at it', async () => {
     const log = new FakeLog()
     const store = await openStore(log)
     const replays = Array.from({ length: 50 }, () => new FakeReader().replay(store, 15))
@@ -108,7 +117,7 @@ describe('an unknown position', () => {
     expect(log.bytes).toBe(0)
   })
 
-  it('is a gap without a lookup inside what was read', async () => {
+  it('is a gap without a lookup inside a kept segment', async () => {
     const log = new FakeLog()
     const store = await openStore(log)
     await new FakeReader().replay(store, 10)
@@ -159,7 +168,7 @@ describe('an unknown position', () => {
     }
   })
 
-  it('is looked up at most a thousand times, also if all clients come at once', async () => {
+  it('is looked up at most a thousand times, also if all clients resume at once', async () => {
     vi.useFakeTimers({ toFake: ['Date', 'performance'] })
     onTestFinished(() => void vi.useRealTimers())
     const log = new FakeLog({ entries: 2_000 })
@@ -211,7 +220,7 @@ describe('a read', () => {
     expect(store.reads).toMatchObject({ waiting: 0, running: 0 })
   })
 
-  it('goes on while another client waits for it', async () => {
+  it('continues while another client waits for it', async () => {
     const log = new FakeLog()
     const store = await openStore(log)
     const held = deferred<void>()
@@ -235,7 +244,7 @@ describe('a read', () => {
     expect(range).toHaveBeenCalledTimes(2)
   })
 
-  it('does not outlive the log: after a loss, its entries are not served', async () => {
+  it('has no effect after a loss, because its entries are of the lost log', async () => {
     const log = new FakeLog({ entries: 1_000 })
     const store = await openStore(log)
     const held = deferred<void>()
@@ -249,7 +258,7 @@ describe('a read', () => {
     expect(log.reads.map(({ after }) => after)).toEqual([10, 10])
   })
 
-  it('that was aborted is repeated for a client that comes in the same tick', async () => {
+  it('that was aborted is repeated for a client that begins to wait in the same tick', async () => {
     const log = new FakeLog()
     const store = await openStore(log)
     const held = deferred<void>()
@@ -295,6 +304,27 @@ describe('a read', () => {
     log.truncate(5)
     expect(await replay).toBe('gap')
   })
+
+  it('of a position that another process has delivered ends when its client disconnects', async () => {
+    const log = new FakeLog()
+    const store = await openStore(log)
+    const { id } = log.add('a')
+    const [reader, other] = [new FakeReader(), new FakeReader()]
+    const ends: string[] = []
+    const read = (name: string, client: FakeReader) =>
+      Promise.resolve(store.read(['a'], id, 500, client)).then(
+        () => ends.push(`${name} continues`),
+        ({ message }) => ends.push(`${name} ${message}`),
+      )
+    const reads = Promise.all([read('one', reader), read('other', other)])
+    await nextTurn()
+    reader.disconnect()
+    await nextTurn()
+    expect(ends).toEqual(['one disconnected'])
+    log.deliver()
+    await reads
+    expect(ends).toEqual(['one disconnected', 'other continues'])
+  })
 })
 
 describe('a page', () => {
@@ -322,7 +352,7 @@ describe('a page', () => {
   })
 })
 
-describe('what is kept', () => {
+describe('the memory of segments', () => {
   it('stays within the budget', async () => {
     const replayBytes = 4 * 1024 * 1024
     const log = new FakeLog({ entries: 20_000, size: 1_000 })
@@ -360,6 +390,7 @@ describe('what is kept', () => {
   })
 
   it('counts the objects of segments that have few entries', async () => {
+    stopClock()
     const store = await openStore(new FakeLog({ entries: 600 }))
     for (let after = 5_000; after > 0; after -= 10)
       await store.read(['a'], String(after), 500, new FakeReader())
@@ -376,7 +407,7 @@ describe('one replay', () => {
     expect(log.reads.length).toBeLessThan(10)
   })
 
-  it('is one reader: reads without one are bounded separately', async () => {
+  it('has one reader, and reads without a reader are bounded separately', async () => {
     const store = await openStore(new FakeLog({ entries: 1_000 }), { maxReplayedEvents: 1_500 })
     for (let read = 0; read < 3; read++)
       expect(await store.read(['a'], '10', 2_000)).toMatchObject({ entries: { length: 994 } })
@@ -438,7 +469,7 @@ describe('one replay', () => {
     expect(await store.read(['a'], '950', 500, reader)).toMatchObject({ entries: { length: 3 } })
   })
 
-  it('counts what it is sent of several channels that are read alone', async () => {
+  it('counts the entries of several channels that are read alone', async () => {
     const channels = Array.from({ length: 8 }, (_, at) => `c${at}`)
     const channelOf = (number: number) => `c${number % 8}`
     const log = new FakeLog({ entries: 20_000, isNumbered: true, channelOf })

@@ -21,3 +21,23 @@ test('RecentEntries counts the memory of its entries, and of positions without a
   expect(entries.has('none-999')).toBe(true)
   expect(entries.has('none-500')).toBe(false)
 })
+
+test.each([1, 2, 3, 4, 5, 8, 9, 16, 64])(
+  'RecentEntries returns the start before the oldest of %d entries',
+  (count) => {
+    const entries = new RecentEntries(100, 1_000_000)
+    entries.start = 'start'
+    for (let i = 1; i <= count; i++) entries.push(new LogEntry(`${i}`, { channel: 'a', data: '' }), 0)
+    expect(entries.newest(new Set(['a']), count)).toEqual({ count, after: 'start' })
+  },
+)
+
+test('RecentEntries keeps its start as a position between few entries', () => {
+  const entries = new RecentEntries(100, 1_000_000)
+  entries.start = 'start'
+  expect(entries.inner).toBe('start')
+  for (let i = 1; i <= 8; i++) {
+    entries.push(new LogEntry(`${i}`, { channel: 'a', data: '' }), 0)
+    expect(entries.inner).toBe(i === 1 ? 'start' : `${Math.floor(i / 2)}`)
+  }
+})

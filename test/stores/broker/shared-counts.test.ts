@@ -119,7 +119,7 @@ describe('an outage', () => {
     expect(new Set(await Promise.all(outcomes))).toEqual(new Set(['The broker did not respond in time.']))
   })
 
-  test('is over with the first tick to which the broker responds', async () => {
+  test('ends with the first tick to which the broker responds', async () => {
     const { driver, counts } = open()
     driver.failure = 'before'
     expect(await outcome(counts, 'a')).toBe('The broker is down.')
@@ -215,6 +215,35 @@ describe('counts that the broker may have lost', () => {
     onTestFinished(() => void vi.restoreAllMocks())
     await pass(TICK)
     expect(['a', 'b', 'c'].map((key) => driver.stored(key))).toEqual([1, 1, 1])
+  })
+})
+
+describe('a key that the broker cannot count', () => {
+  test('rejects its own acquires only, and is not sent again', async () => {
+    const { driver, counts } = open()
+    driver.broken.set('a', new Error('The key has another type.'))
+    const outcomes = ['a', 'a', 'b'].map((key) => outcome(counts, key, 2))
+    expect(await Promise.all(outcomes)).toEqual([
+      'The key has another type.',
+      'The key has another type.',
+      true,
+    ])
+    expect(await outcome(counts, 'c')).toBe(true)
+    driver.updates.length = 0
+    await pass(10 * TICK)
+    expect(driver.updates.flat().map(({ key }) => key)).not.toContain('a')
+    driver.broken.clear()
+    expect(await outcome(counts, 'a')).toBe(true)
+  })
+
+  test('is stored once the broker can count it, if it has streams', async () => {
+    const { driver, counts } = open()
+    driver.broken.set('a', new Error('The key has another type.'))
+    counts.add('a')
+    await pass(TICK)
+    driver.broken.clear()
+    await pass(60 * TICK)
+    expect(driver.stored('a')).toBe(1)
   })
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { SharedTasks } from '../../../src/stores/broker/shared-tasks.ts'
+import { countHeld } from '../../support/garbage.ts'
 import { deferred } from '../../support/serve.ts'
 import { nextTurn } from '../../support/streams.ts'
 
@@ -47,7 +48,7 @@ describe('shared tasks', () => {
     expect(await results[19]).toBe(19)
   })
 
-  it('run once for all clients with the same key, until the last one is gone', async () => {
+  it('run once for all clients with the same key, until the last one aborts', async () => {
     const tasks = new SharedTasks<string>()
     const signals: AbortSignal[] = []
     const work = (signal: AbortSignal) =>
@@ -65,5 +66,22 @@ describe('shared tasks', () => {
     tasks.run('key', never, work).catch(() => {})
     expect(signals).toHaveLength(2)
     expect(signals[1]?.aborted).toBe(false)
+  })
+
+  it('hold nothing of a client that has aborted while another one waits', async () => {
+    const tasks = new SharedTasks<string>()
+    const { promise, resolve } = deferred<string>()
+    const work = () => promise
+    const other = tasks.run('key', never, work)
+    const aborted = Array.from({ length: 20 }, () => {
+      const abort = new AbortController()
+      const result = tasks.run('key', abort.signal, work)
+      result.catch(() => {})
+      abort.abort()
+      return new WeakRef(result)
+    })
+    expect(await countHeld(aborted)).toBeLessThan(2)
+    resolve('done')
+    expect(await other).toBe('done')
   })
 })

@@ -1,41 +1,15 @@
-import { setImmediate } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
-import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { RingBuffer } from '../../../src/ring-buffer.ts'
 import type { Page } from '../../../src/stores/event-store.ts'
-import { LogEntry } from '../../../src/stores/log-entry.ts'
+import type { LogEntry } from '../../../src/stores/log-entry.ts'
 import { Evictions } from '../../../src/stores/memory/evictions.ts'
 import { MemoryStore, type MemoryStoreOptions, memoryStore } from '../../../src/stores/memory/memory-store.ts'
-import { publicationOf } from '../../support/publication.ts'
 import { logContract } from '../contract.ts'
 import { PlainStore } from '../plain-store.ts'
+import { footprintOf, openStore, type TestStore } from './test-store.ts'
 
 logContract('memoryStore', () => memoryStore(), { respectsRoom: true })
 logContract('the plain store that memoryStore is compared with', () => new PlainStore())
-
-class TestStore extends MemoryStore {
-  publish(...args: Parameters<typeof publicationOf>): Promise<string> {
-    return this.append(publicationOf(...args))
-  }
-}
-
-function openStore(options?: MemoryStoreOptions, onEntry: (entry: LogEntry) => void = () => {}): TestStore {
-  const store = new TestStore(options)
-  store.open({ onEntry, onLoss: () => {} })
-  return store
-}
-
-/** Returns the bytes of an event with a text of some length, on a channel with a name of four characters or another one. */
-function footprintOf(length: number, channel = 'busy'): number {
-  return new LogEntry('0123456789ab-1', publicationOf(channel, { data: 'x'.repeat(length) })).footprint
-}
-
-/** Returns a text of a length that nothing else has. */
-function textOf(length: number, number: number, character = 'x'): string {
-  return JSON.parse(JSON.stringify(`${character.repeat(length - 8)}${String(number).padStart(8, '0')}`))
-}
 
 const data = (page: Page) => (page === 'gap' ? page : page.entries.map((entry) => entry.event.data))
 
@@ -282,7 +256,7 @@ describe('the window of a memory store', () => {
     expect(data(store.read(['a', 'ab'], start, 10))).toEqual([1, 2])
   })
 
-  it('finds out that nothing is newer without visiting all keys', async () => {
+  it('detects that no event is newer without visiting all keys', async () => {
     const store = openStore({ maxEvents: 30_001 })
     for (let i = 0; i < 30_000; i++)
       await store.publish('prices', { key: `${i}`, data: i }, { conflate: true })
@@ -341,6 +315,13 @@ describe('the window of a memory store', () => {
     expect(() => new MemoryStore(options as MemoryStoreOptions)).toThrow(
       expect.objectContaining({ code: 'ERR_SSE_OPTION' }),
     )
+  })
+
+  it.each([
+    [{ maxEvents: 0 }, 'Option perChannel.maxEvents must be a whole number'],
+    [{ maxEvent: 1 }, 'Unknown option "perChannel.maxEvent". Did you mean maxEvents?'],
+  ])('names the path of the option perChannel %j', (perChannel, message) => {
+    expect(() => new MemoryStore({ perChannel } as MemoryStoreOptions)).toThrow(message)
   })
 
   it.each([5, null, []])('names perChannel in the error for the value %j', (perChannel) => {
@@ -484,196 +465,6 @@ describe('an idempotency key of a memory store', () => {
     const first = await store.publish('a', { data: 0 }, { ...key, conflate: true })
     for (let i = 1; i < 50; i++) await store.publish('a', { data: i }, { conflate: true })
     expect(await store.publish('a', { data: 0 }, { ...key, conflate: true })).toBe(first)
-  })
-})
-
-describe('a memory store beside a plain one', () => {
-  beforeEach(() => void vi.useFakeTimers())
-  afterEach(() => void vi.useRealTimers())
-
-  const CHANNELS = ['a', 'b', 'c']
-  const QUIET = Array.from({ length: 20 }, (_, i) => `quiet ${i}`)
-  const publish = fc.record({
-    channel: fc.constantFrom(...CHANNELS),
-    size: fc.oneof({ weight: 9, arbitrary: fc.nat(60) }, { weight: 1, arbitrary: fc.constant(3_000) }),
-    conflate: fc.constantFrom(true, true, true, false),
-    key: fc.constantFrom('k', 'l'),
-    idempotencyKey: fc.option(fc.constantFrom('x', 'y'), { nil: undefined }),
-  })
-  const look = fc.record({ channels: fc.subarray(CHANNELS, { minLength: 1 }), wait: fc.nat(40) })
-  const steps = fc.array(fc.oneof({ weight: 5, arbitrary: publish }, { weight: 1, arbitrary: look }), {
-    maxLength: 80,
-    size: 'max',
-  })
-  const maybe = (min: number, max: number) => fc.option(fc.integer({ min, max }), { nil: undefined, freq: 2 })
-  const limits = fc.record({ maxEvents: maybe(1, 20), maxBytes: maybe(1_000, 12_000), maxAge: maybe(1, 200) })
-  const options = fc.record({ limits, perChannel: limits, idempotencyWindow: maybe(1, 200) })
-
-  it('returns the same pages, gaps and ids after any steps', async () => {
-    await fc.assert(
-      fc.asyncProperty(steps, options, async (steps, { limits, ...others }) => {
-        const settings = { ...limits, ...others }
-        const stores = [openStore(settings), new PlainStore(settings)] as const
-        const positions = [stores.map(({ position }) => position)]
-        const compare = (channels: string[]) => {
-          for (const [ours, plain] of positions as Array<[string, string]>) {
-            for (const limit of [1000, 2]) {
-              const expected = data(stores[1].read(channels, plain, limit))
-              expect(data(stores[0].read(channels, ours, limit))).toEqual(expected)
-              expect(data(stores[0].read([...QUIET, ...channels], ours, limit))).toEqual(expected)
-            }
-          }
-        }
-        for (const [i, step] of steps.entries()) {
-          if ('wait' in step) {
-            compare(step.channels)
-            vi.advanceTimersByTime(step.wait)
-            continue
-          }
-          const { channel, key, size, ...more } = step
-          const publication = publicationOf(channel, { key, data: `${i}${'x'.repeat(size)}` }, more)
-          const ids = [await stores[0].append(publication), await stores[1].append(publication)]
-          positions.push(ids)
-          expect(ids.map((id) => id.split('-')[1])).toEqual(Array(2).fill(ids[0]?.split('-')[1]))
-        }
-        for (const channels of [['a'], ['c', 'b'], CHANNELS]) compare(channels)
-      }),
-      { numRuns: Number(process.env.PROPERTY_RUNS ?? 100) },
-    )
-    // With many runs, it takes longer on a busy machine than other tests may.
-  }, 300_000)
-})
-
-describe('the heap of a memory store', () => {
-  setFlagsFromString('--expose-gc')
-  const collectGarbage: () => void = runInNewContext('gc')
-
-  it('keeps no reference to an entry that was replaced or evicted', async () => {
-    const entries: WeakRef<LogEntry>[] = []
-    const store = openStore({ perChannel: { maxEvents: 3 } }, (entry) => entries.push(new WeakRef(entry)))
-    for (let i = 0; i < 100; i++) {
-      await store.publish('plain', { data: i })
-      await store.publish('prices', { key: i ? 'often' : 'rare', data: i }, { conflate: true })
-    }
-    await setImmediate()
-    collectGarbage()
-    const held = entries.map((ref) => ref.deref()?.event.data).filter((each) => each !== undefined)
-    expect(held).toEqual([0, 97, 98, 99, 99])
-    expect(store.position).toMatch(/-200$/)
-  })
-
-  it.each([
-    ['position of a replaced event', {}, { conflate: true }, {}],
-    ['channel without events', { maxEvents: 100 }, {}, { isChannel: true }],
-    ['idempotency key beyond maxEvents', { maxEvents: 100 }, {}, { isKeyed: true }],
-    [
-      'idempotency key of a replaced event beyond maxEvents',
-      { maxEvents: 100 },
-      { conflate: true },
-      { isKeyed: true },
-    ],
-  ])(
-    'holds no %s',
-    async (_, limits, options, { isKeyed = false, isChannel = false }: Record<string, boolean>) => {
-      const store = openStore(limits)
-      await store.publish('a', { key: 'rare', data: 0 }, options)
-      const heapAfter = async (from: number, to: number) => {
-        for (let i = from; i < to; i++) {
-          const idempotencyKey = isKeyed ? `${i}` : undefined
-          const channel = isChannel ? `user:${i}` : 'a'
-          await store.publish(channel, { key: 'often', data: i }, { ...options, idempotencyKey })
-        }
-        collectGarbage()
-        return process.memoryUsage().heapUsed
-      }
-      const before = await heapAfter(0, 20_000)
-      expect((await heapAfter(20_000, 120_000)) - before).toBeLessThan(3_000_000)
-      expect(store.position).toMatch(/-120001$/)
-    },
-  )
-})
-
-describe('the memory of a memory store', () => {
-  setFlagsFromString('--expose-gc')
-  const collectGarbage: () => void = runInNewContext('gc')
-  const MiB = 2 ** 20
-
-  /** Resolves with the bytes in use: objects, strings and buffers. */
-  async function bytesInUse(): Promise<number> {
-    await setImmediate()
-    collectGarbage()
-    collectGarbage()
-    const { heapUsed, external } = process.memoryUsage()
-    return heapUsed + external
-  }
-
-  it.each<[string, string, (i: number) => Parameters<typeof publicationOf>]>([
-    ['100 bytes', 'one channel', (i) => ['a', { data: textOf(100, i) }]],
-    ['10 bytes', 'one channel', (i) => ['a', { data: textOf(10, i) }]],
-    ['1 000 bytes', 'one channel', (i) => ['a', { data: textOf(1_000, i) }]],
-    ['10 000 bytes', 'one channel', (i) => ['a', { data: textOf(10_000, i) }]],
-    ['100 characters outside Latin-1', 'one channel', (i) => ['a', { data: textOf(100, i, 'ж') }]],
-    ['100 bytes', 'a channel for each event', (i) => [`user:${i}`, { data: textOf(100, i) }]],
-    [
-      '100 bytes',
-      'a conflating channel',
-      (i) => ['a', { key: `${i}`, data: textOf(100, i) }, { conflate: true }],
-    ],
-    ['10 bytes', 'a channel with long keys', (i) => ['a', { key: textOf(500, i), data: 'x'.repeat(10) }]],
-  ])('is about maxBytes for events of %s on %s while other code allocates small buffers', async (...row) => {
-    const publicationAt = row[2]
-    let other: Buffer | undefined
-    const maxBytes = 4 * MiB
-    const onEntry = ({ frame }: LogEntry) => {
-      // As a subscriber does that is not on HTTP/1.1.
-      expect(frame.payload.length).toBeGreaterThan(0)
-      for (let i = 0; i < 3; i++) other = Buffer.from('y'.repeat(1_500))
-    }
-    // What is compiled and allocated once is not memory of the events.
-    const warm = openStore({ maxEvents: 10 }, onEntry)
-    for (let i = 0; i < 1_000; i++) await warm.publish(...publicationAt(i))
-    const before = await bytesInUse()
-    const store = openStore({ maxEvents: 100_000, maxBytes }, onEntry)
-    const start = store.position
-    for (let i = 0; store.read([publicationAt(0)[0]], start, 1) !== 'gap'; i++)
-      await store.publish(...publicationAt(i))
-    const bytes = (await bytesInUse()) - before
-    expect(bytes).toBeLessThan(1.25 * maxBytes)
-    // The limit is no excuse to keep little. Long keys are counted for each of their uses, some of which V8 shares.
-    expect(bytes).toBeGreaterThan(0.4 * maxBytes)
-    expect([store.position, other?.length]).toEqual([expect.any(String), 1_500])
-  })
-
-  it('does not grow with bursts in channels that then have few events', async () => {
-    const before = await bytesInUse()
-    const store = openStore({ maxEvents: 4_000 })
-    for (let i = 0; i < 200; i++) {
-      for (let j = 0; j < 3_000; j++) await store.publish(`user:${i}`, { data: j })
-      // All of them keep at least one event.
-      for (let j = 0; j <= i; j++) await store.publish(`user:${j}`, { data: j })
-    }
-    const most = 4_000 * footprintOf(10)
-    expect((await bytesInUse()) - before).toBeLessThan(1.25 * most)
-    expect(store.position).toMatch(/-620100$/)
-  })
-
-  it('does not grow with the values that newer ones replaced', async () => {
-    const conflate = { conflate: true }
-    const before = await bytesInUse()
-    const store = openStore({}, ({ frame }) => frame)
-    for (let i = 0; i < 2_000; i++) {
-      await store.publish(`user:${i}`, { key: 'rare', data: i }, conflate)
-      for (let j = 0; j < 20; j++) await store.publish(`user:${i}`, { key: 'often', data: j }, conflate)
-    }
-    expect((await bytesInUse()) - before).toBeLessThan(1.35 * 4_000 * footprintOf(10, 'user:1000'))
-    expect(store.position).toMatch(/-42000$/)
-  })
-
-  it('has room for 10 000 events of 100 bytes by default', async () => {
-    const store = openStore()
-    const start = store.position
-    for (let i = 0; i < 10_000; i++) await store.publish('news', { event: 'news', data: textOf(100, i) })
-    expect(store.read(['news'], start, 1)).not.toBe('gap')
   })
 })
 
