@@ -1,10 +1,10 @@
 import type { MaybePromise } from '../event/source.ts'
 import { outsideRequests } from '../scheduler/context.ts'
 
-// How often subscribers are looked for within the time after which a run is abandoned.
+// How often the store is checked for subscribers within the time after which a run is abandoned.
 const CHECKS = 4
 
-/** Stops a run that nothing has watched for a time. */
+/** Stops a run that has had no subscriber for a time. */
 export class Abandonment {
   readonly #time: number
   readonly #isWatched: () => MaybePromise<boolean>
@@ -12,7 +12,7 @@ export class Abandonment {
   readonly #timer: ReturnType<typeof setInterval>
   #watchedAt = performance.now()
 
-  /** `isWatched` may reject while that cannot be found out, which counts as watched. */
+  /** `isWatched` may reject if the store cannot determine it, which counts as watched. */
   constructor(time: number, isWatched: () => MaybePromise<boolean>, onAbandoned: () => void) {
     this.#time = time
     this.#isWatched = isWatched

@@ -1,23 +1,12 @@
-import type { RunState, RunStore } from '../stores/run-store.ts'
-import { endEventsOf } from './run-end.ts'
-import type { RunSettings } from './run-options.ts'
+import type { RunState } from '../stores/run-store.ts'
+import { type AppendEndContext, appendEnd } from './append-end.ts'
 
-/** What ending a run as lost needs. */
-export interface LostRunContext {
-  readonly store: RunStore
-  readonly settings: RunSettings
-  readonly signal: AbortSignal
-  /** Called with an error of `endEvent`. */
-  onError(error: unknown, id: string): void
-}
-
-/** Ends a run as lost in the state in which it was found. Resolves with false if its owner has appended meanwhile. */
+/** Ends a run as lost, in the state that a lookup returned. Resolves with false if its owner has appended meanwhile. */
 export async function appendLost(
-  { store, settings, signal, onError }: LostRunContext,
+  context: AppendEndContext,
   id: string,
   { epoch, last }: RunState,
 ): Promise<boolean> {
-  const events = endEventsOf(settings, { reason: 'lost' }, (error) => onError(error, id))
-  const batch = { first: last + 1, events, end: 'lost' as const }
-  return store.append(id, epoch, batch, { evictBefore: 0, keep: settings.keep }, signal)
+  const batch = { end: { reason: 'lost' }, first: last + 1, evictBefore: 0 } as const
+  return (await appendEnd(context, { id, epoch }, batch)) !== undefined
 }

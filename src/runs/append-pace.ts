@@ -1,12 +1,12 @@
 import { outsideRequests } from '../scheduler/context.ts'
 
-/** The time between the appends of a run. The first event after a longer time is appended at once. */
+/** Delays the appends of a run by the time between them. The first event after a longer time is appended at once. */
 export class AppendPace {
   readonly #interval: number
   #appendedAt = Number.NEGATIVE_INFINITY
   #resume = () => {}
 
-  /** `interval` in ms. 0: there is no time between them. */
+  /** `interval` in ms. 0: no delay. */
   constructor(interval: number) {
     this.#interval = interval
   }
@@ -17,7 +17,7 @@ export class AppendPace {
     return left > 0 ? this.#pause(left) : undefined
   }
 
-  /** Counts the interval from now on. */
+  /** Starts the interval again. */
   restart(): void {
     if (this.#interval > 0) this.#appendedAt = performance.now()
   }

@@ -6,19 +6,19 @@ import type { RunLog } from './run-log.ts'
 import { type GapOptions, RunSubscription } from './run-subscription.ts'
 
 /**
- * Subscribes a stream to the log of a run, from where its client stopped. Returns undefined if the client has everything
- * already, and was refused with a 204.
+ * Subscribes a stream to the log of a run, from its resume point. Returns undefined if the client has received
+ * everything, and was refused with a 204.
  */
 export function attach(stream: SseStream, log: RunLog, options: GapOptions): RunSubscription | undefined {
   const resume = stream._resumePoint
   if (resume === 'new') return new RunSubscription(stream, log, options)
   if (resume === 'unreadable') return new RunSubscription(stream, log, options, undefined, 'unreadable')
   const position = positionOf(resume.id, log.epoch)
-  // An id of another run, or of events that the broker has lost.
+  // The id belongs to another run, or to events that the broker has lost.
   if (!position || position.number > log.position)
     return new RunSubscription(stream, log, options, undefined, 'unknown')
   if (!log.end || position.number < log.position) return new RunSubscription(stream, log, options, position)
-  // An `EventSource` stops reconnecting after a 204. Otherwise its client gets the last event again.
+  // An `EventSource` stops reconnecting after a 204. If the headers were sent, its client receives the last event again.
   if (refuse(stream, 204)) return undefined
   return new RunSubscription(stream, log, options, before(position))
 }

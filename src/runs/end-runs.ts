@@ -5,8 +5,8 @@ import type { OwnedRun } from './owned-run.ts'
 const END_TIMEOUT = 2_000
 
 /**
- * Resolves when runs have ended. Those that still run after `grace` ms end as `lost`. If the store does not accept that,
- * because it is down, other processes end them.
+ * Resolves when runs have ended. Runs that have not ended after `grace` ms end as `lost`. If the store does not accept
+ * that, because it is down, other processes end them.
  */
 export async function endRuns(
   runs: readonly OwnedRun[],
@@ -17,7 +17,7 @@ export async function endRuns(
       for (const run of runs) run.stop('lost')
     }),
     new Deadline(grace + closeTimeout + END_TIMEOUT, () => {
-      for (const run of runs) run.abandon()
+      for (const run of runs) run.stopAppending()
     }),
   ]
   await Promise.all(runs.map(({ ended }) => ended))

@@ -5,8 +5,8 @@ import type { RunStore } from '../stores/run-store.ts'
 export const TICKS_PER_LEASE = 6
 
 /**
- * The right of this process to run sources. It is renewed while the process has runs. A process that was frozen for longer
- * than the lease has lost it: others may have ended its runs.
+ * The right of this process to run sources. It is renewed while the process has runs. A process that was frozen for
+ * longer than the lease loses it, because others may have ended its runs.
  */
 export class Lease {
   readonly #store: RunStore
@@ -17,7 +17,7 @@ export class Lease {
   #tickedAt = 0
   #term = 0
 
-  /** `onLost` is called when the process was frozen. The lease begins anew after it. */
+  /** `onLost` is called when the process was frozen. The lease then begins again. */
   constructor(store: RunStore, time: number, onLost: () => void) {
     this.#store = store
     this.#time = time
@@ -29,7 +29,7 @@ export class Lease {
     return performance.now() - this.#tickedAt <= this.#time
   }
 
-  /** Changes when the lease was lost. */
+  /** Changes with each loss of the lease. */
   get term(): number {
     return this.#term
   }
@@ -64,7 +64,9 @@ export class Lease {
       this.#onLost()
     }
     this.#tickedAt = performance.now()
-    // The next tick renews it again.
-    Promise.resolve(this.#store.renew()).catch(() => {})
+    // The next tick retries.
+    Promise.resolve()
+      .then(() => this.#store.renew())
+      .catch(() => {})
   }
 }

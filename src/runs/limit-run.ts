@@ -3,7 +3,7 @@ import { Abandonment } from './abandonment.ts'
 import type { OwnedRun } from './owned-run.ts'
 import type { RunLimitSettings } from './run-options.ts'
 
-/** Stops a run that takes too long, or is abandoned. Returns functions that end that. */
+/** Stops a run that takes too long, or is abandoned. Returns functions that cancel both. */
 export function limitRun(
   run: OwnedRun,
   store: RunStore,

@@ -10,8 +10,8 @@ import type { RunIdentity } from './run-entry.ts'
 import { eventIdOf } from './run-id.ts'
 
 /**
- * Consecutive events of a run on their way to its live subscribers, about as many as go into one write. They are encoded
- * from what is stored, without a `RunEntry` for each, because most events are delivered once and then never again.
+ * Consecutive events of a run for its live subscribers, about as many as fit into one write. They are encoded without a
+ * `RunEntry` for each, because most events are delivered only once.
  */
 export class LiveBatch implements SharedBatch {
   readonly run: RunIdentity
@@ -21,10 +21,10 @@ export class LiveBatch implements SharedBatch {
   end: RunEndReason | undefined
   readonly events: RunEvent[] = []
   #room = MAX_WRITE
-  // For each format that a subscriber has.
+  // One for each format of a subscriber.
   readonly #encoded: EncodedBatch[] = []
 
-  /** The events of a stored batch after a number. */
+  /** Contains the events of a stored batch after a number. */
   constructor(run: RunIdentity, batch: StoredBatch, after: number) {
     this.run = run
     this.first = Math.max(batch.first, after + 1)
@@ -45,7 +45,7 @@ export class LiveBatch implements SharedBatch {
     return { number: this.last, place: this.place }
   }
 
-  /** Adds the events of the next stored batch after a number. Returns false if they need a batch of their own. */
+  /** Adds the events of the next stored batch after a number. Returns false if they do not fit. */
   add(batch: StoredBatch, after: number): boolean {
     if (batch.place !== this.place || this.#room <= 0) return false
     this.#push(batch, after)
@@ -89,7 +89,7 @@ class EncodedBatch implements FrameBatch {
     return this.#frames
   }
 
-  // Joined as text, because joined frames are encoded one by one and then copied.
+  // The text is joined, because joining frames would encode each and then copy it.
   get joined(): Frame {
     const { events } = this.#batch
     this.#joined ??= Frame.of(events.map((event, at) => this.#textOf(event, at)).join(''), events.length)

@@ -5,19 +5,17 @@ import {
   readItems,
   type SourceReader,
 } from '../event/source.ts'
-import { Deadline } from '../scheduler/deadline.ts'
-import { pause } from '../scheduler/pause.ts'
+import { checkSynchronous } from '../event/synchronous.ts'
+import { settledWithin } from '../scheduler/settled-within.ts'
 import { lastNumberOf, sizeOf } from '../stores/run-batch.ts'
-import type { RunBatch, RunEvent, RunState, RunStore } from '../stores/run-store.ts'
+import type { RunBatch, RunEvent, RunStore } from '../stores/run-store.ts'
+import { appendOwnEnd } from './append-own-end.ts'
 import { AppendPace } from './append-pace.ts'
 import type { Lease } from './lease.ts'
 import { Retention } from './retention.ts'
-import { endEventsOf, type RunEnd, runEventOf } from './run-end.ts'
+import { type RunEnd, runEventOf } from './run-end.ts'
 import type { RunIdentity } from './run-entry.ts'
 import type { RunSettings } from './run-options.ts'
-
-// The delay before a run is looked up again, in ms.
-const RETRY_DELAY = 500
 
 /** Returns the source of a run, or a promise of it. The signal aborts when the run is to end. */
 export type OpenSource = (signal: AbortSignal) => unknown
@@ -26,7 +24,7 @@ export interface OwnedRunContext {
   readonly store: RunStore
   readonly lease: Lease
   readonly settings: RunSettings
-  /** Called with an error of a source, which no caller receives. */
+  /** Called with an error of the source, or with the rejection of an end, which no caller receives. */
   onError(error: unknown, id: string): void
 }
 
@@ -34,15 +32,15 @@ export interface OwnedRunContext {
 export class OwnedRun implements RunIdentity {
   readonly id: string
   readonly epoch: string
-  /** Resolves when the end is stored, or the run belongs to this process no more. */
+  /** Resolves when the end is stored, or the run no longer belongs to this process. */
   readonly ended: Promise<RunEnd>
   readonly #context: OwnedRunContext
   readonly #retention: Retention
   readonly #pace: AppendPace
   readonly #signal = new AbortController()
-  // Aborted when nothing more can be appended.
+  // Aborted when no further batch may be appended.
   readonly #appends = new AbortController()
-  // Whether it is aborted. A flag, because the signal of Node.js is slow to read for each event.
+  // Whether `#appends` is aborted. A flag, because the signal of Node.js is slow to read for each event.
   #isSealed = false
   readonly #endAppend = new AbortController()
   #reader: SourceReader | undefined
@@ -70,13 +68,13 @@ export class OwnedRun implements RunIdentity {
 
   /** Ends the run: aborts its signal, closes its source, and reports the end once the source is closed. */
   stop(reason: 'stopped' | 'lost' = 'stopped'): void {
-    // Nothing is appended after a lease was lost, except the end, which other processes may append too.
+    // Nothing is appended after the loss of the lease except the end, which other processes may append too.
     if (reason === 'lost') this.#seal()
     this.#end({ reason })
   }
 
-  /** Appends nothing more, not even the end. */
-  abandon(): void {
+  /** Stops the run as lost without appending its end. */
+  stopAppending(): void {
     this.stop('lost')
     this.#endAppend.abort()
   }
@@ -105,7 +103,7 @@ export class OwnedRun implements RunIdentity {
     await this.#closeSource(read)
     this.#pace.skip()
     while (this.#appending) await this.#appending
-    // The last events of a source that was read to the end may be missing all the same.
+    // The last events may be missing although the source was read to the end.
     return this.#appendEnd((this.#isSealed && this.#requested) || end)
   }
 
@@ -127,25 +125,22 @@ export class OwnedRun implements RunIdentity {
     const { settings, onError } = this.#context
     onError(error, this.id)
     try {
-      return { reason: 'error', message: settings.errorMessage(error) }
+      const message = settings.errorMessage(error)
+      checkSynchronous(message, 'ERR_SSE_OPTION', 'errorMessage', 'a string')
+      return { reason: 'error', message }
     } catch (failure) {
       onError(failure, this.id)
       return { reason: 'error' }
     }
   }
 
-  /** Closes the source, so that its `finally` has run. A source that does not close in time is left alone. */
-  async #closeSource(read: Promise<RunEnd>): Promise<void> {
-    let deadline: Deadline | undefined
-    const timeOut = new Promise<void>((resolve) => {
-      deadline = new Deadline(this.#context.settings.closeTimeout, resolve)
-    })
+  /** Closes the source, so that its `finally` has run. Waits at most `closeTimeout`. */
+  #closeSource(read: Promise<RunEnd>): Promise<void> {
     const close = async () => {
       await this.#reader?.cancel()
       await read
     }
-    await Promise.race([close().catch(() => {}), timeOut])
-    deadline?.cancel()
+    return settledWithin(this.#context.settings.closeTimeout, close())
   }
 
   #write(event: unknown): MaybePromise<boolean> {
@@ -159,8 +154,8 @@ export class OwnedRun implements RunIdentity {
     return new Promise((resolve) => this.#onRoom.push(resolve))
   }
 
-  // One batch at a time. What the source yields meanwhile is the next batch. At once if the store is not asynchronous, and
-  // without an asynchronous function, because promises are a large part of what an event costs.
+  // Appends one batch at a time. The events that the source yields meanwhile are the next batch. A synchronous store
+  // needs no promise, because promises are a large part of the cost of an event.
   #appendPending(): void {
     const appended = this.#pace.untilDue() ?? this.#appendBatch()
     this.#appending = appended?.then(() => {
@@ -191,10 +186,10 @@ export class OwnedRun implements RunIdentity {
     )
   }
 
-  // For example a batch that is larger than the broker accepts.
+  // Ends the run after a batch that the store rejects, for example because it is larger than the broker accepts.
   #onRefused(error: unknown): void {
     if (this.#isSealed) return
-    // Without this batch, the run has no later ones either.
+    // Without this batch, the store accepts no later ones.
     this.#seal()
     this.#end(this.#errorEnd(error))
   }
@@ -207,44 +202,12 @@ export class OwnedRun implements RunIdentity {
   }
 
   /** Appends the end. Resolves with the end that is stored, which may be that of another process. */
-  async #appendEnd(end: RunEnd): Promise<RunEnd> {
-    let [stored, number] = [end, this.#last + 1]
-    try {
-      while (!(await this.#storeEnd(stored, number))) {
-        const state = await this.#find()
-        if (state?.epoch !== this.epoch) return { reason: 'lost' }
-        if (state.end) return { reason: state.end }
-        // The store has lost events that it had acknowledged, or has a batch whose append was aborted.
-        stored = { reason: 'lost' }
-        number = state.last + 1
-      }
-      return stored
-    } catch (error) {
-      if (!this.#endAppend.signal.aborted) this.#context.onError(error, this.id)
-      return { reason: 'lost' }
-    }
-  }
-
-  /** Returns the state of the run, after an outage if there is one. */
-  async #find(): Promise<RunState | undefined> {
-    const { signal } = this.#endAppend
-    for (;;) {
-      try {
-        return await this.#context.store.find(this.id)
-      } catch {
-        await pause(RETRY_DELAY, signal)
-      }
-    }
-  }
-
-  async #storeEnd(end: RunEnd, first: number): Promise<boolean> {
-    const { store, settings } = this.#context
-    const events = endEventsOf(settings, end, (error) => this.#context.onError(error, this.id))
-    const batch = { first, events, end: end.reason }
-    const retention = { evictBefore: this.#retention.evictBefore, keep: settings.keep }
-    const isStored = await store.append(this.id, this.epoch, batch, retention, this.#endAppend.signal)
-    if (isStored) this.#last = lastNumberOf(batch)
-    return isStored
+  async #appendEnd(requested: RunEnd): Promise<RunEnd> {
+    const context = { ...this.#context, signal: this.#endAppend.signal }
+    const { evictBefore } = this.#retention
+    const { end, last } = await appendOwnEnd(context, this, { end: requested, last: this.#last, evictBefore })
+    this.#last = last
+    return end
   }
 
   #settleRoom(hasRoom: boolean): void {

@@ -3,13 +3,12 @@ import type { RunStore } from '../stores/run-store.ts'
 import { TICKS_PER_LEASE } from './lease.ts'
 import type { RunLog } from './run-log.ts'
 
-// How many checks in a row do not find an owner that has died. Together with the time that a store remembers an owner, they
-// take less than a lease.
+// How many consecutive checks must find no owner. With the time that a store keeps one, they take less than a lease.
 const MISSES = 3
 
-// What the checks after an outage begin with. The owner, which reconnects too, has a lease in all.
+// The count of misses after an outage, so that the owner, which reconnects too, has a whole lease in total.
 const AFTER_OUTAGE = MISSES - TICKS_PER_LEASE
-// A check that takes longer than this part of the lease, and than a deadline may be late, in ms, has waited out an outage.
+// A check has spanned an outage if it takes longer than this part of the lease, plus the lateness of a deadline in ms.
 const SLOW = 0.3
 const LATENESS = 200
 
@@ -28,7 +27,7 @@ export class OwnerWatch {
   readonly #owners = new Map<string, Watched>()
   #timer: ReturnType<typeof setInterval> | undefined
 
-  /** `onDead` is called at each check from then on, until the run is removed. */
+  /** `onDead` is called at each check after the misses, until the run is removed. */
   constructor(store: RunStore, lease: number, onDead: (log: RunLog) => void) {
     this.#store = store
     this.#lease = lease
@@ -64,7 +63,8 @@ export class OwnerWatch {
     return timer
   }
 
-  // One at a time. Otherwise those that waited out an outage would all miss an owner that could not renew its lease.
+  // Runs one check at a time. Otherwise all checks that have spanned an outage would count as misses of an owner that
+  // could not renew its lease.
   async #check(owner: string, watched: Watched): Promise<void> {
     if (watched.isChecking) return
     watched.isChecking = true

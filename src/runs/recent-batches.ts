@@ -2,16 +2,16 @@ import { RingBuffer } from '../ring-buffer.ts'
 import { bytesOf, lastNumberOf } from '../stores/run-batch.ts'
 import type { RunEndReason, RunEvent, StoredBatch } from '../stores/run-store.ts'
 
-// At least one batch.
+// The maximum unless a single batch is larger.
 const MAX_EVENTS = 256
 const MAX_BYTES = 64 * 1024
-// Batches are joined up to this, because the garbage collector has less work with fewer objects.
+// Batches are joined up to this size, because fewer objects are less work for the garbage collector.
 const JOINED_EVENTS = MAX_EVENTS / 16
 const JOINED_BYTES = MAX_BYTES / 16
-/** About what an event has on the wire beside its name and its data, in bytes. */
+/** The approximate size of an event on the wire without its name and data, in bytes. */
 export const FRAMING = 64
 
-/** The newest batches of a run without a gap, for subscribers that are a little behind. */
+/** The newest consecutive batches of a run, for subscribers that are a little behind. */
 export class RecentBatches {
   readonly #batches = new RingBuffer<JoinedBatch>()
   #newest: JoinedBatch | undefined
@@ -40,7 +40,7 @@ export class RecentBatches {
     this.#newest = undefined
   }
 
-  /** Returns the batches with events after a number: about as many as `room` bytes on the wire, at least one. */
+  /** Returns the batches with events after a number, of about `room` bytes on the wire, and at least one. */
   after(number: number, room: number): StoredBatch[] {
     const found: StoredBatch[] = []
     let size = 0
@@ -76,7 +76,7 @@ class JoinedBatch implements StoredBatch {
     this.bytes = bytes
   }
 
-  /** Adds the next batch. Returns false if that is kept by itself. */
+  /** Adds the next batch. Returns false if it does not fit. */
   add({ first, place, events, end }: StoredBatch, bytes: number): boolean {
     const isNext = first === this.first + this.events.length && place === this.place
     const isSmall = this.events.length + events.length <= JOINED_EVENTS && this.bytes + bytes <= JOINED_BYTES

@@ -2,7 +2,7 @@ import { RingBuffer } from '../ring-buffer.ts'
 import { bytesOf, lastNumberOf } from '../stores/run-batch.ts'
 import type { RunBatch } from '../stores/run-store.ts'
 
-// Consecutive batches count as one up to this size, so that a long run of small ones takes little memory.
+// Consecutive batches count as one up to this size, so that a long run of small batches occupies little memory.
 const SEGMENT_BYTES = 4 * 1024
 
 interface Segment {
@@ -11,7 +11,7 @@ interface Segment {
   bytes: number
 }
 
-/** Decides which events of a run are evicted. */
+/** Computes which events of a run are evicted. */
 export class Retention {
   /** Events with a lower number are evicted. */
   evictBefore = 0
@@ -25,7 +25,7 @@ export class Retention {
     this.#limits = limits
   }
 
-  /** Adds the next batch. It is kept in any case. */
+  /** Adds the next batch, which is always kept. */
   add(batch: RunBatch): void {
     const segment = this.#segmentFor(batch)
     const bytes = bytesOf(batch)
@@ -41,7 +41,7 @@ export class Retention {
     return this.#events > this.#limits.maxEvents || this.#bytes > this.#limits.maxBytes
   }
 
-  // At most an eighth of a limit, so that eviction is exact enough.
+  // A segment has at most an eighth of a limit, so that eviction is exact enough.
   #segmentFor({ first }: RunBatch): Segment {
     const { maxEvents, maxBytes } = this.#limits
     const newest = this.#newest

@@ -22,7 +22,7 @@ export class RunEntry extends LogEntry {
 
   constructor({ id, epoch }: RunIdentity, event: RunEvent, position: RunPosition, first = position.number) {
     const { event: name, data, isText, retry } = event
-    // Not spread, because V8 then adds each property by itself.
+    // Without a spread, because V8 would then add each property separately.
     const publication: Publication = { channel: id, event: name, data, isText, retry }
     super(eventIdOf(epoch, position), publication)
     this.number = position.number
@@ -30,7 +30,7 @@ export class RunEntry extends LogEntry {
     this.place = position.place
   }
 
-  // Not kept, because an entry that is read has one subscriber.
+  // The frame is not kept, because an entry that is read has one subscriber.
   override frameIn(format: Format): Frame {
     return this.encodeIn(format)
   }
@@ -44,8 +44,8 @@ export class RunEntry extends LogEntry {
 export function entriesOf(run: RunIdentity, batch: StoredBatch, after: number): RunEntry[] {
   const { first, events, place, end } = batch
   const entries: RunEntry[] = []
-  for (let number = Math.max(first, after + 1); number < first + events.length; number++) {
-    entries.push(new RunEntry(run, events[number - first] as RunEvent, { number, place }))
+  for (let i = Math.max(0, after + 1 - first); i < events.length; i++) {
+    entries.push(new RunEntry(run, events[i] as RunEvent, { number: first + i, place }))
   }
   const newest = entries.at(-1)
   if (newest) newest.end = end

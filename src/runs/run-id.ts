@@ -1,7 +1,7 @@
 import { describe, SseError } from '../errors.ts'
 import type { RunPosition } from '../stores/run-store.ts'
 
-// Halves of surrogate pairs and control characters, which a broker or its tools cannot represent.
+// Matches halves of surrogate pairs and control characters, which a broker or its tools cannot represent.
 const UNSAFE = /[\p{Cc}\p{Cs}]/u
 const MAX_LENGTH = 200
 
@@ -19,12 +19,19 @@ export function checkRunId(id: unknown): asserts id is string {
   throw new SseError('ERR_SSE_RUN_ID', `The id of a run must be ${expected}, not ${describe(id)}.`)
 }
 
+/** Returns the id of a run with a name that may be the name of a channel. A name that cannot be an id is hashed. */
+export async function runIdOf(name: string): Promise<string> {
+  if (isRunId(name)) return name
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(name))
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
 /** Returns the id of an event of a run, for example `m3x7-17`. */
 export function eventIdOf(epoch: string, { number, place }: RunPosition): string {
   return place === undefined ? `${epoch}-${number}` : `${epoch}-${number}-${place}`
 }
 
-/** Returns the position that an event id of a client names, or undefined if it is not one of the run with this epoch. */
+/** Returns the position in an event id of a client, or undefined if the id does not belong to the run with this epoch. */
 export function positionOf(eventId: string, epoch: string): RunPosition | undefined {
   const [, ofRun, number, place] = POSITION.exec(eventId) ?? []
   return ofRun === epoch ? { number: Number(number), place } : undefined

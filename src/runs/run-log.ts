@@ -12,62 +12,53 @@ import type {
   StoredBatch,
 } from '../stores/run-store.ts'
 import { LiveBatch } from './live-batch.ts'
+import { LossCheck } from './loss-check.ts'
 import { RecentBatches } from './recent-batches.ts'
-import { entriesOf, type RunEntry, type RunIdentity } from './run-entry.ts'
+import type { RunIdentity } from './run-entry.ts'
 import { positionOf } from './run-id.ts'
+import { type Compact, EMPTY_PAGE, pageOf, type Removed, type RunPage } from './run-page.ts'
 
-// How much one read of the store returns, in bytes. More if its entries are joined.
+// How much one read of the store returns, in bytes. It returns more if its entries are joined.
 const PAGE_BYTES = 64 * 1024
 const JOINED_PAGE_BYTES = 256 * 1024
-// How long a read of missing entries waits for a store that does not have them yet, in ms.
+// How long a read of missing entries waits if the store does not have them yet, in ms.
 const RETRY_DELAY = 50
 
-/** Entries after a position, oldest first. */
-export interface RunPage {
-  readonly entries: readonly RunEntry[]
-  /** Whether entries before the first one were evicted. */
-  readonly isIncomplete: boolean
-}
-
-/** Returned for a run that does not exist any more. */
-export type Removed = 'removed'
-
-const EMPTY: RunPage = { entries: [], isIncomplete: false }
-
-/** Joins neighbouring entries. */
-export type Compact = (run: RunIdentity, entries: readonly RunEntry[]) => readonly RunEntry[]
-
-/** A stream that has received everything so far. */
+/** A subscriber that has received all entries so far. */
 export interface LiveSubscriber {
-  /** `isTurnOver`: the batch may be written at once. */
+  /** Called with the next batch. `isTurnOver`: it may be written at once. */
   deliver(batch: LiveBatch, isTurnOver: boolean): void
-  /** Called when the run was removed. */
+  /** Called when the run was removed, or the store has lost events of it. */
   onRemoved(): void
 }
 
 /**
- * A run with subscribers in this process: its newest entries, and what is read from the store for subscribers that are
- * further behind. All live subscribers share its entries, so that an event is encoded once for them.
+ * A run with subscribers in this process. It keeps the newest entries, and reads older ones from the store. All live
+ * subscribers share its entries, so that an event is encoded once for them.
  */
 export class RunLog implements RunIdentity, RunWatcher, FanOut {
   readonly id: string
   readonly epoch: string
   readonly owner: string
-  /** The number of the newest event that this process knows. Later ones are passed to the live subscribers. */
+  /** The number of the newest event that this process has received. Later events are passed to the live subscribers. */
   position = 0
-  /** How the run ended. Undefined while it goes on. */
+  /** How the run ended. Undefined while it continues. */
   end: RunEndReason | undefined
+  /** Whether the log is closed, because the run was removed or the store has lost events of it. */
   isRemoved = false
+  /** Whether the store has lost acknowledged events, for example in a failover. The run may be opened again. */
+  hasLostEvents = false
   readonly #store: RunStore
   readonly #compact: Compact | undefined
   readonly #live = new Set<LiveSubscriber>()
   readonly #recent = new RecentBatches()
   readonly #closing = new AbortController()
-  // Whether that is aborted. A flag, because the signal of Node.js is slow to read for each batch.
+  // Whether `#closing` is aborted. A flag, because the signal of Node.js is slow to read for each batch.
   #isClosed = false
+  readonly #loss: LossCheck
   #watch: RunWatch | undefined
   #place: string | undefined
-  // The number of the newest event that was reported. Those after `position` are missing. Infinity: unknown.
+  // The number of the newest event that was reported. Events between `position` and it are missing. Infinity: unknown.
   #reported = 0
   #isOpen = false
   #isQuiet = false
@@ -80,6 +71,7 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
     this.id = id
     this.epoch = epoch
     this.owner = owner
+    this.#loss = new LossCheck(store, this, this.#closing.signal)
   }
 
   /** Returns the log of a run, or undefined if there is no such run. Rejects with the error of the store. */
@@ -96,13 +88,13 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
     compact?: Compact,
   ): MaybePromise<RunLog | undefined> {
     const log = new RunLog(store, id, state, compact)
-    // Nothing more is appended.
+    // An ended run needs no watch, because nothing is appended to it.
     if (!state.end) log.#watch = store.watch(id, log.epoch, log)
     if (!log.#watch?.ready) return log.#begin(state)
     return log.#beginWhenWatched(log.#watch.ready)
   }
 
-  // What is appended from the second look-up on is reported.
+  // Looks the run up again, because only events that are appended afterwards are reported.
   async #beginWhenWatched(ready: Promise<void>): Promise<RunLog | undefined> {
     try {
       await ready
@@ -124,7 +116,7 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
     return this
   }
 
-  /** Adds a subscriber that has received everything up to `position`. */
+  /** Adds a subscriber that has received all entries up to `position`. */
   add(subscriber: LiveSubscriber): void {
     this.#live.add(subscriber)
   }
@@ -133,15 +125,15 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
     this.#live.delete(subscriber)
   }
 
-  /** Returns entries after a position: about as many as `room` bytes on the wire, at least one if there is one. */
+  /** Returns entries after a position, of about `room` bytes on the wire. There is at least one unless there are none. */
   read(after: RunPosition, room: number, signal: AbortSignal): MaybePromise<RunPage | Removed> {
     const isBehind = after.number < this.position
     const { first } = this.#recent
-    // Also of a removed run, whose end its subscribers may not have received yet.
+    // Applies to a removed run too, because its subscribers may not have received the end yet.
     if (isBehind && first !== undefined && after.number + 1 >= first)
       return this.#toPage(this.#recent.after(after.number, room), after.number)
     if (this.isRemoved) return 'removed'
-    if (!isBehind) return EMPTY
+    if (!isBehind) return EMPTY_PAGE
     const bytes = this.#compact ? JOINED_PAGE_BYTES : PAGE_BYTES
     const batches = this.#store.read(this.id, this.epoch, after, bytes, signal)
     return isPromise(batches)
@@ -149,13 +141,13 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
       : this.#toPage(batches, after.number)
   }
 
-  /** Whether an event id is of another run, or of an event that this process does not know. */
+  /** Whether an event id belongs to another run, or to an event that this process has not received. */
   isBehind(eventId: string): boolean {
     const number = positionOf(eventId, this.epoch)?.number
     return number === undefined || number > this.position
   }
 
-  /** Resolves once everything up to a number, which the store has, is known here. */
+  /** Resolves once this process has received all events up to a number, which the store has. */
   async catchUpTo(number: number): Promise<void> {
     this.#reported = Math.max(this.#reported, number)
     await this.#readMissing()
@@ -165,7 +157,10 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
     const last = lastNumberOf(batch)
     this.#reported = Math.max(this.#reported, last)
     this.#isQuiet = false
-    if (!this.#isOpen || last <= this.position || this.#isClosed) return
+    if (!this.#isOpen || this.#isClosed) return
+    // The end is the last event, so the store has lost events with the same and higher numbers.
+    if (batch.end && last <= this.position && !this.end) this.#onLoss()
+    if (last <= this.position) return
     if (batch.first > this.position + 1) void this.#readMissing()
     // A read may return events in another batch than the one in which they were reported meanwhile.
     else this.#append(restOf(batch, this.position))
@@ -206,7 +201,7 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
     if (!this.#pending.at(-1)?.add(batch, after)) this.#pending.push(new LiveBatch(this, batch, after))
   }
 
-  /** Reads from the store what was not reported, one read at a time. */
+  /** Reads from the store the events that were not reported, one read at a time. */
   #readMissing(): Promise<void> {
     this.#reading ??= this.#readReported().finally(() => {
       this.#reading = undefined
@@ -216,31 +211,48 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
 
   async #readReported(): Promise<void> {
     try {
-      while (this.#reported > this.position && !this.#isClosed) await this.#readOnce()
+      while (this.#reported > this.position && !this.end && !this.#isClosed) await this.#readOnce()
     } catch {
-      // The next batch or interruption reads again.
+      // The next batch or interruption retries.
     }
   }
 
   async #readOnce(): Promise<void> {
     const isUnknown = this.#reported === Number.POSITIVE_INFINITY
-    // What is reported during the read may not be in its result.
+    // Batches that are reported during the read may not be in its result.
     if (isUnknown) this.#reported = 0
     const after = { number: this.position, place: this.#place }
     const batches = await this.#store.read(this.id, this.epoch, after, PAGE_BYTES, this.#closing.signal)
     if (!batches) return this.#onRemoved()
     for (const batch of batches) {
-      // The entries before it were evicted. Subscribers find the gap when they read.
+      // The entries before it were evicted. Subscribers detect the gap when they read.
       if (batch.first > this.position + 1) this.#skipTo(batch.first - 1)
       this.onBatch(batch)
     }
-    if (batches.length > 0 && isUnknown) this.#reported = Number.POSITIVE_INFINITY
-    if (batches.length === 0 && this.#reported > this.position) await pause(RETRY_DELAY, this.#closing.signal)
+    // After an interruption, the log is read until the store has no further events, and all that were received.
+    const isDone = batches.length === 0 && (!isUnknown || (await this.#isIntact()))
+    if (isUnknown && !isDone) this.#reported = Number.POSITIVE_INFINITY
+    if (isDone && this.#reported > this.position) await pause(RETRY_DELAY, this.#closing.signal)
+  }
+
+  /** Whether the store has all events that were received. Closes the log if it has lost some. */
+  async #isIntact(): Promise<boolean> {
+    const verdict = await this.#loss.check()
+    if (this.#isClosed) return true
+    if (verdict === 'lost') this.#onLoss()
+    if (verdict === 'removed') this.#onRemoved()
+    return verdict === 'same'
+  }
+
+  /** Closes the log, because other events may have the numbers of lost events now. */
+  #onLoss(): void {
+    this.hasLostEvents = true
+    this.#onRemoved()
   }
 
   #skipTo(number: number): void {
     this.position = number
-    // The entries of a batch are consecutive. Subscribers read these.
+    // A live batch has consecutive entries, so subscribers read these from the store.
     this.#pending = []
     this.#recent.clear()
   }
@@ -251,13 +263,10 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
     for (const subscriber of [...this.#live]) subscriber.onRemoved()
   }
 
-  #toPage(batches: readonly StoredBatch[] | undefined, after: number): RunPage | Removed {
+  #toPage(batches: readonly StoredBatch[] | undefined, after: number): MaybePromise<RunPage | Removed> {
     if (!batches) return 'removed'
-    const isIncomplete = batches[0] !== undefined && batches[0].first > after + 1
-    return { entries: this.#joined(batches.flatMap((batch) => entriesOf(this, batch, after))), isIncomplete }
-  }
-
-  #joined(entries: readonly RunEntry[]): readonly RunEntry[] {
-    return entries.length > 1 && this.#compact ? this.#compact(this, entries) : entries
+    if (batches.length > 0) return pageOf(this, batches, after, this.#compact)
+    // The store is late, or has lost the events. The check delays the next read.
+    return this.#isIntact().then(() => EMPTY_PAGE)
   }
 }

@@ -5,10 +5,11 @@ import { appendLost } from './append-lost.ts'
 import type { LiveBatch } from './live-batch.ts'
 import { mergeEntries } from './merge.ts'
 import { OwnerWatch } from './owner-watch.ts'
-import { type Compact, RunLog } from './run-log.ts'
+import { RunLog } from './run-log.ts'
 import type { RunSettings } from './run-options.ts'
+import type { Compact } from './run-page.ts'
 
-/** The runs that are read in this process. A run that nothing uses is not read. */
+/** The runs that are read in this process. A run without users is not read. */
 export class RunLogs {
   readonly #store: RunStore
   readonly #settings: RunSettings
@@ -20,8 +21,8 @@ export class RunLogs {
   readonly #opening = new Map<string, Promise<RunLog | undefined>>()
   readonly #uses = new Map<RunLog, number>()
   readonly #closing = new AbortController()
-  // The runs whose end as lost is being stored.
-  readonly #dying = new Set<RunLog>()
+  // The runs whose end as lost is being appended.
+  readonly #endingAsLost = new Set<RunLog>()
 
   constructor(
     store: RunStore,
@@ -43,7 +44,7 @@ export class RunLogs {
           return entries
         }
       }
-    // Each run that is ended as lost adds a listener.
+    // Each end as lost adds a listener.
     setMaxListeners(0, this.#closing.signal)
     this.#owners = new OwnerWatch(store, settings.lease, (log) => void this.#endLost(log))
   }
@@ -56,14 +57,17 @@ export class RunLogs {
     const present = this.#logs.get(id)
     if (!present || present.isRemoved) return this.#open(id)
     if (!present.end) return this.#retain(present)
-    // Nothing reports the removal of a run that has ended.
+    // Looked up, because the removal of an ended run is not reported.
     const found = this.#store.find(id)
     return isPromise(found)
       ? found.then((state) => this.#retainIfSame(present, state))
       : this.#retainIfSame(present, found)
   }
 
-  /** Acquires the log of a run for a client with an event id, which another process may have sent before this one knows it. */
+  /**
+   * Acquires the log of a run for a client with an event id. Another process may have sent the id before this process
+   * has received the event.
+   */
   acquireFor(id: string, eventId: string | undefined): MaybePromise<RunLog | undefined> {
     const log = this.acquire(id)
     if (eventId === undefined) return log
@@ -83,12 +87,15 @@ export class RunLogs {
 
   /** Resolves with how a run ended, or with undefined if there is no such run. Rejects with the error of the store. */
   async whenEnded(id: string, signal: AbortSignal): Promise<RunEndReason | undefined> {
-    const log = await this.acquire(id)
-    if (!log) return undefined
-    try {
-      return await endOf(log, signal)
-    } finally {
-      this.release(log)
+    for (;;) {
+      const log = await this.acquire(id)
+      if (!log) return undefined
+      try {
+        const end = await endOf(log, signal)
+        if (end || !log.hasLostEvents) return end
+      } finally {
+        this.release(log)
+      }
     }
   }
 
@@ -111,7 +118,7 @@ export class RunLogs {
     return this.#open(log.id)
   }
 
-  /** Returns an acquired log that has everything stored so far, or that of the run which has replaced it. */
+  /** Returns an acquired log with all events that are stored so far, or the log of the run that has replaced it. */
   async #refresh(log: RunLog): Promise<RunLog | undefined> {
     try {
       const state = await this.#store.find(log.id)
@@ -133,8 +140,8 @@ export class RunLogs {
     if (!isPromise(opened)) return opened && this.#retain(this.#add(opened))
     if (!this.#opening.has(id)) {
       this.#opening.set(id, opened)
-      const forget = () => this.#opening.delete(id)
-      opened.then(forget, forget)
+      const onSettled = () => this.#opening.delete(id)
+      opened.then(onSettled, onSettled)
     }
     return opened.then((log) => log && this.#retain(this.#add(log)))
   }
@@ -146,7 +153,7 @@ export class RunLogs {
     return log
   }
 
-  /** Resolves with false if the run goes on, because its owner has appended meanwhile. */
+  /** Resolves with false if the run continues, because its owner has appended meanwhile. */
   async #appendLost({ id, epoch }: RunLog): Promise<boolean> {
     const state = await this.#store.find(id)
     if (state?.epoch !== epoch || state.end) return true
@@ -156,17 +163,17 @@ export class RunLogs {
 
   /** Ends the run of an owner that has died, unless another process does. */
   async #endLost(log: RunLog): Promise<void> {
-    if (this.#dying.has(log)) return
-    this.#dying.add(log)
+    if (this.#endingAsLost.has(log)) return
+    this.#endingAsLost.add(log)
     try {
       const isEnded = await this.#appendLost(log)
       log.onInterruption()
-      // An owner that was frozen may run a source that yields nothing, so that no append is refused.
+      // A frozen owner may run a source that yields nothing, so that no append is refused.
       if (isEnded) await this.#store.requestStop(log.owner, log.id, log.epoch)
     } catch {
-      // The next check tries again.
+      // The next check retries.
     } finally {
-      this.#dying.delete(log)
+      this.#endingAsLost.delete(log)
     }
   }
 }

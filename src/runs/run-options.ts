@@ -7,6 +7,7 @@ import {
   MAX_TIME,
   type SettingsOf,
 } from '../check-options.ts'
+import { SseError } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { Serialize } from '../formats/event-fields.ts'
 import type { RunStore } from '../stores/run-store.ts'
@@ -15,7 +16,7 @@ import { checkGapEvent } from '../stream/options.ts'
 import type { Merge } from './merge.ts'
 import { checkEndEvent, type EndEvent } from './run-end.ts'
 
-/** What is kept of a run. Times are in ms. */
+/** Limits of a run. Times are in ms. */
 export interface RunLimits {
   /** How many events are kept. A subscriber that misses evicted ones gets a gap. Default 100 000. */
   maxEvents?: number | undefined
@@ -23,7 +24,7 @@ export interface RunLimits {
   maxBytes?: number | undefined
   /** How long a run is kept after its end. Default 3 600 000. */
   keep?: number | undefined
-  /** How long a run is kept in all. A source that takes longer is stopped. Default 86 400 000. */
+  /** How long a run is kept in total. A source that takes longer is stopped. Default 86 400 000. */
   maxAge?: number | undefined
   /** Stops a run that has had no subscriber in any process for this long. 0: never. Default 0. */
   abandonAfter?: number | undefined
@@ -49,7 +50,7 @@ export interface RunsOptions extends RunLimits {
   serialize?: Serialize | undefined
   /** The last event of a run: its name, with a `RunEnd` as data, or a function that returns it, or several. Default `end`. */
   endEvent?: EndEvent | undefined
-  /** Returns what subscribers are sent of the error of a source. Default: nothing. */
+  /** Returns the text about an error of a source that subscribers receive. Default: nothing. */
   errorMessage?: ((error: unknown) => string | undefined) | undefined
   /** Name of the event that reports a gap to the client. False sends none. Default `gap`. */
   gapEvent?: string | false | undefined
@@ -120,11 +121,21 @@ const DEFAULTS = {
 export function resolveRunsOptions(
   options: RunsOptions,
 ): RunSettings & { readonly store?: RunStore | undefined } {
+  if (!checkStore(options)) {
+    const message = 'Pass the store as an option, for example new Runs({ store }).'
+    throw new SseError('ERR_SSE_OPTION', message)
+  }
   return { ...DEFAULTS, ...checkOptions(options, CHECKS) }
 }
 
+const STORE_METHODS = [
+  ...(['start', 'append', 'find', 'read', 'watch', 'isWatched', 'remove'] as const),
+  ...(['serve', 'renew', 'isAlive', 'requestStop', 'close'] as const),
+]
+
+/** Checks an option that is a store of runs. */
 function checkStore(store: unknown): string | undefined {
-  const methods = ['start', 'append', 'find', 'read', 'watch', 'remove', 'serve', 'close'] as const
-  const isStore = methods.every((name) => typeof (Object(store) as Partial<RunStore>)[name] === 'function')
-  return isStore ? undefined : `a store of runs such as memoryRuns()`
+  const of = Object(store) as Partial<RunStore>
+  const isStore = STORE_METHODS.every((name) => typeof of[name] === 'function')
+  return isStore ? undefined : `a store of runs such as memoryRuns(), with ${STORE_METHODS.join(', ')}`
 }

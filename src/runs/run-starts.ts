@@ -1,14 +1,14 @@
 import { SseError } from '../errors.ts'
 import { pause } from '../scheduler/pause.ts'
+import { isPermanentError } from '../stores/permanent-error.ts'
 import type { RunState, StartedRun } from '../stores/run-store.ts'
-import { appendLost, type LostRunContext } from './append-lost.ts'
+import type { AppendEndContext } from './append-end.ts'
+import { appendLost } from './append-lost.ts'
 import type { Lease } from './lease.ts'
+import { retryDelay } from './retry-delay.ts'
 import type { RunIdentity } from './run-entry.ts'
 
-// The delay before a run is looked up again, in ms.
-const RETRY_DELAY = 500
-
-export interface RunStartsContext extends LostRunContext {
+export interface RunStartsContext extends AppendEndContext {
   readonly lease: Lease
   /** The name of this process as an owner. */
   readonly name: string
@@ -18,11 +18,13 @@ export interface RunStartsContext extends LostRunContext {
   isOwned(run: RunIdentity): boolean
 }
 
-/** Starts runs in the store. A failed start may be stored all the same. Its run has no source, and ends as lost. */
+/** Starts runs in the store. A start that failed may be stored nevertheless. Its run has no source, and ends as lost. */
 export class RunStarts {
   readonly #context: RunStartsContext
   // How many calls are in progress, for each id.
   readonly #pending = new Map<string, number>()
+  // The ids whose start failed, each with whether one has failed since the last lookup.
+  readonly #failed = new Map<string, boolean>()
 
   constructor(context: RunStartsContext) {
     this.#context = context
@@ -37,26 +39,27 @@ export class RunStarts {
   async start(id: string, maxAge: number, own: (state: RunState) => void): Promise<StartedRun> {
     this.#count(id, 1)
     try {
-      const state = await this.#start(id, maxAge)
-      if (state.isNew) own(state)
-      return state
-    } catch (error) {
-      void this.#endUnowned(id)
-      throw error
+      await this.#context.lease.begin()
+      return await this.#start(id, maxAge, own)
     } finally {
       this.#count(id, -1)
     }
   }
 
-  async #start(id: string, maxAge: number): Promise<StartedRun> {
+  async #start(id: string, maxAge: number, own: (state: RunState) => void): Promise<StartedRun> {
     const { store, lease, name } = this.#context
-    await lease.begin()
     const { term } = lease
-    const state = await store.start(id, name, maxAge)
-    // Others may have ended the run already.
-    if (state.isNew && !(lease.isHeld && lease.term === term))
-      throw new SseError('ERR_SSE_STORE', 'The process was frozen while it started a run.')
-    return state
+    try {
+      const state = await store.start(id, name, maxAge)
+      // Other processes may have ended the run already.
+      if (state.isNew && !(lease.isHeld && lease.term === term))
+        throw new SseError('ERR_SSE_STORE', 'The process was frozen while it started a run.')
+      if (state.isNew) own(state)
+      return state
+    } catch (error) {
+      this.#endUnowned(id)
+      throw error
+    }
   }
 
   #count(id: string, change: number): void {
@@ -65,20 +68,35 @@ export class RunStarts {
     else this.#pending.delete(id)
   }
 
-  async #endUnowned(id: string): Promise<void> {
+  /** Ends the run of a failed start. One loop does that for all failed starts of an id. */
+  #endUnowned(id: string): void {
+    const isEnding = this.#failed.has(id)
+    this.#failed.set(id, true)
+    if (!isEnding) void this.#endUntilSettled(id)
+  }
+
+  async #endUntilSettled(id: string): Promise<void> {
     const { signal } = this.#context
-    while (!signal.aborted) {
-      try {
-        if (await this.#isSettled(id)) return
-      } catch {
-        // Is tried again.
-      }
-      await pause(RETRY_DELAY, signal, { keepsAlive: false }).catch(() => {})
+    for (let retries = 0; !signal.aborted; retries++) {
+      // A start that fails during the lookup may have been stored after it.
+      this.#failed.set(id, false)
+      if ((await this.#isSettled(id)) && !this.#failed.get(id)) break
+      await pause(retryDelay(retries), signal, { keepsAlive: false }).catch(() => {})
+    }
+    this.#failed.delete(id)
+  }
+
+  /** Calls `#settle`. A rejection is settled if no retry can succeed. */
+  async #isSettled(id: string): Promise<boolean> {
+    try {
+      return await this.#settle(id)
+    } catch (error) {
+      return isPermanentError(error)
     }
   }
 
-  /** Ends a run that this process has started without owning it. Returns false while that is uncertain. */
-  async #isSettled(id: string): Promise<boolean> {
+  /** Ends a run that this process has started but does not own. Resolves with false while that is uncertain. */
+  async #settle(id: string): Promise<boolean> {
     const { store, name, isOwned } = this.#context
     const state = await store.find(id)
     if (state?.owner !== name || state.end || isOwned({ id, epoch: state.epoch })) return true

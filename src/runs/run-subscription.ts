@@ -12,22 +12,25 @@ import type { SseStream } from '../stream/stream.ts'
 import type { LiveBatch } from './live-batch.ts'
 import type { RunEntry } from './run-entry.ts'
 import { eventIdOf } from './run-id.ts'
-import type { LiveSubscriber, Removed, RunLog, RunPage } from './run-log.ts'
+import type { LiveSubscriber, RunLog } from './run-log.ts'
+import type { Removed, RunPage } from './run-page.ts'
 
 /** How a subscriber is notified of events that it has missed. */
 export interface GapOptions {
   readonly onGap?: OnGap | undefined
   readonly gapEvent: string | false
+  /** Called with an error because of which the stream is closed. */
+  readonly onError: (error: unknown) => void
 }
 
-// What a page counts for the turn of a replay, in bytes.
+// The cost of a page in the turn of a replay, in bytes.
 const PAGE_COST = 4 * 1024
 
 const START: RunPosition = { number: 0 }
 
 /**
- * One stream on one run. It reads the log at the pace of the client and holds only a position, so that a slow client is
- * never closed for being behind. The stream ends after the last event of the run.
+ * The subscription of one stream to one run. It reads the log at the pace of the client and holds only a position. A
+ * slow client is therefore never closed for being behind. The stream ends after the last event of the run.
  */
 export class RunSubscription implements ReplayedClient, LiveSubscriber {
   readonly stream: SseStream
@@ -37,7 +40,7 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
   readonly #sender = new SourceSender(this, this.#pace)
   readonly #reads = new AbortController()
   #position: RunPosition
-  // Why the client has missed events. Undefined: it has not, or was notified.
+  // The reason of a gap that the client has not been notified of. Undefined: there is none.
   #gapReason: Gap['reason'] | undefined
   #isCatchingUp = false
   #hasEnded = false
@@ -57,7 +60,7 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
     this.#gapReason = gap
   }
 
-  /** Sends what the client has missed, and then what is published. */
+  /** Sends the missed events, and then the events that are published. */
   start(): void {
     void this.#catchUp(true)
   }
@@ -89,7 +92,7 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
     this.stream._connection.notify()
   }
 
-  /** `isResuming`: the replay is reported to the diagnostics. */
+  /** `isResuming`: the diagnostics report the replay. */
   async #catchUp(isResuming = false): Promise<void> {
     if (this.#isCatchingUp || this.#hasEnded) return
     const { stream } = this
@@ -103,7 +106,7 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
       // After the end of the subscription, a failure has no effect.
       if (this.isActive) {
         replay.error = error
-        endStream(stream, error)
+        endStream(stream, error, this.#options.onError)
       }
     }
     this.#pace.cancel()
@@ -114,7 +117,7 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
     replayChannel.publish({ stream, events, duration, complete: !this.#isCatchingUp, resumed: true, error })
   }
 
-  // Not asynchronous, because each promise of thousands of waiting replays occupies memory.
+  // Synchronous if possible, because the promises of thousands of waiting replays occupy memory.
   #step(replay: { events: number }): MaybePromise<void> {
     if (this.#gapReason) return inOnePage(this.stream, this.#sendGap(this.#gapReason))
     const { position, isRemoved, end } = this.#log
@@ -162,7 +165,7 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
     return this.#pace.untilIdleHolding(bytes).then(() => this.#sendEntries(rest, replay))
   }
 
-  // In the same tick in which nothing more was to be read, so that no entry is missed.
+  // Called in the tick in which the log returned no further entries, so that no entry is missed.
   #goLive(): void {
     this.#isCatchingUp = false
     this.#pace.cancel()
@@ -178,6 +181,8 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
 
   async #endRemoved(): Promise<void> {
     this.#pace.cancel()
+    // If the store has lost events, the client receives the run from the beginning after it has reconnected.
+    this.#position = START
     await inOnePage(this.stream, this.#sendGap('unknown'))
     if (this.isActive) this.#finish()
   }

@@ -18,8 +18,8 @@ export interface Run<Events extends EventMap = AnyEvents> {
   stop(): Promise<boolean>
 
   /**
-   * Resolves with how the run ended when it has, or with undefined if it was removed. Rejects with `SseError`
-   * `ERR_SSE_STORE`, and `ERR_SSE_SHUT_DOWN` at the shutdown of this process.
+   * Resolves with how the run ended, or with undefined if it was removed. Rejects with `SseError` `ERR_SSE_STORE`, or
+   * with `ERR_SSE_SHUT_DOWN` at the shutdown of this process.
    */
   whenEnded(): Promise<RunEndReason | undefined>
 }

@@ -1,6 +1,6 @@
 import { EventEmitter, setMaxListeners } from 'node:events'
 import { checkOptions, MAX_TIME } from '../check-options.ts'
-import { describe, SseError } from '../errors.ts'
+import { describe, mustBe, SseError } from '../errors.ts'
 import type { AnyEvents, EventMap } from '../event/event.ts'
 import { isPromise, type MaybePromise, type Source } from '../event/source.ts'
 import type { SourceRunner } from '../hub/channel-feed.ts'
@@ -9,7 +9,8 @@ import { type ShutdownOptions, shutdownSettings } from '../lifecycle/graceful-cl
 import { StreamSet } from '../lifecycle/stream-set.ts'
 import { clock } from '../scheduler/clock.ts'
 import { memoryRuns } from '../stores/memory/memory-runs.ts'
-import type { RunEndReason, RunStore } from '../stores/run-store.ts'
+import type { RunState, RunStore } from '../stores/run-store.ts'
+import { checkStream } from '../stream/check-stream.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { attach, refuseUnknown } from './attach.ts'
 import { runEndChannel, runStartChannel } from './diagnostics.ts'
@@ -17,9 +18,10 @@ import { endRuns } from './end-runs.ts'
 import { Lease } from './lease.ts'
 import { limitRun } from './limit-run.ts'
 import { OwnedRun } from './owned-run.ts'
+import { OwnedRuns } from './owned-runs.ts'
 import type { Run } from './run.ts'
 import { RunErrors, type RunsEventMap } from './run-errors.ts'
-import { checkRunId, isRunId } from './run-id.ts'
+import { checkRunId, isRunId, runIdOf } from './run-id.ts'
 import type { RunLog } from './run-log.ts'
 import { RunLogs } from './run-logs.ts'
 import {
@@ -45,6 +47,8 @@ export class Runs<Events extends EventMap = AnyEvents>
   extends EventEmitter<RunsEventMap>
   implements SourceRunner
 {
+  /** @internal Whether several processes share the runs. */
+  readonly _isShared: boolean
   readonly #name = crypto.randomUUID().replaceAll('-', '')
   readonly #store: RunStore
   readonly #settings: RunSettings
@@ -52,15 +56,15 @@ export class Runs<Events extends EventMap = AnyEvents>
   readonly #lease: Lease
   readonly #logs: RunLogs
   readonly #starts: RunStarts
-  readonly #owned = new Map<string, OwnedRun>()
+  readonly #owned = new OwnedRuns()
   readonly #streams = new StreamSet<{ subscription: RunSubscription; log: RunLog }>((value) => {
     value.subscription.end()
     this.#logs.release(value.log)
   })
   // Streams that were subscribed once, also while their run is looked up.
   readonly #known = new WeakSet<SseStream>()
-  // The ids of the runs that are sources of channels.
-  readonly #channelIds = new Set<string>()
+  // The runs in `#owned` that are sources of channels.
+  readonly #channels = new Set<OwnedRun>()
   readonly #closing = new AbortController()
   #isShutDown = false
   #closed: Promise<void> | undefined
@@ -70,20 +74,21 @@ export class Runs<Events extends EventMap = AnyEvents>
     super()
     this.#settings = resolveRunsOptions(options)
     this.#store = options.store ?? memoryRuns()
+    this._isShared = this.#store.isShared === true
     this.#lease = new Lease(this.#store, this.#settings.lease, () => this.#loseAll())
-    this.#logs = new RunLogs(this.#store, this.#settings, this.#name, (error, id) =>
-      this.#errors.report(error, id),
-    )
+    // Errors of the store are limited, because the end of a run that another process has owned is retried.
+    const onError = (error: unknown, id: string) => this.#errors.reportLimited(error, id)
+    this.#logs = new RunLogs(this.#store, this.#settings, this.#name, onError)
     this.#starts = new RunStarts({
       ...{ store: this.#store, lease: this.#lease, settings: this.#settings, name: this.#name },
       signal: this.#closing.signal,
-      isOwned: ({ id, epoch }) => this.#owned.get(id)?.epoch === epoch,
-      onError: (error, id) => this.#errors.report(error, id),
+      isOwned: (run) => this.#owned.find(run) !== undefined,
+      onError,
     })
     // Each call that waits for the end of a run adds a listener.
     setMaxListeners(0, this.#closing.signal)
     this.#store.serve(
-      { name: this.#name, onStop: (id, epoch) => this.#onStop(id, epoch) },
+      { name: this.#name, onStop: (id, epoch) => this.#owned.find({ id, epoch })?.stop() },
       this.#settings.lease,
     )
   }
@@ -102,41 +107,38 @@ export class Runs<Events extends EventMap = AnyEvents>
   ): Promise<Run<Events>> {
     checkRunId(id)
     if (typeof source !== 'function')
-      throw new SseError(
-        'ERR_SSE_SOURCE',
-        `A run starts with a function that returns its source, not ${describe(source)}.`,
-      )
+      mustBe('a function that returns it', 'ERR_SSE_SOURCE', 'The source of a run', source)
     const settings = { ...this.#settings, ...checkOptions(options, RUN_LIMIT_CHECKS) }
     this.#checkOpen()
-    const { end } = await this.#starts
+    const state = await this.#starts
       .start(id, settings.maxAge, ({ epoch }) => {
         this.#checkOpen()
         this.#own(id, epoch, source, settings)
       })
       .finally(() => this.#endLease())
     this.#checkOpen()
-    if (end)
+    if (state.end)
       throw new SseError(
         'ERR_SSE_RUN_ENDED',
         `The run ${describe(id)} has ended. Delete it, or use another id.`,
       )
-    return this.#runOf(id)
+    return this.#runOf(id, state)
   }
 
   /**
-   * Subscribes a stream to a run: sends it all events from the beginning, or strictly after its last event id, and closes it
-   * after the last one. Resolves when the run was looked up, and does not reject.
+   * Subscribes a stream to a run. Sends all events from the beginning, or strictly after its last event id, and closes
+   * the stream after the last one. Resolves when the run was looked up, and does not reject.
    *
-   * A client of an unknown run gets a 404, and one that has everything gets a 204. If the response headers were sent, it
-   * gets a gap, or the last event again. An error of the store destroys the stream.
+   * A client of an unknown run gets a 404, and one that has received everything gets a 204. If the response headers
+   * were sent, it gets a gap, or the last event again. An error of the store destroys the stream.
    *
    * Throws `SseError` `ERR_SSE_STREAM` or `ERR_SSE_OPTION`.
    */
   subscribe(stream: SseStream<Events>, id: string, options: RunSubscribeOptions<Events> = {}): Promise<void> {
-    if (typeof stream?._deliver !== 'function')
-      throw new SseError('ERR_SSE_STREAM', `Expected an SseStream, not ${describe(stream)}.`)
+    checkStream(stream)
     const { onGap } = checkOptions(options, SUBSCRIBE_RUN_CHECKS) as RunSubscribeOptions
-    const gapOptions = { onGap, gapEvent: this.#settings.gapEvent }
+    const onError = (error: unknown) => this.#errors.reportLimited(error, id)
+    const gapOptions = { onGap, gapEvent: this.#settings.gapEvent, onError }
     if (this.#known.has(stream))
       throw new SseError('ERR_SSE_STREAM', 'The stream is subscribed to a run already.')
     this.#known.add(stream)
@@ -147,7 +149,7 @@ export class Runs<Events extends EventMap = AnyEvents>
       ? log.then((found) => this.#attach(stream, found, gapOptions))
       : this.#attach(stream, log, gapOptions)
     if (!isPromise(attached)) return Promise.resolve()
-    const subscribed = attached.catch((error) => endStream(stream, error))
+    const subscribed = attached.catch((error) => endStream(stream, error, gapOptions.onError))
     stream._connection.headers.decideBy(subscribed)
     return subscribed
   }
@@ -155,12 +157,12 @@ export class Runs<Events extends EventMap = AnyEvents>
   /** Returns a run, or undefined if there is none. Rejects with `SseError` `ERR_SSE_STORE`. */
   async get(id: string): Promise<Run<Events> | undefined> {
     const state = isRunId(id) ? await this.#store.find(id) : undefined
-    return state && this.#runOf(id, state.end)
+    return state && this.#runOf(id, state)
   }
 
   /**
-   * Stops a run in whichever process its source is. Resolves with true when its source is closed and the end is stored, and
-   * with false if there was no run that goes on. Rejects with `SseError` `ERR_SSE_STORE` or `ERR_SSE_SHUT_DOWN`.
+   * Stops a run in any process. Resolves with true when its source is closed and the end is stored, and with false if
+   * no such run was in progress. Rejects with `SseError` `ERR_SSE_STORE` or `ERR_SSE_SHUT_DOWN`.
    */
   async stop(id: string): Promise<boolean> {
     const owned = this.#owned.get(id)
@@ -172,17 +174,21 @@ export class Runs<Events extends EventMap = AnyEvents>
     const state = isRunId(id) ? await this.#store.find(id) : undefined
     if (!state || state.end) return false
     const request = async () => this.#store.requestStop(state.owner, id, state.epoch)
+    // Ends the wait if the request is rejected. Otherwise it would count as a subscriber until the end of the run.
+    const waiting = new AbortController()
+    const signal = AbortSignal.any([this.#closing.signal, waiting.signal])
     const timer = setInterval(() => request().catch(() => {}), STOP_INTERVAL)
     try {
-      // Together, so that no rejection of the second one is unhandled.
-      await Promise.all([this.#logs.whenEnded(id, this.#closing.signal), request()])
+      // Awaited together, so that no rejection is unhandled.
+      await Promise.all([this.#logs.whenEnded(id, signal), request()])
       return true
     } finally {
       clearInterval(timer)
+      waiting.abort()
     }
   }
 
-  /** Removes a run, after stopping it. Resolves with whether there was one. Rejects as `stop` does. */
+  /** Stops and removes a run. Resolves with whether there was one. Rejects as `stop` does. */
   async delete(id: string): Promise<boolean> {
     if (!isRunId(id)) return false
     await this.stop(id)
@@ -200,15 +206,16 @@ export class Runs<Events extends EventMap = AnyEvents>
   }
 
   /**
-   * Starts no more runs, and waits until the sources of this process have ended. Those that still run after `grace` end as
-   * `lost`. Then closes every stream with a jittered reconnection time. Resolves when everything is closed, also the store.
+   * Starts no further runs, and waits until the sources of this process have ended. Runs that have not ended after
+   * `grace` end as `lost`. Then closes every stream with a jittered reconnection time. Resolves when everything is
+   * closed, including the store.
    *
    * Rejects with `SseError` `ERR_SSE_OPTION`.
    */
   async shutdown(options: ShutdownOptions = {}): Promise<void> {
     const settings = { ...this.#settings, ...shutdownSettings(options) }
     this.#isShutDown = true
-    await endRuns([...this.#owned.values()], settings)
+    await endRuns([...this.#owned], settings)
     await this.#streams.shutdown(settings)
     this.#closing.abort(new SseError('ERR_SSE_SHUT_DOWN', 'The runs are shut down.'))
     this.#logs.close()
@@ -219,7 +226,7 @@ export class Runs<Events extends EventMap = AnyEvents>
 
   /** @internal Ends the sources of channels, which have no end of their own. Another process may start them again. */
   _stopChannels(): void {
-    for (const id of this.#channelIds) this.#owned.get(id)?.stop()
+    for (const run of this.#channels) run.stop()
   }
 
   /** @internal Called by a hub for the source of a channel, which has no events as a run. */
@@ -233,16 +240,16 @@ export class Runs<Events extends EventMap = AnyEvents>
       await work(stopped)
       return []
     }
-    this.#channelIds.add(name)
     // Once it has ended, the next process may start it again.
     const limits = { abandonAfter: Math.max(1, linger), keep: 1, maxAge: MAX_TIME }
-    try {
-      await this.start(name, source, limits)
-    } catch (error) {
-      if ((error as SseError).code !== 'ERR_SSE_RUN_ENDED') throw error
-    }
+    const id = await runIdOf(name)
+    await this.start(id, source, limits).catch((error: SseError) => {
+      if (error.code !== 'ERR_SSE_RUN_ENDED') throw error
+    })
+    const run = this.#owned.get(id)
+    if (run) this.#channels.add(run)
     // The wait counts as a subscriber.
-    await this.#logs.whenEnded(name, signal)
+    await this.#logs.whenEnded(id, signal)
   }
 
   #endLease(): void {
@@ -251,7 +258,7 @@ export class Runs<Events extends EventMap = AnyEvents>
 
   #checkOpen(): void {
     if (this.#isShutDown)
-      throw new SseError('ERR_SSE_SHUT_DOWN', 'The runs are shut down: start no more runs.')
+      throw new SseError('ERR_SSE_SHUT_DOWN', 'The runs are shut down, so no run can start.')
   }
 
   #own(id: string, epoch: string, source: (signal: AbortSignal) => unknown, settings: RunSettings): void {
@@ -263,11 +270,12 @@ export class Runs<Events extends EventMap = AnyEvents>
       source,
     )
     const timers = limitRun(run, this.#store, settings)
-    this.#owned.set(id, run)
+    this.#owned.add(run)
     if (runStartChannel.hasSubscribers) runStartChannel.publish({ runs: this, id })
     void run.ended.then(({ reason }) => {
       for (const end of timers) end()
-      this.#owned.delete(id)
+      this.#owned.delete(run)
+      this.#channels.delete(run)
       this.#endLease()
       if (!runEndChannel.hasSubscribers) return
       runEndChannel.publish({
@@ -290,8 +298,8 @@ export class Runs<Events extends EventMap = AnyEvents>
     subscription.start()
   }
 
-  #runOf(id: string, end?: RunEndReason): Run<Events> {
-    const owned = this.#owned.get(id)
+  #runOf(id: string, { epoch, end }: RunState): Run<Events> {
+    const owned = this.#owned.find({ id, epoch })
     return {
       id,
       end,
@@ -303,12 +311,7 @@ export class Runs<Events extends EventMap = AnyEvents>
     }
   }
 
-  #onStop(id: string, epoch: string): void {
-    const run = this.#owned.get(id)
-    if (run?.epoch === epoch) run.stop()
-  }
-
   #loseAll(): void {
-    for (const run of this.#owned.values()) run.stop('lost')
+    for (const run of this.#owned) run.stop('lost')
   }
 }

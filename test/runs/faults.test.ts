@@ -177,7 +177,7 @@ describe('a process that is not up to date', () => {
     expect(runEventsOf(again.transport)).toEqual(['text c', 'end {"reason":"done"}'])
   })
 
-  test('sends the run that has replaced the one which it knows', async () => {
+  test('sends the run that has replaced the one which it has read', async () => {
     const { first, late } = openLate()
     await first.start('a', (signal) => new PushSource().read(signal))
     const present = fakeStream()
@@ -368,6 +368,22 @@ describe('a stop', () => {
     await expect(openRuns({ store: new Down(memory) }).stop('a')).rejects.toThrow(down)
     await settled()
     expect(unhandled).not.toHaveBeenCalled()
+  })
+
+  test('does not count as a subscriber after it has rejected', async () => {
+    class Down extends MemoryRuns {
+      override requestStop(): never {
+        throw new SseError('ERR_SSE_STORE', 'down')
+      }
+    }
+    const memory = new RunMemory()
+    const store = new MemoryRuns(memory)
+    const source = new PushSource()
+    await openRuns({ store }).start('a', (signal) => source.read(signal))
+    await expect(openRuns({ store: new Down(memory) }).stop('a')).rejects.toThrow(sseError('ERR_SSE_STORE'))
+    await settled()
+    expect(store.isWatched('a', store.find('a')?.epoch ?? '')).toBe(false)
+    expect(source.isClosed).toBe(false)
   })
 })
 

@@ -20,7 +20,7 @@ async function startRun(flushInterval: number) {
 }
 
 describe('flushInterval', () => {
-  test('appends together what the source yields within it, but not the first event', async () => {
+  test('appends together the events that the source yields within it, except the first one', async () => {
     const { source, stream, transport, batches } = await startRun(LONG)
     for (const word of ['a', 'b', 'c']) {
       source.push(word)
@@ -33,7 +33,7 @@ describe('flushInterval', () => {
     expect(runEventsOf(transport).slice(0, 3)).toEqual(['message a', 'message b', 'message c'])
   })
 
-  test('appends when it is over', async () => {
+  test('appends when it has passed', async () => {
     const { source, batches } = await startRun(5)
     source.push('a')
     await settled()

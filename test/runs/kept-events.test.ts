@@ -90,7 +90,7 @@ describe('the newest batches of a run', () => {
     expect(numbersOf(100, 1e6)).toEqual([])
   })
 
-  test('are none after they were cleared', () => {
+  test('are empty after they were cleared', () => {
     const recent = recentOf(300, 300)
     recent.clear()
     expect([recent.first, recent.after(0, 1e6)]).toEqual([undefined, []])

@@ -38,7 +38,7 @@ describe('a lease', () => {
     expect(renewed).toHaveBeenCalledTimes(13)
   })
 
-  test('is lost by a process that was frozen for longer, and begins anew', async () => {
+  test('is lost by a process that was frozen for longer, and begins again', async () => {
     const { lease, onLost } = openLease()
     await lease.begin()
     freeze(LEASE + 1)
@@ -77,6 +77,16 @@ describe('a lease', () => {
     vi.useRealTimers()
     await settled()
     expect(unhandled).not.toHaveBeenCalled()
+  })
+
+  test('is kept if the store throws synchronously', async () => {
+    const { lease, renewed } = openLease()
+    await lease.begin()
+    renewed.mockImplementationOnce(() => {
+      throw new Error('down')
+    })
+    await vi.advanceTimersByTimeAsync(LEASE)
+    expect([lease.isHeld, renewed.mock.calls.length]).toEqual([true, 7])
   })
 
   test('that was lost ends the runs of the process before they append again', async () => {

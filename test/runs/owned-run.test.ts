@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { SseError } from '../../src/errors.ts'
 import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunBatch, RunRetention, RunState } from '../../src/stores/run-store.ts'
@@ -9,7 +9,10 @@ import { settled } from '../support/streams.ts'
 
 const HOUR = 3_600_000
 const text = (data: string) => ({ event: 'text', data })
+const reject = (message: string) => Promise.reject(new SseError('ERR_SSE_STORE', message))
 const KILOBYTE = text('x'.repeat(1_024))
+
+afterEach(() => vi.useRealTimers())
 
 type Append = (store: () => boolean, batch: RunBatch, signal: AbortSignal | undefined) => unknown
 
@@ -51,7 +54,7 @@ function textsIn(memory: RunMemory): string[] {
 }
 
 describe('the source of a run', () => {
-  test('is paused while the store does not accept what it has yielded', async () => {
+  test('is paused while the store does not accept its events', async () => {
     const { runs, release } = openHeld()
     let yielded = 0
     const run = await runs.start('a', async function* () {
@@ -158,14 +161,62 @@ describe('the owner of a run', () => {
     expect(failures).toBe(-1)
   })
 
-  test('reports an end that the store has rejected as an error', async () => {
-    const store = new ScriptedRuns()
-    store.onAppend = (append, { end }) =>
-      end ? Promise.reject(new SseError('ERR_SSE_STORE', 'rejected')) : append()
-    const runs = openRuns({ store })
-    const run = await runs.start('a', () => [text('a')])
-    expect(await run.whenEnded()).toBe('lost')
+  test('appends the default end if the store rejects that of endEvent, and reports the error', async () => {
+    const memory = new RunMemory()
+    const store = new ScriptedRuns(memory)
+    store.onAppend = (append, { events }) => (events[0]?.data === 'large' ? reject('too large') : append())
+    const endEvent = () => [{ data: 'large' }, { data: 'next' }]
+    const runs = openRuns({ store, endEvent, errorMessage: () => 'message' })
+    const run = await runs.start('a', () => {
+      throw new Error('source')
+    })
+    expect(await run.whenEnded()).toBe('error')
+    expect(store.find('a')).toMatchObject({ end: 'error', last: 1 })
+    expect(textsIn(memory)).toEqual(['{"reason":"error"}'])
     await settled()
-    expect(runs.errors).toEqual([sseError('ERR_SSE_STORE')])
+    expect(runs.errors).toEqual([new Error('source'), sseError('ERR_SSE_STORE')])
+  })
+
+  test('retries the default end until the store accepts it, and reports two errors', async () => {
+    vi.useFakeTimers()
+    const memory = new RunMemory()
+    const store = new ScriptedRuns(memory)
+    let rejections = 0
+    store.onAppend = (append, { end }) => (end && ++rejections <= 6 ? reject('rejected') : append())
+    const runs = openRuns({ store })
+    const run = await runs.start('a', (signal) => new PushSource().read(signal))
+    const stopped = run.stop()
+    await vi.advanceTimersByTimeAsync(500 + 1_000 + 2_000)
+    expect([rejections, textsIn(memory)]).toEqual([5, []])
+    await vi.advanceTimersByTimeAsync(4_000 + 5_000)
+    expect([await stopped, await run.whenEnded()]).toEqual([true, 'stopped'])
+    expect(textsIn(memory)).toEqual(['{"reason":"stopped"}'])
+    expect(runs.errors).toEqual([sseError('ERR_SSE_STORE'), sseError('ERR_SSE_STORE')])
+  })
+
+  test('does not end a run that was removed after the store has rejected its end', async () => {
+    vi.useFakeTimers()
+    const store = new ScriptedRuns()
+    let isRejecting = true
+    store.onAppend = (append, { end }) => (end && isRejecting ? reject('rejected') : append())
+    const run = await openRuns({ store }).start('a', () => [text('a')])
+    await vi.advanceTimersByTimeAsync(100)
+    await store.remove('a')
+    isRejecting = false
+    await vi.advanceTimersByTimeAsync(500)
+    expect(await run.whenEnded()).toBe('lost')
+    expect(store.find('a')).toBeUndefined()
+  })
+
+  test('reports the run as lost at a shutdown if the store rejects each end', async () => {
+    vi.useFakeTimers()
+    const store = new ScriptedRuns()
+    store.onAppend = (append, { end }) => (end ? reject('rejected') : append())
+    const runs = openRuns({ store, closeTimeout: 1 })
+    const run = await runs.start('a', () => [text('a')])
+    const shutDown = runs.shutdown({ grace: 0, retry: 0 })
+    await vi.advanceTimersByTimeAsync(5_000)
+    await shutDown
+    expect(await run.whenEnded()).toBe('lost')
   })
 })

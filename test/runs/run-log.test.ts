@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { SseError } from '../../src/errors.ts'
-import { RunLog, type RunPage } from '../../src/runs/run-log.ts'
+import { RunLog } from '../../src/runs/run-log.ts'
+import type { RunPage } from '../../src/runs/run-page.ts'
 import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunBatch, RunPosition, RunState, RunWatch, RunWatcher } from '../../src/stores/run-store.ts'
 import { sseError } from '../support/hub.ts'
@@ -103,6 +104,46 @@ describe('the log of a run', () => {
     watcher.onInterruption()
     await settled()
     expect([log.isRemoved, store.closes]).toEqual([true, 1])
+  })
+
+  test('is closed after an interruption if the store has lost events of it', async () => {
+    const { store, log, watcher } = await openLog()
+    watcher.onBatch(batchAt(1))
+    watcher.onInterruption()
+    await vi.waitFor(() => expect(log.isRemoved).toBe(true), 10_000)
+    expect([log.hasLostEvents, store.closes]).toEqual([true, 1])
+  })
+
+  test('is closed after an interruption if another run has its id', async () => {
+    const { store, log, watcher } = await openLog()
+    store.find = () => ({ epoch: 'other', owner: 'x', last: 5 })
+    watcher.onBatch(batchAt(1))
+    watcher.onInterruption()
+    await vi.waitFor(() => expect(log.isRemoved).toBe(true), 10_000)
+    expect(log.hasLostEvents).toBe(false)
+  })
+
+  test('is kept after an interruption if the store is late', async () => {
+    const { store, epoch, log, watcher } = await openLog()
+    let finds = 0
+    store.find = () => {
+      finds += 1
+      if (finds === 1) throw new SseError('ERR_SSE_STORE', 'down')
+      return { epoch, owner: 'owner', last: finds > 3 ? 1 : 0 }
+    }
+    watcher.onBatch(batchAt(1))
+    watcher.onInterruption()
+    await vi.waitFor(() => expect(finds).toBe(4), 10_000)
+    await settled()
+    expect([log.isRemoved, log.position, finds]).toEqual([false, 1, 4])
+  })
+
+  test('is closed by an end whose number is that of an event which it has', async () => {
+    const { log, watcher, numbersAfter } = await openLog()
+    for (const number of [1, 2, 3]) watcher.onBatch(batchAt(number))
+    watcher.onBatch({ ...batchAt(2), end: 'lost' })
+    expect([log.isRemoved, log.hasLostEvents, log.end]).toEqual([true, true, undefined])
+    expect(numbersAfter(0)).toEqual([1, 2, 3])
   })
 
   test.each([

@@ -83,7 +83,7 @@ describe('a run in a process', () => {
     expect([store.isWatched('a', epoch), runs.size]).toEqual([false, 0])
   })
 
-  test('is not watched after its only client has gone while it was looked up', async () => {
+  test('is not watched after its only client has disconnected while it was looked up', async () => {
     const memory = new RunMemory()
     const store = new SlowRuns(memory)
     const owner = openRuns({ store: new MemoryRuns(memory) })
@@ -128,7 +128,7 @@ describe('a run in a process', () => {
     },
   )
 
-  test('does not look for its owner if that is the process itself', async () => {
+  test('does not check its owner if that is the process itself', async () => {
     const store = new MemoryRuns()
     const isAlive = vi.spyOn(store, 'isAlive')
     const renew = vi.spyOn(store, 'renew')

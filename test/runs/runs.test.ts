@@ -1,8 +1,12 @@
-import { describe, expect, test, vi } from 'vitest'
+import { createClient } from 'redis'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { SseEvent } from '../../src/event/event.ts'
 import { Runs } from '../../src/runs/runs.ts'
+import { MemoryRuns, memoryRuns } from '../../src/stores/memory/memory-runs.ts'
+import { redisRuns } from '../../src/stores/redis/index.ts'
 import { deferred } from '../support/deferred.ts'
 import { sseError } from '../support/hub.ts'
+import { valuesOf } from '../support/process-errors.ts'
 import { closed, idsOf, openRuns, openTwoRuns, PushSource, runEventsOf } from '../support/runs.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
@@ -12,6 +16,42 @@ const DONE = 'end {"reason":"done"}'
 async function* words(...all: string[]) {
   for (const word of all) yield text(word)
 }
+
+describe('new Runs', () => {
+  test.each([
+    ['memory', memoryRuns],
+    ['Redis', () => redisRuns(createClient())],
+  ])('throws ERR_SSE_OPTION for a store in %s in place of its options', (_, newStore) => {
+    expect(() => new Runs(newStore() as never)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SSE_OPTION',
+        message: 'Pass the store as an option, for example new Runs({ store }).',
+      }),
+    )
+  })
+
+  test.each([
+    ...['start', 'append', 'find', 'read', 'watch', 'isWatched', 'remove', 'serve', 'renew', 'isAlive'],
+    ...['requestStop', 'close'],
+  ])('throws ERR_SSE_OPTION for a store without %s', (name) => {
+    const store = Object.assign(memoryRuns(), { [name]: undefined })
+    expect(() => new Runs({ store })).toThrow(sseError('ERR_SSE_OPTION'))
+  })
+
+  test.each([
+    ['memory', memoryRuns],
+    ['Redis', () => redisRuns(createClient())],
+  ])('throws ERR_SSE_OPTION for a store in %s that belongs to another Runs', (_, newStore) => {
+    const store = newStore()
+    new Runs({ store })
+    expect(() => new Runs({ store })).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SSE_OPTION',
+        message: 'This store already belongs to a Runs; create one store per Runs.',
+      }),
+    )
+  })
+})
 
 describe('Runs.start', () => {
   test('calls the source once, and returns the run to other callers', async () => {
@@ -219,6 +259,51 @@ describe('Runs.subscribe', () => {
     await closed(stream)
     expect(runEventsOf(transport)[0]).toBe('reset evicted')
   })
+
+  test('destroys a stream whose onGap fails, and emits the error with the id of the run', async () => {
+    const runs = openRuns({ maxEvents: 2 })
+    const emitted = vi.fn()
+    runs.on('error', emitted)
+    const run = await runs.start('a', () => words('a', 'b', 'c', 'd'))
+    await run.whenEnded()
+    const onGap = () => Promise.reject(new Error('no database'))
+    const known = fakeStream()
+    await run.subscribe(known.stream, { onGap })
+    const unknown = fakeStream({}, 'x')
+    await runs.subscribe(unknown.stream, 'none', { onGap: () => ({ price: 1 }) as never })
+
+    const ends = [await closed(known.stream), await closed(unknown.stream)]
+
+    expect(ends).toEqual(['error', 'error'])
+    expect(emitted.mock.calls).toEqual([
+      [new Error('no database'), 'a'],
+      [sseError('ERR_SSE_SOURCE'), 'none'],
+    ])
+  })
+})
+
+describe('an error of a run', () => {
+  test('is reported to a listener of once, and the next one is printed', async () => {
+    const errors: unknown[] = []
+    const uncaught = valuesOf('uncaughtException')
+    const print = vi.spyOn(console, 'error').mockImplementation(() => {})
+    onTestFinished(() => print.mockRestore())
+    const runs = new Runs({
+      errorMessage: () => {
+        throw new Error('message')
+      },
+    })
+    runs.once('error', (error) => errors.push(error))
+    const run = await runs.start('a', () => {
+      throw new Error('source')
+    })
+    expect(await run.whenEnded()).toBe('error')
+    expect(errors).toEqual([new Error('source')])
+    await settled()
+    expect(print.mock.calls).toEqual([[expect.stringContaining('Error: message')]])
+    expect(uncaught).toEqual([])
+    await runs.shutdown({ grace: 0 })
+  })
 })
 
 describe('the end of a run', () => {
@@ -243,6 +328,7 @@ describe('the end of a run', () => {
 
   test.each([
     ['a value that cannot be serialized', { data: 1n }],
+    ['a promise as data', { data: Promise.resolve(1) }],
     ['an event with an id', { data: 'x', id: '1' }],
     ['an event without data', { retry: 5 }],
     ['an unknown key', { dat: 'x' }],
@@ -273,6 +359,26 @@ describe('the end of a run', () => {
     })
     expect(await run.whenEnded()).toBe('error')
     expect(runs.errors.map((error) => (error as Error).message)).toEqual(['source', 'message'])
+  })
+
+  test('comes although errorMessage and endEvent are asynchronous and reject', async () => {
+    const unhandled = valuesOf('unhandledRejection')
+    const rejecting = (async () => Promise.reject(new Error('late'))) as never
+    const runs = openRuns({ errorMessage: rejecting, endEvent: rejecting })
+    const run = await runs.start('a', () => {
+      throw new Error('source')
+    })
+    expect(await run.whenEnded()).toBe('error')
+    const { stream, transport } = fakeStream()
+    await run.subscribe(stream)
+    await closed(stream)
+    expect(runEventsOf(transport)).toEqual(['end {"reason":"error"}'])
+    expect(runs.errors.map((error) => (error as Error).message)).toEqual([
+      'source',
+      'errorMessage must return a string, not a promise.',
+      'endEvent must return an event or several, not a promise.',
+    ])
+    expect(unhandled).toEqual([])
   })
 
   test('is the event that endEvent returns', async () => {
@@ -489,7 +595,7 @@ describe('a run', () => {
     expect(events.slice(-2)).toEqual(['text 99', DONE])
   })
 
-  test('is removed by delete, also while it goes on', async () => {
+  test('is removed by delete, also while its source is read', async () => {
     const { first, second } = openTwoRuns()
     const source = new PushSource()
     await first.start('a', (signal) => source.read(signal))
@@ -502,7 +608,7 @@ describe('a run', () => {
   })
 
   test.each(['first', 'second'] as const)(
-    'sends its last events when the %s process deletes it while it goes on',
+    'sends its last events when the %s process deletes it while its source is read',
     async (which) => {
       const both = openTwoRuns()
       const { first, second } = both
@@ -572,6 +678,52 @@ describe('a run', () => {
     await shutDown
     await closed(stream)
     expect(runEventsOf(transport)).toEqual(['text a', DONE])
+  })
+})
+
+describe('a run whose id belonged to a run that has not ended yet', () => {
+  /** Starts a run whose source closes when it is released. The store has removed the run. */
+  async function startRemoved() {
+    const store = new MemoryRuns()
+    const renewed = vi.spyOn(store, 'renew')
+    const runs = openRuns({ store, lease: 1_000, closeTimeout: 3_600_000 })
+    const released = deferred<void>()
+    const signals: AbortSignal[] = []
+    const removed = await runs.start('a', async function* (signal) {
+      signals.push(signal)
+      yield text('old')
+      await released.promise
+    })
+    await settled()
+    await store.remove('a')
+    return { runs, removed, released, signals, renewed }
+  }
+
+  test('continues when that run ends', async () => {
+    const { runs, removed, released, signals, renewed } = await startRemoved()
+    const source = new PushSource()
+    const run = await runs.start('a', (signal) => source.read(signal))
+    expect([run.isOwner, runs.running, signals[0]?.aborted]).toEqual([true, 2, true])
+    released.resolve()
+    expect(await removed.whenEnded()).toBe('lost')
+    await settled()
+    expect([runs.running, source.isClosed]).toEqual([1, false])
+    const { length } = renewed.mock.calls
+    await vi.waitFor(() => expect(renewed.mock.calls.length).toBeGreaterThan(length), 10_000)
+    expect(await run.stop()).toBe(true)
+    expect([await run.whenEnded(), source.isClosed, runs.running]).toEqual(['stopped', true, 0])
+  })
+
+  test('does not keep a shutdown from waiting for that run', async () => {
+    const { runs, released } = await startRemoved()
+    await (await runs.start('a', () => words('new'))).whenEnded()
+    const onShutDown = vi.fn()
+    const shutDown = runs.shutdown({ grace: 3_600_000 }).then(onShutDown)
+    await settled()
+    expect([runs.running, onShutDown.mock.calls.length]).toEqual([1, 0])
+    released.resolve()
+    await shutDown
+    expect(runs.running).toBe(0)
   })
 })
 
