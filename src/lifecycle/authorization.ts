@@ -1,4 +1,4 @@
-import { isPlain } from '../check-options.ts'
+import { checkOptions, checkValue, isPlain } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import type { MaybePromise } from '../event/source.ts'
 import { clock, type TimerTarget } from '../scheduler/clock.ts'
@@ -12,18 +12,18 @@ import type { SseContext } from '../stream/register.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { authorizeErrorChannel } from './diagnostics.ts'
 
-/** What a client may do that gets a stream. */
-export interface Grant {
-  /** Becomes `stream.context`: an object. Default: it stays. */
-  readonly context?: SseContext | undefined
-  /** Becomes `stream.expiresAt`: a `Date`, or a time in ms since 1970. Default: it stays. */
-  readonly expiresAt?: Date | number | undefined
-}
+/**
+ * The rights of an admitted client. `context` becomes `stream.context`: an object, which MUST NOT be undefined.
+ * `expiresAt` becomes `stream.expiresAt`: a `Date`, or a time in ms since 1970. A value that is missing stays as it is.
+ */
+export type Grant =
+  | { readonly context: SseContext; readonly expiresAt?: Date | number | undefined }
+  | { readonly context?: never; readonly expiresAt: Date | number }
 
 /**
- * Decides whether the client of a stream may have it. True or a `Grant` admits it. False refuses it with status 403, and
- * `{ status }` with another one. `{ retry }` makes it reconnect later. Any other value is an error, which does too. What is
- * sent meanwhile waits for the decision, and is dropped if it is a refusal.
+ * Returns whether the client of a stream may have it. True or a `Grant` admits it. False refuses it with status 403,
+ * and `{ status }` with another status. `{ retry }` makes it reconnect later. Any other value is an error, which does
+ * so too. Frames that are sent meanwhile wait for the decision, and are dropped after a refusal.
  */
 export type Authorize<Stream = SseStream> = (stream: Stream) => MaybePromise<boolean | Refusal | Grant>
 
@@ -34,8 +34,13 @@ export interface AuthorizationSettings {
   readonly reauthorize?: number
   /** How long `authorize` may take. Default 10 000. */
   readonly authorizeTimeout?: number
-  /** When a client reconnects for which `authorize` has failed. */
+  /** The reconnection time of a client for which `authorize` has failed. */
   readonly retry: number
+}
+
+const GRANT_CHECKS = {
+  context: (context: unknown) => (isPlain(context) ? undefined : 'an object'),
+  expiresAt: checkExpiresAt,
 }
 
 // The functions whose first error was printed.
@@ -46,7 +51,7 @@ export class Authorization implements TimerTarget, CloseTarget, Reauthorization 
   readonly #stream: SseStream
   readonly #settings: AuthorizationSettings
   #recheck: Promise<void> | undefined
-  // Whether another check follows the present one, which may have read the rights before they changed.
+  // Whether another check follows the present one, because rights may have changed after the present one read them.
   #isRepeated = false
 
   constructor(stream: SseStream, settings: AuthorizationSettings) {
@@ -61,13 +66,13 @@ export class Authorization implements TimerTarget, CloseTarget, Reauthorization 
       const decision = await within(authorizeTimeout, async () => authorize(this.#stream as never))
       return this.#apply(decision)
     } catch (error) {
-      // A client that has disconnected often makes the work for it fail.
+      // After a disconnect, work for the client often fails.
       if (!this.#stream.closed) this.#report(error)
       return { retry: Math.max(retry, 1) }
     }
   }
 
-  /** Starts the checks of an open stream. */
+  /** Starts the checks of a stream, which continue until its connection is closed. */
   start(): void {
     this.#stream._reauthorization = this
     if (!this.#settings.reauthorize) return
@@ -77,7 +82,7 @@ export class Authorization implements TimerTarget, CloseTarget, Reauthorization 
 
   /** @internal */
   _recheck(): Promise<void> {
-    if (this.#stream.closed) return Promise.resolve()
+    if (this.#isClosed) return Promise.resolve()
     this.#isRepeated = true
     this.#recheck ??= this.#checkAgain()
     return this.#recheck
@@ -94,29 +99,34 @@ export class Authorization implements TimerTarget, CloseTarget, Reauthorization 
     clock.cancel(this)
   }
 
+  // A stream that is ending may still have queued events, so that its client is checked too.
+  get #isClosed(): boolean {
+    return this.#stream._connection.isClosed
+  }
+
   async #checkAgain(): Promise<void> {
     do {
       this.#isRepeated = false
       const refusal = await this.check()
       if (refusal) refuseStream(this.#stream, refusal, 'unauthorized')
-    } while (this.#isRepeated && !this.#stream.closed)
-    // In the same step. Otherwise a call in between would get the decision from before it.
+    } while (this.#isRepeated && !this.#isClosed)
+    // Reset in the same step, otherwise a call in between would get an earlier decision.
     this.#recheck = undefined
   }
 
-  // Up to a tenth earlier, so that the streams of a deploy are not all checked at once.
+  // Checks up to a tenth earlier, so that the streams of a deploy are not all checked at the same time.
   #schedule(): void {
     const { reauthorize = 0 } = this.#settings
-    if (!this.#stream.closed) clock.schedule(this, expiresAt(clock.read(), reauthorize))
+    if (!this.#isClosed) clock.schedule(this, expiresAt(clock.read(), reauthorize))
   }
 
-  // A value that is not a decision refuses the client. Otherwise a forgotten `return` would admit everybody.
+  // Refuses the client after a value that is not a decision, because a missing `return` would otherwise admit all clients.
   #apply(decision: unknown): Refusal | undefined {
     if (decision === true) return undefined
     if (decision === false) return { status: 403 }
-    const refusal = refusalOf(decision)
-    if (refusal) return refusal
-    const { context, expiresAt } = grantOf(decision)
+    const checked = decisionOf(decision)
+    if (!isGrant(checked)) return checked
+    const { context, expiresAt } = checked
     if (context !== undefined) this.#stream.context = context
     if (expiresAt === undefined) return undefined
     if (Number(expiresAt) <= Date.now()) return { status: 401 }
@@ -138,16 +148,29 @@ export class Authorization implements TimerTarget, CloseTarget, Reauthorization 
   }
 }
 
-function grantOf(decision: unknown): Grant {
-  const { context, expiresAt, ...others } = Object(decision) as Grant
-  const isContext = context === undefined || isPlain(context)
-  const isTime = expiresAt === undefined || checkExpiresAt(expiresAt) === undefined
-  // The user of a database, or `{ error }`, is no grant.
-  const isGrant =
-    isPlain(decision) && Object.values(others).every((each) => each === undefined) && isContext && isTime
-  if (isGrant) return { context, expiresAt }
+/** Returns the values of a refusal or a grant. Throws `SseError` `ERR_SSE_AUTHORIZE`. */
+function decisionOf(decision: unknown): Refusal | Grant {
   const expected = 'true, false, { status }, { retry }, or { context, expiresAt } with times in ms'
-  throw new SseError('ERR_SSE_AUTHORIZE', `authorize must return ${expected}, not ${describe(decision)}.`)
+  const message = `authorize must return ${expected}`
+  if (!isPlain(decision)) throw new SseError('ERR_SSE_AUTHORIZE', `${message}, not ${describe(decision)}.`)
+  try {
+    return isGrant(decision) ? grantOf(decision) : refusalOf(decision)
+  } catch (cause) {
+    // Other objects, such as a database record of the user, or `{ error }`, are neither.
+    throw new SseError('ERR_SSE_AUTHORIZE', `${message}. ${(cause as Error).message}`, { cause })
+  }
+}
+
+// Rejects `{ context: undefined }` too, because a session that was not found would otherwise be admitted.
+function grantOf(decision: Grant): Grant {
+  const given = checkOptions(decision, GRANT_CHECKS)
+  const required = 'context' in decision ? 'context' : 'expiresAt'
+  checkValue(required, given[required], GRANT_CHECKS[required])
+  return given as Grant
+}
+
+function isGrant(decision: object): decision is Grant {
+  return 'context' in decision || 'expiresAt' in decision
 }
 
 /** Rejects with `SseError` `ERR_SSE_AUTHORIZE` if work takes longer than `ms`. */

@@ -4,14 +4,14 @@ import type { StreamLimits } from './stream-limits.ts'
 
 /** The message of `spillway:authorize:error`. */
 export interface AuthorizeErrorMessage extends StreamMessage {
-  /** What `authorize` threw, or an error for a wrong value or a timeout. */
+  /** The error that `authorize` threw, or one about a wrong value or a timeout. */
   readonly error: unknown
 }
 
 /** The message of `spillway:limit:error`. */
 export interface LimitErrorMessage extends StreamMessage {
   readonly limits: StreamLimits
-  /** What the key function threw, or why its key or the counts cannot be used. */
+  /** The error that the key function threw, or one about its key or about the counts. */
   readonly error: unknown
 }
 

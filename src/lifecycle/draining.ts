@@ -3,15 +3,15 @@ import { builtinModule } from '../runtime.ts'
 
 /** The shutdowns of this process. */
 interface Draining {
-  /** The servers that refuse streams, with the least reconnection time of refused clients in ms. */
+  /** The servers that refuse streams, with the minimum reconnection time of refused clients in ms. */
   readonly servers: WeakMap<object, number>
-  /** The same for all streams of the process. Undefined unless a shutdown without a server has begun. */
+  /** The minimum for all streams of the process. Undefined unless a shutdown without a server has begun. */
   everywhere: number | undefined
   /** The server of the present request. It is set only once that server refuses streams. */
   readonly requests: Pick<AsyncLocalStorage<object>, 'getStore' | 'enterWith'> | undefined
-  /** How many shutdowns wait for their end before the process exits. */
+  /** How many shutdowns delay the exit of the process. */
   exits: number
-  /** The earliest time at which it exits, as of `performance.now`. */
+  /** The earliest time of the exit, as of `performance.now`. */
   exitsAt: number
 }
 
@@ -27,13 +27,13 @@ function draining(): Draining {
   return shared[DRAINING]
 }
 
-// A web request does not have its server.
+// Stores the server of a request, because a web request has no reference to it.
 function requestStorage(): AsyncLocalStorage<object> | undefined {
   const hooks = builtinModule<{ AsyncLocalStorage: typeof AsyncLocalStorage }>('node:async_hooks')
   return hooks?.AsyncLocalStorage && new hooks.AsyncLocalStorage<object>()
 }
 
-/** Refuses all streams that begin on a server from now on, or in the process if there is no server. */
+/** Refuses all streams that begin on a server from now on. Without a server, this applies to the process. */
 export function refuseStreams(server: object | undefined, retry: number): void {
   if (server) draining().servers.set(server, retry)
   else draining().everywhere = retry
@@ -45,16 +45,14 @@ export function enterRequestOf(server: object): void {
   if (servers.has(server)) requests?.enterWith(server)
 }
 
-/**
- * Returns the least reconnection time in ms with which a Node.js request is refused, or undefined if it is not refused.
- */
+/** Returns the minimum reconnection time in ms of a refused Node.js request. Undefined if it is not refused. */
 export function refusalRetryOf({ socket }: { readonly socket?: object | null }): number | undefined {
   const { servers, everywhere } = draining()
   const { server } = Object(socket) as { server?: unknown }
   return servers.get(Object(server)) ?? everywhere
 }
 
-/** Returns the same for the web request that is being handled. */
+/** Returns the same for the present web request. */
 export function webRefusalRetry(): number | undefined {
   const { servers, everywhere, requests } = draining()
   const server = requests?.getStore()
@@ -62,8 +60,8 @@ export function webRefusalRetry(): number | undefined {
 }
 
 /**
- * Counts shutdowns that end the process. Returns a function that is called at the end of each, with the earliest time at which
- * the process may exit. It returns the latest of these times for the last one.
+ * Counts a shutdown that ends the process. The returned function is called at its end, with the earliest time at which
+ * the process may exit. For the last shutdown, it returns the latest of these times.
  */
 export function beginExit(): (earliest: number) => number | undefined {
   const state = draining()

@@ -16,7 +16,7 @@ export interface ShutdownOptions {
   spread?: number | undefined
 }
 
-export const SHUTDOWN_CHECKS = {
+const SHUTDOWN_CHECKS = {
   grace: between(0, MAX_TIME),
   retry: between(0, MAX_TIME),
   spread: between(0, MAX_TIME),

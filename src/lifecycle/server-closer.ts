@@ -5,7 +5,7 @@ import { ServerConnections } from './server-connections.ts'
 
 /** How to close a server. Times are in ms. */
 export interface CloseServerOptions {
-  /** Time in ms that open responses have to end. Connections that are still open afterwards are cut. Default 5 000. */
+  /** Time in ms for open responses to end. Connections that are still open afterwards are cut. Default 5 000. */
   grace?: number | undefined
 }
 

@@ -17,7 +17,7 @@ interface Session {
 /** The last request on a connection of HTTP/1. */
 interface Exchange {
   readonly response: ServerResponse
-  /** How many bytes the connection had received with it. Undefined if a body may follow. */
+  /** How many bytes the connection had received when the request arrived. Undefined if a body may follow. */
   readonly bytesRead: number | undefined
 }
 
@@ -37,10 +37,10 @@ export class ServerConnections {
       server.on(event, (socket: Socket) => add(socket, this.#sockets))
     server.on('session', (session: Session) => {
       add(session, this.#sessions)
-      // Its connection was accepted before the server was closed.
+      // The connection was accepted before the server was closed.
       if (this.#isClosing) session.close()
     })
-    // Before the listeners of the application, which may send the response headers at once.
+    // Prepended, because a listener of the application may send the response headers at once.
     server.prependListener('request', (request: IncomingMessage, response: ServerResponse) =>
       this.#onRequest(request, response),
     )
@@ -50,8 +50,8 @@ export class ServerConnections {
   }
 
   /**
-   * Accepts no further connections, and resolves when all are closed. Those still open after `grace` ms are cut. A further
-   * call may cut them earlier.
+   * Accepts no further connections, and resolves when all are closed. Connections that are still open after `grace` ms
+   * are cut. A further call may cut them earlier.
    */
   async close(grace: number): Promise<void> {
     this.#closingSince ??= performance.now()
@@ -88,12 +88,12 @@ export class ServerConnections {
     const hasBody = 'content-length' in headers || 'transfer-encoding' in headers
     this.#exchanges.set(socket, { response, bytesRead: hasBody ? undefined : socket.bytesRead })
     if (!this.#isClosing) return
-    // A client that pipelines requests needs all of the responses.
+    // A client that pipelines requests needs all responses.
     if (earlier && !earlier.headersSent) earlier.removeHeader('Connection')
     this.#announceClose(response)
   }
 
-  // Otherwise a client may send its next request on a connection that is being closed.
+  // Announces the close, because a client may otherwise send its next request on the connection.
   #announceClose(response: ServerResponse | undefined): void {
     if (response && !response.headersSent) response.setHeader('Connection', 'close')
   }
@@ -106,12 +106,13 @@ export class ServerConnections {
     const sweep = new Spread(this.#sockets, 0, (socket) => this.#closeIfIdle(socket, areOld))
     void sweep.done.then(() => {
       this.#isSweeping = false
-      // Connections that were accepted before this object was created.
+      // Closes connections that were accepted before this object was created.
       if (this.#sockets.size === 0) this.#server.closeIdleConnections?.()
     })
   }
 
-  // HTTP/1 keeps a connection open after a response. More bytes are the begin of the next request, or of a WebSocket.
+  // Closes a connection that HTTP/1 keeps open after a response. More bytes are the beginning of the next request, or
+  // of a WebSocket.
   #closeIfIdle(socket: Socket, isOld: boolean): void {
     const { response, bytesRead = socket.bytesRead } = this.#exchanges.get(socket) ?? {}
     if (response?.writableFinished && socket.bytesRead === bytesRead) socket.destroySoon()
@@ -120,7 +121,7 @@ export class ServerConnections {
 
   async #cut(): Promise<void> {
     await new Spread(this.#sockets, 0, (socket) => socket.destroy()).done
-    // Connections that were accepted before this object was created.
+    // Cuts connections that were accepted before this object was created.
     this.#server.closeAllConnections?.()
   }
 }

@@ -4,17 +4,17 @@ import { atTurnEnd } from '../scheduler/turn.ts'
 import { beginExit } from './draining.ts'
 import type { GracefulShutdownSettings } from './shutdown-options.ts'
 
-// Not the global, because bundlers for edge runtimes warn of its functions.
+// The global `process` would cause warnings of bundlers for edge runtimes.
 const node = builtinModule<NodeJS.Process>('node:process') as NodeJS.Process
 
-// `npm start` passes on the signal of Ctrl-C, which the process has got from the terminal too. In ms.
+// `npm start` forwards the signal of Ctrl-C, which the process has already received from the terminal. In ms.
 const SAME_SIGNAL = 100
 
-/** Is notified of signals. */
+/** Receives signals. */
 export interface SignalOwner {
-  /** The first signal. */
+  /** Called at the first signal. */
   onSignal(): void
-  /** The second signal. */
+  /** Called at the second signal. */
   onForce(): void
 }
 
@@ -31,7 +31,7 @@ export class ShutdownSignals {
     for (const signal of settings.signals) node.on(signal, this.#onSignal)
   }
 
-  /** Ends the process if a signal has begun the shutdown, and if no other shutdown goes on. */
+  /** Ends the process if a signal has begun the shutdown, and no other shutdown is in progress. */
   end(hasFailed: boolean): void {
     this.#ignoreSignals()
     if (!this.#endExit) return
@@ -61,7 +61,7 @@ export class ShutdownSignals {
   #force(signal: NodeJS.Signals): void {
     this.#ignoreSignals()
     this.#owner.onForce()
-    // After the listeners of other shutdowns.
+    // At the end of the turn, so that the listeners of other shutdowns run before.
     if (this.#endExit) atTurnEnd(() => kill(signal))
   }
 
@@ -73,7 +73,7 @@ export class ShutdownSignals {
 /** Ends the process by a signal, or with its exit code if the signal does not end it. */
 function kill(signal: NodeJS.Signals): void {
   if (node.listenerCount(signal) === 0) node.kill(node.pid, signal)
-  // The kernel does not end the first process of a container by a signal.
+  // The kernel ignores a signal to the first process of a container.
   const { signals } = builtinModule<{ constants: typeof constants }>('node:os')?.constants ?? {}
   node.exit(128 + (signals?.[signal] ?? 0))
 }

@@ -9,25 +9,24 @@ import {
 } from './shutdown-options.ts'
 import { ShutdownSignals } from './shutdown-signals.ts'
 
-// When refused clients reconnect if `retry` is 0, in ms, because they have no earlier time.
+// The reconnection time of refused clients if `retry` is 0, in ms, because they have no earlier time.
 const REFUSAL_RETRY = 2_000
 
-// How long the end takes at most once everything is destroyed, in ms, because a store or a function of the application may
-// not respond.
+// How long the end may take after everything is destroyed, in ms, because a store or a callback may hang.
 const END_TIME = 2_000
 
 /**
- * How far a shutdown is. `ready`: it has not begun. `delay`: requests are still served. `closing`: streams are refused and
- * closed. `closed`: everything is closed.
+ * The state of a shutdown. `ready`: it has not begun. `delay`: requests are still served. `closing`: streams are
+ * refused and closed. `closed`: everything is closed.
  */
 export type ShutdownState = 'ready' | 'delay' | 'closing' | 'closed'
 
 /** The shutdown of a process, which begins with a signal or with `start`. */
 export interface GracefulShutdown {
-  /** Whether load balancers may send requests to this process. Respond to `/readyz` with it. */
+  /** Whether load balancers may send requests to this process. Use it for the response to `/readyz`. */
   readonly ready: boolean
   readonly state: ShutdownState
-  /** Resolves when everything is closed. Never rejects: errors are passed to `onError`. */
+  /** Resolves when everything is closed. Never rejects, because errors are passed to `onError`. */
   readonly done: Promise<void>
   /** Begins the shutdown, unless it has begun. Returns `done`. It does not end the process. */
   start(): Promise<void>
@@ -40,7 +39,7 @@ export interface GracefulShutdown {
  * 2. The server accepts no connections. New streams get a reconnection time and end. Responses that begin have the header
  *    `Connection: close`, and clients of HTTP/2 get GOAWAY.
  * 3. The streams of hubs are closed, evenly over `spread` ms. Runs, generators and other responses may finish.
- * 4. `grace` ms after the first phase, everything that is left is destroyed.
+ * 4. `grace` ms after the first phase, all remaining streams and connections are destroyed.
  *
  * MUST be called before the server accepts its first connection. Throws `SseError` `ERR_SSE_OPTION`.
  */
@@ -55,7 +54,7 @@ class Shutdown implements GracefulShutdown {
   readonly #connections: readonly ServerConnections[]
   readonly #signals: ShutdownSignals
   readonly #forced = new AbortController()
-  // The latest end, once everything is destroyed.
+  // The deadline of the end, once everything is destroyed.
   #end: Deadline | undefined
   #hasFailed = false
   #finish = () => {}
@@ -120,7 +119,7 @@ class Shutdown implements GracefulShutdown {
   async #moveStreams(): Promise<void> {
     const { hubs, runs, spread, grace, retry } = this.#settings
     await Promise.all(hubs.map((hub) => hub._closeStreams({ spread, grace: grace - spread, retry })))
-    // Not before, because events are still sent to the streams that are open.
+    // Channels are stopped last, because events are still sent to open streams.
     for (const each of runs) each._stopChannels?.()
   }
 

@@ -1,9 +1,9 @@
 import { atTurnEnd } from '../scheduler/turn.ts'
 
-// How long one slice of visits may take, in ms. The event loop turns between two slices.
+// The maximum duration of one slice of visits, in ms. The event loop turns between two slices.
 const SLICE = 10
 
-// How many visits a slice has at least, because the process may be suspended for longer than a slice.
+// The minimum of visits in a slice, because the process may be suspended for longer than a slice.
 const MIN_VISITS = 16
 
 /** Visits items in their order, evenly over a time, without blocking the event loop. The first slice is synchronous. */
@@ -53,7 +53,7 @@ export class Spread<Item> {
     this.#finish()
   }
 
-  // Not for each item, because several thousand are due each second.
+  // One timer for all items, because several thousand may be due each second.
   #wait(ms: number): void {
     this.#timer = setTimeout(this.#run, Math.max(ms, SLICE))
   }

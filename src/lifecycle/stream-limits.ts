@@ -13,6 +13,7 @@ import { isPromise } from '../event/source.ts'
 import { memoryCounts } from '../stores/memory/memory-counts.ts'
 import type { StreamCounts } from '../stores/stream-counts.ts'
 import type { CloseTarget } from '../stream/attachments.ts'
+import { checkStream } from '../stream/check-stream.ts'
 import type { Refusal } from '../stream/refusal.ts'
 import type { SseStream } from '../stream/stream.ts'
 import type { Admission } from './admission.ts'
@@ -25,8 +26,8 @@ export interface StreamLimitsOptions {
   /** The most open streams with the same key. Needs `key`. Default: none. */
   maxPerKey?: number | undefined
   /**
-   * Returns whose stream it is, for example the id of a user or an address. Undefined: `maxPerKey` does not apply to the
-   * stream. If it throws or returns anything else, the client is refused, and `spillway:limit:error` is published.
+   * Returns the key of a stream, for example the id of its user or an address. Undefined: `maxPerKey` does not apply to
+   * the stream. If it throws or returns anything else, the client is refused, and `spillway:limit:error` is published.
    */
   key?: ((stream: SseStream) => string | undefined) | undefined
   /**
@@ -34,11 +35,11 @@ export interface StreamLimitsOptions {
    * several. Default `memoryCounts()`.
    */
   counts?: StreamCounts | undefined
-  /** Distinguishes limits that share `counts`: letters, digits, `-` and `_`. Default `streams`. */
+  /** Distinguishes limits that share `counts`: 1 to 32 letters, digits, `-` and `_`. Default `streams`. */
   name?: string | undefined
-  /** When a refused client reconnects, in ms. Each gets a random time from this to twice this. Default 10 000. */
+  /** Reconnection time of a refused client in ms. Each gets a random time from this to twice this. Default 10 000. */
   retry?: number | undefined
-  /** What happens to a stream while the broker of `counts` cannot be used: `admit` or `refuse`. Default `admit`. */
+  /** The decision for a stream while the broker of `counts` cannot be used. Default `admit`. */
   onOutage?: 'admit' | 'refuse' | undefined
 }
 
@@ -51,7 +52,10 @@ const CHECKS: Record<keyof StreamLimitsOptions, Check> = {
   maxPerKey: isCount,
   key: isFunction,
   counts: checkCounts,
-  name: (name) => (/^[\w-]{1,32}$/.test(String(name)) ? undefined : 'a name of letters, digits, _ and -'),
+  name: (name) =>
+    typeof name === 'string' && /^[\w-]{1,32}$/.test(name)
+      ? undefined
+      : 'a name of 1 to 32 letters, digits, _ and -',
   retry: between(1, MAX_TIME),
   onOutage: oneOf('admit', 'refuse'),
 }
@@ -62,16 +66,16 @@ interface Limit {
 }
 
 /**
- * Limits how many streams are open: in all, and for each user or address. A new stream above a limit is refused, and no open
- * one is ended. A browser reconnects later; a request with `Prefer: handling=strict` gets a 503. Held long polls and
- * subscribers of runs count too.
+ * Limits how many streams are open, in total, and for each user or address. A new stream above a limit is refused, and
+ * no open one is ended. A browser reconnects later; a request with `Prefer: handling=strict` gets a 503. Held long
+ * polls and subscribers of runs count too.
  */
 export class StreamLimits implements Admission, CloseTarget {
   /** The close reason of a stream that is refused. */
   readonly reason = 'capacity'
   readonly #options: Settings
   readonly #counts: StreamCounts
-  // What each open stream counts for.
+  // The limits for which each open stream counts.
   readonly #streams = new Map<SseStream, Limit[]>()
   #hasPrinted = false
 
@@ -94,9 +98,10 @@ export class StreamLimits implements Admission, CloseTarget {
 
   /**
    * Counts a stream until it closes. Resolves with undefined, or with how its client is refused. A stream that is counted
-   * already is admitted again. Never rejects.
+   * already is admitted again. Rejects only with `SseError` `ERR_SSE_STREAM`, for a value that is no stream.
    */
   async admit(stream: SseStream): Promise<Refusal | undefined> {
+    checkStream(stream)
     if (stream.closed || this.#streams.has(stream)) return undefined
     const held: Limit[] = []
     this.#streams.set(stream, held)
@@ -125,7 +130,7 @@ export class StreamLimits implements Admission, CloseTarget {
     }
   }
 
-  // The own key first, so that clients above their limit do not take the room of others meanwhile.
+  // The stream's own key first, so that clients above their limit do not occupy the room of others meanwhile.
   #limitsOf(stream: SseStream): Limit[] {
     const { name, maxStreams, maxPerKey } = this.#options
     const key = this.#keyOf(stream)
@@ -146,12 +151,12 @@ export class StreamLimits implements Admission, CloseTarget {
     )
   }
 
-  /** Counts a stream for a limit, unless that is reached. */
+  /** Counts a stream for a limit. Resolves with false if the limit is reached. */
   async #hold(stream: SseStream, limit: Limit, held: Limit[]): Promise<boolean> {
     const isCounted = await this.#acquire(stream, limit, held)
     if (!isCounted) return false
     held.push(limit)
-    // It has closed meanwhile, and was not counted then.
+    // The stream has closed meanwhile, and its close did not release this count.
     if (!this.#isOpen(stream, held)) this.#counts.release(limit.key)
     return true
   }
@@ -168,7 +173,7 @@ export class StreamLimits implements Admission, CloseTarget {
     }
   }
 
-  /** Whether a stream has not closed since its counts began. */
+  /** Whether a stream has not closed since its counting began. */
   #isOpen(stream: SseStream, held: Limit[]): boolean {
     return this.#streams.get(stream) === held
   }

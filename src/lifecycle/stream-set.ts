@@ -60,8 +60,8 @@ export class StreamSet<Value = undefined> implements CloseTarget {
   }
 
   /**
-   * Closes all streams gracefully. Resolves when they are closed, and those that were refused meanwhile. A further call
-   * closes those that are still open as its own settings require.
+   * Closes all streams gracefully. Resolves when they are closed, including streams that were refused meanwhile. A
+   * further call closes the remaining streams with its own settings.
    */
   async shutdown(settings: ShutdownSettings): Promise<void> {
     const { grace, retry, spread } = settings

@@ -7,13 +7,13 @@ export interface Instrument {
   readonly unit: 's' | 'By' | '{stream}' | '{event}' | '{gap}' | '{store}'
   readonly description: string
   readonly attributes: readonly string[]
-  /** Upper bounds, of a histogram. */
+  /** Upper bounds of a histogram's buckets. */
   readonly buckets?: readonly number[]
 }
 
 const STREAM = ['spillway.transport', 'spillway.format', 'http.route', 'network.protocol.version']
 
-// Up to an hour, with 600 s and 900 s, at which some proxies cut streams.
+// The bounds end at an hour, and include 600 s and 900 s, at which some proxies cut streams.
 const LIFETIMES = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600]
 const DELAYS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 // Times of the shared clock are accurate to 0.1 s.

@@ -28,10 +28,10 @@ export class OpenStreams {
   readonly #open = new Map<SseStream, Attributes>()
   // A closed stream may still report what it discards.
   readonly #removed = new WeakMap<SseStream, Attributes>()
-  // Of the closed streams, for each combination of attributes that a stream had.
+  // The sums of the closed streams, for each combination of attributes.
   readonly #closed = new Map<Attributes, Sums>()
   readonly #stores = new Map<EventStore, StoreState>()
-  // Without a store there is nothing to observe, but the counts of closed ones go back to 0.
+  // Without a store there are no points, but the counts of closed stores return to 0.
   #hasStores = false
 
   add(stream: SseStream, attributes: Attributes): void {
@@ -54,7 +54,7 @@ export class OpenStreams {
     sumsOf(this.#closed, attributes).addSent(stream._connection)
   }
 
-  /** Sets the state of a store. A closed one is forgotten. */
+  /** Sets the state of a store. A closed store is removed. */
   setState(store: EventStore, state: StoreState): void {
     this.#hasStores = true
     if (state === 'closed') this.#stores.delete(store)

@@ -18,13 +18,13 @@ export type { MetricsOptions } from './stream-attributes.ts'
 
 export interface OpenTelemetryOptions extends MetricsOptions {
   /**
-   * True creates a span for each publish, and a span for each fan-out of its event in a process, which links to that. The
-   * trace context is stored with the event. Default false.
+   * True creates a span for each publish, and a span for each fan-out of its event in a process, with a link to the
+   * publish. The trace context is stored with the event. Default false.
    */
   publishSpans?: boolean | undefined
-  /** Default: the global one. */
+  /** Default: the global provider. */
   meterProvider?: MeterProvider | undefined
-  /** Default: the global one. */
+  /** Default: the global provider. */
   tracerProvider?: TracerProvider | undefined
 }
 
@@ -41,9 +41,9 @@ const CHECKS = {
 }
 
 /**
- * Records metrics of all streams, hubs and stores of the process with OpenTelemetry, and spans if `publishSpans` is set. Call
- * it once, after the SDK was started and before hubs are created and the server listens, because stores and streams that are
- * open already are not counted. Returns a function that ends it.
+ * Records metrics of all streams, hubs and stores of the process with OpenTelemetry, and spans if `publishSpans` is
+ * set. Call it once, after the start of the SDK, and before hubs are created and the server listens. Stores and streams
+ * that are already open are not counted. Returns a function that ends it.
  *
  * Throws `SseError` `ERR_SSE_OPTION`, also if it was called for the same provider and was not ended.
  */
@@ -71,7 +71,7 @@ export function instrumentSpillway(options: OpenTelemetryOptions = {}): () => vo
 // Shared by the ES module and the CommonJS build of a process.
 const CLAIMED = Symbol.for('spillway.meterProviders')
 
-/** Throws for a provider that has the metrics already, because everything would be counted twice. Returns what ends the claim. */
+/** Throws if the provider has the metrics, because everything would count twice. Returns a function that ends this. */
 function claim(provider: MeterProvider): () => void {
   const shared = globalThis as { [CLAIMED]?: WeakMap<MeterProvider, object> }
   shared[CLAIMED] ??= new WeakMap()

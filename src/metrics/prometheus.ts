@@ -53,7 +53,7 @@ export function registerMetrics(options: PrometheusOptions = {}): () => void {
 
 /** Registers all metrics or, if the registry has one of their names, none. Returns a function that removes them. */
 function registerAll(register: AnyRegistry, metrics: readonly Metric[]): () => void {
-  // Other metrics may have the names, because the registry may have been cleared meanwhile.
+  // Other metrics may have the names now, because the registry may have been cleared meanwhile.
   const remove = () => {
     for (const metric of metrics) {
       const { name } = metric as unknown as { readonly name: string }
@@ -92,7 +92,7 @@ interface Point {
   readonly value: number
 }
 
-/** What the metrics are set to when they are collected. The open streams are visited once for all of them. */
+/** The values to which the metrics are set when they are collected. The open streams are visited once for all metrics. */
 class ObservedPoints {
   readonly #observeAll: (observe: Observe) => void
   #points: Map<string, Point[]> | undefined
@@ -127,7 +127,7 @@ function configOf(name: string, instrument: Instrument) {
     name: nameOf(name, instrument),
     help,
     labelNames: attributes.map(toUnderscores),
-    // All are registered together.
+    // Empty, because all metrics are registered together.
     registers: [],
   }
 }

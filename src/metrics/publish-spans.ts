@@ -63,7 +63,7 @@ export class PublishSpans {
   }
 }
 
-/** Returns the context that travels with an event. Undefined for a span that is not recorded, which nothing links to. */
+/** Returns the context to store with an event. Undefined for a span that is not recorded, because nothing links to it. */
 function traceOf({ traceId, spanId, traceFlags, traceState }: SpanContext): TraceContext | undefined {
   if ((traceFlags & TraceFlags.SAMPLED) === 0) return undefined
   const traceparent = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`

@@ -10,7 +10,7 @@ export type RecordValue = (name: RecordedName, value: number, attributes: Attrib
 
 const NONE: Attributes = {}
 
-/** Turns diagnostics messages into metrics, whichever library keeps them. */
+/** Converts diagnostics messages to metrics, for any library of metrics. */
 export class Recorder {
   readonly #record: RecordValue
   readonly #attributes: StreamAttributes
@@ -42,7 +42,7 @@ export class Recorder {
 
   stop(): void {
     for (const stop of this.#stops) stop()
-    // The closes of the open streams are not reported to it any more.
+    // This object receives no further messages about the close of open streams.
     this.#open = new OpenStreams()
   }
 
@@ -53,7 +53,7 @@ export class Recorder {
     )
     this.on('spillway:stream:close', ({ stream, reason, error, duration, lag }) => {
       const attributes = this.#open.attributesOf(stream)
-      // Opened before the metrics started, so that it was not counted as open.
+      // The stream was opened before the metrics started, so it was not counted as open.
       if (!attributes) return
       this.#open.remove(stream, attributes)
       const end = { ...attributes, 'spillway.close.reason': reason, ...typeOf(error) }

@@ -11,7 +11,7 @@ export interface MetricsOptions {
   route?: ((stream: SseStream) => string | undefined) | undefined
 }
 
-/** The parts of the requests of frameworks that name a route or a version of HTTP. */
+/** The properties of frameworks' requests that name a route or a version of HTTP. */
 interface FrameworkRequest {
   readonly httpVersion?: unknown
   readonly raw?: { readonly httpVersion?: unknown } | undefined
@@ -62,7 +62,7 @@ export class StreamAttributes {
     return undefined
   }
 
-  // Once, because it would be repeated for each stream.
+  // Printed once, because it would be repeated for each stream.
   #warn(error: unknown): void {
     if (this.#hasWarned) return
     this.#hasWarned = true
@@ -76,9 +76,9 @@ function requestOf(stream: SseStream): FrameworkRequest {
 }
 
 /** Returns the route that the framework has matched. */
-export function routeOf(stream: SseStream): string | undefined {
+function routeOf(stream: SseStream): string | undefined {
   const { route, routeOptions, ctx } = requestOf(stream)
-  // Not `baseUrl` of Express, which has the values of the parameters of a router, for example `/users/7`.
+  // `baseUrl` of Express would contain the values of the parameters of a router, for example `/users/7`.
   const path = route?.path === undefined ? (routeOptions?.url ?? ctx?._matchedRoute) : String(route.path)
   return typeof path === 'string' ? path : undefined
 }

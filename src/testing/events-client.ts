@@ -1,4 +1,4 @@
-import { between, type Check, checkOptions } from '../check-options.ts'
+import { between, type Check, checkValue, decided, MAX_COUNT } from '../check-options.ts'
 import { Condition } from '../condition.ts'
 import type { ReceivedEvent } from './event-parser.ts'
 import type { ReceivedStream } from './received.ts'
@@ -27,8 +27,8 @@ const WHEN_ENDED: Readonly<Record<BodyEnd, string>> = {
 }
 
 /**
- * A test client of one event stream, created by `openEvents`. It reads the stream immediately and keeps each event until
- * a test takes it, so that no event is missed between two calls.
+ * A test client of one event stream, created by `openEvents`. It reads the stream immediately and keeps each event
+ * until a test takes it, so that no event is missed between two calls.
  */
 export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposable {
   /** Status of the response. */
@@ -68,8 +68,8 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
   }
 
   /**
-   * Text of all comments received so far; that of a heartbeat is empty. Excludes those of the
-   * opening bytes: an empty one and the interval of heartbeats.
+   * Text of all comments received so far, which is empty for a heartbeat. Excludes the comments of the opening bytes:
+   * an empty one, and the interval of heartbeats.
    */
   get comments(): readonly string[] {
     return this.#received.comments
@@ -99,7 +99,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
 
   /** Takes the next `count` events; the timeout covers all of them together. Rejects as `next` does. */
   async take(count: number, options?: WaitOptions): Promise<ReceivedEvent[]> {
-    checkOptions({ count }, { count: between(0, Number.MAX_SAFE_INTEGER) })
+    checkValue('count', count, between(0, MAX_COUNT))
     const { events } = this.#received
     const take = () => {
       const start = this.#eventsTaken
@@ -172,7 +172,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
   }
 
   #taker(matcher: EventMatcher = () => true): () => ReceivedEvent | undefined {
-    checkOptions({ matcher }, { matcher: checkMatcher })
+    checkValue('matcher', matcher, checkMatcher)
     const matches = typeof matcher === 'string' ? ({ event }: ReceivedEvent) => event === matcher : matcher
     const { events } = this.#received
     // Each event is tested once, because a matcher may have side effects.
@@ -181,7 +181,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
       next = Math.max(next, this.#eventsTaken)
       while (next < events.length) {
         const event = events[next++]
-        if (!event || !matches(event)) continue
+        if (!event || !decided('A matcher', matches(event))) continue
         this.#eventsTaken = next
         return event
       }
@@ -195,7 +195,7 @@ export class EventsClient implements AsyncIterable<ReceivedEvent>, AsyncDisposab
     what: string,
     { timeout = this.#timeout }: WaitOptions = {},
   ): Promise<T> {
-    checkOptions({ timeout }, { timeout: isTimeout })
+    checkValue('timeout', timeout, isTimeout)
     let found: T | undefined
     let isTimedOut = false
     const cancel = startTimeout(timeout, () => {

@@ -1,12 +1,12 @@
-import { between, checkOptions, MAX_TIME } from '../check-options.ts'
+import { between, checkValue, MAX_TIME } from '../check-options.ts'
 import { clock } from '../scheduler/clock.ts'
 import { ClockHold } from './clock-hold.ts'
 
 /** The stopped clock of all streams, returned by `holdClock`. */
 export interface HeldClock extends Disposable {
   /**
-   * Moves time forward by `ms`, rounded up to a tick of 100 ms. Heartbeats, stall timeouts, maximum durations, rate limits
-   * and flush intervals that become due run before it returns, each at its own time.
+   * Moves time forward by `ms`, rounded up to a tick of 100 ms. Heartbeats, stall timeouts, maximum durations, rate
+   * limits and flush intervals that become due run before it returns, each at its own time.
    *
    * Throws `SseError` `ERR_SSE_OPTION` for an invalid time, and `Error` if the clock has been released.
    */
@@ -28,6 +28,6 @@ export function holdClock(): HeldClock {
 const shared = new ClockHold(clock)
 
 function advance(ms: number): void {
-  checkOptions({ ms }, { ms: between(0, MAX_TIME) })
+  checkValue('ms', ms, between(0, MAX_TIME))
   shared.advance(ms)
 }

@@ -1,4 +1,4 @@
-// The global one is undefined in Jest's jsdom environment.
+// The global `TextDecoder` is undefined in Jest's jsdom environment.
 import { TextDecoder } from 'node:util'
 import type { ParserListener } from './event-parser.ts'
 
@@ -49,7 +49,7 @@ function parsed(line: string): Line {
   }
 }
 
-// The text that the event stream has.
+// Returns the data as text, as an event stream contains it.
 function textOf(data: unknown): string {
   return typeof data === 'string' ? data : JSON.stringify(data)
 }

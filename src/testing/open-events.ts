@@ -27,7 +27,7 @@ export interface OpenOptions {
   /** Initial last event id of the client. A request to a target carries it as `Last-Event-ID`. Default: none. */
   lastEventId?: string | undefined
   /**
-   * True also collects the events with which a hub of Spillway only tells a client its position. They always update
+   * True also collects the events with which a hub of Spillway reports only a position. They always update
    * `lastEventId`. Default false.
    */
   positions?: boolean | undefined
@@ -56,8 +56,9 @@ const HINT_FOR_PROMISE =
   ' Call inject() with payloadAsStream: true, otherwise it resolves at the end of the stream.'
 
 /**
- * Opens a test client of an event stream, of NDJSON or of a long poll. Resolves when the response headers have arrived, whatever the status. Rejects
- * with a `WaitError` if they do not arrive in time, and with the connection's error if the request fails.
+ * Opens a test client of an event stream, of NDJSON or of a long poll. Resolves when the response headers have arrived,
+ * whatever the status. Rejects with a `WaitError` if they do not arrive in time, and with the connection's error if the
+ * request fails.
  *
  * Rejects with `SseError` `ERR_SSE_OPTION` for an invalid option, and with `TypeError` for an unsupported source.
  */

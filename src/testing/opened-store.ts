@@ -7,7 +7,7 @@ import type { LogEntry, Publication } from '../stores/log-entry.ts'
 export type OpenStore = () => EventStore | Promise<EventStore>
 
 // How long an entry may take from `append` to `onEntry`, in ms.
-const PATIENCE = 5_000
+const TIMEOUT = 5_000
 // More pages than any test reads.
 const MAX_PAGES = 1_000
 
@@ -68,8 +68,8 @@ export class Opened {
 
 /** Resolves once a condition is true. Fails after some seconds. */
 export async function until(isTrue: () => boolean, expected: string): Promise<void> {
-  for (const deadline = performance.now() + PATIENCE; !isTrue(); await pause(1))
-    if (performance.now() > deadline) fail(`Expected ${expected} within ${PATIENCE} ms.`)
+  for (const deadline = performance.now() + TIMEOUT; !isTrue(); await pause(1))
+    if (performance.now() > deadline) fail(`Expected ${expected} within ${TIMEOUT} ms.`)
 }
 
 function dataOf(entries: readonly LogEntry[]): unknown[] {

@@ -19,7 +19,7 @@ export class ReceivedStream {
   #start = ''
   #hasComments = false
 
-  /** With `positions`, `events` also contains the events that only tell the client its position. */
+  /** With `positions`, `events` also contains the events that report only a position. */
   constructor(lastEventId: string, positions = false, contentType = '') {
     const isLines = /^application\/(json|ndjson|x-ndjson|jsonl)\b/i.test(contentType)
     this.#positions = positions

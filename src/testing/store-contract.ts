@@ -11,13 +11,13 @@ export interface TestRunner {
 }
 
 export interface StoreTraits {
-  /** Returns the store of another process on what the last store was opened on. Undefined: there is none. */
+  /** Returns the store of another process on the same broker as the last store. Default: none. */
   openAnother?: OpenStore | undefined
   /** Whether a position of one process is a position in the store of another one. Default false. */
   sharesPositions?: boolean | undefined
   /**
-   * Whether a page of several entries ends before it exceeds the `room` of its reader. A store MAY ignore `room`. Default
-   * false.
+   * Whether a page of several entries ends before it exceeds the `room` of its reader. A store MAY ignore `room`.
+   * Default false.
    */
   respectsRoom?: boolean | undefined
 }
@@ -26,11 +26,11 @@ const LONG = 'x'.repeat(1_000)
 // Ids that a client may send and that are not positions of any store.
 const HOSTILE = ['', '0', '-1', LONG, '\0', '*', '$', '+', '1-1-1', 'é', "'; --", '99999999999999999999-0']
 
-// What may stand in place of the number at the end of an id.
+// Texts that replace the number at the end of an id.
 const HOSTILE_NUMBERS = ['-1', '-0', '', '1e0', '0x1', '0.5', '1e-7', '9'.repeat(17), '9'.repeat(400)]
 
 /**
- * Defines the tests that every `EventStore` passes, whatever holds its entries:
+ * Defines the tests that every `EventStore` MUST pass, for example
  * `storeContract({ describe, test }, 'My store', () => new MyStore())`.
  */
 export function storeContract(
@@ -60,7 +60,7 @@ export function storeContract(
 
 type Run = (opened: Opened) => Promise<void>
 
-/** What each test runs, by the title of the test. */
+/** The functions that the tests run, by title. */
 type Cases = Readonly<Record<string, Run>>
 
 const APPENDS: Cases = {
@@ -174,7 +174,7 @@ function hostileCase(id: string): [title: string, run: Run] {
   return [`returns a gap for the id ${JSON.stringify(id.slice(0, 40))}`, run]
 }
 
-// Each of them passes if a store lacks the method.
+// Each test passes if a store lacks the method.
 const OPTIONAL: Cases = {
   async 'orders positions by compare, if it has one'(opened) {
     const { store } = opened
@@ -187,10 +187,13 @@ const OPTIONAL: Cases = {
   async 'returns by history where the newest events of some channels begin, if it has one'(opened) {
     const { store } = opened
     if (!store.history) return
-    for (const i of numbers(0, 12)) await opened.append(i % 2 ? 'odd' : 'even', i)
-    await opened.received(12)
     const newest = async (channels: string[], last: number) =>
       opened.readAll(channels, (await (store as Required<EventStore>).history(channels, last)).after)
+    for (const i of numbers(0, 12)) {
+      await opened.append(i % 2 ? 'odd' : 'even', i)
+      await opened.received(i + 1)
+      deepEqual(await newest(['odd', 'even'], i + 1), numbers(0, i + 1))
+    }
     deepEqual(await newest(['odd'], 3), [7, 9, 11])
     deepEqual(await newest(['odd', 'even'], 3), [9, 10, 11])
     deepEqual(await newest(['odd'], 50), [1, 3, 5, 7, 9, 11])
@@ -248,7 +251,7 @@ function processes({ openAnother, sharesPositions }: StoreTraits): Cases {
     : { 'returns a gap for a position of another process': run }
 }
 
-/** Returns the whole numbers from one up to another, which is left out. */
+/** Returns the whole numbers from `from` up to, but not including, `to`. */
 function numbers(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i)
 }

@@ -1,4 +1,4 @@
-// The global one is undefined in Jest's jsdom environment.
+// The global `TextDecoder` is undefined in Jest's jsdom environment.
 import { TextDecoder } from 'node:util'
 
 const LINE_END = /\r\n|\n|\r/

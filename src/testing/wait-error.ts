@@ -1,6 +1,6 @@
 import type { ReceivedEvent } from './event-parser.ts'
 
-/** Something that a test waited for did not arrive. The message lists what was received instead. */
+/** Thrown if a wait of a test fails, for example for an event. The message lists what was received instead. */
 export class WaitError extends Error {
   override readonly name = 'WaitError'
   readonly code = 'ERR_SSE_WAIT'

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type http from 'node:http'
+import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import { constants } from 'node:os'
@@ -75,7 +75,7 @@ describe.each(PROTOCOLS)('gracefulShutdown over %s', (protocol) => {
     await done
   })
 
-  it('destroys at the end of the grace what is still open', async () => {
+  it('destroys open streams and connections at the end of the grace', async () => {
     const { port, shutdown } = await open((req, res) => void createSseStream(req, res), protocol, {
       grace: 50,
     })
@@ -426,6 +426,10 @@ describe('gracefulShutdown', () => {
     expect(runs.running).toBe(0)
   })
 
+  it('accepts signals of other platforms', async () => {
+    await gracefulShutdown({ signals: ['SIGTERM', 'SIGUSR2', 'SIGBREAK'], exit: false }).start()
+  })
+
   it('accepts lists of servers, hubs and runs', async () => {
     const servers = await Promise.all([serve(() => {}), serve(() => {})])
     const hubs = [new Hub(), new Hub()]
@@ -453,10 +457,21 @@ describe('gracefulShutdown', () => {
     [{ hub: {} }, 'Option hub must be a Hub'],
     [{ runs: [null] }, 'Option runs must be a Runs'],
     [{ signals: 'SIGTERM' }, 'Option signals must be a list of signals'],
-    [{ signals: ['SIGKILL'] }, 'Option signals must be a list of signals'],
+    [
+      { signals: ['SIGTERM', 'SIGKILL'] },
+      'Option signals[1] must be a signal such as SIGTERM, not "SIGKILL".',
+    ],
+    [{ signals: ['SIGTREM'] }, 'Option signals[0] must be a signal such as SIGTERM, not "SIGTREM".'],
+    [{ signals: [15] }, 'Option signals[0] must be a signal such as SIGTERM, not 15.'],
+    [{ runs: new Hub() }, 'Option runs must be a Runs, not a Hub.'],
+    [{ hub: new Runs() }, 'Option hub must be a Hub, not a Runs.'],
+    [new http.Server(), 'Pass a server as an option, for example gracefulShutdown({ server }).'],
+    [http2.createServer(), 'Pass a server as an option, for example gracefulShutdown({ server }).'],
+    [new Hub(), 'Pass a hub as an option, for example gracefulShutdown({ hub }).'],
+    [new Runs(), 'Pass a Runs as an option, for example gracefulShutdown({ runs }).'],
     [{ grace: 1_000, spread: 1_001 }, 'Option spread must be at most the grace'],
     [{ timeout: 1 }, 'Unknown option'],
-  ])('rejects the options %o', (options, message) => {
+  ])('rejects the options %#', (options, message) => {
     expect(() => gracefulShutdown(options as never)).toThrow(
       expect.objectContaining({ code: 'ERR_SSE_OPTION', message: expect.stringContaining(message) }),
     )

@@ -129,7 +129,7 @@ describe('Hub.shutdown with `spread`', () => {
     await Promise.all([down, again])
   })
 
-  it('destroys at once what is open when it is called again with a grace of 0', async () => {
+  it('destroys open streams at once when it is called again with a grace of 0', async () => {
     const hub = new Hub()
     const clients = opened(hub, 2)
     await settled()

@@ -159,6 +159,21 @@ describe('maxPerKey', () => {
   })
 })
 
+test.each([
+  [undefined, 'Expected an SseStream, not undefined.'],
+  [null, 'Expected an SseStream, not null.'],
+  [{ headers: {}, method: 'GET' }, 'Expected an SseStream, not an object.'],
+])('admit rejects %j, which is no stream', async (value, message) => {
+  const limits = new StreamLimits({ maxStreams: 1 })
+  await expect(limits.admit(value as never)).rejects.toMatchObject({ code: 'ERR_SSE_STREAM', message })
+  expect(limits.size).toBe(0)
+})
+
+test('a name may have 32 characters', async () => {
+  const limits = new StreamLimits({ maxStreams: 1, name: 'a'.repeat(32) })
+  expect(await limits.admit(open())).toBeUndefined()
+})
+
 describe('a stream', () => {
   test('is counted once, however often it is admitted', async () => {
     const limits = new StreamLimits({ maxStreams: 1 })
@@ -272,7 +287,15 @@ test.each<[message: string, options: StreamLimitsOptions]>([
   ['Option maxPerKey', { maxPerKey: -1, key }],
   ['Option key', { maxPerKey: 1, key: 'user' as never }],
   ['Option counts', { maxStreams: 1, counts: new Map() as never }],
-  ['Option name', { maxStreams: 1, name: 'a.b' }],
+  [
+    'Option name must be a name of 1 to 32 letters, digits, _ and -, not "a.b"',
+    { maxStreams: 1, name: 'a.b' },
+  ],
+  ['Option name must be a name of 1 to 32', { maxStreams: 1, name: 'a'.repeat(33) }],
+  ['Option name must be a name of 1 to 32', { maxStreams: 1, name: '' }],
+  ['Option name must be a name of 1 to 32', { maxStreams: 1, name: null as never }],
+  ['Option name must be a name of 1 to 32', { maxStreams: 1, name: 5 as never }],
+  ['Option name must be a name of 1 to 32', { maxStreams: 1, name: true as never }],
   ['Option retry', { maxStreams: 1, retry: 0 }],
   ['Option onOutage', { maxStreams: 1, onOutage: 'ignore' as never }],
   ['"max"', { max: 1 } as never],

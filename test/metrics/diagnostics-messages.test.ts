@@ -95,6 +95,19 @@ describe('events that a stream discards', () => {
     ])
   })
 
+  it('include the event that finds the queue full, if the write that makes room fails', () => {
+    const discarded = watch('spillway:stream:discard')
+    const { stream, transport } = fakeStream({ maxBufferedEvents: 1 })
+    transport.write = () => {
+      throw new Error('write failed')
+    }
+
+    expect([stream.send({ data: 1 }), stream.send({ data: 2 })]).toEqual([true, false])
+
+    expect(stream).toMatchObject({ closeReason: 'error', bufferedEvents: 0 })
+    expect(discarded).toEqual([{ stream, events: 1 }])
+  })
+
   it('include those held back by a replay that is stopped', async () => {
     const discarded = watch('spillway:stream:discard')
     const { stream } = fakeStream({ replay: () => new Promise(() => {}) }, 'a')
@@ -188,7 +201,7 @@ describe('a fan-out', () => {
     ])
   })
 
-  it('counts what is left to a replay, which is reported although the client has not reconnected', async () => {
+  it('counts the events that a replay sends later, which is reported although the client has not reconnected', async () => {
     const fanOuts = watch('spillway:channel:fan-out')
     const replays = watch('spillway:stream:replay')
     const hub = new Hub()

@@ -33,15 +33,20 @@ describe('the route', () => {
     expect(attributesOf(request)).toEqual({ ...STREAM, 'http.route': '/events' })
   })
 
-  it.each([7, {}, null, Promise.resolve('/a')])('that is not a text is left out, and warns', (value) => {
-    const attributes = new StreamAttributes({ route: () => value as never })
+  it.each([7, {}, null, Promise.resolve('/a')])(
+    'that is not a string is omitted, and causes a warning',
+    (value) => {
+      const attributes = new StreamAttributes({ route: () => value as never })
 
-    expect(attributesOf({}, attributes)).toEqual(STREAM)
-    expect(warning).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('must be a string or undefined'))
-  })
+      expect(attributesOf({}, attributes)).toEqual(STREAM)
+      expect(warning).toHaveBeenCalledExactlyOnceWith(
+        expect.stringContaining('must be a string or undefined'),
+      )
+    },
+  )
 
   it.each([Object.create(null), Symbol('thrown'), undefined])(
-    'that fails with any value is left out',
+    'is omitted if the option throws any value',
     (thrown) => {
       const route: MetricsOptions['route'] = () => {
         throw thrown

@@ -3,6 +3,8 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { EventsClient } from '../../src/testing/events-client.ts'
 import { ReceivedStream } from '../../src/testing/received.ts'
 import { WaitError } from '../../src/testing/wait-error.ts'
+import { valuesOf } from '../support/process-errors.ts'
+import { settled } from '../support/streams.ts'
 import { countTimersOf } from '../support/timers.ts'
 
 // Longer than the timeout of a test, so that a client never times out by default.
@@ -224,6 +226,33 @@ describe('EventsClient', () => {
     const swapped = client.next({ timeout: 5 } as never)
     await expect(swapped).rejects.toThrow('Option matcher must be an event name or a function')
     expect(await client.next()).toMatchObject({ data: 'b' })
+  })
+
+  it.each<[string, () => unknown]>([
+    ['true later', async () => true],
+    ['false later', async () => false],
+    ['a promise that rejects', async () => Promise.reject(new Error('no database'))],
+    ['a match', () => ['a']],
+    ['nothing', () => undefined],
+  ])('rejects a matcher function that returns %s', async (_, matcher) => {
+    const unhandled = valuesOf('unhandledRejection')
+    const { client } = clientOf('data: a\n\n')
+    await expect(client.next(matcher as never)).rejects.toMatchObject({
+      code: 'ERR_SSE_OPTION',
+      message: expect.stringMatching(/^A matcher must synchronously return true or false, not /),
+    })
+    await settled()
+    expect(unhandled).toEqual([])
+    expect(await client.next()).toMatchObject({ data: 'a' })
+  })
+
+  it('rejects a missing count, and keeps the events', async () => {
+    const { client } = clientOf('data: a\n\n')
+    await expect(client.take(undefined as never)).rejects.toMatchObject({
+      code: 'ERR_SSE_OPTION',
+      message: expect.stringMatching(/^Option count must be a whole number from 0 to \d+, not undefined\.$/),
+    })
+    expect(dataOf(await client.take(1))).toEqual(['a'])
   })
 
   it('reports a body that was cut before the client was created', async () => {

@@ -139,7 +139,7 @@ describe('holdClock', () => {
 
   it('throws when the clock is not held or the time is invalid', () => {
     const time = holdClock()
-    for (const ms of [Number.POSITIVE_INFINITY, Number.NaN, -1, '5' as never])
+    for (const ms of [Number.POSITIVE_INFINITY, Number.NaN, -1, '5' as never, undefined as never])
       expect(() => time.advance(ms)).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
     const start = clock.now
     holdClock().release()

@@ -147,7 +147,7 @@ describe('the contract suite of a store', () => {
     expect(failures).toContainEqual(expect.stringContaining(failed))
   })
 
-  it('fails for a store that ignores the room of a reader only if it is said to respect it', async () => {
+  it('fails for a store that ignores the room of a reader only if the options require it', async () => {
     const open = () => new Roomless()
     expect(await failuresOf(open)).toEqual([])
     expect(await failuresOf(open, { respectsRoom: true })).toEqual([

@@ -14,7 +14,10 @@ interface StartedServer {
 /** The servers that listen only while a client is open. */
 const startedServers = new Map<Server, StartedServer>()
 
-/** Sends a request to a server or a request listener. Starts a server that does not listen, until its last client closes. */
+/**
+ * Sends a request to a server or a request listener. Starts a server that does not listen, until its last client
+ * closes.
+ */
 export async function openOnServer(
   source: Server | RequestListener,
   options: RequestSettings,
