@@ -19,8 +19,8 @@ export function retryAfterOf(value: string | null): number {
 }
 
 /**
- * Calls a function after a time in ms, at most an hour. In two steps, because timers run before the data that waits after a
- * page was blocked. The returned function and the signal prevent it.
+ * Calls a function after a time in ms, at most an hour. In two steps, because timers run before the data that arrived
+ * while the page was blocked. The returned function and the signal prevent the call.
  */
 export function setDeadline(ms: number, onReached: () => void, signal: AbortSignal): () => void {
   let timer = setTimeout(() => {
@@ -28,5 +28,6 @@ export function setDeadline(ms: number, onReached: () => void, signal: AbortSign
   }, Math.min(ms, 3_600_000) - 100)
   const clear = () => clearTimeout(timer)
   signal.addEventListener('abort', clear)
+  if (signal.aborted) clear()
   return clear
 }

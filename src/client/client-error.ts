@@ -14,7 +14,7 @@ export type SseClientErrorCode =
   | 'ERR_SSE_SILENT'
   | 'ERR_SSE_OVERFLOW'
 
-/** What an error states beside its code. */
+/** The properties of an error beside its code. */
 interface Details {
   /** Status of the response, if there was one. */
   readonly status?: number
@@ -26,7 +26,7 @@ interface Details {
   readonly isFinal?: boolean
 }
 
-/** An error that the client detects. An error of `fetch`, of `url` or of `headers` is passed on as it is. */
+/** An error that the client detects. Errors of `fetch`, of `url` and of `headers` are passed on unchanged. */
 export interface SseClientError extends Error, Details {
   readonly code: SseClientErrorCode
 }

@@ -8,14 +8,14 @@ export interface ConnectOptions extends FetchOptions {
   /** Id after which the connection begins, for example of a page that the server has rendered. Default: none. */
   lastEventId?: string | undefined
   /**
-   * Resume after a reload of the page: the last event id is kept in `sessionStorage`, under this name or the URL. A URL
+   * Resumes after a reload of the page. The last event id is kept in `sessionStorage`, under this name or the URL. A URL
    * that is a function needs a name. Default false.
    */
   persist?: boolean | string | undefined
   /**
-   * One connection for all tabs with the same URL and the same options, where the browser has Web Locks and
-   * `BroadcastChannel`. A name shares it only among tabs with that name, for example the id of the user: use one where the
-   * events depend on more than the URL. A URL that is a function needs a name. Default false.
+   * Shares one connection among all tabs with the same URL and the same options, if the browser has Web Locks and
+   * `BroadcastChannel`. With a name, only tabs with that name share it, for example with the id of the user. Use a name if
+   * the events depend on more than the URL. A URL that is a function needs a name. Default false.
    */
   share?: boolean | string | undefined
   /** Returns the value of a text for iterators. Default: `JSON.parse`, or the text itself if it is not JSON. */
@@ -25,8 +25,8 @@ export interface ConnectOptions extends FetchOptions {
 }
 
 /**
- * Connects to an event stream. Resumes after the last event id when the connection is lost, and polls where the network
- * does not let a stream pass.
+ * Connects to an event stream. Resumes after the last event id when the connection is lost, and polls if the network
+ * holds or cuts streams.
  *
  * ```js
  * import { connect } from 'spillway/client'
@@ -36,7 +36,8 @@ export interface ConnectOptions extends FetchOptions {
  * prices.addEventListener('transport', ({ transport, reason }) => console.log(transport, reason))
  * ```
  *
- * Throws a `TypeError` for a URL that cannot be parsed. All other errors are emitted as `error` events.
+ * Throws a `TypeError` for a URL that cannot be parsed, and for a function as URL if `share` or `persist` is true. All
+ * other errors are emitted as `error` events.
  */
 export function connect<Events extends EventMap = AnyEvents>(
   url: RequestUrl,

@@ -18,13 +18,13 @@ export interface TransportChange {
   readonly reason: string | undefined
 }
 
-/** Is notified by an engine. */
+/** Receives the notifications of an engine. */
 export interface EngineListener {
-  /** Called when the engine has connected, or connected again. */
+  /** Called when the engine has connected or reconnected. */
   onOpen(change: TransportChange): void
   onEvent(event: ReceivedEvent): void
   /**
-   * Called when a connection was lost. If `isFinal`, nothing follows; otherwise the engine connects again. `error` is
+   * Called when a connection was lost. If `isFinal`, no call follows; otherwise the engine reconnects. `error` is
    * undefined if the server ended the stream, or the connection by 204.
    */
   onError(error: unknown, isFinal: boolean): void
@@ -32,14 +32,14 @@ export interface EngineListener {
   onAlive(): void
 }
 
-/** A source of events that connects again until it is closed: a connection of this page, or one of another tab. */
+/** A source of events that reconnects until it is closed. Its connection belongs to this page or to another tab. */
 export interface Engine {
-  /** Ends all requests. The listener is not notified any more. */
+  /** Ends all requests. The listener is not called afterwards. */
   close(): void
   readonly lastEventId: string
   /**
-   * Sets how many events wait for the slowest loop. While there are too many, nothing is read, so that the server stops
-   * sending. A shared connection fails instead, because other tabs wait for the same stream.
+   * Sets how many events wait for the slowest loop. Above a limit, nothing is read, so that the server stops sending. A
+   * shared connection fails instead, because other tabs wait for the same stream.
    */
   setBacklog?(count: number): void
 }

@@ -2,7 +2,7 @@ import type { ConnectOptions } from './connect.ts'
 import type { Engine, EngineListener, ReceivedEvent, StartEngine } from './engine.ts'
 import { NetworkEngine } from './network-engine.ts'
 import { absolute, type RequestUrl } from './request.ts'
-import { recall, remember } from './session.ts'
+import { readItem, writeItem } from './session.ts'
 
 type Handler = ((event: Event) => void) | null
 
@@ -17,10 +17,15 @@ export class SseEventSource extends EventTarget {
   onmessage: Handler = null
   onerror: Handler = null
   readonly #options: ConnectOptions
+  // The key of the stored id, or empty.
+  readonly #cursor: string
   // Undefined until the code for shared connections has been loaded.
   #engine: Engine | undefined
-  readonly #queues = new Set<ReceivedEvent[]>()
+  // The events of each loop, from the one that it has yielded last. The events of a loop that has exited are kept.
+  readonly #queues: ReceivedEvent[][] = []
   readonly #waiting: Array<() => void> = []
+  // The id of the event that is dispatched, or in whose listener the connection was closed. The engine may be ahead.
+  #eventId: string | undefined
   #error: unknown
   // The transport that was reported last, and its reason.
   #transport: string | undefined
@@ -31,14 +36,19 @@ export class SseEventSource extends EventTarget {
     const { lastEventId, persist, share, signal } = options
     this.#options = options
     this.url = url instanceof Function ? '' : absolute(url).href
-    const cursor = persist ? `cursor:${persist === true ? this.url : persist}` : ''
+    // Without a URL, the keys of different streams would be the same.
+    if (!this.url && [share, persist].includes(true))
+      throw new TypeError('share and persist must be names for a function.')
+    this.#cursor = persist ? `cursor:${persist === true ? this.url : persist}` : ''
     for (const type of ['open', 'message', 'error'] as const)
       this.addEventListener(type, (event) => this[`on${type}`]?.(event))
     const start: StartEngine = (listener, id) => new NetworkEngine(url, options, listener, id)
     const begin = (run: StartEngine) => {
-      if (this.readyState < 2) this.#engine = run(this.#listener(cursor), lastEventId ?? recall(cursor))
+      if (this.readyState === 2) return
+      this.#engine = run(this.#listener(), lastEventId ?? readItem(this.#cursor))
+      this.#save()
     }
-    // Most pages do not share, so that they do not load the code for it.
+    // Most pages do not share a connection, so they do not load this code.
     if (share)
       import('./share.ts').then(
         ({ shareEngine }) => begin(shareEngine(`${share} ${this.url}`, start)),
@@ -50,33 +60,46 @@ export class SseEventSource extends EventTarget {
   }
 
   get lastEventId(): string {
-    return this.#engine?.lastEventId ?? ''
+    return this.#eventId ?? this.#engine?.lastEventId ?? ''
   }
 
   close(): void {
-    this.#engine?.close()
     this.#end()
+    this.#engine?.close()
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<unknown, void> {
+    const loop = this.#loop()
+    const end = loop.return
+    loop.return = (value) => {
+      // A generator waits for its pending promise, which is resolved when the connection is closed.
+      this.close()
+      return end.call(loop, value)
+    }
+    return loop
+  }
+
+  async *#loop(): AsyncGenerator<unknown, void> {
     const { deserialize = parseJson } = this.#options
     const queue: ReceivedEvent[] = []
-    this.#queues.add(queue)
+    this.#queues.push(queue)
     try {
       while (queue.length || this.readyState < 2) {
-        const event = queue.shift()
+        const [event] = queue
         this.#reportBacklog()
-        if (event) yield { ...event, data: deserialize(event.data) }
-        else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+        if (event) {
+          yield { ...event, data: deserialize(event.data) }
+          queue.shift()
+          this.#save(queue.length, event.id)
+        } else await new Promise<void>((resolve) => this.#waiting.push(resolve))
       }
       if (this.#error) throw this.#error
     } finally {
-      this.#queues.delete(queue)
       this.close()
     }
   }
 
-  #listener(cursor: string): EngineListener {
+  #listener(): EngineListener {
     const origin = this.url && new URL(this.url).origin
     return {
       onOpen: (change) => {
@@ -84,13 +107,15 @@ export class SseEventSource extends EventTarget {
         const name = JSON.stringify(change)
         this.readyState = 1
         if (!state) this.#emit('open')
-        if (name !== this.#transport) this.#emit('transport', change)
+        if (this.readyState < 2 && name !== this.#transport) this.#emit('transport', change)
         this.#transport = name
       },
       onEvent: (event) => {
         for (const queue of this.#queues) queue.push(event)
         this.#wake()
+        this.#eventId = event.id
         this.#emit(event.event, { data: event.data, lastEventId: event.id, origin })
+        if (this.readyState < 2) this.#eventId = undefined
         this.#reportBacklog()
       },
       onError: (error, isFinal) => {
@@ -98,15 +123,28 @@ export class SseEventSource extends EventTarget {
         if (isFinal) this.#end(error)
         this.#emit('error', { error })
       },
-      onAlive: () => cursor && remember(cursor, this.lastEventId),
+      onAlive: () => this.#save(),
     }
   }
 
+  /** Stores the last id that every loop has consumed. It is `id` if `left` events remain in the slowest loop. */
+  #save(left = 0, id?: string): void {
+    if (this.#cursor && this.#engine && this.#backlog <= left)
+      writeItem(this.#cursor, left ? (id as string) : this.lastEventId)
+  }
+
+  get #backlog(): number {
+    return Math.max(0, ...this.#queues.map((queue) => queue.length))
+  }
+
   #reportBacklog(): void {
-    this.#engine?.setBacklog?.(Math.max(0, ...[...this.#queues].map((queue) => queue.length)))
+    // The first event of a queue does not wait.
+    this.#engine?.setBacklog?.(Math.max(0, this.#backlog - 1))
   }
 
   #end(error?: unknown): void {
+    // Afterwards, another connection may have stored a newer id.
+    if (this.readyState < 2) this.#save()
     this.readyState = 2
     this.#lifetime.abort()
     this.#error ??= error
@@ -122,7 +160,7 @@ export class SseEventSource extends EventTarget {
   }
 }
 
-/** Returns the value of JSON, or the text itself if it is none. */
+/** Returns the value of JSON, or the text itself if it is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -3,7 +3,7 @@ import { checkLength } from './parser.ts'
 import type { StreamOwner } from './read-stream.ts'
 import { type Body, readText } from './request.ts'
 
-/** Is notified of a page. */
+/** Receives the contents of a page. */
 type PageOwner = Pick<StreamOwner, 'lastEventId' | 'onEvent' | 'onRead' | 'onRetry'>
 
 /** The response of a long poll. */
@@ -15,7 +15,7 @@ export interface Page {
     readonly retry?: number
   }>
   readonly lastEventId?: string | null
-  /** When to poll again, in ms. */
+  /** The delay of the next poll, in ms. */
   readonly retry?: number
 }
 
@@ -42,7 +42,7 @@ export async function readPage(body: Body): Promise<Page> {
   })
   try {
     const page = JSON.parse(text)
-    // Throws for anything but a list of objects.
+    // Throws for any value except a list of objects.
     page.events.map((event: object) => 'id' in event)
     return page
   } catch {

@@ -3,7 +3,7 @@ import type { TransportChange } from './engine.ts'
 
 interface Item<Name, Data> {
   readonly event: Name
-  /** The last event id, which is that of this event or of an earlier one. Empty if there is none yet. */
+  /** The last event id, which is that of this event or of an earlier one. Empty if there was none. */
   readonly id: string
   readonly data: Data
 }
@@ -27,7 +27,7 @@ export interface SseMessage<Name extends string = string> {
   readonly origin: string
 }
 
-/** The connection was lost. It connects again, unless its `readyState` is `CLOSED`. */
+/** The connection was lost. It reconnects unless its `readyState` is `CLOSED`. */
 export interface SseErrorEvent {
   readonly type: 'error'
   /** Usually an `SseClientError`. Undefined if the server ended the stream without an error. */
@@ -58,7 +58,7 @@ export interface SseConnection<Events extends EventMap> extends AsyncIterable<Ss
   readonly readyState: 0 | 1 | 2
   /** The absolute URL. Empty if the URL is a function. */
   readonly url: string
-  /** The id of the last event or position. Empty if there is none yet. */
+  /** The id of the last event or position. Empty if there was none. */
   readonly lastEventId: string
   onopen: ((event: ConnectionEvents['open']) => void) | null
   onmessage: ((event: SseMessage<'message'>) => void) | null
@@ -83,7 +83,7 @@ export interface SseConnection<Events extends EventMap> extends AsyncIterable<Ss
     listener: Listener<SseMessage<Name>> | null,
     options?: ListenerOptions,
   ): void
-  /** Ends the connection. Nothing is dispatched any more, and iterators end. */
+  /** Ends the connection. No event is dispatched afterwards, and iterators end. */
   close(): void
 }
 

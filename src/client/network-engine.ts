@@ -6,11 +6,12 @@ import { deliverPage, type Page, readPage } from './long-poll.ts'
 import { onPageEvent } from './page-events.ts'
 import { readStream, type StreamOwner } from './read-stream.ts'
 import { absolute, type Body, bodyOf, type FetchOptions, type RequestUrl, resolveValue } from './request.ts'
+import { setLastEventId, type Target } from './target.ts'
 
 /**
- * The connection of a page to a server. The main request is of the transport in use: a stream, or one of a chain of long
- * polls. A rival is of the other transport: a poll beside a stream that seems held, or a probe of the stream beside polls.
- * A rival that responds in time becomes the main request, and delivers from the last event that was delivered.
+ * The connection of a page to a server. The main request is of the transport in use, which is a stream or a chain of long
+ * polls. A rival is of the other transport, for example a poll beside a stream that seems held, or a probe of the stream
+ * beside polls. A rival that responds in time becomes the main request, and continues after the last delivered event.
  */
 export class NetworkEngine implements Engine, StreamOwner {
   declare lastEventId: string
@@ -25,12 +26,12 @@ export class NetworkEngine implements Engine, StreamOwner {
   // Undefined when it has ended.
   #rival: AbortController | undefined
   #rivalReason: TransportReason | undefined
-  // Why the transport was chosen, for the next request to report.
+  // The reason of the chosen transport, which the next request reports.
   #report: TransportReason | undefined
   #isSent = false
   // Whether the transport in use has responded, and has not failed since.
   #isOpen = false
-  // When the stream was opened, or the last page arrived.
+  // The time at which the stream was opened, or the last page arrived.
   #openedAt = 0
   #retry = 2000
   #failures = 0
@@ -46,8 +47,8 @@ export class NetworkEngine implements Engine, StreamOwner {
     onPageEvent((name) => {
       const isOnline = name === 'online'
       if (isOnline && this.#fallback.isPolling) this.#startRival(name)
-      // What waits or hangs was planned or sent on another network. In Chromium, a body that received bytes while its page was
-      // frozen is not read any more.
+      // Requests in progress or planned belong to another network. In Chromium, a body that received bytes while its
+      // page was frozen is not read any more.
       if (isOnline ? this.#failures : name === 'resume' && this.#canSend) this.#start()
     }, this.#lifetime.signal)
     this.#start()
@@ -61,7 +62,7 @@ export class NetworkEngine implements Engine, StreamOwner {
   }
 
   setBacklog(count: number): void {
-    // Reading stops while so many events wait for a loop.
+    // Reading stops while this number of events waits for a loop.
     if (count > 63) this.paused ??= new Promise((resolve) => (this.#resume = resolve))
     else {
       this.#resume()
@@ -71,7 +72,7 @@ export class NetworkEngine implements Engine, StreamOwner {
 
   // --- Requests
 
-  /** Whether a request may be sent, because it is the first one, or resumes, or may be repeated. */
+  /** Whether a request may be sent, because it is the first one, resumes, or may be repeated. */
   get #canSend(): boolean {
     const { method = 'GET', idempotent = /^get$/i.test(method) } = this.#options
     return !this.#isSent || idempotent || !!this.lastEventId
@@ -96,11 +97,14 @@ export class NetworkEngine implements Engine, StreamOwner {
     this.#rival = undefined
   }
 
-  /** Sends a request after a time in ms. Not after a call of the listener, which may close the connection. */
+  /** Sends a request after a time in ms. MUST NOT be called after the listener, which may close the connection. */
   #request(delay: number): AbortController {
     const request = new AbortController()
-    const onEnd = (error: unknown) => this.#onEnd(request, error as SseClientError)
-    this.#exchange(request, delay).then(onEnd, onEnd)
+    this.#exchange(request, delay).then(
+      () => this.#onEnd(request),
+      // A function of the application may reject without an error, which would count as a clean end.
+      (error) => this.#onEnd(request, error || new Error('Rejected without an error')),
+    )
     return request
   }
 
@@ -112,7 +116,9 @@ export class NetworkEngine implements Engine, StreamOwner {
     const url = absolute(await resolveValue(this.#url))
     const headers = new Headers(await resolveValue(this.#options.headers))
     signal.throwIfAborted()
-    this.#fallback.open(url.origin + url.pathname)
+    // The id may have been reset since this request was planned.
+    if (!this.#canSend) return
+    this.#fallback.open(`${this.#options.method ?? 'GET'} ${url.origin}${url.pathname}`)
     const isRival = request === this.#rival
     if (isRival !== this.#fallback.isPolling) await this.#poll(request, url, headers, isRival)
     else await this.#stream(signal, url, headers)
@@ -121,10 +127,10 @@ export class NetworkEngine implements Engine, StreamOwner {
   async #stream(signal: AbortSignal, url: URL, headers: Headers): Promise<void> {
     const start = this.lastEventId
     if (this.#fallback.isPadded) url.searchParams.set('padded', '1')
-    // [spec] The id is sent as UTF-8, but `fetch` accepts only characters up to U+00FF, one for each byte.
-    if (start) headers.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(start)))
+    setLastEventId({ url, headers }, start)
     const clear = setDeadline(1500, () => this.onSuspicion('no-headers'), signal)
-    const body = await this.#send(signal, url, headers, 'text/event-stream', 'no-store')
+    const body = await this.#send(signal, { url, headers }, 'text/event-stream')
+    signal.throwIfAborted()
     clear()
     const clearNext = setDeadline(500, () => this.onSuspicion('no-first-byte'), signal)
     await readStream(body, this, start, signal, clearNext)
@@ -135,22 +141,16 @@ export class NetworkEngine implements Engine, StreamOwner {
     const id = this.lastEventId
     url.searchParams.set('format', 'json')
     if (id) url.searchParams.set('lastEventId', id)
-    // A race does not wait long for events, so that the transport is chosen within 2 s on a quiet channel.
+    // A race does not wait long for events, so the transport is chosen within 2 s on a quiet channel.
     if (isRace) url.searchParams.set('hold', '300')
     setDeadline(60_000, () => this.#onEnd(request, clientError('ERR_SSE_SILENT', 'No data')), signal)
-    const page = await readPage(await this.#send(signal, url, headers, 'application/json'))
+    const page = await readPage(await this.#send(signal, { url, headers }, 'application/json'))
     signal.throwIfAborted()
     this.#onPage(page, signal)
   }
 
-  /** Sends a request. Returns the body of a response of a type. */
-  async #send(
-    signal: AbortSignal,
-    url: URL,
-    headers: Headers,
-    type: string,
-    cache?: 'no-store',
-  ): Promise<Body> {
+  /** Sends a request. Returns the body of a response with a media type. */
+  async #send(signal: AbortSignal, { url, headers }: Target, type: string): Promise<Body> {
     const send = this.#options.fetch ?? fetch
     if (this.#report) {
       url.searchParams.set('transport', this.#transport)
@@ -158,6 +158,7 @@ export class NetworkEngine implements Engine, StreamOwner {
       this.#report = undefined
     }
     headers.set('accept', type)
+    const cache = type === 'application/json' ? undefined : 'no-store'
     this.#isSent = true
     const response = await send(url, { ...this.#options, headers, signal, cache } as RequestInit)
     signal.throwIfAborted()
@@ -170,7 +171,7 @@ export class NetworkEngine implements Engine, StreamOwner {
   }
 
   /** Ends a request that has failed, or whose response has ended. */
-  #onEnd(request: AbortController, error: SseClientError): void {
+  #onEnd(request: AbortController, error?: SseClientError): void {
     if (request.signal.aborted) return
     request.abort()
     const isRival = request === this.#rival
@@ -183,11 +184,11 @@ export class NetworkEngine implements Engine, StreamOwner {
   #onStreamEnd(error: SseClientError | undefined): void {
     this.#stopRival()
     if (this.#isOpen) this.#cuts = error && Date.now() - this.#openedAt < 5000 ? this.#cuts + 1 : 0
-    if (this.#cuts < 3 || !this.#suspect('cuts', error)) this.#lose(error)
+    if (this.#cuts < 3 || !this.#tryFallback('cuts', error)) this.#onLost(error)
   }
 
   /** Reports a loss of the main request, and sends another one after a time in ms if that is allowed. */
-  #lose(error: SseClientError | undefined, delay = this.#delayAfter(error)): void {
+  #onLost(error: SseClientError | undefined, delay = this.#delayAfter(error)): void {
     const isFinal = error?.isFinal || !this.#canSend
     this.#isOpen = false
     if (isFinal) this.close()
@@ -196,7 +197,8 @@ export class NetworkEngine implements Engine, StreamOwner {
   }
 
   #delayAfter(error: SseClientError | undefined): number {
-    return error ? (error.retryAfter ?? 0) + backoff(this.#retry, this.#failures++) : this.#retry
+    if (!error) return Math.max(this.#retry, 100)
+    return (error.retryAfter ?? 0) + backoff(this.#retry, this.#failures++)
   }
 
   get #transport(): TransportName {
@@ -223,19 +225,19 @@ export class NetworkEngine implements Engine, StreamOwner {
 
   onSuspicion(reason: TransportReason): void {
     if (this.#fallback.isPolling) this.#planProbe()
-    else if (!this.#rival) this.#suspect(reason)
+    else if (!this.#rival) this.#tryFallback(reason)
   }
 
   onFirstByte(start: string): void {
     if (this.#fallback.isPolling) this.#adoptRival()
     else this.#stopRival()
-    // Polls have delivered events since the probe began, so it would repeat them.
+    // Polls have delivered events since the probe began, so the probe would repeat them.
     if (start !== this.lastEventId) this.#start()
     else this.#opened()
   }
 
   onEvent(event: ReceivedEvent): void {
-    if (event.event === 'gap') this.#tryAgain()
+    if (event.event === 'gap') this.#reset()
     if (event.event !== 'position' || event.data !== '{}') this.#listener.onEvent(event)
   }
 
@@ -245,22 +247,22 @@ export class NetworkEngine implements Engine, StreamOwner {
 
   onRead(): void {
     this.#listener.onAlive()
-    if (this.#fallback.isNewEpoch(this.lastEventId)) this.#tryAgain()
+    if (this.#fallback.isNewEpoch(this.lastEventId)) this.#reset()
   }
 
   onSilent(isMute: boolean): void {
     const error = clientError('ERR_SSE_SILENT', 'No data')
-    if (isMute && this.#suspect('silent', error)) return
+    if (isMute && this.#tryFallback('silent', error)) return
     this.#setReason('silent')
-    this.#lose(error, 0)
+    this.#onLost(error, 0)
   }
 
   #setReason(reason: TransportReason | undefined): void {
     this.#report = this.#fallback.reason = reason
   }
 
-  /** Asks for padded heartbeats where they may help, or polls. Returns whether it did. Reports the error that led to it. */
-  #suspect(reason: TransportReason, error?: SseClientError): boolean {
+  /** Requests padded heartbeats if they may help, otherwise polls. Returns whether it did either. Reports `error`. */
+  #tryFallback(reason: TransportReason, error?: SseClientError): boolean {
     const { isPadded, lacksPoll } = this.#fallback
     if (lacksPoll || !this.#canSend) return false
     if (isPadded === undefined && reason !== 'no-headers' && reason !== 'cuts') {
@@ -268,7 +270,7 @@ export class NetworkEngine implements Engine, StreamOwner {
       this.#fallback.learn({ isPadded: true })
       this.#start()
     } else {
-      // A stream that has not responded may still win.
+      // A stream that has not responded may still win the race.
       if (this.#isOpen) this.#main.abort()
       this.#isOpen = false
       this.#cuts = 0
@@ -278,8 +280,8 @@ export class NetworkEngine implements Engine, StreamOwner {
     return true
   }
 
-  /** Forgets what did not work, and sends a probe of the stream. */
-  #tryAgain(): void {
+  /** Resets the properties of the network, and sends a probe of the stream. */
+  #reset(): void {
     this.#fallback.learn({ lacksPoll: false, isPadded: undefined })
     if (this.#fallback.isPolling) this.#startRival('retry')
   }
@@ -287,25 +289,27 @@ export class NetworkEngine implements Engine, StreamOwner {
   // --- The poll
 
   #onPage(page: Page, signal: AbortSignal): void {
-    // A server that does not hold a poll is not asked again at once.
+    // A server that does not hold polls is polled again after a delay.
     const wait = page.events.length || Date.now() - this.#openedAt > 1500 ? 0 : 1000
     if (!this.#fallback.isPolling) this.#adoptRival()
     if (!this.#rival) this.#planProbe()
     if (!this.#isOpen) this.#opened()
     this.#openedAt = Date.now()
     deliverPage(page, this, signal)
-    if (!signal.aborted) this.#start(page.retry || wait)
+    if (!signal.aborted && this.#canSend) this.#start(page.retry || wait)
+    else if (!signal.aborted) this.#onLost(undefined)
   }
 
-  #onPollError(error: SseClientError): void {
-    const { isFinal, status = 0 } = error
+  #onPollError(error: SseClientError | undefined): void {
+    const { isFinal, status = 0 } = error ?? {}
     const isAlone = this.#main.signal.aborted
     // Until a page has arrived, any refusal may be one of the format.
     if (isFinal && (!this.#isOpen || status < 300 || status === 406)) {
       this.#stopRival()
       this.#fallback.learn({ isPolling: false, reason: undefined, lacksPoll: true })
-      if (isAlone) this.#start()
-    } else if (isAlone) this.#lose(error)
+      if (isAlone && this.#canSend) this.#start()
+      else if (isAlone) this.#onLost(error)
+    } else if (isAlone) this.#onLost(error)
     else this.#startRival(this.#rivalReason, this.#delayAfter(error))
   }
 

@@ -1,26 +1,26 @@
 import { clientError } from './client-error.ts'
 import type { ReceivedEvent } from './engine.ts'
 
-/** Throws `ERR_SSE_LENGTH` for a text that is too long to be kept, which is more than 16 MiB characters. */
+/** Throws `ERR_SSE_LENGTH` for a text of more than 16 MiB characters. */
 export function checkLength(text: string): void {
   if (text.length > 2 ** 24) throw clientError('ERR_SSE_LENGTH', 'Too long', { isFinal: true })
 }
 
 /**
- * Returns a parser of the text of an event stream that begins after `id`. Its chunks may be split anywhere. `onBlock`
- * receives the last event id, and the event if the block has data. `onField` receives the other fields, and comments under
- * an empty name, because they are signs of life.
+ * Returns a parser of the text of an event stream that begins after `id`. Chunks may be split anywhere. `onBlock`
+ * receives the last event id, and the event if the block has data. `onField` receives the other fields, and comments
+ * under an empty name, because they show that the connection is alive.
  */
 export function createParser(
   id: string,
   onBlock: (id: string, event?: ReceivedEvent) => void,
   onField: (name: string, value: string) => void,
 ): (text: string) => void {
-  // The beginning of a line whose end has not arrived.
+  // The beginning of an incomplete line.
   let rest = ''
   let isAfterReturn = false
   let event = ''
-  // With a line end after each line, so that it is empty only if there is no data.
+  // Each line ends with a line end, so that the text is empty only if there is no data.
   let data = ''
   const readLine = (line: string) => {
     // [spec] One space after the colon is not part of the value.
@@ -37,10 +37,10 @@ export function createParser(
   }
   return (text) => {
     if (!text) return
-    // Without the second half of a CRLF that was split.
+    // Removes the second half of a CRLF that was split.
     rest += isAfterReturn ? text.replace(/^\n/, '') : text
     isAfterReturn = text.endsWith('\r')
-    // Does not search the rest again, which would be quadratic for a long line in small chunks.
+    // Does not search `rest` again, which would be quadratic for a long line in small chunks.
     if (/[\r\n]/.test(text)) {
       const lines = rest.split(/\r\n?|\n/)
       rest = lines.pop() as string

@@ -3,7 +3,7 @@ import { createParser } from './parser.ts'
 import { type Body, readText } from './request.ts'
 import { type WatchdogOwner, watch } from './watchdog.ts'
 
-/** Is notified of a stream, and may abort it in each call. */
+/** Receives the contents of a stream, and may abort it in each call. */
 export interface StreamOwner extends WatchdogOwner {
   /** The id of the last event or position. It is set before an event is delivered. */
   lastEventId: string
@@ -11,7 +11,7 @@ export interface StreamOwner extends WatchdogOwner {
   onEvent(event: ReceivedEvent): void
   /** Sets a reconnection time in ms. */
   onRetry(ms: unknown): void
-  /** The events of a read have been delivered. */
+  /** Called when the events of a read have been delivered. */
   onRead(): void
 }
 
@@ -34,6 +34,7 @@ export async function readStream(
       if (event) owner.onEvent(event)
     },
     (name, value) => {
+      if (signal.aborted) return
       if (name === 'retry' && /^\d+$/.test(value)) owner.onRetry(value)
       if (name) return
       blocks++
@@ -43,10 +44,9 @@ export async function readStream(
   )
   let isFirst = true
   await readText(body, (text) => {
-    if (isFirst) {
-      clearDeadline()
-      owner.onFirstByte(start)
-    }
+    if (signal.aborted) return true
+    clearDeadline()
+    if (isFirst) owner.onFirstByte(start)
     isFirst = false
     blocks = 0
     if (!signal.aborted) parse(text)

@@ -12,7 +12,7 @@ export interface FetchOptions {
   headers?: MaybeFunction<RequestInit['headers']> | undefined
   /** Method of the requests. Default `'GET'`. */
   method?: string | undefined
-  /** Body of the requests. It MUST be reusable, so not a stream. */
+  /** Body of the requests. It MUST be reusable, so it must not be a stream. */
   body?: RequestInit['body'] | undefined
   /** Whether cookies are sent. Default `'same-origin'`. */
   credentials?: RequestInit['credentials'] | undefined
@@ -28,17 +28,17 @@ export interface FetchOptions {
 /** The URL of a connection, or a function that returns it for each attempt. */
 export type RequestUrl = MaybeFunction<string | URL>
 
-/** Returns a value, or what a function returns. */
+/** Returns a value, or the result of a function. */
 export function resolveValue<T>(value: MaybeFunction<T>): T | Promise<T> {
   return value instanceof Function ? value() : value
 }
 
-/** Returns a URL that may be relative to the page. Throws a `TypeError` if it is not one. */
+/** Returns a URL that may be relative to the page. Throws a `TypeError` for an invalid one. */
 export function absolute(url: string | URL): URL {
   return new URL(new Request(url).url)
 }
 
-/** Passes on the text of a body, one part after another, until its end or until `onText` resolves with true. */
+/** Passes the text of a body to `onText`, one part after another, until its end or until `onText` resolves with true. */
 export async function readText(
   body: Body,
   onText: (text: string) => Promise<unknown> | unknown,
@@ -51,7 +51,7 @@ export async function readText(
   }
 }
 
-/** Returns the body of a response of a type. Throws `ERR_SSE_STATUS` and `ERR_SSE_FORMAT`. */
+/** Returns the body of a response with a media type. Throws `ERR_SSE_STATUS` and `ERR_SSE_FORMAT`. */
 export async function bodyOf({ ok, status, headers, body }: Response, type: string): Promise<Body> {
   const actual = headers.get('content-type') ?? ''
   if (ok && body && new RegExp(type, 'i').test(actual)) return body
@@ -62,8 +62,8 @@ export async function bodyOf({ ok, status, headers, body }: Response, type: stri
       text += part
       return text.length > 2000
     })
-  // A body that never ends is no reason to wait.
-  await Promise.race([reading, new Promise((resolve) => setTimeout(resolve, 1000))])
+  // The body may never end, or may be cut, but the status is known.
+  await Promise.race([reading?.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000))])
   const code = ok ? 'ERR_SSE_FORMAT' : 'ERR_SSE_STATUS'
   throw clientError(code, `${status} ${actual}: ${/\S.*/.exec(text) ?? ''}`, {
     status,

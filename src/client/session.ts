@@ -1,18 +1,18 @@
-// The session of a tab, across reloads, or the life of the module where there is no storage.
+// The session of a tab, across reloads. Without `sessionStorage`, it lasts as long as the module.
 let storage: Record<string, string | undefined> = {}
 try {
   storage = (globalThis as { sessionStorage?: typeof storage }).sessionStorage ?? storage
 } catch {
-  // Access throws where storage is disabled.
+  // Access throws if storage is disabled.
 }
 
 /** Returns a text that this session has stored, or an empty one. */
-export function recall(key: string): string {
+export function readItem(key: string): string {
   return storage[`spillway:${key}`] ?? ''
 }
 
 /** Stores a text for this session. */
-export function remember(key: string, text: string): void {
+export function writeItem(key: string, text: string): void {
   try {
     storage[`spillway:${key}`] = text
   } catch {

@@ -7,7 +7,7 @@ export interface LockManager {
   ): Promise<void>
 }
 
-/** Is notified of a lock. */
+/** Receives the notifications of a lock. */
 export interface LockOwner {
   onHeld(): void
   /** Called when another tab has stolen the lock. */
@@ -15,8 +15,8 @@ export interface LockOwner {
 }
 
 /**
- * Requests a lock that one tab holds at a time, and that passes to the next tab when its page ends. With `steal`, this tab
- * gets it at once. Returns a controller whose `abort` releases the lock, or ends the request.
+ * Requests a lock that one tab holds at a time, and that passes to the next tab when its page ends. With `steal`, this
+ * tab gets it immediately. Returns a controller whose `abort` releases the lock, or cancels the request.
  */
 export function requestLock(
   locks: LockManager,
@@ -33,7 +33,7 @@ export function requestLock(
       else onHeld()
     })
   locks.request(name, steal ? { steal } : { signal }, hold).catch(({ name }: Error) => {
-    // Without access to locks, for example in a sandbox, the newest leader is the one that leads.
+    // Without access to locks, for example in a sandbox, the newest leader wins.
     if (!signal.aborted) name === 'AbortError' ? onStolen() : onHeld()
   })
   return controller

@@ -1,21 +1,21 @@
 import type { TransportChange } from './engine.ts'
-import type { Entry } from './share-line.ts'
+import type { Entry } from './shared-entries.ts'
 
-/** The loss of a connection. A final one without an error is the end. */
+/** The loss of a connection. A final failure without an error is a normal end. */
 export interface Failure {
-  /** The properties of an error, because a clone of it would lose most of them. */
+  /** The properties of an error, because cloning it would lose most of them. */
   readonly error: unknown
   readonly isFinal: boolean
 }
 
 /** A message of the leader. */
 export interface LeaderMessage {
-  /** Grows with each leader. */
+  /** Increases with each leader. */
   readonly term: number
   readonly entries: readonly Entry[]
   /** Position before the entries. */
   readonly after: number
-  /** Whether the leader keeps nothing before the entries. */
+  /** Whether the leader has no entries before these. */
   readonly isWhole: boolean
   /** The last event id at the end of the entries. */
   readonly cursor: string
@@ -24,7 +24,7 @@ export interface LeaderMessage {
   readonly failure: Failure | undefined
 }
 
-/** A message of a follower. The leader sends the entries after a position, or all entries if it does not know it. */
+/** A message of a follower. The leader responds with the entries after a position, or with all for an unknown one. */
 export interface EntriesRequest {
   readonly end: number
 }

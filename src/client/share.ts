@@ -1,14 +1,14 @@
 import type { Engine, EngineListener, ReceivedEvent, StartEngine, TransportChange } from './engine.ts'
-import { Line } from './share-line.ts'
 import { type LockManager, requestLock } from './share-lock.ts'
 import { type Channel, errorOf, type Failure, failureOf, type LeaderMessage } from './share-message.ts'
+import { SharedEntries } from './shared-entries.ts'
 
-/** How often a follower checks that its leader responds, in ms, and up to half as long again. */
+/** How often a follower checks that its leader responds, in ms. A random part of up to half is added. */
 const CHECK_INTERVAL = 1_000
 /** The number of checks without a message after which a follower replaces its leader. */
 const MAX_SILENT_CHECKS = 3
 
-/** The most events that wait for a loop of this tab, because other tabs wait for the same stream. */
+/** The maximum of events that wait for a loop of this tab, because other tabs wait for the same stream. */
 const MAX_BACKLOG = 10_000
 
 /** The part of a browser that the client uses. */
@@ -23,12 +23,12 @@ interface Browser {
 }
 
 /**
- * Returns a function that starts an engine that all tabs with the same `key` share. The tab that holds a lock of that name leads. It has the only
- * connection, and sends what it receives to the others. When it is closed, suspended or does not respond, another tab
- * continues after its own last event.
+ * Returns a function that starts an engine that all tabs with the same `key` share. The tab that holds a lock of that
+ * name is the leader. It has the only connection, and sends its events to the others. When it is closed, suspended or
+ * does not respond, another tab continues after its own last event.
  *
- * A tab without `lastEventId` starts at the present position of the leader. Another one receives the events after that id
- * from the leader. If the leader no longer keeps them, the tab has a connection of its own until it has caught up.
+ * A tab without `lastEventId` starts at the present position of the leader. Another tab receives the events after that id
+ * from the leader. If the leader has evicted them, the tab has a separate connection until it has caught up.
  *
  * The ids of events MUST be unique, and `key` MUST identify the user. Events without ids may be lost when the leader
  * changes. Where the browser has no Web Locks or no `BroadcastChannel`, each tab starts an engine of its own.
@@ -46,23 +46,23 @@ class SharedEngine implements Engine {
   readonly #locks: LockManager
   readonly #start: StartEngine
   readonly #listener: EngineListener
-  readonly #line: Line
+  readonly #entries: SharedEntries
   readonly #end = new AbortController()
   #lock: AbortController | undefined
-  /** The term of the newest leader that is known. */
+  /** The highest term of a leader that this tab has received. */
   #term = 0
-  /** The connection of all tabs, if this tab leads. */
-  #shared: Engine | undefined
-  /** The last event id of this tab while it is at another place than the line. */
-  #place: string | undefined
-  /** A connection of this tab alone, which continues from that place. */
-  #own: Engine | undefined
-  /** Undefined while the page is suspended, and after the end. */
+  /** The connection of all tabs, if this tab is the leader. */
+  #sharedEngine: Engine | undefined
+  /** The last event id of this tab while its position differs from the entries. */
+  #ownCursor: string | undefined
+  /** A separate connection of this tab, which continues from that id. */
+  #ownEngine: Engine | undefined
+  /** Undefined while the page is suspended, and after `close`. */
   #channel: Channel | undefined
   #open: TransportChange | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
   #silentChecks = 0
-  /** Whether the leader has not yet answered a request for entries. */
+  /** Whether the leader has not yet responded to a request for entries. */
   #isRequested = false
 
   constructor(
@@ -76,7 +76,7 @@ class SharedEngine implements Engine {
     this.#locks = locks
     this.#start = start
     this.#listener = listener
-    this.#line = new Line(lastEventId)
+    this.#entries = new SharedEntries(lastEventId)
     const onLifecycle = ({ type }: { readonly type: string }) =>
       type === 'pageshow' || type === 'resume' ? this.#join() : this.#suspend()
     for (const type of ['pagehide', 'freeze', 'pageshow', 'resume']) {
@@ -87,7 +87,12 @@ class SharedEngine implements Engine {
   }
 
   get lastEventId(): string {
-    return this.#own?.lastEventId ?? this.#place ?? this.#shared?.lastEventId ?? this.#line.cursor
+    return (
+      this.#ownEngine?.lastEventId ??
+      this.#ownCursor ??
+      this.#sharedEngine?.lastEventId ??
+      this.#entries.cursor
+    )
   }
 
   close(): void {
@@ -121,31 +126,31 @@ class SharedEngine implements Engine {
     this.#lock = requestLock(this.#locks, this.#name, { onHeld: () => this.#lead(), onStolen }, steal)
   }
 
-  /** Releases everything, because other tabs would wait for a page that does not run. */
+  /** Releases the lock and the connection, because other tabs would wait for a page that does not run. */
   #suspend(): void {
     clearTimeout(this.#timer)
     this.#lock?.abort()
     this.#stopLeading()
-    // The line is at another place, so that `join` has to begin with the cursor alone.
-    if (this.#place) this.#line.reset(0, [], this.lastEventId)
-    this.#stopOwn()
+    // The entries have another position, so `join` has to begin with the cursor alone.
+    if (this.#ownCursor) this.#entries.reset(0, [], this.lastEventId)
+    this.#stopOwnEngine()
     this.#channel?.close()
     this.#channel = undefined
   }
 
   #lead(): void {
-    const line = this.#line
-    // Greater than every position so far, because no leader receives an event every microsecond.
+    const shared = this.#entries
+    // Greater than every earlier position, because no leader receives an event every microsecond.
     let position = Math.max(Date.now() * 1e3, this.#term + 1e3) + Math.random() * 1e3
     this.#term = position
     this.#open = undefined
-    // Without a cursor, the server repeats nothing. Other tabs may have one, so that this is not a place on their line.
-    if (!line.base || !line.cursor) line.reset(position, [], line.cursor)
+    // Without a cursor, the server repeats nothing, so this position does not continue the entries of other tabs.
+    if (!shared.base || !shared.cursor) shared.reset(position, [], shared.cursor)
     const onError = (error: unknown, isFinal: boolean) => {
-      this.#post(line.kept.length, failureOf(error, isFinal))
+      this.#post(shared.kept.length, failureOf(error, isFinal))
       this.#fail(error, isFinal)
     }
-    this.#shared = this.#start(
+    this.#sharedEngine = this.#start(
       {
         onOpen: (change) => {
           this.#open = change
@@ -153,14 +158,14 @@ class SharedEngine implements Engine {
           this.#listener.onOpen(change)
         },
         onEvent: (event) => {
-          line.append({ at: ++position, event })
-          this.#post(line.kept.length - 1)
+          shared.append({ at: ++position, event })
+          this.#post(shared.kept.length - 1)
           this.#deliver(event)
         },
         onError,
         onAlive: () => this.#moveCursor(),
       },
-      line.cursor,
+      shared.cursor,
     )
     this.#post()
   }
@@ -168,25 +173,25 @@ class SharedEngine implements Engine {
   /** Publishes a position that has arrived without an event. */
   #moveCursor(): void {
     this.#listener.onAlive()
-    const cursor = this.#shared?.lastEventId
-    if (cursor === undefined || cursor === this.#line.cursor) return
-    this.#line.cursor = cursor
+    const cursor = this.#sharedEngine?.lastEventId
+    if (cursor === undefined || cursor === this.#entries.cursor) return
+    this.#entries.cursor = cursor
     this.#post()
   }
 
   #stopLeading(): void {
-    this.#shared?.close()
-    this.#shared = undefined
+    this.#sharedEngine?.close()
+    this.#sharedEngine = undefined
   }
 
-  #stopOwn(): void {
-    this.#own?.close()
-    this.#own = this.#place = undefined
+  #stopOwnEngine(): void {
+    this.#ownEngine?.close()
+    this.#ownEngine = this.#ownCursor = undefined
   }
 
-  /** Sends the entries from an index on. Followers that have them ignore them. */
-  #post(index = this.#line.kept.length, failure?: Failure): void {
-    const { kept, base, cursor } = this.#line
+  /** Sends the entries from an index on. Followers ignore entries that they have. */
+  #post(index = this.#entries.kept.length, failure?: Failure): void {
+    const { kept, base, cursor } = this.#entries
     this.#channel?.postMessage({
       term: this.#term,
       entries: kept.slice(index),
@@ -199,22 +204,22 @@ class SharedEngine implements Engine {
   }
 
   #respond(end: number): void {
-    if (this.#shared) this.#post(this.#line.kept.findIndex(({ at }) => at === end) + 1)
+    if (this.#sharedEngine) this.#post(this.#entries.kept.findIndex(({ at }) => at === end) + 1)
   }
 
   #request(): void {
-    if (!this.#isRequested) this.#channel?.postMessage({ end: this.#line.end })
+    if (!this.#isRequested) this.#channel?.postMessage({ end: this.#entries.end })
     this.#isRequested = true
   }
 
-  /** Replaces a leader that does not respond. One late check is too few, because it precedes the messages that wait. */
+  /** Replaces a leader that does not respond. One late check does not suffice, because it precedes queued messages. */
   #scheduleCheck(): void {
     this.#timer = setTimeout(
       () => {
         this.#scheduleCheck()
         this.#isRequested = false
-        if (this.#place && !this.#own) this.#startOwn(this.#place)
-        if (this.#shared) return
+        if (this.#ownCursor && !this.#ownEngine) this.#startOwnEngine(this.#ownCursor)
+        if (this.#sharedEngine) return
         if (++this.#silentChecks > 1) this.#request()
         if (this.#silentChecks <= MAX_SILENT_CHECKS) return
         this.#silentChecks = 0
@@ -227,7 +232,7 @@ class SharedEngine implements Engine {
 
   #receive(message: LeaderMessage): void {
     const { term, open, failure } = message
-    // A leader that another tab has replaced may not know it yet.
+    // A leader that another tab has replaced may not have received that yet.
     if (term < this.#term) return
     if (term > this.#term) {
       this.#stopLeading()
@@ -246,49 +251,50 @@ class SharedEngine implements Engine {
   }
 
   #follow({ entries, after, isWhole, cursor }: LeaderMessage): void {
-    const line = this.#line
-    const index = [after, ...entries.map(({ at }) => at)].indexOf(line.end)
+    const shared = this.#entries
+    const index = [after, ...entries.map(({ at }) => at)].indexOf(shared.end)
     if (index >= 0) {
       for (const entry of entries.slice(index)) {
-        line.append(entry)
+        shared.append(entry)
         this.#deliver(entry.event)
       }
-      line.cursor = cursor
+      shared.cursor = cursor
     } else if (isWhole) {
-      // A leader that is behind this tab has yet to receive that event, so that a check later starts an own connection.
-      this.#place ??= this.lastEventId || undefined
-      line.reset(after, entries, cursor)
+      // A leader that is behind this tab has not received that event yet, so a later check starts a separate connection.
+      this.#ownCursor ??= this.lastEventId || undefined
+      shared.reset(after, entries, cursor)
     } else this.#request()
     this.#catchUp()
   }
 
   #deliver(event: ReceivedEvent): void {
-    if (this.#place) this.#catchUp()
+    if (this.#ownCursor) this.#catchUp()
     else if (this.#channel) this.#listener.onEvent(event)
   }
 
-  #startOwn(cursor: string): void {
-    this.#own = this.#start(
+  #startOwnEngine(cursor: string): void {
+    this.#ownEngine = this.#start(
       {
         onOpen() {},
         onEvent: (event) => {
           this.#listener.onEvent(event)
           this.#catchUp(event.id)
         },
-        onError: (error, isFinal) => this.#fail(error, isFinal),
+        // It reconnects by itself, and the state that this tab reports is that of the shared connection.
+        onError: (error, isFinal) => isFinal && this.#fail(error, isFinal),
         onAlive: () => this.#listener.onAlive(),
       },
       cursor,
     )
   }
 
-  /** If the line has an id, delivers what follows it, and ends the own connection. */
+  /** Delivers the entries after an id, and closes the separate connection. Does nothing for an unknown id. */
   #catchUp(id = this.lastEventId): void {
-    if (!this.#place) return
-    const { kept, cursor } = this.#line
+    if (!this.#ownCursor) return
+    const { kept, cursor } = this.#entries
     const index = kept.map(({ event }) => event.id).lastIndexOf(id) + 1
     if (!index && id !== cursor) return
-    this.#stopOwn()
+    this.#stopOwnEngine()
     if (index) for (const { event } of kept.slice(index)) this.#deliver(event)
   }
 

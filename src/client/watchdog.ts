@@ -1,13 +1,13 @@
 import type { TransportReason } from './fallback.ts'
 import { onPageEvent } from './page-events.ts'
 
-/** Is notified by a watchdog. */
+/** Receives the notifications of a watchdog. */
 export interface WatchdogOwner {
-  /** A promise while the application does not read. */
+  /** A promise while the application is not reading. */
   readonly paused: Promise<void> | undefined
-  /** No byte has arrived for 2.5 intervals. `isMute`: nor before, although the page was awake. */
+  /** Called when no byte has arrived for 2.5 intervals. `isMute`: also not before, although the page was awake. */
   onSilent(isMute: boolean): void
-  /** Something between server and client seems to hold the stream. */
+  /** Called when a proxy seems to hold the stream. */
   onSuspicion(reason: TransportReason): void
 }
 

@@ -47,12 +47,13 @@ test('reaches a deadline only after the data that waited while the program was b
   clear()
 })
 
-test('reaches no deadline after its signal is aborted', async () => {
+test('reaches no deadline after its signal is aborted, or if it is aborted already', async () => {
   vi.useFakeTimers()
   const onReached = vi.fn()
   const controller = new AbortController()
   setDeadline(150, onReached, controller.signal)
   controller.abort()
+  setDeadline(150, onReached, controller.signal)
   await vi.advanceTimersByTimeAsync(1000)
   expect(onReached).not.toHaveBeenCalled()
   vi.useRealTimers()

@@ -1,10 +1,22 @@
 import { describe, expect, test, vi } from 'vitest'
+import { connect } from '../../src/client/connect.ts'
 import { connectToFake } from '../support/client-connection.ts'
+import { fakeFetch } from '../support/fake-fetch.ts'
 
 const page = (events: object[], lastEventId: string | null = null, retry = 0) => ({
   events,
   lastEventId,
   retry,
+})
+
+describe('connect', () => {
+  test.each(['share', 'persist'])(
+    'throws a TypeError for a function as URL and %s without a name',
+    (name) => {
+      const message = 'share and persist must be names for a function.'
+      expect(() => connect(() => '/prices', { [name]: true })).toThrow(new TypeError(message))
+    },
+  )
 })
 
 describe('a stream', () => {
@@ -48,9 +60,37 @@ describe('a stream', () => {
     expect(news()).toEqual(['open'])
   })
 
+  test('that ends cleanly with a retry of 0 is resumed after 100 ms', async () => {
+    const { next, requests, pass } = await connectToFake()
+    for (let i = 0; i < 3; i++) {
+      const request = next()
+      await request.open('retry: 0\n\n')
+      await request.end()
+      await pass(99)
+      expect(requests).toEqual([])
+      await pass(1)
+    }
+    next()
+  })
+
   test('sends a last event id that is not Latin-1 as UTF-8', async () => {
     const { next } = await connectToFake({ lastEventId: 'ł€' })
     expect(Buffer.from(next().headers.get('last-event-id') ?? '', 'latin1').toString()).toBe('ł€')
+  })
+
+  test.each(['a\u0001b', 'a\tb', 'a\nb', ' ', 'a '])(
+    'sends the last event id %j, which no header can have, in the URL',
+    async (id) => {
+      const { next, errors } = await connectToFake({ lastEventId: id })
+      const request = next()
+      expect([request.headers.get('last-event-id'), request.query]).toEqual([null, { lastEventId: id }])
+      expect(errors).toEqual([])
+    },
+  )
+
+  test('sends a last event id of any length', async () => {
+    const { next } = await connectToFake({ lastEventId: 'x'.repeat(2_000_000) })
+    expect(next().headers.get('last-event-id')).toHaveLength(2_000_000)
   })
 
   test('delivers nothing after close, even within a read', async () => {
@@ -58,9 +98,49 @@ describe('a stream', () => {
     source.addEventListener('price', () => source.close())
     const request = next()
     await request.open()
-    await request.write('event: price\ndata: 1\n\nevent: price\ndata: 2\n\n: heartbeat 15000\n')
+    await request.write('event: price\ndata: 1\n\nevent: price\ndata: 2\n\n')
     expect(seen.filter((each) => each.startsWith('price'))).toEqual(['price 1 #'])
     expect([request.isAborted, source.readyState]).toEqual([true, source.CLOSED])
+  })
+
+  test.each([0, 1, 2, 3, 4, 5, 6, 7, 8])(
+    'delivers nothing if closed %d microtasks after a response',
+    async (count) => {
+      const network = fakeFetch()
+      const { pass, source, seen } = await connectToFake({
+        fetch: async (...request) => {
+          const response = await network.fetch(...request)
+          void closeAfter(count)
+          return response
+        },
+      })
+      async function closeAfter(microtasks: number) {
+        for (let i = 0; i < microtasks; i++) await undefined
+        source.close()
+      }
+      const request = network.next()
+      // The fake body ignores the signal, as one does that has arrived.
+      await request.open('data: a\n\n')
+      await pass(100_000)
+      expect([seen, network.requests, vi.getTimerCount()]).toEqual([[], [], 0])
+    },
+  )
+
+  test('delivers nothing if closed while its first bytes are read', async () => {
+    const { next, source, seen } = await connectToFake()
+    const request = next()
+    await request.respond()
+    const written = request.write('data: a\n\n')
+    source.close()
+    await written
+    expect(seen).toEqual([])
+  })
+
+  test('dispatches nothing after close in the listener of open', async () => {
+    const { next, source, seen } = await connectToFake()
+    source.addEventListener('open', () => source.close())
+    await next().open()
+    expect([seen, source.readyState]).toEqual([['open'], source.CLOSED])
   })
 
   test('fails with ERR_SSE_LENGTH for an event that is too long', async () => {
@@ -72,6 +152,15 @@ describe('a stream', () => {
     expect(request.isAborted).toBe(true)
     await pass(100_000)
     expect(requests).toEqual([])
+  })
+
+  test('leaves no timer for a heartbeat after the event whose listener closes the connection', async () => {
+    const { next, source } = await connectToFake()
+    source.addEventListener('message', () => source.close())
+    const request = next()
+    await request.respond()
+    await request.write('data: a\n\n: heartbeat 15000\n')
+    expect([source.readyState, vi.getTimerCount()]).toEqual([source.CLOSED, 0])
   })
 })
 
@@ -143,6 +232,19 @@ describe('a response', () => {
     expect(errors).toEqual([expect.objectContaining({ body: 'x'.repeat(500) })])
   })
 
+  test.each([
+    [403, 'ERR_SSE_STATUS'],
+    [200, 'ERR_SSE_FORMAT'],
+  ])('with %d whose wrong body is cut fails with %s', async (status, code) => {
+    const { next, errors, source } = await connectToFake()
+    const request = next()
+    await request.respond(status, { 'content-type': 'text/plain' })
+    await request.write('no')
+    await request.cut()
+    expect(errors).toEqual([expect.objectContaining({ code, status, body: 'no' })])
+    expect(source.readyState).toBe(source.CLOSED)
+  })
+
   test('that fails backs off with full jitter up to 30 s', async () => {
     const { next, requests, pass } = await connectToFake()
     const delays: number[] = []
@@ -182,6 +284,23 @@ describe('a request', () => {
     await pass(1000)
     await next().open()
   })
+
+  test.each([undefined, null])(
+    'is tried again with backoff when a function rejects with %s',
+    async (reason) => {
+      let calls = 0
+      const { next, requests, errors, source, pass } = await connectToFake({
+        headers: () => (++calls > 2 ? {} : Promise.reject(reason)),
+      })
+      expect([errors, source.readyState]).toEqual([[expect.any(Error)], source.CONNECTING])
+      await pass(1000)
+      expect([errors.length, calls]).toEqual([2, 2])
+      await pass(1999)
+      expect(requests).toEqual([])
+      await pass(1)
+      await next().open()
+    },
+  )
 
   test('with POST is not repeated when it fails', async () => {
     const { next, requests, errors, source, pass } = await connectToFake({ method: 'POST', body: '{}' })
@@ -323,6 +442,21 @@ describe('a long poll', () => {
     expect(next().isPoll).toBe(true)
   })
 
+  test('is repeated after a delay when a function rejects without a reason', async () => {
+    let isExpired = false
+    const { next, errors, pass } = await connectToFake({
+      headers: () => (isExpired ? Promise.reject() : {}),
+    })
+    await pass(1500)
+    next()
+    isExpired = true
+    await next().answer(page([], '1'))
+    expect(errors).toEqual([expect.any(Error)])
+    isExpired = false
+    await pass(1000)
+    expect(next().isPoll).toBe(true)
+  })
+
   test('opens the connection again after a failure', async () => {
     const { next, news, source, pass } = await polling()
     await next().cut()
@@ -355,7 +489,7 @@ describe('a long poll', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('is given up after 60 s', async () => {
+  test('is aborted after 60 s', async () => {
     const { next, errors, pass } = await polling()
     const poll = next()
     // The probe of the stream meanwhile fails.

@@ -11,7 +11,7 @@ const isInstalled = redis !== undefined && BUFFERING.every((setup) => setup.isIn
 
 // `npm run fallback` in `bench/` runs 1 000 and 110 sessions.
 it.runIf(isInstalled)(
-  'clients never fall back on a network that streams, and always behind a proxy that mutes',
+  'clients never fall back on a network that streams, and always behind a proxy that holds all bytes',
   { timeout: 300_000 },
   async () => {
     const args = ['bench/fallback/run.js', '--short']

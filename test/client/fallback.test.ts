@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
+import { Fallback } from '../../src/client/fallback.ts'
 import { connectToFake } from '../support/client-connection.ts'
 import { settled } from '../support/fake-fetch.ts'
 
@@ -94,7 +95,7 @@ describe('no response headers within 1.5 s', () => {
     expect(requests).toEqual([])
   })
 
-  test('prove nothing if the stream then fails, because the server may restart', async () => {
+  test('do not start polling if the stream then fails, because the server may restart', async () => {
     const { pass, next, news } = await connectToFake()
     const stream = next()
     await pass(1500)
@@ -171,7 +172,7 @@ describe('bursts', () => {
     expect(news()).toEqual(['json bursts', 'message 1 #1'])
   })
 
-  test('of events that were held are found too', async () => {
+  test('of events that were held are detected too', async () => {
     const { pass, next } = await connectToFake()
     const stream = next()
     await stream.open()
@@ -198,7 +199,7 @@ describe('bursts', () => {
     expect([stream.isAborted, requests.length]).toEqual([false, 0])
   })
 
-  test('that take seconds to arrive are found', async () => {
+  test('that take seconds to arrive are detected', async () => {
     const { pass, next } = await connectToFake()
     const stream = next()
     await stream.open()
@@ -319,7 +320,7 @@ describe('cuts', () => {
 })
 
 describe('a silent stream', () => {
-  test('is dead after 2.5 heartbeats, and is resumed with the reason', async () => {
+  test('is replaced after 2.5 heartbeats, and is resumed with the reason', async () => {
     const { pass, next, news, requests } = await connectToFake()
     const stream = next()
     await stream.open()
@@ -356,7 +357,7 @@ describe('a silent stream', () => {
   })
 
   test.each([':\n', ': heartbeat 0\n', ': heartbeat soon\n', ': heartbeat 99999999999999\n'])(
-    'is never dead if the server states %j',
+    'is never replaced if the server states %j',
     async (text) => {
       const { pass, next } = await connectToFake()
       const stream = next()
@@ -366,7 +367,7 @@ describe('a silent stream', () => {
     },
   )
 
-  test('that never sent more than its beginning is asked for padding, and then is given up', async () => {
+  test('that never sent more than its beginning is requested with padding, and then replaced by polls', async () => {
     const { pass, next, news } = await connectToFake()
     await next().open()
     await pass(37_500)
@@ -379,7 +380,7 @@ describe('a silent stream', () => {
     expect(news()).toEqual(['open', 'json silent', 'message 1 #1'])
   })
 
-  test('is not dead if a page was frozen and heartbeats are waiting', async () => {
+  test('is not replaced if a page was frozen and heartbeats are waiting', async () => {
     const { pass, next } = await connectToFake()
     const stream = next()
     await stream.open()
@@ -402,7 +403,7 @@ describe('a silent stream', () => {
     expect(next().query).toEqual({ transport: 'event-stream', reason: 'silent' })
   })
 
-  test('is not dead while the application does not read', async () => {
+  test('is not replaced while the application does not read', async () => {
     const { pass, next, source } = await connectToFake()
     const iterator = source[Symbol.asyncIterator]()
     const first = iterator.next()
@@ -416,7 +417,7 @@ describe('a silent stream', () => {
   })
 })
 
-describe('the way back', () => {
+describe('the return to a stream', () => {
   test('is a probe beside the polls, at increasing intervals', async () => {
     const connection = await connectToFake()
     const { poll } = await fallBack(connection)
@@ -487,7 +488,7 @@ describe('the way back', () => {
   })
 })
 
-describe('the outcome', () => {
+describe('the chosen transport', () => {
   test('is remembered for the session, by origin and path', async () => {
     const first = await connectToFake({ path: '/remembered?a=1' })
     await fallBack(first)
@@ -501,12 +502,20 @@ describe('the outcome', () => {
     expect(other.next().isPoll).toBe(false)
   })
 
+  test('is remembered for each method, because a POST is not repeated as a GET is', async () => {
+    const first = await connectToFake({ path: '/methods' })
+    await fallBack(first)
+    first.source.close()
+    const post = await connectToFake({ path: '/methods', method: 'POST' })
+    expect(post.next().isPoll).toBe(false)
+  })
+
   test('is not remembered in another epoch of ids', async () => {
     const first = await connectToFake({ path: '/epochs' })
-    await fallBack(first, 'a1b2c3-7')
+    await fallBack(first, '2026-a1b2c3-7')
     first.source.close()
     const { next, news } = await connectToFake({ path: '/epochs' })
-    await next().answer(page([event('d4e5f6-1')], 'd4e5f6-1'))
+    await next().answer(page([event('2026-d4e5f6-1')], '2026-d4e5f6-1'))
     const requests = [next(), next()]
     const probe = requests.find(({ isPoll }) => !isPoll)
     await probe?.open()
@@ -526,6 +535,68 @@ describe('the outcome', () => {
     const { poll } = await fallBack(connection, '1700000000000-0')
     await poll.answer(page([{ event: 'gap', id: '1800000000000-0', data: {} }], '1800000000000-0'))
     expect(connection.requests.map(({ isPoll }) => isPoll).sort()).toEqual([false, true])
+  })
+})
+
+describe('a POST that begins with a poll', () => {
+  /** Returns a connection whose transport is remembered from an earlier one, which could resume. */
+  async function startPost(path: string) {
+    const first = await connectToFake({ path, method: 'POST', lastEventId: '1' })
+    await fallBack(first)
+    first.source.close()
+    const connection = await connectToFake({ path, method: 'POST' })
+    const poll = connection.next()
+    expect([poll.isPoll, poll.init.method]).toEqual([true, 'POST'])
+    return { ...connection, poll }
+  }
+
+  test('ends with a page without an id', async () => {
+    const { poll, pass, news, requests, source } = await startPost('/post-without-ids')
+    await poll.answer(page([{ event: 'message', data: 'a' }]))
+    expect([news(), source.readyState]).toEqual([
+      ['open', 'json no-headers', 'message a #', 'error 2'],
+      source.CLOSED,
+    ])
+    await pass(100_000)
+    expect([requests, vi.getTimerCount()]).toEqual([[], 0])
+  })
+
+  test('ends with a page that resets the id', async () => {
+    const { poll, pass, next, requests, source } = await startPost('/post-without-an-id-later')
+    await poll.answer(page([event('2')], '2'))
+    await next().answer(page([event('')], ''))
+    expect(source.readyState).toBe(source.CLOSED)
+    await pass(100_000)
+    expect(requests).toEqual([])
+  })
+
+  test('sends no probe until an id is received', async () => {
+    const { poll, pass, requests, next } = await startPost('/post-with-ids')
+    await pass(50_000)
+    expect(requests).toEqual([])
+    await poll.answer(page([event('2')], '2'))
+    expect(next().query).toEqual({ format: 'json', lastEventId: '2' })
+    await pass(30_000)
+    const probe = next()
+    expect([probe.isPoll, probe.headers.get('last-event-id')]).toEqual([false, '2'])
+  })
+
+  test('sends no probe after a gap without an id', async () => {
+    const { poll, pass, requests, source } = await startPost('/post-with-a-gap')
+    await poll.answer(page([{ event: 'gap', data: {} }]))
+    await pass(100_000)
+    expect([requests, source.readyState]).toEqual([[], source.CLOSED])
+  })
+
+  test('is not repeated as a stream if the response is not a page', async () => {
+    const { poll, pass, errors, requests, source } = await startPost('/post-without-a-poll')
+    await poll.answer('data: a\n\n', 200, 'text/event-stream')
+    expect([errors, source.readyState]).toEqual([
+      [expect.objectContaining({ code: 'ERR_SSE_FORMAT' })],
+      source.CLOSED,
+    ])
+    await pass(100_000)
+    expect(requests).toEqual([])
   })
 })
 
@@ -562,4 +633,15 @@ describe('exactly once', () => {
     await settled()
     expect(news().filter((each) => each.startsWith('message'))).toEqual(['message a #1'])
   })
+})
+
+test.each([
+  ['letters', 'a'.repeat(2000)],
+  ['digits', `a-${'1'.repeat(100_000)}x`],
+  ['dashes', `a${'-'.repeat(100_000)}x`],
+  ['pairs of a dash and a digit', `a${'-1'.repeat(50_000)}-`],
+])('the epoch of an id of many %s is read in linear time', (_name, id) => {
+  const start = performance.now()
+  expect(new Fallback().isNewEpoch(id)).toBe(false)
+  expect(performance.now() - start).toBeLessThan(1000)
 })

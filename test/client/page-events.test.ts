@@ -35,6 +35,20 @@ describe('a client that polls', () => {
     expect(news().at(-1)).toBe('event-stream online')
   })
 
+  test('sends no probe of a POST without an id on online', async () => {
+    const { page, emit } = addPage()
+    const first = await connectToFake({ path: '/online', method: 'POST', lastEventId: '0' })
+    await first.pass(1500)
+    first.next()
+    await first.next().answer(polled)
+    first.source.close()
+    const { pass, next, requests } = await connectToFake({ path: '/online', method: 'POST' })
+    expect(next().isPoll).toBe(true)
+    emit(page, 'online')
+    await pass(50_000)
+    expect(requests).toEqual([])
+  })
+
   test('has one probe at a time', async () => {
     const { page, emit } = addPage()
     const { pass, next, requests } = await connectToFake()
@@ -64,7 +78,7 @@ test('a client that waits for another attempt connects at once on online', async
 })
 
 test.each(['visibilitychange', 'pageshow', 'online'])(
-  'a stream that died while the page was hidden is found sooner on %s',
+  'a stream that was cut while the page was hidden is replaced sooner on %s',
   async (type) => {
     const { page, document, emit } = addPage()
     const { pass, next } = await connectToFake()

@@ -37,7 +37,7 @@ async function connectThrough(
   }
 }
 
-test('a stream that gets through stays, without another request', async () => {
+test('a stream that is not held stays open, without another request', async () => {
   const { transports, requests, received, expectExactlyOnce } = await connectThrough('none')
   await vi.waitFor(() => expect(received.length).toBeGreaterThan(100), 30_000)
   await expectExactlyOnce()
@@ -45,7 +45,7 @@ test('a stream that gets through stays, without another request', async () => {
   expect(requests.map(({ kind }) => kind)).toEqual(['stream'])
 })
 
-test('a proxy that holds the response headers is found, and nothing is lost or repeated', async () => {
+test('a proxy that holds the response headers is detected, and nothing is lost or repeated', async () => {
   const { transports, requests, received, expectExactlyOnce } = await connectThrough('headers')
   await vi.waitFor(() => expect(received.length).toBeGreaterThan(120), 30_000)
   await expectExactlyOnce()
@@ -58,7 +58,7 @@ test('a proxy that holds the response headers is found, and nothing is lost or r
   expect(requests.filter(({ query }) => query.reason)).toHaveLength(1)
 })
 
-test('a proxy that holds the body is asked for padding first', async () => {
+test('a stream is padded first behind a proxy that holds the body', async () => {
   const { transports, requests, received, expectExactlyOnce } = await connectThrough('body')
   await vi.waitFor(() => expect(received.length).toBeGreaterThan(20), 30_000)
   await expectExactlyOnce()
@@ -70,7 +70,7 @@ test('a proxy that holds the body is asked for padding first', async () => {
   ])
 })
 
-test('a proxy that passes bursts is asked for padding, and then is avoided', async () => {
+test('a stream is padded behind a proxy that passes bursts, and then replaced by polls', async () => {
   const options = { interval: 500, heartbeat: 600, burst: 1200 }
   const connection = await connectThrough('bursts', options)
   // On a slow machine, a burst may be so late that the stream counts as silent.
@@ -80,7 +80,7 @@ test('a proxy that passes bursts is asked for padding, and then is avoided', asy
   await connection.expectExactlyOnce()
 })
 
-test('a proxy that cuts each stream is avoided', async () => {
+test('a stream is replaced by polls behind a proxy that cuts each stream', async () => {
   const { transports, requests, received, expectExactlyOnce } = await connectThrough('cut')
   await vi.waitFor(() => expect(received.length).toBeGreaterThan(50), 30_000)
   await expectExactlyOnce()

@@ -30,7 +30,7 @@ describe.skipIf(!hasChromium)('tabs in Chromium that share a connection', () => 
     console.info(`A leader is ${name}. Silence of the others: ${summary(takeovers)}.`)
   })
 
-  test('replace a leader whose scripts are blocked, and it receives what it missed', async () => {
+  test('replace a leader whose scripts are blocked, and it receives the missed events', async () => {
     const tabs = await SharedTabs.start(chromium.context, 5)
     for (let count = 0; count < 3; count++) await tabs.open()
     const leader = await tabs.leaderElected()

@@ -141,7 +141,7 @@ describe('shareEngine', () => {
       expect(browser.connections[0]?.tab).not.toBe(leader)
     })
 
-    test('delivers to a suspended tab what it missed when it continues', async () => {
+    test('delivers the missed events to a suspended tab when it continues', async () => {
       const { browser, tabs } = await openTabs(2)
       await publish(browser, 1)
       tabs[0]?.dispatch('pagehide', 'freeze')
@@ -156,7 +156,7 @@ describe('shareEngine', () => {
       expect(browser.engines).toHaveLength(2)
     })
 
-    test('gives no lock to a tab that is suspended', async () => {
+    test('requests no lock for a tab that is suspended', async () => {
       const { browser, tabs } = await openTabs(3)
       tabs[1]?.dispatch('freeze')
       tabs[0]?.kill()
@@ -219,7 +219,7 @@ describe('shareEngine', () => {
       expect(browser.engines).toHaveLength(2)
     })
 
-    test('delivers to a tab that was behind the new leader what it lacks, without a connection of its own', async () => {
+    test('delivers the missed events to a tab that was behind the new leader, without a separate connection', async () => {
       const { browser, tabs } = await openTabs(3)
       await publish(browser, 1)
       tabs[2]?.block()
@@ -234,7 +234,7 @@ describe('shareEngine', () => {
       expect(browser.engines).toHaveLength(2)
     })
 
-    test('repeats for a suspended leader what another tab without a position could not resume', async () => {
+    test('repeats for a suspended leader the events that another tab without a position could not resume', async () => {
       const browser = new Browser()
       const [leader, other] = [browser.open(), browser.open()]
       await browser.advance(2)
@@ -303,7 +303,7 @@ describe('shareEngine', () => {
       expect(late.ids).toEqual([2, 3])
     })
 
-    test('uses a connection of its own for events that the leader no longer keeps', async () => {
+    test('uses a separate connection for events that the leader has evicted', async () => {
       const { browser } = await openTabs(2)
       for (let count = 0; count < 10; count++) browser.publish('x'.repeat(60_000))
       await browser.advance(100)
@@ -327,6 +327,26 @@ describe('shareEngine', () => {
       await browser.advance(3_000)
       await publish(browser, 1)
       expect(late.ids).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    })
+
+    test('stays open, also for later tabs, when it leads and a connection of its own was lost', async () => {
+      const { browser, tabs } = await openTabs(1)
+      for (let count = 0; count < 10; count++) browser.publish('x'.repeat(60_000))
+      await browser.advance(100)
+      const late = browser.open({ lastEventId: '2' })
+      for (let ms = 0; browser.engines.length < 2 && ms < 3_000; ms++) await browser.advance(1)
+      const own = browser.engines[1] as FakeEngine
+      // The events of its own connection are delayed, so that it is still catching up when it becomes the leader.
+      own.stall()
+      tabs[0]?.close()
+      await browser.advance(100)
+      expect([browser.locks.holder(), own.isClosed]).toEqual([late, false])
+      late.enter(() => own.listener.onError(new Error('reset'), false))
+      const later = browser.open()
+      await browser.advance(3_000)
+      expect([late.errors, later.opens.length]).toEqual([[], 1])
+      late.enter(() => own.listener.onError(new Error('gone'), true))
+      expect(late.errors).toEqual([{ error: new Error('gone'), isFinal: true }])
     })
 
     test('keeps the leader and its connection when the tab with a connection of its own is closed', async () => {

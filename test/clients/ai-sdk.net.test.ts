@@ -26,7 +26,7 @@ describe('the chat of the ai package', () => {
     }
   })
 
-  test('gets an error when the beginning of the answer is not kept any more', async () => {
+  test('gets an error when the beginning of the answer was evicted', async () => {
     const said = deferred<void>()
     const runs = openRuns({ ...CHAT_OPTIONS, maxEvents: 2 })
     const { api } = await serveChat(runs, () => [])

@@ -99,7 +99,7 @@ describe('examples/runs/assistant-ui.ts', () => {
     }
   })
 
-  test('does not let a producer write that another one has replaced', async () => {
+  test('rejects the writes of a producer that another one has replaced', async () => {
     const { store, runs } = openContext()
     const first = await store.acquireLease('a')
     await store.delete('a')
@@ -118,7 +118,7 @@ describe('examples/runs/assistant-ui.ts', () => {
     expect(runs.running).toBe(0)
   })
 
-  test('reads after a cursor, ends quietly when the reader aborts, and knows no unknown stream', async () => {
+  test('reads after a cursor, ends without an error when the reader aborts, and returns nothing for an unknown stream', async () => {
     const { store, context, runs } = openContext()
     await store.acquire('a')
     for (const each of TEXT) await store.append('a', Buffer.from(each))

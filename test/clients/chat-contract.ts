@@ -74,7 +74,7 @@ export function chatContract(name: string, connect: ConnectRunStores): void {
       expect(second.lastMessage?.parts).toEqual(chat.lastMessage?.parts)
     })
 
-    test('resumes nothing when there is no run, and none that has ended', async () => {
+    test('resumes no run that does not exist or has ended', async () => {
       const { owner, other, model } = await open()
       const transport = new DefaultChatTransport({ api: other.api })
       expect(await transport.reconnectToStream({ chatId: 'none' })).toBeNull()

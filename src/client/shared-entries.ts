@@ -1,21 +1,21 @@
 import type { ReceivedEvent } from './engine.ts'
 
-/** The most that a tab keeps for others, in characters. An entry counts as 100 more than its text. */
+/** The maximum that a tab keeps for others, in characters. An entry counts as 100 more than its text. */
 const MAX_SIZE = 250_000
 
 /** An event of the shared stream. */
 export interface Entry {
-  /** No two leaders assign the same position. */
+  /** Each position is assigned by only one leader. */
   readonly at: number
   readonly event: ReceivedEvent
 }
 
-/** The newest part of the shared stream. Each tab keeps it, so that each can lead. */
-export class Line {
-  /** Position before the oldest entry. 0 as long as the tab has no place in the stream. */
+/** The newest entries of the shared stream. Each tab keeps them, so that each can become the leader. */
+export class SharedEntries {
+  /** Position before the oldest entry. 0 until the tab has a position in the stream. */
   base = 0
   kept: Entry[] = []
-  /** The last event id at the end of the line. */
+  /** The last event id at the end of the entries. */
   cursor: string
   #size = 0
 
@@ -37,7 +37,7 @@ export class Line {
     this.cursor = cursor
   }
 
-  /** Appends an entry, and evicts old ones. The newest is kept whatever its size. */
+  /** Appends an entry, and evicts old ones. The newest entry is kept regardless of its size. */
   append(entry: Entry): void {
     const { kept } = this
     kept.push(entry)
