@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,9 +10,14 @@ import { join } from 'node:path'
 
 /** @typedef {(broker: Broker) => [program: string, ...args: string[]]} CommandOf */
 
+// A file system in memory, if it has room. It keeps the files of a broker that was killed. On a disk to which other
+// programs write, a broker that waits for each write may respond later than the timeouts of a test.
+const MEMORY = '/dev/shm'
+const MIN_ROOM = 2 ** 31
+
 /** A broker process that can be killed and started again with its files. */
 export class Broker {
-  folder = mkdtempSync(join(tmpdir(), 'spillway-broker-'))
+  folder = mkdtempSync(join(hasRoom(MEMORY) ? MEMORY : tmpdir(), 'spillway-broker-'))
   /** @type {CommandOf} */
   #command
   /** @type {import('node:child_process').ChildProcess | undefined} */
@@ -72,6 +77,13 @@ export class Broker {
     await this.stop()
     rmSync(this.folder, { recursive: true, force: true })
   }
+}
+
+/** @param {string} folder */
+function hasRoom(folder) {
+  if (!existsSync(folder)) return false
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize >= MIN_ROOM
 }
 
 /**

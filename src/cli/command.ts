@@ -3,7 +3,7 @@ import type { Terminal } from './terminal.ts'
 /** The exit statuses of every command. */
 export const EXIT = {
   ok: 0,
-  /** The command ran, and its result is not good enough. */
+  /** The command ran, but its result failed a check. */
   failed: 1,
   /** The command could not run: a wrong flag, a wrong URL, no connection. */
   unusable: 2,

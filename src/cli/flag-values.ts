@@ -5,7 +5,7 @@ import { UsageError } from './usage-error.ts'
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 
-/** Reads a time such as `18s`, `1.5s`, `18000ms`, `2m` or `1h`. Returns it in ms. */
+/** Reads a time such as `18s`, `1.5s`, `18000ms`, `2m` or `1h`, and returns it in ms. */
 export function readDuration(flag: string, text: string): number {
   const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text) ?? []
   if (digits === '') throw new UsageError(`${flag} ${quote(text)} is not a time such as 18s or 500ms.`)
@@ -25,16 +25,16 @@ export function readDuration(flag: string, text: string): number {
 export function readInteger(
   flag: string,
   text: string,
-  { least = 0, most = Number.MAX_SAFE_INTEGER } = {},
+  { min = 0, max = Number.MAX_SAFE_INTEGER } = {},
 ): number {
   const value = /^\d[\d_]*$/.test(text) ? Number(text.replaceAll('_', '')) : Number.NaN
   if (Number.isNaN(value)) throw new UsageError(`${flag} ${quote(text)} is not a whole number.`)
-  if (value < least) throw new UsageError(`${flag} ${quote(text)} is too small. The least value is ${least}.`)
-  if (value > most) throw new UsageError(`${flag} ${quote(text)} is too large. The largest value is ${most}.`)
+  if (value < min) throw new UsageError(`${flag} ${quote(text)} is too small. The least value is ${min}.`)
+  if (value > max) throw new UsageError(`${flag} ${quote(text)} is too large. The largest value is ${max}.`)
   return value
 }
 
-/** Reads a rate such as `10/s` or `600/m`. Returns it per second. */
+/** Reads a rate such as `10/s` or `600/m`, and returns it per second. */
 export function readRate(flag: string, text: string): number {
   const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)\/(s|m)$/.exec(text) ?? []
   if (digits === '') throw new UsageError(`${flag} ${quote(text)} is not a rate such as 10/s or 600/m.`)

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { nearMiss } from './near-miss.ts'
 import { UsageError } from './usage-error.ts'
 
-/** A flag of a command: `text` has a value, `switch` has none, and `list` has one each time that it is given. */
+/** The kind of a flag. `text` has a value, `switch` has none, and `list` has a value for each repetition. */
 export type FlagKind = 'text' | 'switch' | 'list'
 
 /** The flags of a command by name, without the dashes. */
@@ -23,7 +23,7 @@ export interface CommandLine<Table extends FlagTable> {
 }
 
 /** The flags of every command, which `main` reads. */
-export const COMMON_FLAGS = { help: 'switch', h: 'switch', 'no-color': 'switch' } as const satisfies FlagTable
+const COMMON_FLAGS = { help: 'switch', h: 'switch', 'no-color': 'switch' } as const satisfies FlagTable
 
 interface Token {
   readonly name: string

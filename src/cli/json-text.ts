@@ -1,4 +1,4 @@
-// JSON escapes C0 only. A terminal executes C1, too, and a bidirectional control changes the order of the text.
+// JSON escapes C0 only, but a terminal also executes C1, and a bidirectional control changes the order of the text.
 const UNSAFE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g
 
 /** Returns a value as JSON that a terminal shows and does not execute. */

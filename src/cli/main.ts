@@ -1,25 +1,27 @@
 #!/usr/bin/env node
+import { createRequire } from 'node:module'
 import { type Command, EXIT } from './command.ts'
 import { nearMiss } from './near-miss.ts'
 import { printable } from './printable.ts'
 import { print, processTerminal, type Terminal } from './terminal.ts'
 import { UsageError } from './usage-error.ts'
 
-// Loaded when they are called, because each has modules of its own.
+// Loaded on demand, because each command has modules of its own.
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import('./doctor/command.ts')).doctor,
   load: async () => (await import('./load/command.ts')).load,
-  // Not in the help, because only `load` runs it.
+  // The help omits this command, because only `load` runs it.
   'load-worker': async () => (await import('./load/worker.ts')).loadWorker,
 }
 
 const HELP = `Usage: npx spillway <command> [options]
 
 Commands:
-  doctor <url>   Examines an event stream through all proxies in front of it, and shows what to change.
+  doctor <url>   Examines an event stream through all proxies in front of it, and shows the changes to make.
   load <url>     Opens many streams, and reports delays, and events that were lost, repeated or out of order.
 
 npx spillway <command> --help shows the options of a command.
+npx spillway --version prints the version.
 `
 
 async function main(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -30,6 +32,10 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
     await print(isHelp ? terminal.out : terminal.err, HELP)
     return isHelp ? EXIT.ok : EXIT.unusable
   }
+  if (name === '--version' || name === '-v') {
+    await print(terminal.out, `${version()}\n`)
+    return EXIT.ok
+  }
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!load) throw new UsageError(unknownCommand(name))
   const command = await load()
@@ -38,6 +44,11 @@ async function main(args: readonly string[], terminal: Terminal): Promise<number
     return EXIT.ok
   }
   return command.run(rest, terminal)
+}
+
+/** Returns the version of the package, whose root is three folders above this module in `dist/esm`. */
+function version(): string {
+  return createRequire(import.meta.url)('../../../package.json').version
 }
 
 function isHelpWanted(args: readonly string[]): boolean {
@@ -53,7 +64,7 @@ function unknownCommand(name: string): string {
   return `Unknown ${name.startsWith('-') ? 'flag' : 'command'} ${name}. ${hint}`
 }
 
-/** Returns one line for a wrong command line or a target that cannot be used, and the stack of a fault of the program. */
+/** Returns one line for a wrong command line or an unusable target, and the stack for a bug of the program. */
 function describe(error: unknown): string {
   if (error instanceof UsageError) return printable(error.message)
   return error instanceof Error && error.stack ? error.stack : String(error)
@@ -62,7 +73,7 @@ function describe(error: unknown): string {
 const controller = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => controller.abort())
 
-// The reader of a pipe may end first, as in `npx spillway doctor … | head`.
+// The reader of a pipe may close it early, as in `npx spillway doctor … | head`.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error

@@ -1,6 +1,6 @@
 /** Returns the candidate that differs from a word by at most two letters, for example `--header` for `--haeder`. */
 export function nearMiss(word: string, candidates: readonly string[]): string | undefined {
-  // A longer word cannot be a typing error, and comparing it takes long.
+  // A longer word is not a typing error, and comparing it takes long.
   if (word.length > 40) return undefined
   let nearest: { candidate: string; distance: number } | undefined
   for (const candidate of candidates) {

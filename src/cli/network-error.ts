@@ -40,7 +40,7 @@ const BY_CODE: Readonly<Record<string, Describe>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: (url) => unknownAuthority(url),
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: (url) => unknownAuthority(url),
   ERR_TLS_CERT_ALTNAME_INVALID: (url) => `The certificate of ${url.host} is for another host. ${CERTIFICATE}`,
-  // RFC 8446 4.1.2: a server that does not speak TLS responds with bytes that are no record of it.
+  // RFC 8446 4.1.2: the response of a server without TLS is not a TLS record.
   EPROTO: (url, { message }) =>
     /wrong version number|packet length too long|http request/i.test(message)
       ? `${url.host} does not use TLS. Try http:// instead of https://.`
@@ -64,7 +64,7 @@ export function describeNetworkError(error: unknown, url: URL): string {
   return printable(`The request to ${url.host} failed: ${message || code || 'unknown error'}`)
 }
 
-/** Returns the error of the connection: the cause, or that of the first address which was tried. */
+/** Returns the error of the connection, which is the innermost cause, or the error of the first address. */
 function innermost(error: unknown): NetworkError {
   if (typeof error !== 'object' || error === null) return { message: String(error) }
   const { code, cause, errors, message } = error as NetworkError
@@ -86,7 +86,7 @@ function tlsFailure(url: URL, message: string): string {
 }
 
 function unknownAuthority(url: URL): string {
-  return `The certificate of ${url.host} is from an authority that this machine does not know. ${CERTIFICATE}`
+  return `The certificate of ${url.host} is from an authority that this machine does not trust. ${CERTIFICATE}`
 }
 
 function otherProtocol(url: URL): string {

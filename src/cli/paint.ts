@@ -7,10 +7,10 @@ const CODES = {
   cyan: [36, 39],
 } as const
 
-/** Returns text in a colour, or as it is where there are no colours. */
+/** Functions that return a text in a colour, or unchanged if colours are disabled. */
 export type Paint = Readonly<Record<keyof typeof CODES, (text: string) => string>>
 
-/** The colours of a terminal. */
+/** Returns the colours of a terminal. */
 export function paintFor({ hasColor }: { readonly hasColor: boolean }): Paint {
   const paints = Object.entries(CODES).map(([name, [on, off]]) => [
     name,

@@ -1,18 +1,24 @@
-// Control characters, which a terminal executes, and characters that break a line or reverse the order of the text.
-const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\p{Cs}]/gu
+// Characters that a terminal executes, that break a line, that change the order of the text, or that are invisible.
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 
-/** Returns text of a server as one line that a terminal shows and does not execute. Escape becomes `\x1b`. */
+const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+/** Returns text of a server as one line that a terminal shows and does not execute. Escape becomes `\u001b`. */
 export function printable(text: string, longest = 1000): string {
   const line = text.slice(0, longest + 1).replace(UNSAFE, escaped)
   return line.length > longest ? `${line.slice(0, longest)}…` : line
 }
 
+/** Returns text of a server as a short part of a sentence. */
+export function excerpt(text: string): string {
+  return printable(text, 60)
+}
+
+/** Returns an excerpt in quotes. */
+export function quote(text: string): string {
+  return `"${excerpt(text)}"`
+}
+
 function escaped(character: string): string {
-  const code = character.charCodeAt(0)
-  if (character === '\n') return '\\n'
-  if (character === '\r') return '\\r'
-  if (character === '\t') return '\\t'
-  return code < 0x100
-    ? `\\x${code.toString(16).padStart(2, '0')}`
-    : `\\u${code.toString(16).padStart(4, '0')}`
+  return NAMED[character] ?? `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`
 }

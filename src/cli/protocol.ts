@@ -1,5 +1,5 @@
-/** The versions of HTTP that the commands speak. */
+/** The versions of HTTP that the commands support. */
 export type Protocol = 'HTTP/1.1' | 'HTTP/2'
 
-/** A name that is offered in a TLS handshake (RFC 7301). */
+/** The name of a protocol in a TLS handshake (RFC 7301). */
 export type AlpnName = 'h2' | 'http/1.1'

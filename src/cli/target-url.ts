@@ -7,7 +7,7 @@ const LOCAL = /^(localhost|127\.|\[::1\]|0\.0\.0\.0)/i
 /**
  * Reads the URL of an endpoint. `usage` is the command with its URL, for example `npx spillway doctor <url>`.
  *
- * Throws `UsageError` if there is none, or if it is not a URL of HTTP.
+ * Throws `UsageError` if it is missing, or not an HTTP URL.
  */
 export function readTargetUrl(text: string | undefined, usage: string): URL {
   if (text === undefined || text === '') throw new UsageError(`No URL was given. Usage: ${usage}`)
@@ -17,7 +17,7 @@ export function readTargetUrl(text: string | undefined, usage: string): URL {
   if (scheme !== '' && !/^https?$/i.test(scheme)) throw new UsageError(otherScheme(text, scheme))
   if (!url) throw new UsageError(`${quote(text)} is not a URL.`)
   if (url.username !== '' || url.password !== '')
-    // Not quoted, because it has a password.
+    // The message does not quote the URL, because it contains a password.
     throw new UsageError('The URL has a user name. Use a header such as Authorization: Basic … instead.')
   url.hash = ''
   return url

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 
-/** Where a command writes, and how it is ended. */
+/** The output streams of a command, and the signal that ends it. */
 export interface Terminal {
   /** The result. */
   readonly out: Writable
@@ -27,7 +27,8 @@ export function processTerminal(args: readonly string[], signal: AbortSignal): T
     err: stderr,
     isInteractive: stderr.isTTY === true && !isDumb,
     hasColor: stdout.isTTY === true && !isPlain,
-    columns: stderr.columns ?? 80,
+    // Some terminals report a width of 0.
+    columns: stderr.columns || 80,
     signal,
   }
 }

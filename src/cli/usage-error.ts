@@ -1,4 +1,5 @@
-/** A wrong command line, or a target that cannot be used. Its message is one line for the user. */
+/** A wrong command line, or an unusable target. Its message is one line for the user. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
+  readonly code = 'ERR_SSE_USAGE'
 }

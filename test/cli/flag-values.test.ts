@@ -46,7 +46,7 @@ describe('readInteger', () => {
     ['0', '--streams "0" is too small. The least value is 1.'],
     ['11', '--streams "11" is too large. The largest value is 10.'],
   ])('rejects %j', (text, message) => {
-    expect(() => readInteger('--streams', text, { least: 1, most: 10 })).toThrow(new UsageError(message))
+    expect(() => readInteger('--streams', text, { min: 1, max: 10 })).toThrow(new UsageError(message))
   })
 })
 

@@ -7,7 +7,7 @@ test.each([
   ['CERT_HAS_EXPIRED', 'The certificate of example.org:8443 has expired. Use --insecure to accept it.'],
   [
     'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-    'The certificate of example.org:8443 is from an authority that this machine does not know. Use --insecure to accept it.',
+    'The certificate of example.org:8443 is from an authority that this machine does not trust. Use --insecure to accept it.',
   ],
   [
     'ERR_TLS_CERT_ALTNAME_INVALID',
@@ -39,6 +39,6 @@ test.each([undefined, null, 'text', {}, new Error('')])(
 
 test('escapes control characters of a server', () => {
   expect(describeNetworkError(new Error('a\x1b[2J\nb'), url)).toBe(
-    'The request to example.org:8443 failed: a\\x1b[2J\\nb',
+    'The request to example.org:8443 failed: a\\u001b[2J\\nb',
   )
 })

@@ -44,7 +44,11 @@ async function examined(
   { signal, hasColor, columns }: Terminal,
 ): Promise<{ report: Report; text: string }> {
   const style: Style = { paint: paintFor({ hasColor }), width: Math.min(columns, WIDEST) }
-  const given = { ...options, signal, onProgress: (progress: Progress) => line.show(progressText(progress)) }
+  const given = {
+    ...options,
+    signal,
+    onProgress: (progress: Progress) => line.show(() => progressText(progress)),
+  }
   if (directUrl === undefined) {
     const report = await examine(url, given)
     return { report, text: isJson ? jsonText(report) : reportText(report, style) }

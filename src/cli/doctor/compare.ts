@@ -3,19 +3,21 @@ import { configurationOf } from './configuration.ts'
 import { differencesOf } from './differences.ts'
 import { examine } from './examine.ts'
 import type { Report } from './finding.ts'
-import type { ExamineOptions, Progress } from './options.ts'
+import { checkExamineOptions, type ExamineOptions, type Progress } from './options.ts'
 
 /**
- * Examines an endpoint behind its proxy and without it at the same time. `url` leads through the proxy, `directUrl` to the
- * server. Both get the same requests.
+ * Examines an endpoint behind its proxy and without it at the same time, with the same requests. `url` leads through
+ * the proxy, `directUrl` to the server.
  *
- * Rejects with `UsageError` if one of them cannot be examined at all.
+ * Rejects with `UsageError` `ERR_SSE_USAGE` if one of them cannot be examined at all, and with `SseError`
+ * `ERR_SSE_OPTION`.
  */
 export async function compare(
   url: string | URL,
   directUrl: string | URL,
   options: ExamineOptions = {},
 ): Promise<Comparison> {
+  checkExamineOptions(options)
   const failed = new AbortController()
   const signal = AbortSignal.any([failed.signal, ...(options.signal ? [options.signal] : [])])
   const progress = new BothProgress(options.onProgress)
@@ -28,7 +30,7 @@ export async function compare(
     return comparisonOf(proxied, direct)
   } finally {
     failed.abort()
-    // No connection of the other one is open when the failure of one is reported.
+    // Wait for the other examination, so that no connection is open when the failure is reported.
     await Promise.allSettled(examinations)
   }
 }

@@ -45,7 +45,7 @@ function tableText(proxied: Report, direct: Report, { paint }: Style): string {
   return `${paint.bold(heading)}\n${lines.join('\n')}\n`
 }
 
-// As the rows of the table.
+// The labels of rows in the table.
 const LABELS: Readonly<Record<string, string>> = {
   timeToHeaders: 'response headers',
   timeToFirstByte: 'first byte',

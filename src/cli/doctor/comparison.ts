@@ -8,10 +8,10 @@ export interface Comparison {
   readonly proxied: Report
   /** The same endpoint without the proxy. */
   readonly direct: Report
-  /** What the response headers behind the proxy name as proxies, and those without it do not. */
+  /** The proxies that only the response headers behind the proxy name. */
   readonly proxies: readonly string[]
   /** The findings first. */
   readonly differences: readonly Difference[]
-  /** What to configure in these proxies. */
+  /** The configurations to add to these proxies. */
   readonly configurations: readonly Configuration[]
 }

@@ -1,10 +1,10 @@
-/** What to configure in a proxy. */
+/** A configuration that makes a proxy pass a stream. */
 export interface Configuration {
-  /** For example `nginx`. */
+  /** The name of the proxy, for example `nginx`. */
   readonly proxy: string
-  /** What it does to a stream, and what to configure, in a few sentences. */
+  /** The effect of the proxy on a stream, and the settings to change, in a few sentences. */
   readonly advice: string
-  /** The lines of its configuration. Undefined if the advice is all. */
+  /** The lines of its configuration. Undefined if the advice suffices. */
   readonly lines?: string | undefined
 }
 
@@ -26,7 +26,7 @@ const ENVOY = `route:
   cluster: events
   timeout: 0s`
 
-// `docs/proxies.md` has the same lines, which a test compares. Those of installed programs are tested behind the programs.
+// A test compares these lines with `docs/proxies.md`, and further tests run the installed proxies with them.
 const CONFIGURATIONS: readonly Configuration[] = [
   {
     proxy: 'nginx',
@@ -88,7 +88,7 @@ const CONFIGURATIONS: readonly Configuration[] = [
   },
 ]
 
-/** Returns what to configure in a proxy. Undefined if it is not known. */
+/** Returns the configuration to add to a proxy. Undefined for an unknown proxy. */
 export function configurationOf(proxy: string): Configuration | undefined {
   return CONFIGURATIONS.find((each) => each.proxy === proxy)
 }

@@ -12,10 +12,10 @@ export interface Difference {
   readonly direct: string | undefined
 }
 
-// Times that differ by less depend on the network. In ms.
-const LEAST_TIME = 200
+// Times that differ by less may be due to the network. In ms.
+const MIN_TIME_DIFFERENCE = 200
 
-// These differ between any two responses.
+// Headers that differ between any two responses.
 const VOLATILE = /^(date|age|expires|last-modified|etag|set-cookie|server-timing)$|(^|-)(id|ray|time|timer)$/
 
 /** Returns what differs between two reports on one endpoint, the findings first. */
@@ -57,7 +57,7 @@ function times(proxied: Report, direct: Report): Difference[] {
   return names.flatMap((name) => {
     const [a, b] = [proxied[name], direct[name]]
     if (a === undefined && b === undefined) return []
-    if (a !== undefined && b !== undefined && Math.abs(a - b) < LEAST_TIME) return []
+    if (a !== undefined && b !== undefined && Math.abs(a - b) < MIN_TIME_DIFFERENCE) return []
     return [{ kind: 'time' as const, name, proxied: timeOf(a), direct: timeOf(b) }]
   })
 }
@@ -73,13 +73,13 @@ function counts(proxied: Report, direct: Report): Difference[] {
     .map((name) => ({ kind: 'count', name, proxied: `${proxied[name]}`, direct: `${direct[name]}` }))
 }
 
-// The two streams begin and end at different moments, so that one may have an event more.
+// Tolerates one event, because the two streams begin and end at different moments.
 function isOtherCount(a: number, b: number): boolean {
   return Math.abs(a - b) > Math.max(1, Math.max(a, b) / 4)
 }
 
 function headers(proxied: Report, direct: Report): Difference[] {
-  // Without a response, each header would be a difference.
+  // If one endpoint has not responded, each header would be a difference.
   if (proxied.status === undefined || direct.status === undefined) return []
   const names = [...new Set([...Object.keys(proxied.headers), ...Object.keys(direct.headers)])].sort()
   return names.flatMap((name) => {
@@ -91,6 +91,6 @@ function headers(proxied: Report, direct: Report): Difference[] {
 
 function headerOf({ headers }: Report, name: string): string | undefined {
   const value = Object.hasOwn(headers, name) ? headers[name] : undefined
-  // A session may be in it, and a comparison is often shown to others.
+  // The value may contain a session, and comparisons are often shown to others.
   return value !== undefined && name === 'set-cookie' ? '(hidden)' : value
 }

@@ -3,12 +3,11 @@ import type { Exchange } from './exchange.ts'
 /**
  * The requests of an examination.
  *
- * - `main`: the stream as a browser opens it. It is watched for most of the time, and the others run beside it.
+ * - `main`: the request of a browser. It stays open for most of the time, and the others are sent meanwhile.
  * - `identity`: the same without `Accept-Encoding`.
- * - `second`: the same a second time, at least 2 s after the response headers of `main` while it is open, and without
- *   `Cache-Control` as most programs send it.
- * - `http2`: the same over HTTP/2, if TLS negotiates it.
- *   If the server only supports HTTP/2, it is `main`.
+ * - `second`: the same a second time, while `main` is open, at least 2 s after its response headers. It has no
+ *   `Cache-Control`, as in most programs.
+ * - `http2`: the same over HTTP/2, if TLS negotiates it. A server that supports only HTTP/2 has no such request.
  * - `anyAccept`: with `Accept: * / *` (without the spaces), as curl sends it.
  * - `llmAccept`: with `Accept: application/json`, as the SDKs of language models send it.
  * - `head`: the method HEAD.
@@ -17,11 +16,11 @@ import type { Exchange } from './exchange.ts'
  * - `resume`: with the first id of `main`, after `main` has received a later one.
  * - `resumeLast`: with the newest id.
  * - `unknownId`: with an id that no server has sent.
- * - `reconnect`: after `main` has ended in order, as a browser reconnects, with the newest id if there is one.
+ * - `reconnect`: after the proper end of `main`, as a browser reconnects, with the newest id if there is one.
  * - `ndjson`, `longPoll`: with the `Accept` and the `?format=` of these formats.
  *
- * With a body to send, only `main`, `identity`, `http2`, `anyAccept`, `llmAccept`, `crossOrigin` and `preflight` are sent,
- * because each may cause work. If `main` does not respond with 200, it is the only one.
+ * A request with a body may cause work, so only `main`, `identity`, `http2`, `anyAccept`, `llmAccept`, `crossOrigin` and
+ * `preflight` are sent. If the response to `main` is not a 200, no other request is sent.
  */
 export type ProbeName =
   | 'main'
@@ -40,7 +39,7 @@ export type ProbeName =
   | 'ndjson'
   | 'longPoll'
 
-/** Everything that the checks judge. */
+/** The evidence that the checks judge. */
 export interface Evidence {
   readonly url: URL
   /** The origin of `--origin`. Undefined: cross-origin requests are not examined. */
@@ -49,8 +48,8 @@ export interface Evidence {
   readonly watched: number
   /** Whether the examination ended before its timeout, because everything was judged or it was aborted. */
   readonly isEarly: boolean
-  /** The longest time in ms for which the doctor itself was busy. What arrived within this time cannot be distinguished. */
+  /** The longest time in ms for which the doctor itself was busy. Arrivals within this time cannot be distinguished. */
   readonly stall: number
-  /** Those that were sent. */
+  /** The exchanges of the requests that were sent. */
   readonly exchanges: Readonly<Partial<Record<ProbeName, Exchange>>> & { readonly main: Exchange }
 }

@@ -1,6 +1,6 @@
 import type { Protocol } from '../protocol.ts'
 
-/** How a response ended. `open`: the doctor closed it. `ended`: in order. `cut`: without the end that its framing requires. */
+/** How a response ended. `open`: by the doctor. `ended`: properly. `cut`: without the end that its framing requires. */
 export type ResponseEnd = 'open' | 'ended' | 'cut'
 
 /** Bytes that arrived together. */
@@ -11,7 +11,7 @@ export interface Arrival {
   readonly bytes: Uint8Array
 }
 
-/** An event as a parser of the HTML standard dispatches it. A block without data is none. */
+/** An event as an HTML standard parser dispatches it. A block without data dispatches none. */
 export interface SeenEvent {
   /** When the first byte of its block arrived, in ms since the request was sent. */
   readonly startedAt: number
@@ -39,11 +39,11 @@ export interface SeenId {
   readonly id: string
 }
 
-/** One request, and what came back with the times. All times are in ms since the request was sent, unless stated. */
+/** One request, and its response with the times. All times are in ms since the request was sent, unless stated. */
 export interface Exchange {
   readonly protocol: Protocol
   readonly method: string
-  /** What was sent. Names are in lower case. */
+  /** The request headers. Names are in lower case. */
   readonly requestHeaders: Readonly<Record<string, string>>
   /** When the request was sent, in ms since the Unix epoch. It compares exchanges of one process. */
   readonly sentAt: number
@@ -51,9 +51,9 @@ export interface Exchange {
   readonly connectedAt: number | undefined
   /** Undefined if no response arrived. */
   readonly status: number | undefined
-  /** In the order of arrival. Names are as sent. */
+  /** The response headers in the order of arrival. Names are as sent. */
   readonly rawHeaders: ReadonlyArray<readonly [name: string, value: string]>
-  /** By name in lower case. Several values are joined by `, `. */
+  /** The response headers by name in lower case. Several values are joined by `, `. */
   readonly headers: ReadonlyMap<string, string>
   readonly headersAt: number | undefined
   /** When the first byte of the body arrived, before the content encoding was removed. */
@@ -66,9 +66,9 @@ export interface Exchange {
   readonly retries: readonly string[]
   readonly end: ResponseEnd
   readonly endedAt: number
-  /** Whether the doctor closed it because of its size. */
+  /** Whether the doctor closed the response because of its size. */
   readonly isTruncated: boolean
-  /** Why there is no response, or why it was cut: one line, for example `connect ECONNREFUSED 127.0.0.1:80`. */
+  /** The reason of a missing or cut response in one line, for example `connect ECONNREFUSED 127.0.0.1:80`. */
   readonly error: string | undefined
   /** The code of this error, for example `ECONNREFUSED`. */
   readonly errorCode: string | undefined

@@ -1,21 +1,21 @@
 import type { FindingCode } from './catalog.ts'
 
-/** `problem`: events are lost, late or not delivered. `warning`: they will be in some places. `note`: worth knowing. */
+/** `problem`: events are lost or late. `warning`: that happens in some environments. `note`: worth knowing. */
 export type Level = 'problem' | 'warning' | 'note'
 
 /** All levels, the worst one first. */
 export const LEVELS: readonly Level[] = ['problem', 'warning', 'note']
 
-/** What an examination has found. */
+/** One result of an examination. */
 export interface Finding {
   /** Stable. Each has a page: `docs/doctor/<code>.md`. */
   readonly code: FindingCode
   readonly level: Level
   /** One line with the figure, for example `The headers took 2 140 ms.` */
   readonly message: string
-  /** What it means for users. */
+  /** The consequence for users. */
   readonly meaning: string
-  /** What to change. */
+  /** The change that avoids it. */
   readonly advice: string
 }
 
@@ -26,14 +26,14 @@ export interface Report {
   readonly startedAt: string
   /** In ms. */
   readonly duration: number
-  /** Those over which the endpoint responded. */
+  /** The protocols over which the endpoint responded. */
   readonly protocols: readonly ('HTTP/1.1' | 'HTTP/2')[]
   readonly status: number | undefined
   /** The response headers of the stream by name in lower case. */
   readonly headers: Readonly<Record<string, string>>
-  /** What the response headers name as proxies and servers on the way, for example `nginx` or `Cloudflare`. */
+  /** The proxies and servers that the response headers name, for example `nginx` or `Cloudflare`. */
   readonly proxies: readonly string[]
-  /** In ms after the request. Undefined if they did not arrive. */
+  /** The time from the request to the response headers, in ms. Undefined if they did not arrive. */
   readonly timeToHeaders: number | undefined
   readonly timeToFirstByte: number | undefined
   /** How many events and comments arrived on the stream. */

@@ -10,17 +10,17 @@ import { Http2Connection } from './probe/http2-connection.ts'
 import type { Probe } from './probe/probe.ts'
 import { requestOf, type SeenIds, type Target } from './requests.ts'
 
-// How often the plan is looked at without a change, and progress is reported. In ms.
+// How often the plan is evaluated without a change, and progress is reported. In ms.
 const TICK = 200
-// Of the measurement of delays. In ms.
+// The resolution of the measurement of stalls, in ms.
 const RESOLUTION = 20
-// Other requests wait for the response headers of `main` for so long, so that a cache has its response first. In ms.
+// How long other requests wait for the response headers of `main`, so that a cache stores that response first. In ms.
 const HEAD_START = 3_000
-// `second` is sent so long after the response headers of `main`, because a header `Date` has a resolution of 1 s. In ms.
+// `second` is sent this long after the response headers of `main`, because a `Date` has a resolution of 1 s. In ms.
 const SECOND_AFTER = 2_100
-// The others stay open for so long after the end of `main`. In ms.
+// How long the other requests stay open after the end of `main`. In ms.
 const AFTER_MAIN = 2_000
-// A reconnect with the first id is sent after so many ids, or after this share of the time.
+// A reconnect with the first id is sent after this number of ids, or after this share of the time.
 const IDS = 4
 const LATEST_RESUME = 0.3
 // How long the body of a response without a stream is read. In ms.
@@ -139,7 +139,7 @@ class Gathering {
   /** Sends the requests whose time has come, and closes those that have shown enough. */
   #advance(): void {
     const { isDone, exchange } = this.#main
-    // The server supports HTTP/2 only.
+    // The server supports only HTTP/2.
     if (isDone && exchange.status === undefined && this.#connection.isOpen) this.#openHttp2('main')
     const isBehind = exchange.status === undefined && !isDone && this.#elapsed >= HEAD_START
     if (exchange.status === 200 || isBehind) this.#openBeside()
@@ -155,7 +155,7 @@ class Gathering {
     for (const name of probesBeside(this.#target)) this.#open(name)
   }
 
-  /** Sends the requests that need something of `main` first. None for a POST, because it would repeat the work. */
+  /** Sends the requests that depend on `main`. Sends none for a POST, because that would repeat its work. */
   #openLater(): void {
     if (this.#target.data !== undefined) return
     const { exchange } = this.#main
@@ -167,7 +167,7 @@ class Gathering {
     if (this.#mayReconnect) this.#openOnce('reconnect', ids)
   }
 
-  /** Whether a reconnect with the first id shows what it skips, or there is no time to wait for more. */
+  /** Whether a reconnect with the first id can show which events it skips, or no time is left to wait for more ids. */
   get #hasManyIds(): boolean {
     const { ids } = this.#main.exchange
     return ids.length >= IDS || this.#elapsed >= this.#timeout * LATEST_RESUME || this.#main.isDone
@@ -226,7 +226,7 @@ class Gathering {
   }
 }
 
-/** Whether an id cannot be sent in a header, so that a browser does not resume either. */
+/** Whether a header cannot contain an id, in which case a browser does not resume either. */
 function hasControl({ first, newest }: SeenIds): boolean {
   return /\p{Cc}/u.test(first + newest)
 }

@@ -2,7 +2,7 @@
 export const HELP = `Usage: npx spillway doctor <url> [options]
 
 Opens an event stream as browsers, programs and proxies do, over HTTP/1.1 and HTTP/2, and watches it for up to 18 s.
-Each finding has a code, one line with the figure, what it means, and what to change.
+Each finding has a code, one line with the figure, its meaning, and the change to make.
 
 The request:
   --header 'Name: value'   Sends a header, for example 'Authorization: Bearer ...'. May be repeated.

@@ -22,7 +22,7 @@ export const FLAGS = {
 
 const USAGE = 'npx spillway doctor <url>'
 
-/** The least level of a finding that fails, or `never`. */
+/** The lowest level of findings that fails the command, or `never`. */
 export type FailOn = Level | 'never'
 
 const FAIL_ON: readonly FailOn[] = [...LEVELS, 'never']
@@ -37,7 +37,7 @@ export interface Invocation {
   readonly failOn: FailOn
 }
 
-// The requests of an examination differ in these headers.
+// Headers by which the requests of an examination differ.
 const RESERVED: Readonly<Record<string, string>> = {
   accept: 'because the doctor sends several',
   'accept-encoding': 'because the doctor sends several',
@@ -87,7 +87,7 @@ async function optionsOf(flags: FlagValues<typeof FLAGS>): Promise<ExamineOption
   }
 }
 
-/** Returns the body of a request: the text itself, or that of a file after `@`. */
+/** Returns the body of a request, either the text itself, or the content of the file after `@`. */
 async function readData(text: string): Promise<string> {
   if (!text.startsWith('@')) return text
   const name = text.slice(1)

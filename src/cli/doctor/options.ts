@@ -1,5 +1,13 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { MAX_TIME } from '../../check-options.ts'
+import {
+  type Check,
+  checkOptions,
+  isBoolean,
+  isFunction,
+  isPlain,
+  isString,
+  MAX_TIME,
+} from '../../check-options.ts'
 import { UsageError } from '../usage-error.ts'
 import type { Target } from './requests.ts'
 
@@ -16,9 +24,9 @@ export interface ExamineOptions {
   timeout?: number | undefined
   /** True accepts any certificate, for example a self-signed one. Default false. */
   insecure?: boolean | undefined
-  /** Called as the examination goes on. */
+  /** Called repeatedly during the examination. */
   onProgress?: ((progress: Progress) => void) | undefined
-  /** Ends the examination. The report then has what was found so far. */
+  /** Ends the examination. The report then contains the findings so far. */
   signal?: AbortSignal | undefined
 }
 
@@ -26,11 +34,28 @@ export interface Progress {
   /** In ms since the start. */
   readonly elapsed: number
   readonly timeout: number
-  /** What is going on, for example `waiting for a heartbeat`. */
+  /** The present step, for example `waiting for a heartbeat`. */
   readonly step: string
 }
 
 const DEFAULT_TIMEOUT = 18_000
+
+const CHECKS: Readonly<Record<keyof ExamineOptions, Check>> = {
+  headers: (value) => (isPlain(value) ? undefined : 'an object'),
+  cookie: isString,
+  data: isString,
+  origin: isString,
+  // `timeoutOf` checks it, also for the command.
+  timeout: () => undefined,
+  insecure: isBoolean,
+  onProgress: isFunction,
+  signal: (value) => (value instanceof AbortSignal ? undefined : 'an AbortSignal'),
+}
+
+/** Throws `SseError` `ERR_SSE_OPTION` for an unknown option or a value of a wrong type. */
+export function checkExamineOptions(options: ExamineOptions): void {
+  checkOptions(options, CHECKS)
+}
 
 /** Returns how long an examination may take, in ms. Throws `UsageError`. */
 export function timeoutOf({ timeout = DEFAULT_TIMEOUT }: ExamineOptions): number {
@@ -38,12 +63,12 @@ export function timeoutOf({ timeout = DEFAULT_TIMEOUT }: ExamineOptions): number
   throw new UsageError(`The timeout must be a whole number of milliseconds from 1 to ${MAX_TIME}.`)
 }
 
-/** Returns what all requests have in common. Throws `UsageError` for a wrong URL, header or origin. */
+/** Returns the properties that all requests share. Throws `UsageError` for a wrong URL, header or origin. */
 export function targetOf(url: string | URL, options: ExamineOptions): Target {
   const { data, origin, insecure = false } = options
   const checked = checkedUrl(url)
   const { username, password } = checked
-  // A report names the URL, so that it MUST NOT have them.
+  // A report contains the URL, which MUST NOT contain the credentials.
   checked.username = checked.password = ''
   return {
     url: checked,
@@ -65,8 +90,16 @@ function checkedUrl(url: string | URL): URL {
 
 function basicAuthorization(username: string, password: string): Record<string, string> {
   if (username === '' && password === '') return {}
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  const credentials = `${decoded(username)}:${decoded(password)}`
   return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }
+}
+
+function decoded(credential: string): string {
+  try {
+    return decodeURIComponent(credential)
+  } catch {
+    throw new UsageError('The credentials of the URL must be percent-encoded, for example %25 for %.')
+  }
 }
 
 function checkedHeaders({ headers = {}, cookie }: ExamineOptions): Record<string, string> {

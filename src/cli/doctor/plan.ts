@@ -3,10 +3,10 @@ import type { Exchange } from './exchange.ts'
 
 type Exchanges = Readonly<Partial<Record<ProbeName, Exchange>>>
 
-/** Those that are open as long as `main`. */
+/** The probes that are open as long as `main`. */
 const WATCHED: readonly ProbeName[] = ['main', 'identity', 'second', 'http2']
 
-/** Those that are sent when `main` has responded. */
+/** Returns the probes that are sent when `main` has responded. */
 export function probesBeside({
   data,
   origin,
@@ -19,10 +19,10 @@ export function probesBeside({
   return ['identity', 'anyAccept', 'llmAccept', 'head', 'ndjson', 'longPoll', ...cross]
 }
 
-/** Those that are sent when `main` has received ids. */
+/** The probes that are sent when `main` has received ids. */
 export const PROBES_WITH_IDS: readonly ProbeName[] = ['resume', 'resumeLast', 'unknownId']
 
-// In ms since a request was sent, and since its response headers.
+// How long a probe stays open, in ms since its request, and since its response headers.
 const LIMITS: Readonly<Partial<Record<ProbeName, { readonly whole: number; readonly body: number }>>> = {
   anyAccept: { whole: 5_000, body: 300 },
   llmAccept: { whole: 5_000, body: 300 },
@@ -36,7 +36,7 @@ const LIMITS: Readonly<Partial<Record<ProbeName, { readonly whole: number; reado
   ndjson: { whole: 5_000, body: 1_000 },
 }
 
-/** Whether a probe has shown what it can, after a time since its request. */
+/** Whether a probe has been open long enough, at a time since its request. */
 export function isEnough(name: ProbeName, { headersAt }: Exchange, now: number): boolean {
   const limit = LIMITS[name]
   if (!limit) return false
@@ -44,17 +44,17 @@ export function isEnough(name: ProbeName, { headersAt }: Exchange, now: number):
 }
 
 // A stream of several events needs less time than heartbeats.
-const SHORTEST = 5_000
-const MOMENTS = 6
-const APART = 50
-// What a server sends when a stream begins says nothing about its pace.
+const MIN_TIME = 5_000
+const MIN_MOMENTS = 6
+const MIN_DISTANCE = 50
+// Events at the beginning of a stream do not show its usual interval. In ms.
 const BEGINNING = 500
 // A stream that is silent for longer, and for several times as long as before, may have stopped. In ms.
-const QUIET = 1_000
+const MIN_QUIET_TIME = 1_000
 
-/** Whether a stream, and those beside it, have shown that events arrive one by one. `now` in ms since its request. */
+/** Whether a stream, and the streams beside it, have shown that events arrive one by one. `now` in ms since its request. */
 export function isJudged(exchanges: Exchanges, now: number): boolean {
-  if (now < SHORTEST) return false
+  if (now < MIN_TIME) return false
   return WATCHED.every((name) => {
     const exchange = exchanges[name]
     return exchange?.end !== 'open' || hasSteadyEvents(exchange)
@@ -64,11 +64,11 @@ export function isJudged(exchanges: Exchanges, now: number): boolean {
 function hasSteadyEvents({ events, endedAt }: Exchange): boolean {
   const [first] = events
   const later = events.filter(({ at }) => at > (first?.at ?? 0) + BEGINNING)
-  const moments = later.filter(({ at }, i) => at - (later[i - 1]?.at ?? 0) > APART)
+  const moments = later.filter(({ at }, i) => at - (later[i - 1]?.at ?? 0) > MIN_DISTANCE)
   const gaps = moments.map(({ at }, i) => at - (moments[i - 1]?.at ?? at))
   const silence = endedAt - (events.at(-1)?.at ?? 0)
-  const isGoingOn = silence <= Math.max(QUIET, 2 * Math.max(...gaps))
-  return moments.length >= MOMENTS && later.length < moments.length * 1.2 && isGoingOn
+  const isGoingOn = silence <= Math.max(MIN_QUIET_TIME, 2 * Math.max(...gaps))
+  return moments.length >= MIN_MOMENTS && later.length < moments.length * 1.2 && isGoingOn
 }
 
 /** Whether a probe must be done before an examination ends early. */

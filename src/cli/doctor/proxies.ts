@@ -4,7 +4,7 @@ type Trace = readonly [header: string, value?: RegExp]
 interface KnownProxy {
   readonly name: string
   readonly traces: readonly Trace[]
-  /** True if other headers show that it is part of another one. */
+  /** Headers that show that it is a part of another proxy. */
   readonly isPartOf?: readonly Trace[]
 }
 
@@ -14,7 +14,7 @@ const FASTLY: readonly Trace[] = [
   ['x-served-by', /^cache-[a-z]/],
 ]
 
-// Those of a network first, because they are closest to the client. haproxy and Traefik name themselves nowhere.
+// Networks first, because they are closest to the client. No header names haproxy or Traefik.
 const KNOWN: readonly KnownProxy[] = [
   { name: 'Cloudflare', traces: [['cf-ray'], ['server', /^cloudflare/i]] },
   { name: 'CloudFront', traces: [['x-amz-cf-id'], ['x-amz-cf-pop'], ['via', /cloudfront/i]] },
@@ -96,8 +96,8 @@ const KNOWN: readonly KnownProxy[] = [
 export const KNOWN_PROXIES: readonly string[] = KNOWN.map(({ name }) => name)
 
 /**
- * Returns the proxies and servers that response headers name, for example `['Cloudflare', 'nginx']`. An unknown one has
- * the name that it has in `Via`. The names of `headers` are in lower case.
+ * Returns the proxies and servers that response headers name, for example `['Cloudflare', 'nginx']`. An unknown one is
+ * named as in `Via`. The names of `headers` are in lower case.
  */
 export function proxiesIn(headers: Readonly<Record<string, string>>): string[] {
   const found = KNOWN.filter(

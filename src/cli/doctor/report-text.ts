@@ -4,7 +4,7 @@ import { countText, timeText } from './figures.ts'
 import { type Finding, LEVELS, type Report } from './finding.ts'
 import { wrap } from './wrap.ts'
 
-/** How a text is printed. */
+/** The format of printed text. */
 export interface Style {
   readonly paint: Paint
   /** The columns of a line. */
@@ -13,7 +13,7 @@ export interface Style {
 
 const COLORS = { problem: 'red', warning: 'yellow', note: 'cyan' } as const
 
-// Text of a server is shortened, so that a finding stays readable.
+// Text of a server is shortened to this many characters, so that a finding stays readable.
 const LONGEST = 400
 
 /** Returns a report as text for people. Text of the server is escaped. */
@@ -50,12 +50,12 @@ function findingText({ code, level, message, meaning, advice }: Finding, { paint
   ].join('')
 }
 
-/** Returns where the page on a code is in the package. */
+/** Returns the path of the page on a code in the package. */
 export function pageOf(code: string): string {
   return `docs/doctor/${code}.md`
 }
 
-/** Returns the numbers of findings, and how to read on. */
+/** Returns the numbers of findings, and the command that explains them. */
 export function summaryText({ findings, duration }: Report, { paint, width }: Style): string {
   const [worst] = LEVELS.filter((level) => findings.some((each) => each.level === level))
   const color = worst === undefined ? paint.green : paint[COLORS[worst]]

@@ -2,7 +2,7 @@ import type { ProbeName } from './evidence.ts'
 import { ACCEPT_ENCODING } from './probe/decode.ts'
 import type { ProbeRequest } from './probe/probe.ts'
 
-/** What all requests of an examination have in common. */
+/** The properties that all requests of an examination share. */
 export interface Target {
   readonly url: URL
   /** Names are in lower case. */
@@ -12,7 +12,7 @@ export interface Target {
   readonly isInsecure: boolean
 }
 
-/** The ids of `main`, for the requests that resume. '' for none. */
+/** The ids of `main` for the requests that resume. Empty if there are none. */
 export interface SeenIds {
   readonly first: string
   readonly newest: string
@@ -21,7 +21,7 @@ export interface SeenIds {
 const USER_AGENT = 'spillway-doctor'
 
 /** An id that no server has sent. */
-export const UNKNOWN_ID = 'spillway-doctor-unknown-id'
+const UNKNOWN_ID = 'spillway-doctor-unknown-id'
 
 interface Change {
   readonly url?: URL
@@ -71,7 +71,7 @@ function changeOf(name: ProbeName, { url, origin }: Target, ids: SeenIds | undef
     case 'identity':
       return { headers: { 'accept-encoding': undefined } }
     case 'second':
-      // A program does not send it, and a cache may respond with what it has.
+      // Most programs do not send this header, and a cache may then respond with a stored response.
       return { headers: { 'cache-control': undefined } }
     case 'anyAccept':
       return { headers: { accept: '*/*' } }
@@ -95,7 +95,7 @@ function changeOf(name: ProbeName, { url, origin }: Target, ids: SeenIds | undef
   }
 }
 
-// [spec] A preflight has no credentials, and names the headers that are not safe.
+// [spec] A preflight has no credentials, and names the headers that are not safelisted.
 function preflight({ url, headers, data, origin, isInsecure }: Target): ProbeRequest {
   const names = new Set(['last-event-id', ...Object.keys(headers)])
   for (const name of ['cookie', 'accept', 'accept-language', 'content-language']) names.delete(name)
@@ -114,7 +114,7 @@ function preflight({ url, headers, data, origin, isInsecure }: Target): ProbeReq
   }
 }
 
-// A browser sends the id as UTF-8, and Node.js writes each character of a header as a byte.
+// Returns an id as bytes of UTF-8, as browsers send it, because Node.js writes each character of a header as a byte.
 function headerText(id: string | undefined): string | undefined {
   return !id ? undefined : Buffer.from(id, 'utf8').toString('latin1')
 }

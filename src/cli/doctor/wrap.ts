@@ -1,4 +1,4 @@
-/** Returns a text as lines of at most `width` characters, each behind `indent`. A longer word has a line of its own. */
+/** Returns a text as lines of at most `width` characters, each after `indent`. A longer word gets its own line. */
 export function wrap(text: string, indent: string, width: number): string {
   const lines: string[] = []
   let line = ''

@@ -4,7 +4,7 @@ import { hostOf } from '../connection-options.ts'
 import { describeNetworkError } from '../network-error.ts'
 import { UsageError } from '../usage-error.ts'
 
-/** An address that a name resolves to. */
+/** An address of a host. */
 export interface Address {
   readonly address: string
   readonly family: 4 | 6
@@ -38,9 +38,9 @@ export async function checkAddresses(
   )
 }
 
-/** True if a connection to an address does not leave the machine. */
+/** True if a connection to an address stays on the machine. */
 export function isLocal({ address, family }: Address): boolean {
-  // Also recognizes an IPv4 address within one of IPv6, such as ::ffff:127.0.0.1.
+  // `check` also recognizes an IPv4 address within an IPv6 address, such as ::ffff:127.0.0.1.
   return LOCAL.check(address.replace(/%.*$/, ''), family === 4 ? 'ipv4' : 'ipv6')
 }
 

@@ -1,10 +1,10 @@
-/** Readings of two clocks differ if the process is suspended between them. The pair with the least time between is used. */
+/** Readings of two clocks differ if the process is suspended between them, so the closest of several pairs is used. */
 const READINGS = 20
 
 /** The time of the machine minus that of `performance.now()`, in ms. */
 const SHARED = offsetOf(() => Number(process.hrtime.bigint()) / 1e6)
 
-/** Returns a time in ms that all processes of the machine share. It is never adjusted, and begins at any point. */
+/** Returns a time in ms that all processes of the machine share. It is monotonic, and its origin is arbitrary. */
 export function sharedNow(): number {
   return performance.now() + SHARED
 }
@@ -22,7 +22,7 @@ export class EventClock {
   readonly #isShared: boolean
   #offset: number
 
-  /** `isShared` is true for probes, which have a time of `sharedNow`. Others have a time in ms since 1970. */
+  /** `isShared` is true for probes, whose times are those of `sharedNow`. Otherwise times are in ms since 1970. */
   constructor(isShared: boolean) {
     this.#isShared = isShared
     this.#offset = isShared ? SHARED : wallOffset()
@@ -33,18 +33,18 @@ export class EventClock {
     return this.#offset + time
   }
 
-  /** Follows adjustments of the clock of the machine, which those of other processes follow too. Call it every second. */
+  /** Applies adjustments of the machine's clock, which other processes apply too. Call it every second. */
   adjust(): void {
     if (this.#isShared) return
     const offset = wallOffset()
-    // Smaller differences are due to the resolution of `Date.now()`.
+    // Smaller differences result from the resolution of `Date.now()`.
     if (Math.abs(offset - this.#offset) > 1) this.#offset = offset
   }
 }
 
-/** Unlike `performance.timeOrigin`, it has the adjustments of the clock since the start of the process. */
+/** Returns the offset of the wall clock, including adjustments, which `performance.timeOrigin` does not have. */
 function wallOffset(): number {
-  // The middle of the ms that the time was cut to.
+  // The middle of the ms to which `Date.now()` was truncated.
   return offsetOf(Date.now) + 0.5
 }
 

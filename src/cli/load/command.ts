@@ -6,12 +6,12 @@ import { readLoadOptions } from './options.ts'
 import { runLoad } from './run.ts'
 import { summaryOf } from './summary.ts'
 
-/** Opens many streams, and measures what arrives. */
+/** Opens many streams, and measures their events. */
 export const load: Command = {
   help: HELP,
   async run(args, terminal) {
     const options = readLoadOptions(args)
-    // The process ends with it if the reader of a pipe ends before there is a result.
+    // The process exits with this status if the reader of a pipe closes it before the result.
     process.exitCode = EXIT.failed
     const report = await runLoad(options, terminal)
     const status = report.thresholds.every(({ isMet }) => isMet) ? EXIT.ok : EXIT.failed

@@ -1,30 +1,30 @@
-/** What the data of an event contains. A number is NaN if the data has none. */
+/** The time and the number of an event, NaN if its data has none. */
 export interface Reading {
-  /** When the event was made, in ms: since 1970, or that of a probe. */
+  /** When the event was created, in ms since 1970, or for a probe in ms of `sharedNow`. */
   readonly time: number
   /** Its position in the sequence. */
   readonly number: number
 }
 
-/** Which parts of an event are read. */
+/** The parts of an event to read. */
 export interface DataFields {
   /** Path of the time in JSON data, such as `meta.sentAt`. Default: `time`, `t`, `sentAt` and the like, if one is a time. */
   readonly time?: string | undefined
   /** Path of the number in JSON data, or `@id` for the id of the event. */
   readonly sequence?: string | undefined
-  /** Beginning of the mark of a probe. Only events with a mark are then read. */
+  /** The beginning of the mark of a probe. If it is set, only events with a mark are read. */
   readonly probe?: string | undefined
 }
 
 const NOTHING: Reading = { time: Number.NaN, number: Number.NaN }
 const GUESSED = ['time', 'timestamp', 't', 'ts', 'sentAt', 'at', 'now', 'date']
 const DAY = 86_400_000
-/** 2001. Earlier ones are other numbers, such as those of `performance.now()`. */
+/** The year 2001. Earlier times are other numbers, such as those of `performance.now()`. */
 const EARLIEST = 1e12
 
 /**
- * Reads times and numbers from events. Streams of one server mostly receive the same event one after another, so that the
- * last reading is kept: comparing two texts costs far less than parsing JSON.
+ * Reads times and numbers from events. The streams of a server mostly receive the same event one after another. The
+ * last reading is therefore kept, because comparing two texts costs far less than parsing JSON.
  */
 export class DataReader {
   readonly #read: (data: string, id: string) => Reading
@@ -46,7 +46,7 @@ export class DataReader {
   }
 }
 
-/** The mark of a probe: letters, digits, dashes and underscores, so that every encoding keeps it as it is. */
+/** Returns the mark of a probe, of letters, digits, dashes and underscores, which every encoding preserves. */
 export function probeMark(prefix: string, number: number, time: number): string {
   return `${prefix}${number}-${Math.round(time * 1000)}_`
 }
@@ -99,7 +99,7 @@ function nearNow(time: number): number {
   return Math.abs(Date.now() - time) < DAY ? time : Number.NaN
 }
 
-/** Returns a whole number, from a number or a text of digits. Others, such as `""` and `true`, would be 0 or 1. */
+/** Returns a whole number, from a number or a text of digits, but not from `""` and `true`, as `Number` would. */
 function toNumber(value: unknown): number {
   const isNumber = typeof value === 'number' || (typeof value === 'string' && /^-?\d+$/.test(value))
   return isNumber && Number.isSafeInteger(Number(value)) ? Number(value) : Number.NaN

@@ -21,7 +21,7 @@ export class DurationHistogram {
     figures: 3,
   })
 
-  // The histogram itself keeps only the bounds of the ranges that contain them.
+  // The histogram itself returns only the bounds of the ranges that contain them.
   #min = LONGEST_SAMPLE
   #max = 0
 
@@ -38,7 +38,7 @@ export class DurationHistogram {
   read(): Durations | undefined {
     const { count, mean } = this.#histogram
     if (count === 0) return undefined
-    // The histogram returns the upper end of the range that contains a percentile.
+    // The histogram returns the upper bound of the range that contains a percentile.
     const percentile = (share: number) => toMs(Math.min(this.#histogram.percentile(share), this.#max))
     return {
       count,

@@ -4,15 +4,15 @@ import { portOf, tlsOptionsOf } from '../connection-options.ts'
 import type { AlpnName } from '../protocol.ts'
 import { type Address, isLocal } from './address.ts'
 
-/** Where requests are sent. */
+/** The target of requests. */
 export interface Endpoint {
   readonly url: URL
-  /** The name in the URL is not looked up again. */
+  /** The name in the URL is not resolved again. */
   readonly address: Address
   readonly isInsecure: boolean
 }
 
-/** Fewer than the ports that a system has for connections from one address, such as 28 232 on Linux. */
+/** Less than the number of ports that a system has for connections from one address, such as 28 232 on Linux. */
 const STREAMS_PER_ADDRESS = 20_000
 
 /**
@@ -29,7 +29,7 @@ export function connectTo(
   return connectTls({ ...target, ...tlsOptionsOf(url, protocols, isInsecure) })
 }
 
-/** Returns another loopback address for each 20 000 streams. On other systems than Linux there is only one. */
+/** Returns a different loopback address for each 20 000 streams. Systems other than Linux have only one. */
 function localAddress(address: Address, index: number): { localAddress?: string } {
   const block = Math.floor(index / STREAMS_PER_ADDRESS)
   if (block === 0 || address.family === 6 || process.platform !== 'linux' || !isLocal(address)) return {}

@@ -1,16 +1,19 @@
 import { StringDecoder } from 'node:string_decoder'
 
-/** Receives what a stream contains, in its order. */
+/** Receives the contents of a stream in order. */
 export interface ScannerListener {
   /** [spec] An event is dispatched only if it has data. `id` is the last event id at this event. */
   onEvent(name: string, data: string, id: string): void
-  /** A comment, or a block without data, which sets at most the last event id. Servers send both as heartbeats. */
-  onHeartbeat(): void
-  /** A reconnection time in ms. */
+  /**
+   * Called for a comment, and with undefined for a block without data, which may set the last event id. Servers send
+   * both as heartbeats.
+   */
+  onHeartbeat(comment?: string): void
+  /** Called with a reconnection time in ms. */
   onRetry(ms: number): void
 }
 
-/** The longest line or event in characters. A server that exceeds it would exhaust the memory of the worker. */
+/** The longest line or event in characters. A longer one would exhaust the memory of the worker. */
 const MAX_LENGTH = 2 ** 24
 
 /** Chunks of more characters are released. */
@@ -51,7 +54,7 @@ export class EventScanner {
     if (decoded === '') return
     const text = this.#withLineFeeds(this.#withoutBom(decoded))
     if (!text.includes('\n')) {
-      // Searching in `all` would copy what has arrived of a long line, for each of its chunks.
+      // Searching in `all` would copy the beginning of a long line for each of its chunks.
       this.#rest += text
       this.#checkLength()
       return
@@ -70,7 +73,7 @@ export class EventScanner {
     this.#checkLength()
   }
 
-  // A part of a text keeps all of it in memory.
+  // Copies the text that is kept, because a substring keeps its whole chunk in memory.
   #release(): void {
     this.#rest = copyOf(this.#rest)
     this.#id = copyOf(this.#id)
@@ -106,7 +109,7 @@ export class EventScanner {
     // Most lines are data.
     if (text.startsWith('data:', start)) this.#addData(fieldValue(text, start + 5, end))
     else if (start === end) this.#dispatch()
-    else if (text.charCodeAt(start) === COLON) this.#listener.onHeartbeat()
+    else if (text.charCodeAt(start) === COLON) this.#listener.onHeartbeat(fieldValue(text, start + 1, end))
     else {
       const colon = text.indexOf(':', start)
       const hasValue = colon !== -1 && colon < end

@@ -3,7 +3,7 @@ import type { WorkerReport } from './plan.ts'
 import { type Counts, METRICS, type Metric, sumCounts } from './tally.ts'
 import type { WorkerLoad } from './worker-load.ts'
 
-/** What all workers have reported, as the parent process keeps it. */
+/** The sums of the reports of all workers, in the parent process. */
 export class Figures {
   readonly #mixCount: number
   readonly #reports: Array<WorkerReport | undefined>

@@ -13,7 +13,7 @@ import {
 
 const INCOMPLETE: Failure = { message: 'The response is not complete.', code: CUT }
 
-/** Sends each request on a connection of its own. */
+/** Sends each request on a separate connection. */
 export class Http1Transport implements Transport {
   readonly streamsPerConnection = 1
   readonly #endpoint: Endpoint
@@ -35,7 +35,7 @@ export class Http1Transport implements Transport {
       hostname: hostOf(url),
       port: portOf(url),
       path: url.pathname + url.search,
-      // Without an agent, whose list of sockets is searched whenever one is closed.
+      // An agent would search its list of sockets whenever one is closed.
       createConnection: () => connectTo(this.#endpoint, ['http/1.1'], index),
     })
     const exchange = new Http1Exchange(request, listener)
@@ -60,7 +60,7 @@ class Http1Exchange implements Exchange {
     request.on('response', (response) => this.#respond(response))
     request.on('error', (error: NodeJS.ErrnoException) => this.#fail(error))
     request.on('close', () => this.#fail(INCOMPLETE))
-    // A response with the status 101. Without a listener, the request would end without a response.
+    // A response with the status 101. Without this listener, the request would end without a response.
     request.on('upgrade', (response, socket) => {
       socket.destroy()
       if (this.#isDone) return
@@ -88,7 +88,7 @@ class Http1Exchange implements Exchange {
       return
     }
     this.#response = response
-    // Of a connection that was cut. `close` without `end` follows in any case.
+    // The connection was cut. `close` without `end` follows in any case.
     response.on('error', () => {})
     response.on('data', (chunk: Buffer) => this.#isDone || this.#listener.onBody(chunk))
     response.on('end', () => this.#end())

@@ -9,18 +9,18 @@ import type { Exchange, Failure, ResponseListener } from './transport.ts'
 
 /** The session that an exchange belongs to. */
 export interface ExchangeSession {
-  /** The exchange has ended, in order or not. */
+  /** Called when the exchange has ended, properly or not. */
   release(exchange: Http2Exchange): void
-  /** The exchange is destroyed. */
-  abandon(exchange: Http2Exchange): void
-  /** The server has refused the exchange without processing it. It is sent again on another session. */
+  /** Called when the exchange is destroyed. */
+  cancel(exchange: Http2Exchange): void
+  /** Called when the server has refused the exchange without processing it. It is sent again on another session. */
   refuse(exchange: Http2Exchange): void
 }
 
-/** How often a request is sent again that the server has not processed. Chromium does so as often. */
+/** How often a request that the server has not processed is sent again. Chromium has the same limit. */
 const MAX_RETRIES = 2
 
-/** A stream of a session. It waits until its session can begin it. */
+/** A stream of a session, which waits until its session can begin it. */
 export class Http2Exchange implements Exchange {
   /** The number of the stream of events. */
   readonly index: number
@@ -44,7 +44,7 @@ export class Http2Exchange implements Exchange {
     this.#listener = listener
   }
 
-  /** Waits for a session. */
+  /** Assigns the exchange to a session, which begins it later. */
   join(session: ExchangeSession): void {
     this.#session = session
   }
@@ -84,7 +84,7 @@ export class Http2Exchange implements Exchange {
   destroy(): void {
     if (this.#isDone) return
     this.#isDone = true
-    this.#session?.abandon(this)
+    this.#session?.cancel(this)
   }
 
   /** Resets the stream, if it was begun. */

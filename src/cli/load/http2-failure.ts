@@ -34,13 +34,13 @@ export interface StreamEnd {
   readonly isSessionDestroyed: boolean
 }
 
-/** Returns the failure of a stream that has not ended in order, such as `RST_STREAM INTERNAL_ERROR`. */
+/** Returns the failure of a stream that has not ended properly, such as `RST_STREAM INTERNAL_ERROR`. */
 export function failureOf({ code, error, hasResponse, isSessionDestroyed }: StreamEnd): Failure {
   if (error?.code === 'ERR_HTTP2_SESSION_ERROR') return named('GOAWAY', code)
   if (!isSessionDestroyed) return named('RST_STREAM', code)
-  // Bytes that are not HTTP/2.
+  // The server has sent bytes that are not HTTP/2.
   if (error?.code?.startsWith('ERR_')) return error
-  // As over HTTP/1.1, which cannot distinguish further.
+  // The same failure as over HTTP/1.1, which cannot distinguish further.
   if (hasResponse) return { message: 'The response is not complete.', code: CUT }
   return error ?? { message: 'The connection was closed.', code: 'ECONNRESET' }
 }

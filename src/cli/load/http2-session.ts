@@ -5,43 +5,43 @@ import { connectTo, type Endpoint } from './endpoint.ts'
 import type { ExchangeSession, Http2Exchange } from './http2-exchange.ts'
 import type { Failure } from './transport.ts'
 
-/** The server does not choose HTTP/2 in the TLS handshake. */
-export const WITHOUT_PROTOCOL: Failure = { message: 'The server does not offer HTTP/2 (ALPN).', code: 'ALPN' }
+/** The failure of a server that does not choose HTTP/2 in the TLS handshake. */
+const WITHOUT_PROTOCOL: Failure = { message: 'The server does not offer HTTP/2 (ALPN).', code: 'ALPN' }
 
-/** What Chromium offers: 6 MB for each stream, and 15 MB for all. */
+/** Chromium offers 6 MB for each stream, and 15 MB for all. */
 const STREAM_WINDOW = 6 * 1024 * 1024
 const SESSION_WINDOW = 15 * 1024 * 1024
-/** RFC 9113 6.9.2: the least window that every server has to expect. A server notices a slow reader after these bytes. */
+/** RFC 9113 6.9.2: the initial window. A server detects a slow reader after these bytes. */
 const SLOW_STREAM_WINDOW = 65_535
 
 export interface SessionOptions {
   readonly endpoint: Endpoint
-  /** The most streams at a time. The server may allow fewer. */
+  /** The maximum of concurrent streams. The server may allow fewer. */
   readonly streams: number
   readonly isSlow: boolean
   readonly owner: SessionOwner
 }
 
-/** Keeps sessions, and gives exchanges to them. */
+/** Assigns exchanges to sessions. */
 export interface SessionOwner {
   onOpen(): void
-  /** The session has more or less room. */
+  /** Called when the session can begin more or fewer exchanges. */
   onRoom(session: Http2Session): void
-  /** The session has no room for an exchange that it has accepted. */
+  /** Called when the session cannot begin an exchange that it has accepted. */
   onReturn(exchange: Http2Exchange): void
-  /** `hasOpened` is false if the connection failed. */
+  /** Called when the session is closed. `hasOpened` is false if the connection failed. */
   onClose(session: Http2Session, hasOpened: boolean): void
 }
 
 /**
- * A connection of HTTP/2. The first exchange begins when it is connected, as in a browser. Others wait until the server has
- * sent how many it allows, because a server refuses more than that.
+ * A connection of HTTP/2. The first exchange begins when it is connected, as in a browser. Others wait for the limit
+ * that the server sends, because the server refuses exchanges above it.
  */
 export class Http2Session implements ExchangeSession {
   readonly #options: SessionOptions
   readonly #socket: Socket
   readonly #exchanges = new Set<Http2Exchange>()
-  /** Those of `#exchanges` that have not begun. */
+  /** The exchanges that have not begun. */
   readonly #waiting = new Set<Http2Exchange>()
   #session: ClientHttp2Session | undefined
   #hasSettings = false
@@ -63,7 +63,7 @@ export class Http2Session implements ExchangeSession {
     socket.once('close', () => this.#session ?? this.#close(failure))
   }
 
-  /** The most streams at a time. */
+  /** The maximum of concurrent streams. */
   get limit(): number {
     const { streams } = this.#options
     const allowed = this.#hasSettings ? this.#session?.remoteSettings.maxConcurrentStreams : undefined
@@ -74,7 +74,7 @@ export class Http2Session implements ExchangeSession {
     return this.#isUsable && this.#exchanges.size < this.limit
   }
 
-  /** Accepts an exchange, for which there MUST be room. */
+  /** Accepts an exchange. The session MUST have room for it. */
   add(exchange: Http2Exchange): void {
     exchange.join(this)
     this.#exchanges.add(exchange)
@@ -90,9 +90,9 @@ export class Http2Session implements ExchangeSession {
     this.#options.owner.onRoom(this)
   }
 
-  abandon(exchange: Http2Exchange): void {
+  cancel(exchange: Http2Exchange): void {
     this.release(exchange)
-    // A client that has left closes its connection, as over HTTP/1.1.
+    // A client that disconnects closes its connection, as over HTTP/1.1.
     if (this.#exchanges.size === 0) this.destroy()
     else exchange.reset()
   }
@@ -132,21 +132,21 @@ export class Http2Session implements ExchangeSession {
       this.#begin()
       owner.onRoom(this)
     })
-    // No stream is begun after it. Those that are open end later, or with the session.
+    // After GOAWAY, no stream begins. Open streams end later, or with the session.
     session.on('goaway', () => {
       process.nextTick(() => {
         this.#begin()
         this.#closeAfterGoaway()
       })
     })
-    // Its exchanges have the error too.
+    // The exchanges of the session report the error too.
     session.on('error', () => {})
     session.once('close', () => this.#close(undefined))
     owner.onOpen()
     this.#begin()
   }
 
-  /** Begins those that may begin. Returns those for which there is no room. */
+  /** Begins as many exchanges as are allowed, and returns exchanges without room to the owner. */
   #begin(): void {
     const session = this.#session
     if (!session) return
@@ -160,7 +160,7 @@ export class Http2Session implements ExchangeSession {
     }
   }
 
-  /** Closes a connection that has no stream left. Node.js would wait until the server closes it, which it need not do. */
+  /** Closes a connection without streams. Node.js would wait for the server, which need not close it. */
   #closeAfterGoaway(): void {
     if (this.#session?.closed && this.#exchanges.size === 0) this.destroy()
   }
@@ -174,7 +174,7 @@ export class Http2Session implements ExchangeSession {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#options.owner.onClose(this, this.#session !== undefined)
-    // The server has not received those that wait.
+    // The server has not received the waiting exchanges.
     if (failure === undefined) this.#begin()
     else for (const exchange of this.#waiting) exchange.fail(failure)
   }

@@ -10,7 +10,7 @@ export interface SessionCounts {
   openSessions: number
 }
 
-// RFC 9113 8.2.2: these belong to a connection of HTTP/1.1. `:authority` replaces `host`.
+// RFC 9113 8.2.2: headers of a connection of HTTP/1.1. `:authority` replaces `host`.
 const NOT_SENT = [
   'connection',
   'http2-settings',
@@ -27,16 +27,13 @@ export function findHttp1Header(headers: Readonly<Record<string, string>>): stri
   return NOT_SENT.find((name) => name !== 'host' && Object.hasOwn(headers, name))
 }
 
-/**
- * Sends requests over HTTP/2, several of them on one session. Slow responses have sessions of their own, with small
- * windows.
- */
+/** Sends requests over HTTP/2, several of them on one session. Slow responses have separate sessions with small windows. */
 export class Http2Transport implements Transport {
   readonly #endpoint: Endpoint
   readonly #fast: SessionPool
   readonly #slow: SessionPool
 
-  /** `streams` is the most streams of a session. */
+  /** `streams` is the maximum of concurrent streams of a session. */
   constructor(endpoint: Endpoint, streams: number, counts: SessionCounts) {
     this.#endpoint = endpoint
     this.#fast = new SessionPool(endpoint, streams, false, counts)
@@ -69,14 +66,14 @@ export class Http2Transport implements Transport {
   }
 }
 
-/** Opens a further session when the others are full. */
+/** Keeps sessions, and opens a further one when the others are full. */
 class SessionPool implements SessionOwner {
   readonly #endpoint: Endpoint
   readonly #streams: number
   readonly #isSlow: boolean
   readonly #counts: SessionCounts
   readonly #sessions = new Set<Http2Session>()
-  /** Those that may have room. Searching all of them would cost too much with a session for each stream. */
+  /** Sessions that may have room. Searching all sessions would cost too much if each stream has its own. */
   readonly #free = new Set<Http2Session>()
 
   constructor(endpoint: Endpoint, streams: number, isSlow: boolean, counts: SessionCounts) {
@@ -86,7 +83,7 @@ class SessionPool implements SessionOwner {
     this.#counts = counts
   }
 
-  /** The least that the server allows on one of the sessions. */
+  /** The lowest limit of streams that the server has sent on a session. */
   get limit(): number {
     return Math.min(this.#streams, ...[...this.#sessions].map(({ limit }) => limit))
   }

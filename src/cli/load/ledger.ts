@@ -4,27 +4,30 @@ import { lowerBound } from '../../lower-bound.ts'
 export interface LedgerCounts {
   /** Numbers that a stream has not received although later ones came, without a reported gap. */
   lost: number
-  /** Numbers that a gap event of the server covers. */
+  /** Numbers that are missing, but were covered by a gap event of the server. */
   lostInGaps: number
-  /** Numbers that a stream received more than once, counted without the first time. */
+  /** Numbers that a stream received again. The first time does not count. */
   duplicates: number
   /** Numbers that a stream received after a later one. */
   outOfOrder: number
-  /** What the first event after a reconnection with a last event id was. */
+  /** The outcomes of reconnections with a last event id. */
   readonly resumes: Record<ResumeOutcome, number>
 }
 
-/** `exact`: the next event; `repeated`: one that was received; `reported`: a gap event; `silent`: a later event. */
+/**
+ * The kind of the first event after a reconnection. `exact`: the next event; `repeated`: an earlier one; `reported`: a
+ * gap event; `silent`: a later event.
+ */
 export type ResumeOutcome = 'exact' | 'repeated' | 'reported' | 'silent'
 
-/** Numbers that were not received. Those before the first number of a stream are `early`, and not lost. */
+/** A range of missing numbers. Numbers before the first number of a stream are `early`, and do not count as lost. */
 interface Missing {
   from: number
   to: number
   readonly kind: 'lost' | 'lostInGaps' | 'early'
 }
 
-/** A server that loses every other event would otherwise fill the memory. Older ranges stay counted as lost. */
+/** A server that loses every other event would otherwise exhaust the memory. Older ranges still count as lost. */
 const MAX_RANGES = 256
 
 /** Returns counts of zero. */
@@ -46,13 +49,13 @@ export class Ledger {
   readonly #counts: LedgerCounts
   readonly #unpublished: readonly number[]
   #first = 0
-  /** The number that comes next. Undefined before the first event. */
+  /** The expected number. Undefined before the first event. */
   #next: number | undefined
   #missing: Missing[] | undefined
   #isAfterGap = false
   #isResuming = false
 
-  /** `unpublished` has numbers that are not lost, in ascending order. More may be added. */
+  /** `unpublished` contains numbers that do not count as lost, in ascending order. More may be added. */
   constructor(counts: LedgerCounts, unpublished: readonly number[] = []) {
     this.#counts = counts
     this.#unpublished = unpublished
@@ -63,12 +66,12 @@ export class Ledger {
     return this.#next !== undefined
   }
 
-  /** True after the beginning of a connection with the last event id, until its outcome. */
+  /** True from the beginning of a connection with a last event id until its first event. */
   get isResuming(): boolean {
     return this.#isResuming
   }
 
-  /** True if the numbers up to `highest` have come, or are missing. */
+  /** True if each number up to `highest` was received, or counts as missing. */
   hasReached(highest: number): boolean {
     return (this.#next ?? 0) > highest
   }
@@ -83,8 +86,8 @@ export class Ledger {
     this.#isResuming = false
   }
 
-  /** Forgets all numbers, for a server that counts the events of each connection. Missing ones stay lost. */
-  forget(): void {
+  /** Removes all numbers, because the server counts the events of each connection. Missing numbers still count as lost. */
+  clear(): void {
     this.#next = undefined
     this.#missing = undefined
     this.#isAfterGap = false
@@ -116,8 +119,8 @@ export class Ledger {
   }
 
   /**
-   * Counts the numbers up to `highest` that did not arrive by the end. Subtracts numbers that were not published.
-   * `isTailKnown` is false for a stream that was not open at the end, and so may be about to receive them.
+   * Counts the numbers up to `highest` that did not arrive by the end, except those that were not published.
+   * `isTailKnown` is false for a stream that was not open at the end, and may have received them later.
    */
   settle(highest: number, isTailKnown: boolean): void {
     const next = this.#next
@@ -130,7 +133,7 @@ export class Ledger {
   }
 
   #receiveLate(number: number): void {
-    if (this.#take(number)) {
+    if (this.#removeMissing(number)) {
       this.#conclude('exact')
       this.#counts.outOfOrder += 1
     } else {
@@ -168,8 +171,8 @@ export class Ledger {
     return to - from + 1 - (indexOf(to + 1) - indexOf(from))
   }
 
-  /** Removes a number from the missing ones. Returns false if it was not missing. */
-  #take(number: number): boolean {
+  /** Removes a number from the missing numbers. Returns false if it was not missing. */
+  #removeMissing(number: number): boolean {
     const index = this.#missing?.findIndex(({ from, to }) => from <= number && number <= to) ?? -1
     const range = this.#missing?.[index]
     if (!range) return false

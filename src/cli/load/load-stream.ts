@@ -10,7 +10,10 @@ import type { Tally } from './tally.ts'
 import type { Exchange, Failure, ResponseListener, Transport } from './transport.ts'
 import type { LoadMonitor } from './worker-load.ts'
 
-/** What the streams of one mix in a worker share. */
+/** The comments with which a stream may begin: an empty one, so that proxies forward the headers, and its interval. */
+const PREAMBLE = [/^$/, /^heartbeat \d+$/]
+
+/** The state that the streams of one mix in a worker share. */
 export interface StreamContext {
   readonly tally: Tally
   readonly reader: DataReader
@@ -28,7 +31,7 @@ export interface StreamContext {
   readonly transport: Transport
 }
 
-/** One stream: a request after another, as `EventSource` sends them. */
+/** One stream, which sends one request after another, as `EventSource` does. */
 export class LoadStream implements ScannerListener, ResponseListener {
   readonly isSlow: boolean
   readonly #index: number
@@ -44,6 +47,8 @@ export class LoadStream implements ScannerListener, ResponseListener {
   #hasBody = false
   #isStopped = false
   #events = 0
+  /** The number of comments of the preamble so far, or all of them if it has ended. */
+  #preamble = 0
   // Times of `performance.now()`, or 0.
   #openedAt = 0
   #intendedAt = 0
@@ -58,17 +63,17 @@ export class LoadStream implements ScannerListener, ResponseListener {
     this.#ledger = new Ledger(context.tally.counts, context.unpublished)
   }
 
-  /** True while there is a connection, or one is being opened. */
+  /** True while the stream is connecting or connected. */
   get isConnected(): boolean {
     return this.#exchange !== undefined
   }
 
-  /** True if no number up to `highest` is still to be expected. */
+  /** True if no number up to `highest` is missing. */
   hasReached(highest: number): boolean {
     return this.#scanner === undefined || this.isSlow || this.#ledger.hasReached(highest)
   }
 
-  /** Opens a connection whose intended time may be past. Durations count from then. */
+  /** Opens a connection. Durations count from its intended time, which may be in the past. */
   open(intendedAt: number): void {
     if (this.#isStopped) return
     const { transport, headers } = this.#context
@@ -81,7 +86,7 @@ export class LoadStream implements ScannerListener, ResponseListener {
     this.#exchange = transport.send({ ...request, index: this.#index, isSlow: this.isSlow }, this)
   }
 
-  /** Cuts the connection as a network does, and reconnects. */
+  /** Cuts the connection, as a network failure does, and reconnects. */
   cut(): void {
     if (!this.#exchange) return
     this.#context.tally.counts.cuts += 1
@@ -95,7 +100,7 @@ export class LoadStream implements ScannerListener, ResponseListener {
     this.#disconnect()
   }
 
-  /** Counts what has not arrived by the end. */
+  /** Counts the numbers that have not arrived by the end. */
   settle(highest: number): void {
     const { tally, isSharedSequence } = this.#context
     const isTailKnown = isSharedSequence && this.#scanner !== undefined && !this.isSlow
@@ -107,7 +112,7 @@ export class LoadStream implements ScannerListener, ResponseListener {
       tally.counts.waiting += 1
       tally.record('headers', performance.now() - this.#intendedAt)
     }
-    this.#leaveUndecided()
+    this.#countUndecided()
   }
 
   onResponse(status: number, headers: IncomingHttpHeaders): void {
@@ -138,6 +143,7 @@ export class LoadStream implements ScannerListener, ResponseListener {
     const { counts } = tally
     counts.events += 1
     this.#events += 1
+    this.#preamble = PREAMBLE.length
     if (name === gapEvent) {
       counts.gaps += 1
       this.#ledger.gap()
@@ -152,10 +158,8 @@ export class LoadStream implements ScannerListener, ResponseListener {
     this.#ledger.receive(number)
   }
 
-  onHeartbeat(): void {
-    const { tally } = this.#context
-    tally.counts.heartbeats += 1
-    if (this.#heartbeatAt !== 0) tally.record('heartbeat', this.#arrivedAt - this.#heartbeatAt)
+  onHeartbeat(comment?: string): void {
+    if (!this.#isPreamble(comment)) this.#recordHeartbeat()
     this.#heartbeatAt = this.#arrivedAt
   }
 
@@ -163,11 +167,23 @@ export class LoadStream implements ScannerListener, ResponseListener {
     this.#retry = ms
   }
 
+  #isPreamble(comment: string | undefined): boolean {
+    const isPart = comment !== undefined && PREAMBLE[this.#preamble]?.test(comment) === true
+    this.#preamble = isPart ? this.#preamble + 1 : PREAMBLE.length
+    return isPart
+  }
+
+  #recordHeartbeat(): void {
+    const { tally } = this.#context
+    tally.counts.heartbeats += 1
+    if (this.#heartbeatAt !== 0) tally.record('heartbeat', this.#arrivedAt - this.#heartbeatAt)
+  }
+
   #recordDelay(time: number): void {
     const { tally, clock } = this.#context
     tally.counts.timed += 1
     const delay = clock.at(this.#arrivedAt) - time
-    // A server that cuts its times to whole ms is up to 1 ms early at most.
+    // A server that truncates its times to whole ms is up to 1 ms early.
     if (delay < -1) {
       tally.counts.early += 1
       return
@@ -200,13 +216,14 @@ export class LoadStream implements ScannerListener, ResponseListener {
     this.#arrivedAt = now
     this.#heartbeatAt = 0
     this.#hasBody = false
+    this.#preamble = 0
     this.#beginNumbers()
     this.#scanner = new EventScanner(this, this.#lastEventId)
   }
 
   #beginNumbers(): void {
     const { isSharedSequence } = this.#context
-    if (!isSharedSequence && this.#lastEventId === '') this.#ledger.forget()
+    if (!isSharedSequence && this.#lastEventId === '') this.#ledger.clear()
     if (this.#lastEventId === '') this.#ledger.restart()
     else this.#ledger.resume()
   }
@@ -231,14 +248,14 @@ export class LoadStream implements ScannerListener, ResponseListener {
     setTimeout(() => exchange.resume(), pause).unref()
   }
 
-  // A slow stream is silent because of this tool.
+  // Omits slow streams, because this tool makes them silent.
   #noteSilence(now: number): void {
     const { tally } = this.#context
     const silence = now - this.#arrivedAt
     if (silence > tally.longestSilence && !this.isSlow) tally.longestSilence = silence
   }
 
-  #leaveUndecided(): void {
+  #countUndecided(): void {
     if (this.#ledger.isResuming) this.#context.tally.counts.undecided += 1
     this.#ledger.restart()
   }
@@ -254,7 +271,7 @@ export class LoadStream implements ScannerListener, ResponseListener {
       this.#context.tally.counts.open -= 1
       this.#noteSilence(performance.now())
     }
-    this.#leaveUndecided()
+    this.#countUndecided()
     if (this.#scanner) this.#lastEventId = this.#scanner.lastEventId
     this.#exchange = undefined
     this.#scanner = undefined

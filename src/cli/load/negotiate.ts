@@ -9,8 +9,8 @@ export const HTTP_VERSIONS = ['auto', '1.1', '2'] as const
 export type HttpVersion = (typeof HTTP_VERSIONS)[number]
 
 /**
- * Returns the version of HTTP for an endpoint. With `auto`, it is the one that the server chooses in the TLS handshake, and
- * HTTP/1.1 without TLS, as in a browser. Rejects if there is no connection.
+ * Returns the version of HTTP for an endpoint. With `auto`, the server chooses it in the TLS handshake. Without TLS, it
+ * is HTTP/1.1, as in a browser. Rejects if there is no connection.
  */
 export async function negotiate(
   endpoint: Endpoint,

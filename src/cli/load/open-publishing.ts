@@ -7,7 +7,7 @@ import type { LoadOptions } from './options.ts'
 import { checkHeaders, reachable } from './preflight.ts'
 import { type Publish, publishByCommand, publishByRequest } from './publisher.ts'
 
-/** How long the server may take for a TLS handshake. */
+/** How long the TLS handshake may take, in ms. */
 const TIMEOUT = 15_000
 
 /** How the probes of a run are published. */
@@ -34,13 +34,13 @@ export async function openPublishing(
   return { publish: publishByRequest(transport, headers, body), close: () => transport.close() }
 }
 
-/** Returns the protocol of a server for probes, which may be another one than that of the streams. */
+/** Returns the protocol of the server that receives probes, which may differ from that of the streams. */
 async function protocolOf(
   endpoint: Endpoint,
   { http, url }: LoadOptions,
   signal: AbortSignal,
 ): Promise<Protocol> {
-  // Without TLS, a server cannot show what it supports.
+  // Without TLS, a server cannot negotiate a protocol.
   const isSame = endpoint.url.origin === url.origin
   const version = http === '2' && !isSame ? 'auto' : http
   // Probes that cannot be published are counted, and reported with their cause.

@@ -71,25 +71,25 @@ export interface ProbeOptions {
 export interface LoadOptions {
   readonly url: URL
   readonly streams: number
-  /** Streams that are opened per second. */
+  /** How many streams are opened per second. */
   readonly rate: number
-  /** How long the streams are held after the last one was to be opened, in ms. */
+  /** How long the streams are held after the intended opening of the last one, in ms. */
   readonly duration: number
-  /** Undefined if it depends on the number of streams and on the limit of descriptors. */
+  /** Undefined if the number depends on the streams and on the limit of descriptors. */
   readonly workers: number | undefined
-  /** The most workers of a run. */
-  readonly mostWorkers: number
+  /** The maximum of workers of a run. */
+  readonly maxWorkers: number
   readonly http: HttpVersion
-  /** The most streams that share a session of HTTP/2. Undefined: each has a session of its own. */
+  /** The maximum of streams that share a session of HTTP/2. Undefined: each stream has a separate session. */
   readonly streamsPerSession: number | undefined
   readonly headers: Readonly<Record<string, string>>
-  /** The path of a file with mixes. */
+  /** The path of a scenario, which is a file with mixes. */
   readonly scenario: string | undefined
-  /** The part of the streams that read slowly, between 0 and 1. */
+  /** The fraction of the streams that read slowly, between 0 and 1. */
   readonly slow: number
   /** In bytes per second. */
   readonly slowRate: number
-  /** Connections that are cut per second. */
+  /** How many connections are cut per second. */
   readonly churn: number
   /** The reconnection time until the server sends one, in ms. */
   readonly retry: number
@@ -112,7 +112,7 @@ interface Bounds {
 }
 
 const HOUR = 3_600_000
-/** Per second. At a higher rate, a process would be occupied with the times that have passed. */
+/** Per second. At a higher rate, the process would spend its time on intervals that have already passed. */
 const FASTEST = { rate: 100_000, churn: 10_000, 'publish-rate': 1000 } as const
 
 // A typing error in a flag may otherwise occupy two machines for days.
@@ -160,13 +160,13 @@ export function readLoadOptions(args: readonly string[]): LoadOptions {
   }
 }
 
-function readWorkers(text: string | undefined, most: number): Pick<LoadOptions, 'workers' | 'mostWorkers'> {
-  const workers = text === undefined ? undefined : readInteger('--workers', text, { least: 1, most })
-  return { workers, mostWorkers: most }
+function readWorkers(text: string | undefined, max: number): Pick<LoadOptions, 'workers' | 'maxWorkers'> {
+  const workers = text === undefined ? undefined : readInteger('--workers', text, { min: 1, max })
+  return { workers, maxWorkers: max }
 }
 
 function readStreams(text: string, bounds: Bounds): number {
-  const streams = readInteger('--streams', text, { least: 1 })
+  const streams = readInteger('--streams', text, { min: 1 })
   if (streams > bounds.streams)
     throw new UsageError(`--streams may be at most ${bounds.streams}.${bounds.hint}`)
   return streams
@@ -194,7 +194,7 @@ function readProtocol(flags: Flags): Pick<LoadOptions, 'http' | 'streamsPerSessi
   const text = flags['streams-per-session']
   if (text === undefined) return { http, streamsPerSession: undefined }
   if (http === '1.1') throw new UsageError('--streams-per-session needs HTTP/2, and --http is 1.1.')
-  return { http, streamsPerSession: readInteger('--streams-per-session', text, { least: 1 }) }
+  return { http, streamsPerSession: readInteger('--streams-per-session', text, { min: 1 }) }
 }
 
 function readProbe(flags: Flags, url: URL): ProbeOptions | undefined {
@@ -219,7 +219,7 @@ function readProbe(flags: Flags, url: URL): ProbeOptions | undefined {
   return { target: { url: readTargetUrl(absolute, USAGE), headers, body }, rate }
 }
 
-/** Throws `UsageError` for flags about numbers and times in the data of probes, which have both. */
+/** Throws `UsageError` for flags about numbers and times in data, because the marks of probes contain both. */
 function checkFields(flags: Flags, probe: ProbeOptions | undefined): void {
   for (const name of ['time-field', 'sequence-field'] as const) {
     if (flags[name] !== undefined && probe)
@@ -235,7 +235,7 @@ function checkFields(flags: Flags, probe: ProbeOptions | undefined): void {
   }
 }
 
-/** Throws `UsageError` for flags that no run could meet, or that would have no effect. */
+/** Throws `UsageError` for flags that no run could satisfy, or that would have no effect. */
 function checkCounts(flags: Flags, streams: number): void {
   const least = flags['min-streams']
   if (least !== undefined && readInteger('--min-streams', least) > streams)
@@ -268,7 +268,7 @@ function readBoundedRate(name: keyof typeof FASTEST, text: string): number {
   return rate
 }
 
-/** Reads a rate such as `500B/s`, `1kB/s` or `2MB/s`. Returns it in bytes per second. */
+/** Reads a rate such as `500B/s`, `1kB/s` or `2MB/s`, and returns it in bytes per second. */
 function readByteRate(flag: string, text: string): number {
   const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)(B|kB|MB)\/s$/i.exec(text) ?? []
   const rate = Number(digits) * ({ b: 1, kb: 1000, mb: 1_000_000 }[unit.toLowerCase()] ?? 0)

@@ -4,44 +4,44 @@ import type { DataFields } from './data-reader.ts'
 import type { Counts, Samples } from './tally.ts'
 import type { WorkerLoad } from './worker-load.ts'
 
-/** A share of the streams, with a URL and headers of its own. */
+/** A fraction of the streams with a separate URL and headers. */
 export interface Mix {
   readonly name: string
   readonly url: string
-  /** The only address that is connected to. */
+  /** The only address to which connections are opened. */
   readonly address: Address
   readonly headers: Readonly<Record<string, string>>
   readonly protocol: Protocol
-  /** How many streams share a connection. More than one only over HTTP/2. */
+  /** How many streams share a connection. More than one is possible only over HTTP/2. */
   readonly streamsPerConnection: number
-  /** Its part of all streams, between 0 and 1. All shares are 1 together. */
+  /** Its fraction of all streams, between 0 and 1. The sum of all shares is 1. */
   readonly share: number
-  /** The part of its streams that read slowly, between 0 and 1. */
+  /** The fraction of its streams that read slowly, between 0 and 1. */
   readonly slow: number
 }
 
-/** What all workers do together. Each of them takes every `workers`-th stream, and its part of the rates. */
+/** The plan of all workers. Each worker has every `workers`-th stream, and its part of the rates. */
 export interface Plan {
   readonly mixes: readonly Mix[]
   readonly streams: number
   readonly workers: number
-  /** Streams that are opened per second. */
+  /** How many streams are opened per second. */
   readonly rate: number
-  /** Connections that are cut per second. */
+  /** How many connections are cut per second. */
   readonly churn: number
-  /** What a slow stream reads, in bytes per second. */
+  /** How fast a slow stream reads, in bytes per second. */
   readonly slowRate: number
   /** The reconnection time of `EventSource` until the server sends another one, in ms. */
   readonly retry: number
   readonly gapEvent: string
   readonly fields: DataFields
-  /** False if each connection has numbers of its own. */
+  /** False if the events of each connection are numbered separately. */
   readonly isSharedSequence: boolean
   /** Whether a certificate that cannot be verified is accepted. */
   readonly isInsecure: boolean
 }
 
-/** The messages from the parent process to a worker, in their order. */
+/** The messages from the parent process to a worker, in order. */
 export type ParentMessage =
   /** Opens the first stream at a time of `sharedNow`. */
   | { readonly type: 'start'; readonly plan: Plan; readonly worker: number; readonly startAt: number }
@@ -62,7 +62,7 @@ export type WorkerMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'batch' | 'settled' | 'final'; readonly report: WorkerReport }
 
-/** What a worker has counted, for each mix in the order of the plan. */
+/** The counts of a worker, for each mix in the order of the plan. */
 export interface WorkerReport {
   readonly mixes: ReadonlyArray<{
     readonly counts: Counts
@@ -80,8 +80,8 @@ export interface Assignment {
 }
 
 /**
- * Returns the assignments of all streams. Mixes and slow streams alternate according to their shares, so that the first
- * streams have the same mixture as all of them.
+ * Returns the assignments of all streams. Mixes and slow streams alternate according to their shares, so that any first
+ * part of the streams has the same mixture.
  */
 export function assign(mixes: readonly Mix[], streams: number): Assignment[] {
   const assigned = mixes.map(() => 0)

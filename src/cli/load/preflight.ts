@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
+import { portOf } from '../connection-options.ts'
 import { describeNetworkError } from '../network-error.ts'
 import { printable } from '../printable.ts'
 import type { Protocol } from '../protocol.ts'
@@ -18,16 +19,16 @@ import type { Transport } from './transport.ts'
 const TIMEOUT = 15_000
 const ENDED = 'The run was ended before it began.'
 
-/** How the connections of a run are opened. */
+/** The options of the connections of a run. */
 export interface ConnectionOptions {
   readonly isInsecure: boolean
   readonly http: HttpVersion
-  /** The most streams that share a session of HTTP/2. */
+  /** The maximum of streams that share a session of HTTP/2. */
   readonly streamsPerSession: number
 }
 
-/** How an endpoint is reached. */
-export interface Reached {
+/** The address and the protocol of an endpoint that was reached. */
+export interface ReachedEndpoint {
   /** The first of its addresses that accepts a connection. */
   readonly address: Address
   readonly protocol: Protocol
@@ -51,7 +52,7 @@ export async function checkEndpoint(
   addresses: readonly Address[],
   options: ConnectionOptions,
   signal: AbortSignal,
-): Promise<Reached> {
+): Promise<ReachedEndpoint> {
   let failure: unknown
   for (const address of addresses) {
     try {
@@ -67,13 +68,13 @@ export async function checkEndpoint(
   )
 }
 
-/** Returns the first of the addresses that accepts a connection. Throws `UsageError` if none does. */
+/** Returns the first address that accepts a connection. Throws `UsageError` if none does. */
 export async function reachable(
   addresses: readonly Address[],
   url: URL,
   signal: AbortSignal,
 ): Promise<Address> {
-  const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
+  const port = portOf(url)
   let failure: unknown
   for (const address of addresses) {
     const socket = connect({ host: address.address, port, signal, timeout: TIMEOUT })
@@ -96,7 +97,7 @@ async function check(
   headers: Headers,
   { http, streamsPerSession }: ConnectionOptions,
   signal: AbortSignal,
-): Promise<Reached> {
+): Promise<ReachedEndpoint> {
   const protocol = await negotiate(endpoint, http, signal)
   checkHeaders(headers, protocol)
   const transport = openTransport(protocol, endpoint, streamsPerSession)
@@ -110,7 +111,7 @@ async function check(
   }
 }
 
-/** Rejects if a task does not end in time, or if the run is ended. The signal of the task is aborted at its end. */
+/** Rejects if a task does not end in time, or if the run is ended. Then aborts the signal of the task. */
 async function withinTime<Value>(
   { host }: URL,
   signal: AbortSignal,
@@ -136,7 +137,7 @@ async function withinTime<Value>(
   }
 }
 
-/** Resolves with the beginning of a response, whose body is not read. */
+/** Resolves with the response headers. The body is not read. */
 function responseOf(transport: Transport, headers: Headers, signal: AbortSignal): Promise<Response> {
   return new Promise((resolve, reject) => {
     const exchange = transport.send(streamRequest(headers), {
@@ -152,7 +153,7 @@ function responseOf(transport: Transport, headers: Headers, signal: AbortSignal)
   })
 }
 
-/** Throws `UsageError` for a header that the protocol does not have. */
+/** Throws `UsageError` for a header that the protocol forbids. */
 export function checkHeaders(headers: Headers, protocol: Protocol): void {
   const name = protocol === 'HTTP/2' ? findHttp1Header(headers) : undefined
   if (name !== undefined)
@@ -166,7 +167,7 @@ function checkResponse({ status, headers }: Response, url: URL): void {
   if (status === 200 && isEventStream(headers))
     throw new UsageError(
       printable(
-        `${url.href} has the Content-Encoding ${encoding}, although none was asked for. Events cannot be read from it.`,
+        `${url.href} has the Content-Encoding ${encoding}, although the request accepts none. Events cannot be read from it.`,
       ),
     )
   const type = headers['content-type'] ?? ''
@@ -188,5 +189,5 @@ function describeResponse(status: number, type: string, location: string | undef
   if (status !== 200) return `${href} responded with status ${status}, not with an event stream.`
   if (/^text\/html/i.test(type))
     return `${href} is a web page, not an event stream. It may be a login page. Send a --header with a token or a cookie.`
-  return `${href} has the Content-Type ${type === '' ? 'of no header' : type}, not text/event-stream.`
+  return `${href} has ${type === '' ? 'no Content-Type' : `the Content-Type ${type}`}, not text/event-stream.`
 }

@@ -1,68 +1,41 @@
+import { formatCount, formatMs } from '../format.ts'
+import { ProgressLine } from '../progress-line.ts'
 import type { Terminal } from '../terminal.ts'
 import { sharedNow } from './clock.ts'
 import type { Figures } from './figures.ts'
-import { formatCount, formatMs } from './format.ts'
 import { errorsOf } from './report.ts'
 
-const LIVE_INTERVAL = 500
-const PLAIN_INTERVAL = 5000
-const DEFAULT_COLUMNS = 80
+const INTERVAL = 500
 
-/** Shows how a run proceeds: one line that is replaced on a terminal, otherwise a line every five seconds. */
-export class Progress {
-  readonly #figures: Figures
-  readonly #streams: number
-  readonly #terminal: Terminal
-  readonly #startAt: number
-  readonly #timer: NodeJS.Timeout
-  #events = 0
-  /** True while a line is on the terminal that is to be replaced. */
-  #isShown = false
-  #shownAt = sharedNow()
-
-  /** `startAt` is a time of `sharedNow`. */
-  constructor(figures: Figures, streams: number, terminal: Terminal, startAt: number) {
-    this.#figures = figures
-    this.#streams = streams
-    this.#terminal = terminal
-    this.#startAt = startAt
-    this.#timer = setInterval(() => this.#show(), terminal.isInteractive ? LIVE_INTERVAL : PLAIN_INTERVAL)
-  }
-
-  /** Ends the display, and removes its line from a terminal. */
-  stop(): void {
-    clearInterval(this.#timer)
-    if (this.#isShown) this.#terminal.err.write('\r\x1b[K')
-    this.#isShown = false
-  }
-
-  #show(): void {
-    const { err, isInteractive, columns } = this.#terminal
-    const line = this.#line()
-    if (!isInteractive) {
-      err.write(`${line}\n`)
-      return
-    }
-    // A line that wraps could not be replaced. Some terminals report a width of 0.
-    this.#isShown = true
-    err.write(`\r${line.slice(0, (columns || DEFAULT_COLUMNS) - 1)}\x1b[K`)
-  }
-
-  #line(): string {
-    const counts = this.#figures.counts()
+/** Shows the progress of a run, which began at a time of `sharedNow`. Returns a function that removes it. */
+export function showProgress(
+  figures: Figures,
+  streams: number,
+  terminal: Terminal,
+  startAt: number,
+): () => void {
+  const line = new ProgressLine(terminal)
+  let [events, shownAt] = [0, sharedNow()]
+  const text = () => {
+    const counts = figures.counts()
     const now = sharedNow()
-    const perSecond = ((counts.events - this.#events) / Math.max(1, now - this.#shownAt)) * 1000
-    this.#events = counts.events
-    this.#shownAt = now
-    const delay = this.#figures.durations('delay')
+    const perSecond = ((counts.events - events) / Math.max(1, now - shownAt)) * 1000
+    events = counts.events
+    shownAt = now
+    const delay = figures.durations('delay')
     const parts = [
-      `${Math.max(0, Math.round((now - this.#startAt) / 1000))} s`,
-      `${formatCount(counts.open)} of ${formatCount(this.#streams)} open`,
-      `${formatCount(Math.round(perSecond))} events/s`,
+      `${Math.max(0, Math.round((now - startAt) / 1000))} s`,
+      `${formatCount(counts.open)} of ${formatCount(streams)} open`,
+      `${formatCount(perSecond)} events/s`,
       ...(delay ? [`delay p50 ${formatMs(delay.p50)}, p99 ${formatMs(delay.p99)}`] : []),
       ...(counts.numbered > 0 ? [`lost ${formatCount(counts.lost)}`] : []),
       `errors ${formatCount(errorsOf(counts))}`,
     ]
     return parts.join('   ')
+  }
+  const timer = setInterval(() => line.show(text), INTERVAL)
+  return () => {
+    clearInterval(timer)
+    line.clear()
   }
 }

@@ -1,7 +1,7 @@
 import type { HttpVersion } from './negotiate.ts'
 import type { Failure } from './transport.ts'
 
-/** Describes a failure of a server that uses another version of HTTP. Undefined for all others. */
+/** Describes the failure of a server that uses another version of HTTP. Undefined for all other failures. */
 export function describeProtocolError(
   error: unknown,
   { host }: URL,
@@ -19,7 +19,7 @@ export function describeProtocolError(
   return undefined
 }
 
-/** True for a frame SETTINGS of the stream 0, with which each server of HTTP/2 begins (RFC 9113 4.1 and 6.5). */
+/** True for a frame SETTINGS of the stream 0, which each HTTP/2 server sends first (RFC 9113 4.1 and 6.5). */
 function beginsWithSettings(bytes: Buffer): boolean {
   return bytes.length >= 9 && bytes[3] === 4 && bytes.readUInt32BE(5) === 0
 }

@@ -8,32 +8,32 @@ import { SampleBuffer } from './sample-buffer.ts'
 import { Schedule, Timetable } from './schedule.ts'
 import type { Transport } from './transport.ts'
 
-/** Publishes one probe with its mark. Rejects if it was not published, and with the reason of the signal if it aborts. */
+/** Publishes one probe with its mark. Rejects if that fails, or with the reason of the signal if it aborts. */
 export type Publish = (mark: string, signal: AbortSignal) => Promise<void>
 
-/** How long a publish may take. Later it counts as failed. */
+/** How long a publish may take before it counts as failed, in ms. */
 const TIMEOUT = 30_000
-/** How long the output of a command that failed may follow its end. */
+/** How long the output of a failed command may follow its end, in ms. */
 const OUTPUT_TIMEOUT = 1000
-/** How long the last one may take after the end of a run. */
+/** How long the last publish may take after the end of a run, in ms. */
 const STOP_TIMEOUT = 5000
 
 /**
- * Publishes numbered probes at a constant rate, one after another, so that their order is that of their numbers. A probe
- * that is published late has the time at which it was due.
+ * Publishes numbered probes at a constant rate, one after another, so that they are published in order. The mark of a
+ * late probe has the time at which it was due.
  */
 export class Publisher {
   /** Numbers that were not published. */
   readonly unpublished: number[] = []
-  /** The times from when a probe was due to when it was published. */
+  /** The times from when a probe was due to the end of its publish. */
   readonly lateness = new SampleBuffer()
-  /** The part of that time which passed because of this process. */
+  /** The part of that time for which this process was the cause. */
   readonly ownLateness = new SampleBuffer()
   /** The number of probes that were published. */
   published = 0
-  /** The number of the last one that was published, or -1. */
+  /** The number of the last published probe, or -1. */
   last = -1
-  /** Why the last one failed. */
+  /** The reason of the last failure. */
   failure: string | undefined
   readonly #publish: Publish
   readonly #prefix: string
@@ -46,7 +46,7 @@ export class Publisher {
   #isStopped = false
   #onIdle = () => {}
 
-  /** `startAt` is the time of the first probe, one of `sharedNow`. `onUnpublished` is called with numbers that fail. */
+  /** `startAt` is the time of the first probe, of `sharedNow`. `onUnpublished` is called with numbers that fail. */
   constructor(
     publish: Publish,
     { prefix, startAt, rate }: { readonly prefix: string; readonly startAt: number; readonly rate: number },
@@ -64,27 +64,24 @@ export class Publisher {
     this.#timetable.start()
   }
 
-  /**
-   * Publishes no further probe. Resolves when the one that has begun is published, or after five seconds. Those that are
-   * due are omitted.
-   */
+  /** Omits probes that are due. Resolves when the publish in progress has ended, or after five seconds. */
   async stop(): Promise<void> {
     this.#end()
     if (!this.#isBusy) return
-    const timer = setTimeout(() => this.abandon(), STOP_TIMEOUT)
+    const timer = setTimeout(() => this.abort(), STOP_TIMEOUT)
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve
     })
     clearTimeout(timer)
   }
 
-  /** The number of probes that are due and have not begun. At the end, these show that the publishing was too slow. */
+  /** The number of probes that are due and have not begun. At the end of a run, it shows that publishing was too slow. */
   get waiting(): number {
     return this.#due.length
   }
 
-  /** Publishes no further probe, and ends the one that has begun. */
-  abandon(): void {
+  /** Publishes no further probe, and aborts the publish in progress. */
+  abort(): void {
     this.#end()
     this.#controller.abort(new Error('not complete when the run ended'))
   }
@@ -171,7 +168,7 @@ function isSuccess(status = 0): boolean {
   return status >= 200 && status < 300
 }
 
-/** Returns a function that runs a command of the shell for each probe, with its mark in place of `{probe}`. */
+/** Returns a function that runs a shell command for each probe, with its mark in place of `{probe}`. */
 export function publishByCommand(command: string): Publish {
   return (mark, signal) =>
     new Promise((resolve, reject) => {
@@ -180,7 +177,7 @@ export function publishByCommand(command: string): Publish {
         shell: true,
         env,
         stdio: ['ignore', 'ignore', 'pipe'],
-        // A group of its own, so that what the shell has started ends with it, and Ctrl-C does not end it.
+        // A separate process group, so that child processes of the shell end with it, and Ctrl-C does not end it.
         detached: true,
       })
       const error = lastLineOf(child.stderr)
@@ -195,7 +192,7 @@ export function publishByCommand(command: string): Publish {
         else reject(new Error(error() || (killedBy ? `signal ${killedBy}` : `status ${code}`)))
       }
       child.on('close', end)
-      // `close` waits for processes that the command leaves behind. The last output may follow `exit`.
+      // `close` waits for background processes of the command. The last output may follow `exit`.
       child.on('exit', (code, killedBy) => {
         signal.removeEventListener('abort', onAbort)
         setTimeout(end, code === 0 ? 0 : OUTPUT_TIMEOUT, code, killedBy).unref()
@@ -204,12 +201,12 @@ export function publishByCommand(command: string): Publish {
     })
 }
 
-/** Kills a process, and all that it has started. */
+/** Kills a process and all its descendants. */
 function killGroup(child: ChildProcess): void {
   try {
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
   } catch {
-    // Windows has no groups.
+    // Windows has no process groups.
     child.kill('SIGKILL')
   }
 }

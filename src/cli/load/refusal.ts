@@ -1,6 +1,6 @@
 import type { WorkerLoad } from './worker-load.ts'
 
-/** Loads above which a worker measures itself instead of the server. */
+/** Limits of the load of a worker. Above them, it measures itself instead of the server. */
 export interface LoadLimits {
   /** Between 0 and 1. */
   readonly utilization: number
@@ -8,7 +8,7 @@ export interface LoadLimits {
   readonly delay: number
 }
 
-/** Returns why durations are not reported, or undefined if all workers could keep up. */
+/** Returns the reason why durations are not reported. Undefined if all workers were fast enough. */
 export function refusalOf(
   loads: readonly WorkerLoad[],
   limits: LoadLimits,

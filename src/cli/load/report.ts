@@ -7,32 +7,32 @@ import { type Counts, METRICS, type Metric } from './tally.ts'
 import type { Verdict } from './thresholds.ts'
 import type { WorkerLoad } from './worker-load.ts'
 
-/** The result of a run, as `--json` prints it. Times are in ms. What was not measured is null. */
+/** The result of a run, as `--json` prints it. Times are in ms. A figure that was not measured is null. */
 export interface LoadReport {
-  /** The version of this form. A later version has the fields of an earlier one, unless this number is increased. */
+  /** The version of this schema. A later version has all fields of an earlier one, unless this number is increased. */
   readonly version: 1
   readonly url: string
-  /** Those of the streams. Several only with the mixes of a scenario. */
+  /** The protocols of the streams. Only a scenario with several mixes has more than one. */
   readonly protocols: readonly Protocol[]
-  /** In the form of ISO 8601. */
+  /** As an ISO 8601 time. */
   readonly startedAt: string
-  /** From the first intended opening to the end. */
+  /** The time from the first intended opening to the end. */
   readonly elapsed: number
   /** True if Ctrl-C ended the run early. */
   readonly isInterrupted: boolean
-  /** Why no durations are reported. Null if all processes could keep up. */
+  /** The reason why no durations are reported. Null if all processes were fast enough. */
   readonly refusal: string | null
   readonly streams: {
     readonly planned: number
     readonly opened: number
     readonly openAtEnd: number
     readonly failed: number
-    /** Streams with no event, or with no number although others had some. */
+    /** Streams without an event, or without a number although other streams had some. */
     readonly silent: number
     /** Connections without response headers at the end. */
     readonly waiting: number
     readonly plannedRate: number
-    /** Opened streams per second. */
+    /** How many streams were opened per second. */
     readonly reachedRate: number | null
   }
   readonly connections: {
@@ -78,13 +78,13 @@ export interface LoadReport {
   readonly probes: {
     readonly published: number
     readonly failed: number
-    /** Probes that were due at the end, and were not published. */
+    /** Probes that were due at the end, but not published. */
     readonly waiting: number
     readonly failure: string | null
     readonly lateness: Durations | null
   } | null
   readonly workers: readonly WorkerLoad[]
-  /** Figures of each mix, if there are several. */
+  /** Figures of each mix. Empty if there is only one. */
   readonly mixes: readonly MixReport[]
   readonly thresholds: readonly Verdict[]
 }
@@ -103,7 +103,7 @@ export interface MixReport {
   readonly sequence: Omit<LedgerCounts, 'resumes'> | null
 }
 
-/** What a report is made of, besides the figures of the workers. */
+/** The facts of a run, besides the figures of the workers. */
 export interface RunFacts {
   readonly url: string
   readonly startedAt: number
@@ -119,17 +119,14 @@ export interface RunFacts {
 
 const DELAYS: readonly Metric[] = ['delay', 'replayDelay', 'slowDelay']
 
-/**
- * True if more than a hundredth of the events arrived before their time. The clocks differ, so that the other delays are
- * wrong too.
- */
-export function isClockWrong({ early, timed }: { readonly early: number; readonly timed: number }): boolean {
+/** True if over a hundredth of the events arrived before their time. Then the clocks differ, and all delays are wrong. */
+function isClockWrong({ early, timed }: { readonly early: number; readonly timed: number }): boolean {
   return early > timed / 100
 }
 
-/** What was open at the end, before the workers closed it. */
+/** The number of open streams and connections at the end, before the workers closed them. */
 export interface OpenAtEnd {
-  /** For each mix. */
+  /** By mix. */
   readonly streams: readonly number[]
   readonly sessions: number
 }
@@ -189,7 +186,7 @@ function streamsOf(counts: Counts, figures: Figures, facts: RunFacts): LoadRepor
   return {
     ...{ planned, opened, failed, silent, waiting, plannedRate },
     openAtEnd: openAtEnd.streams.reduce((sum, count) => sum + count, 0),
-    // Of all but the last hundredth, because a single straggler says nothing about the others.
+    // Omits the last hundredth, because a single straggler does not represent the others.
     reachedRate: opening ? rounded((opening.count * 0.99) / (opening.p99 / 1000)) : null,
   }
 }

@@ -12,7 +12,7 @@ import { openPublishing, type Publishing } from './open-publishing.ts'
 import type { LoadOptions } from './options.ts'
 import type { Mix, Plan } from './plan.ts'
 import { checkEndpoint } from './preflight.ts'
-import { Progress } from './progress.ts'
+import { showProgress } from './progress.ts'
 import { Publisher } from './publisher.ts'
 import { refusalOf } from './refusal.ts'
 import { type LoadReport, type OpenAtEnd, reportOf } from './report.ts'
@@ -21,9 +21,9 @@ import { readMixes } from './scenario.ts'
 import { judge } from './thresholds.ts'
 import { WorkerPool } from './worker-pool.ts'
 
-/** Between the message to the workers and the first stream, so that all of them are ready, in ms. */
+/** The time between the start message to the workers and the first stream, so that all workers are ready, in ms. */
 const LEAD = 100
-/** The longest time that the last events may take after the end, in ms. */
+/** How long the last events may take after the end, in ms. */
 const SETTLE = 5000
 const STREAMS_PER_WORKER = 2500
 /** Descriptors that a process needs besides its streams. */
@@ -32,7 +32,7 @@ const OTHER_DESCRIPTORS = 50
 /** Runs a load. Throws `UsageError` if it cannot begin. */
 export async function runLoad(options: LoadOptions, terminal: Terminal): Promise<LoadReport> {
   const publishing = await openPublishing(options, terminal.signal)
-  // Its connection would keep the process of a failed run alive.
+  // The open connection would otherwise keep the process of a failed run alive.
   try {
     return await runWorkers(options, publishing, terminal)
   } finally {
@@ -49,7 +49,7 @@ async function runWorkers(
   const workers = workersOf(options, descriptorLimit(), connectionsOf(mixes, options))
   const figures = new Figures(workers, mixes.length)
   const pool = new WorkerPool(workers, (worker, report) => figures.add(worker, report))
-  // The workers of a command that fails must end too.
+  // The workers would otherwise outlive a failed command.
   try {
     await pool.ready()
     return await measure({ options, mixes, workers, publishing, figures, pool, terminal })
@@ -58,7 +58,7 @@ async function runWorkers(
   }
 }
 
-/** Returns the default number of workers: enough for the descriptors, and one core stays for the server. */
+/** Returns the default number of workers, with enough descriptors for the streams, and one core for the server. */
 export function workersFor(
   streams: number,
   descriptors: number,
@@ -73,14 +73,14 @@ export function workersFor(
 
 /** Returns the number of workers. Throws `UsageError` if they may not open enough descriptors. */
 export function workersOf(
-  { streams, workers, mostWorkers }: Pick<LoadOptions, 'streams' | 'workers' | 'mostWorkers'>,
+  { streams, workers, maxWorkers }: Pick<LoadOptions, 'streams' | 'workers' | 'maxWorkers'>,
   descriptors: number,
   connections = streams,
 ): number {
   const least = leastWorkers(connections, descriptors)
-  if (least <= (workers ?? mostWorkers)) return workers ?? workersFor(streams, descriptors, connections)
+  if (least <= (workers ?? maxWorkers)) return workers ?? workersFor(streams, descriptors, connections)
   throw new UsageError(
-    `${streams} streams need ${least} workers, because a process may open ${descriptors} files. Raise the limit with ulimit -n${least <= mostWorkers ? `, or use --workers ${least}` : ''}.`,
+    `${streams} streams need ${least} workers, because a process may open ${descriptors} files. Raise the limit with ulimit -n${least <= maxWorkers ? `, or use --workers ${least}` : ''}.`,
   )
 }
 
@@ -98,7 +98,7 @@ interface Run {
   readonly terminal: Terminal
 }
 
-/** Returns how many connections the streams have together. Streams of HTTP/2 may share them. */
+/** Returns how many connections all streams need. Streams of HTTP/2 may share connections. */
 function connectionsOf(mixes: readonly Mix[], { streams }: LoadOptions): number {
   return mixes.reduce(
     (sum, { share, streamsPerConnection }) => sum + Math.ceil((share * streams) / streamsPerConnection),
@@ -127,21 +127,21 @@ async function measure(run: Run): Promise<LoadReport> {
   const startAt = sharedNow() + LEAD
   pool.start(planOf(run, prefix), startAt)
   const publisher = startPublisher(run, prefix, startAt)
-  const progress = new Progress(figures, options.streams, terminal, startAt)
-  // Their timers would keep the process of a failed run alive.
+  const stopProgress = showProgress(figures, options.streams, terminal, startAt)
+  // The timers would otherwise keep the process of a failed run alive.
   try {
     const isInterrupted = await elapse(startAt + holdTime(options) - sharedNow(), run)
     await publisher?.stop()
-    progress.stop()
+    stopProgress()
     const openAtEnd = await settle(run, publisher)
     return conclude(run, { elapsed: Math.max(0, sharedNow() - startAt), isInterrupted, openAtEnd, publisher })
   } finally {
-    publisher?.abandon()
-    progress.stop()
+    publisher?.abort()
+    stopProgress()
   }
 }
 
-/** Waits for the last events, and ends the workers. Resolves with what was open before. */
+/** Waits for the last events, and ends the workers. Resolves with the number of streams that were open before. */
 async function settle({ options, mixes, figures, pool }: Run, publisher?: Publisher): Promise<OpenAtEnd> {
   await pool.settle()
   const counts = mixes.map((_, mix) => figures.counts(mix))
@@ -169,7 +169,7 @@ async function elapse(ms: number, { pool, terminal }: Run): Promise<boolean> {
   }
 }
 
-/** Returns the time from the first opening to the end: all openings, and then the duration. */
+/** Returns the time from the first opening to the end, which is the time of all openings plus the duration. */
 function holdTime({ streams, rate, duration }: LoadOptions): number {
   return ((streams - 1) / rate) * 1000 + duration
 }

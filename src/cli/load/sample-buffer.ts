@@ -1,4 +1,4 @@
-/** The most that 32 bits hold: 71 minutes in µs. */
+/** The maximum of 32 bits, which is 71 minutes in µs. */
 export const LONGEST_SAMPLE = 2 ** 32 - 1
 
 /** Collects durations in whole µs until they are sent, as a typed array that is copied as one block. */
@@ -6,10 +6,10 @@ export class SampleBuffer {
   #samples = new Uint32Array(64)
   #length = 0
 
-  /** Adds a duration in ms. One below zero counts as zero. */
+  /** Adds a duration in ms. A negative duration counts as zero. */
   add(ms: number): void {
     if (this.#length === this.#samples.length) this.#grow()
-    // A histogram begins at 1.
+    // The minimum of a histogram is 1.
     this.#samples[this.#length] = Math.min(Math.max(Math.round(ms * 1000), 1), LONGEST_SAMPLE)
     this.#length += 1
   }

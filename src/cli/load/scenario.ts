@@ -4,7 +4,7 @@ import { readTargetUrl } from '../target-url.ts'
 import { UsageError } from '../usage-error.ts'
 import { type LoadOptions, USAGE } from './options.ts'
 
-/** A share of the streams, before its URL is looked up. */
+/** A mix whose host is not resolved yet. */
 export interface MixOptions {
   readonly name: string
   readonly url: URL
@@ -18,14 +18,14 @@ type Fields = Readonly<Record<string, unknown>>
 
 const FIELDS = ['name', 'url', 'share', 'headers', 'slow']
 
-/** Returns the mixes of a run: those of its scenario, or one. Throws `UsageError` for a file that is not a scenario. */
+/** Returns the mixes of a run, from its scenario, or a single one. Throws `UsageError` for an invalid file. */
 export async function readMixes(options: LoadOptions): Promise<readonly MixOptions[]> {
   const { url, headers, slow, scenario } = options
   if (scenario === undefined) return [{ name: 'all', url, headers, share: 1, slow }]
   return parseScenario(await readText(scenario), scenario, options)
 }
 
-/** Parses the text of a scenario. Its mixes have the URL, the headers and the slow part of the options by default. */
+/** Parses the text of a scenario. The URL, the headers and the slow fraction of a mix default to the options. */
 export function parseScenario(
   text: string,
   file: string,

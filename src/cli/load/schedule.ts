@@ -1,6 +1,6 @@
 /**
- * Times at a constant rate, fixed in advance: what is late does not shift what follows. Otherwise a server that stalls
- * would be measured less often while it stalls, which is called coordinated omission.
+ * Times at a constant rate, which a late task does not shift. Otherwise a server that stalls would be measured less
+ * often while it stalls, which is called coordinated omission.
  */
 export class Schedule {
   readonly #start: number
@@ -13,12 +13,12 @@ export class Schedule {
     this.#interval = 1000 / rate
   }
 
-  /** The next time that was not returned yet, in ms. */
+  /** The next time, in ms. */
   get next(): number {
     return this.#start + this.#count * this.#interval
   }
 
-  /** Returns the next time if it has come, otherwise undefined. */
+  /** Returns the next time if it is reached, otherwise undefined. */
   due(now: number): number | undefined {
     const { next } = this
     if (next > now) return undefined
@@ -33,7 +33,7 @@ export class RandomSchedule {
   readonly #random: () => number
   #next: number
 
-  /** `rate` is per second. `random` returns numbers from 0 to less than 1. */
+  /** `rate` is per second. `random` returns numbers from 0 up to 1, as `Math.random` does. */
   constructor(start: number, rate: number, random: () => number = Math.random) {
     this.#rate = rate
     this.#random = random
@@ -57,7 +57,7 @@ export class RandomSchedule {
   }
 }
 
-/** Times that `Timetable` runs a task at. */
+/** The times at which `Timetable` runs a task. */
 export interface Times {
   readonly next: number
   due(now: number): number | undefined
@@ -87,7 +87,7 @@ export class Timetable {
   }
 
   #run(): void {
-    // Once, because tasks that come due meanwhile would otherwise keep the event loop from reading sockets.
+    // Read once, because tasks that become due meanwhile would otherwise keep the event loop from reading sockets.
     const now = this.#now()
     for (;;) {
       const intended = this.#times.due(now)
@@ -99,7 +99,7 @@ export class Timetable {
   }
 
   #wait(): void {
-    // A rate that is very low has a time beyond the longest timer.
+    // At a very low rate, the next time exceeds the longest timer.
     const delay = Math.min(this.#times.next - this.#now(), 2 ** 30)
     this.#timer = setTimeout(() => this.#run(), Math.max(delay, 0))
   }

@@ -7,7 +7,7 @@ import { RandomSchedule, Schedule, Timetable } from './schedule.ts'
 import { Tally } from './tally.ts'
 import { LoadMonitor } from './worker-load.ts'
 
-/** Picking at random would otherwise not end while hardly any stream is connected. */
+/** Without a limit, random picks would not end while hardly any stream is connected. */
 const MAX_PICKS = 50
 
 /** The streams of one worker. */
@@ -23,7 +23,7 @@ export class StreamSet {
   readonly #timetables: readonly Timetable[]
   #opened = 0
 
-  /** Opens the first stream at `startAt`, a time of `sharedNow`. `worker` is its number, from 0. */
+  /** Opens the first stream at `startAt`, a time of `sharedNow`. `worker` is the index of the worker. */
   constructor(plan: Plan, worker: number, startAt: number) {
     const start = fromShared(startAt)
     this.clock = new EventClock(plan.fields.probe !== undefined)
@@ -46,17 +46,17 @@ export class StreamSet {
     for (const timetable of this.#timetables) timetable.start()
   }
 
-  /** Ends opening and cutting. Connections that are lost are still opened again. */
+  /** Opens and cuts no further streams. Lost connections still reconnect. */
   settle(): void {
     for (const timetable of this.#timetables) timetable.stop()
   }
 
-  /** True if each open stream has the numbers up to the highest one of its mix. */
+  /** True if no open stream lacks a number up to the highest one of its mix. */
   hasReached(highest: readonly number[]): boolean {
     return this.#streams.every((stream, i) => stream.hasReached(highest[this.#mixes[i] ?? 0] ?? -1))
   }
 
-  /** Counts what has not arrived. */
+  /** Counts the numbers that have not arrived. */
   finish(highest: readonly number[]): void {
     for (const [i, stream] of this.#streams.entries()) stream.settle(highest[this.#mixes[i] ?? 0] ?? -1)
   }

@@ -1,6 +1,6 @@
+import { formatBytes, formatCount, formatMs } from '../format.ts'
 import { printable } from '../printable.ts'
 import type { Durations } from './durations.ts'
-import { formatBytes, formatCount, formatMs } from './format.ts'
 import type { LoadReport, MixReport } from './report.ts'
 import { THRESHOLDS, type Verdict } from './thresholds.ts'
 
@@ -154,7 +154,7 @@ function verdictLine({ name, limit, value, isMet }: Verdict): string {
   return `  ${isMet ? 'met   ' : 'failed'}  --${name} ${format(limit)}: ${value === null ? 'not measured' : format(value)}`
 }
 
-/** Returns counts with their names. Only the first one is shown if it is zero. */
+/** Returns counts with their names. Omits zeros, except the first count. */
 function counted(counts: Readonly<Record<string, number>>): string {
   const parts = Object.entries(counts).filter(([, count], index) => index === 0 || count > 0)
   return parts

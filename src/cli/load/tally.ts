@@ -5,9 +5,9 @@ import { SampleBuffer } from './sample-buffer.ts'
 /**
  * The durations that are measured.
  *
- * - `delay`: from the time of an event to its arrival, of events that were made while the stream was open.
- * - `replayDelay`: the same, of events that were made before the connection, and so waited for it.
- * - `slowDelay`: the same as `delay`, of streams that read slowly.
+ * - `delay`: from the time of an event to its arrival, for events that were created while the stream was open.
+ * - `replayDelay`: the same for events that were created before the connection, and waited for it.
+ * - `slowDelay`: the same as `delay`, for streams that read slowly.
  * - `headers` and `firstByte`: from the intended time of a connection to its response headers, and to its first byte.
  * - `heartbeat`: between two heartbeats of a connection.
  * - `opening`: from the start of the run to the response headers of the first connection of a stream.
@@ -26,9 +26,9 @@ export type Samples = Partial<Record<Metric, Uint32Array>>
 export interface Counts extends LedgerCounts, SessionCounts {
   /** Streams that received response headers at least once. */
   opened: number
-  /** Streams that are open now. */
+  /** Streams that are open at present. */
   open: number
-  /** Streams that ended permanently, because of a status for which `EventSource` does not reconnect. */
+  /** Streams that ended permanently, because of a status after which `EventSource` does not reconnect. */
   failed: number
   events: number
   bytes: number
@@ -38,26 +38,26 @@ export interface Counts extends LedgerCounts, SessionCounts {
   reconnects: number
   /** Reconnections without a last event id, because the server had sent none. */
   reconnectsWithoutId: number
-  /** Connections that the tool cut. */
+  /** Connections that this tool cut. */
   cuts: number
   /** Responses that the server ended properly. */
   ends: number
-  /** Each 204, which ends a stream properly. */
+  /** Responses with the status 204, which ends a stream properly. */
   noContent: number
-  /** Refused connections, broken responses and other failures, by their status or error code. */
+  /** Refused connections, broken responses and other failures, by status or error code. */
   readonly errors: Record<string, number>
-  /** Events with a time, and those without one. */
+  /** Events with a time. */
   timed: number
   untimed: number
-  /** Events whose time was later than their arrival, which only a difference of clocks can cause. */
+  /** Events whose time was later than their arrival, which is possible only if clocks differ. */
   early: number
   /** Events with a number. */
   numbered: number
-  /** Streams with no event, or with no number although others had some. Known at the end. */
+  /** Streams without an event, or without a number although other streams had some. Known at the end. */
   silent: number
   /** Connections that were waiting for their response headers. Known at the end. */
   waiting: number
-  /** Connections that were resumed, and had no event afterwards. Known at the end. */
+  /** Connections that were resumed, but received no event afterwards. Known at the end. */
   undecided: number
 }
 
@@ -70,7 +70,7 @@ function emptyCounts(): Counts {
   }
 }
 
-/** What the streams of one mix in one worker have received. */
+/** The counts of the streams of one mix in one worker. */
 export class Tally {
   readonly counts = emptyCounts()
   /** The highest number that a stream has received. */
@@ -104,7 +104,7 @@ export class Tally {
 }
 
 /** Adds counts to others, for the sum over workers or mixes. */
-export function addCounts(sum: Counts, other: Counts): void {
+function addCounts(sum: Counts, other: Counts): void {
   addNumbers(sum as unknown as NestedCounts, other as unknown as NestedCounts)
 }
 

@@ -1,12 +1,12 @@
 import type { LoadReport } from './report.ts'
 
-/** Whether the result is good enough in one respect. */
+/** Whether a figure of the result meets its limit. */
 export interface Verdict {
-  /** The flag without its dashes. */
+  /** The flag without dashes. */
   readonly name: ThresholdName
-  /** In ms if it is a time. */
+  /** In ms if it is a duration. */
   readonly limit: number
-  /** Null if it was not measured, which never meets a limit. */
+  /** Null if it was not measured, which meets no limit. */
   readonly value: number | null
   readonly isMet: boolean
 }
@@ -18,7 +18,7 @@ interface Threshold {
   readonly value: (report: Measured) => number | null | undefined
 }
 
-/** The flags of limits, each with its value in a report. Those that begin with `min` are lower limits. */
+/** The flags of limits, each with its figure in a report. Flags that begin with `min` are lower limits. */
 export const THRESHOLDS = {
   'max-p50': { unit: 'ms', value: ({ delays }) => delays.live?.p50 },
   'max-p90': { unit: 'ms', value: ({ delays }) => delays.live?.p90 },
@@ -38,7 +38,7 @@ export const THRESHOLDS = {
 
 export type ThresholdName = keyof typeof THRESHOLDS
 
-/** Limits in ms, or counts. */
+/** Limits in ms or as counts. */
 export type Limits = Partial<Record<ThresholdName, number>>
 
 /** Returns whether a report meets each limit. */

@@ -11,34 +11,34 @@ export interface RequestOptions {
   readonly isSlow?: boolean
 }
 
-/** Why there is no response, or not all of it. */
+/** The reason why a response is missing or incomplete. */
 export interface Failure {
   readonly message: string
-  /** The code of the system, of TLS or of HTTP. */
+  /** The code of an error of the system, of TLS or of HTTP. */
   readonly code?: string | undefined
 }
 
-/** Receives a response, in its order. After `onEnd` or `onFailure`, nothing is called any more. */
+/** Receives the parts of a response in order. After `onEnd` or `onFailure`, no further method is called. */
 export interface ResponseListener {
   onResponse(status: number, headers: IncomingHttpHeaders): void
   onBody(chunk: Buffer): void
-  /** The response is complete. */
+  /** Called when the response is complete. */
   onEnd(): void
   onFailure(failure: Failure): void
 }
 
 /** A request and its response. */
 export interface Exchange {
-  /** Ends the reading of the body for a while. */
+  /** Stops reading the body until `resume` is called. */
   pause(): void
   resume(): void
-  /** Ends the exchange. The listener is not called any more. MAY be called at any time, and repeatedly. */
+  /** Ends the exchange. The listener is not called afterwards. MAY be called at any time, and repeatedly. */
   destroy(): void
 }
 
 /** Sends requests to an endpoint over one version of HTTP. */
 export interface Transport {
-  /** How many requests share a connection. Over HTTP/2, the server may allow fewer than were wanted. */
+  /** How many requests share a connection. Over HTTP/2, the server may allow fewer than the option states. */
   readonly streamsPerConnection: number
   /** MUST NOT call the listener before it returns, and MUST NOT throw. */
   send(request: RequestOptions, listener: ResponseListener): Exchange
@@ -46,5 +46,5 @@ export interface Transport {
   close(): void
 }
 
-/** The code of a response that is not complete, although its connection was closed. */
+/** The code of an incomplete response whose connection was closed without an error. */
 export const CUT = 'cut'

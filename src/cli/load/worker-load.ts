@@ -31,8 +31,8 @@ export class LoadMonitor {
   }
 
   /**
-   * Notes that bytes were read at a time of `performance.now()`. All bytes of a turn were there at its beginning. Bytes that
-   * are read later in it have waited for this process.
+   * Records that bytes were read at a time of `performance.now()`. All bytes of a turn had arrived at its beginning.
+   * Bytes that are read later in the turn have waited for this process.
    */
   read(now: number): void {
     if (!this.#isInTurn) {
@@ -55,9 +55,9 @@ export class LoadMonitor {
       this.#windowStart = now
     }
     return {
-      // A run that is shorter than one window has only its beginning.
+      // A run shorter than one window has no complete window.
       utilization: this.#utilization ?? utilization,
-      // The measured time includes the interval of the timer.
+      // The measured delay includes the interval of the timer.
       loopDelay:
         this.#timers.count === 0 ? 0 : Math.max(0, this.#timers.percentile(PERCENTILE) / 1e6 - RESOLUTION),
       ownDelay: this.#waits.count === 0 ? 0 : this.#waits.percentile(PERCENTILE) / 1000,

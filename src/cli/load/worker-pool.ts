@@ -7,20 +7,20 @@ type Reported = Exclude<WorkerMessage, { type: 'ready' }>
 
 /** The worker processes of a run. */
 export class WorkerPool {
-  /** Rejects if a worker ends before its last report. */
+  /** Rejects if a worker exits before its last report. */
   readonly failure: Promise<never>
   readonly #workers: readonly ChildProcess[]
   readonly #onReport: (worker: number, report: WorkerReport) => void
   readonly #finished = new Set<number>()
   #fail: (error: Error) => void = () => {}
 
-  /** `onReport` is called with each report, also with those that other methods resolve with. */
+  /** `onReport` is called with each report, including those with which methods resolve. */
   constructor(count: number, onReport: (worker: number, report: WorkerReport) => void) {
     this.#onReport = onReport
     this.failure = new Promise((_, reject) => {
       this.#fail = reject
     })
-    // Otherwise it is unhandled if a worker ends while this promise is not awaited.
+    // Otherwise the rejection is unhandled if a worker exits while this promise is not awaited.
     this.failure.catch(() => {})
     this.#workers = Array.from({ length: count }, (_, index) => this.#start(index))
   }
@@ -38,12 +38,12 @@ export class WorkerPool {
       post(process, { type: 'start', plan, worker, startAt })
   }
 
-  /** Notifies the workers of a probe that was not published. Its number is not lost. */
+  /** Notifies the workers of a probe that was not published, so that its number does not count as lost. */
   unpublished(number: number): void {
     for (const worker of this.#workers) post(worker, { type: 'unpublished', number })
   }
 
-  /** Ends opening and cutting. Resolves with the report of each worker. */
+  /** Stops opening and cutting streams. Resolves with the report of each worker. */
   settle(): Promise<WorkerReport[]> {
     return this.#ask({ type: 'settle' }, 'settled')
   }
@@ -53,16 +53,16 @@ export class WorkerPool {
     return this.#ask({ type: 'finish', ...message }, 'final')
   }
 
-  /** Ends all workers at once. */
+  /** Kills all workers. */
   kill(): void {
     for (const worker of this.#workers) worker.kill('SIGKILL')
   }
 
   #start(index: number): ChildProcess {
-    // The path of this program, because neither build knows its own file: one has no import.meta, the other no __filename.
+    // `argv` has the path of this program, because the ES module has no __filename, and CommonJS no import.meta.
     const worker = fork(process.argv[1] ?? '', ['load-worker'], {
       execArgv: [],
-      // Sends typed arrays as they are.
+      // Keeps the type of typed arrays.
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
@@ -92,7 +92,7 @@ export class WorkerPool {
 }
 
 function post(worker: ChildProcess, message: ParentMessage): void {
-  // A worker that has ended is reported by its exit.
+  // If the worker has exited, its `exit` event reports the failure.
   if (worker.connected) worker.send(message, () => {})
 }
 

@@ -7,12 +7,12 @@ const BATCH_INTERVAL = 250
 const CHECK_INTERVAL = 20
 const ADJUST_INTERVAL = 1000
 
-/** The command that `load` runs in its worker processes. It is not for users. */
+/** The internal command that `load` runs in its worker processes. */
 export const loadWorker: Command = {
   help: 'This command is run by npx spillway load.\n',
   async run() {
     if (!process.send) throw new UsageError('load-worker is run by npx spillway load.')
-    // The parent was killed. Ctrl-C reaches this process too, but its end is the decision of the parent.
+    // The parent was killed. On Ctrl-C, which reaches this process too, the parent ends it.
     process.on('disconnect', () => process.exit())
     if (!process.connected) process.exit()
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
@@ -57,12 +57,12 @@ function finish(streams: StreamSet, message: Extract<ParentMessage, { type: 'fin
     if (!streams.hasReached(highest) && performance.now() < deadline) return
     clearInterval(timer)
     streams.finish(highest)
-    // The process is ended only after the message was written.
+    // Exit only after the message was written.
     send({ type: 'final', report: streams.report() }, () => process.exit())
   }, CHECK_INTERVAL)
 }
 
 function send(message: WorkerMessage, onSent?: () => void): void {
-  // An error means that the parent has ended, for which `disconnect` is emitted.
+  // An error means that the parent has exited, after which `disconnect` is emitted.
   process.send?.(message, undefined, undefined, () => onSent?.())
 }

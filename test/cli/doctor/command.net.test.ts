@@ -68,7 +68,7 @@ describe('npx spillway doctor', () => {
     expect(output).toMatch(/^ {2}status only behind the proxy: The status is 500/m)
   })
 
-  test('prints what was found so far when it is interrupted', async () => {
+  test('prints the findings so far when it is interrupted', async () => {
     const { server, url } = await serve((_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
     })

@@ -435,7 +435,7 @@ describe('the end of a stream', () => {
     ['a reconnect gets no event again', events(3, { from: 4, start: 10 }), chunks],
     ['its last event is a sign of the end', [...chunks, [620, 'data: [DONE]\n\n'] as const], chunks],
   ])('is a note if %s', (_name, again, first) => {
-    const isMarked = again.some(([, text]) => text.includes('DONE'))
+    const isMarked = again.some(([, chunk]) => String(chunk).includes('DONE'))
     const main = recorded({ end: 'ended', endedAt: 700, chunks: isMarked ? again : first })
     const reconnect = recorded({ end: 'ended', endedAt: 700, chunks: again })
     expect(codesOf(evidenceOf({ main, reconnect }))).toEqual(['note ends'])

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import net, { type AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { compare } from '../../../src/cli/doctor/compare.ts'
 import { examine } from '../../../src/cli/doctor/examine.ts'
 import { gather } from '../../../src/cli/doctor/gather.ts'
 import { type Handler, serve } from '../../support/serve.ts'
@@ -76,8 +77,22 @@ describe('an endpoint that cannot be examined', () => {
     [{ headers: { a: 'b\nc' } }, /^The header "a" has/],
     [{ origin: 'example.com' }, /^"example.com" is not an origin/],
   ])('is a usage error for the options %j', async (options, message) => {
-    const error = { name: 'UsageError', message: expect.stringMatching(message) }
+    const error = { name: 'UsageError', code: 'ERR_SSE_USAGE', message: expect.stringMatching(message) }
     await expect(examine('http://127.0.0.1:1/', options)).rejects.toMatchObject(error)
+  })
+
+  test.each<[options: unknown, message: string]>([
+    [{ duration: 5 }, 'Unknown option "duration".'],
+    [{ headers: 'x: y' }, 'Option headers must be an object'],
+    [{ insecure: 'yes' }, 'Option insecure must be'],
+    [{ signal: new AbortController() }, 'Option signal must be an AbortSignal'],
+    [null, 'Options must be a plain object'],
+  ])('is an error for the options %j', async (options, message) => {
+    const error = { code: 'ERR_SSE_OPTION', message: expect.stringContaining(message) }
+    await expect(examine('http://127.0.0.1:1/', options as never)).rejects.toMatchObject(error)
+    await expect(
+      compare('http://127.0.0.1:1/', 'http://127.0.0.1:2/', options as never),
+    ).rejects.toMatchObject(error)
   })
 
   test('is a usage error for endless headers', async () => {
@@ -111,7 +126,7 @@ describe('an examination', () => {
     await expect.poll(() => sockets.size).toBe(0)
   })
 
-  test('ends at its signal with what was found so far', async () => {
+  test('ends at its signal with the findings so far', async () => {
     const { url, sockets } = await serve(silent)
     const controller = new AbortController()
     const report = await examine(url, {

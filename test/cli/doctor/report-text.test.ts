@@ -77,7 +77,7 @@ npx spillway doctor --explain status prints the page on a finding.
       reportWith({ url: evil, proxies: [evil], headers: { server: evil }, findings }),
       plain,
     )
-    expect(text).toContain('a\\x1b]0;title\\x07\\x9b2J\\r\\n\\u202eb')
+    expect(text).toContain('a\\u001b]0;title\\u0007\\u009b2J\\r\\n\\u202eb')
     expect(text.match(/[^\x20-\x7e\n]/)).toBe(null)
   })
 

@@ -1,5 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { EventScanner } from '../../../src/cli/load/event-scanner.ts'
@@ -103,23 +101,4 @@ test('a line is searched once, however many chunks it has', () => {
   const total = searched()
   search.mockRestore()
   expect(total).toBeLessThan(4 * 1600)
-})
-
-test('the text of a chunk is released, although an id is a part of it', () => {
-  setFlagsFromString('--expose-gc')
-  const collect: () => void = runInNewContext('gc')
-  const lines = Array.from({ length: 500 }, (_, i) => `id: 1700000000000-${i}\ndata: ${'x'.repeat(90)}\n\n`)
-  const chunk = Buffer.from(`${lines.join('')}data: a line that is not complete`)
-  const heap = () => {
-    collect()
-    return process.memoryUsage().heapUsed
-  }
-  const before = heap()
-  const scanners = Array.from({ length: 300 }, () => {
-    const scanner = new EventScanner({ onEvent() {}, onHeartbeat() {}, onRetry() {} }, '')
-    scanner.feed(chunk, true)
-    return scanner
-  })
-  expect((heap() - before) / scanners.length).toBeLessThan(chunk.length / 4)
-  expect(scanners[0]?.lastEventId).toBe('1700000000000-499')
 })

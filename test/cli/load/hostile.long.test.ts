@@ -114,7 +114,7 @@ describe('an endpoint is rejected before the run if it', () => {
       response.flushHeaders()
     })
     expect(await errorOf(url)).toBe(
-      `${url}/ has the Content-Encoding gzip, although none was asked for. Events cannot be read from it.`,
+      `${url}/ has the Content-Encoding gzip, although the request accepts none. Events cannot be read from it.`,
     )
   })
 })

@@ -88,3 +88,31 @@ test('a stream whose id cannot be the value of a header ends with an error', () 
   expect(listeners).toHaveLength(1)
   expect(tally.counts).toMatchObject({ failed: 1, errors: { 'Last-Event-ID': 1 } })
 })
+
+test('the preamble of a stream is no heartbeat, and the first interval counts from it', () => {
+  const { tally, respond, receive, stream } = open()
+  const receiveAt = (time: number, text: string) => {
+    now = time
+    receive(text)
+  }
+  respond()
+  receiveAt(10, ':\nretry: 1000\n: heartbeat 4000\n')
+  receiveAt(4_010, ':\n')
+  // The same comment later is a heartbeat, and so is one without the empty comment.
+  receiveAt(8_010, ': heartbeat 4000\n')
+  stream.cut()
+  vi.advanceTimersByTime(1000)
+  respond()
+  receiveAt(9_000, ': heartbeat 4000\n')
+  receiveAt(9_100, ':\n')
+  expect(tally.counts.heartbeats).toBe(4)
+  // In µs.
+  expect([...(tally.flush().heartbeat ?? [])]).toEqual([4_000_000, 4_000_000, 100_000])
+})
+
+test('a comment after an event is a heartbeat', () => {
+  const { tally, respond, receive } = open()
+  respond()
+  receive('data: {"n":1}\n\n:\n')
+  expect(tally.counts.heartbeats).toBe(1)
+})

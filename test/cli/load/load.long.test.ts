@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { startLoad } from './run-load.ts'
 import { events, listen, openStream, serveScript } from './scripted-server.ts'
 
-test('an event that some streams lack at the end is lost, after five seconds', async () => {
+test('an event that some streams lack five seconds after the end counts as lost', async () => {
   // The odd streams have the numbers up to 5. The others are open, and would receive them in five seconds.
   let opened = 0
   let held = 0
@@ -94,7 +94,7 @@ test('the delay of a probe counts from when it was due', async () => {
   expect(probes?.lateness?.max).toBeGreaterThan(800)
 })
 
-test('a run is refused no figure and loses nothing with the streams of several workers', async () => {
+test('a run with several workers reports each figure and loses no event', async () => {
   const server = await serveScript({ '': events(1, 2, 3, 'a'), a: events(4, 'b') })
   const load = startLoad(
     server.url,

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { Figures } from '../../../src/cli/load/figures.ts'
-import { formatMs } from '../../../src/cli/load/format.ts'
 import { assign, type Mix, type WorkerReport } from '../../../src/cli/load/plan.ts'
 import { refusalOf } from '../../../src/cli/load/refusal.ts'
 import { type RunFacts, reportOf } from '../../../src/cli/load/report.ts'
@@ -186,13 +185,13 @@ test.each([
   [{ streams: 50_000, workers: undefined }, 128, '50000 streams need 642 workers'],
   [{ streams: 10, workers: 1 }, 60, undefined],
 ] as const)('%j with %d descriptors are refused if they are too few', (options, descriptors, message) => {
-  const check = () => workersOf({ ...options, mostWorkers: 64 }, descriptors)
+  const check = () => workersOf({ ...options, maxWorkers: 64 }, descriptors)
   if (message === undefined) expect(check()).toBeGreaterThan(0)
   else expect(check).toThrow(message)
 })
 
 test('streams that share sessions need fewer descriptors', () => {
-  const options = { streams: 50_000, workers: 1, mostWorkers: 64 }
+  const options = { streams: 50_000, workers: 1, maxWorkers: 64 }
   expect(workersOf(options, 1024, 500)).toBe(1)
 })
 
@@ -214,19 +213,6 @@ test.each([
   [50_000, Number.POSITIVE_INFINITY, 4, 3],
 ])('%d streams with %d descriptors and %d cores have %d workers', (streams, descriptors, cores, workers) => {
   expect(workersFor(streams, descriptors, streams, cores)).toBe(workers)
-})
-
-test.each([
-  [0.4234, '0.42 ms'],
-  [12.34, '12.3 ms'],
-  [123.4, '123 ms'],
-  [999.6, '1.00 s'],
-  [12_340, '12.3 s'],
-  [99_960, '100 s'],
-  [999_600, '1 000 s'],
-  [3_600_000, '3 600 s'],
-])('%d ms are shown as %s', (ms, text) => {
-  expect(formatMs(ms)).toBe(text)
 })
 
 describe('a report of HTTP/2', () => {

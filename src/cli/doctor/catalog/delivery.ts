@@ -66,7 +66,7 @@ export const DELIVERY = {
     level: 'problem',
     meaning: 'A browser that reconnects with an id of this stream stops permanently.',
     advice:
-      'Respond with 200 to a request with Last-Event-ID, and report what cannot be sent any more as an event.',
+      'Respond with 200 to a request with Last-Event-ID, and send an event if some events cannot be sent any more.',
   },
   'resume-ignored': {
     level: 'warning',
@@ -76,7 +76,7 @@ export const DELIVERY = {
   },
   'resume-skips': {
     level: 'problem',
-    meaning: 'A client that reconnects loses events in the middle, and cannot know it.',
+    meaning: 'A client that reconnects loses events in the middle without a notice.',
     advice:
       'Read the history and subscribe to new events in one step, and report a gap if events are missing.',
   },
@@ -87,7 +87,8 @@ export const DELIVERY = {
   },
   'unknown-id-ignored': {
     level: 'warning',
-    meaning: 'A client that was away for longer than the history lasts loses events, and cannot know it.',
+    meaning:
+      'A client that was disconnected for longer than the history lasts loses events without a notice.',
     advice: 'If the id is unknown or too old, send an event that reports the gap, or the present state.',
   },
   'no-ids': {

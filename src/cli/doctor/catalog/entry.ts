@@ -1,6 +1,6 @@
 import type { Level } from '../finding.ts'
 
-/** What all findings of a code have in common. */
+/** The properties that all findings of a code share. */
 export interface Entry {
   readonly level: Level
   readonly meaning: string

@@ -153,7 +153,7 @@ export const RESPONSE = {
   limited: {
     level: 'note',
     meaning:
-      'A limit of requests or of streams refuses some of those of the doctor, and also many tabs of one user.',
+      'A limit of requests or of streams refuses some requests of the doctor, and also many tabs of one user.',
     advice: 'Raise the limit for the route, and examine again, from a machine without other streams.',
   },
   'long-poll-length': {

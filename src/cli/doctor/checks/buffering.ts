@@ -10,14 +10,14 @@ import { liveMoments, momentsOf } from './moments.ts'
 import { encodingOf, inMs, isStream, watchedStreams } from './streams.ts'
 import { timesIn } from './times-in-events.ts'
 
-// How long a compressed stream is silent while the same stream without compression is not. In ms.
-const MUTE = 2_000
-// Longer than any server needs for the first comment, in ms.
-const EMPTY = 3_000
+// For how long a compressed stream is silent although the uncompressed one is not. In ms.
+const MIN_SILENCE = 2_000
+// No server needs longer for its first comment. In ms.
+const MAX_TIME_TO_TEXT = 3_000
 // Fewer events that arrive together may have been published together.
-const FEW = 4
-// In ms, from which a delay is a problem by itself.
-const LONG = 1_000
+const MIN_EVENTS = 4
+// A longer delay is a problem even if it is the only one. In ms.
+const LONG_DELAY = 1_000
 
 export const buffered: Check = (evidence) => {
   const isCompressionHeld = holdsByCompression(evidence)
@@ -49,7 +49,8 @@ function areOneKind(stream: Exchange): boolean {
   if (timesIn(bursts.flat(), stream.endedAt)) return false
   return bursts.every((events) => {
     return (
-      events.length === 0 || (events.length >= FEW && new Set(events.map(({ event }) => event)).size === 1)
+      events.length === 0 ||
+      (events.length >= MIN_EVENTS && new Set(events.map(({ event }) => event)).size === 1)
     )
   })
 }
@@ -57,7 +58,7 @@ function areOneKind(stream: Exchange): boolean {
 export const compressedHeld: Check = (evidence) => {
   const { main, http2, identity } = evidence.exchanges
   const plain = isStream(identity) && !encodingOf(identity) ? identity : undefined
-  // Without a response over HTTP/2 only, the protocol is the cause.
+  // If only the request over HTTP/2 has no response, the protocol is the cause.
   const isUnanswered = main.status !== undefined && http2?.status === undefined
   for (const stream of isUnanswered ? [main] : [main, http2]) {
     const message = stream && plain && holdingByCompression(stream, plain, evidence)
@@ -66,15 +67,18 @@ export const compressedHeld: Check = (evidence) => {
   return isEmpty(main) ? [emptyFinding(main)] : []
 }
 
-/** Whether a compressed stream contains no text after a long time. */
+/** Whether a compressed stream has contained no text for a long time. */
 function isEmpty(stream: Exchange): boolean {
   const waited = stream.endedAt - (stream.headersAt ?? stream.endedAt)
   return (
-    isStream(stream) && encodingOf(stream) !== undefined && stream.arrivals.length === 0 && waited >= EMPTY
+    isStream(stream) &&
+    encodingOf(stream) !== undefined &&
+    stream.arrivals.length === 0 &&
+    waited >= MAX_TIME_TO_TEXT
   )
 }
 
-// There may have been nothing to send.
+// Returns the finding about an empty stream. The server may have had nothing to send.
 function emptyFinding(stream: Exchange): Finding {
   const message = `The stream is compressed with ${encodingOf(stream)}, and contains no text after ${inMs(stream.endedAt)}.`
   return finding('compressed-held', message, { level: 'warning' })
@@ -85,7 +89,7 @@ export function holdsByCompression(evidence: Evidence): boolean {
   return compressedHeld(evidence).length > 0
 }
 
-/** Returns what shows that compression holds events back. */
+/** Returns the evidence that compression holds events back. Undefined if there is none. */
 function holdingByCompression(stream: Exchange, identity: Exchange, evidence: Evidence): string | undefined {
   const encoding = encodingOf(stream)
   if (stream.status !== undefined && (!isStream(stream) || !encoding)) return undefined
@@ -93,9 +97,9 @@ function holdingByCompression(stream: Exchange, identity: Exchange, evidence: Ev
   const [ours, others] = [momentsOf(stream), momentsOf(identity)]
   const [first, last] = [others[0], others.at(-1)]
   if (!first || !last) return undefined
-  if (ours.length === 0 && stream.endedAt - first.at >= MUTE)
+  if (ours.length === 0 && stream.endedAt - first.at >= MIN_SILENCE)
     return `With ${name}, nothing arrived within ${inMs(stream.endedAt)}. Without, the first bytes arrived after ${inMs(first.at)}.`
-  if (ours.length === 1 && heldToEnd(stream, evidence.stall) && last.at - first.at >= LONG)
+  if (ours.length === 1 && heldToEnd(stream, evidence.stall) && last.at - first.at >= LONG_DELAY)
     return `With ${name}, all events arrived together after ${inMs(ours[0]?.at ?? 0)}. Without, the first arrived after ${inMs(first.at)}.`
   return (
     burstsByCompression(stream, identity, name, evidence) ??
@@ -113,7 +117,7 @@ function burstsByCompression(
   const [own, plain] = [sizeOf(ours), sizeOf(others)]
   const bursts = ours.filter(({ events, comments }) => events.length + comments.length > 1)
   if (bursts.length < 2 || others.length < 4 || own < plain * 1.5) return undefined
-  // The events of each reader may be other ones, and come together by chance.
+  // Unless all readers get the same events, events may arrive together by chance.
   if (bursts.length < ours.length && !areShared(evidence)) return undefined
   return `With ${name}, ${own.toFixed(1)} events arrived together on average. Without, it was ${plain.toFixed(1)}.`
 }
@@ -146,13 +150,13 @@ const delayedBesideOthers: Check = (evidence) => {
     streams.map((early) => ({ late, early, lag: lagBehind(late, early) })),
   )
   const longest = pairs
-    // Another check compares these.
+    // The check of compression compares these two streams.
     .filter(({ late, early }) => !encodingOf(late) || encodingOf(early))
     .toSorted((a, b) => (b.lag?.typical ?? 0) - (a.lag?.typical ?? 0))[0]
   if (!longest?.lag) return []
   const { late, early, lag } = longest
   const other = late.protocol === early.protocol ? 'on another connection' : `over ${early.protocol}`
-  const level = lag.typical >= LONG ? 'problem' : 'warning'
+  const level = lag.typical >= LONG_DELAY ? 'problem' : 'warning'
   const message = `Events over ${late.protocol} arrived ${inMs(lag.typical)} later than ${other}.`
   return [finding('delayed', message, { level })]
 }

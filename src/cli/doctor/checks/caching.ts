@@ -1,8 +1,8 @@
+import { excerpt } from '../../printable.ts'
 import { finding } from '../catalog.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Check } from './check.ts'
 import { isEventStream, isPrivate, isProxied, listOf, mediaTypeOf } from './headers.ts'
-import { shown } from './shown.ts'
 import { absolute, encodingOf } from './streams.ts'
 
 export const cacheable: Check = ({ exchanges: { main } }) => {
@@ -19,7 +19,7 @@ export const proxyBufferingAllowed: Check = ({ exchanges: { main } }) => {
   if (!isEventStream(main) || listOf(main, 'x-accel-buffering').includes('no')) return []
   const value = main.headers.get('x-accel-buffering')
   if (value !== undefined)
-    return [finding('proxy-buffering-allowed', `X-Accel-Buffering is ${shown(value)}.`)]
+    return [finding('proxy-buffering-allowed', `X-Accel-Buffering is ${excerpt(value)}.`)]
   // nginx removes the header from the response.
   if (/nginx|openresty|tengine|angie/i.test(main.headers.get('server') ?? '')) return []
   const message = 'The response has no X-Accel-Buffering: no.'
@@ -34,7 +34,7 @@ export const aged: Check = ({ exchanges: { main } }) => {
   return [finding('aged', `A cache served the stream after ${age} s (Age).`)]
 }
 
-// The events of two readers can be the same without a cache, for example in a replay. Their `Date` cannot.
+// Does not compare events, because two readers may receive the same events without a cache, for example in a replay.
 export const cached: Check = ({ exchanges: { main, second } }) => {
   if (!isEventStream(main) || !isEventStream(second) || ageOf(main) > 0) return []
   const evidence = hitOf(second) ?? sameDateOf(main, second)
@@ -53,7 +53,7 @@ export const vary: Check = ({ origin, exchanges: { main, identity, anyAccept, ll
   return isEventStream(main) ? findings.flat() : []
 }
 
-/** Reports responses that depend on a request header. Only those that a cache may keep can harm. */
+/** Reports responses that depend on a request header. Without a response that caches may store, it is only a note. */
 function varyOn(name: string, responses: ReadonlyArray<Exchange | undefined>) {
   const lacking = responses.filter((each) => each !== undefined && !hasVary(each, name))
   if (lacking.length === 0) return []
@@ -71,7 +71,7 @@ function differs(main: Exchange, other: Exchange | undefined): boolean {
 
 function cacheControlOf({ headers }: Exchange): string {
   const value = headers.get('cache-control')
-  return value === undefined ? 'There is no Cache-Control' : `Cache-Control is ${shown(value)}`
+  return value === undefined ? 'There is no Cache-Control' : `Cache-Control is ${excerpt(value)}`
 }
 
 function ageOf({ headers }: Exchange): number {
@@ -83,9 +83,9 @@ function hitOf(exchange: Exchange): string | undefined {
   if (ageOf(exchange) > 0) return `Age is ${ageOf(exchange)}`
   // varnish states two ids for a copy: that of this request, and that of the request that stored it.
   const ids = exchange.headers.get('x-varnish') ?? ''
-  if (/^\d+ \d+$/.test(ids)) return `X-Varnish is ${shown(ids)}`
+  if (/^\d+ \d+$/.test(ids)) return `X-Varnish is ${excerpt(ids)}`
   const name = CACHE_STATUSES.find((each) => HIT.test(exchange.headers.get(each) ?? ''))
-  return name && `${name} is ${shown(exchange.headers.get(name) ?? '')}`
+  return name && `${name} is ${excerpt(exchange.headers.get(name) ?? '')}`
 }
 
 // RFC 9211 defines the last one.
@@ -99,15 +99,15 @@ const CACHE_STATUSES = [
   'cache-status',
 ]
 
-// For example `HIT`, `TCP_MEM_HIT` and `RefreshHit`, but not `hit-for-pass`, by which a request is passed on.
+// Matches for example `HIT`, `TCP_MEM_HIT` and `RefreshHit`, but not `hit-for-pass`, which means a forwarded request.
 const HIT = /(?<![a-z])(refresh)?hit(?![a-z-]| for)|\b(stale|updating|revalidated)\b/i
 
 /** Returns the date that both responses have, if a server would have sent another one for the second request. */
 function sameDateOf(main: Exchange, second: Exchange): string | undefined {
   const date = second.headers.get('date')
   if (date === undefined || date !== main.headers.get('date')) return undefined
-  // A date has a resolution of 1 s. That of a slow response may be as late as its headers.
+  // A `Date` has a resolution of 1 s, and that of a slow response may be as late as its headers.
   if (second.sentAt - absolute(main, main.headersAt ?? 0) < 2_000) return undefined
   const between = second.sentAt - main.sentAt
-  return `both have Date: ${shown(date)}, with ${Math.floor(between)} ms between the requests`
+  return `both have Date: ${excerpt(date)}, with ${Math.floor(between)} ms between the requests`
 }

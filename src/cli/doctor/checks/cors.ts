@@ -1,16 +1,16 @@
+import { excerpt } from '../../printable.ts'
 import { finding } from '../catalog.ts'
 import type { Evidence } from '../evidence.ts'
 import type { Exchange } from '../exchange.ts'
 import type { Check } from './check.ts'
 import { isEventStream, isLimited, listOf } from './headers.ts'
-import { shown } from './shown.ts'
 
 export const corsOrigin: Check = (evidence) => {
   const { origin, exchanges } = evidence
   const { crossOrigin } = exchanges
   if (!isExamined(evidence) || !crossOrigin || isAllowed(crossOrigin, origin)) return []
   const value = crossOrigin.headers.get('access-control-allow-origin')
-  const found = value === undefined ? 'is missing' : `is ${shown(value)}`
+  const found = value === undefined ? 'is missing' : `is ${excerpt(value)}`
   return [finding('cors-origin', `Access-Control-Allow-Origin ${found} for the origin ${origin}.`)]
 }
 
@@ -35,7 +35,7 @@ export const corsPreflight: Check = (evidence) => {
   const { origin, exchanges } = evidence
   const { main, preflight, crossOrigin } = exchanges
   if (!isExamined(evidence) || preflight?.status === undefined || isLimited(preflight)) return []
-  // Without it, no page of the origin reads the stream at all.
+  // Unless a page of the origin may read the stream, the preflight is irrelevant.
   if (crossOrigin && !isAllowed(crossOrigin, origin)) return []
   const fault = faultOf(preflight, origin, main.requestHeaders.cookie !== undefined)
   return fault === undefined ? [] : [finding('cors-preflight', fault)]
@@ -45,7 +45,7 @@ function isExamined({ origin, url, exchanges: { main } }: Evidence): boolean {
   return origin !== undefined && origin !== url.origin && isEventStream(main)
 }
 
-/** Fetch standard, CORS check. */
+/** Performs the CORS check of the Fetch standard. */
 function isAllowed(exchange: Exchange, origin: string | undefined): boolean {
   const value = exchange.headers.get('access-control-allow-origin')
   return exchange.status === undefined || isLimited(exchange) || value === '*' || value === origin
@@ -59,5 +59,5 @@ function faultOf(preflight: Exchange, origin: string | undefined, hasCookie: boo
   // [spec] A wildcard has no special meaning with credentials.
   if (allowed.includes('last-event-id') || (allowed.includes('*') && !hasCookie)) return undefined
   const value = headers.get('access-control-allow-headers')
-  return `The preflight ${value === undefined ? 'allows no headers' : `allows only ${shown(value)}`}.`
+  return `The preflight ${value === undefined ? 'allows no headers' : `allows only ${excerpt(value)}`}.`
 }

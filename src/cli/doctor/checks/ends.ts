@@ -5,13 +5,13 @@ import type { Check } from './check.ts'
 import { liveMoments } from './moments.ts'
 import { inMs, isStream, watchedStreams } from './streams.ts'
 
-// The names of events, and data, that mean the end of a stream.
-const DONE =
+// Names and data of events that usually mark the end of a stream.
+const END_NAME =
   /^\[?(done|end|ended|close|closed|complete|completed|finish|finished|stop|stopped|eof)\]?$|[.:_-](done|end|completed?|stop)$/i
-// Of moments at which events or comments arrive one by one.
-const ENOUGH = 2
-// A shorter examination is that of a test, or was aborted. In ms.
-const LEAST = 3_000
+// The number of moments after which events count as arriving one by one.
+const MIN_MOMENTS = 2
+// A shorter examination was configured by a test, or was aborted. In ms.
+const MIN_TIME = 3_000
 
 export const cut: Check = (evidence) => {
   const { main, http2 } = evidence.exchanges
@@ -31,7 +31,7 @@ export const ends: Check = ({ exchanges: { main, reconnect } }) => {
   if (!isStream(main) || main.end !== 'ended' || main.method !== 'GET' || !isStream(reconnect)) return []
   const again = repetitions(main, reconnect)
   const last = main.events.at(-1)
-  const isMarked = last !== undefined && (DONE.test(last.event) || DONE.test(last.data.trim()))
+  const isMarked = last !== undefined && (END_NAME.test(last.event) || END_NAME.test(last.data.trim()))
   const message = `The stream ended after ${inMs(main.endedAt)}, and a reconnect got a stream again`
   if (again === 0 || isMarked) return [finding('ends', `${message}.`, { level: 'note' })]
   return [finding('ends', `${message}, with ${countText(again, 'event')} that the first one had.`)]
@@ -44,10 +44,11 @@ function repetitions(main: Exchange, reconnect: Exchange): number {
 
 export const tooFewEvents: Check = (evidence) => {
   const [main] = watchedStreams(evidence)
-  if (!main || main !== evidence.exchanges.main || main.end !== 'open' || evidence.watched < LEAST) return []
+  if (!main || main !== evidence.exchanges.main || main.end !== 'open' || evidence.watched < MIN_TIME)
+    return []
   const moments = liveMoments(main).filter(({ events }) => events.length > 0)
   const unjudged = [
-    ...(liveMoments(main).length < ENOUGH ? ['buffering'] : []),
+    ...(liveMoments(main).length < MIN_MOMENTS ? ['buffering'] : []),
     ...(hasNoResume(main) ? ['resume'] : []),
   ]
   if (unjudged.length === 0) return []
@@ -55,7 +56,7 @@ export const tooFewEvents: Check = (evidence) => {
   return [finding('too-few-events', message)]
 }
 
-/** Whether a stream may have ids, and did not send the two that a reconnect between them needs. */
+/** Whether a stream may have ids, but did not send the two ids that a reconnect between them needs. */
 function hasNoResume({ ids, events }: Exchange): boolean {
   return new Set(ids.map(({ id }) => id)).size < 2 && (ids.length > 0 || events.length === 0)
 }

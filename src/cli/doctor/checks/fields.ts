@@ -1,3 +1,4 @@
+import { quote } from '../../printable.ts'
 import { finding } from '../catalog.ts'
 import type { Evidence } from '../evidence.ts'
 import type { Exchange } from '../exchange.ts'
@@ -5,12 +6,11 @@ import { countText } from '../figures.ts'
 import { bytesOf, linesOf, textOf } from './body.ts'
 import type { Check } from './check.ts'
 import { isEventStream } from './headers.ts'
-import { quote } from './shown.ts'
 
 const FIELDS = ['data', 'event', 'id', 'retry']
 
 /** How long lines of data without a blank line must have been arriving, in ms. One event may come in several writes. */
-const UNFINISHED = 500
+const MIN_UNFINISHED_TIME = 500
 
 export const nulInId: Check = (evidence) => {
   const id = fieldsOf(evidence).find(({ name, value }) => name === 'id' && value.includes('\0'))
@@ -58,15 +58,15 @@ export const unfinishedBlock: Check = ({ exchanges: { main } }) => {
     return [finding('unfinished-block', message)]
   }
   const time = dataTimeOf(main)
-  if (main.events.length > 0 || lines.length < 2 || time < UNFINISHED) return []
+  if (main.events.length > 0 || lines.length < 2 || time < MIN_UNFINISHED_TIME) return []
   const message = `${countText(lines.length, 'line')} arrived within ${Math.floor(time)} ms, and no blank line.`
   return [finding('unfinished-block', message)]
 }
 
-/** Returns the lines after the last blank line that a client discards if none follows. */
+/** Returns the lines after the last blank line. A client discards them if no blank line follows. */
 function unfinishedLinesOf(main: Exchange): string[] {
   const lines = textOf(main).split(/\r\n|\n|\r/)
-  // The part after the last end of a line is not blank, but unfinished itself.
+  // The text after the last line end is an unfinished line, not a blank one.
   const end = lines.at(-1) === '' ? lines.length - 1 : lines.length
   const block = lines.slice(lines.lastIndexOf('', end - 1) + 1, end)
   return block.filter((line) => /^(data|id)\b/.test(line))
@@ -98,7 +98,7 @@ interface Field {
   readonly value: string
 }
 
-/** Returns the fields in the body of the stream. Comments and blank lines are none. */
+/** Returns the fields in the body of the stream, without comments and blank lines. */
 function fieldsOf({ exchanges: { main } }: Evidence, split = linesOf): Field[] {
   if (!isEventStream(main)) return []
   const lines = split(main).map((line) => line.replace(/^\uFEFF/, ''))

@@ -1,10 +1,10 @@
+import { excerpt, quote } from '../../printable.ts'
 import { finding } from '../catalog.ts'
 import type { Exchange } from '../exchange.ts'
 import { countText } from '../figures.ts'
 import { bytesOf, textOf } from './body.ts'
 import type { Check } from './check.ts'
 import { mediaTypeOf } from './headers.ts'
-import { quote, shown } from './shown.ts'
 
 const NDJSON_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
 
@@ -21,7 +21,7 @@ export const longPollCursor: Check = ({ exchanges: { longPoll } }) => {
   const number = Array.isArray(events) ? events.length : 0
   if (number === 0 || typeof lastEventId === 'string') return []
   const found =
-    lastEventId === undefined ? 'no lastEventId' : `the lastEventId ${shown(JSON.stringify(lastEventId))}`
+    lastEventId === undefined ? 'no lastEventId' : `the lastEventId ${excerpt(JSON.stringify(lastEventId))}`
   return [finding('long-poll-cursor', `A poll returned ${countText(number, 'event')}, and ${found}.`)]
 }
 

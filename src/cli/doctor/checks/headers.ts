@@ -14,8 +14,8 @@ export function isEventStream(
 }
 
 /**
- * True if the server, or a proxy, limits how many streams or requests a client has. The doctor sends many at once, so that
- * this says nothing about the request itself.
+ * True if the server or a proxy limits the streams or requests of a client. The doctor sends many at once, so such a
+ * response does not describe the request.
  */
 export function isLimited({ status }: Exchange): boolean {
   return status === 429 || status === 503

@@ -2,7 +2,7 @@ import { finding } from '../catalog.ts'
 import type { Check } from './check.ts'
 import { inMs, isStream, longestSilence } from './streams.ts'
 
-/** After how long a silent stream is closed by default, in ms. In ascending order. */
+/** How long a proxy keeps a silent stream by default, in ms. In ascending order. */
 const IDLE_LIMITS: ReadonlyArray<readonly [limit: number, proxies: string]> = [
   [30_000, 'h2o'],
   [31_000, 'Apache Traffic Server'],
@@ -13,9 +13,9 @@ const IDLE_LIMITS: ReadonlyArray<readonly [limit: number, proxies: string]> = [
 ]
 
 // Longer than the heartbeat intervals of most servers, and shorter than the default time of an examination. In ms.
-const LONG = 16_000
+const LONG_SILENCE = 16_000
 // Longer than the interval of 25 s, which all proxies allow. In ms.
-const TOO_LONG = 26_000
+const MAX_INTERVAL = 26_000
 
 export const slowHeartbeat: Check = ({ exchanges: { main } }) => {
   const silence = isStream(main) ? longestSilence(main) : 0
@@ -34,11 +34,11 @@ export const slowHeartbeat: Check = ({ exchanges: { main } }) => {
 
 export const noHeartbeat: Check = (evidence) => {
   const { main } = evidence.exchanges
-  // A stream without any byte is reported as such.
+  // A stream without any byte has a finding of its own.
   if (!isStream(main) || main.firstByteAt === undefined || slowHeartbeat(evidence).length > 0) return []
   const silence = main.endedAt - (main.arrivals.at(-1)?.at ?? main.endedAt)
-  // A stream that was silent for as long before has sent something then.
-  if (silence < LONG || longestSilence(main) > silence) return []
-  const level = silence >= TOO_LONG ? 'warning' : 'note'
+  // The stream was silent for as long before, and then sent something.
+  if (silence < LONG_SILENCE || longestSilence(main) > silence) return []
+  const level = silence >= MAX_INTERVAL ? 'warning' : 'note'
   return [finding('no-heartbeat', `Nothing arrived for ${inMs(silence)}, not even a heartbeat.`, { level })]
 }

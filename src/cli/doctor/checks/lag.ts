@@ -2,14 +2,14 @@ import type { Evidence } from '../evidence.ts'
 import type { Exchange, SeenEvent } from '../exchange.ts'
 import { absolute, isStream, median } from './streams.ts'
 
-// Both connections have received what a server sends at the beginning. In ms.
+// After this time, both connections have received the events that a server sends at the beginning. In ms.
 const BEGINNING = 500
-const MATCHES = 4
-// Smaller differences are the order in which a server writes. In ms.
-const TYPICAL = 120
-const LEAST = 60
-// Two timers that began with their connections fire at the same time after them, except for this. In ms.
-const SAME = 80
+const MIN_MATCHES = 4
+// Smaller differences result from the order in which a server writes. In ms.
+const MIN_TYPICAL_LAG = 120
+const MIN_LAG = 60
+// Timers that began with their connections fire at the same time after the beginning, with this tolerance. In ms.
+const TIMER_TOLERANCE = 80
 
 /** How much later one stream received the events of another one. */
 export interface Lag {
@@ -27,13 +27,14 @@ export function lagBehind(late: Exchange, early: Exchange): Lag | undefined {
     const other = times.get(key)
     return other === undefined || other < live ? [] : [at - other]
   })
-  if (lags.length < MATCHES || median(lags) < TYPICAL || Math.min(...lags) < LEAST) return undefined
+  if (lags.length < MIN_MATCHES || median(lags) < MIN_TYPICAL_LAG || Math.min(...lags) < MIN_LAG)
+    return undefined
   return { typical: median(lags), events: lags.length }
 }
 
 /**
- * Whether all streams receive the same events. A stream that was opened later then begins in the middle of an earlier one.
- * Otherwise the events of two streams may have the same ids or data by chance, for example the numbers from 1.
+ * Whether all streams receive the same events. A stream that was opened later then begins in the middle of an earlier
+ * one. Otherwise equal ids or data may be a coincidence, for example if each stream counts from 1.
  */
 export function areShared({ exchanges: { main, identity, second } }: Evidence): boolean {
   if (!isStream(second)) return false
@@ -46,20 +47,20 @@ export function areShared({ exchanges: { main, identity, second } }: Evidence): 
 }
 
 /**
- * Whether two streams have a timer each, that began with its connection. The same data then arrives later on the one that
- * was opened later, for example the time in seconds. An event with an id is one that a server has published.
+ * Whether each of two streams has a timer that began with its connection, for example one that sends the time in seconds.
+ * The stream that was opened later then receives the same data later. An event with an id was published by the server.
  */
 function haveOwnTimers(one: Exchange, other: Exchange): boolean {
   const theirs = liveTimes(other)
   const differences = liveTimes(one).map((time, i) =>
     Math.abs(time - (theirs[i] ?? Number.POSITIVE_INFINITY)),
   )
-  return differences.length > 0 && median(differences) < SAME
+  return differences.length > 0 && median(differences) < TIMER_TOLERANCE
 }
 
 /** Returns when the first events without an id arrived after the beginning, in ms since the response headers. */
 function liveTimes({ events, headersAt = 0 }: Exchange): number[] {
-  const live = events.filter(({ at }) => at - headersAt > BEGINNING).slice(0, MATCHES)
+  const live = events.filter(({ at }) => at - headersAt > BEGINNING).slice(0, MIN_MATCHES)
   return live.filter(({ hasId }) => !hasId).map(({ at }) => at - headersAt)
 }
 
@@ -67,7 +68,7 @@ function openedAt(exchange: Exchange): number {
   return absolute(exchange, exchange.headersAt ?? exchange.endedAt)
 }
 
-/** Returns when each event arrived, in ms since the Unix epoch. An event that arrived twice is left out. */
+/** Returns when each event arrived, in ms since the Unix epoch. Omits events that arrived twice. */
 function timesByKey(exchange: Exchange): ReadonlyMap<string, number> {
   const times = new Map<string, number>()
   const repeated = new Set<string>()

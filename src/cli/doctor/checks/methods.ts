@@ -4,7 +4,7 @@ import type { Check } from './check.ts'
 import { isEventStream, isLimited } from './headers.ts'
 
 /** A server that has not responded to HEAD after this time, in ms, waits for an event. */
-const HANGS = 1_000
+const MIN_HANG_TIME = 1_000
 
 export const acceptRequired: Check = ({ exchanges: { main, anyAccept } }) => {
   if (!isEventStream(main) || !isRefused(anyAccept)) return []
@@ -20,8 +20,8 @@ export const llmAccept: Check = ({ exchanges: { main, llmAccept } }) => {
 
 export const headHangs: Check = ({ exchanges: { main, head } }) => {
   const hasResponse = head === undefined || head.status !== undefined || head.end !== 'open'
-  if (!isEventStream(main) || main.method !== 'GET' || hasResponse || head.endedAt < HANGS) return []
-  // An endpoint that responds slowly to GET needs as long for HEAD.
+  if (!isEventStream(main) || main.method !== 'GET' || hasResponse || head.endedAt < MIN_HANG_TIME) return []
+  // An endpoint that is slow for GET is equally slow for HEAD.
   if (head.endedAt < 5 * (main.headersAt ?? Number.POSITIVE_INFINITY)) return []
   const waited = Math.floor(head.endedAt)
   return [finding('head-hangs', `There was no response to HEAD within ${waited} ms.`)]

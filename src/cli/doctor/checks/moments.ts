@@ -31,7 +31,7 @@ export function momentsOf({ events, comments }: Exchange): Moment[] {
   return moments
 }
 
-// A server may send its history when a stream begins. This takes so long, in ms.
+// How long a server may send its history at the beginning of a stream, in ms.
 const BEGINNING = 500
 
 /** Returns the moments after the beginning of a stream. */

@@ -20,7 +20,7 @@ export const RESPONSE_CHECKS: readonly Check[] = [
   limited,
 ].flatMap(checksOf)
 
-// In the CommonJS build, a module also has a property `default`.
+// Omits the property `default`, which a module has in the CommonJS build.
 function checksOf(checks: Readonly<Record<string, Check>>): Check[] {
   return Object.values(checks).filter((check) => typeof check === 'function')
 }

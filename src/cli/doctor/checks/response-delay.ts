@@ -4,16 +4,16 @@ import type { Exchange } from '../exchange.ts'
 import type { Finding } from '../finding.ts'
 import { holdsByCompression, isHeldToEnd } from './buffering.ts'
 import type { Check } from './check.ts'
-import { inMs, isStream, watchedStreams } from './streams.ts'
+import { inMs, isStream, slackOf, watchedStreams } from './streams.ts'
 
-// A shorter examination shows nothing. In ms.
-const LEAST = 1_000
-// In ms. A server that is busy or far away is faster.
-const SLOW = 3_000
-// With other evidence, less is enough. In ms.
-const HELD = 1_000
+// A shorter examination yields no evidence. In ms.
+const MIN_TIME = 1_000
+// Even a busy or distant server responds sooner. In ms.
+const SLOW_HEADERS = 3_000
+// With other evidence, a shorter delay suffices. In ms.
+const HELD_HEADERS = 1_000
 // A body that begins within this time was sent together with the headers. In ms.
-const TOGETHER = 100
+const SAME_WRITE = 100
 
 export const noResponseHeaders: Check = (evidence) => {
   const { main } = evidence.exchanges
@@ -26,29 +26,24 @@ export const noResponseHeaders: Check = (evidence) => {
         `No response headers arrived${name} within ${inMs(exchange.endedAt)}.`,
       )
     })
-  if (main.endedAt < LEAST || holdsByCompression(evidence)) return []
+  if (main.endedAt < MIN_TIME || holdsByCompression(evidence)) return []
   return [finding('no-response-headers', `No response headers arrived within ${inMs(main.endedAt)}.`)]
 }
 
-/** Returns the time from which another request is slow, in ms. A server that is busy needs some time for each. */
+/** Returns the time from which another request is slow, in ms. A busy server needs some time for each request. */
 function slowBeside({ headersAt = 0 }: Exchange): number {
-  return Math.max(SLOW, 3 * headersAt)
+  return Math.max(SLOW_HEADERS, 3 * headersAt)
 }
 
-/** Returns by how much a time may be too long because this process, or the whole machine, stood still. In ms. */
-function slackOf({ stall }: Evidence): number {
-  return 2 * stall
-}
-
-/** The same stream in another way, for example ` over HTTP/2`. */
+/** The same request with one difference, for example ` over HTTP/2`. */
 interface Variant {
   readonly name: string
   readonly exchange: Exchange
 }
 
-/** Returns the requests that differ from `main` in one way, if that was not slow itself. */
+/** Returns the requests that differ from `main` in one way. Empty if `main` was slow itself. */
 function variantsOf({ exchanges: { main, http2, identity, second } }: Evidence): Variant[] {
-  if (!isStream(main) || (main.headersAt ?? 0) >= SLOW) return []
+  if (!isStream(main) || (main.headersAt ?? 0) >= SLOW_HEADERS) return []
   return [
     { name: ' over HTTP/2', exchange: http2 },
     { name: ' without Accept-Encoding', exchange: identity },
@@ -56,10 +51,10 @@ function variantsOf({ exchanges: { main, http2, identity, second } }: Evidence):
   ].filter((each): each is Variant => each.exchange !== undefined)
 }
 
-/** Returns those whose body begins as that of `main`. What a second reader gets depends on what is published. */
+/** Returns the requests whose body begins like that of `main`. The body of a second reader depends on what is published. */
 function bodiesOf(evidence: Evidence): Variant[] {
   const { main, second } = evidence.exchanges
-  if ((main.firstByteAt ?? Number.POSITIVE_INFINITY) - (main.headersAt ?? 0) >= HELD) return []
+  if ((main.firstByteAt ?? Number.POSITIVE_INFINITY) - (main.headersAt ?? 0) >= HELD_HEADERS) return []
   return variantsOf(evidence).filter(({ exchange }) => exchange !== second && isStream(exchange))
 }
 
@@ -73,7 +68,7 @@ export const headersHeld: Check = (evidence) => {
   const [main] = streams
   if (main?.headersAt === undefined || main !== evidence.exchanges.main || isHeldToEnd(evidence)) return []
   const isHeld = streams.every(({ headersAt = 0, firstByteAt }) => {
-    return headersAt >= HELD && firstByteAt !== undefined && firstByteAt - headersAt < TOGETHER
+    return headersAt >= HELD_HEADERS && firstByteAt !== undefined && firstByteAt - headersAt < SAME_WRITE
   })
   if (!isHeld || !(isFasterWithoutBody(evidence, main.headersAt) || isIrregular(streams, evidence.stall)))
     return []
@@ -81,19 +76,19 @@ export const headersHeld: Check = (evidence) => {
   return [finding('headers-held', message)]
 }
 
-/** Whether a response without a body had its headers much earlier. */
+/** Whether the headers of a response without a body arrived much earlier. */
 function isFasterWithoutBody({ exchanges: { head } }: Parameters<Check>[0], headersAt: number): boolean {
   return head?.status === 200 && head.headersAt !== undefined && head.headersAt < headersAt / 4
 }
 
 /**
- * Whether the headers of some streams took longer than those of others, because they waited for an event. A server that is
- * slow needs about as long for each.
+ * Whether the headers of some streams took longer than the others, because they waited for an event. A slow server
+ * needs about as long for each.
  */
 function isIrregular(streams: readonly Exchange[], stall: number): boolean {
   const times = streams.map(({ headersAt = 0 }) => headersAt)
   const [least, most] = [Math.min(...times), Math.max(...times)]
-  return most >= SLOW && most - least >= least / 4 + 2 * stall
+  return most >= SLOW_HEADERS && most - least >= least / 4 + slackOf(stall)
 }
 
 export const slowHeaders: Check = (evidence) => {
@@ -102,8 +97,8 @@ export const slowHeaders: Check = (evidence) => {
   return firstOf(
     [{ name: '', exchange: main }, ...variantsOf(evidence)],
     ({ name, exchange: { headersAt } }) => {
-      const limit = name === '' ? SLOW : slowBeside(main)
-      if (headersAt === undefined || headersAt < limit + slackOf(evidence)) return undefined
+      const limit = name === '' ? SLOW_HEADERS : slowBeside(main)
+      if (headersAt === undefined || headersAt < limit + slackOf(evidence.stall)) return undefined
       return finding('slow-headers', `The response headers${name} took ${inMs(headersAt)}.`)
     },
   )
@@ -114,7 +109,8 @@ export const noBody: Check = (evidence) => {
   if (!isStream(main) || holdsByCompression(evidence)) return []
   return firstOf([{ name: '', exchange: main }, ...bodiesOf(evidence)], ({ name, exchange }) => {
     const waited = exchange.endedAt - (exchange.headersAt ?? 0)
-    if (exchange.firstByteAt !== undefined || exchange.end !== 'open' || waited < SLOW) return undefined
+    if (exchange.firstByteAt !== undefined || exchange.end !== 'open' || waited < SLOW_HEADERS)
+      return undefined
     return finding('no-body', `No byte of the body arrived${name} within ${inMs(waited)} after the headers.`)
   })
 }
@@ -125,7 +121,7 @@ export const slowFirstByte: Check = (evidence) => {
   return firstOf([{ name: '', exchange: main }, ...bodiesOf(evidence)], ({ name, exchange }) => {
     const { firstByteAt, headersAt } = exchange
     if (firstByteAt === undefined || headersAt === undefined) return undefined
-    if (firstByteAt - headersAt < SLOW + slackOf(evidence)) return undefined
+    if (firstByteAt - headersAt < SLOW_HEADERS + slackOf(evidence.stall)) return undefined
     const waited = inMs(firstByteAt - headersAt)
     return finding(
       'slow-first-byte',

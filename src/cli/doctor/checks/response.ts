@@ -1,11 +1,11 @@
+import { excerpt, quote } from '../../printable.ts'
 import { finding } from '../catalog.ts'
 import type { Exchange } from '../exchange.ts'
 import { textOf } from './body.ts'
 import type { Check } from './check.ts'
 import { isEventStream, listOf, mediaTypeOf } from './headers.ts'
-import { quote, shown } from './shown.ts'
 
-// As a word of its own, so that `blogin` is none.
+// Matches whole words only, for example not `blogin`.
 const LOGIN = /(?<![a-z])(log[-_ ]?[io]n|sign[-_ ]?in|sso|oauth2?|authorize|saml2?|cas)(?![a-z])/i
 
 export const status: Check = ({ exchanges: { main } }) => {
@@ -20,7 +20,8 @@ export const status: Check = ({ exchanges: { main } }) => {
 }
 
 function hintOf(status: number): string {
-  if (status === 401 || status === 403) return ' Add what the endpoint requires with --header or --cookie.'
+  if (status === 401 || status === 403)
+    return ' Add the credentials that the endpoint requires with --header or --cookie.'
   if (status === 405) return ' If the endpoint requires the method POST, add --data.'
   return ''
 }
@@ -57,10 +58,10 @@ export const charset: Check = ({ exchanges: { main } }) => {
 export const contentLength: Check = ({ exchanges: { main } }) => {
   const length = main.headers.get('content-length')
   if (!isEventStream(main) || length === undefined) return []
-  return [finding('content-length', `The response has Content-Length: ${shown(length)}.`)]
+  return [finding('content-length', `The response has Content-Length: ${excerpt(length)}.`)]
 }
 
-// Over HTTP/2, Node.js rejects a response with this header, which is the finding `http2-failed`.
+// Reports a connection that the server closes. Over HTTP/2, Node.js rejects such a header (`http2-failed`).
 export const connectionHeader: Check = ({ exchanges: { main } }) => {
   const isClosed = listOf(main, 'connection').includes('close')
   const isRequested = main.requestHeaders.connection?.toLowerCase() === 'close'
@@ -68,7 +69,7 @@ export const connectionHeader: Check = ({ exchanges: { main } }) => {
   return [finding('connection-header', 'The response has Connection: close.', { level: closeLevelOf(main) })]
 }
 
-// Without chunks or a length, the end of the connection is the end of the body (RFC 9112 6.3).
+// Warns unless there are chunks or a length, because the end of the connection ends the body (RFC 9112 6.3).
 function closeLevelOf({ headers }: Exchange): 'warning' | 'note' {
   return headers.has('transfer-encoding') || headers.has('content-length') ? 'note' : 'warning'
 }
@@ -82,7 +83,6 @@ function isLoginPage(exchange: Exchange): boolean {
   if (exchange.status !== 200 || mediaTypeOf(exchange) !== 'text/html') return false
   const page = textOf(exchange)
   return (
-    /<input[^>]+type\s*=\s*["']?password/i.test(page) ||
-    LOGIN.test(/<title>(.*?)<\/title>/is.exec(page)?.[1] ?? '')
+    /<input[^<>]+type\s*=\s*["']?password/i.test(page) || LOGIN.test(/<title>([^<]*)/i.exec(page)?.[1] ?? '')
   )
 }

@@ -8,7 +8,7 @@ import { liveMoments } from './moments.ts'
 import { type Resumption, resumptionOf } from './resumption.ts'
 import { inMs, isStream } from './streams.ts'
 
-// A client that disconnects earlier has missed nothing that could be expected. In ms.
+// A client that disconnects earlier has missed no event that a server could send. In ms.
 const FIRST_ID = 1_000
 const EVENTS = 3
 
@@ -68,11 +68,11 @@ function repetitionsOf(evidence: Evidence, exchange: Exchange | undefined): Resu
 export const unknownIdIgnored: Check = (evidence) => {
   const { main, unknownId } = evidence.exchanges
   const resumption = resumptionOf(evidence)
-  // Where ids are ignored altogether, that is the finding.
+  // If the server ignores all ids, that is the finding.
   if (!resumption || resumption.received.length === 0 || !isStream(unknownId)) return []
   if (unknownId.endedAt - (unknownId.headersAt ?? 0) < FIRST_ID || isReported(evidence, unknownId)) return []
   const before = new Set(idsBefore(main, unknownId))
-  // The server sends what it has, so that the client loses nothing that is left.
+  // The server sends every event that it still has, so the client loses none of them.
   if (unknownId.events.some(({ id, hasId }) => hasId && before.has(id))) return []
   if (hasState(evidence, unknownId)) return []
   const message = 'A reconnect with an id that the server has never sent got a stream as a new client does.'
@@ -83,7 +83,7 @@ function idsBefore(main: Exchange, { sentAt }: Exchange): string[] {
   return main.ids.filter(({ at }) => main.sentAt + at < sentAt).map(({ id }) => id)
 }
 
-/** Whether a response has an event that is neither a live one nor one of a resume, as the present state is. */
+/** Whether a response has an event that is neither live nor replayed, for example the present state. */
 function hasState({ exchanges: { main, resume } }: Evidence, { events }: Exchange): boolean {
   const live = liveMoments(main).flatMap((moment) => moment.events)
   const names = new Set([...live, ...(resume?.events ?? [])].map(({ event }) => event))
@@ -92,8 +92,8 @@ function hasState({ exchanges: { main, resume } }: Evidence, { events }: Exchang
 }
 
 /**
- * Whether a server reports a gap: by an event with a name of its own, or by a response header `Last-Event-ID` with another
- * id, as Mercure does.
+ * Whether a server reports a gap. It sends an event with a separate name, or another id in the response header
+ * `Last-Event-ID`, as Mercure does.
  */
 function isReported({ exchanges: { main } }: Evidence, exchange: Exchange): boolean {
   const names = new Set(main.events.map(({ event }) => event))

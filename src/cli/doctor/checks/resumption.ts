@@ -2,29 +2,29 @@ import type { Evidence } from '../evidence.ts'
 import type { Exchange, SeenEvent } from '../exchange.ts'
 import { isStream } from './streams.ts'
 
-/** What a reconnect with an id of `main` got. All are ids. */
+/** The events after a reconnect with an id of `main`, compared with the events of `main`. All are ids. */
 export interface Resumption {
   readonly exchange: Exchange
-  /** The last event id that was sent. */
+  /** The last event id that the reconnect sent. */
   readonly id: string
-  /** Events after it that arrived on `main` before the reconnect, and did not arrive on it. */
+  /** Events after it that arrived on `main` before the reconnect, but not on the reconnect. */
   readonly missed: readonly string[]
-  /** Those that arrived on it. */
+  /** Events that arrived on the reconnect. */
   readonly received: readonly string[]
-  /** Events after it that arrived on either of them. */
+  /** Events after it that arrived on either stream. */
   readonly due: readonly string[]
-  /** Those that did not arrive on it. */
+  /** Due events that did not arrive on the reconnect. */
   readonly skipped: readonly string[]
   /** Events up to it that arrived again. */
   readonly repeated: readonly string[]
 }
 
-// An event may arrive on one stream so much later than on the other. In ms.
-const MARGIN = 1_000
-// A reconnect that was open for less than this shows nothing. In ms.
-const LEAST = 1_000
+// How much later an event may arrive on one stream than on the other. In ms.
+const MAX_LAG = 1_000
+// A reconnect that was open for less than this yields no evidence. In ms.
+const MIN_OPEN_TIME = 1_000
 
-/** Compares a reconnect with `main`. Undefined if there is nothing to compare. Default: `resume`. */
+/** Compares a reconnect, by default `resume`, with `main`. Undefined if there is nothing to compare. */
 export function resumptionOf(
   { exchanges }: Evidence,
   exchange: Exchange | undefined = exchanges.resume,
@@ -35,15 +35,15 @@ export function resumptionOf(
   const id = Buffer.from(exchange.requestHeaders['last-event-id'] ?? '', 'latin1').toString('utf8')
   const sent = main.events.filter(({ hasId }) => hasId)
   if (id === '' || !areUnique(sent)) return undefined
-  // -1 for a position without an event, which is before all events.
+  // -1 for a position without an event, which precedes all events.
   const index = sent.findIndex((event) => event.id === id)
-  // The id alone may be that of another event, for example of one that reports the present position.
+  // Compares more than the id, because an event that reports the present position has the same id.
   const got = new Set(exchange.events.map(keyOf))
   const [until, after] = [sent.slice(0, index + 1), sent.slice(index + 1)]
   const missedOf = (events: readonly SeenEvent[]) => idsOf(events.filter((event) => !got.has(keyOf(event))))
   const receivedOf = (events: readonly SeenEvent[]) => idsOf(events.filter((event) => got.has(keyOf(event))))
   const before = after.filter(({ at }) => main.sentAt + at < exchange.sentAt)
-  const due = after.filter(({ at }) => main.sentAt + at < exchange.sentAt + exchange.endedAt - MARGIN)
+  const due = after.filter(({ at }) => main.sentAt + at < exchange.sentAt + exchange.endedAt - MAX_LAG)
   if (before.length === 0 && exchange === exchanges.resume) return undefined
   return {
     exchange,
@@ -59,7 +59,7 @@ export function resumptionOf(
 /** Whether a reconnect was open for longer than `main` waited for its first byte. */
 function wasOpen({ headersAt, endedAt }: Exchange, main: Exchange): boolean {
   const wait = (main.firstByteAt ?? 0) - (main.headersAt ?? 0)
-  return headersAt !== undefined && endedAt - headersAt >= LEAST + Math.max(0, wait)
+  return headersAt !== undefined && endedAt - headersAt >= MIN_OPEN_TIME + Math.max(0, wait)
 }
 
 function areUnique(events: readonly SeenEvent[]): boolean {

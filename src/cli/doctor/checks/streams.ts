@@ -1,3 +1,4 @@
+import { formatCount } from '../../format.ts'
 import type { Evidence } from '../evidence.ts'
 import type { Exchange } from '../exchange.ts'
 
@@ -27,17 +28,22 @@ export function longestSilence({ headersAt = 0, arrivals, endedAt }: Exchange): 
   return times.slice(1).reduce((longest, at, i) => Math.max(longest, at - (times[i] ?? at)), 0)
 }
 
-/** Returns when something happened that an exchange has at a time, in ms since the Unix epoch. */
+/** Returns a time of an exchange in ms since the Unix epoch. */
 export function absolute({ sentAt }: Exchange, at: number): number {
   return sentAt + at
 }
 
 /** Returns a time with its unit, for example `2 140 ms`. */
 export function inMs(time: number): string {
-  return `${`${Math.round(time)}`.replace(/\B(?=(\d{3})+$)/g, ' ')} ms`
+  return `${formatCount(time)} ms`
 }
 
-/** Returns the middle one of some numbers. */
+/** Returns how much of a measured time may be due to a stall of this process or of the whole machine, in ms. */
+export function slackOf(stall: number): number {
+  return 2 * stall
+}
+
+/** Returns the median of some numbers. */
 export function median(numbers: readonly number[]): number {
   return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0
 }

@@ -1,19 +1,19 @@
 import type { SeenEvent } from '../exchange.ts'
 
-// From 2017 to 2096, in ms since the Unix epoch.
+// Matches times from 2017 to 2096, in ms since the Unix epoch.
 const EPOCH = /(?<!\d)(1[5-9]\d{11}|[23]\d{12})(?!\d)/
 const ISO = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(?:Z|[+-]\d\d:?\d\d)/
-// What is searched of the data of an event, in characters.
-const SEARCHED = 2_000
-// The clock of the server may be changed meanwhile. In ms.
-const SLACK = 2_000
+// How much of the data of an event is searched, in characters.
+const MAX_SEARCHED = 2_000
+// Tolerates an adjustment of the server's clock. In ms.
+const CLOCK_TOLERANCE = 2_000
 
 /** When events were published, in ms since the Unix epoch by the clock of the server. */
 export type Times = ReadonlyMap<SeenEvent, number>
 
-/** Returns the time of publication in an event: in its id, as those of Redis Streams are, or in its data. */
+/** Returns the time of publication in an event, from its id, as in Redis Streams, or from its data. */
 function timeIn({ id, hasId, data }: SeenEvent): number | undefined {
-  const text = `${hasId ? id : ''} ${data.slice(0, SEARCHED)}`
+  const text = `${hasId ? id : ''} ${data.slice(0, MAX_SEARCHED)}`
   const [epoch] = EPOCH.exec(text) ?? []
   const [iso] = ISO.exec(text) ?? []
   const time = epoch ? Number(epoch) : Date.parse(iso ?? '')
@@ -34,7 +34,7 @@ export function timesIn(events: readonly SeenEvent[], longest: number): Times | 
     times.set(event, time)
   }
   const [first = newest] = times.values()
-  return newest - first <= longest + SLACK ? times : undefined
+  return newest - first <= longest + CLOCK_TOLERANCE ? times : undefined
 }
 
 /** Returns the time between the first and the last of some events, in ms. 0 if they have no times. */

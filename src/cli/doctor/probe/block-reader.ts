@@ -2,9 +2,9 @@ import { StreamLines } from '../../../testing/stream-lines.ts'
 
 /** Callbacks of a reader, called in the order of the stream. */
 export interface BlockListener {
-  /** A complete block. `event` is undefined for a block without data. `id` is the last event id after it. */
+  /** Called after a block. `event` is undefined for a block without data. `id` is the last event id after it. */
   onBlock(id: string, hasId: boolean, event: { event: string; data: string } | undefined): void
-  /** The first byte of a block has arrived. */
+  /** Called at the first byte of a block. */
   onBlockStart(): void
   onComment(text: string): void
   onRetry(value: string): void

@@ -1,7 +1,7 @@
 import type { Transform } from 'node:stream'
 import zlib from 'node:zlib'
 
-// Passes on what has been decoded after each write, as a browser does.
+// Outputs the decoded bytes after each write, as browsers do.
 const AT_ONCE = { flush: zlib.constants.Z_SYNC_FLUSH, finishFlush: zlib.constants.Z_SYNC_FLUSH }
 
 const DECODERS: Readonly<Record<string, () => Transform>> = {

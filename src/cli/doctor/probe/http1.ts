@@ -3,10 +3,10 @@ import https from 'node:https'
 import type { Probe, ProbeRequest, Send } from './probe.ts'
 import { Recorder } from './recorder.ts'
 
-// In bytes, as Chromium.
+// The limit of Chromium, in bytes.
 const MAX_HEADERS = 256 * 1024
 
-/** Sends a request over HTTP/1.1, on a connection of its own that is kept alive, as those of a browser. */
+/** Sends a request over HTTP/1.1, on a separate connection that is kept alive, as browsers do. */
 export const sendHttp1: Send = (request, onChange) => new Http1Probe(request, onChange)
 
 class Http1Probe implements Probe {
@@ -41,7 +41,7 @@ class Http1Probe implements Probe {
       method,
       headers: { ...headers, ...length },
       agent: this.#agent,
-      // Otherwise a server that supports HTTP/2 may choose it.
+      // Without this, a server that supports HTTP/2 may choose it.
       ALPNProtocols: ['http/1.1'],
       rejectUnauthorized: !isInsecure,
       maxHeaderSize: MAX_HEADERS,
@@ -59,7 +59,7 @@ class Http1Probe implements Probe {
       response.on('error', (error: NodeJS.ErrnoException) => exchange.cut(error.message, error.code))
       response.on('close', () => response.complete || exchange.cut('aborted', 'ECONNRESET'))
     })
-    // The exchange goes on without it. Otherwise Node.js closes the connection.
+    // Without this listener, Node.js closes the connection, and the exchange ends without a response.
     this.#request.on('upgrade', (_response, socket) => socket.destroy())
     this.#request.on('error', (error: NodeJS.ErrnoException) => exchange.cut(error.message, error.code))
     this.#request.on(

@@ -5,14 +5,14 @@ import type { Probe, ProbeRequest } from './probe.ts'
 
 /** A connection on which HTTP/2 is offered as a browser does, for one request. */
 export class Http2Connection {
-  /** Whether it is not known yet what the server chooses. */
+  /** Whether the server has not yet chosen a protocol. */
   isPending = false
-  /** Whether HTTP/2 was chosen, and no request was sent yet. */
+  /** Whether the server chose HTTP/2, and no request was sent yet. */
   isOpen = false
   readonly #socket: tls.TLSSocket | undefined
   readonly #onChange: () => void
 
-  /** Connects if the URL has TLS, because browsers use HTTP/2 with TLS only. `onChange` is called when it is not pending. */
+  /** Connects if the URL has TLS, without which browsers use no HTTP/2. `onChange` is called after `isPending`. */
   constructor({ url, isInsecure }: Pick<ProbeRequest, 'url' | 'isInsecure'>, onChange: () => void) {
     this.#onChange = onChange
     if (url.protocol !== 'https:') return
@@ -29,7 +29,7 @@ export class Http2Connection {
 
   /** Sends the request. The probe then owns the connection. */
   send(request: ProbeRequest): Probe {
-    if (!this.#socket || !this.isOpen) throw new Error('No connection on which HTTP/2 was chosen.')
+    if (!this.#socket || !this.isOpen) throw new Error('HTTP/2 was not negotiated.')
     this.isOpen = false
     return sendHttp2(this.#socket, request, this.#onChange)
   }

@@ -41,7 +41,7 @@ class Http2Probe implements Probe {
     const { exchange } = this
     stream.on('response', (headers) => exchange.respond(Number(headers[':status']), pairsOf(headers)))
     stream.on('data', (bytes: Buffer) => exchange.receive(bytes))
-    // A reset without an error code emits `end` too, and is one of the ends that a server may choose.
+    // A reset without an error code also emits `end`, and is a proper end.
     stream.on('end', () => stream.rstCode === http2.constants.NGHTTP2_NO_ERROR && exchange.finish())
     stream.on('error', (error: NodeJS.ErrnoException) => exchange.cut(error.message, error.code))
     stream.on('close', () => exchange.cut(`reset with the code ${stream.rstCode}`, 'ECONNRESET'))

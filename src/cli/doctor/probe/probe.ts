@@ -12,13 +12,13 @@ export interface ProbeRequest {
   readonly isInsecure: boolean
 }
 
-/** A request that is on its way. */
+/** A request in progress. */
 export interface Probe {
-  /** What has arrived so far. */
+  /** The exchange so far. */
   readonly exchange: Exchange
   /** Whether it has ended, failed, or was closed. */
   readonly isDone: boolean
-  /** Closes the connection. Afterwards nothing arrives any more. */
+  /** Closes the connection. Nothing is received afterwards. */
   close(): void
 }
 

@@ -5,13 +5,13 @@ import { BlockReader } from './block-reader.ts'
 import { decoderOf } from './decode.ts'
 import type { ProbeRequest } from './probe.ts'
 
-// A response that exceeds one of these is closed, so that no server can fill the memory.
+// A response that exceeds one of these limits is closed, so that a server cannot exhaust the memory.
 const MAX_BYTES = 8 * 1024 * 1024
 const MAX_ITEMS = 10_000
 
 type Headers = ReadonlyArray<readonly [name: string, value: string]>
 
-/** Records an exchange. It is itself the exchange so far. */
+/** Records an exchange. The object is the exchange so far. */
 export class Recorder implements Exchange {
   readonly protocol: Protocol
   readonly method: string
@@ -35,7 +35,7 @@ export class Recorder implements Exchange {
   readonly #onChange: () => void
   readonly #reader: BlockReader
   #decoder: Transform | undefined
-  // The last bytes may still be decoded.
+  // True after the end, although the decoder may still output the last bytes.
   #isFinished = false
   #received = 0
   #bytes = 0
@@ -60,7 +60,7 @@ export class Recorder implements Exchange {
     )
   }
 
-  /** In ms since the request was sent. */
+  /** The present time in ms since the request was sent. */
   get now(): number {
     return performance.timeOrigin + performance.now() - this.sentAt
   }
@@ -85,7 +85,7 @@ export class Recorder implements Exchange {
     this.headersAt = this.now
     this.#decoder = decoderOf(this.headers.get('content-encoding'))
     this.#decoder?.on('data', (bytes: Buffer) => this.#add(bytes))
-    // Bytes that are not encoded as the header states. Browsers fail with a network error.
+    // The bytes do not have the encoding that the header states. Browsers fail with a network error.
     this.#decoder?.on('error', ({ message }) => this.#fail(`content encoding: ${message}`))
     this.#onChange()
   }
@@ -108,12 +108,12 @@ export class Recorder implements Exchange {
     else this.#finish('ended')
   }
 
-  /** Records that there is no response, or not all of it. */
+  /** Records that the response is missing or incomplete. */
   cut(error: string | undefined, code: string | undefined): void {
     if (!this.#isFinished) this.#fail(error, code)
   }
 
-  /** Records that the connection was closed by the doctor. */
+  /** Records that the doctor closed the connection. */
   stop(): void {
     this.#finish('open')
   }

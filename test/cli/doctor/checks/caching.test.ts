@@ -33,6 +33,14 @@ describe('Cache-Control', () => {
 })
 
 describe('X-Accel-Buffering', () => {
+  test.each(['Apache/2.4.62', 'lighttpd/1.4.69', 'Microsoft-IIS/10.0'])(
+    'is reported if it is missing behind %s, which may be the server itself',
+    (server) => {
+      const main = withHeaders({ 'x-accel-buffering': null, server })
+      expect(judge(checks, evidence({ main }))).toEqual(['proxy-buffering-allowed warning'])
+    },
+  )
+
   test.each([null, 'yes'])('is reported if it is %s', (value) => {
     const main = withHeaders({ 'x-accel-buffering': value })
     expect(judge(checks, evidence({ main }))).toEqual(['proxy-buffering-allowed warning'])
@@ -50,6 +58,8 @@ describe('X-Accel-Buffering', () => {
     { 'cf-ray': '8' },
     { via: '1.1 varnish' },
     { server: 'cloudflare' },
+    { 'x-served-by': 'edge-7' },
+    { 'x-cache': 'MISS' },
     { 'x-envoy-upstream-service-time': '3' },
   ])('is only noted behind another proxy, because nginx may be behind it: %o', (headers) => {
     const main = withHeaders({ 'x-accel-buffering': null, ...headers })

@@ -18,7 +18,7 @@ function judgeCors(exchanges: Partial<Record<'main' | 'crossOrigin' | 'preflight
   return judge(checks, evidence({ crossOrigin, preflight, ...exchanges }, { origin: ORIGIN }))
 }
 
-test.each([429, 503])('the status %i of a limit says nothing about CORS', (status) => {
+test.each([429, 503])('the status %i of a limit is no finding about CORS', (status) => {
   expect(judgeCors({ crossOrigin: response(status), preflight: response(status) })).toEqual([])
   expect(judgeCors({ preflight: response(status) })).toEqual([])
 })

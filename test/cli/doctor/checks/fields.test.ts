@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import * as checks from '../../../../src/cli/doctor/checks/fields.ts'
-import { evidence, exchange, type Told } from '../../../support/doctor-evidence.ts'
+import { evidence, exchange, type Stated } from '../../../support/doctor-evidence.ts'
 import { judge, messageOf } from './judge.ts'
 
 type Chunk = string | number | Uint8Array
 
-const judgeBody = (body: Chunk[], more: Pick<Told, 'end'> = {}) =>
+const judgeBody = (body: Chunk[], more: Pick<Stated, 'end'> = {}) =>
   judge(checks, evidence({ main: exchange({ ...more, body }) }))
 
-test('unknown fields are reported beside a CR in the data, whose rest is none', () => {
+test('unknown fields are reported, but not the rest of a line after a CR in the data', () => {
   const main = exchange({ body: ['id: 1\ndata: a\rb\n\n', 'foo: 2\ndata: 2\n\n'] })
   expect(judge(checks, evidence({ main }))).toEqual(['carriage-return warning', 'unknown-field warning'])
   expect(messageOf(checks.unknownField, evidence({ main }))).toMatch(/^1 line /)
@@ -102,7 +102,7 @@ describe('an unfinished block', () => {
   })
 
   test.each([['data: a\n\n:\n'], ['data: a\n\nretry: 100\n'], ['data: a\n\n\n'], ['']])(
-    'is none without data or an id (%#)',
+    'is no finding without data or an id (%#)',
     (body) => {
       expect(judgeBody([body], { end: 'ended' })).toEqual([])
     },
@@ -122,7 +122,7 @@ describe('an unfinished block', () => {
     expect(judgeBody(['data: 1\n\n', 200, 'data: 2\n', 900, 'data: 3\n'])).toEqual([])
   })
 
-  test('is no finding if the connection was cut, which is another one', () => {
+  test('is no finding if the connection was cut, which has its own finding', () => {
     expect(judgeBody(['data: a\n\ndata: b'], { end: 'cut' })).toEqual([])
   })
 })

@@ -23,7 +23,7 @@ describe('a long poll', () => {
     expect(judge(checks, found)).toEqual(['long-poll-length warning'])
   })
 
-  test('needs no length over HTTP/2, and is of another kind with another type', () => {
+  test('needs no length over HTTP/2, and is not recognized with another type', () => {
     const page = { events: [], lastEventId: null }
     const headers = { 'content-type': 'application/json' }
     const longPoll = { ...response(200, headers, JSON.stringify(page)), protocol: 'HTTP/2' as const }
@@ -50,9 +50,12 @@ describe('a long poll', () => {
     )
   })
 
-  test.each([{ choices: [] }, [EVENT], null, { events: 3 }])('is no other JSON (%#)', (document) => {
-    expect(judge(checks, poll(document, { 'content-type': 'application/json' }))).toEqual([])
-  })
+  test.each([{ choices: [] }, [EVENT], null, { events: 3 }])(
+    'is not recognized in other JSON (%#)',
+    (document) => {
+      expect(judge(checks, poll(document, { 'content-type': 'application/json' }))).toEqual([])
+    },
+  )
 })
 
 describe('NDJSON', () => {
@@ -66,9 +69,12 @@ describe('NDJSON', () => {
     expect(messageOf(checks.ndjsonType, found)).toBe('2 lines of JSON have the type "application/json".')
   })
 
-  test.each(['{"a":1}\n', '{\n"a": 1\n}\n', '1\n2\n', '<p>\n</p>\n'])('is no other document (%#)', (body) => {
-    expect(judge(checks, ndjson(body, { 'content-type': 'application/json' }))).toEqual([])
-  })
+  test.each(['{"a":1}\n', '{\n"a": 1\n}\n', '1\n2\n', '<p>\n</p>\n'])(
+    'is not recognized in another document (%#)',
+    (body) => {
+      expect(judge(checks, ndjson(body, { 'content-type': 'application/json' }))).toEqual([])
+    },
+  )
 
   test.each(['application/ndjson', 'application/jsonl'])('may have the type %s', (type) => {
     expect(judge(checks, ndjson('{"a":1}\n{"a":2}\n', { 'content-type': type }))).toEqual([])

@@ -91,7 +91,7 @@ describe('events that are late on one connection', () => {
     expect(codesOf(evidenceOf({ main: few(300), identity: few(0), second }))).toEqual([])
   })
 
-  test('are no finding if the same data comes again and again', () => {
+  test('are no finding if the same data is repeated', () => {
     const text = (n: number) => `data: ${n % 2}\n\n`
     const stream = (lag: number) =>
       recorded({ endedAt: 6_000, chunks: [...PREAMBLE, ...events(10, { start: 600 + lag, text })] })
@@ -122,7 +122,7 @@ describe('events that are late on one connection', () => {
     expect(codesOf(evidenceOf({ main: lateBy(300), identity: steady(), second: failed }))).toEqual([])
   })
 
-  test('are no finding of a history that one connection gets later', () => {
+  test('are no finding if one connection receives a history later', () => {
     const history = (start: number) => events(8, { start, interval: 1 })
     const stream = (start: number) =>
       recorded({

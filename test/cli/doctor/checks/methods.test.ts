@@ -25,7 +25,7 @@ describe('Accept', () => {
   })
 })
 
-test.each([429, 503])('the status %i of a limit says nothing about the request', (status) => {
+test.each([429, 503])('the status %i of a limit is no finding about the request', (status) => {
   const limited = response(status)
   expect(judge(checks, evidence({ anyAccept: limited, llmAccept: limited, head: limited }))).toEqual([])
 })
@@ -37,7 +37,7 @@ describe('HEAD', () => {
     expect(messageOf(checks.headHangs, found)).toBe('There was no response to HEAD within 1500 ms.')
   })
 
-  test('is no finding if it was not waited for long enough', () => {
+  test('is no finding if the examination ended too early', () => {
     expect(judge(checks, evidence({ head: unanswered({ endedAt: 900 }) }))).toEqual([])
     const main = exchange({ headersAt: 400 })
     expect(judge(checks, evidence({ main, head: unanswered({ endedAt: 1_900 }) }))).toEqual([])

@@ -53,7 +53,7 @@ describe.each(KINDS)('the request %s, unlike the first one', (name, kind, rest) 
     expect(codesOf(evidenceOf({ main, [name]: cut })).join()).not.toContain('headers')
   })
 
-  test('is a problem beside a first one of a server that is busy', () => {
+  test('is a problem although the first one was slowed by a busy server', () => {
     const busy = steady({ headersAt: 1_300, firstByteAt: 1_301 })
     const other = (endedAt: number) =>
       codesOf(evidenceOf({ main: busy, [name]: recorded({ ...unanswered, ...rest, endedAt }) }))

@@ -12,7 +12,7 @@ describe('the status', () => {
 
   test('names the option that an endpoint with a login requires', () => {
     expect(messageOf(checks.status, evidence({ main: response(401) }))).toBe(
-      'The status is 401. Add what the endpoint requires with --header or --cookie.',
+      'The status is 401. Add the credentials that the endpoint requires with --header or --cookie.',
     )
     expect(messageOf(checks.status, evidence({ main: response(403) }))).toContain('--cookie')
     expect(messageOf(checks.status, evidence({ main: response(405) }))).toContain('--data')
@@ -78,6 +78,16 @@ describe('the type', () => {
     (page) => {
       const main = response(200, { 'content-type': 'text/html' }, page)
       expect(judge(checks, evidence({ main }))).toEqual(['login-page problem'])
+    },
+  )
+
+  test.each(['<input ', '<title>', '<input type '])(
+    'is read in linear time from a page of many %s',
+    (tag) => {
+      const main = response(200, { 'content-type': 'text/html' }, tag.repeat(30_000))
+      const start = performance.now()
+      expect(judge(checks, evidence({ main }))).toEqual(['content-type problem'])
+      expect(performance.now() - start).toBeLessThan(1000)
     },
   )
 

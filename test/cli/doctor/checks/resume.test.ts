@@ -68,7 +68,7 @@ describe('a reconnect', () => {
     expect(codes({ endedAt: 5_400, chunks })).toEqual(['problem resume-skips'])
   })
 
-  test('has another event if its id, its name or its data is another one', () => {
+  test('has a different event if its id, its name or its data differs', () => {
     const first = (text: string) => codes({ chunks: [[5, `${text}\n\nid: 2\ndata: 2\n\n`], ...REST] })
     expect(first('id: 1\ndata: 1')).toEqual([])
     expect(first('id: 1\ndata: other')).toEqual(['problem resume-skips'])

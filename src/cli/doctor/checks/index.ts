@@ -1,1 +1,0 @@
-export { CHECKS } from './all.ts'
