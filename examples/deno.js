@@ -20,5 +20,5 @@ Deno.serve(
   sse((stream) => time.subscribe(stream)),
 )
 
-// Deno would wait for its server.
+// Exits, because Deno would otherwise wait for its server.
 gracefulShutdown({ hub, onClosed: () => process.exit() })

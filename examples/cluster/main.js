@@ -9,12 +9,19 @@ const PROCESSES = 3
 const PORT = process.env.PORT === '0' ? await freePort() : (process.env.PORT ?? 3000)
 
 const redis = await createRedis()
+// The processes accept connections themselves. By default, the primary process accepts each connection and passes it on.
+// If the receiving process has just died, the connection stays open without a response.
+cluster.schedulingPolicy = cluster.SCHED_NONE
 cluster.setupPrimary({ exec: new URL('worker.js', import.meta.url).pathname })
 
 function startWorker() {
   const worker = cluster.fork({ PORT, REDIS_URL: redis.url })
   worker.on('message', (message) => {
     if (message === 'kill redis') redis.restart()
+    const killed = Object.values(cluster.workers ?? {}).find(
+      (each) => message === `kill ${each?.process.pid}`,
+    )
+    killed?.process.kill('SIGKILL')
   })
   return worker
 }

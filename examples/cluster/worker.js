@@ -11,9 +11,9 @@ const counts = hub.channel('counts')
 const page = new URL('index.html', import.meta.url)
 
 const server = createServer(async (request, response) => {
-  const [path] = (request.url ?? '/').split('?', 1)
+  const [path, query] = (request.url ?? '/').split('?', 2)
   if (path === '/events') return openStream(request, response)
-  if (request.method === 'POST' && path === '/kill') process.exit(1)
+  if (request.method === 'POST' && path === '/kill') process.send?.(`kill ${query}`)
   if (request.method === 'POST' && path === '/kill-redis') process.send?.('kill redis')
   response.setHeader('Content-Type', 'text/html; charset=utf-8')
   response.end(await readFile(page))

@@ -1,8 +1,8 @@
 // Streams for users who are logged in. An EventSource sends the session cookie by itself.
 // Run `node examples/cookie-auth/server.js`.
 //
-// On a status other than 200 an EventSource gives up permanently: it dispatches `error` and its readyState is CLOSED.
-// 401 is therefore the right response to a user who is not logged in, and the page then shows its login button.
+// On a status other than 200 an EventSource gives up permanently. It dispatches `error`, and its readyState is CLOSED.
+// A user who is not logged in therefore gets a 401, and the page then shows its login button.
 
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'

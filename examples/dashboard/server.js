@@ -66,7 +66,7 @@ function openStream(request, response, client) {
 }
 
 /**
- * Returns the same samples as for a new client, because a client after a gap has to start over.
+ * Returns the same samples as for a new client, because the charts of a client start again after a gap.
  *
  * @type {import('spillway').OnGap}
  */

@@ -1,8 +1,8 @@
 // Shows in a page which transport `spillway/client` uses, and why. Run `node examples/fallback/server.js`.
 //
 // The page is served directly and through three proxies, each on a port of its own. Two of them hold a stream until it
-// ends, so that the client polls there. A proxy that is not installed is left out. Open a page twice, and the second tab
-// shares the connection of the first one.
+// ends, so that the client polls there. A proxy that is not installed is left out. Open a page twice, and the second
+// tab shares the connection of the first one.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -23,7 +23,7 @@ async function publishCount() {
   latest = { count: data.count, id }
 }
 
-// Once before the first page is served, so that it has an id.
+// The count is published once before the first page is served, so that it has an id.
 await publishCount()
 setInterval(publishCount, 300)
 

@@ -2,8 +2,8 @@ import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { createRedis, freePort } from '../cluster/redis.js'
 
-// Two processes share one port, and Redis connects them. A process is replaced on SIGHUP: a new one starts, and the old one
-// gets SIGTERM while pages are open. Run `node examples/notifications/main.js`; it needs `redis-server`.
+// Two processes share one port, and Redis connects them. On SIGHUP the processes are replaced. New ones start, and the
+// old ones get SIGTERM while pages are open. Run `node examples/notifications/main.js`; it needs `redis-server`.
 
 // All processes listen on the same port, including those that are started later.
 const PORT = process.env.PORT === '0' ? await freePort() : (process.env.PORT ?? 3000)
@@ -22,7 +22,7 @@ console.log(`Log in at http://localhost:${PORT}`)
 process.on('SIGHUP', async () => {
   const old = workers
   workers = await Promise.all([startProcess(), startProcess()])
-  // Not `worker.kill()`, which disconnects the process first.
+  // `worker.kill()` would disconnect the process first.
   for (const worker of old) worker.process.kill('SIGTERM')
   await Promise.all(old.map((worker) => once(worker, 'exit')))
   console.log('Deployed')

@@ -1,5 +1,6 @@
-// A store for the resumable streams of assistant-ui that keeps them in runs, in any store of runs. A stream can be stopped
-// from each process with `runs.stop(streamId)`, and ends with an error when the process that produces it has died:
+// A store for the resumable streams of assistant-ui that keeps them in runs, in any store of runs. A stream can be
+// stopped from each process with `runs.stop(streamId)`, and ends with an error when the process that produces it has
+// died:
 //
 //   const runs = new Runs({ store, errorMessage: String })
 //   const context = createResumableStreamContext({ store: resumableStore(runs) })
@@ -16,7 +17,9 @@ interface Producer {
   readonly writer: WritableStreamDefaultWriter<{ data: string }>
 }
 
-/** `runs` has the default names of the end and of a gap. Readers get the texts that its option `errorMessage` returns. */
+/**
+ * `runs` has the default names of the end and of a gap. Readers get the texts that its option `errorMessage` returns.
+ */
 export function resumableStore(runs: Runs): Required<ResumableStreamStore> {
   const producers = new Map<string, Producer>()
 

@@ -1,4 +1,4 @@
-// A deployment log that every reader gets from its first line, also one who comes late or reconnects.
+// A deployment log that every reader gets from its first line, also after a reconnect or a late start.
 // Run `node examples/runs/deploy-log.js`, then open the page that it prints, or `curl -N <url>/log`.
 
 import { createServer } from 'node:http'

@@ -1,5 +1,5 @@
-// Fastify: answers of a language model that outlive their clients. Reload the page, close it or open it twice in the middle
-// of an answer: it shows the whole text once, and how it ended. Only the button stops the model.
+// Fastify: answers of a language model that outlive their clients. Reload the page, close it or open it twice in the
+// middle of an answer. It shows the whole text once, and how the answer ended. Only the button stops the model.
 // Run `node examples/runs/fastify.js`, then open the page, or start an answer and read it again:
 //
 //   curl -i -N -H 'Content-Type: text/plain' -d 'What is a spillway?' http://localhost:3000/answers

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * Stands in for a language model: yields the question, and then an answer word by word. The client of a real one accepts a
- * signal too, which aborts when the run is stopped, and not when a reader disconnects.
+ * Stands in for a language model: yields the question, and then an answer word by word. The client of a real one
+ * accepts a signal too, which aborts when the run is stopped, and not when a reader disconnects.
  *
  * @param {string} question
  * @param {AbortSignal} signal

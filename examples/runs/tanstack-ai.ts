@@ -4,8 +4,8 @@
 //   const adapter = runStream({ runs, store }, request, abortController)
 //   return toServerSentEventsResponse(chat({ …, abortController }), { abortController, durability: { adapter, batch: 1 } })
 //
-// In a GET route: `resumeServerSentEventsResponse({ adapter: runStream({ runs, store }, request) })`. To stop the model:
-// `runs.stop(runId)`. The id of the run comes from the client, so check first that the run belongs to its user.
+// In a GET route: `resumeServerSentEventsResponse({ adapter: runStream({ runs, store }, request) })`. To stop the
+// model: `runs.stop(runId)`. The id of the run comes from the client, so check first that the run belongs to its user.
 
 import { EventType, resolveResumeRunId, type StreamChunk, type StreamDurability } from '@tanstack/ai'
 import {

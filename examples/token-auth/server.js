@@ -5,9 +5,9 @@
 // it with `fetch`, which can send the real credentials.
 //
 // The token is checked when a stream is opened. `maxDuration` ends each stream, so that its client is checked again. An
-// EventSource reconnects with the same URL, so the server refuses it once its token has expired, and it gives up
-// permanently. The page then gets a new token and opens a new EventSource. That one sends no Last-Event-ID, so the URL
-// contains the last event id too.
+// EventSource reconnects with the same URL. Once its token has expired, the server refuses it, and it gives up
+// permanently. The page then gets a new token and opens a new EventSource. The new one sends no Last-Event-ID, so the
+// URL contains the last event id too.
 
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// Who sees what: one channel per user, and a filter within the channels.
+// Restricts which events each user sees: one channel per user, and a filter within the channels.
 // Run `node examples/user-channels/server.js`.
 //
 // Both apply to replayed events as well as to live events. A client that sends another user's last event id gets only

@@ -1,6 +1,7 @@
-import type { Page } from 'playwright-core'
+import type { Page, Route } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
 import { hasChromium, useChromium } from '../support/chromium.ts'
+import { deferred } from '../support/deferred.ts'
 import { startExample } from './example.ts'
 
 describe.skipIf(!hasChromium)('examples/notifications', () => {
@@ -39,7 +40,32 @@ describe.skipIf(!hasChromium)('examples/notifications', () => {
     for (const device of devices) await shows(device, 'closed')
   })
 
-  it('lets three devices of a user in, and the fourth when one of them is closed', async () => {
+  it('shows a stream as open if an earlier request is refused later', async () => {
+    const device = await browser.open(server.url)
+    await shows(device, 'closed')
+    const refusal = deferred<void>()
+    const requested = deferred<void>()
+    const refuse = async (route: Route) => {
+      requested.resolve()
+      await refusal.promise
+      // The page has closed the earlier source, whose request may be aborted.
+      await route.fulfill({ status: 401 }).catch(() => {})
+    }
+    await device.route('**/events', refuse, { times: 1 })
+    await click(device, 'Log in as Ada')
+    await requested.promise
+    await click(device, 'Log in as Ada')
+    await shows(device, 'open')
+    refusal.resolve()
+    const marked = device.waitForResponse('**/read')
+    await click(device, 'Mark as read')
+    await marked
+    expect(await device.locator('#state').textContent()).toBe('open')
+    await click(device, 'Log out on all devices')
+    await shows(device, 'closed')
+  })
+
+  it('admits three devices of a user, and a fourth when one of them is closed', async () => {
     const devices = [await openDevice(), await openDevice(), await openDevice()]
     const [first] = devices as [Page]
     for (const device of devices) await shows(device, 'open')

@@ -60,7 +60,7 @@ describe.skipIf(!hasChromium).each(['express', 'fastify', 'hono'])(
       await ended(first, 'Stopped.')
     })
 
-    it('says so when the answer does not exist', async () => {
+    it('reports that an answer does not exist', async () => {
       await ended(await browser.open(`${server.url}#none`), 'This answer is not kept any more.')
     })
   },

@@ -5,7 +5,7 @@ const show = (id, text) => {
   element(id).textContent = text
 }
 
-// Identifies this page's connection when the page asks the server to drop it.
+// Identifies the connection of this page in a request that cuts it.
 const client = crypto.randomUUID()
 const source = new EventSource(`/events?client=${client}`)
 const charts = new Charts()

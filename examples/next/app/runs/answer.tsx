@@ -10,7 +10,10 @@ const ENDINGS: Record<string, string> = {
   lost: 'The server was lost.',
 }
 
-/** Shows an answer. Reload the page, close it or open it twice in the middle: each shows the whole text once. */
+/**
+ * Shows an answer. Reload the page, close it or open it twice in the middle of the answer. Each page shows the whole
+ * text once.
+ */
 export function Answer() {
   const id = useHash()
   const { question, text, ending } = useAnswer(id)
@@ -19,7 +22,7 @@ export function Answer() {
     event.preventDefault()
     const body = new FormData(event.currentTarget).get('question')
     const response = await fetch('/answers', { method: 'POST', body })
-    // The model goes on, and this tab reads its answer as every other tab does.
+    // The model continues, and this tab subscribes to its answer as every other tab does.
     response.body?.cancel()
     location.hash = response.headers.get('Location')?.split('/').at(-1) ?? ''
   }
@@ -44,7 +47,10 @@ export function Answer() {
   )
 }
 
-/** The id of the answer is in the hash of the URL, so that a reload, a second tab and a bookmark show the same one. */
+/**
+ * Returns the id of the answer from the hash of the URL, so that a reload, a second tab and a bookmark show the same
+ * answer.
+ */
 function useHash() {
   const [hash, setHash] = useState('')
   useEffect(() => {
@@ -71,7 +77,7 @@ function useAnswer(id: string) {
       setShown((before) => ({ ...before, text: before.text + data })),
     )
     source.addEventListener('end', ({ data }) => end(ENDINGS[JSON.parse(data).reason] ?? data))
-    // The server does not know the last event of this tab, and sends everything that it has.
+    // The server does not have the last event of this tab, and sends everything that it has.
     source.addEventListener('gap', () => setShown(NOTHING))
     // The browser reconnects by itself, unless the answer does not exist any more.
     source.addEventListener('error', () => {

@@ -1,6 +1,6 @@
 import { sse } from 'spillway/next'
 
-// Uses no hub, because on the edge runtime requests do not share a process.
+// Uses no hub, because requests on the edge runtime do not share a process.
 export const runtime = 'edge'
 
 export const GET = sse((stream) => {
