@@ -5,10 +5,10 @@ import { Ledger } from './ledger.js'
 // The share of connections that are cut before the response headers, and at a random byte of the body.
 const EARLY_CUTS = 0.1
 const BYTE_CUTS = 0.5
-// How many of the other cuts are applied to a client with rare events, so that it stays connected for a while.
+// The share of the other cuts that are applied to a client with rare events, so that it stays connected for a while.
 const RARE_CUTS = 0.1
 const MAX_BYTES = { small: 1_500, large: 600_000 }
-// A client that was subscribed for so long must have a position, in ms.
+// A client that was subscribed for longer than this MUST have a position, in ms.
 const PATIENCE = 2_000
 // The share of connections of a slow client that are not read after the response headers, and for how long, in ms.
 const SLOW_SHARE = 0.7
@@ -16,7 +16,7 @@ const SLOW_TIME = 2_000
 
 /**
  * A client that reconnects to a random server, and is cut from the first byte on. It starts without an id, or after the
- * event `start`. A slow one stops reading for a while when a replay begins.
+ * event `start`. A slow client stops reading for a while when a replay begins.
  */
 export class Client {
   disconnects = 0
@@ -43,7 +43,10 @@ export class Client {
     this.#lastEventId = start === undefined ? '' : log.idOf(start)
   }
 
-  /** Whether the client may stay away for a part of the window. The position of one with rare events may be old already. */
+  /**
+   * Whether the client may be disconnected for a part of the window. The position of a client with rare events may
+   * already be old.
+   */
   get canLeave() {
     return !this.#kind.isRare
   }
@@ -83,7 +86,7 @@ export class Client {
     if (!this.#request) this.connect()
   }
 
-  /** Keeps the connections from now on, and reads them at once. */
+  /** Ends the random cuts and pauses. */
   calm() {
     this.#isCutting = false
     this.#isSlow = false
@@ -132,7 +135,7 @@ export class Client {
     })
   }
 
-  // Only a client with an id, because the others must have received a position after a while.
+  // Pauses only a client with an id, because the other clients must receive a position within `PATIENCE`.
   #pause(response) {
     this.pauses += 1
     response.pause()

@@ -1,4 +1,4 @@
-/** Accounts for one client: the events that it is owed from its first position on, and those that it received. */
+/** Accounts for one client: the events that it is owed from its first position on, and the events that it received. */
 export class Ledger {
   deliveries = 0
   /** Gaps before an event that the broker had evicted. */
@@ -8,7 +8,7 @@ export class Ledger {
   duplicates = 0
   losses = 0
   reorderings = 0
-  /** Events whose text is not that which was published. */
+  /** Events whose text differs from the published text. */
   damages = 0
   /** A sentence for each false gap, duplicate, loss and reordering. */
   faults = []
@@ -27,7 +27,7 @@ export class Ledger {
   #position = 0
   #wasStored = true
 
-  /** `start`: the event after which the client begins. Otherwise its first position counts. */
+  /** `start` is the event after which the client begins. Without it, the first position of the client counts. */
   constructor(log, kind, start) {
     this.#log = log
     this.#kind = kind
@@ -93,7 +93,7 @@ export class Ledger {
     return `${channels.join(', ')} (1 in ${every}): ${state}, log ${this.#log.started}`
   }
 
-  /** Accounts for the first event, once the log knows the number of each position. */
+  /** Accounts for the first event, once the log has the number of each position. */
   finish() {
     if (this.#first === undefined) return
     this.#lose(this.#startNumber + 1, this.#first)

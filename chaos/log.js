@@ -12,7 +12,8 @@ export const KINDS = [
 export const LARGE_KIND = { channels: ['large', 'a'], every: 1, isLarge: true }
 
 const BUSY = ['a', 'b', 'c']
-// One in so many events is large. The remainder leaves the events of the filters above as they are.
+// One event in this many is large. No event that passes a filter above has the remainder, so the events of these
+// filters keep their channels.
 const LARGE_EVERY = 10
 const LARGE_REMAINDER = 7
 const SMALL_SIZE = 80
@@ -29,7 +30,7 @@ export class Log {
   #numbers = new Map()
   #quietEvery
 
-  /** `window`: the number of events that the broker keeps. The quiet channel gets fewer than one in a window. */
+  /** `window` is the number of events that the broker keeps. The quiet channel gets less than one event in a window. */
   constructor(window) {
     this.window = window
     this.#quietEvery = Math.ceil(window * 1.3)
@@ -75,7 +76,7 @@ export class Log {
     return undefined
   }
 
-  /** Returns how many events of a kind of client are from one number up to another, which is left out. */
+  /** Returns the number of events for a kind of client from one number up to, but not including, another. */
   count(kind, from, to) {
     let count = 0
     for (let n = from; n < to; n++) if (this.owes(kind, n)) count += 1

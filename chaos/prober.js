@@ -19,7 +19,7 @@ export class Prober {
     this.#inventId = inventId
   }
 
-  /** Sends a request. A server or broker that is being killed may not respond. */
+  /** Sends a request. It may get no response while a server or the broker is being killed. */
   send() {
     this.counts.sent += 1
     const port = this.#ports[Math.floor(Math.random() * this.#ports.length)]

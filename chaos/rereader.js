@@ -7,8 +7,8 @@ const SHARE = 0.5
 const INTERVAL = 50
 
 /**
- * Resumes again and again, each time at another position of the log. It reads late, and disconnects once it has received
- * what was published before.
+ * Resumes again and again, each time at another position of the log. It reads late. It disconnects once it has received
+ * the events that were published before.
  */
 export class Rereader {
   /** The client of each position. */

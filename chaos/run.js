@@ -10,17 +10,17 @@ import { Prober } from './prober.js'
 import { Rereader } from './rereader.js'
 import { ServerProcess } from './server-process.js'
 
-// Runs three server processes, one publisher and 300 clients, and kills servers, the broker and connections at random. The
-// clients start without an id, and half of the connections are cut at a random byte. Some clients have a quiet channel or a
-// filter that hides nearly all events. Each client must receive each of its events exactly once and in order. A gap is
-// allowed only before an event that the broker had evicted. Otherwise the exit code is 1.
+// Runs three server processes, one publisher and 300 clients, and kills servers, the broker and connections at random.
+// The clients start without an id, and half of the connections are cut at a random byte. Some clients have a quiet
+// channel or a filter that hides nearly all events. Each client MUST receive each of its events exactly once and in
+// order. A gap is allowed only before an event that the broker had evicted. Otherwise the exit code is 1.
 //
-// One event in ten has 50 to 400 kB. Storms of clients that were away reconnect at once, each at a position of its own. Other
-// clients resume at any position of the window, and do not read for a while. Requests with invented ids must each be a gap.
-// The memory of each server must stay within `--memory` MB.
+// One event in ten has 50 to 400 kB. Storms of disconnected clients reconnect at once, each at a position of its own.
+// Other clients resume at any position of the window, and do not read for a while. Each request with an invented id
+// MUST get a gap. The memory of each server MUST stay within `--memory` MB.
 //
-// The broker keeps `--window` events. With `--break positions` the hub sends no positions, so that events are lost. With
-// `--break refresh` it renews none, so that false gaps are reported. Both MUST end with the exit code 1.
+// The broker keeps `--window` events. With `--break positions` the hub sends no positions, so that events are lost.
+// With `--break refresh` it renews none, so that false gaps are reported. Both MUST end with the exit code 1.
 
 const { values } = parseArgs({
   options: {
@@ -30,9 +30,9 @@ const { values } = parseArgs({
     interval: { type: 'string', default: '10' },
     window: { type: 'string', default: '1000' },
     rereaders: { type: 'string', default: '20' },
-    // The most time for all events, in seconds.
+    // The time limit for all events, in seconds.
     limit: { type: 'string', default: '900' },
-    // Requests with invented ids a second.
+    // Requests with invented ids per second.
     probes: { type: 'string', default: '20' },
     // The bound of a server in MB. Default: see `boundOf`.
     memory: { type: 'string' },
@@ -45,9 +45,9 @@ const SERVERS = 3
 const MB = 1024 * 1024
 // The limit of the queue of a client. It is larger than any event.
 const MAX_BUFFERED = 512 * 1024
-// One client in so many is sent large events.
+// One client in this many is sent large events.
 const LARGE_CLIENTS = 12
-// How many faults are printed.
+// The largest number of faults that are printed.
 const MAX_FAULTS = 20
 // The share of the window in which the clients of a storm disconnect, and then stay away.
 const STORM_SHARE = 0.1
@@ -183,7 +183,7 @@ async function cutConnections() {
   }
 }
 
-/** Lets clients disconnect at different positions, and then reconnect at once. */
+/** Disconnects clients at different positions, and then reconnects them at once. */
 async function raiseStorms() {
   while (!isFinished) {
     await pause(1_000 + Math.random() * 3_000)
@@ -216,8 +216,8 @@ function inventId() {
 }
 
 /**
- * Returns the bound of a server in MB: Node with its garbage, the newest events and the reads of the store, and the queues of
- * all clients.
+ * Returns the bound of a server in MB. It covers Node with its garbage, the newest events, the reads of the store, and
+ * the queues of all clients.
  */
 function boundOf(count) {
   if (values.memory) return Number(values.memory)

@@ -2,8 +2,8 @@ import { createServer } from 'node:http'
 import { createSseStream, Hub } from 'spillway'
 import { brokers } from './brokers.js'
 
-// A server process. It has no shutdown handler, because it is killed with SIGKILL. `BREAK` disables a part of the hub, to
-// prove that the run then fails.
+// A server process. It has no shutdown handler, because it is killed with SIGKILL. `BREAK` disables a part of the hub,
+// to prove that the run then fails.
 
 const { BREAK, BROKER, BROKER_PORT, MAX_BUFFERED, PORT, WINDOW } = process.env
 const maxEvents = Number(WINDOW)

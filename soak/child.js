@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-/** A module of this folder that runs in a process of its own, with settings. It sends objects with `parentPort.report`. */
+/** A module of this folder that runs as a separate process with settings. It sends objects with `parentPort.report`. */
 export class Child {
   #process
   #file
@@ -18,7 +18,7 @@ export class Child {
     return this.#process.pid
   }
 
-  /** Rejects when the process ends, which is too early, unless it was stopped. */
+  /** Rejects when the process ends by itself, which is always too early. Stays pending after `stop`. */
   async ended() {
     const [code, signal] = await new Promise((resolve) => {
       this.#process.once('exit', (...how) => resolve(how))

@@ -3,9 +3,9 @@ import { connect } from 'node:net'
 // All sockets of the process read into the same buffer.
 const memory = Buffer.alloc(64 * 1024)
 const HOST = '127.0.0.1'
-// The least and the most time until a client reconnects whose connection was closed, in ms.
+// The shortest and the longest delay before a client reconnects, in ms.
 const RETRY = [500, 2_000]
-// How long a slow client does not read, and then reads, in ms.
+// The shortest and the longest time for which a slow client does not read, and for which it then reads, in ms.
 const PAUSE = [10_000, 90_000]
 const READING = [1_000, 5_000]
 
@@ -20,7 +20,7 @@ export class Client {
   #isOpen = false
   #rest = ''
   #lastEventId
-  // The number of the newest event, while the next one must follow it.
+  // The number of the newest event. Undefined if the next event may have any number.
   #newest
   #timer
 
@@ -34,7 +34,7 @@ export class Client {
     const socket = connect({ port: this.#port, host: HOST, onread })
     this.#socket = socket
     this.#rest = ''
-    // Without an id, the server cannot know what the client has missed.
+    // Without an id, the server cannot determine which events the client has missed.
     if (this.#lastEventId === undefined) this.#newest = undefined
     socket.on('connect', () => socket.write(this.#request()))
     socket.on('error', () => {})

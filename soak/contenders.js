@@ -17,7 +17,7 @@ function spillway() {
   }
 }
 
-/** The least that a server can do: `response.write` for each response of a set, without ids, heartbeats or limits. */
+/** A minimal server: `response.write` for each response of a set, without ids, heartbeats or limits. */
 function bare() {
   const responses = new Set()
   const slow = new Set()

@@ -19,7 +19,7 @@ for (let i = 0; i < streams; ) {
 while (totals.open < streams - slow) await pause(STEP)
 isComplete = true
 
-// By time, because a busy machine fires timers late.
+// Clients are counted by time and not by ticks, because a busy machine fires timers late.
 const startedAt = performance.now()
 setInterval(() => {
   const due = ((performance.now() - startedAt) / 1_000) * churn - totals.cuts

@@ -6,12 +6,13 @@ const OPTIONS = {
   server: { type: 'string', default: 'spillway' },
   minutes: { type: 'string', default: '60' },
   streams: { type: 'string', default: '10000' },
-  // How many clients disconnect and reconnect a second.
+  // The number of clients that disconnect and reconnect per second.
   churn: { type: 'string', default: '20' },
-  // How many clients do not read for 10 to 90 s, again and again. Each is sent an event of `--large` bytes a second.
+  // The number of clients that do not read for 10 to 90 s, again and again. Each is sent an event of `--large` bytes a
+  // second.
   slow: { type: 'string', default: '100' },
   large: { type: 'string', default: '65536' },
-  // How many streams are opened a second.
+  // The number of streams that are opened per second.
   rate: { type: 'string', default: '500' },
   // The time between two samples, in seconds.
   interval: { type: 'string', default: '5' },

@@ -1,4 +1,4 @@
-/** The process that has started this one, which ends with it. */
+/** The parent process. This process ends when the parent disconnects. */
 export const parentPort = {
   report(message) {
     if (process.connected) process.send(message)

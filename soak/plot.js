@@ -1,10 +1,10 @@
-// A writer of line charts as SVG. It has no axes but those that a series over time needs.
+// Writes line charts as SVG. They have only the axes that a series over time needs.
 
 const WIDTH = 760
 const HEIGHT = 300
 const MARGIN = { left: 64, right: 16, top: 40, bottom: 40 }
 const PLOT = { width: WIDTH - MARGIN.left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom }
-// A path has at most so many points, so that the file of an hour is small.
+// The largest number of points of a path, so that the file of an hour is small.
 const MAX_POINTS = 240
 const COLORS = ['#1f5fa8', '#c2571a', '#2f7d32', '#7a3e9d']
 const TICKS = 5
@@ -17,8 +17,8 @@ const NICE_STEPS = [1, 2, 2.5, 5, 10]
  */
 
 /**
- * Returns an SVG document with one line for each series. `points` have a time in seconds, and the axis shows minutes. Longer
- * series are reduced to the highest value of each of 240 parts, so that no peak is hidden.
+ * Returns an SVG document with one line for each series. `points` have a time in seconds, and the axis shows minutes.
+ * Longer series are reduced to the highest value of each of 240 parts, so that no peak is hidden.
  *
  * @param {{ title: string, unit: string, series: readonly Series[] }} chart
  */

@@ -13,8 +13,8 @@ export function descriptorLimit() {
 }
 
 /**
- * Returns what is resident of a process, in bytes: `brk` is the heap of `malloc`, `anonymous` is other memory without a file,
- * such as the heap of V8, and `files` are the program and its libraries.
+ * Returns the resident memory of a process by kind, in bytes. `brk` is the heap of `malloc`. `anonymous` is other
+ * memory without a file, such as the heap of V8. `files` are the program and its libraries.
  */
 export function residentPartsOf(pid) {
   const parts = { brk: 0, anonymous: 0, files: 0 }

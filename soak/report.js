@@ -3,11 +3,11 @@ import { lineChart } from './plot.js'
 import { floorOf, growthOf, growthShareOf, isFlat } from './slope.js'
 
 const MIB = 1024 * 1024
-// None may grow. The delay of the event loop depends on what else the machine does, so that it is only drawn.
+// None of these may grow. The delay of the event loop depends on other work of the machine, so it is only drawn.
 const SIZES = ['rss', 'heapUsed', 'external']
-// Their garbage does not count.
+// The sizes whose garbage does not count.
 const COLLECTED = new Set(['heapUsed', 'external'])
-// A size may grow by so many MiB in any case, because one large event is more than 5 % of a small size.
+// A size may always grow by this many MiB, because one large event is more than 5 % of a small size.
 const TOLERANCE = 1
 // Handles and descriptors without a client may grow by this share of the streams. Some clients are always connecting.
 const COUNTS = ['handles', 'descriptors']
@@ -31,7 +31,7 @@ export function judge({ samples, clients }, { server, streams }) {
   console.table(clients)
   const growing = figures.filter(({ hasGrown }) => hasGrown).map(({ name }) => name)
   if (growing.length > 0) console.log(`GROWS within the second half: ${growing.join(', ')}`)
-  // The bare server has no ids, so that its clients miss events between two connections.
+  // The bare server has no ids, so its clients miss events between two connections.
   const isExact = server === 'bare' || clients.lost + clients.repeated === 0
   if (!isExact) console.log(`NOT EXACT: ${clients.lost} events lost, ${clients.repeated} repeated`)
   return growing.length === 0 && isExact

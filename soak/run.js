@@ -2,14 +2,14 @@ import { readOptions } from './options.js'
 import { judge, save } from './report.js'
 import { Soak } from './soak.js'
 
-// Holds many streams of one hub for a given time, with one event a second, clients that reconnect and slow clients. Writes what
-// the server process needs as samples and plots. The exit code is 1 if a figure grows within the second half of the time by
-// more than `slope.js` allows, or if a client has lost an event.
+// Holds many streams of one hub for a given time, with one event a second, clients that reconnect and slow clients.
+// Writes samples and plots of the resources that the server process needs. The exit code is 1 if a client has lost an
+// event. It is also 1 if a figure grows within the second half of the time by more than `slope.js` allows.
 //
 // With `--server bare`, the same clients connect to a minimal server of `node:http`, for a comparison.
 
 const MIB = 1024 * 1024
-// A line is printed, and the samples are written, once in so many samples.
+// A line is printed and the samples are written after each group of this many samples.
 const PRINT_EVERY = 12
 
 const options = readOptions(process.argv.slice(2))

@@ -5,7 +5,10 @@ const NS_PER_MS = 1e6
 // The resolution of the histogram, in ms, is a part of each delay.
 const RESOLUTION = 10
 
-/** Takes samples of this process. All sizes are in bytes. The parent reads the rest, so that this costs the process less. */
+/**
+ * Takes samples of this process. All sizes are in bytes. The parent reads the rest, so that this costs the process
+ * less.
+ */
 export class Sampler {
   #delay = monitorEventLoopDelay({ resolution: RESOLUTION })
   #cpu = process.cpuUsage()
@@ -42,7 +45,7 @@ export class Sampler {
     return figures
   }
 
-  // The share of a core.
+  // Returns the share of a core that the process has used.
   #takeCpu() {
     const { user, system } = process.cpuUsage(this.#cpu)
     const share = (user + system) / 1_000 / (performance.now() - this.#at)
@@ -62,7 +65,7 @@ function lateness(nanoseconds) {
   return Math.max(0, nanoseconds / NS_PER_MS - RESOLUTION)
 }
 
-// What is resident and used of each space of V8.
+// Returns the resident and the used memory of each space of V8.
 function spaceSizes() {
   const spaces = getHeapSpaceStatistics()
   return Object.fromEntries(

@@ -14,10 +14,10 @@ const FLOOR_SHARE = 1 / 16
  */
 
 /**
- * Returns how much a series grows within its second half, in its own unit: the larger one of two measures. The first is the
- * slope of Theil and Sen, the median of the slopes between all pairs of points, times the length of the half. It ignores
- * single peaks, such as garbage before a collection. The second is the median of the last quarter of the half less that of
- * its first quarter. It also finds a step, and a rise that begins late.
+ * Returns how much a series grows within its second half, in its own unit: the larger one of two measures. The first is
+ * the slope of Theil and Sen, the median of the slopes between all pairs of points, times the length of the half. It
+ * ignores single peaks, such as garbage before a collection. The second is the median of the last quarter of the half
+ * less that of its first quarter. It also finds a step, and a rise that begins late.
  *
  * The growth of a series that falls is negative. Throws an `Error` if the half has fewer than ten points.
  *
@@ -52,8 +52,8 @@ export function isFlat(points, tolerance = 0) {
 }
 
 /**
- * Returns for each point the lowest value of the sixteenth of the run that ends with it. For memory with garbage, this is about
- * what is left by a collection.
+ * Returns for each point the lowest value of the sixteenth of the run that ends with it. For memory with garbage, this
+ * is about the memory that remains after a collection.
  *
  * @param {readonly Point[]} points
  * @returns {readonly Point[]}

@@ -29,7 +29,9 @@ export class Soak {
     this.#onSample = onSample
   }
 
-  /** Resolves after the given time. Rejects if a process ends before, or if the server may not have so many descriptors. */
+  /**
+   * Resolves after the given time. Rejects if a process ends before, or if the server may not have so many descriptors.
+   */
   async run() {
     const most = descriptorLimit() - OTHER_DESCRIPTORS
     const { streams } = this.#options

@@ -113,7 +113,7 @@ export const MUTING = {
         size %= 16_384
       })
     }),
-  'releases all 2 s': (target) =>
+  'releases data every 2 s': (target) =>
     startProxy(target, (response, outgoing) => {
       head(response, outgoing)
       const release = held(response, outgoing)

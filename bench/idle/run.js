@@ -23,7 +23,7 @@ const rows = CONTENDERS.map((contender) => {
   const bytes = [heap, heap - bare.heap, external, rss].map(fixed(0))
   return [contender, ...bytes, cpu.toFixed(1), ratioOf(contender).toFixed(2)]
 })
-printTable(['', 'heap B', '- bare', 'external B', 'RSS B', 'accept and answer, CPU µs', '/ bare'], rows)
+printTable(['', 'heap B', '- bare', 'external B', 'RSS B', 'accept and respond, CPU µs', '/ bare'], rows)
 printTarget('heap over bare', of('spillway').heap - bare.heap, 1024, ' B')
 printTarget(
   'heap of a stream that follows a channel, over bare',
@@ -31,5 +31,5 @@ printTarget(
   1229,
   ' B',
 )
-printTarget('CPU to accept and answer / bare', ratioOf('spillway'), 1.2)
+printTarget('CPU to accept and respond / bare', ratioOf('spillway'), 1.2)
 printTarget('CPU to accept, answer and subscribe / bare', ratioOf('spillway hub'), 1.25)

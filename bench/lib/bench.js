@@ -54,8 +54,9 @@ export function startResumingClients() {
 }
 
 /**
- * Measures every contender in each round, in the order A B C, C B A, B C A, … A temporary disturbance of the machine then
- * affects all contenders, and none always runs after the same other one. Returns the measurements by contender.
+ * Measures every contender in each round, in the order A B C, C B A, B C A, … A temporary disturbance of the machine
+ * then affects all contenders. No contender always runs after the same other one. Returns the measurements by
+ * contender.
  */
 export async function interleave(contenders, rounds, measure) {
   const measurements = new Map(contenders.map((contender) => [contender, []]))

@@ -6,8 +6,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const installed = fileURLToPath(new URL('../node_modules/spillway', import.meta.url))
 
 /**
- * Builds the present sources into the node_modules of the benchmarks. A contender then imports `spillway` as a user does,
- * and another build of the library does not affect a running measurement.
+ * Builds the present sources into the node_modules of the benchmarks. A contender then imports `spillway` as a user
+ * does, and another build of the library does not affect a running measurement.
  */
 export function buildSpillway() {
   mkdirSync(installed, { recursive: true })

@@ -1,4 +1,5 @@
-// The client process. Its raw sockets count events on a separate core, so that reading does not cost the server CPU time.
+// The client process. Its raw sockets count events on a separate core, so that reading does not cost the server CPU
+// time.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { respond } from './child.js'
 import { totals } from './event-counter.js'
@@ -40,8 +41,8 @@ function stall({ every }) {
 }
 
 /**
- * Waits until each client has received `events` events. Throws if there are fewer or more, because a figure is only valid
- * if all have arrived. Numbered events must have arrived in order and without a gap, up to `newest`.
+ * Waits until each client has received `events` events. Throws if there are fewer or more, because a figure is only
+ * valid if all have arrived. Numbered events must have arrived in order and without a gap, up to `newest`.
  */
 async function receive({ events, newest, eachOf = clients.length, timeout = 30_000 }) {
   const expected = events * eachOf

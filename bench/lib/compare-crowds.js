@@ -2,31 +2,32 @@ import { FRESH_PROCESSES, gather, interleave, medians, ratio } from './bench.js'
 import { startCrowd } from './fan-out.js'
 import { fixed, printTable, printTarget } from './report.js'
 
-const CLIENTS = 500
 const PER_TURN = 10
 const SINGLE = { count: 40, interval: 20 }
 const BURST = { count: 120, perTurn: PER_TURN, interval: 50 }
 const ROUNDS = 8
 
 /**
- * Measures the same fan-out with several contenders in the same run, of single events and of many in one turn, and prints
- * a table for each. `requests` has what `startCrowd` takes for each contender. Ratios are to `base`. `targets` has the text
- * and the highest ratio of CPU time for some contenders.
+ * Measures the fan-out of several contenders in the same run, and prints a table for single events and one for many
+ * events in one turn. `requests` has the options of `startCrowd` for each contender. `warmUp`, if given, is published
+ * before the measurements. Ratios are to `base`. `targets` has the text and the highest ratio of CPU time for some
+ * contenders.
  */
-export async function compareCrowds({ server, requests, base, targets }) {
+export async function compareCrowds({ server, clients = 500, requests, warmUp, base, targets }) {
   const contenders = Object.keys(requests)
   const singles = new Map()
   const bursts = new Map()
   for (let i = 0; i < FRESH_PROCESSES; i++) {
-    const start = async (name) => [name, await startCrowd(name, CLIENTS, { server, ...requests[name] })]
+    const start = async (name) => [name, await startCrowd(name, clients, { server, ...requests[name] })]
     const crowds = Object.fromEntries(await Promise.all(contenders.map(start)))
+    if (warmUp) for (const crowd of Object.values(crowds)) await crowd.publish(warmUp)
     gather(singles, await measureAll(contenders, crowds, SINGLE))
     gather(bursts, await measureAll(contenders, crowds, BURST))
     for (const crowd of Object.values(crowds)) await crowd.stop()
   }
   const compared = { base, targets }
-  report(`${CLIENTS} clients, one event every ${SINGLE.interval} ms`, singles, compared)
-  report(`${CLIENTS} clients, ${PER_TURN} events in one turn, every ${BURST.interval} ms`, bursts, compared)
+  report(`${clients} clients, one event every ${SINGLE.interval} ms`, singles, compared)
+  report(`${clients} clients, ${PER_TURN} events in one turn, every ${BURST.interval} ms`, bursts, compared)
 }
 
 async function measureAll(contenders, crowds, publishing) {

@@ -1,8 +1,8 @@
 import { startClients, startServer } from './bench.js'
 
 /**
- * Returns what each of `count` streams that `open` opens costs a server: memory in bytes, and CPU time in µs. The process of
- * the server MUST be new, because the layout of a heap depends on its earlier content.
+ * Returns the cost of one of `count` streams that `open` opens: memory of the server in bytes, and its CPU time in µs.
+ * The process of the server MUST be new, because the layout of a heap depends on its earlier content.
  */
 export async function costPerStream(server, count, open) {
   const before = await server.ask('memory')
@@ -17,7 +17,7 @@ export async function costPerStream(server, count, open) {
   }
 }
 
-/** The same for streams that are sent nothing, in new processes. `url` is the module of the server. */
+/** Returns the same for idle streams, in new processes. `url` is the module of the server. */
 export async function costOfIdleStream(url, contender, { count, warmUp }) {
   const server = await startServer(url, contender, { nodeFlags: ['--expose-gc'] })
   const clients = await startClients()

@@ -31,7 +31,7 @@ export class EventCounter {
     this.#end = end
   }
 
-  /** Reads a part of the body. An event may be split at its end, so its first part is kept for the next one. */
+  /** Reads a part of the body. An event may be split between two parts, so its beginning is kept for the next call. */
   read(chunk) {
     const hasTail = this.#tail.length > 0
     const text = hasTail ? Buffer.concat([this.#tail, chunk]) : chunk
@@ -45,7 +45,7 @@ export class EventCounter {
     this.#tail = isInEvent ? Buffer.from(text.subarray(Math.max(from, text.length - KEPT))) : EMPTY
   }
 
-  /** Forgets the start of an event, because the rest of it is not received. */
+  /** Discards the beginning of an event, because its rest will not be received. */
   reset() {
     this.#tail = EMPTY
   }

@@ -13,7 +13,7 @@ export class Http1Client extends EventCounter {
   /** Whether the server has closed the connection. */
   isClosed = false
 
-  /** `isHeld`: the response does not begin before there is an event. */
+  /** With `isHeld`, the response does not begin before there is an event. */
   constructor({ port, lastEventId, path = '/', isHeld = false, ...options }) {
     super(options)
     this.#isHeld = isHeld

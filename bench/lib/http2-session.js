@@ -31,8 +31,8 @@ const REQUEST = Buffer.concat([
 ])
 
 /**
- * A connection of HTTP/2 with any number of responses. Its windows are so large that it never has to enlarge them, which
- * would cost the server time that depends on the client.
+ * A connection of HTTP/2 with any number of responses. Its windows are so large that they never have to be enlarged. An
+ * update of a window would cost the server time that depends on the client.
  */
 export class Http2Session {
   /** Counts the events of each response. */
@@ -112,7 +112,7 @@ export class Http2Session {
     return size
   }
 
-  // Data is read in parts. Other frames are short, and they are kept until they are complete.
+  // Data is read in parts. Other frames are short, and are kept until they are complete.
   #onPart(part) {
     if (this.#frame.type === DATA) this.#streamOf(this.#frame).read(part)
     else this.#payload.push(Buffer.from(part))

@@ -7,7 +7,9 @@ const TICKS = 100
 
 const launchers = { Redis: launchMeasuredRedis, JetStream: launchMeasuredNats }
 
-/** Starts a Redis and a NATS server whose commands and messages can be counted. Their addresses are in the environment. */
+/**
+ * Starts a Redis and a NATS server whose commands and messages can be counted. Their addresses are in the environment.
+ */
 export async function launchBrokers() {
   const [Redis, JetStream] = await Promise.all([launchMeasuredRedis(), launchMeasuredNats()])
   process.env.REDIS_URL = Redis.url

@@ -8,7 +8,10 @@ const EMPTY = Buffer.alloc(0)
 const NUMBER = '"n":'
 const NUMBER_LENGTH = 7
 
-/** The sums of all clients of the process. `arrivals` are pairs of the number of an event and its time of arrival, in ms. */
+/**
+ * The sums of all clients of the process. An item of `arrivals` has the number of an event and its time of arrival, in
+ * ms.
+ */
 export const totals = { responses: 0, events: 0, bytes: 0, arrivals: [] }
 
 /** Returns monotonic time in ms, which all processes of a machine share. */
@@ -30,8 +33,8 @@ export class PollClient {
   isClosed = false
 
   /**
-   * With an `interval` in ms, it requests the same path that often, and otherwise the events after its cursor, again as soon as
-   * it has a response. The first request is sent after `delay` ms.
+   * With an `interval` in ms, requests the same path at that interval. Otherwise requests the events after its cursor,
+   * again after each response. The first request is sent after `delay` ms.
    */
   constructor({ port, path, interval, delay = 0 }) {
     this.#path = path

@@ -1,13 +1,14 @@
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// How often probes are sent, and how long one waits for a response, in ms.
+// The interval at which probes are sent, and how long a probe waits for a response, in ms.
 const TICK = 10
 const PATIENCE = 5_000
 
 /**
- * Sends `perSecond` requests a second, each with the next one of `ids` and a connection of its own, which is closed at the
- * first bytes of the response. Returns how many had which status, and how many had no response.
+ * Sends `perSecond` requests a second, each with the next one of `ids` and a connection of its own. The connection is
+ * closed at the first bytes of the response. Returns the number of requests with each outcome, for example the status
+ * `200` or `no response`.
  */
 export async function probeAll({ port, channel, ids, perSecond }) {
   const counts = {}

@@ -6,7 +6,8 @@ import { Sampler } from './sampler.js'
 
 const MODULE = new URL('./serve-replays.js', import.meta.url)
 const MB = 1024 * 1024
-// A server that needs more is ended, because the machine has other work. The bench then reports what it has measured.
+// A server that exceeds this limit is stopped, because the machine has other work. The bench then reports the figures
+// so far.
 const MEMORY_LIMIT = 4096 * MB
 // A publisher sends a timed event to the live clients at this interval, and the server publishes one itself, in ms.
 const LIVE_INTERVAL = 20
@@ -33,7 +34,7 @@ export async function startReplayFleet(name, { count, size, channels = 1, store 
 }
 
 class ReplayFleet {
-  /** Why the server was ended, if it was. */
+  /** The reason for which the server has ended, or undefined. */
   ended
   #sampler
 

@@ -3,12 +3,13 @@ import { EventCounter } from './event-counter.js'
 
 // All sockets read into the same buffer, because a stream and a buffer per read would cost more than the server.
 const memory = Buffer.alloc(64 * 1024)
-// The most a client waits before it reconnects, in ms.
+// The longest delay before a client reconnects, in ms.
 const RETRY = 1_000
 
 /**
  * A client that resumes a log of numbered events, in a channel of its own choice. It reconnects if it is disconnected.
- * `log` has the ids of all events, `channels` channels in turn; `start` is the index of the last one that it has received.
+ * `log` has the ids of all events, which belong to `channels` channels in turn. `start` is the index of the last event
+ * that the client has received.
  */
 export class ResumingClient extends EventCounter {
   reconnects = 0

@@ -1,5 +1,5 @@
-// A process of clients that resume at different positions, and of probes with invented ids. It has a low priority, because
-// the broker and the live clients share its core.
+// A process of clients that resume at different positions, and of probes with invented ids. It has a low priority,
+// because the broker and the live clients share its core.
 import { setPriority } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { respond } from './child.js'
@@ -8,7 +8,7 @@ import { probeAll } from './probes.js'
 import { FilledLog, ResumingClient } from './resuming-client.js'
 
 const NICE = 10
-// How many connections are opened at a time. The listen queue of the server is longer.
+// The number of connections that are opened at a time. The listen queue of the server is longer.
 const CONCURRENCY = 500
 
 setPriority(NICE)
@@ -20,8 +20,8 @@ function fill({ ids, channels = 1 }) {
 }
 
 /**
- * Connects a client for each start, the index in the log of the event that it received last, and then sends all requests at
- * once, or evenly over a time in seconds. With slow clients, resolves when all of them have their response headers.
+ * Connects a client for each start, which is the index in the log of its last event. Then sends all requests at once,
+ * or evenly over `over` seconds. With slow clients, resolves when all of them have their response headers.
  */
 async function storm({ port, starts, channels = 1, isSlow, over = 0 }) {
   const added = starts.map(

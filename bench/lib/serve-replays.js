@@ -11,7 +11,7 @@ import { redisStore } from 'spillway/redis'
 import { contender, serve } from './server.js'
 
 const { url, store: storeOptions, stream: streamOptions } = JSON.parse(process.argv[3] ?? '{}')
-// How many events are published before their ids are awaited, and their largest sum in bytes.
+// The number of events that are published before their ids are awaited, and their largest total size in bytes.
 const BATCH = 200
 const BATCH_BYTES = 8 * 1024 * 1024
 const FIRST = 1_000_000
@@ -37,7 +37,7 @@ const store = await openers[contender]()
 const hub = new Hub({ store })
 await store.ready
 
-// How often the reads of the store are looked at, in ms.
+// The interval at which the reads of the store are sampled, in ms.
 const LOOK = 50
 const mostReads = { waiting: 0, running: 0, bytes: 0, oldest: 0 }
 setInterval(() => {
@@ -51,7 +51,7 @@ function dataOf(number, size) {
 
 let live
 
-/** Publishes an event every `interval` ms, whether or not the ones before are stored. */
+/** Publishes an event every `interval` ms, even if earlier ones are not stored yet. */
 class Publishing {
   #channel
   #timer

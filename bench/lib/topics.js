@@ -2,8 +2,8 @@ import { createServer as createHttpServer } from 'node:http'
 import { createChannel, createSession } from 'better-sse'
 import { createSseStream, Hub } from 'spillway'
 
-// One topic that all clients subscribe to. `publish` sends an event to all of them. `createServer` is that of `node:http`
-// or of `node:http2`.
+// One topic that all clients subscribe to. `publish` sends an event to all of them. `createServer` is that of
+// `node:http` or of `node:http2`.
 
 const NAME = 'price'
 
@@ -59,8 +59,8 @@ export function topicOfBetterSse(createServer) {
 }
 
 /**
- * Returns the `createServer` function of a contender whose clients subscribe to a channel of a hub. `optionsOf` returns the
- * options of the client with a number.
+ * Returns the `createServer` function of a contender whose clients subscribe to a channel of a hub. `optionsOf` returns
+ * the options of the client with a number.
  */
 export function subscribeChannel(
   channel,

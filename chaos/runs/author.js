@@ -10,7 +10,7 @@ const READERS = 3
 const RESTARTS = 0.5
 const MAX_GENERATIONS = 3
 const RETRY_DELAY = 100
-// When readers subscribe, in ms after the start. Some come first, others late.
+// The latest time at which a reader subscribes, in ms after the start. Some readers subscribe early, others late.
 const MAX_DELAY = 2_500
 
 /** Starts a run, reads it, may stop it, and may start it again after it was lost. */
@@ -76,7 +76,7 @@ export class Author {
   }
 }
 
-// Without a timeout, because a frozen server would carry the request out later, when the run may be another one.
+// Has no timeout, because a frozen server would execute the request later, when the id may belong to another run.
 function request(method, port, path) {
   return new Promise((resolve) => {
     const onError = () => resolve({ status: 0, body: '' })

@@ -8,12 +8,12 @@ const SILENT = 0.1
 const BURSTY = 0.2
 const LARGE = 0.1
 const DEAF = 0.3
-// How many events of a limited run are kept.
+// The number of events that a limited run keeps.
 const MAX_EVENTS = 24
 const ALPHABET = 26
 const FIRST_LETTER = 97
 
-/** Returns what happens in a run, the same in each process. Times are in ms. */
+/** Returns the plan of a run, which is the same in each process. Times are in ms. */
 export function planOf(seed, id, lease) {
   const random = randomOf(`${seed} ${id}`)
   const chance = (share) => random() < share

@@ -16,7 +16,7 @@ const LEAVERS = 0.5
 export class Reader {
   cuts = 0
   refusals = 0
-  /** When the end of the run was received. */
+  /** The time at which the end of the run was received. */
   endedAt
   transcript
   /** Resolves when nothing more is expected. */
@@ -64,7 +64,7 @@ export class Reader {
     if (!this.#isCalm && !this.#isFinished) this.#cut()
   }
 
-  /** Keeps the connections from now on, and reads them at once. */
+  /** Ends the cuts and pauses. */
   calm() {
     this.#isCalm = true
   }

@@ -10,17 +10,19 @@ import { Verdict } from './verdict.js'
 import { Witness } from './witness.js'
 
 // Runs `--runs` runs, `--active` at a time, in four server processes. Three readers subscribe to each run, reconnect as
-// `EventSource` does, and are cut at random. Servers and the broker are killed, frozen beyond the lease and restarted. Other
-// processes than the owner stop some runs. The store in memory has one server, which is neither killed nor frozen.
+// `EventSource` does, and are cut at random. Servers and the broker are killed, frozen beyond the lease and restarted.
+// Processes other than the owner stop some runs. The store in memory has one server, which is neither killed nor
+// frozen.
 //
-// Each reader must receive the whole text exactly once and in order, and the right end. A gap is allowed only in a run that
-// keeps few events, and the end `lost` only if the owner was killed or stood still. Each source notes in a file when it
-// begins and ends. No run has two sources, and none runs on after the end was received. Otherwise the exit code is 1.
+// Each reader MUST receive the whole text exactly once and in order, and the right end. A gap is allowed only in a run
+// that keeps few events, and the end `lost` only if the owner was killed or stood still. Each source notes in a file
+// when it begins and ends. A run MUST NOT have two sources, and no source may continue after the end was received.
+// Otherwise the exit code is 1.
 //
-// A lost run may be removed and started again with the same id. Its earlier source must not run on then.
+// A lost run may be removed and started again with the same id. Its earlier source MUST NOT continue then.
 //
-// With `--break starts` a run has a source in each process that starts it, and with `--break reads` batches are missing. Both
-// MUST end with the exit code 1.
+// With `--break starts` a run has a source in each process that starts it, and with `--break reads` batches are
+// missing. Both MUST end with the exit code 1.
 
 const { values } = parseArgs({
   options: {
@@ -34,14 +36,14 @@ const { values } = parseArgs({
     trouble: { type: 'string', default: '1' },
     // A part of the store that is disabled.
     break: { type: 'string', default: 'nothing' },
-    // What is chosen at random follows from it. The times of processes do not.
+    // All random choices follow from it. The times of processes do not.
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 })
 const { seed, store } = values
 const lease = Number(values.lease)
 const count = Number(values.runs)
-// How many faults are printed.
+// The largest number of faults that are printed.
 const MAX_FAULTS = 30
 // The time that the readers may take to receive the end after the last trouble, in ms.
 const GRACE = 60_000

@@ -6,8 +6,8 @@ import { FAILURE, sourceOf } from './source.js'
 import { stores } from './stores.js'
 import { WitnessLog } from './witness-log.js'
 
-// A server process that owns runs and has subscribers. It has no shutdown handler, because it is killed with SIGKILL. `BREAK`
-// disables a part of the store, to prove that the run then fails.
+// A server process that owns runs and has subscribers. It has no shutdown handler, because it is killed with SIGKILL.
+// `BREAK` disables a part of the store, to prove that the run then fails.
 
 const { BREAK, BROKER_PORT, LEASE, MERGE, PORT, SEED, STORE, WITNESS } = process.env
 const lease = Number(LEASE)
@@ -19,7 +19,7 @@ const runs = new Runs({ store, lease, ...(MERGE === 'yes' ? { merge } : {}) })
 runs.on('error', (error, id) => {
   if (error.message !== FAILURE) console.error(`${id}: ${error.code} ${error.message}`, error.cause)
 })
-// Its parent has ended.
+// The parent process has ended.
 process.on('disconnect', () => process.exit())
 
 const app = express()

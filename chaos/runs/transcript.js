@@ -1,13 +1,13 @@
 import { parseToken } from './plan.js'
 
-/** What one subscriber has received of a run. */
+/** The events of a run that one subscriber has received. */
 export class Transcript {
   events = 0
   /** The number of the last token. */
   last = 0
   /** The number of gaps. */
   gaps = 0
-  /** How the run ended, or undefined. */
+  /** The reason of the end of the run, or undefined. */
   end
   /** A sentence for each fault. */
   faults = []
@@ -20,7 +20,7 @@ export class Transcript {
     this.#generation = generation
   }
 
-  /** Whether nothing but the end is known of the text after the last token. */
+  /** Whether tokens after the last one may be missing because of a gap. */
   get isUncertain() {
     return this.#isAfterGap
   }
@@ -56,7 +56,8 @@ export class Transcript {
     this.last = Math.max(this.last, n)
   }
 
-  // Only events over a limit may be missing. A run that is not started yet is unknown, after a slow look-up with a gap.
+  // Only events over a limit may be missing. A gap with the reason `unknown` is allowed before the first event, because
+  // the run may not be started yet at its look-up.
   #gap(reason) {
     this.gaps += 1
     if (reason === 'unknown' && this.events === 0 && !this.end) return

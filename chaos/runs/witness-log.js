@@ -1,7 +1,7 @@
 import { openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
-// How often a process notes that it is running, in ms.
+// The interval at which a process notes that it is running, in ms.
 export const BEAT = 50
 
 /** Returns the time in ms on a clock that all processes share. */
@@ -10,8 +10,8 @@ export function now() {
 }
 
 /**
- * What a process notes of the sources that it runs. Each line is written before the source continues, so that the file has
- * it even if the process is killed at once.
+ * The notes of a process about the sources that it runs. Each line is written before the source continues, so that the
+ * file has it even if the process is killed at once.
  */
 export class WitnessLog {
   #file

@@ -48,7 +48,7 @@ class WitnessedProcess {
   }
 }
 
-/** Judges which sources ran, from what all processes have noted. */
+/** Determines which sources ran, from the notes of all processes. */
 export class Witness {
   folder = mkdtempSync(join(tmpdir(), 'spillway-witness-'))
   faults = []
