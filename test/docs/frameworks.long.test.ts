@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { serve } from '../support/serve.ts'
 import { blocksOf, pageOf } from './pages.ts'
-import { responseOf, type SampleRequest } from './run.ts'
+import { isListening, responseOf, type SampleRequest } from './run.ts'
 
-/** A request to a sample that does not listen by itself. */
+/** A request to a sample. */
 interface Usage extends SampleRequest {
   /** A text that only this sample of the page contains. */
   readonly sample: string
@@ -11,7 +11,7 @@ interface Usage extends SampleRequest {
   readonly expected: string | number
 }
 
-/** The samples of a page. `listen` is the statement that starts a server with the sample. */
+/** The samples of a page. `listen` is the statement that starts a server with a sample that does not listen by itself. */
 interface PageOfSamples {
   readonly page: string
   readonly listen: string
@@ -158,7 +158,8 @@ describe.each(PAGES)('a sample of $page', ({ page, listen, usages }) => {
       expect(others).toEqual([])
       const { language = '', code = '' } = block ?? {}
       const named = code.replace('export default', 'const app =')
-      const response = await responseOf({ language, code: `${named}\n${listen}` }, { path: '/', ...request })
+      const complete = isListening(named) ? named : `${named}\n${listen}`
+      const response = await responseOf({ language, code: complete }, { path: '/', ...request })
       expect(response).toMatchObject(
         typeof expected === 'number'
           ? { status: expected, type: expect.not.stringContaining('event-stream') }

@@ -26,6 +26,8 @@ export interface Block {
    */
   readonly mark: string | undefined
   readonly code: string
+  /** The `curl` command that the text after the block starts with, without its backticks. */
+  readonly curl: string | undefined
 }
 
 const NAMES = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'test/README.md', ...filesIn('docs')]
@@ -57,7 +59,8 @@ export function blocksOf({ name, text }: Page): Block[] {
   return [...text.matchAll(fences)].map((match) => {
     const [whole, mark, , language = '', code = ''] = match
     const before = text.slice(0, match.index) + whole.slice(0, whole.indexOf('```'))
-    return { page: name, line: before.split('\n').length, language, mark, code }
+    const [, curl] = /^\s*`(curl [^`]+)`/.exec(text.slice(match.index + whole.length)) ?? []
+    return { page: name, line: before.split('\n').length, language, mark, code, curl }
   })
 }
 

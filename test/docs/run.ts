@@ -74,6 +74,28 @@ export function responseOf(
   })
 }
 
+/** Whether a sample starts a server. */
+export function isListening(code: string): boolean {
+  return /\blisten\(3000\)|\bport: 3000\b/.test(code)
+}
+
+/** Returns the request of a `curl` command. */
+export function requestOf(curl: string): SampleRequest {
+  const words = [...curl.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, word]) => quoted ?? word ?? '')
+  const valuesOf = (flag: string) => words.filter((_, at) => words[at - 1] === flag)
+  const [json] = valuesOf('--json')
+  const [body = json] = valuesOf('-d')
+  const headers = Object.fromEntries(valuesOf('-H').map((header) => header.split(': ')))
+  const [, path = '/'] =
+    /localhost:3000(\S*)/.exec(words.find((word) => word.includes('localhost:3000')) ?? '') ?? []
+  return {
+    path: path || '/',
+    method: valuesOf('-X')[0] ?? (body === undefined ? 'GET' : 'POST'),
+    headers: { accept: '*/*', ...(json && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && { body }),
+  }
+}
+
 /** Returns the path of the stream in a sample: that of its `EventSource`, or that of its first route. */
 function streamPathIn(code: string): string {
   const [, path = '/'] =
