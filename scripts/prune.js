@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import ts from 'typescript'
 
-// Removes from `dist` the files that no entry and no command of package.json reaches: modules that hold only types, and declarations
-// that no public type needs.
+// Removes from `dist` the files that no entry and no command of package.json reaches. Such files are modules that hold
+// only types, and declarations that no public type needs.
 
 const root = join(import.meta.dirname, '..')
 const dist = join(root, 'dist')

@@ -4,7 +4,7 @@ import ts from 'typescript'
 
 /**
  * Returns the text of each declaration file that the entries need, without the declarations that no public type
- * mentions. Throws for statements that it does not know.
+ * mentions. Throws for a statement of an unsupported kind.
  */
 export function publicDeclarations(entries) {
   const modules = new Map()
@@ -41,7 +41,7 @@ class Module {
     }
   }
 
-  /** Returns what a name stands for: a name of another file, or the names that its declarations mention. */
+  /** Returns the origins of a name: a name of another file, or the names that its declarations mention. */
   originsOf(name) {
     const imported = this.#imported.get(name)
     if (imported) return imported.file ? [imported] : []

@@ -17,7 +17,10 @@ const { values, positionals } = parseArgs({
 const runs = Number(values.runs)
 const root = join(import.meta.dirname, '..')
 const vitest = join(createRequire(import.meta.url).resolve('vitest/package.json'), '../vitest.mjs')
-const projects = ['unit', 'net', 'brokers', 'browsers'].flatMap((name) => ['--project', name])
+const projects = ['unit', 'properties', 'heap', 'net', 'brokers', 'browsers'].flatMap((name) => [
+  '--project',
+  name,
+])
 const folder = mkdtempSync(join(tmpdir(), 'spillway-stress-'))
 
 // A busy process exits by itself if this one was killed.
@@ -49,10 +52,14 @@ process.exit()
 async function runTests() {
   const report = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile()}`]
   rmSync(reportFile(), { force: true })
-  const child = spawn(process.execPath, [vitest, 'run', ...projects, ...report, ...positionals], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    [vitest, 'run', '--retry=0', ...projects, ...report, ...positionals],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   tests = child
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
@@ -69,7 +76,7 @@ function reportFile() {
   return join(folder, 'report.json')
 }
 
-/** The report of the last run. Undefined if Vitest wrote none. */
+/** Returns the report of the last run, or undefined if Vitest wrote none. */
 function readReport() {
   try {
     return JSON.parse(readFileSync(reportFile(), 'utf8'))
@@ -79,7 +86,7 @@ function readReport() {
 }
 
 /**
- * The failed tests, each with its message. Empty if something outside of the tests failed.
+ * Returns the failed tests, each with its message. The result is empty if something outside of the tests failed.
  *
  * @param {{ testResults: { name: string, message: string, status: string, assertionResults: { status: string, fullName: string, failureMessages: string[] }[] }[] } | undefined} report
  */

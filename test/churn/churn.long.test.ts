@@ -22,7 +22,7 @@ const NONE = ['subscribed streams', 'streams of the channel', 'counted streams',
 const adapters = ['createSseStream', 'node', 'express', 'fastify', 'koa', 'hono', 'next', 'http2']
 
 it.each(adapters)(
-  'a server with %s keeps nothing of clients that disconnect at random moments',
+  'a server with %s retains no memory of clients that disconnect at random moments',
   { timeout: 3_600_000 },
   async (adapter) => {
     const application = adapter === 'next' ? await buildOnNext('test/fixtures/next-churn') : undefined

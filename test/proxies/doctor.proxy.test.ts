@@ -47,7 +47,7 @@ const OF_BROWSERS = STREAMING.filter(({ protocol }) => protocol !== 'h2c')
 describeBehind(OF_BROWSERS, 'the doctor', (setup) => {
   const proxy = new ServedBehindProxy(setup)
 
-  it('finds no problem and nothing to warn of in a stream of the library', async () => {
+  it('finds no problem and no warning in a stream of the library', async () => {
     const report = await examine(routeNews(proxy), { timeout: TIMEOUT, insecure: true })
     expect(report.findings.filter(({ level }) => level !== 'note')).toEqual([])
     expect(report.protocols).toEqual(setup.protocol === 'h2' ? ['HTTP/1.1', 'HTTP/2'] : ['HTTP/1.1'])

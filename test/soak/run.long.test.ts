@@ -24,7 +24,7 @@ async function soak(server: string, minutes: number) {
   return { code, output, read, ...JSON.parse(read('samples.json')) }
 }
 
-test('a soak writes samples and plots of what the server needs, and counts what the clients received', async () => {
+test('a soak writes samples and plots of the server, and counts the events that clients received', async () => {
   const { clients, output, read, samples } = await soak('spillway', 0.1)
   const figures = ['rss', 'heapUsed', 'heapTotal', 'external', 'arrayBuffers', 'brk', 'anonymous', 'files']
   for (const name of figures) expect(samples.at(-1)[name]).toBeGreaterThan(0)

@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '../..')
 /** A process that uses the package. */
 export interface ChildProgram {
   readonly child: ChildProcess
-  /** What it has printed. */
+  /** The lines that the process has printed so far. */
   readonly lines: string[]
   /** Resolves with the rest of the first line that begins with a word, once it is printed. */
   printed(word: string): Promise<string>

@@ -36,13 +36,13 @@ export const receivedBy = (tab: Tab) => tab.evaluate<string[]>('received')
 /** Returns the transports that a page has used, for example `json cuts`. */
 export const transportsOf = (tab: Tab) => tab.evaluate<string[]>('transports')
 
-/** Waits until a page has received more than so many events. */
+/** Waits until a page has received more than `count` events. */
 export const receivesMoreThan = (tab: Tab, count: number) =>
   expect.poll(async () => (await receivedBy(tab)).length).toBeGreaterThan(count)
 
 /**
- * Serves a page that connects with the built client, behind a proxy. The fragment `#share` or `#persist` of its URL sets
- * this option. An event is published each `interval` ms, unless it is 0. `heartbeat` in ms.
+ * Serves a page that connects with the built client, behind a proxy. The fragment `#share` or `#persist` of its URL
+ * sets this option. An event is published each `interval` ms, unless it is 0. `heartbeat` in ms.
  */
 export async function serveClientPage(hold: Hold = 'none', { interval = 20, heartbeat = 15_000 } = {}) {
   // A poll that is held longer delays the end of a test.

@@ -15,7 +15,9 @@ interface Published {
   readonly n: number
 }
 
-/** Clients whose connections to random servers are cut at random bytes, from the first byte of the first response on. */
+/**
+ * Clients whose connections to random servers are cut at random bytes, from the first byte of the first response on.
+ */
 export class CutClients {
   readonly clients: readonly ReadingClient[]
   readonly #log: Published[] = []

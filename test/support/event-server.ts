@@ -12,8 +12,9 @@ export interface ServedRequest {
 }
 
 /**
- * Starts a server that follows the protocol of the client: a stream or, with `?format=json`, a long poll of one log. It is
- * independent of the server side of the library. `heartbeat` and `hold` in ms. `files` are served beside it, by their path.
+ * Starts a server that follows the protocol of the client: a stream or, with `?format=json`, a long poll of one log. It
+ * is independent of the server side of the library. `heartbeat` and `hold` in ms. `files` are served beside it, by
+ * their path.
  */
 export async function startEventServer({
   heartbeat = 15_000,
@@ -28,7 +29,7 @@ export async function startEventServer({
   const text = (index: number) => `id: run-${index + 1}\ndata: ${log[index]}\n\n`
 
   const stream = (response: ServerResponse, start: number, isPadded: boolean) => {
-    // With `Connection: close`, the `fetch` of Node.js takes a cut for the end of the body.
+    // With `Connection: close`, the `fetch` of Node.js treats a cut as the end of the body.
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.write(
       `: heartbeat ${heartbeat}\nretry: ${retry}\nid: run-${start}\nevent: position\ndata: {}\n\n`,

@@ -6,7 +6,7 @@ export function batchAt(first: number): RunBatch {
   return { first, events: [{ event: 'text', data: `${first}`, isText: true }] }
 }
 
-/** A store whose runs have kept event 10 only, and that reports what a test passes to `watcher`. */
+/** A store whose runs keep only event 10. A test reports changes of a run through `watcher`. */
 export class EvictingRuns extends MemoryRuns {
   watcher: RunWatcher | undefined
 

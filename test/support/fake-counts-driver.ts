@@ -3,16 +3,18 @@ import type { CountsDriver, CountUpdate } from '../../src/stores/broker/counts-d
 /** The counts in a broker, by key and process. */
 export type CountsBroker = Map<string, Map<CountsDriver, number>>
 
-/** A driver whose broker is a map that drivers share. `failure`: what an update is rejected with. */
+/** A driver whose broker is a map that several drivers may share. */
 export class FakeCountsDriver implements CountsDriver {
   readonly keep = 60_000
   readonly updates: Array<readonly CountUpdate[]> = []
   readonly signals: AbortSignal[] = []
-  /** When updates fail: before they were executed, or with a lost response. */
+  /** How updates fail: before they are executed, with a lost response, or by the abort of their signal. */
   failure: 'before' | 'after' | 'hangs' | undefined
   /** How long the broker takes for each command, in ms. */
   delay = 0
   isClosed = false
+  /** The keys that the broker cannot count, with their errors. */
+  readonly broken = new Map<string, Error>()
   forget = () => {}
   readonly #broker: CountsBroker
 
@@ -24,14 +26,14 @@ export class FakeCountsDriver implements CountsDriver {
     this.forget = onForgotten
   }
 
-  async update(updates: readonly CountUpdate[], signal: AbortSignal): Promise<readonly number[]> {
+  async update(updates: readonly CountUpdate[], signal: AbortSignal): Promise<ReadonlyArray<number | Error>> {
     this.updates.push(updates)
     this.signals.push(signal)
     if (this.failure === 'hangs')
       await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
     if (this.delay > 0) await new Promise((resolve) => setTimeout(resolve, this.delay))
     if (this.failure === 'before') throw new Error('The broker is down.')
-    const counts = updates.map((update) => this.#store(update))
+    const counts = updates.map((update) => this.broken.get(update.key) ?? this.#store(update))
     if (this.failure === 'after') throw new Error('The response was lost.')
     return counts
   }

@@ -5,7 +5,7 @@ export async function settled(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => immediate(resolve))
 }
 
-/** A request that a `FakeFetch` has received. The test plays the server. */
+/** A request that a `FakeFetch` has received. The test acts as the server. */
 export class FakeRequest {
   readonly url: URL
   readonly init: RequestInit
@@ -93,7 +93,7 @@ export class FakeRequest {
   }
 }
 
-/** A `fetch` whose requests the test answers. */
+/** Returns a `fetch` to whose requests the test responds. */
 export function fakeFetch() {
   const requests: FakeRequest[] = []
   const fetch = ((url: URL, init: RequestInit) =>

@@ -1,11 +1,11 @@
 import { Writable } from 'node:stream'
 import type { Terminal } from '../../src/cli/terminal.ts'
 
-/** A terminal that keeps what is written. */
+/** A terminal that keeps its output. */
 export interface FakeTerminal extends Terminal {
-  /** What was written to `out` so far. */
+  /** The text that was written to `out` so far. */
   readonly output: string
-  /** What was written to `err` so far. */
+  /** The text that was written to `err` so far. */
   readonly errors: string
 }
 

@@ -6,9 +6,9 @@ const POSITION = /(?<=^|\n)id: [^\n]*\nevent: position\ndata: \{\}\n\n/g
 
 /** A transport that keeps what is written, and is full while a test sets `isFull`. */
 export class FakeTransport implements Transport {
-  /** What was written, without the positions of a hub. */
+  /** All writes, without the positions of a hub. */
   readonly writes: string[] = []
-  /** Everything that was written. */
+  /** All writes. */
   readonly all: string[] = []
   /** The bytes of each write with more than a position. Streams may share them. */
   readonly chunks: Buffer[] = []

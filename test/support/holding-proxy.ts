@@ -3,12 +3,15 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
 
 /**
- * What a proxy does to an event stream. `headers`: holds everything until the end. `body`: holds the body. `bursts`: passes
- * the first bytes, and the others at an interval. `cut`: cuts the connection after the first bytes. `none`: passes all.
+ * The treatment of an event stream by a proxy. `headers`: holds everything until the end. `body`: holds the body.
+ * `bursts`: passes the first bytes, and the others at an interval. `cut`: cuts the connection after the first bytes.
+ * `none`: passes all.
  */
 export type Hold = 'none' | 'headers' | 'body' | 'bursts' | 'cut'
 
-/** Starts a proxy that holds the event streams of a server, and passes other responses. `interval` of the bursts in ms. */
+/**
+ * Starts a proxy that holds the event streams of a server, and passes other responses. `interval` of the bursts in ms.
+ */
 export async function startHoldingProxy(target: number, mode: () => Hold, interval = 1000) {
   const sockets = new Set<Socket>()
   const server = createServer((near) => {

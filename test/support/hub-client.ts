@@ -11,8 +11,8 @@ export interface Seen {
 }
 
 /**
- * A client that behaves as the HTML standard requires, over a transport that a test can cut at any byte. It remembers the
- * id of the last complete event and sends it when it reconnects to its present channels.
+ * A client that behaves as the HTML standard requires, over a transport that a test can cut at any byte. It remembers
+ * the id of the last complete event and sends it when it reconnects to its present channels.
  */
 export class HubClient {
   readonly seen: Seen[] = []

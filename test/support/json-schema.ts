@@ -15,7 +15,7 @@ export function programOf(files: readonly string[]): ts.Program {
   return ts.createProgram(paths, { strict: true, noEmit: true, types: [], lib: ['lib.es5.d.ts'] })
 }
 
-/** Returns the schema of what `JSON.stringify` makes of an exported type, with the comments as descriptions. */
+/** Returns the schema of an exported type as `JSON.stringify` writes its values, with the comments as descriptions. */
 export function schemaOf(program: ts.Program, file: string, name: string): Schema {
   const checker = program.getTypeChecker()
   const source = program.getSourceFile(join(root, file))
@@ -37,7 +37,7 @@ function convert(type: ts.Type, checker: ts.TypeChecker): Schema {
   if (item) return { type: 'array', items: convert(item, checker) }
   const value = type.getStringIndexType()
   if (value) return { type: 'object', additionalProperties: convert(value, checker) }
-  // Also those of `Omit` and of an intersection.
+  // Includes the types that `Omit` and intersections create.
   if (type.flags & (ts.TypeFlags.Object | ts.TypeFlags.Intersection)) return convertInterface(type, checker)
   throw new Error(`${checker.typeToString(type)} has no schema.`)
 }

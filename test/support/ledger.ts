@@ -4,8 +4,8 @@ import type { Seen } from './hub-client.ts'
 import { SlowStore } from './slow-store.ts'
 
 /**
- * How an entry is owed to a client. `due`: no later entry is received before it. `late`: no later entry of its channel is.
- * `free`: it may be received or not. None is received twice, and a gap may replace any of them.
+ * How an entry is owed to a client. `due`: no later entry is received before it. `late`: no later entry of its channel
+ * is. `free`: it may be received or not. None is received twice, and a gap may replace any of them.
  */
 type Debt = 'due' | 'late' | 'free'
 
@@ -96,7 +96,9 @@ export class Ledger {
     this.isLive = false
   }
 
-  /** Records a further channel, which starts at present. The events that the client missed there are `late`, or a gap. */
+  /**
+   * Records a further channel, which starts at present. The events that the client missed there are `late`, or a gap.
+   */
   subscribe(channel: string): void {
     const before = this.#channels.get(channel)
     // A snapshot is sent for each subscription, before further events.
@@ -110,7 +112,9 @@ export class Ledger {
     if (isMissing && (this.#isNewAgain || (this.#isResumed && before !== 'completed'))) this.#gaps += 1
   }
 
-  /** Records an unsubscription. Live events are still owed. The rest of a replay is missing after a new subscription. */
+  /**
+   * Records an unsubscription. Live events are still owed. The rest of a replay is missing after a new subscription.
+   */
   unsubscribe(channel: string): void {
     if (this.#channels.get(channel) !== 'subscribed') return
     this.#channels.set(channel, this.isLive ? 'completed' : 'unsubscribed')

@@ -9,7 +9,7 @@ import { StreamServer } from './misbehaving/stream-server.ts'
 /** A server with one fault, and how to examine it. */
 export interface Misbehaving {
   readonly code: FindingCode
-  /** What distinguishes it from other servers with this code. May be empty. */
+  /** Distinguishes the server from other servers with this code. May be empty. */
   readonly name: string
   readonly Server: new () => StreamServer
   readonly options?: ExamineOptions

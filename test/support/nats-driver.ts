@@ -16,7 +16,7 @@ interface DriverOptions extends Partial<RecentLimits> {
   readonly replays?: NatsConnection
 }
 
-/** Opens a driver on a stream, and what it has delivered. It is closed after the test. */
+/** Opens a driver on a stream, and records its deliveries. The driver is closed after the test. */
 export async function openDriver(connection: NatsConnection, options: DriverOptions) {
   const { stream, maxEvents, replays, entries = 1, bytes = 1e6 } = options
   const delivered: string[] = []

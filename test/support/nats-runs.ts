@@ -35,7 +35,7 @@ export async function startRun(store: RunStore, id: string, maxAge = HOUR) {
   return { id, epoch, append, read }
 }
 
-/** Collects the texts of a run like a subscriber does: live, and read after an interruption or a gap. */
+/** Collects the texts of a run as a subscriber does: live, and by a read after an interruption or a gap. */
 export async function follow(store: RunStore, id: string, epoch: string) {
   const texts: string[] = []
   let [number, place, interruptions] = [0, '', 0]

@@ -6,22 +6,28 @@ interface Pair {
   readonly near: Socket
   readonly far: Socket
   isSilent: boolean
+  isMuted: boolean
 }
 
 /**
- * Starts a proxy to a local server. `silence` stops forwarding on all present connections, or on those at some indices in
- * the order in which they were opened, without closing them. `mute` stops forwarding responses, also on later connections.
- * `cut` closes all connections and forwards responses again. `leadTo` sets the server of later connections.
+ * Starts a proxy to a local server. `silence` stops forwarding on all present connections, or on those at some indices
+ * in the order in which they were opened, without closing them. `mute` stops forwarding responses, also on later
+ * connections. `muteAfter` stops it on each connection that sends a request with a text. `cut` closes all connections
+ * and forwards responses again. `leadTo` sets the server of later connections.
  */
 export async function startProxy(target: number) {
   const pairs = new Set<Pair>()
   let isMuted = false
+  let muting: RegExp | undefined
   let port = target
   const server = createServer((near) => {
-    const pair: Pair = { near, far: connect(port, '127.0.0.1'), isSilent: false }
+    const pair: Pair = { near, far: connect(port, '127.0.0.1'), isSilent: false, isMuted: false }
     pairs.add(pair)
+    near.on('data', (chunk) => {
+      if (muting?.test(String(chunk))) pair.isMuted = true
+    })
     forward(pair, pair.near, pair.far)
-    forward(pair, pair.far, pair.near, () => isMuted)
+    forward(pair, pair.far, pair.near, () => isMuted || pair.isMuted)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
@@ -38,12 +44,15 @@ export async function startProxy(target: number) {
   const mute = () => {
     isMuted = true
   }
+  const muteAfter = (request: RegExp) => {
+    muting = request
+  }
   const cut = () => {
     isMuted = false
     for (const { near, far } of pairs) for (const socket of [near, far]) socket.destroy()
     pairs.clear()
   }
-  return { port: (server.address() as AddressInfo).port, silence, mute, cut, leadTo }
+  return { port: (server.address() as AddressInfo).port, silence, mute, muteAfter, cut, leadTo }
 }
 
 function forward(pair: Pair, from: Socket, to: Socket, isMuted = () => false): void {

@@ -9,8 +9,8 @@ export interface ReadEvent {
 }
 
 /**
- * A client on a socket that behaves as the HTML standard requires: it reconnects with the id of its last complete event
- * when its connection ends, also during the response headers.
+ * A client on a socket that behaves as the HTML standard requires. When its connection ends, also during the response
+ * headers, it reconnects with the id of its last complete event.
  */
 export class ReadingClient {
   readonly events: ReadEvent[] = []
@@ -48,7 +48,7 @@ export class ReadingClient {
     while (!this.#isEnded) await this.connect()
   }
 
-  /** Resolves when a condition is true that an event or the end of a connection changes. */
+  /** Resolves when a condition is true. It is checked at each event and at the end of each connection. */
   async until(isTrue: () => boolean): Promise<void> {
     while (!isTrue()) {
       await new Promise<void>((resolve) => {

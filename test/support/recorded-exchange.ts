@@ -2,18 +2,20 @@ import type { Evidence, ProbeName } from '../../src/cli/doctor/evidence.ts'
 import type { Arrival, Exchange, SeenComment, SeenEvent, SeenId } from '../../src/cli/doctor/exchange.ts'
 import { BlockReader } from '../../src/cli/doctor/probe/block-reader.ts'
 
-/** The text of a body, with the times at which its chunks arrived in ms since the request. */
-export type Chunks = ReadonlyArray<readonly [at: number, text: string]>
+/** The chunks of a body, with the times at which they arrived in ms since the request. */
+export type Chunks = ReadonlyArray<readonly [at: number, chunk: string | Uint8Array]>
 
 export interface Recording extends Partial<Omit<Exchange, 'headers' | 'events' | 'arrivals'>> {
-  /** In addition to `Content-Type: text/event-stream`. */
-  readonly headers?: Readonly<Record<string, string>>
+  /** In addition to `Content-Type: text/event-stream`. Null removes a header. */
+  readonly headers?: Readonly<Record<string, string | null>>
   readonly chunks?: Chunks
 }
 
 /** Returns an exchange with an event stream, as the doctor records it. By default, it is open for 18 s and silent. */
 export function recorded({ headers = {}, chunks = [], ...rest }: Recording = {}): Exchange {
-  const all = Object.entries({ 'content-type': 'text/event-stream', ...headers })
+  const all = Object.entries({ 'content-type': 'text/event-stream', ...headers }).filter(
+    (entry): entry is [string, string] => entry[1] !== null,
+  )
   return {
     protocol: 'HTTP/1.1',
     method: 'GET',
@@ -63,9 +65,9 @@ function read(chunks: Chunks, lastEventId: string) {
     onRetry: (value: string) => void retries.push(value),
   }
   const reader = new BlockReader(listener, lastEventId)
-  for (const [at, text] of chunks) {
+  for (const [at, chunk] of chunks) {
     now = at
-    const bytes = new TextEncoder().encode(text)
+    const bytes = Buffer.from(chunk)
     arrivals.push({ at, bytes })
     reader.read(bytes)
   }

@@ -82,7 +82,7 @@ export function reconnect(hub: Hub, lastEventId: string, channels = ['a']): HubC
   return client
 }
 
-/** Returns what a client has received once there are so many events, and disconnects it. */
+/** Disconnects a client once it has received the given number of events. Returns their data, or their names. */
 export async function seen(client: HubClient, events: number): Promise<string[]> {
   await expect
     .poll(() => client.data.length + (client.transport.writes.join('').match(/\ndata: /g)?.length ?? 0))
@@ -150,7 +150,7 @@ export async function connections(): Promise<number> {
   return (await connectionsWith(/^id=/)).length
 }
 
-/** Resolves when only `admin` is connected: Redis notices the end of an earlier connection later. */
+/** Resolves when only `admin` is connected, because Redis notices the end of an earlier connection late. */
 export async function onlyAdminIsConnected(): Promise<void> {
   await expect.poll(connections).toBe(1)
 }

@@ -20,7 +20,7 @@ export function batch(first: number, ...texts: string[]): RunBatch {
   return { first, events: texts.map((data) => ({ data, isText: true })) }
 }
 
-/** Starts a run. Returns what its owner does. */
+/** Starts a run. Returns the functions of its owner. */
 export async function startRun(store: RunStore, id = 'run') {
   const { epoch } = await store.start(id, 'me', HOUR)
   return {

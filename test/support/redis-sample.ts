@@ -7,7 +7,9 @@ import { blocksOf, pageOf } from '../docs/pages.ts'
 
 const IMPORTS = { Cluster, Redis, createCluster, createSentinel, Hub, redisStore }
 
-/** Runs the sample of docs/redis.md that contains a text, with another port instead of each address. Returns its hub. */
+/**
+ * Runs the sample of docs/redis.md that contains a text, with another port instead of each address. Returns its hub.
+ */
 export function hubOfSample(text: string, port: number): Hub {
   const blocks = blocksOf({ name: 'docs/redis.md', text: pageOf('docs/redis.md') })
   const code = blocks.find((block) => block.code.includes(text))?.code ?? ''

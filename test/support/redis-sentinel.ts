@@ -27,7 +27,7 @@ export async function startRedisSentinel() {
     adminAt,
     connections: () => connectionsTo([sentinelAdmin, ...admins.values()]),
 
-    /** Lets the sentinel promote the replica. Resolves when the sentinel names it. */
+    /** Makes the sentinel promote the replica. Resolves when the sentinel names it. */
     async failOver(): Promise<void> {
       const named = async () => Number(((await ask('GET-MASTER-ADDR-BY-NAME', MASTER_NAME)) as string[])[1])
       const before = await named()

@@ -47,7 +47,7 @@ export class PushSource {
     this.#notify()
   }
 
-  /** Yields what is pushed, until the end or until the signal aborts. */
+  /** Yields the pushed items, until the end or until the signal aborts. */
   async *read(signal: AbortSignal): AsyncGenerator<never, void> {
     signal.addEventListener('abort', () => this.#notify())
     try {

@@ -18,7 +18,7 @@ export class SlowStore implements EventStore {
   readonly #isLate: boolean
   #pending = 0
   #listener: StoreListener | undefined
-  // While entries are not passed on: the position of the last one that was.
+  // The position of the last entry that was passed on, while entries are only stored.
   #lostAfter: string | undefined
 
   /** `isLate`: a page has the entries at the end of the read, and not those at its start. */
@@ -60,7 +60,7 @@ export class SlowStore implements EventStore {
     })
   }
 
-  /** From now on, entries are stored and not passed on. */
+  /** Stores further entries without passing them on. */
   disconnect(): void {
     this.#lostAfter ??= this.#store.position
   }

@@ -13,7 +13,7 @@ export interface SmallDisk {
   readonly folder: string
   /** Writes until no block is free. The last block of each file may still have room. */
   fill(): void
-  /** Frees what `fill` has written. */
+  /** Deletes the file that `fill` has written. */
   free(): void
   /** Makes it read-only, which fails while a file is open for writing, or writable again. */
   remount(mode: 'ro' | 'rw'): void
@@ -22,7 +22,9 @@ export interface SmallDisk {
 /** Defines tests on a `SmallDisk`. They are skipped where no file system can be mounted. */
 export const describeOnSmallDisk = describe.skipIf(!canMount())
 
-/** Mounts a file system that is unmounted after the test. Brokers on it MUST be started later, so that they end before. */
+/**
+ * Mounts a file system that is unmounted after the test. Brokers on it MUST be started later, so that they end before.
+ */
 export function mountSmallDisk(): SmallDisk {
   const folder = mkdtempSync(join(tmpdir(), 'spillway-disk-'))
   mount(folder, `size=${SIZE}`)
@@ -42,7 +44,7 @@ function append(file: string): void {
   try {
     appendFileSync(file, Buffer.alloc(4_096))
   } catch (error) {
-    // A broker has written the last block.
+    // A broker has filled the disk in the meantime.
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
   }
 }
@@ -53,7 +55,7 @@ function mount(folder: string, options: string): void {
 }
 
 function unmount(folder: string): void {
-  // Also if a process that has just ended still has a file open.
+  // Lazy, because a process that has just ended may still have a file open.
   spawnSync('umount', ['--lazy', folder])
   rmSync(folder, { recursive: true, force: true })
 }

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest'
 
 const main = join(import.meta.dirname, '../../dist/esm/cli/main.js')
 
-/** What a command has written, and its exit status, or the signal that ended it. */
+/** The output of a command, with its exit status or the signal that ended it. */
 export interface CommandResult {
   readonly status: number | string
   readonly output: string

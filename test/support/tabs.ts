@@ -72,7 +72,7 @@ export class Browser {
     this.#tasks = this.#tasks.filter((each) => each !== task)
   }
 
-  /** Drops what has not arrived in a tab. */
+  /** Drops the tasks of a tab, for example messages that have not arrived. */
   drop(tab: Tab): void {
     this.#tasks = this.#tasks.filter((task) => task.tab !== tab)
   }
@@ -105,7 +105,7 @@ export class Browser {
   }
 }
 
-/** Lets the promises of the tabs settle. */
+/** Resolves when the promises of the tabs have settled. */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await null
 }
@@ -333,6 +333,7 @@ export class FakeEngine implements Engine {
   isClosed = false
   #sent: number
   #arrival = 0
+  #isStalled = false
 
   constructor(tab: Tab, listener: EngineListener, lastEventId: string) {
     this.tab = tab
@@ -364,7 +365,7 @@ export class FakeEngine implements Engine {
     })
   }
 
-  /** Sends what the log has after the last event. */
+  /** Sends the events of the log that were not sent yet. */
   send(): void {
     for (const event of this.tab.browser.log.slice(this.#sent)) {
       this.#deliver(() => {
@@ -380,9 +381,14 @@ export class FakeEngine implements Engine {
     this.isClosed = true
   }
 
+  /** Drops what has not arrived yet, and everything that is sent later. */
+  stall(): void {
+    this.#isStalled = true
+  }
+
   #deliver(run: () => void): void {
     const { browser } = this.tab
     this.#arrival = Math.max(browser.now + browser.latency(), this.#arrival)
-    browser.schedule(this.tab, this.#arrival - browser.now, () => this.isClosed || run())
+    browser.schedule(this.tab, this.#arrival - browser.now, () => this.isClosed || this.#isStalled || run())
   }
 }

@@ -9,7 +9,8 @@ export class Tally {
   readonly #stopMetrics = registerMetrics({ register: this.#register })
   readonly #hasGapEvents: boolean
   #opened = 0
-  // Resumed clients whose store has lost what they missed get a gap event, which no hub has offered.
+  // If the store has lost the missing events of a resumed client, the client gets a gap event, which no hub has
+  // offered.
   #gapEvents = 0
 
   /** `hasGapEvents`: each gap is an event that a client is sent. */

@@ -1,4 +1,4 @@
-/** Resolves with the next uncaught exception, which the test runner does not see. */
+/** Resolves with the next uncaught exception, which the test runner does not receive. */
 export function nextUncaught(): Promise<Error> {
   return new Promise((resolve) => {
     const before = process.listeners('uncaughtException')

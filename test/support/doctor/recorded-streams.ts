@@ -6,12 +6,12 @@ import { type Chunks, type Recording, recorded } from '../recorded-exchange.ts'
 /** The first bytes of a healthy stream. */
 export const PREAMBLE: Chunks = [[6, ':\n\n']]
 
-/** Returns what the checks of the delivery find. */
+/** Returns the findings of the delivery checks. */
 export function findingsOf(evidence: Evidence): Finding[] {
   return DELIVERY_CHECKS.flatMap((check) => check(evidence))
 }
 
-/** Returns the levels and codes of the same. */
+/** Returns the levels and codes of these findings. */
 export function codesOf(evidence: Evidence): string[] {
   return findingsOf(evidence).map(({ code, level }) => `${level} ${code}`)
 }
@@ -30,7 +30,7 @@ export function steady(rest: Recording = {}) {
   return recorded({ endedAt: 6_000, chunks, ...rest })
 }
 
-/** Returns a reconnect to it with an id, 1 200 ms later. */
+/** Returns a reconnect to the stream of `steady` with an id, 1 200 ms later. */
 export function resumedAfter(id: string, rest: Recording = {}) {
   return recorded({ sentAt: 1_200, endedAt: 4_800, requestHeaders: { 'last-event-id': id }, ...rest })
 }

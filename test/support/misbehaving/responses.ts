@@ -56,7 +56,7 @@ export class CacheablePageByAccept extends StreamServer {
   }
 }
 
-/** A cache serves the stream of the first reader to those that do not forbid it. */
+/** Labels each response after the first as a copy of a cache, unless its request has a `Cache-Control`. */
 export class CachedForSecond extends StreamServer {
   #isKept = false
 
@@ -67,7 +67,7 @@ export class CachedForSecond extends StreamServer {
   }
 }
 
-/** The same without a header that states it. The copy has the date of the first response. */
+/** Does the same without a header that states it. A copy has the date of the first response. */
 export class CachedWithoutHint extends StreamServer {
   #date: string | undefined
 

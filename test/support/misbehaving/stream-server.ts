@@ -33,14 +33,14 @@ export class StreamServer {
   async createServer(): Promise<Server> {
     const handle: http.RequestListener = (request, response) => this.handle(request, response)
     if (!this.isSecure) return http.createServer(handle)
-    // The types of HTTP/2 are other ones, with the same methods.
+    // The types of HTTP/2 differ, but have the same methods.
     const any = handle as unknown as Parameters<typeof http2.createSecureServer>[1]
     return http2.createSecureServer({ ...(await selfSigned()), allowHTTP1: true }, any)
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
     request.resume()
-    // Disconnects of the doctor.
+    // A disconnect of the doctor is not an error.
     response.on('error', () => {})
     if (request.method === 'OPTIONS') this.preflight(request, response)
     else if (request.method === 'HEAD') this.head(request, response)
@@ -121,17 +121,17 @@ export class StreamServer {
     return { ...allowed, vary: 'Origin' }
   }
 
-  /** The first bytes of each response. */
+  /** Returns the first bytes of each response. */
   protected beginning(): Block {
     return ':\nretry: 2000\n'
   }
 
-  /** What a client without an id gets first. */
+  /** Returns the first blocks for a client without an id. */
   protected first(): Block[] {
     return [`id: ${this.feed.newestId}\n\n`]
   }
 
-  /** What a client with an id gets first. */
+  /** Returns the first blocks for a client with an id. */
   protected missed(lastEventId: string): Block[] {
     const events = this.feed.after(lastEventId)
     return events ? events.map((event) => this.block(event)) : ['event: gap\ndata: {}\n\n', ...this.first()]

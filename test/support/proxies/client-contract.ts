@@ -20,7 +20,7 @@ async function serveNews(proxy: ServedBehindProxy) {
   return { news, position, url: proxy.url(proxy.routeNews(hub).path) }
 }
 
-/** Tests that a client streams behind proxies that let it. */
+/** Tests that a client streams behind proxies that do not buffer a stream. */
 export function streamingContract(setups: readonly ProxySetup[], open: OpenClient): void {
   describeBehind(setups, 'a client', (setup) => {
     const proxy = new ServedBehindProxy(setup)

@@ -58,7 +58,7 @@ function listen({ url, lastEventId }: { url: string; lastEventId: string }): voi
   source.addEventListener('transport', ({ transport, reason }) => window.onTransport({ transport, reason }))
 }
 
-/** What a client has received. */
+/** The events and changes of the transport that a client has received. */
 export class ClientSession implements SessionListener {
   readonly received: string[] = []
   readonly transports: TransportChange[] = []
@@ -74,7 +74,7 @@ export class ClientSession implements SessionListener {
     this.#onChange()
   }
 
-  /** Resolves when a condition is true that an event or a change of the transport changes. */
+  /** Resolves when a condition is true. It is checked at each event and at each change of the transport. */
   async until(isTrue: () => boolean): Promise<void> {
     while (!isTrue()) {
       await new Promise<void>((resolve) => {

@@ -10,8 +10,8 @@ interface Sender {
 
 /**
  * Sends one event after another, each when the client has received the one before it. Repeats this until the median of
- * the times from `send` to the client is at most 100 ms, because a machine may be too busy once. A proxy that holds events
- * makes the test run into its timeout.
+ * the times from `send` to the client is at most 100 ms, because a machine may be busy for a moment. A proxy that holds
+ * events makes the test run into its timeout.
  */
 export async function measureLatency(
   stream: Sender,

@@ -42,7 +42,7 @@ class Sessions {
     onTestFinished(() => clearInterval(timer))
   }
 
-  /** Resolves when each client has opened so many streams on average. */
+  /** Resolves when each client has opened `count` streams on average. */
   async reopened(count: number): Promise<void> {
     while (this.#streams < CLIENTS * count) {
       await new Promise<void>((resolve) => {

@@ -54,8 +54,8 @@ export class ServedBehindProxy {
   }
 
   /**
-   * Adds a route that subscribes its clients to the channel `news` of a hub, in every format. `subscribed` resolves at the
-   * first of them.
+   * Adds a route that subscribes its clients to the channel `news` of a hub, in every format. `subscribed` resolves at
+   * the first of them.
    */
   routeNews(hub: Hub, options?: SseStreamOptions) {
     const { path, opened } = this.routeStreams({ formats: FORMATS, ...options }, (stream) =>

@@ -58,7 +58,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   'cli/doctor': ['root', 'cli', 'cli/doctor/catalog', 'cli/doctor/checks', 'cli/doctor/probe'],
   'cli/doctor/catalog': ['cli/doctor'],
   'cli/doctor/probe': ['cli', 'cli/doctor', 'testing'],
-  'cli/doctor/checks': ['root', 'cli/doctor'],
+  'cli/doctor/checks': ['root', 'cli', 'cli/doctor'],
   'cli/load': ['root', 'cli', 'client', 'testing', 'eventsource-parser'],
   'index.ts': [
     'root',
