@@ -3,6 +3,8 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { DriverOwner, RecentLimits, StoredEntry } from '../../../src/stores/broker/driver.ts'
 import type { StoreState } from '../../../src/stores/event-store.ts'
 import type { RedisClient } from '../../../src/stores/redis/index.ts'
+import { PlainReads } from '../../../src/stores/redis/plain-reads.ts'
+import type { Ask } from '../../../src/stores/redis/stream-reads.ts'
 import { StreamsDriver } from '../../../src/stores/redis/streams-driver.ts'
 import { pageOf } from '../../docs/pages.ts'
 import { startRedis } from '../../support/brokers.ts'
@@ -85,6 +87,21 @@ const MODES: Array<[name: string, client: () => RedisClient | Promise<RedisClien
     [`${name} and a user without scripts`, () => withoutScripts(client)],
   ],
 )
+
+it('a range without scripts is a gap if its position is removed between two of its commands', async () => {
+  const ids = await add(10)
+  const [after = '', upTo = ''] = [ids[0], ids[9]]
+  const commands: string[] = []
+  const ask: Ask = async (...command) => {
+    const reply = await admin.call(...(command as [string]))
+    commands.push(command.join(' '))
+    // The first command looks for the position, and the second reads one entry. Later entries are removed too.
+    if (commands.length === 2) await admin.xtrim(key, 'MINID', ids[5] as string)
+    return reply
+  }
+  expect(await new PlainReads(key).range(ask, after, upTo, EVERYTHING)).toEqual({ first: undefined })
+  expect(commands[1]).toMatch(/COUNT 1$/)
+})
 
 describe.each(MODES)('a range, with %s', (_name, client) => {
   it('has the entries after its position, up to and including the last one', async () => {
