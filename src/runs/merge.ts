@@ -1,4 +1,5 @@
 import type { SseEvent } from '../event/event.ts'
+import { checkSynchronous } from '../event/synchronous.ts'
 import type { Serialize } from '../formats/event-fields.ts'
 import { runEventOf } from './run-end.ts'
 import { RunEntry, type RunIdentity } from './run-entry.ts'
@@ -30,6 +31,7 @@ export function mergeEntries(
   for (const entry of entries) {
     const event = withoutId(entry.event)
     const joined = group && !entry.end ? merge(group.event, event) : undefined
+    checkSynchronous(joined, 'ERR_SSE_OPTION', 'merge', 'an event or undefined')
     if (group && !joined) push(group)
     group =
       group && joined

@@ -1,6 +1,7 @@
 import { createClient } from 'redis'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { SseEvent } from '../../src/event/event.ts'
+import type { Merge } from '../../src/runs/merge.ts'
 import { Runs } from '../../src/runs/runs.ts'
 import { MemoryRuns, memoryRuns } from '../../src/stores/memory/memory-runs.ts'
 import { redisRuns } from '../../src/stores/redis/index.ts'
@@ -770,6 +771,21 @@ describe('merge', () => {
     await closed(stream)
     expect(runEventsOf(transport)).toEqual(['text a', 'text b', DONE])
     expect(runs.errors).toEqual([expect.objectContaining({ message: 'merge' })])
+  })
+
+  test('sends events as they are if it is asynchronous, and leaves no rejection unhandled', async () => {
+    const merge = (async () => {
+      throw new Error('merge')
+    }) as unknown as Merge
+    const runs = openRuns({ merge })
+    const run = await runs.start('a', () => [text('a'), text('b')])
+    await run.whenEnded()
+    const { stream, transport } = fakeStream()
+    await run.subscribe(stream)
+    await closed(stream)
+    expect(runEventsOf(transport)).toEqual(['text a', 'text b', DONE])
+    const message = 'merge must return an event or undefined, not a promise.'
+    expect(runs.errors).toEqual([expect.objectContaining({ code: 'ERR_SSE_OPTION', message })])
   })
 
   test('does not join live events', async () => {
