@@ -1,4 +1,5 @@
 import { between, type Check, isCount, MAX_COUNT, MAX_TIME, type SettingsOf } from '../../check-options.ts'
+import { SseError } from '../../errors.ts'
 
 /** The options of every store that keeps its log in a broker. Times are in ms. */
 export interface BrokerStoreOptions {
@@ -57,4 +58,14 @@ export const BROKER_CHECKS: Record<keyof BrokerStoreOptions, Check> = {
   maxReplayedEvents: isCount,
   maxReplayedBytes: isCount,
   publishTimeout: between(1, MAX_TIME),
+}
+
+/** Throws `SseError` `ERR_SSE_OPTION` if a publish could be retried after its idempotency key has been forgotten. */
+export function checkRetryTime(
+  { publishTimeout, idempotencyWindow }: { publishTimeout: number; idempotencyWindow: number },
+  maximum = 'idempotencyWindow',
+): void {
+  if (publishTimeout <= idempotencyWindow) return
+  const message = `Option publishTimeout must be at most ${maximum}, because a later retry would append twice.`
+  throw new SseError('ERR_SSE_OPTION', message)
 }

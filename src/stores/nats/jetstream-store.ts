@@ -1,7 +1,12 @@
 import { between, type Check, checkOptions, isCount, oneOf } from '../../check-options.ts'
-import { SseError } from '../../errors.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
-import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions, MAX_AGE } from '../broker/options.ts'
+import {
+  BROKER_CHECKS,
+  BROKER_DEFAULTS,
+  type BrokerStoreOptions,
+  checkRetryTime,
+  MAX_AGE,
+} from '../broker/options.ts'
 import type { BrokerEventStore } from '../event-store.ts'
 import { checkConnection, clientOf, isConnection, type NatsConnection } from './client.ts'
 import { JetStreamDriver } from './jetstream-driver.ts'
@@ -65,11 +70,7 @@ export function jetstreamStore(
   const { streamName: stream, subjectPrefix = stream, publishTimeout, maxAge = MAX_AGE } = settings
   const { replayConnection } = settings
   const idempotencyWindow = Math.min(settings.idempotencyWindow, maxAge)
-  if (publishTimeout > idempotencyWindow) {
-    const message =
-      'Option publishTimeout must be at most idempotencyWindow and maxAge, because a later retry would append twice.'
-    throw new SseError('ERR_SSE_OPTION', message)
-  }
+  checkRetryTime({ publishTimeout, idempotencyWindow }, 'idempotencyWindow and maxAge')
   const driver = new JetStreamDriver(
     clientOf(connection),
     {

@@ -4,7 +4,7 @@ import { SseError } from '../../errors.ts'
 import { ConnectedStore } from '../broker/connected-store.ts'
 import { withDeadline } from '../broker/deadline.ts'
 import { closedError } from '../broker/errors.ts'
-import { BROKER_CHECKS, type BrokerStoreOptions } from '../broker/options.ts'
+import { BROKER_CHECKS, type BrokerStoreOptions, checkRetryTime } from '../broker/options.ts'
 import { parseRecord } from '../broker/record.ts'
 import type { EventStore, History, Page, StoreListener } from '../event-store.ts'
 import type { Publication } from '../log-entry.ts'
@@ -55,7 +55,9 @@ const CHECKS: Record<keyof RedisPubSubStoreOptions, Check> = {
 export function redisPubSubStore(client: RedisClient, options: RedisPubSubStoreOptions = {}): EventStore {
   checkClient(client)
   if (isCluster(client)) throw new SseError('ERR_SSE_OPTION', NO_CLUSTER)
-  return new PubSubStore(client, { ...DEFAULTS, ...checkOptions(options, CHECKS) })
+  const settings = { ...DEFAULTS, ...checkOptions(options, CHECKS) }
+  checkRetryTime(settings)
+  return new PubSubStore(client, settings)
 }
 
 const NO_CLUSTER =

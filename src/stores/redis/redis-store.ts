@@ -1,6 +1,6 @@
 import { type Check, checkOptions } from '../../check-options.ts'
 import { BrokerStore } from '../broker/broker-store.ts'
-import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions } from '../broker/options.ts'
+import { BROKER_CHECKS, BROKER_DEFAULTS, type BrokerStoreOptions, checkRetryTime } from '../broker/options.ts'
 import type { BrokerEventStore } from '../event-store.ts'
 import { checkClient, isCluster, isName, prefixOf } from './client.ts'
 import type { RedisClient } from './connection.ts'
@@ -13,6 +13,8 @@ export interface RedisStoreOptions extends BrokerStoreOptions {
   key?: string | undefined
   /** How long an idempotency key counts. Default 600 000. */
   idempotencyWindow?: number | undefined
+  /** How long a publish waits for Redis. At most `idempotencyWindow`. Default 5 000. */
+  publishTimeout?: number | undefined
 }
 
 const DEFAULTS = { ...BROKER_DEFAULTS, key: 'spillway', maxAge: 0, idempotencyWindow: 600_000 }
@@ -29,6 +31,7 @@ const CHECKS: Record<keyof RedisStoreOptions, Check> = { ...BROKER_CHECKS, key: 
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): BrokerEventStore {
   checkClient(client)
   const settings = { ...DEFAULTS, ...checkOptions(options, CHECKS) }
+  checkRetryTime(settings)
   if (isCluster(client)) checkClusterKey(prefixOf(client) + settings.key)
   return new BrokerStore(new StreamsDriver(client, settings), settings)
 }

@@ -114,3 +114,13 @@ describe('the redirection of an error', () => {
     expect(redirectionOf(new Error(message))).toEqual(redirection)
   })
 })
+
+it.each([
+  ['redisStore', redisStore],
+  ['redisPubSubStore', redisPubSubStore],
+])('%s rejects a publishTimeout after which an idempotency key is forgotten', (_name, newStore) => {
+  const open = (publishTimeout: number) => () =>
+    newStore(single, { publishTimeout, idempotencyWindow: 1_000 })
+  expect(open(1_000)).not.toThrow()
+  expect(open(1_001)).toThrow(rejected(/publishTimeout must be at most idempotencyWindow,/))
+})
