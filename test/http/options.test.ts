@@ -42,3 +42,8 @@ test('the hold of a long poll is at most 50 s', () => {
   for (const hold of [999, 50_001, 2 ** 31 - 1])
     expect(() => settingsOf({ longPoll: { hold } })).toThrow('a whole number from 1000 to 50000')
 })
+
+test('the time in which a long poll collects events is at most 5 s', () => {
+  expect(settingsOf({ longPoll: { collect: 5_000 } }).longPoll.collect).toBe(5_000)
+  expect(() => settingsOf({ longPoll: { collect: 5_001 } })).toThrow('a whole number from 0 to 5000')
+})
