@@ -13,8 +13,6 @@ export class ChannelMap {
   #others: Map<string, Subscriptions> | undefined
   // False for a stream that never had a hook, so that its options are not collected.
   #hasHooks = false
-  /** Whether a subscription has, or had, a filter. */
-  hasFilter = false
 
   get size(): number {
     return Number(this.#first !== undefined) + (this.#others?.size ?? 0)
@@ -45,7 +43,6 @@ export class ChannelMap {
 
   /** Adds a subscription, which the channel MUST NOT have already. */
   add(channel: string, options: SubscribeOptions): void {
-    this.hasFilter ||= options.filter !== undefined
     this.#hasHooks ||= options.onGap !== undefined || options.snapshot !== undefined
     const present = this.get(channel)
     this.#set(channel, present === undefined ? options : [present, options].flat())

@@ -39,6 +39,8 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
   #sentId: string | undefined
   // The events after that id that a filter hid.
   #hidden: HiddenEvents | undefined
+  // Whether a channel has, or had, a filter. Kept here, because each delivery reads it.
+  #isFiltered = false
   // Whether the first channels have started, so that further channels are added late.
   #hasStarted = false
   #hasEnded = false
@@ -84,6 +86,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
    */
   add(channels: readonly string[], options: OwnOptions): void {
     if (options.from !== undefined && options.from !== 'now') this.#addHistory(channels, options)
+    this.#isFiltered ||= options.filter !== undefined
     const added = channels.filter((channel) => !this.#channels.covers(channel, options.filter))
     for (const channel of channels) this.#channels.add(channel, options)
     // A stream that still has to receive the current entry MUST NOT start after it.
@@ -123,7 +126,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
 
   deliver(batch: Batch, isTurnOver: boolean): void {
     if (this.#catchUp) batch.defer(this.#unread)
-    else if (this.#channels.hasFilter) this.#deliverVisible(batch, isTurnOver)
+    else if (this.#isFiltered) this.#deliverVisible(batch, isTurnOver)
     else {
       this.#sentId = batch.lastId
       this.stream._deliver(batch, isTurnOver)
