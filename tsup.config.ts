@@ -45,8 +45,9 @@ const cjs: Options = {
 }
 
 // The properties whose names are shortened, in both files of the client alike. Not those of the DOM and of the public types,
-// nor what is stored or sent to other tabs, which may have loaded another build.
-const INTERNAL = /^on[A-Z]|^(isNewEpoch|learn|paused|setBacklog)$/
+// nor what is sent to other tabs, which may have loaded another build. What is stored has the same short names in all builds.
+const INTERNAL = /^on[A-Z]|^(isNewEpoch|learn|paused|setBacklog|isPolling|isPadded|lacksPoll|epoch)$/
+const STORED = { isPolling: 'p', isPadded: 'h', lacksPoll: 'n', epoch: 'e' }
 
 // One file, because browsers load it, and another for shared connections, which it loads where they are used. Browsers
 // since 2021 have the syntax. An older target replaces each private field by a `WeakMap`, which is half again as large.
@@ -62,6 +63,7 @@ const client = (format: 'esm' | 'cjs'): Options => ({
   minify: true,
   esbuildOptions: (options) => {
     options.mangleProps = INTERNAL
+    options.mangleCache = STORED
   },
   clean: true,
   silent: true,

@@ -21,7 +21,7 @@ const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: numbe
   ['spillway/web', '*', 22_750],
   ['spillway/redis', '*', 29_100],
   ['spillway/nats', '*', 24_350],
-  ['spillway/client', '*', 4_400],
+  ['spillway/client', '*', 4_300],
   ['spillway/opentelemetry', '*', 4_550],
   ['spillway/prometheus', '*', 3_850],
   ['spillway/testing', '*', 6_300],

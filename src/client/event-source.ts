@@ -50,10 +50,12 @@ export class SseEventSource extends EventTarget {
     }
     // Most pages do not share a connection, so they do not load this code.
     if (share)
-      import('./share.ts').then(
-        ({ shareEngine }) => begin(shareEngine(`${share} ${this.url}`, start)),
-        () => begin(start),
-      )
+      import('./share.ts')
+        .then(
+          ({ shareEngine }) => shareEngine(`${share} ${this.url}`, start),
+          () => start,
+        )
+        .then(begin)
     else begin(start)
     signal?.addEventListener('abort', () => this.close(), { signal: this.#lifetime.signal })
     if (signal?.aborted) this.close()

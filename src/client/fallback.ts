@@ -44,9 +44,9 @@ export class Fallback {
   isNewEpoch(id: string): boolean {
     const old = this.epoch
     // Linear for any id, because both parts are searched from the beginning only.
-    const epoch = /^(?=.*[a-z])(.*)-\d+$/i.exec(id)?.[1] ?? old
-    if (epoch === old) return false
+    const epoch = /^(?=.*[a-z])(.*)-\d+$/i.exec(id)?.[1]
+    if (!epoch || epoch === old) return false
     this.learn({ epoch })
-    return old !== undefined
+    return !!old
   }
 }

@@ -6,7 +6,7 @@ import { deliverPage, type Page, readPage } from './long-poll.ts'
 import { onPageEvent } from './page-events.ts'
 import { readStream, type StreamOwner } from './read-stream.ts'
 import { absolute, type Body, bodyOf, type FetchOptions, type RequestUrl, resolveValue } from './request.ts'
-import { setLastEventId, type Target } from './target.ts'
+import { headerOf } from './target.ts'
 
 /**
  * The connection of a page to a server. The main request is of the transport in use, which is a stream or a chain of long
@@ -103,7 +103,7 @@ export class NetworkEngine implements Engine, StreamOwner {
     this.#exchange(request, delay).then(
       () => this.#onEnd(request),
       // A function of the application may reject without an error, which would count as a clean end.
-      (error) => this.#onEnd(request, error || new Error('Rejected without an error')),
+      (error) => this.#onEnd(request, error || new Error(`Rejected with ${error}`)),
     )
     return request
   }
@@ -118,47 +118,46 @@ export class NetworkEngine implements Engine, StreamOwner {
     signal.throwIfAborted()
     // The id may have been reset since this request was planned.
     if (!this.#canSend) return
-    this.#fallback.open(`${this.#options.method ?? 'GET'} ${url.origin}${url.pathname}`)
+    this.#fallback.open(`${this.#options.method} ${url.origin}${url.pathname}`)
     const isRival = request === this.#rival
-    if (isRival !== this.#fallback.isPolling) await this.#poll(request, url, headers, isRival)
-    else await this.#stream(signal, url, headers)
+    const isPoll = isRival !== this.#fallback.isPolling
+    const start = this.lastEventId
+    const set = (name: string, value: string | false | undefined) =>
+      value && url.searchParams.set(name, value)
+    set('transport', this.#report && this.#transport)
+    set('reason', this.#report)
+    this.#report = undefined
+    set('format', isPoll && 'json')
+    // A race does not wait long for events, so the transport is chosen within 2 s on a quiet channel.
+    set('hold', isPoll && isRival && '300')
+    set('padded', !isPoll && this.#fallback.isPadded && '1')
+    const header = isPoll ? undefined : headerOf(start)
+    if (header) headers.set('last-event-id', header)
+    else set('lastEventId', start)
+    if (isPoll) await this.#poll(request, url, headers)
+    else await this.#stream(signal, url, headers, start)
   }
 
-  async #stream(signal: AbortSignal, url: URL, headers: Headers): Promise<void> {
-    const start = this.lastEventId
-    if (this.#fallback.isPadded) url.searchParams.set('padded', '1')
-    setLastEventId({ url, headers }, start)
+  async #stream(signal: AbortSignal, url: URL, headers: Headers, start: string): Promise<void> {
     const clear = setDeadline(1500, () => this.onSuspicion('no-headers'), signal)
-    const body = await this.#send(signal, { url, headers }, 'text/event-stream')
-    signal.throwIfAborted()
+    const body = await this.#send(signal, url, headers, 'text/event-stream', 'no-store')
     clear()
     const clearNext = setDeadline(500, () => this.onSuspicion('no-first-byte'), signal)
     await readStream(body, this, start, signal, clearNext)
   }
 
-  async #poll(request: AbortController, url: URL, headers: Headers, isRace: boolean): Promise<void> {
+  async #poll(request: AbortController, url: URL, headers: Headers): Promise<void> {
     const { signal } = request
-    const id = this.lastEventId
-    url.searchParams.set('format', 'json')
-    if (id) url.searchParams.set('lastEventId', id)
-    // A race does not wait long for events, so the transport is chosen within 2 s on a quiet channel.
-    if (isRace) url.searchParams.set('hold', '300')
     setDeadline(60_000, () => this.#onEnd(request, clientError('ERR_SSE_SILENT', 'No data')), signal)
-    const page = await readPage(await this.#send(signal, { url, headers }, 'application/json'))
+    const page = await readPage(await this.#send(signal, url, headers, 'application/json'))
     signal.throwIfAborted()
     this.#onPage(page, signal)
   }
 
   /** Sends a request. Returns the body of a response with a media type. */
-  async #send(signal: AbortSignal, { url, headers }: Target, type: string): Promise<Body> {
+  async #send(signal: AbortSignal, url: URL, headers: Headers, type: string, cache?: string): Promise<Body> {
     const send = this.#options.fetch ?? fetch
-    if (this.#report) {
-      url.searchParams.set('transport', this.#transport)
-      url.searchParams.set('reason', this.#report)
-      this.#report = undefined
-    }
     headers.set('accept', type)
-    const cache = type === 'application/json' ? undefined : 'no-store'
     this.#isSent = true
     const response = await send(url, { ...this.#options, headers, signal, cache } as RequestInit)
     signal.throwIfAborted()
@@ -296,8 +295,7 @@ export class NetworkEngine implements Engine, StreamOwner {
     if (!this.#isOpen) this.#opened()
     this.#openedAt = Date.now()
     deliverPage(page, this, signal)
-    if (!signal.aborted && this.#canSend) this.#start(page.retry || wait)
-    else if (!signal.aborted) this.#onLost(undefined)
+    if (!signal.aborted) this.#start(page.retry || wait)
   }
 
   #onPollError(error: SseClientError | undefined): void {

@@ -56,14 +56,12 @@ export async function bodyOf({ ok, status, headers, body }: Response, type: stri
   const actual = headers.get('content-type') ?? ''
   if (ok && body && new RegExp(type, 'i').test(actual)) return body
   let text = ''
-  const reading =
-    body &&
-    readText(body, (part) => {
-      text += part
-      return text.length > 2000
-    })
-  // The body may never end, or may be cut, but the status is known.
-  await Promise.race([reading?.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000))])
+  const reading = readText(body as Body, (part) => {
+    text += part
+    return text.length > 2000
+  })
+  // The body may be missing, be cut or never end, but the status is known.
+  await Promise.race([reading, new Promise((resolve) => setTimeout(resolve, 1000))]).catch(() => {})
   const code = ok ? 'ERR_SSE_FORMAT' : 'ERR_SSE_STATUS'
   throw clientError(code, `${status} ${actual}: ${/\S.*/.exec(text) ?? ''}`, {
     status,
