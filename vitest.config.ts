@@ -4,7 +4,7 @@ import { LongestFirst } from './test/support/longest-first.ts'
 import { RepeatedTests } from './test/support/repeated-tests.ts'
 
 // The suffix of a test file is its project. A file without a suffix is a unit test.
-const SUFFIXES = ['static', 'property', 'heap', 'net', 'broker', 'browser', 'long', 'proxy']
+const SUFFIXES = ['static', 'property', 'bulk', 'heap', 'net', 'broker', 'browser', 'long', 'proxy']
 
 const project = (name: string, suffix: string) => ({
   extends: true as const,
@@ -48,6 +48,8 @@ export default defineConfig({
         // Not repeated, because another random case may pass.
         test: { ...ON_FAKES, name: 'properties', include: ['test/**/*.property.test.ts'], retry: 0 },
       },
+      // Thousands of events or clients, so that work which grows with the square of their number is noticed.
+      { extends: true, test: { ...ON_FAKES, name: 'bulk', include: ['test/**/*.bulk.test.ts'] } },
       // Tests that measure memory. A file has a process of its own, because other tests allocate too.
       project('heap', 'heap'),
       project('static', 'static'),

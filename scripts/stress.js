@@ -17,7 +17,7 @@ const { values, positionals } = parseArgs({
 const runs = Number(values.runs)
 const root = join(import.meta.dirname, '..')
 const vitest = join(createRequire(import.meta.url).resolve('vitest/package.json'), '../vitest.mjs')
-const projects = ['unit', 'properties', 'heap', 'net', 'brokers', 'browsers'].flatMap((name) => [
+const projects = ['unit', 'properties', 'bulk', 'heap', 'net', 'brokers', 'browsers'].flatMap((name) => [
   '--project',
   name,
 ])

@@ -6,10 +6,9 @@ import type { EventStore } from '../../src/stores/event-store.ts'
 import { memoryRuns } from '../../src/stores/memory/memory-runs.ts'
 import { redisRuns } from '../../src/stores/redis/index.ts'
 import { deferred } from '../support/deferred.ts'
-import { collectGarbage, countHeld } from '../support/garbage.ts'
 import { eventsOf, sseError } from '../support/hub.ts'
 import { valuesOf } from '../support/process-errors.ts'
-import { openRuns, openTwoRuns, PushSource } from '../support/runs.ts'
+import { endlessSource, openRuns, openTwoRuns, PushSource } from '../support/runs.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
 const errorsOf = (hub: Hub) => {
@@ -24,9 +23,6 @@ const aborted = (signal: AbortSignal | undefined) =>
     if (signal?.aborted) resolve()
     else signal?.addEventListener('abort', () => resolve())
   })
-
-/** Returns a source that yields nothing until its signal is aborted. */
-const endlessSource = () => vi.fn((signal: AbortSignal) => new PushSource().read(signal))
 
 describe('a channel', () => {
   test('counts its streams, and reports its first and its last one', async () => {
@@ -271,41 +267,6 @@ describe('the source of a channel', () => {
     await hub.shutdown({ grace: 0 })
   })
 
-  test('is kept while its channel object is referenced, and of the others the last 10 000', async () => {
-    const hub = new Hub()
-    const kept = endlessSource()
-    const channel = hub.channel('kept', { source: kept })
-    const { stream } = fakeStream()
-    const sources = Array.from({ length: 10_002 }, (_, number) => {
-      const source = () => []
-      hub.channel(`${number}`, { source, linger: 0 }).subscribe(stream)()
-      return new WeakRef(source)
-    })
-    // The timers of the sources.
-    await new Promise((resolve) => setTimeout(resolve))
-    await settled()
-    expect(await countHeld(sources.slice(0, 2))).toBe(0)
-    expect([sources[2]?.deref(), sources[10_001]?.deref()]).not.toContain(undefined)
-    hub.subscribe(fakeStream().stream, 'kept')
-    await settled()
-    expect(kept).toHaveBeenCalledTimes(1)
-    expect(channel.size).toBe(1)
-    await hub.shutdown({ grace: 0 })
-  })
-
-  test('is that of another channel object after the first one was discarded', async () => {
-    const hub = new Hub()
-    hub.channel('a', { source: () => [] })
-    const source = endlessSource()
-    const a = hub.channel('a', { source })
-    for (let number = 0; number < 10_000; number++) hub.channel(`${number}`, { source: () => [] })
-    await settled()
-    collectGarbage()
-    a.subscribe(fakeStream().stream)
-    await settled()
-    expect(source).toHaveBeenCalledTimes(1)
-    await hub.shutdown({ grace: 0 })
-  })
   /** A store that processes share. */
   const sharedStore = () =>
     Object.assign(Object.create(new Hub()._store), { isShared: true, open: () => {} }) as EventStore

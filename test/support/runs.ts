@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import type { RunsOptions } from '../../src/runs/run-options.ts'
 import { Runs } from '../../src/runs/runs.ts'
 import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
@@ -65,6 +65,9 @@ export class PushSource {
     }
   }
 }
+
+/** Returns a source that yields nothing until its signal is aborted, as a spy. */
+export const endlessSource = () => vi.fn((signal: AbortSignal) => new PushSource().read(signal))
 
 /** Returns the events written to a transport, for example `text a` and `end {"reason":"done"}`. */
 export function runEventsOf({ all }: Pick<FakeTransport, 'all'>): string[] {

@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
 import { BrokerStore } from '../../../src/stores/broker/broker-store.ts'
 import type {
   BrokerDriver,
@@ -229,4 +229,19 @@ export class FakeReader implements StoreReader {
       position = page.upTo
     }
   }
+}
+
+/** Ids of the entries after a position, up to the newest one. */
+export function idsAfter(position: number, entries: number): string[] {
+  const first = Math.floor(position / 10) + 1
+  return Array.from({ length: entries - first + 1 }, (_, at) => String((first + at) * 10))
+}
+
+export const idsOf = (entries: Array<{ id: string }> | 'gap') =>
+  entries === 'gap' ? entries : entries.map(({ id }) => id)
+
+/** Stops the clock, because what was read is kept for 5 s, which a busy machine may need for a test. */
+export function stopClock(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  onTestFinished(() => void vi.useRealTimers())
 }

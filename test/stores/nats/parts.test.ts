@@ -1,7 +1,5 @@
-import type { JetStreamClient, PubAck } from '@nats-io/jetstream'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { NatsClient, NatsConnection } from '../../../src/stores/nats/client.ts'
 import { ConnectionMonitor } from '../../../src/stores/nats/connection-monitor.ts'
 import { JetStreamDriver } from '../../../src/stores/nats/jetstream-driver.ts'
 import {
@@ -11,13 +9,13 @@ import {
   sequenceOf,
 } from '../../../src/stores/nats/message-position.ts'
 import { OrderedConsumer } from '../../../src/stores/nats/ordered-consumer.ts'
-import { Publisher } from '../../../src/stores/nats/publisher.ts'
 import { ReadConsumers } from '../../../src/stores/nats/read-consumers.ts'
 import type { StreamMessage } from '../../../src/stores/nats/stream-message.ts'
 import { StreamReader } from '../../../src/stores/nats/stream-reader.ts'
 import { channelOf, subjectOf } from '../../../src/stores/nats/subjects.ts'
 import { countHeld } from '../../support/garbage.ts'
 import { nextTurn } from '../../support/streams.ts'
+import { FakeServer, type ServerState, startPublisher } from './fake-server.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -238,24 +236,6 @@ describe('a publisher', () => {
     expect(server.sent()).toEqual(['1', '2', '3'])
     for (const payload of ['1', '2', '3']) server.acknowledge(payload)
     await Promise.all(published)
-  })
-
-  test('sends a long burst in order, without visiting all of it for each message', async () => {
-    const { server, publish } = startPublisher()
-    // Visiting all of it for each message would exceed the timeout of the test.
-    const payloads = Array.from({ length: 100_000 }, (_, i) => String(i))
-    const published = Promise.all(payloads.map(publish))
-    for (const payload of server.sent()) server.fail(payload, { name: 'TimeoutError' })
-    await vi.advanceTimersByTimeAsync(200)
-    const sent: string[] = []
-    while (sent.length < payloads.length) {
-      const some = server.sent()
-      for (const payload of some) server.acknowledge(payload)
-      sent.push(...some)
-      await null
-    }
-    await published
-    expect(sent).toEqual(payloads)
   })
 
   test('does not send a rejected message again', async () => {
@@ -508,12 +488,6 @@ describe('the pulls of all reads', () => {
   })
 })
 
-interface ServerState {
-  readonly info?: object
-  readonly replicas?: number
-  readonly last?: number
-}
-
 function openDriver(state: ServerState = {}) {
   const server = new FakeServer(state)
   const plan = { stream: 'log', subjectPrefix: 'log', publishTimeout: 5_000, requested: {}, settings: {} }
@@ -555,13 +529,6 @@ async function startConsumer() {
   return { server, received, broken, idle }
 }
 
-function startPublisher() {
-  const server = new FakeServer()
-  const [link, trouble] = [new ConnectionMonitor(server.client.connection, () => {}), vi.fn()]
-  const publisher = new Publisher(server.client, link, 5_000, trouble)
-  return { server, trouble, publish: (text: string) => publisher.publish('log.a', text, `id of ${text}`) }
-}
-
 function startReader() {
   const server = new FakeServer()
   const connection = new ConnectionMonitor(server.client.connection, () => {})
@@ -572,128 +539,5 @@ function startReader() {
     connection,
     pool,
     reader: new StreamReader(server.client, plan, connection, pool, () => () => {}),
-  }
-}
-
-function infoOfStream({ last = 0, replicas = 1 }: ServerState) {
-  return {
-    created: '2026-01-01T00:00:00Z',
-    state: { first_seq: Math.min(1, last), last_seq: last, bytes: 100 * last },
-    config: {
-      ...{ subjects: ['log.*'], retention: 'limits', discard: 'old', num_replicas: replicas },
-      ...{ max_msgs_per_subject: -1, max_consumers: -1, duplicate_window: 120e9 },
-    },
-  }
-}
-
-type Callback = (error: null, message: object) => void
-
-/** A connection and its server, as far as the parts use them. */
-class FakeServer {
-  readonly published: string[] = []
-  readonly answered: string[] = []
-  readonly ids: unknown[] = []
-  /** The timeouts of the published messages at the client, in ms. */
-  readonly timeouts: number[] = []
-  /** The pulls by their number of messages. */
-  readonly pulls = new Map<number, { end(): void }>()
-  config: unknown
-  inbox = ''
-  isSubscribed = false
-  /** How many consumers were removed. */
-  removed = 0
-  /** Called when the stream is looked up. */
-  onInfo: () => void = () => {}
-  #callback: Callback = () => {}
-  readonly #sent: string[] = []
-  readonly #pending = new Map<string, { resolve(ack: PubAck): void; reject(error: unknown): void }>()
-  readonly #state: ServerState
-  readonly #reports: Array<(type: string) => void> = []
-
-  constructor(state: ServerState = {}) {
-    this.#state = state
-  }
-
-  get client(): NatsClient {
-    const connection = {
-      info: this.#state.info,
-      options: { inboxPrefix: '_INBOX_mine' },
-      isClosed: () => false,
-      status: () => this.#statuses(),
-      publish: (subject: string, payload = '', { reply = '' } = {}) => {
-        this.published.push(subject)
-        if (subject.includes('.CONSUMER.MSG.NEXT.')) this.#addPull(payload, reply)
-      },
-      subscribe: (inbox: string, { callback }: { callback: Callback }) => {
-        Object.assign(this, { inbox, isSubscribed: true })
-        this.#callback = callback
-        return { unsubscribe: () => Object.assign(this, { isSubscribed: false }) }
-      },
-    }
-    const consumers = {
-      add: async (_: string, config: unknown) => Object.assign(this, { config }),
-      delete: async () => {
-        this.removed += 1
-      },
-    }
-    const streams = {
-      info: async () => {
-        this.onInfo()
-        return infoOfStream(this.#state)
-      },
-    }
-    return {
-      connection: connection as unknown as NatsConnection,
-      manager: Promise.resolve({ consumers, streams } as never),
-      jetstream: { publish: (...args: never[]) => this.#publish(...args) } as unknown as JetStreamClient,
-    }
-  }
-
-  send(subject: string, text: string, reply: string, headers: Record<string, string> = {}): void {
-    this.#callback(null, { subject, reply, headers: new Map(Object.entries(headers)), string: () => text })
-  }
-
-  say(headers: Record<string, string>, reply = ''): void {
-    const respond = () => this.answered.push(reply)
-    this.#callback(null, { subject: this.inbox, reply, headers: new Map(Object.entries(headers)), respond })
-  }
-
-  status(type: string): void {
-    for (const report of this.#reports.splice(0)) report(type)
-  }
-
-  /** Returns the payloads sent since the last call. */
-  sent(): string[] {
-    return this.#sent.splice(0)
-  }
-
-  acknowledge(payload: string): void {
-    this.#pending.get(payload)?.resolve({ seq: Number(payload), duplicate: false } as PubAck)
-  }
-
-  fail(payload: string, error: object): void {
-    this.#pending.get(payload)?.reject(error)
-  }
-
-  #publish(
-    _subject?: string,
-    payload = '',
-    options: { msgID?: string; timeout?: number } = {},
-  ): Promise<PubAck> {
-    this.#sent.push(payload)
-    this.ids.push(options.msgID)
-    this.timeouts.push(options.timeout ?? 0)
-    return new Promise((resolve, reject) => this.#pending.set(payload, { resolve, reject }))
-  }
-
-  // Ends without messages.
-  #addPull(payload: string, inbox: string): void {
-    const callback = this.#callback
-    const end = () => callback(null, { subject: inbox, headers: { code: 404 } })
-    this.pulls.set(JSON.parse(payload).batch, { end })
-  }
-
-  async *#statuses() {
-    for (;;) yield { type: await new Promise<string>((resolve) => this.#reports.push(resolve)) }
   }
 }
