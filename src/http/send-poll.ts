@@ -57,12 +57,10 @@ export function pollTransport(
       return hooks.onHeadersError(error)
     }
     hooks.onHeaders?.()
-    transport.endWith(answer.body ?? EMPTY)
+    transport.endWith(answer.body)
   })
   return transport
 }
-
-const EMPTY = Buffer.alloc(0)
 
 // True if a middleware wraps `writeHead`. It may set a cookie there, after the headers were decided.
 function isWrapped(response: NodeResponse): boolean {

@@ -34,9 +34,10 @@ export class WholeResponse extends ResponseTransport {
 
   /**
    * Ends the response with a body, in slices, because otherwise a client that reads it slowly looks like one that has
-   * stalled.
+   * stalled. Without a body, writes nothing, because a strict server throws for the empty body of a 304.
    */
-  endWith(body: Buffer): void {
+  endWith(body: Buffer | undefined): void {
+    if (!body) return void this.response.end()
     // A wrapped `write` may not report when a slice was written, so that the body is written as a whole.
     if (body.length <= SLICE_BYTES || Object.hasOwn(this.response, 'write'))
       return void this.response.end(body)

@@ -1,4 +1,4 @@
-import { ServerResponse } from 'node:http'
+import { createServer, ServerResponse } from 'node:http'
 import zlib from 'node:zlib'
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -9,7 +9,7 @@ import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
 import { get } from '../support/client.ts'
-import { deferred, listen, type Protocol, serve } from '../support/serve.ts'
+import { deferred, listen, listenForTest, type Protocol, serve } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
 
 const FORMATS = { formats: ['event-stream', 'ndjson', 'json'] } as const
@@ -179,6 +179,18 @@ describe('the response to a long poll', () => {
       expect([client.status, client.headers.vary]).toEqual([304, 'Accept-Encoding'])
     },
   )
+
+  it('is a 304 on a server that rejects non-standard bodies', async () => {
+    const channel = new Hub().channel('news', { cache: 'public' })
+    const ids = await Promise.all([1, 2, 3].map((data) => channel.publish({ data })))
+    const server = createServer({ rejectNonStandardBodyWrites: true }, (request, response) => {
+      channel.subscribe(createSseStream(request, response, { ...FORMATS, longPoll: { pageSize: 2 } }))
+    })
+    const { port } = await listenForTest(server)
+    const headers = { 'if-none-match': '*' }
+    const client = await get('http', port, { path: `${POLL}&lastEventId=${ids[0]}`, headers })
+    expect([client.status, await client.ended]).toEqual([304, 'end'])
+  })
 
   const failing: RequestHandler = (_request, response, next) => {
     response.writeHead = () => {
