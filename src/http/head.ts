@@ -154,6 +154,7 @@ export function clearMessage(response: NodeResponse, status: number): void {
 export function sendNotAcceptable(response: NodeResponse, settings: Settings): void {
   dropLength(response)
   const Vary = varyOnAccept(response.getHeader('Vary'))
+  clearMessage(response, 406)
   ;(response as ServerResponse).writeHead(406, {
     ...{ 'Content-Type': 'text/plain; charset=utf-8', Vary },
     ...shutdownHeaders(response),

@@ -24,9 +24,9 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
   const query = queryOf(req.url).get('format')
   const name = query === 'json' || query === 'ndjson' ? query : 'event-stream'
   const { status, headers, body } = refusalAnswer(checked, name, refusedRequest(req))
+  clearMessage(response, status)
   if (body === undefined) {
     dropLength(response)
-    clearMessage(response, status)
     ;(response as ServerResponse).writeHead(status, { ...headers, ...shutdownHeaders(response) })
     response.end()
     return

@@ -6,7 +6,7 @@ import { WholeResponse } from '../transports/whole-response.ts'
 import { closeHeaders } from './closing.ts'
 import { queryOf } from './formats.ts'
 import { hasHeader } from './has-header.ts'
-import { streamHeaders } from './head.ts'
+import { clearMessage, streamHeaders } from './head.ts'
 import type { NodeRequest } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { LongPoll, type PollAnswer } from './poll-answer.ts'
@@ -80,5 +80,6 @@ function sendHeaders(
   const all: OutgoingHttpHeaders = { ...own, ...headers }
   if (headers.Vary) all.Vary = varyOn(all.Vary ?? response.getHeader('Vary'), headers.Vary)
   if (body) all['Content-Length'] = body.length
+  clearMessage(response, status)
   response.writeHead(status, all)
 }
