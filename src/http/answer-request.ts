@@ -3,7 +3,7 @@ import type { AnyEvents } from '../event/event.ts'
 import { refusalRetryOf } from '../lifecycle/draining.ts'
 import type { Refusal } from '../stream/refusal.ts'
 import { SseStream } from '../stream/stream.ts'
-import type { NodeResponse } from '../transports/node-response.ts'
+import { type NodeResponse, onClose } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
 import type { Transport } from '../transports/transport.ts'
 import { admit, beginAdmitted, isGuarded } from './admit.ts'
@@ -83,12 +83,11 @@ async function isAdmitted(
   response: NodeResponse,
   settings: HandlerSettings,
 ): Promise<boolean> {
-  const onClose = () => stream._connection.begin()
-  response.once('close', onClose)
+  const stopWatching = onClose(response, () => stream._connection.begin())
   try {
     return await admit(stream, settings, () => refusalRetryOf(request))
   } finally {
-    response.off('close', onClose)
+    stopWatching()
   }
 }
 
@@ -101,7 +100,7 @@ async function handle<Arguments extends readonly unknown[]>(
 ): Promise<void> {
   const delay = new HeaderDelay(stream, maxHeaderDelay)
   // A stream that is not open yet does not listen for the disconnect of its client.
-  if (maxHeaderDelay) response.once('close', () => delay.end())
+  if (maxHeaderDelay) onClose(response, () => delay.end())
   try {
     await runHandler(stream, handler, args)
   } finally {

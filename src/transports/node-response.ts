@@ -41,7 +41,10 @@ export class ResponseTransport implements Transport {
     // `once` would hold three more objects per listener. Instead, the owner ignores a second call.
     this.response.on('close', closed).on('finish', closed).on('error', closed)
     if (isHttp2(this.response)) destroyOnReset(this.response)
-    else if (!this.response.socket) watchPipelined(this.response, closed)
+    else if (!this.response.socket) {
+      watchPipelined(this.response, closed)
+      this.response.once('socket', () => configureSocket(this.response))
+    }
   }
 
   // With a window of 0, HTTP/2 sends nothing, although `write` returns true up to the high-water mark.
@@ -115,22 +118,36 @@ function isResetWithoutError({ closed, rstCode }: Http2ServerResponse['stream'])
 // the client only some bytes.
 const MAX_PIPELINED = 100
 
-const pipelined = new WeakMap<Socket, Set<() => void>>()
+const pipelined = new WeakMap<Socket, Map<ServerResponse, Set<() => void>>>()
 const lastPipelined = new WeakMap<Socket, ServerResponse>()
+
+/**
+ * Calls `closed` when a response is closed, or when its connection is lost before its turn. Returns a function that
+ * removes `closed`.
+ */
+export function onClose(response: NodeResponse, closed: () => void): () => void {
+  response.once('close', closed)
+  const waiting = isHttp2(response) || response.socket ? undefined : watchPipelined(response, closed)
+  return () => {
+    response.off('close', closed)
+    waiting?.delete(closed)
+  }
+}
 
 // A pipelined response gets its socket when its turn comes. Only the request's socket reports a connection lost before
 // that. All pipelined responses share one listener, because a client may pipeline many requests.
-function watchPipelined(response: ServerResponse, closed: () => void): void {
+function watchPipelined(response: ServerResponse, closed: () => void): Set<() => void> | undefined {
   const socket = response.req?.socket
-  if (!socket) return
+  if (!socket) return undefined
   const waiting = pipelined.get(socket) ?? watchSocket(socket)
-  waiting.add(closed)
+  const known = waiting.get(response)
+  if (known) return known.add(closed)
+  const listeners = new Set([closed])
+  waiting.set(response, listeners)
+  response.once('socket', () => waiting.delete(response))
   if (waiting.size > MAX_PIPELINED) socket.destroy()
   lastPipelined.set(socket, response)
-  response.once('socket', () => {
-    waiting.delete(closed)
-    configureSocket(response)
-  })
+  return listeners
 }
 
 /** Whether a response to a later request on the same connection of HTTP/1 follows. */
@@ -139,11 +156,11 @@ export function isFollowed(response: NodeResponse): boolean {
   return last !== undefined && last !== response && !last.writableFinished
 }
 
-function watchSocket(socket: Socket): Set<() => void> {
-  const waiting = new Set<() => void>()
+function watchSocket(socket: Socket): Map<ServerResponse, Set<() => void>> {
+  const waiting = new Map<ServerResponse, Set<() => void>>()
   pipelined.set(socket, waiting)
   socket.once('close', () => {
-    for (const closed of waiting) closed()
+    for (const listeners of waiting.values()) for (const closed of listeners) closed()
   })
   return waiting
 }

@@ -56,6 +56,8 @@ async function serveHandler(
   return { ...served, outcome: outcome.promise }
 }
 
+const requestOf = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+
 async function open(handler: AnyHandler, setup: HandlerSetup = {}, request: Get = {}) {
   const { port, outcome } = await serveHandler(handler, setup)
   return { outcome, port, client: await get(setup.protocol ?? 'http', port, request) }
@@ -450,6 +452,40 @@ describe('a client that disconnects', () => {
       expect(await outcome).toEqual({ resolved: true, areHeadersSent: false })
     },
   )
+
+  it.each(['its handler', 'authorize'])('closes a pipelined stream that waits for %s', async (waiting) => {
+    const streams: SseStream[] = []
+    const wait = (stream: SseStream) => {
+      streams.push(stream)
+      const isPending = (stream.request as IncomingMessage).url === '/pending'
+      return isPending ? new Promise<true>(() => {}) : true
+    }
+    const isAuthorizing = waiting === 'authorize'
+    const handler: AnyHandler = isAuthorizing ? () => {} : wait
+    const options = isAuthorizing ? { authorize: wait } : { maxHeaderDelay: 60_000, heartbeat: 0 }
+    const { port } = await serveHandler(handler, { options })
+    const client = rawClient(port, `${requestOf('/')}${requestOf('/pending').repeat(2)}`)
+    await client.until(isAuthorizing ? ':\n' : '')
+    await expect.poll(() => streams.length).toBe(3)
+    expect(streams.map(({ closed }) => closed)).toEqual([false, false, false])
+    client.disconnect()
+    await expect.poll(() => streams.map(({ closeReason }) => closeReason)).toEqual(Array(3).fill('client'))
+  })
+
+  it('by 101 pipelined requests closes their streams, although their handlers have not finished', async () => {
+    const streams: SseStream[] = []
+    const { port } = await serveHandler(
+      (stream) => {
+        streams.push(stream)
+        return new Promise(() => {})
+      },
+      { options: { maxHeaderDelay: 60_000, heartbeat: 0 } },
+    )
+    const client = rawClient(port, requestOf('/').repeat(102))
+    await client.ended
+    expect(client.body).toBe('')
+    await expect.poll(() => streams.every(({ closeReason }) => closeReason === 'client')).toBe(true)
+  })
 
   it('in the turn of the handler closes the stream, and no response headers are sent', async () => {
     const { port, outcome } = await serveHandler(async (stream, request, response) => {
