@@ -49,9 +49,11 @@ function statusAnswer(status: number, retryAfter: number | undefined): RefusalAn
   return { status, headers: { ...NOT_CACHED, ...after }, body: undefined }
 }
 
-// RFC 7240 4.4: a client that can handle an error sends this preference.
+// RFC 7240 4.4: a client that can handle an error sends this preference. If it is repeated, the first one counts
+// (RFC 7240 2).
 function isStrict(prefer: string | null | undefined): boolean {
-  return /(^|,)\s*handling\s*=\s*"?strict"?\s*(?=[;,]|$)/i.test(prefer ?? '')
+  const handling = /(?:^|,)\s*handling\s*=\s*"?([^",;]*)/i.exec(prefer ?? '')?.[1]
+  return handling?.trim().toLowerCase() === 'strict'
 }
 
 function textOf(format: FormatName, retry: number, resumePoint: ResumePoint): string {

@@ -67,6 +67,16 @@ describe('refuseSseStream (rule 20)', () => {
     expect(requests).toBe(1)
   })
 
+  it.each([
+    ['handling=strict, handling=lenient', 503],
+    ['handling=lenient, handling=strict', 200],
+    ['respond-async, handling="lenient"; x, Handling=strict', 200],
+    ['handling=stricter', 200],
+  ])('responds to the first preference of %s with %i (RFC 7240 2)', async (prefer, status) => {
+    const { port } = await serve((_req, res) => refuseSseStream(res, { retry: 5000 }))
+    expect((await get('http', port, { headers: { prefer } })).status).toBe(status)
+  })
+
   it('makes an EventSource reconnect', async () => {
     let requests = 0
     const { url } = await serve((req, res) => {
