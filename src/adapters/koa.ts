@@ -37,7 +37,12 @@ export function sse<Events extends EventMap = AnyEvents>(
   return async (context, next) => {
     checkCall(context?.onerror, 'spillway/koa', 'a context')
     const { req, res } = context
-    let hasResponded = responseWatch(context)
+    // Watches from the call of the handler on, because an earlier middleware may not await the authorization before.
+    let hasResponded = () => false
+    const watched: typeof handler = (stream) => {
+      hasResponded = responseWatch(context)
+      return handler(stream, context)
+    }
     const hooks: AnswerHooks = {
       request: context.request,
       takeOver() {
@@ -49,7 +54,7 @@ export function sse<Events extends EventMap = AnyEvents>(
       respondToHead: (chosen) => respondToHead(context, chosen),
     }
     try {
-      const isHandled = await answerRequest(req, res, settings, handler, [context], hooks)
+      const isHandled = await answerRequest(req, res, settings, watched, [context], hooks)
       if (!isHandled) return next() // not awaited, so that its errors are not caught here
       const isResponded = hasResponded()
       // A status or a body that earlier middleware sets later is not a response of the handler.

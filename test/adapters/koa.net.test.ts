@@ -324,6 +324,21 @@ describe('sse of spillway/koa', () => {
     expect(errors).toEqual([])
   })
 
+  it('sends the stream when an earlier middleware has not awaited its authorization', async () => {
+    const impatient: Middleware = (context, next) => {
+      void next()
+      context.status = 504
+    }
+    const authorize = async () => {
+      // Koa would have responded by the end of this turn.
+      await nextTurn()
+      return true
+    }
+    const { client } = await open([impatient, sse(() => [{ data: 1 }], { authorize })])
+    expect(await client.ended).toBe('end')
+    expect([client.status, client.body]).toEqual([200, expect.stringContaining('data: 1\n\n')])
+  })
+
   it('calls the next middleware when the client refuses event streams', async () => {
     const contexts: Context[] = []
     const { client, errors } = await open(
