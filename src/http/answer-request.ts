@@ -69,7 +69,8 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   if (isHead) {
     stream._connection.abandon()
     stream.destroy()
-    return respondToHead(response, settings, hooks)
+    // A middleware may have responded while the client was authorized.
+    return response.headersSent || respondToHead(response, settings, hooks)
   }
   if (isUndecided) beginAdmitted(stream)
   await handle(stream, response, settings, handler, args)

@@ -539,6 +539,22 @@ describe('the request of a stream', () => {
     await client.until('data: still here\n\n')
   })
 
+  it('causes no error if handlerTimeout ends a HEAD request that is being authorized', async () => {
+    const { fastify, log } = logging({ handlerTimeout: 40 })
+    const decision = deferred<boolean>()
+    fastify.get(
+      '/stream',
+      sse(() => {}, { authorize: () => decision.promise }),
+    )
+    const client = await ask(await listen(fastify), { method: 'HEAD' })
+    expect(client.status).toBe(503)
+    const logged = log.error.length
+    decision.resolve(true)
+    await turn()
+    await turn()
+    expect(log.error.slice(logged)).toEqual([])
+  })
+
   it('logs a later error of the handler once and sends nothing more', async () => {
     const { fastify, log } = logging()
     let handled = 0

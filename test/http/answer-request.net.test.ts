@@ -117,6 +117,21 @@ describe('the response headers', () => {
     expect(await client.ended).toBe('cut')
   })
 
+  it('are those of a middleware that responds to HEAD while authorize decides', async () => {
+    let respond = () => {}
+    const authorize = () => {
+      respond()
+      return true
+    }
+    const prepare: HandlerSetup['prepare'] = (_request, response) => {
+      respond = () => response.writeHead(503).flushHeaders()
+    }
+    const setup = { options: { authorize }, prepare }
+    const { client, outcome } = await open(() => expect.unreachable(), setup, { method: 'HEAD' })
+    expect(client.status).toBe(503)
+    expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })
+  })
+
   it('are the whole response to HEAD, and the handler is not called', async () => {
     const { client, outcome } = await open(() => expect.unreachable(), {}, { method: 'HEAD' })
     expect(await outcome).toEqual({ resolved: true, areHeadersSent: true })

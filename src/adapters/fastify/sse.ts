@@ -148,6 +148,8 @@ async function guardedHead(request: object, reply: AnyReply, settings: HandlerSe
   await admit(stream, settings, () => refusalRetryOf(raw))
   stream._connection.abandon()
   stream.destroy()
+  // A hook may have responded meanwhile.
+  if (reply.sent) return reply
   if (!refusal) return sendHeadOf(reply, settings)
   const { status, headers } = refusalAnswer(refusal, stream.format, refusedRequest(raw))
   return reply
