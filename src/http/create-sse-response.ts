@@ -11,9 +11,8 @@ import { checkWebRequest } from './check-request.ts'
 import { withShutdownHeader } from './closing.ts'
 import { webContentEncoding } from './content-encoding.ts'
 import { disconnectOnAbort } from './disconnect-on-abort.ts'
-import { notAcceptableText } from './formats.ts'
 import { checkHandler, runHandler, type SseHandler } from './handler.ts'
-import { preambleOf, webHeaders, webRefusal } from './head.ts'
+import { preambleOf, webHeaders, webNotAcceptable, webRefusal } from './head.ts'
 import { resumePointOfWeb } from './last-event-id.ts'
 import { type OwnOptions, resolveStreamOptions, type Settings, type SseStreamOptions } from './options.ts'
 import { settingsFor } from './representation.ts'
@@ -67,7 +66,7 @@ export function openResponse(
 ): WebAnswer {
   checkWebRequest(request)
   const settings = settingsFor(routeSettings, request.headers.get('accept'), request.url)
-  if (!settings) return { response: notAcceptable(request, routeSettings) }
+  if (!settings) return { response: webNotAcceptable(request, routeSettings) }
   // Create the response first, because it may throw, and the clock holds a reference to every open stream.
   const encoding = webContentEncoding(request, settings)
   const init = initOf(request, settings, encoding)
@@ -114,14 +113,4 @@ function refusedForShutdown(
   // Reports the stream that is refused.
   SseStream._closed('shutdown', settings, resumePointOfWeb(request), origin)
   return webRefusal(request, settings, refusal)
-}
-
-// RFC 9110 15.5.7, 9.3.2.
-function notAcceptable(request: Request, settings: Settings): Response {
-  const own = new Headers({ 'Content-Type': 'text/plain; charset=utf-8', Vary: 'Accept' })
-  const headers = withShutdownHeader(own, request)
-  return new Response(request.method === 'HEAD' ? null : notAcceptableText(settings), {
-    status: 406,
-    headers,
-  })
 }

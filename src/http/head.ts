@@ -150,17 +150,24 @@ export function clearMessage(response: NodeResponse, status: number): void {
   if (statusCode !== status && req.httpVersionMajor < 2) response.statusMessage = ''
 }
 
-/** Responds 406 to a request that accepts no format of the route (RFC 9110 15.5.7). */
+/** Responds 406, with the headers of the route, to a request that accepts none of its formats (RFC 9110 15.5.7). */
 export function sendNotAcceptable(response: NodeResponse, settings: Settings): void {
-  dropLength(response)
-  const Vary = varyOnAccept(response.getHeader('Vary'))
+  const route = streamHeaders(response, { ...settings, varies: true, compress: false })
   clearMessage(response, 406)
-  ;(response as ServerResponse).writeHead(406, {
-    ...{ 'Content-Type': 'text/plain; charset=utf-8', Vary },
-    ...shutdownHeaders(response),
-  })
+  ;(response as ServerResponse).writeHead(406, { ...route, 'Content-Type': TEXT })
   endWith(response, notAcceptableText(settings))
 }
+
+/** Returns the same response for the web. */
+export function webNotAcceptable(request: Request, settings: Settings): Response {
+  const route = webHeaders({ ...settings, varies: true, compress: false })
+  route.set('Content-Type', TEXT)
+  // RFC 9110 9.3.2.
+  const body = request.method === 'HEAD' ? null : notAcceptableText(settings)
+  return new Response(body, { status: 406, headers: withShutdownHeader(route, request) })
+}
+
+const TEXT = 'text/plain; charset=utf-8'
 
 /** Removes a length that a middleware set for another body. A stream has none (RFC 9112 6.1). */
 export function dropLength(response: NodeResponse): void {

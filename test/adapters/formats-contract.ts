@@ -75,10 +75,21 @@ export function formatsContract(adapter: AdapterUnderTest, mount: Mount, send: S
     ['/stream', 'text/html'],
     ['/stream', 'text/event-stream;q=0, application/*;q=0'],
   ])('responds 406 with the formats to %s and Accept %s', async (path, accept) => {
-    const mounted = await mount(() => expect.unreachable(), FORMATS)
+    const headers = {
+      'access-control-allow-origin': '*',
+      'content-type': 'text/event-stream',
+      vary: 'Origin',
+    }
+    const mounted = await mount(() => expect.unreachable(), { ...FORMATS, headers })
     const client = await send(mounted, { path, headers: { accept } })
     await client.ended
     expect(client.status).toBe(406)
+    // Without the header of CORS, a page of another origin cannot read the status.
+    expect(client.headers).toMatchObject({
+      'access-control-allow-origin': '*',
+      'content-type': expect.not.stringContaining('event-stream'),
+      vary: expect.stringMatching(/\bOrigin, Accept\b/),
+    })
     // Fastify passes it to its error handler.
     const text = `${client.body}${mounted.errors}`
     expect(text).toContain('text/event-stream, application/x-ndjson, application/json')

@@ -160,6 +160,7 @@ async function guardedHead(request: object, reply: AnyReply, settings: HandlerSe
 
 // RFC 9110 15.5.7. Nest recognizes an HTTP error by `status` and `expose`.
 function notAcceptable(reply: AnyReply, settings: Settings): Error {
+  reply.headers(settings.headers).removeHeader('Content-Type') // an error response sets its own
   reply.header('Vary', varyOnAccept(reply.getHeader('Vary')))
   return Object.assign(new Error(notAcceptableText(settings).trim()), {
     statusCode: 406,
