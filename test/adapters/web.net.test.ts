@@ -5,7 +5,7 @@ import { cors } from 'hono/cors'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { sse } from '../../src/adapters/web.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
-import { get } from '../support/client.ts'
+import { get, rawClient } from '../support/client.ts'
 import { deferred, listen } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
 import { adapterContract, type ContractRequest } from './contract.ts'
@@ -69,6 +69,16 @@ describe('sse of spillway/web on Hono', () => {
     expect(await end).toEqual({ reason: 'client', error: undefined })
     await new Promise((resolve) => setImmediate(resolve))
     expect(logged).not.toHaveBeenCalled()
+  })
+
+  it('closes a pipelined stream after maxDuration, because its disconnect is not reported', async () => {
+    const streams: SseStream[] = []
+    const answer = sse((stream) => void streams.push(stream as SseStream), { maxDuration: 300 })
+    const { port } = await listen(getRequestListener(answer))
+    const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2))
+    await expect.poll(() => streams.length).toBe(2)
+    client.disconnect()
+    await expect.poll(() => streams.map(({ closeReason }) => closeReason)).toEqual(['client', 'expired'])
   })
 
   it('is not compressed by middleware', async () => {
