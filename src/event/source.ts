@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { mustBe } from '../errors.ts'
+import { Decoder } from '../runtime.ts'
 import type { AnyEvents, EventMap, SseEvent } from './event.ts'
 
 /** An item of a source: an event, or a chunk of text, which becomes the data of an event. */
@@ -31,6 +32,11 @@ interface WebStream<Item> {
 /** True if a value can be read as a source. False for a string and for bytes. */
 export function isSource(value: unknown): value is Source {
   return typeof (iteratorMethod(value) ?? Object(value).getReader) === 'function'
+}
+
+/** True for a `Uint8Array`, also one of another realm. Buffers are of another realm in Jest's jsdom environment. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && {}.toString.call(value) === '[object Uint8Array]'
 }
 
 function iteratorMethod(value: unknown) {
@@ -150,14 +156,14 @@ const HALF = /[\r\ud800-\udbff]/
 
 /** Converts text chunks to events. The chunks may be split anywhere, even inside a character or a CRLF. */
 class TextChunks {
-  // Created for the first bytes, because Jest's jsdom environment has no `TextDecoder`.
-  #utf8: InstanceType<typeof TextDecoder> | undefined
+  // Created for the first bytes, because most sources yield none.
+  #utf8: InstanceType<typeof Decoder> | undefined
   #half = ''
   // The text of the first bytes.
   #start = ''
 
   toEvent(item: unknown): SseEvent | '' {
-    const text = item instanceof Uint8Array ? this.#decode(item) : item
+    const text = isBytes(item) ? this.#decode(item) : item
     return typeof text === 'string' ? this.#chunk(text) : (text as SseEvent)
   }
 
@@ -167,7 +173,7 @@ class TextChunks {
   }
 
   #decode(bytes: Uint8Array): string {
-    this.#utf8 ??= new TextDecoder('utf-8', { ignoreBOM: true })
+    this.#utf8 ??= new Decoder('utf-8', { ignoreBOM: true })
     const text = this.#utf8.decode(bytes, { stream: true })
     // Strings are not checked, because a language model may respond with the text of an event stream.
     if (this.#start.length < CHECKED_START) {

@@ -1,7 +1,8 @@
 import { createParser } from 'eventsource-parser'
 import { between, checkOptions, MAX_COUNT } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
-import { closeQuietly, isPromise, isSource, openSource, type SourceReader } from '../event/source.ts'
+import { closeQuietly, isBytes, isPromise, isSource, openSource, type SourceReader } from '../event/source.ts'
+import { Decoder } from '../runtime.ts'
 
 /**
  * An event of an upstream, with the fields that it has. A new reconnection time is an event of its own, without data.
@@ -126,7 +127,7 @@ class ChunkParser {
   readonly #maxLength: number
   readonly #parser: ReturnType<typeof createParser>
   // Node 24 removes two BOMs if they arrive in separate chunks, so the parser removes the BOM itself.
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  readonly #decoder = new Decoder('utf-8', { ignoreBOM: true })
   #events: ParsedEvent[] = []
   #isStart = true
   #endedWithCR = false
@@ -160,7 +161,7 @@ class ChunkParser {
 
   #decode(chunk: unknown): string {
     if (typeof chunk === 'string') return chunk
-    if (chunk instanceof Uint8Array) return this.#decoder.decode(chunk, { stream: true })
+    if (isBytes(chunk)) return this.#decoder.decode(chunk, { stream: true })
     throw new SseError('ERR_SSE_SOURCE', `parseEvents() reads bytes or text, not ${describe(chunk)}.`)
   }
 

@@ -1,4 +1,4 @@
-import { isNode } from '../runtime.ts'
+import { setNodeImmediate } from '../runtime.ts'
 import { outsideRequests } from './context.ts'
 
 /** Delivers the events that were published within a turn of the event loop to many streams. */
@@ -32,10 +32,7 @@ export interface HeaderSender {
  * Runs work after the microtasks of the current turn of the event loop. A call by a timer runs the work after the
  * sockets were read.
  */
-// Captured at load, so that fake timers in an application's tests cannot hold a turn. Edge runtimes have no
-// `setImmediate`, or one that throws.
-export const atTurnEnd: (work: () => void) => unknown =
-  (isNode && globalThis.setImmediate) || ((work) => setTimeout(work, 0))
+export const atTurnEnd: (work: () => void) => unknown = setNodeImmediate ?? ((work) => setTimeout(work, 0))
 
 /**
  * Runs work at the end of the current turn of the event loop, with one immediate for all streams. Fan-outs run first,

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Frame } from '../event/frame.ts'
+import { setNodeImmediate } from '../runtime.ts'
 import type { Transport, TransportOwner } from './transport.ts'
 
 /** The response of `node:http` or `node:http2`. */
@@ -95,7 +96,7 @@ export class ResponseTransport implements Transport {
 // such a write closes by itself.
 function destroyOnReset({ stream }: Http2ServerResponse): void {
   stream.once('aborted', () => {
-    if (isResetWithoutError(stream)) setImmediate(() => stream.destroy())
+    if (isResetWithoutError(stream)) setNodeImmediate?.(() => stream.destroy())
   })
 }
 

@@ -1,3 +1,4 @@
+import { atTurnEnd } from '../../scheduler/turn.ts'
 import type { Page, ReadQueue, StoreReader } from '../event-store.ts'
 import type { BrokerDriver } from './driver.ts'
 import { join, type Lane, type Waiter } from './lane.ts'
@@ -198,7 +199,7 @@ export class RangeReader {
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    setImmediate(() => {
+    atTurnEnd(() => {
       this.#isScheduled = false
       this.#startReads()
     })

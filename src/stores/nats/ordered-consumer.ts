@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { atTurnEnd } from '../../scheduler/turn.ts'
 import type { NatsClient } from './client.ts'
 import { consumerAfter, inboxOf, type Subscription } from './consumer.ts'
 import { type Message, parseReply, type StreamMessage, streamMessageOf } from './stream-message.ts'
@@ -81,7 +82,7 @@ export class OrderedConsumer {
   #countMissed(): void {
     this.#missed += 1
     // After a blocked event loop, heartbeats wait in the socket, which is read before the immediate.
-    if (this.#missed > MAX_MISSED) setImmediate(() => this.#missed > MAX_MISSED && this.#break())
+    if (this.#missed > MAX_MISSED) atTurnEnd(() => this.#missed > MAX_MISSED && this.#break())
   }
 
   #break(): void {

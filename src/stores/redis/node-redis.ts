@@ -1,3 +1,4 @@
+import { atTurnEnd } from '../../scheduler/turn.ts'
 import { backoff } from './backoff.ts'
 import type {
   Address,
@@ -101,7 +102,7 @@ class NodeRedisConnection implements RedisConnection {
   // would cause unhandled rejections inside the event.
   #connected(): void {
     this.#isConnecting = false
-    if (this.#isClosed) setImmediate(() => this.#end())
+    if (this.#isClosed) atTurnEnd(() => this.#end())
   }
 
   #failed(error: Error): void {

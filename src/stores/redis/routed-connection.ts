@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { atTurnEnd } from '../../scheduler/turn.ts'
 import { withDeadline } from '../broker/deadline.ts'
 import { closedError } from '../broker/errors.ts'
 import { backoff } from './backoff.ts'
@@ -106,7 +107,7 @@ export class RoutedConnection implements RedisConnection {
     this.#link = undefined
     this.#redirection = undefined
     // Deferred, because the client may be emitting an event, after which it rejects the commands in flight.
-    setImmediate(() => link?.close())
+    atTurnEnd(() => link?.close())
     this.#down()
     void this.#connect(redirection)
   }

@@ -123,8 +123,10 @@ describe('an ordered consumer', () => {
       vi.advanceTimersByTime(1_000)
       server.say({ 'Nats-Last-Consumer': '0', 'Nats-Last-Stream': '40' })
     }
+    await nextTurn()
     expect(broken).not.toHaveBeenCalled()
     vi.advanceTimersByTime(5_000)
+    await nextTurn()
     expect(broken).toHaveBeenCalledOnce()
   })
 
@@ -134,7 +136,7 @@ describe('an ordered consumer', () => {
     // As after a blocked event loop: the timer runs, then the socket is read, then the immediates run.
     vi.advanceTimersToNextTimer()
     server.say({ 'Nats-Last-Consumer': '0', 'Nats-Last-Stream': '40' })
-    vi.advanceTimersByTime(1)
+    await nextTurn()
     expect(broken).not.toHaveBeenCalled()
   })
 
