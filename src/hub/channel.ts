@@ -50,9 +50,10 @@ export interface Channel<Events extends EventMap = AnyEvents> {
   publish(event: PublishedEvent<Events>, options?: PublishOptions): Promise<string>
 
   /**
-   * Subscribes a stream to the channel, as `hub.subscribe` does. Returns a function that unsubscribes it.
+   * Subscribes a stream to the channel, as `hub.subscribe` does. Returns a function that unsubscribes it. The stream may
+   * have further events, for example those of another channel.
    *
    * Throws `SseError` `ERR_SSE_STREAM` or `ERR_SSE_OPTION`.
    */
-  subscribe(stream: SseStream<Events>, options?: SubscribeOptions<Events>): () => void
+  subscribe<Own extends Events>(stream: SseStream<Own>, options?: SubscribeOptions<Events>): () => void
 }

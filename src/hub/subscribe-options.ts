@@ -9,7 +9,11 @@ import type { Filter } from './filter.ts'
  * Returns the first events of a client, for example the present state from a database. `gap` is undefined for a new
  * client. Events that are published meanwhile follow the snapshot, whether it contains them or not.
  */
-export type Snapshot = (stream: SseStream, gap: Gap | undefined) => MaybePromise<Source | undefined>
+export type Snapshot = (
+  stream: SseStream,
+  gap: Gap | undefined,
+  // biome-ignore lint/suspicious/noConfusingVoidType: a snapshot that sends its events itself returns nothing.
+) => MaybePromise<Source | undefined | void>
 
 /**
  * Where a client without a position starts. `now`: with the next event. `start`: with the oldest stored event. `last`:

@@ -12,7 +12,7 @@ export interface Run<Events extends EventMap = AnyEvents> {
   readonly end: RunEndReason | undefined
 
   /** Subscribes a stream to the run, as `runs.subscribe` does. */
-  subscribe(stream: SseStream<Events>, options?: RunSubscribeOptions<Events>): Promise<void>
+  subscribe<Own extends Events>(stream: SseStream<Own>, options?: RunSubscribeOptions<Events>): Promise<void>
 
   /** Stops the run, as `runs.stop` does. */
   stop(): Promise<boolean>

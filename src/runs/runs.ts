@@ -134,7 +134,11 @@ export class Runs<Events extends EventMap = AnyEvents>
    *
    * Throws `SseError` `ERR_SSE_STREAM` or `ERR_SSE_OPTION`.
    */
-  subscribe(stream: SseStream<Events>, id: string, options: RunSubscribeOptions<Events> = {}): Promise<void> {
+  subscribe<Own extends Events>(
+    stream: SseStream<Own>,
+    id: string,
+    options: RunSubscribeOptions<Events> = {},
+  ): Promise<void> {
     checkStream(stream)
     const { onGap } = checkOptions(options, SUBSCRIBE_RUN_CHECKS) as RunSubscribeOptions
     const onError = (error: unknown) => this.#errors.reportLimited(error, id)

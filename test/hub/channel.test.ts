@@ -174,6 +174,35 @@ describe('Channel.publish', () => {
       .parameter(0)
       .toExtend<SseStream<{ price: { value: number }; halt: string }>>()
   })
+
+  it('accepts a stream that has the events of several channels, and refuses one that lacks some', () => {
+    const prices = new Hub().channel<Prices>('prices')
+    const news = new Hub().channel<{ headline: string }>('news')
+
+    const subscribe = (stream: SseStream<Prices & { headline: string }>) => {
+      prices.subscribe(stream, { filter: ({ data }) => data > 1 })
+      news.subscribe(stream)
+      // @ts-expect-error: the stream has no prices.
+      prices.subscribe({} as SseStream<{ headline: string }>)
+      // @ts-expect-error: the price of the stream is a string.
+      prices.subscribe({} as SseStream<{ price: string }>)
+    }
+
+    expect(subscribe).toBeTypeOf('function')
+  })
+
+  it('accepts a snapshot that returns nothing', async () => {
+    const hub = new Hub()
+    const { stream, transport } = fakeStream()
+    const greet = (to: SseStream) => {
+      to.send({ data: 'hello' })
+    }
+
+    hub.channel('a').subscribe(stream, { snapshot: greet })
+    await settled()
+
+    expect(transport.writes.join('')).toContain('data: hello\n\n')
+  })
 })
 
 describe('a channel that conflates', () => {

@@ -2,9 +2,12 @@ import { createClient } from 'redis'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { SseEvent } from '../../src/event/event.ts'
 import type { Merge } from '../../src/runs/merge.ts'
+import type { Run } from '../../src/runs/run.ts'
+import type { RunEnd } from '../../src/runs/run-end.ts'
 import { Runs } from '../../src/runs/runs.ts'
 import { MemoryRuns, memoryRuns } from '../../src/stores/memory/memory-runs.ts'
 import { redisRuns } from '../../src/stores/redis/index.ts'
+import type { SseStream } from '../../src/stream/stream.ts'
 import { deferred } from '../support/deferred.ts'
 import { sseError } from '../support/hub.ts'
 import { valuesOf } from '../support/process-errors.ts'
@@ -109,6 +112,20 @@ describe('Runs.start', () => {
 })
 
 describe('Runs.subscribe', () => {
+  test('accepts a stream that has the events of the runs and others, and refuses one that lacks some', () => {
+    const subscribe = (runs: Runs<{ token: string }>, run: Run<{ token: string }>) => {
+      const stream = {} as SseStream<{ token: string; end: RunEnd }>
+      runs.subscribe(stream, 'a', { onGap: () => [{ event: 'token', data: 'again' }] })
+      run.subscribe(stream)
+      // @ts-expect-error: the stream has no tokens.
+      runs.subscribe({} as SseStream<{ end: RunEnd }>, 'a')
+      // @ts-expect-error: the stream has no tokens.
+      run.subscribe({} as SseStream<{ end: RunEnd }>)
+    }
+
+    expect(subscribe).toBeTypeOf('function')
+  })
+
   test('sends everything from the beginning, and closes the stream after the end', async () => {
     const runs = openRuns()
     const run = await runs.start('a', () => words('a', 'b', 'c'))
