@@ -45,6 +45,8 @@ export function mustBe(expected: string, code: SseErrorCode, what: string, value
 
 /** Returns a short, printable description of a value for an error message. Never throws. */
 export function describe(value: unknown): string {
+  // The URL of a broker may contain a password.
+  if (typeof value === 'string' && /^\w+:\/\//.test(value)) return 'a URL'
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'function') return 'a function'

@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest'
 import { checkOptions } from '../src/check-options.ts'
 import { describe } from '../src/errors.ts'
+import { Hub } from '../src/hub/hub.ts'
 import { PublishPromise } from '../src/hub/publish-promise.ts'
+import { StreamLimits } from '../src/lifecycle/stream-limits.ts'
+import { Runs } from '../src/runs/runs.ts'
+import { jetstreamCounts, jetstreamRuns, jetstreamStore } from '../src/stores/nats/index.ts'
+import { redisStore } from '../src/stores/redis/index.ts'
 
 class Session {}
 class Account {}
@@ -40,6 +45,10 @@ test.each<[expected: string, value: unknown]>([
   ['a Uint8Array', new Uint8Array()],
   ['an Error', new Error('x')],
   ['a URL', new URL('http://a')],
+  // A URL that is passed in place of a client may contain a password.
+  ['a URL', 'nats://ada:secret@localhost'],
+  ['a URL', 'rediss://:secret@localhost'],
+  ['"a text about http://a"', 'a text about http://a'],
   ['a Date', new Date(0)],
   ['an invalid Date', new Date('x')],
   ['a Session', new Session()],
@@ -75,4 +84,18 @@ test('an error about options names a promise', () => {
   expect(() => checkOptions(Promise.resolve({}), {})).toThrow(
     'Options must be a plain object, not a promise.',
   )
+})
+
+test.each([
+  () => new Hub({ store: 'redis://:secret@localhost' as never }),
+  () => new Hub('redis://:secret@localhost' as never),
+  () => new Runs({ store: 'redis://:secret@localhost' as never }),
+  () => new StreamLimits({ maxStreams: 1, name: 'a', counts: 'redis://:secret@localhost' as never }),
+  () => redisStore('redis://:secret@localhost' as never),
+  () => jetstreamStore('nats://ada:secret@localhost' as never),
+  () => jetstreamRuns('nats://ada:secret@localhost' as never),
+  () => jetstreamCounts('nats://ada:secret@localhost' as never),
+])('an error about a wrong store or connection does not contain the password of a URL: %s', (create) => {
+  expect(create).toThrow(expect.objectContaining({ code: 'ERR_SSE_OPTION' }))
+  expect(create).not.toThrow('secret')
 })
