@@ -25,10 +25,24 @@ import { resolveHandlerOptions, type SseHandlerOptions } from '../http/handler-o
  * Throws `SseError` `ERR_SSE_HANDLER` or `ERR_SSE_OPTION`. The handler rejects with `ERR_SSE_REQUEST` outside of
  * Express.
  */
-export function sse<Events extends EventMap = AnyEvents>(
-  handler: SseHandler<readonly [request: Request, response: Response], Events>,
-  options?: SseHandlerOptions<Events, Request>,
-): RequestHandler {
+export function sse<
+  Events extends EventMap = AnyEvents,
+  // The type arguments of `Request`, which are inferred from the annotation of the handler's request.
+  Params = Request['params'],
+  ResponseBody = Any,
+  RequestBody = Any,
+  Query = Request['query'],
+  Locals extends Record<string, Any> = Record<string, Any>,
+>(
+  handler: SseHandler<
+    readonly [
+      request: Request<Params, ResponseBody, RequestBody, Query, Locals>,
+      response: Response<ResponseBody, Locals>,
+    ],
+    Events
+  >,
+  options?: SseHandlerOptions<Events, Request<Params, ResponseBody, RequestBody, Query, Locals>>,
+): RequestHandler<Params, ResponseBody, RequestBody, Query, Locals> {
   checkHandler(handler)
   const settings = resolveHandlerOptions(options)
   return async (request, response, next) => {
@@ -49,3 +63,6 @@ export function sse<Events extends EventMap = AnyEvents>(
     }
   }
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: as in the types of Express.
+type Any = any

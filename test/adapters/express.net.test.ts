@@ -476,6 +476,24 @@ describe('the types of spillway/express', () => {
     express().get('/rooms/:room', handler)
   })
 
+  it('accept a handler whose request has types of its own', () => {
+    const app = express()
+    type Ask = express.Request<{ room: string }, unknown, { text: string }>
+    const say = sse(
+      async function* (_stream, { params, body }: Ask) {
+        yield { data: params.room.concat(body.text) }
+      },
+      { authorize: ({ request }) => request.params.room.length > 0 },
+    )
+    app.post('/rooms/:room', express.json(), say)
+    app.get<{ room: string }>(
+      '/rooms/:room',
+      sse((stream, { params }) => stream.send({ data: params.room.length })),
+    )
+    // @ts-expect-error: the route has no such parameter.
+    sse((stream, { params }: Ask) => stream.send({ data: params.user }))
+  })
+
   it('check the name and data of an event as a pair', () => {
     interface Prices {
       price: { value: number }
