@@ -1,3 +1,4 @@
+import { OrderedMap } from '../ordered-map.ts'
 import type { ChannelFeedSettings } from './channel-feed.ts'
 
 // The most sources that are kept although the application does not refer to their channel objects. An application may
@@ -10,8 +11,7 @@ const MAX_UNREFERENCED = 10_000
  */
 export class ChannelSources {
   readonly #all = new Map<string, WeakRef<ChannelFeedSettings>>()
-  // Oldest first.
-  readonly #lastUsed = new Map<string, ChannelFeedSettings>()
+  readonly #lastUsed = new OrderedMap<string, ChannelFeedSettings>()
   readonly #collected = new FinalizationRegistry<string>((channel) => {
     // The channel may have another source meanwhile.
     if (this.#all.get(channel)?.deref() === undefined) this.#all.delete(channel)
@@ -35,8 +35,6 @@ export class ChannelSources {
   #use(channel: string, source: ChannelFeedSettings): void {
     this.#lastUsed.delete(channel)
     this.#lastUsed.set(channel, source)
-    if (this.#lastUsed.size <= MAX_UNREFERENCED) return
-    const [oldest] = this.#lastUsed.keys()
-    this.#lastUsed.delete(oldest as string)
+    if (this.#lastUsed.size > MAX_UNREFERENCED) this.#lastUsed.delete(this.#lastUsed.oldest as string)
   }
 }

@@ -1,4 +1,5 @@
 import { Frame } from '../event/frame.ts'
+import { OrderedMap } from '../ordered-map.ts'
 import { RingBuffer } from '../ring-buffer.ts'
 import { type Flushable, turn } from '../scheduler/turn.ts'
 
@@ -63,8 +64,7 @@ export class ConflatedQueue implements FrameQueue {
   bytes = 0
   events = 0
   readonly keyOf: KeyOf
-  // A Map iterates over its entries in the order in which their keys were set.
-  readonly #newest = new Map<string | Frame, Frame>()
+  readonly #newest = new OrderedMap<string | Frame, Frame>()
 
   /** Moves the frames of another queue into this one. */
   constructor(keyOf: KeyOf, frames: FrameQueue) {
@@ -95,7 +95,8 @@ export class ConflatedQueue implements FrameQueue {
   }
 
   peek(): Frame | undefined {
-    return this.#newest.values().next().value
+    const { oldest } = this.#newest
+    return oldest === undefined ? undefined : this.#newest.get(oldest)
   }
 
   conflate(keyOf: KeyOf): FrameQueue {

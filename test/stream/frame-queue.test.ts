@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
-import { RingQueue, takeBatch } from '../../src/stream/frame-queue.ts'
+import { anyKey, ConflatedQueue, RingQueue, takeBatch } from '../../src/stream/frame-queue.ts'
 
 const frame = (text: string, key?: string) => Frame.of(text, 1, key)
 const drain = (queue: { shift(): Frame | undefined }) => {
@@ -46,6 +46,20 @@ describe('ConflatedQueue', () => {
     expect(queue).toMatchObject({ length: 4, bytes: 6 })
     expect(drain(queue)).toEqual(['x', 'a2', 'y', 'b2'])
     expect(queue).toMatchObject({ length: 0, bytes: 0 })
+  })
+
+  // Quadratic work would take 20 times as long as the pushes.
+  it('is drained in linear time', () => {
+    const queue = new ConflatedQueue(anyKey, new RingQueue())
+    const count = 200_000
+    const began = performance.now()
+    for (let i = 0; i < count; i++) queue.push(frame('x', `${i}`))
+    const pushed = performance.now()
+    let bytes = 0
+    for (let next = takeBatch(queue, 100, count); next; next = takeBatch(queue, 100, count))
+      bytes += next.size
+    expect(bytes).toBe(count)
+    expect(performance.now() - pushed).toBeLessThan(5 * (pushed - began) + 500)
   })
 })
 

@@ -1,3 +1,4 @@
+import { OrderedMap } from '../../ordered-map.ts'
 import { awaitShared } from '../../scheduler/await-shared.ts'
 
 interface Task<T> {
@@ -13,7 +14,7 @@ const MAX_RUNNING = 8
 export class SharedTasks<T> {
   readonly #tasks = new Map<string, Task<T>>()
   // The tasks that wait for another one to end. Aborted tasks are removed.
-  readonly #queue = new Set<() => void>()
+  readonly #queue = new OrderedMap<() => void, true>()
   #running = 0
 
   get running(): number {
@@ -72,7 +73,7 @@ export class SharedTasks<T> {
 
   #awaitEnd(signal: AbortSignal): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      this.#queue.add(resolve)
+      this.#queue.set(resolve, true)
       signal.addEventListener('abort', () => {
         if (this.#queue.delete(resolve)) reject(signal.reason)
       })
@@ -81,7 +82,7 @@ export class SharedTasks<T> {
 
   // The next task starts in place of this one.
   #end(): void {
-    const [next] = this.#queue
+    const next = this.#queue.oldest
     if (next) this.#queue.delete(next)
     else this.#running -= 1
     next?.()

@@ -1,3 +1,5 @@
+import { OrderedMap } from '../../ordered-map.ts'
+
 const MAX_CHANNELS = 10_000
 
 /**
@@ -5,8 +7,7 @@ const MAX_CHANNELS = 10_000
  * Any other channel counts as evicted up to the newest number that was dropped.
  */
 export class Evictions {
-  // A Map iterates in the order in which its keys were set.
-  readonly #upTo = new Map<string, number>()
+  readonly #upTo = new OrderedMap<string, number>()
   #droppedUpTo = 0
 
   add(channel: string, sequence: number): void {
@@ -28,8 +29,8 @@ export class Evictions {
   }
 
   #dropOldest(): void {
-    const [channel, sequence] = this.#upTo.entries().next().value as [string, number]
+    const channel = this.#upTo.oldest as string
+    this.#droppedUpTo = Math.max(this.#droppedUpTo, this.upTo(channel))
     this.#upTo.delete(channel)
-    this.#droppedUpTo = Math.max(this.#droppedUpTo, sequence)
   }
 }

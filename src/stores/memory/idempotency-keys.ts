@@ -1,3 +1,4 @@
+import { OrderedMap } from '../../ordered-map.ts'
 import { clock } from '../../scheduler/clock.ts'
 
 // The maximum mean length of the keys. It limits their memory, because a client may choose them.
@@ -15,8 +16,7 @@ interface Known {
 export class IdempotencyKeys {
   readonly #window: number
   readonly #maxKeys: number
-  // A Map iterates in the order in which its keys were set.
-  readonly #known = new Map<string, Known>()
+  readonly #known = new OrderedMap<string, Known>()
   #length = 0
 
   constructor(window: number, maxKeys: number) {
@@ -43,7 +43,8 @@ export class IdempotencyKeys {
   }
 
   #trim(): void {
-    for (const [key, { time }] of this.#known) {
+    for (let key = this.#known.oldest; key !== undefined; key = this.#known.oldest) {
+      const { time } = this.#known.get(key) as Known
       if (!this.#isOver && clock.now - time <= this.#window) return
       this.#known.delete(key)
       this.#length -= key.length
