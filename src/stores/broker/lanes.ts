@@ -1,3 +1,4 @@
+import { OrderedMap } from '../../ordered-map.ts'
 import type { Compare } from './driver.ts'
 import { Lane } from './lane.ts'
 import type { Segment } from './segment.ts'
@@ -5,11 +6,18 @@ import type { Segment } from './segment.ts'
 // How long a segment is kept without a reader, in ms.
 const KEPT_FOR = 5_000
 
-/** The lanes of a log. Their segments are kept for a short time, within one budget in bytes. */
+/**
+ * The lanes of a log. Their segments are kept for a short time, within one budget in bytes. No read visits all lanes,
+ * because thousands of clients may each have a channel of their own.
+ */
 export class Lanes implements Iterable<Lane> {
   readonly #compare: Compare
-  // In the order in which they are served.
   readonly #lanes = new Map<string | undefined, Lane>()
+  // The lanes in which clients may wait, in the order in which they are served.
+  readonly #waiting = new OrderedMap<Lane, true>()
+  // The segments of all lanes. The least recently used one is first.
+  readonly #kept = new OrderedMap<Segment, Lane>()
+  #bytes = 0
   #expiry: ReturnType<typeof setTimeout> | undefined
 
   constructor(compare: Compare) {
@@ -20,9 +28,11 @@ export class Lanes implements Iterable<Lane> {
     return this.#lanes.values()
   }
 
-  /** The channels that have a lane of their own. */
-  get channels(): string[] {
-    return [...this.#lanes.keys()].filter((channel) => channel !== undefined)
+  /** Returns how many other channels than these have a lane of their own. */
+  othersThan(channels: ReadonlySet<string>): number {
+    let count = this.#lanes.size
+    for (const channel of [undefined, ...channels]) count -= Number(this.#lanes.has(channel))
+    return count
   }
 
   /** Returns the lane of a channel, or that of all channels. */
@@ -33,34 +43,50 @@ export class Lanes implements Iterable<Lane> {
     return lane
   }
 
-  /** Moves a lane behind the others. */
-  moveLast(lane: Lane): void {
-    this.#lanes.delete(lane.channel)
-    this.#lanes.set(lane.channel, lane)
+  /** The number of lanes in which clients may wait. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Serves a lane, because a client waits in it. */
+  addWaiting(lane: Lane): void {
+    this.#waiting.set(lane, true)
+  }
+
+  /** Returns the next lane, which is served again after the others. Undefined if no client waits in it. */
+  nextWaiting(): Lane | undefined {
+    const lane = this.#waiting.oldest
+    if (!lane) return undefined
+    this.#waiting.delete(lane)
+    if (!lane.isWaiting) return undefined
+    this.#waiting.set(lane, true)
+    return lane
   }
 
   /** The memory that all segments hold, in bytes. */
   get bytes(): number {
-    return this.#segments().reduce((sum, [, { bytes }]) => sum + bytes, 0)
+    return this.#bytes
   }
 
   /** Adds a segment to a lane. Evicts the least recently used segments, down to a budget in bytes. */
   add(lane: Lane, added: Segment, budget: number): void {
     lane.addSegment(added)
-    let excess = this.bytes - budget
-    if (excess <= 0) return
-    for (const [owner, segment] of this.#segments().sort(([, a], [, b]) => a.usedAt - b.usedAt)) {
-      // The clients that wait for the new segment have not read it yet.
-      if (segment === added) continue
-      owner.removeSegment(segment)
-      excess -= segment.bytes
-      if (excess <= 0) return
+    this.#kept.set(added, lane)
+    this.#bytes += added.bytes
+    added.onRead = (grownBy) => {
+      if (!this.#kept.delete(added)) return
+      this.#kept.set(added, lane)
+      this.#bytes += grownBy
     }
+    // The clients that wait for the new segment have not read it yet.
+    while (this.#bytes > budget && this.#kept.oldest !== added) this.#removeOldest()
   }
 
   /** Removes all segments. */
   clear(): void {
     for (const lane of this) lane.clear()
+    this.#kept.clear()
+    this.#bytes = 0
   }
 
   close(): void {
@@ -68,18 +94,21 @@ export class Lanes implements Iterable<Lane> {
     this.#lanes.clear()
   }
 
+  #removeOldest(): void {
+    const segment = this.#kept.oldest as Segment
+    this.#kept.get(segment)?.removeSegment(segment)
+    this.#kept.delete(segment)
+    this.#bytes -= segment.bytes
+  }
+
   #expireLater() {
     const timer = setTimeout(() => {
       const time = performance.now() - KEPT_FOR
-      for (const [lane, segment] of this.#segments()) if (segment.usedAt <= time) lane.removeSegment(segment)
+      while ((this.#kept.oldest?.usedAt ?? Number.POSITIVE_INFINITY) <= time) this.#removeOldest()
       for (const lane of [...this]) if (lane.isUnused) this.#lanes.delete(lane.channel)
       this.#expiry = this.#lanes.size > 0 ? this.#expireLater() : undefined
     }, KEPT_FOR)
     timer.unref?.()
     return timer
-  }
-
-  #segments(): Array<[Lane, Segment]> {
-    return [...this].flatMap((lane) => lane.segments.map((segment): [Lane, Segment] => [lane, segment]))
   }
 }

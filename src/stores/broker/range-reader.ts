@@ -138,8 +138,8 @@ export class RangeReader {
   // Whether channels are read separately, which costs the broker more for short distances or many channels.
   #isFiltered(channels: ReadonlySet<string>, distance: number): boolean {
     if (!this.#driver.channelRange || channels.size > MAX_CHANNELS || distance < MIN_DISTANCE) return false
-    const others = this.#lanes.channels.filter((channel) => !channels.has(channel)).length
-    return distance >= MIN_DISTANCE * (others + channels.size) || distance > this.#settings.maxReplayedEvents
+    const lanes = this.#lanes.othersThan(channels) + channels.size
+    return distance >= MIN_DISTANCE * lanes || distance > this.#settings.maxReplayedEvents
   }
 
   /** `ahead`: how many entries the client still has to read, if that is known. */
@@ -191,6 +191,7 @@ export class RangeReader {
       waiter.onEnd = () => signal.removeEventListener('abort', onAbort)
       signal.addEventListener('abort', onAbort, { once: true })
       lane.wait(waiter)
+      this.#lanes.addWaiting(lane)
       this.#schedule()
     })
   }
@@ -206,12 +207,10 @@ export class RangeReader {
   }
 
   #startReads(): void {
-    for (const lane of [...this.#lanes]) {
-      if (this.#running >= MAX_RUNNING) return
-      const position = lane.read ? undefined : lane.nextPosition()
-      if (position === undefined) continue
-      this.#lanes.moveLast(lane)
-      void this.#read(lane, position)
+    for (let left = this.#lanes.waiting; left > 0 && this.#running < MAX_RUNNING; left--) {
+      const lane = this.#lanes.nextWaiting()
+      const position = lane?.read ? undefined : lane?.nextPosition()
+      if (lane && position !== undefined) void this.#read(lane, position)
     }
   }
 

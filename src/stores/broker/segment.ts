@@ -24,6 +24,8 @@ export class Segment {
   readonly end: string
   /** When a client last read it, in ms of `performance.now()`. */
   usedAt = performance.now()
+  /** Called when a client has read it, with the bytes by which its memory has grown. */
+  onRead?: (grownBy: number) => void
   /** The memory of the segment, in bytes. */
   bytes = SEGMENT_OVERHEAD
   readonly #compare: Compare
@@ -59,8 +61,10 @@ export class Segment {
   /** Returns the entries of some channels after a position, which MUST be in the segment. */
   page(channels: ReadonlySet<string>, after: string, limits: PageLimits): SegmentPage {
     this.usedAt = performance.now()
+    const { bytes } = this
     const first = this.#indexAfter(after)
     const { entries, isAll } = takeWithin(this.#entriesOf(channels, first), limits)
+    this.onRead?.(this.bytes - bytes)
     const upTo = isAll ? this.end : (entries.at(-1) as LogEntry).id
     const next = isAll ? this.#ids.length : this.#indexAfter(upTo)
     const scannedBytes = (this.#offsets[next] as number) - (this.#offsets[first] as number)

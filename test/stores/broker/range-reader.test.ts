@@ -361,6 +361,20 @@ describe('one replay', () => {
     expect(log.bytes).toBeLessThan(1_000)
   })
 
+  it('reads the channels of many clients alone in linear time', async () => {
+    const clients = 12_000
+    const log = new FakeLog({ entries: 100, isNumbered: true })
+    log.distance = () => 1_000_000
+    const store = await openStore(log)
+    const began = performance.now()
+    await Promise.all(
+      Array.from({ length: clients }, (_, at) => store.read([`c${at}`], '10', 500, new FakeReader())),
+    )
+    expect(log.reads).toHaveLength(clients)
+    // Quadratic work would take half a minute.
+    expect(performance.now() - began).toBeLessThan(15_000)
+  })
+
   it('merges several channels that are read alone in the order of the log', async () => {
     const channelOf = (number: number) => `c${number % 7}`
     const log = new FakeLog({ entries: 20_000, size: 100, isNumbered: true, channelOf })
