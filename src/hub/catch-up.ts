@@ -45,7 +45,8 @@ export class CatchUp implements ReplayedClient {
   #start: HistoryStart | undefined
   // Channels added since the last page was requested, and whether the client may have missed events of them.
   #addedChannels: Map<string, boolean> | undefined
-  #snapshots: PendingSnapshots | undefined
+  /** The snapshots that were not sent yet. */
+  snapshots: PendingSnapshots | undefined
   // Whether all channels are read, and not only the channels of which an entry was published.
   #readsAll = false
   #isComplete = false
@@ -75,7 +76,7 @@ export class CatchUp implements ReplayedClient {
     const { resumePoint } = this.#owner
     // A store that is not ready has no position. A new client that was not sent its snapshot or its history yet is
     // still new.
-    if (this.#ready || (resumePoint === 'new' && (this.#snapshots || this.#start))) return resumePoint
+    if (this.#ready || (resumePoint === 'new' && (this.snapshots || this.#start))) return resumePoint
     if (this.#gapEnd === undefined) return { id: this.#position }
     return resumePoint === 'unreadable' ? resumePoint : { id: this.#position, gapEnd: this.#gapEnd }
   }
@@ -106,8 +107,8 @@ export class CatchUp implements ReplayedClient {
   /** Adds the snapshot of a subscription, if it has one. It is sent before all entries that were not sent yet. */
   addSnapshot(options: OwnOptions): void {
     if (!options.snapshot) return
-    this.#snapshots ??= new PendingSnapshots()
-    this.#snapshots.add(options.snapshot, options)
+    this.snapshots ??= new PendingSnapshots()
+    this.snapshots.add(options.snapshot, options)
   }
 
   /** Catches up. `isResuming`: the client has reconnected, so that a replay without events is reported too. */
@@ -180,7 +181,7 @@ export class CatchUp implements ReplayedClient {
     this.#pace.cancel()
     if (this.#addedChannels) return this.#checkAddedChannels(this.#addedChannels)
     if (this.#gapEnd !== undefined) return inOnePage(this.stream, this.#sendGap(this.#gapEnd))
-    if (this.#snapshots) return inOnePage(this.stream, this.#sendSnapshots(this.#snapshots))
+    if (this.snapshots) return inOnePage(this.stream, this.#sendSnapshots(this.snapshots))
   }
 
   #readPage(channels: readonly string[]): MaybePromise<void> {
@@ -203,7 +204,7 @@ export class CatchUp implements ReplayedClient {
   }
 
   get #isChanged(): boolean {
-    return this.#addedChannels !== undefined || this.#snapshots !== undefined
+    return this.#addedChannels !== undefined || this.snapshots !== undefined
   }
 
   // True if a page lacks a channel of which an entry was published meanwhile, after which the page may end. All
@@ -304,7 +305,7 @@ export class CatchUp implements ReplayedClient {
   async #sendGap(id: string): Promise<void> {
     const { stream, resumePoint, optionsWithHooks } = this.#owner
     const reason = resumePoint === 'unreadable' ? 'unreadable' : this.#isEvicted ? 'evicted' : 'unknown'
-    this.#snapshots = undefined
+    this.snapshots = undefined
     const gap: Gap = { lastEventId: stream.lastEventId, reason }
     const isEventSent = await reportGap(stream, gap, {
       hooks: hooksOf(optionsWithHooks),
@@ -324,7 +325,7 @@ export class CatchUp implements ReplayedClient {
   // Events published during the snapshots are after the position, so they follow them.
   async #sendSnapshots(snapshots: PendingSnapshots): Promise<void> {
     if (!(await snapshots.send(this.stream, (events) => this.#sender.sendAll(events)))) return
-    if (snapshots.isEmpty) this.#snapshots = undefined
+    if (snapshots.isEmpty) this.snapshots = undefined
     // Not earlier, because a client that disconnects during a snapshot MUST get it again.
     if (this.isActive) this.#owner._sendPosition(this.#position)
   }

@@ -19,6 +19,15 @@ export class PendingSnapshots {
     else this.#all.set(snapshot, [options])
   }
 
+  /** Removes a subscription. Otherwise, those of a client that does not read would accumulate. */
+  remove(options: OwnOptions): void {
+    const { snapshot } = options
+    if (!snapshot) return
+    const left = this.#all.get(snapshot)?.filter((each) => each !== options) ?? []
+    if (left.length > 0) this.#all.set(snapshot, left)
+    else this.#all.delete(snapshot)
+  }
+
   /** Sends the snapshots that are pending now. Resolves with false if `sendAll` does. Some then stay pending. */
   async send(stream: SseStream, sendAll: (events: Source) => Promise<boolean>): Promise<boolean> {
     const present = [...this.#all]

@@ -99,6 +99,7 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
     turn.fanOutNow()
     if (options.isRemoved) return
     options.isRemoved = true
+    this.#catchUp?.snapshots?.remove(options)
     for (const channel of channels)
       if (this.#channels.get(channel) === options) this.#remove(channel, options)
       else this.#channels.delete(channel, options)
@@ -237,12 +238,11 @@ export class Subscription implements Subscriber, CatchUpOwner, PositionHolder, P
 
   // The position of a client whose filter hides all events MUST NOT become too old.
   #deliverVisible(batch: Batch, isTurnOver: boolean): void {
-    const isAlone = batch.entries.length === 1
     this.#hidden ??= new HiddenEvents()
     for (const entry of batch.entries) {
       if (this.passes(entry)) {
         this.#sentId = entry.id
-        if (isAlone) this.stream._deliver(batch, isTurnOver)
+        if (batch.length === 1) this.stream._deliver(batch, isTurnOver)
         else this.stream._enqueue(entry.frameIn(this.stream._format))
         this.#hidden.reset()
       } else this.#hidden.add(batch)

@@ -8,7 +8,7 @@ import { SseStream } from '../../src/stream/stream.ts'
 import { deferred } from '../support/deferred.ts'
 import { FakeTransport } from '../support/fake-transport.ts'
 import { countHeld } from '../support/garbage.ts'
-import { subscribed } from '../support/hub.ts'
+import { eventsOf, subscribed } from '../support/hub.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 import { nextUncaught } from '../support/uncaught.ts'
 
@@ -59,6 +59,35 @@ describe.each(ENDS)('a hub, when %s,', (_how, end) => {
     await down
     expect(hub.size).toBe(0)
   })
+})
+
+it('holds no snapshot of a subscription that was removed while the client reads nothing', async () => {
+  const hub = new Hub()
+  const { stream, transport } = await subscribed(hub, ['a'])
+  transport.isFull = true
+  stream.send({ data: 'x' })
+  await settled()
+  let calls = 0
+  const toggle = () => {
+    const snapshot = () => {
+      calls += 1
+      return [{ data: 'snapshot' }]
+    }
+    hub.subscribe(stream, 'b', { snapshot })()
+    return new WeakRef(snapshot)
+  }
+  // It waits for room, and the others wait for it.
+  hub.subscribe(stream, 'c', { snapshot: () => [{ data: 'first' }] })
+  await settled()
+  const snapshots = Array.from({ length: 20 }, toggle)
+  await settled()
+  expect(await countHeld(snapshots)).toBeLessThanOrEqual(1)
+  transport.drain()
+  await settled()
+  await hub.channel('a').publish({ data: 1 })
+  await settled()
+  expect(calls).toBe(0)
+  expect(eventsOf(transport)).toEqual(['message x', 'message first', 'message 1'])
 })
 
 it('holds no stream that is closed before the store is ready', async () => {
