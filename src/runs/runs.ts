@@ -180,14 +180,19 @@ export class Runs<Events extends EventMap = AnyEvents>
     const request = async () => this.#store.requestStop(state.owner, id, state.epoch)
     // Ends the wait if the request is rejected. Otherwise it would count as a subscriber until the end of the run.
     const waiting = new AbortController()
-    const signal = AbortSignal.any([this.#closing.signal, waiting.signal])
+    const closing = this.#closing.signal
+    // A listener, because Node.js 20 holds each result of `AbortSignal.any` as long as its sources.
+    const onClosing = () => waiting.abort(closing.reason)
+    closing.addEventListener('abort', onClosing)
+    if (closing.aborted) onClosing()
     const timer = setInterval(() => request().catch(() => {}), STOP_INTERVAL)
     try {
       // Awaited together, so that no rejection is unhandled.
-      await Promise.all([this.#logs.whenEnded(id, signal), request()])
+      await Promise.all([this.#logs.whenEnded(id, waiting.signal), request()])
       return true
     } finally {
       clearInterval(timer)
+      closing.removeEventListener('abort', onClosing)
       waiting.abort()
     }
   }
