@@ -4,6 +4,7 @@ import { outsideRequests } from '../scheduler/context.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import { pause } from '../scheduler/pause.ts'
 import { settledWithin } from '../scheduler/settled-within.ts'
+import { turnAfterSlice } from '../scheduler/turn-after-slice.ts'
 
 /** Runs work in only one of all processes. `Runs` implements it. */
 export interface SourceRunner {
@@ -138,6 +139,8 @@ export class ChannelFeed {
   async #publishAll(reader: SourceReader, signal: AbortSignal, stopped: Promise<undefined>): Promise<void> {
     const publish = async (event: SseEvent) => {
       await this.#settings.publish(event)
+      const turn = turnAfterSlice()
+      if (turn) await turn
       return !signal.aborted
     }
     let isComplete: boolean | undefined

@@ -7,6 +7,7 @@ import {
 } from '../event/source.ts'
 import { checkSynchronous } from '../event/synchronous.ts'
 import { settledWithin } from '../scheduler/settled-within.ts'
+import { turnAfterSlice } from '../scheduler/turn-after-slice.ts'
 import { lastNumberOf, sizeOf } from '../stores/run-batch.ts'
 import type { RunBatch, RunEvent, RunStore } from '../stores/run-store.ts'
 import { appendOwnEnd } from './append-own-end.ts'
@@ -149,7 +150,8 @@ export class OwnedRun implements RunIdentity {
     this.#pending.push(stored)
     this.#pendingBytes += sizeOf(stored)
     if (!this.#appending) this.#appendPending()
-    if (this.#pendingBytes < READ_AHEAD_BYTES) return !this.#requested
+    if (this.#pendingBytes < READ_AHEAD_BYTES)
+      return turnAfterSlice()?.then(() => !this.#requested) ?? !this.#requested
     this.#pace.skip()
     return new Promise((resolve) => this.#onRoom.push(resolve))
   }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { createClient } from 'redis'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
@@ -8,7 +9,7 @@ import { redisRuns } from '../../src/stores/redis/index.ts'
 import { deferred } from '../support/deferred.ts'
 import { eventsOf, sseError } from '../support/hub.ts'
 import { valuesOf } from '../support/process-errors.ts'
-import { endlessSource, openRuns, openTwoRuns, PushSource } from '../support/runs.ts'
+import { endlessSource, openRuns, openTwoRuns, PushSource, restless } from '../support/runs.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
 const errorsOf = (hub: Hub) => {
@@ -103,6 +104,15 @@ describe('the source of a channel', () => {
     second.stream.destroy()
     await vi.waitFor(() => expect(source.isClosed).toBe(true))
     await hub.shutdown()
+  })
+
+  test('does not block the process if it yields events without a pause', async () => {
+    const began = performance.now()
+    const { stream } = fakeStream()
+    new Hub().channel('a', { source: restless, linger: 1 }).subscribe(stream)
+    await pause(20)
+    expect(performance.now() - began).toBeLessThan(1_500)
+    expect(stream._connection.sentEvents).toBeGreaterThan(10)
   })
 
   test('is opened again only after the previous one is closed', async () => {

@@ -1,10 +1,11 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { SseError } from '../../src/errors.ts'
 import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunBatch, RunRetention, RunState } from '../../src/stores/run-store.ts'
 import { deferred } from '../support/deferred.ts'
 import { sseError } from '../support/hub.ts'
-import { openRuns, PushSource } from '../support/runs.ts'
+import { openRuns, PushSource, restless } from '../support/runs.ts'
 import { settled } from '../support/streams.ts'
 
 const HOUR = 3_600_000
@@ -54,6 +55,15 @@ function textsIn(memory: RunMemory): string[] {
 }
 
 describe('the source of a run', () => {
+  test('does not block the process if it yields events without a pause', async () => {
+    const began = performance.now()
+    const run = await openRuns().start('a', restless)
+    await pause(20)
+    expect(await run.stop()).toBe(true)
+    expect(performance.now() - began).toBeLessThan(1_500)
+    expect(await run.whenEnded()).toBe('stopped')
+  })
+
   test('is paused while the store does not accept its events', async () => {
     const { runs, release } = openHeld()
     let yielded = 0

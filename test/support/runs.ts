@@ -24,6 +24,12 @@ export function openTwoRuns(options: RunsOptions = {}) {
   return { first: open(), second: open(), memory }
 }
 
+/** Yields events without a pause, until the signal aborts or 3 s have passed. */
+export async function* restless(signal: AbortSignal): AsyncGenerator<{ data: string }, void> {
+  const end = performance.now() + 3_000
+  while (!signal.aborted && performance.now() < end) yield { data: 'x' }
+}
+
 /** A source whose items a test pushes. */
 export class PushSource {
   isClosed = false
