@@ -1,4 +1,5 @@
 import { isPromise, type MaybePromise } from '../event/source.ts'
+import { awaitShared } from '../scheduler/await-shared.ts'
 import { pause } from '../scheduler/pause.ts'
 import { type FanOut, turn } from '../scheduler/turn.ts'
 import { lastNumberOf, restOf } from '../stores/run-batch.ts'
@@ -147,10 +148,13 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
     return number === undefined || number > this.position
   }
 
-  /** Resolves once this process has received all events up to a number, which the store has. */
-  async catchUpTo(number: number): Promise<void> {
+  /**
+   * Resolves once this process has received all events up to a number, which the store has. Rejects with the reason of
+   * the signal once it is aborted.
+   */
+  async catchUpTo(number: number, signal: AbortSignal): Promise<void> {
     this.#reported = Math.max(this.#reported, number)
-    await this.#readMissing()
+    await awaitShared(this.#readMissing(), signal)
   }
 
   onBatch(batch: StoredBatch): void {

@@ -1,5 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { isPromise, type MaybePromise } from '../event/source.ts'
+import { awaitShared } from '../scheduler/await-shared.ts'
+import { atTurnEnd } from '../scheduler/turn.ts'
 import type { RunEndReason, RunState, RunStore } from '../stores/run-store.ts'
 import { appendLost } from './append-lost.ts'
 import type { LiveBatch } from './live-batch.ts'
@@ -8,6 +10,9 @@ import { OwnerWatch } from './owner-watch.ts'
 import { RunLog } from './run-log.ts'
 import type { RunSettings } from './run-options.ts'
 import type { Compact } from './run-page.ts'
+
+/** Returns a signal that aborts a wait. Called only for a wait. */
+export type SignalOf = () => AbortSignal
 
 /** The runs that are read in this process. A run without users is not read. */
 export class RunLogs {
@@ -51,27 +56,29 @@ export class RunLogs {
 
   /**
    * Returns the log of a run, which MUST be released, or undefined if there is no such run. Rejects with the error of the
-   * store.
+   * store. Rejects if the signal is aborted while the log is opened, which may take as long as an outage, and then holds
+   * nothing of the caller.
    */
-  acquire(id: string): MaybePromise<RunLog | undefined> {
+  acquire(id: string, signalOf: SignalOf): MaybePromise<RunLog | undefined> {
     const present = this.#logs.get(id)
-    if (!present || present.isRemoved) return this.#open(id)
+    if (!present || present.isRemoved) return this.#open(id, signalOf)
     if (!present.end) return this.#retain(present)
     // Looked up, because the removal of an ended run is not reported.
     const found = this.#store.find(id)
     return isPromise(found)
-      ? found.then((state) => this.#retainIfSame(present, state))
-      : this.#retainIfSame(present, found)
+      ? found.then((state) => this.#retainIfSame(present, state, signalOf))
+      : this.#retainIfSame(present, found, signalOf)
   }
 
   /**
    * Acquires the log of a run for a client with an event id. Another process may have sent the id before this process
    * has received the event.
    */
-  acquireFor(id: string, eventId: string | undefined): MaybePromise<RunLog | undefined> {
-    const log = this.acquire(id)
+  acquireFor(id: string, eventId: string | undefined, signalOf: SignalOf): MaybePromise<RunLog | undefined> {
+    const log = this.acquire(id, signalOf)
     if (eventId === undefined) return log
-    const refresh = (found: RunLog | undefined) => (found?.isBehind(eventId) ? this.#refresh(found) : found)
+    const refresh = (found: RunLog | undefined) =>
+      found?.isBehind(eventId) ? this.#refresh(found, signalOf) : found
     return isPromise(log) ? log.then(refresh) : refresh(log)
   }
 
@@ -88,7 +95,7 @@ export class RunLogs {
   /** Resolves with how a run ended, or with undefined if there is no such run. Rejects with the error of the store. */
   async whenEnded(id: string, signal: AbortSignal): Promise<RunEndReason | undefined> {
     for (;;) {
-      const log = await this.acquire(id)
+      const log = await this.acquire(id, () => signal)
       if (!log) return undefined
       try {
         const end = await endOf(log, signal)
@@ -112,18 +119,22 @@ export class RunLogs {
     return log
   }
 
-  #retainIfSame(log: RunLog, state: RunState | undefined): MaybePromise<RunLog | undefined> {
+  #retainIfSame(
+    log: RunLog,
+    state: RunState | undefined,
+    signalOf: SignalOf,
+  ): MaybePromise<RunLog | undefined> {
     if (this.#logs.get(log.id) === log && state?.epoch === log.epoch) return this.#retain(log)
     if (this.#logs.get(log.id) === log) this.#logs.delete(log.id)
-    return this.#open(log.id)
+    return this.#open(log.id, signalOf)
   }
 
   /** Returns an acquired log with all events that are stored so far, or the log of the run that has replaced it. */
-  async #refresh(log: RunLog): Promise<RunLog | undefined> {
+  async #refresh(log: RunLog, signalOf: SignalOf): Promise<RunLog | undefined> {
     try {
       const state = await this.#store.find(log.id)
       if (state?.epoch === log.epoch) {
-        await log.catchUpTo(state.last)
+        await log.catchUpTo(state.last, signalOf())
         return log
       }
     } catch (error) {
@@ -132,18 +143,24 @@ export class RunLogs {
     }
     this.release(log)
     if (this.#logs.get(log.id) === log) this.#logs.delete(log.id)
-    return this.#open(log.id)
+    return this.#open(log.id, signalOf)
   }
 
-  #open(id: string): MaybePromise<RunLog | undefined> {
+  #open(id: string, signalOf: SignalOf): MaybePromise<RunLog | undefined> {
     const opened = this.#opening.get(id) ?? RunLog.open(this.#store, id, this.#compact)
     if (!isPromise(opened)) return opened && this.#retain(this.#add(opened))
     if (!this.#opening.has(id)) {
       this.#opening.set(id, opened)
-      const onSettled = () => this.#opening.delete(id)
-      opened.then(onSettled, onSettled)
+      const onSettled = () => void this.#opening.delete(id)
+      opened.then((log) => log && this.#retainBriefly(log)).then(onSettled, onSettled)
     }
-    return opened.then((log) => log && this.#retain(this.#add(log)))
+    return awaitShared(opened, signalOf()).then((log) => log && this.#retain(this.#add(log)))
+  }
+
+  // All callers may have been aborted. The log is then closed.
+  #retainBriefly(log: RunLog): void {
+    const retained = this.#retain(this.#add(log))
+    atTurnEnd(() => this.release(retained))
   }
 
   #add(log: RunLog): RunLog {

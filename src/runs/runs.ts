@@ -13,12 +13,14 @@ import type { RunState, RunStore } from '../stores/run-store.ts'
 import { checkStream } from '../stream/check-stream.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { attach, refuseUnknown } from './attach.ts'
+import { closeSignalOf, STREAM_CLOSED } from './close-signal.ts'
 import { runEndChannel, runStartChannel } from './diagnostics.ts'
 import { endRuns } from './end-runs.ts'
 import { Lease } from './lease.ts'
 import { limitRun } from './limit-run.ts'
 import { OwnedRun } from './owned-run.ts'
 import { OwnedRuns } from './owned-runs.ts'
+import { requestStop } from './request-stop.ts'
 import type { Run } from './run.ts'
 import { RunErrors, type RunsEventMap } from './run-errors.ts'
 import { checkRunId, isRunId, runIdOf } from './run-id.ts'
@@ -35,9 +37,6 @@ import {
 } from './run-options.ts'
 import { RunStarts } from './run-starts.ts'
 import type { GapOptions, RunSubscription } from './run-subscription.ts'
-
-// How often a stop is requested again, in ms.
-const STOP_INTERVAL = 1_000
 
 /**
  * Streams that have a beginning, an end and an owner: the answer of a language model, a deployment log, an export. The
@@ -127,7 +126,8 @@ export class Runs<Events extends EventMap = AnyEvents>
 
   /**
    * Subscribes a stream to a run. Sends all events from the beginning, or strictly after its last event id, and closes
-   * the stream after the last one. Resolves when the run was looked up, and does not reject.
+   * the stream after the last one. Resolves when the run was looked up or the client has disconnected, and does not
+   * reject.
    *
    * A client of an unknown run gets a 404, and one that has received everything gets a 204. If the response headers
    * were sent, it gets a gap, or the last event again. An error of the store destroys the stream.
@@ -148,12 +148,15 @@ export class Runs<Events extends EventMap = AnyEvents>
     this.#known.add(stream)
     const resume = stream._resumePoint
     const eventId = typeof resume === 'object' ? resume.id : undefined
-    const log = isRunId(id) ? this.#logs.acquireFor(id, eventId) : undefined
+    const signalOf = () => closeSignalOf(stream as SseStream)
+    const log = isRunId(id) ? this.#logs.acquireFor(id, eventId, signalOf) : undefined
     const attached = isPromise(log)
       ? log.then((found) => this.#attach(stream, found, gapOptions))
       : this.#attach(stream, log, gapOptions)
     if (!isPromise(attached)) return Promise.resolve()
-    const subscribed = attached.catch((error) => endStream(stream, error, gapOptions.onError))
+    const subscribed = attached.catch((error) => {
+      if (error !== STREAM_CLOSED) endStream(stream, error, onError)
+    })
     stream._connection.headers.decideBy(subscribed)
     return subscribed
   }
@@ -177,24 +180,9 @@ export class Runs<Events extends EventMap = AnyEvents>
     }
     const state = isRunId(id) ? await this.#store.find(id) : undefined
     if (!state || state.end) return false
-    const request = async () => this.#store.requestStop(state.owner, id, state.epoch)
-    // Ends the wait if the request is rejected. Otherwise it would count as a subscriber until the end of the run.
-    const waiting = new AbortController()
-    const closing = this.#closing.signal
-    // A listener, because Node.js 20 holds each result of `AbortSignal.any` as long as its sources.
-    const onClosing = () => waiting.abort(closing.reason)
-    closing.addEventListener('abort', onClosing)
-    if (closing.aborted) onClosing()
-    const timer = setInterval(() => request().catch(() => {}), STOP_INTERVAL)
-    try {
-      // Awaited together, so that no rejection is unhandled.
-      await Promise.all([this.#logs.whenEnded(id, waiting.signal), request()])
-      return true
-    } finally {
-      clearInterval(timer)
-      closing.removeEventListener('abort', onClosing)
-      waiting.abort()
-    }
+    const context = { store: this.#store, logs: this.#logs, signal: this.#closing.signal }
+    await requestStop(context, id, state)
+    return true
   }
 
   /** Stops and removes a run. Resolves with whether there was one. Rejects as `stop` does. */

@@ -93,7 +93,8 @@ describe('a run in a process', () => {
     const subscribed = openRuns({ store }).subscribe(stream, 'a')
     transport.lose()
     await subscribed
-    await settled()
+    // The store responds to three requests, each within four turns.
+    for (let request = 0; request <= 3; request++) await settled()
     expect(store.isWatched('a', epoch)).toBe(false)
   })
 
