@@ -320,8 +320,11 @@ export class Connection
 
   #onDrained(): void {
     const since = this.lagSince
-    this.lagSince = undefined
-    if (since !== undefined) this.owner._caughtUp(clock.now - since)
+    // The frames that a replay holds back are still queued.
+    if (since !== undefined && !this.#liveQueue) {
+      this.lagSince = undefined
+      this.owner._caughtUp(clock.now - since)
+    }
     this.notify()
     // This happens once, because the output is full after its end.
     if (this.#state !== 'ending' || !this.isIdle) return

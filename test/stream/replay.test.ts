@@ -295,6 +295,28 @@ describe('a replay', () => {
     expect(read(transport)).toEqual([' 1', ' 2', ' 3'])
   })
 
+  it('emits no drain while it holds back live events, although a slow client has read it so far', async () => {
+    const last = deferred<void>()
+    async function* replay() {
+      yield { data: 'first' }
+      await last.promise
+      yield { data: 'last' }
+    }
+    const { stream, transport } = fakeStream({ replay }, '0')
+    const drained = vi.fn()
+    stream.on('drain', drained)
+    transport.isFull = true
+    stream.send({ data: 'live' })
+    await settled()
+    transport.drain()
+    expect(read(transport)).toEqual([' first'])
+    expect(drained).not.toHaveBeenCalled()
+    last.resolve()
+    await settled()
+    expect(read(transport)).toEqual([' first', ' last', ' live'])
+    expect(drained).toHaveBeenCalledTimes(1)
+  })
+
   it('emits no drain when no live events were queued behind it', async () => {
     const { stream, transport } = fakeStream({ replay: after }, '3')
     const drained = vi.fn()
