@@ -126,6 +126,7 @@ export class Connection
   enqueue(frame: Frame): boolean {
     if (!this.#liveQueue) return this.enqueueNext(frame)
     this.offer(this.#liveQueue, frame, true)
+    this.lagSince ??= clock.now
     return false
   }
 
@@ -135,10 +136,12 @@ export class Connection
     if (!this.output.isFull && !this.#backlog.fits(frame)) this._flush()
     // A middleware's own `write` may have thrown.
     if (this.isClosed) return this.discard(frame.events)
-    const isAccepted = this.offer(this.#backlog, frame, this.output.isFull)
-    if (this.output.isFull) return false
-    this.#scheduleFlush()
-    return isAccepted
+    const { isFull } = this.output
+    const isAccepted = this.offer(this.#backlog, frame, isFull)
+    // `send` returns false, also for a dropped event, so `drain` MUST follow.
+    if (isFull || !isAccepted) this.lagSince ??= clock.now
+    if (!isFull) this.#scheduleFlush()
+    return !isFull && isAccepted
   }
 
   /** Queues a frame that is sent in any case, over the bound if necessary. */
@@ -158,8 +161,6 @@ export class Connection
   endReplay(): void {
     this.#queue = this.#liveQueue
     this.#liveQueue = undefined
-    // `send` returned false for these frames, so `drain` must be emitted once they were written.
-    if (this.#queue?.length) this.lagSince ??= clock.now
     this.#scheduleFlush()
   }
 

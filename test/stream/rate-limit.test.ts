@@ -29,6 +29,21 @@ describe('a rate limit', () => {
     expect(sent(transport)).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`))
   })
 
+  it.each(['drop-oldest', 'drop-newest'] as const)(
+    'emits drain after send returned false with %s',
+    async (overflow) => {
+      const rateLimit = { eventsPerSecond: 10, burst: 1 }
+      const { stream } = fakeStream({ rateLimit, overflow, maxBufferedEvents: 1, heartbeat: 0 })
+      const drained = vi.fn()
+      stream.on('drain', drained)
+      expect([1, 2, 3].map((data) => stream.send({ data }))).toEqual([true, true, false])
+      expect(drained).not.toHaveBeenCalled()
+      vi.advanceTimersByTime(1_000)
+      expect(stream.bufferedEvents).toBe(0)
+      expect(drained).toHaveBeenCalledTimes(1)
+    },
+  )
+
   it('accumulates unused tokens up to the burst', async () => {
     const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 5 }, heartbeat: 0 })
     stream.send({ data: 'first' })

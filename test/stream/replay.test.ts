@@ -280,6 +280,18 @@ describe('a replay', () => {
     expect(drained).toHaveBeenCalledTimes(1)
   })
 
+  it('is followed by drain if the only live event was dropped, because send returned false', async () => {
+    const source = deferred<undefined>()
+    const options = { maxBufferedBytes: 100, overflow: 'drop-newest', replay: () => source.promise } as const
+    const { stream } = fakeStream(options, '0')
+    const drained = vi.fn()
+    stream.on('drain', drained)
+    expect(stream.send({ data: 'x'.repeat(200) })).toBe(false)
+    source.resolve(undefined)
+    await settled()
+    expect(drained).toHaveBeenCalledTimes(1)
+  })
+
   it('does not close a stream whose sender waits for room', async () => {
     const source = deferred<undefined>()
     const { stream, transport } = fakeStream({ maxBufferedEvents: 1, replay: () => source.promise }, '0')
