@@ -32,6 +32,12 @@ interface Request extends Action {
   readonly at: number
 }
 
+/** A request as an entry has it. `sentAt` is in ms since 1970, and 0 if it is unknown. */
+interface StoredRequest extends Action {
+  readonly filter: object
+  readonly sentAt: number
+}
+
 // No channel of an application has this name, because `*` is refused.
 const CONTROL_CHANNEL = 'spillway:control*'
 
@@ -40,6 +46,9 @@ const CLOSE_CHECKS = { retry: between(1, MAX_TIME) }
 // How long a request applies to streams that were opened before it and are subscribed after it, in ms. Their clients
 // may have been authorized with the rights from before it.
 const WINDOW = 30_000
+
+// How far the clocks of two processes may differ, in ms.
+const CLOCK_DIFFERENCE = 5_000
 
 // How many streams are authorized at a time.
 const CONCURRENCY = 50
@@ -51,6 +60,7 @@ const CONCURRENCY = 50
 export class HubControl {
   readonly #streams: { keys(): Iterable<SseStream> }
   readonly #append: (publication: Publication) => Promise<string>
+  readonly #createdAt = clock.read()
   // Oldest first.
   readonly #recent: Request[] = []
 
@@ -79,8 +89,18 @@ export class HubControl {
   /** Carries out a request of any process. */
   onEntry(entry: LogEntry): void {
     const request = requestOf(entry)
-    // The work belongs to no request that a client has sent.
-    if (request) outsideRequests(() => this.#carryOut(request))
+    if (request) this.#carryOut({ ...request, at: clock.read() })
+  }
+
+  /**
+   * Carries out a request that was stored before the store was ready, on the streams that were opened before the request.
+   * A request from before the hub was created selects none.
+   */
+  onStored(entry: LogEntry): void {
+    const request = this.isControl(entry) ? requestOf(entry) : undefined
+    if (!request) return
+    const at = clock.read() - Math.max(0, Date.now() - request.sentAt - CLOCK_DIFFERENCE)
+    if (at >= this.#createdAt) this.#carryOut({ ...request, at })
   }
 
   /** Carries out the requests that a stream has missed, because it is subscribed only now. */
@@ -96,7 +116,7 @@ export class HubControl {
   async #request(filter: StreamFilter, action: Action): Promise<void> {
     if (typeof filter === 'function') return this.#apply(filter, action)
     checkFilter(filter)
-    const data = JSON.stringify({ ...action, filter })
+    const data = JSON.stringify({ ...action, filter, sentAt: Date.now() })
     try {
       await this.#append({ channel: CONTROL_CHANNEL, data, isText: true })
     } catch (error) {
@@ -107,9 +127,13 @@ export class HubControl {
   }
 
   #carryOut(request: Request): void {
+    const { at, filter } = request
     this.#recent.push(request)
-    while ((this.#recent[0] as Request).at <= request.at - WINDOW) this.#recent.shift()
-    this.#apply((stream) => hasValues(stream.context, request.filter), request)
+    while ((this.#recent[0] as Request).at <= at - WINDOW) this.#recent.shift()
+    const isSelected = ({ context, _connection }: SseStream) =>
+      _connection.openedAt <= at && hasValues(context, filter)
+    // The work belongs to no request that a client has sent.
+    outsideRequests(() => this.#apply(isSelected, request))
   }
 
   #apply(filter: (stream: SseStream) => boolean, action: Action): void {
@@ -164,12 +188,12 @@ function isLiteral(value: unknown): boolean {
 
 // Returns the request in an entry. Undefined for an entry that another program or another version has written. MUST NOT
 // throw, because a store that calls `onEntry` would skip the entries after it.
-function requestOf(entry: LogEntry): Request | undefined {
+function requestOf(entry: LogEntry): StoredRequest | undefined {
   try {
-    const { type, retry, filter } = JSON.parse(String(entry.event.data))
+    const { type, retry, filter, sentAt } = JSON.parse(String(entry.event.data))
     const isKnown = ['close', 'reauthorize'].includes(type) && isPlain(filter)
     const time = isWhole(retry, 1, MAX_TIME) ? retry : 2_000
-    return isKnown ? { type, filter, retry: time, at: clock.read() } : undefined
+    return isKnown ? { type, filter, retry: time, sentAt: Number(sentAt) || 0 } : undefined
   } catch {
     return undefined
   }

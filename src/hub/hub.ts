@@ -109,6 +109,7 @@ export class Hub extends EventEmitter<HubEventMap> {
         }
         if (this.#streams.size > 0) positions.onEntry()
       },
+      onStored: (entry) => this.#control.onStored(entry),
       onLoss: () => outsideRequests(() => this.#onLoss()),
     })
   }

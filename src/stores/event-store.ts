@@ -55,6 +55,12 @@ export interface StoreListener {
   /** MUST be called for every entry, whichever process appended it, once and in the order of the log. */
   onEntry(entry: LogEntry): void
   /**
+   * MUST be called before `ready` resolves, for the entries that the store has read until then, if several processes
+   * append to the log. The hub carries out the requests of other processes, such as `closeStreams`. MUST NOT be called
+   * for an entry that is passed to `onEntry`.
+   */
+  onStored?(entry: LogEntry): void
+  /**
    * MUST be called if entries after the last one passed to `onEntry` may be lost. `position` is then the position at
    * which the log continues.
    */

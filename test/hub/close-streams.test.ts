@@ -1,9 +1,15 @@
 import { describe, expect, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
+import { BrokerStore } from '../../src/stores/broker/broker-store.ts'
+import { BROKER_DEFAULTS } from '../../src/stores/broker/options.ts'
+import { encodeRecord } from '../../src/stores/broker/record.ts'
+import type { Publication } from '../../src/stores/log-entry.ts'
 import { memoryStore } from '../../src/stores/memory/memory-store.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import { FakeLog } from '../stores/broker/fake-log.ts'
 import { drainAll, eventsOf, publishNumbers, sseError, subscribed } from '../support/hub.ts'
 import { valuesOf } from '../support/process-errors.ts'
+import { deferred } from '../support/serve.ts'
 import { STORES } from '../support/stores.ts'
 import { closed, fakeStream, settled } from '../support/streams.ts'
 
@@ -153,6 +159,69 @@ describe('hub.closeStreams', () => {
     expect(eventsOf(late.transport)).toEqual([])
     expect([other.stream.closed, eventsOf(other.transport)]).toEqual([false, ['message secret']])
     expect(hub.size).toBe(1)
+  })
+
+  describe('while the store of another process is connecting', () => {
+    /** Opens a hub whose store reads a log once `connect` is called. */
+    function connectingHub(log: FakeLog) {
+      const connected = deferred<void>()
+      const open = log.open.bind(log)
+      log.open = (...args) => connected.promise.then(() => open(...args))
+      const hub = new Hub({ store: new BrokerStore(log, BROKER_DEFAULTS) })
+      const connect = async () => {
+        connected.resolve()
+        await hub._store.ready
+        await settled()
+      }
+      return { hub, connect }
+    }
+
+    /** Stores a request of the first process. */
+    async function requestIn(log: FakeLog, act: (hub: Hub) => Promise<void>): Promise<void> {
+      const store = memoryStore()
+      const append = vi.spyOn(store, 'append')
+      await act(new Hub({ store }))
+      const [publication] = append.mock.lastCall as [Publication]
+      log.add(publication.channel, encodeRecord(publication))
+    }
+
+    it('closes the streams that were opened before it, also if they are subscribed later', async () => {
+      const log = new FakeLog({ entries: 1 })
+      const { hub, connect } = connectingHub(log)
+      const [ada, bob] = [await streamOf(hub, 'ada'), await streamOf(hub, 'bob')]
+      const late = fakeStream({ context: { userId: 'ada' } })
+      await requestIn(log, (first) => first.closeStreams({ userId: 'ada' }, { retry: 5_000 }))
+      await connect()
+      hub.subscribe(late.stream, 'a')
+      await settled()
+      expect([ada.stream.closeReason, late.stream.closeReason]).toEqual(['server', 'server'])
+      expect(ada.transport.all.join('')).toMatch(/retry: \d+\n/)
+      expect(bob.stream.closed).toBe(false)
+    })
+
+    it('authorizes the streams again that were opened before a `reauthorize`', async () => {
+      const log = new FakeLog({ entries: 1 })
+      const { hub, connect } = connectingHub(log)
+      const { stream } = await streamOf(hub, 'ada')
+      const recheck = vi.fn(async () => {})
+      stream._reauthorization = { _recheck: recheck }
+      await requestIn(log, (first) => first.reauthorize({ userId: 'ada' }))
+      await connect()
+      expect(recheck).toHaveBeenCalledTimes(1)
+    })
+
+    it.each([
+      ['was stored before the process started', (data: object) => ({ ...data, sentAt: Date.now() - 60_000 })],
+      ['has no time', (data: object) => ({ ...data, sentAt: undefined })],
+    ])('closes no stream if it %s', async (_, change) => {
+      const log = new FakeLog({ entries: 1 })
+      const { hub, connect } = connectingHub(log)
+      const { stream } = await streamOf(hub, 'ada')
+      const data = JSON.stringify(change({ type: 'close', retry: 1, filter: { userId: 'ada' } }))
+      log.add('spillway:control*', encodeRecord({ channel: 'spillway:control*', data, isText: true }))
+      await connect()
+      expect(stream.closed).toBe(false)
+    })
   })
 
   it('does not close a stream that is opened after it', async () => {

@@ -118,7 +118,8 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
       // A client may resume at the position of a skipped record, because an earlier page ended there.
       this.#recent.push(entry ?? { id: each.id, size: 0 }, each.time)
       this.position = each.id
-      if (entry && !this.ready) this.listener?.onEntry(entry)
+      if (entry && this.ready) this.listener?.onStored?.(entry)
+      else if (entry) this.listener?.onEntry(entry)
     }
     this.#advanced.notify()
   }
