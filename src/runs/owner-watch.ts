@@ -19,17 +19,22 @@ interface Watched {
   isChecking: boolean
 }
 
-/** Watches whether the owners of the runs that have subscribers in this process are alive. */
+/**
+ * Watches whether the owners of the runs that have subscribers in this process are alive, and reads runs of which nothing
+ * was reported for the time of a lease.
+ */
 export class OwnerWatch {
   readonly #store: RunStore
+  readonly #ownName: string
   readonly #lease: number
   readonly #onDead: (log: RunLog) => void
   readonly #owners = new Map<string, Watched>()
   #timer: ReturnType<typeof setInterval> | undefined
 
-  /** `onDead` is called at each check after the misses, until the run is removed. */
-  constructor(store: RunStore, lease: number, onDead: (log: RunLog) => void) {
+  /** `onDead` is called at each check after the misses, until the run is removed. Never for the owner `ownName`. */
+  constructor(store: RunStore, ownName: string, lease: number, onDead: (log: RunLog) => void) {
     this.#store = store
+    this.#ownName = ownName
     this.#lease = lease
     this.#onDead = onDead
   }
@@ -84,7 +89,7 @@ export class OwnerWatch {
   /** Returns undefined during an outage, in which the owner cannot renew its lease either. */
   async #isAlive(owner: string): Promise<boolean | undefined> {
     try {
-      return await this.#store.isAlive(owner)
+      return owner === this.#ownName || (await this.#store.isAlive(owner))
     } catch {
       return undefined
     }

@@ -51,7 +51,7 @@ export class RunLogs {
       }
     // Each end as lost adds a listener.
     setMaxListeners(0, this.#closing.signal)
-    this.#owners = new OwnerWatch(store, settings.lease, (log) => void this.#endLost(log))
+    this.#owners = new OwnerWatch(store, ownName, settings.lease, (log) => void this.#endLost(log))
   }
 
   /**
@@ -166,7 +166,8 @@ export class RunLogs {
   #add(log: RunLog): RunLog {
     if (this.#logs.get(log.id) === log) return log
     this.#logs.set(log.id, log)
-    if (!log.end && log.owner !== this.#ownName) this.#owners.add(log)
+    // A store of one process loses no messages about its batches.
+    if (!log.end && (this.#store.isShared || log.owner !== this.#ownName)) this.#owners.add(log)
     return log
   }
 

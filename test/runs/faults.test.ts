@@ -215,7 +215,7 @@ describe('the check of an owner', () => {
     vi.useFakeTimers()
     const store = Object.assign(new MemoryRuns(), { isAlive: vi.fn(isAlive) })
     const onDead = vi.fn()
-    const watch = new OwnerWatch(store as MemoryRuns, lease, onDead)
+    const watch = new OwnerWatch(store as MemoryRuns, 'own', lease, onDead)
     const log = { owner: 'x', end: undefined, readIfQuiet: () => {} } as RunLog
     watch.add(log)
     onTestFinished(() => watch.remove(log))

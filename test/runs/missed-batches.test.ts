@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunWatch, RunWatcher } from '../../src/stores/run-store.ts'
 import { deferred } from '../support/deferred.ts'
@@ -37,6 +37,40 @@ describe('a live subscriber', () => {
     expect(runEventsOf(present.transport)).toEqual(['text 1', 'text 2'])
     expect(runEventsOf(resumed.transport)).toEqual(['text 2'])
     expect(idsOf(resumed.transport)).toEqual([`${epoch}-2`])
+  })
+})
+
+describe('a message about a batch that the broker has lost', () => {
+  /** A store of several processes that reports no batch. */
+  class MutedRuns extends MemoryRuns {
+    readonly isShared = true
+
+    override watch(id: string, epoch: string, watcher: RunWatcher): RunWatch {
+      return super.watch(id, epoch, { onBatch: () => {}, onInterruption: () => watcher.onInterruption() })
+    }
+  }
+
+  test.each([
+    ['the process of its owner', 0],
+    ['another process', 1],
+  ])('delays the end of a run by at most two leases in %s', async (_, index) => {
+    vi.useFakeTimers()
+    onTestFinished(() => void vi.useRealTimers())
+    const memory = new RunMemory()
+    const open = () => openRuns({ store: new MutedRuns(memory), lease: 1_000 })
+    const processes = [open(), open()] as const
+    const source = new PushSource()
+    await processes[0].start('a', (signal) => source.read(signal))
+    const { stream, transport } = fakeStream()
+    await processes[index]?.subscribe(stream, 'a')
+    source.push(text('a'))
+    source.end()
+    for (let time = 0; time < 2_000; time += 100) {
+      await vi.advanceTimersByTimeAsync(100)
+      await settled()
+    }
+    expect(runEventsOf(transport)).toEqual(['text a', 'end {"reason":"done"}'])
+    expect(stream.closed).toBe(true)
   })
 })
 
