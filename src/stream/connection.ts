@@ -6,6 +6,7 @@ import { type Flushable, turn } from '../scheduler/turn.ts'
 import type { Transport } from '../transports/transport.ts'
 import { Backlog } from './backlog.ts'
 import type { CloseReason } from './close-reason.ts'
+import { countedBytes } from './counted-bytes.ts'
 import { type ConnectionOwner, CountingConnection } from './counting-connection.ts'
 import { type DeadlineOwner, Deadlines } from './deadlines.ts'
 import { descriptorWatch } from './descriptor-watch.ts'
@@ -133,7 +134,7 @@ export class Connection
   /** Queues a frame of a replay, which precedes the frames sent meanwhile. Returns the same as `enqueue`. */
   enqueueNext(frame: Frame): boolean {
     // A burst over the bound is not a lag while the kernel accepts it.
-    if (!this.output.isFull && !this.#backlog.fits(frame)) this._flush()
+    if (!this.output.isFull && !this.#backlog.fits(frame)) this.#writeQueued()
     // A middleware's own `write` may have thrown.
     if (this.isClosed) return this.discard(frame.events)
     const { isFull } = this.output
@@ -235,21 +236,7 @@ export class Connection
 
   /** @internal */
   _flush(): void {
-    this.#isFlushScheduled = false
-    // Frames that a middleware sends meanwhile, and the end of the body, follow the frame that is being written.
-    if (this.output.isBusy) return void this.#scheduleFlush()
-    this.#deadlines.cancelFlush()
-    while (!this.output.isFull && this.#queue?.length) {
-      // A rate limit counts exact time, because events may be sent several times between two ticks.
-      const batch = this.takeFrom(this.#queue, this.settings.rateLimit ? clock.read() : clock.now)
-      if (!batch) {
-        this.#isFlushScheduled = true
-        return void this.#deadlines.flushAt(this.#queue.nextAt())
-      }
-      this.write(batch)
-    }
-    if (this.output.isFull) this.#queue?.settle()
-    if (this.isIdle && !this.isClosed) this.#onDrained()
+    if (this.#writeQueued()) this.#onDrained()
   }
 
   /** @internal */
@@ -292,31 +279,38 @@ export class Connection
   get #backlog(): Backlog {
     this.#queue ??= new Backlog(this.settings)
     // Not set for `#liveQueue`, because a large event of a replay MUST NOT make the stream overflow.
-    this.#queue.unwrittenBytes = this.#unwrittenBytes + this.#boundedWaitingBytes
+    this.#queue.unwrittenBytes = countedBytes(this.output, this, this.#lastSize)
     return this.#queue
   }
 
-  // A frame larger than the bound counts as at most half of the bound. Otherwise, the next event would close the
-  // stream, and the client would reconnect to the same frame.
-  get #unwrittenBytes(): number {
-    const { unwrittenBytes } = this.output
-    const { maxBufferedBytes } = this.settings
-    return this.#lastSize > maxBufferedBytes ? Math.min(unwrittenBytes, maxBufferedBytes / 2) : unwrittenBytes
+  /**
+   * Writes the queued frames. Returns whether nothing is queued any more. Emits nothing, because a listener of `drain`
+   * could send an event before the one that is being sent.
+   */
+  #writeQueued(): boolean {
+    this.#isFlushScheduled = false
+    // Frames that a middleware sends meanwhile, and the end of the body, follow the frame that is being written.
+    if (this.output.isBusy) return this.#scheduleFlush()
+    this.#deadlines.cancelFlush()
+    while (!this.output.isFull && this.#queue?.length) {
+      // A rate limit counts exact time, because events may be sent several times between two ticks.
+      const batch = this.takeFrom(this.#queue, this.settings.rateLimit ? clock.read() : clock.now)
+      if (!batch) return this.#scheduleFlush(this.#queue.nextAt())
+      this.write(batch)
+    }
+    if (this.output.isFull) this.#queue?.settle()
+    return this.isIdle && !this.isClosed
   }
 
-  // While the kernel accepts all bytes, none accumulate. Otherwise, at most half of the remaining bound counts, as for
-  // a large frame.
-  get #boundedWaitingBytes(): number {
-    if (this.waitingBytes === 0 || !this.output.isFull) return 0
-    return Math.min(this.waitingBytes, (this.settings.maxBufferedBytes - this.#unwrittenBytes) / 2)
-  }
-
-  #scheduleFlush(): void {
-    if (this.#isFlushScheduled) return
+  /** Schedules a flush at a time. Default: after `flushInterval`, or at the end of the turn. Returns false. */
+  #scheduleFlush(at?: number): false {
+    if (this.#isFlushScheduled) return false
     this.#isFlushScheduled = true
     const { flushInterval } = this.settings
-    if (flushInterval > 0) this.#deadlines.flushAt(clock.now + flushInterval)
-    else turn.scheduleFlush(this)
+    const time = at ?? (flushInterval > 0 ? clock.now + flushInterval : undefined)
+    if (time === undefined) turn.scheduleFlush(this)
+    else this.#deadlines.flushAt(time)
+    return false
   }
 
   #onDrained(): void {

@@ -329,6 +329,19 @@ describe('a replay', () => {
     expect(drained).toHaveBeenCalledTimes(1)
   })
 
+  it('emits drain after an event that is sent over the bound, so that a listener sends after it', async () => {
+    const source = deferred<undefined>()
+    const { stream, transport } = fakeStream({ maxBufferedEvents: 1, replay: () => source.promise }, '0')
+    stream.once('drain', () => stream.send({ data: 'listener' }))
+    stream.send({ data: 'first' })
+    source.resolve(undefined)
+    // The replay ends in this turn, and its events are written at the end of the turn.
+    for (let tick = 0; tick < 20; tick++) await null
+    stream.send({ data: 'second' })
+    await settled()
+    expect(read(transport)).toEqual([' first', ' second', ' listener'])
+  })
+
   it('emits no drain when no live events were queued behind it', async () => {
     const { stream, transport } = fakeStream({ replay: after }, '3')
     const drained = vi.fn()
