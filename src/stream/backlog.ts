@@ -72,8 +72,10 @@ export class Backlog {
     if (isKernelFull && frame.isConflated) return this.#offerNewest(frame, conflatedKey)
     // A frame larger than the bound is queued alone.
     const isAlone = this.length + this.unwrittenBytes === 0 && !isKernelFull
-    if (this.fits(frame) || isAlone) return this.#push(frame)
-    return this.#overflow(frame)
+    if (!this.fits(frame) && !isAlone) return this.#overflow(frame)
+    const replaced = this.#push(frame)
+    // With another policy, the queue conflates because of a rate limit or a channel, so that nothing is dropped.
+    return this.#limits.overflow === 'conflate' ? replaced : 0
   }
 
   /** Queues a frame, over the bound if necessary. */
@@ -138,9 +140,10 @@ export class Backlog {
 
   #dropOldest(frame: Frame): number {
     if (this.unwrittenBytes + frame.size > this.#limits.maxBufferedBytes) return 1
-    const { events } = this.#queue
-    while (!this.fits(frame)) this.#queue.shift()
-    return this.#push(frame, events)
+    let dropped = 0
+    while (!this.fits(frame)) dropped += this.#queue.shift()?.events ?? 0
+    this.#push(frame)
+    return dropped
   }
 
   #conflate(frame: Frame): number {

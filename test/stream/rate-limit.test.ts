@@ -44,6 +44,27 @@ describe('a rate limit', () => {
     },
   )
 
+  it.each(['close', 'drop-oldest', 'drop-newest'] as const)(
+    'with conflate reports no drop of an event that is replaced while the client is behind, with %s',
+    async (overflow) => {
+      const rateLimit = { eventsPerSecond: 1, burst: 1, excess: 'conflate' as const }
+      const { stream, transport } = fakeStream({ rateLimit, overflow, heartbeat: 0, stallTimeout: 0 })
+      const dropped = vi.fn()
+      stream.on('drop', dropped)
+      for (const event of ['first', 'a', 'b']) stream.send({ event, data: `${event} 1` })
+      await nextTurn()
+      transport.isFull = true
+      vi.advanceTimersByTime(1_200)
+      expect(sent(transport)).toEqual(['first 1', 'a 1'])
+      stream.send({ event: 'b', data: 'b 2' })
+      await settled()
+      transport.drain()
+      vi.advanceTimersByTime(1_200)
+      expect(sent(transport)).toEqual(['first 1', 'a 1', 'b 2'])
+      expect(dropped).not.toHaveBeenCalled()
+    },
+  )
+
   it('accumulates unused tokens up to the burst', async () => {
     const { stream, transport } = fakeStream({ rateLimit: { eventsPerSecond: 5 }, heartbeat: 0 })
     stream.send({ data: 'first' })
