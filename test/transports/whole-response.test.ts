@@ -14,6 +14,10 @@ class SlowResponse {
     return this
   }
 
+  once(): this {
+    return this
+  }
+
   write(bytes: Buffer, written: (error?: Error) => void): boolean {
     this.slices.push(bytes.length)
     this.#read.push(written)
