@@ -1,5 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, Given } from '../event/event.ts'
 import { answerRequest } from '../http/answer-request.ts'
 import { checkCall } from '../http/check-request.ts'
 import { checkHandler, type SseHandler } from '../http/handler.ts'
@@ -41,7 +41,7 @@ export function sse<
     ],
     Events
   >,
-  options?: SseHandlerOptions<Events, Request<Params, ResponseBody, RequestBody, Query, Locals>>,
+  options?: SseHandlerOptions<Given<Events>, Request<Params, ResponseBody, RequestBody, Query, Locals>>,
 ): RequestHandler<Params, ResponseBody, RequestBody, Query, Locals> {
   checkHandler(handler)
   const settings = resolveHandlerOptions(options)

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, Given } from '../event/event.ts'
 import { type AnswerHooks, answerRequest } from '../http/answer-request.ts'
 import { checkCall } from '../http/check-request.ts'
 import { checkHandler, type SseHandler } from '../http/handler.ts'
@@ -30,7 +30,7 @@ import type { Settings } from '../http/options.ts'
  */
 export function sse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [context: Context], Events, never, Context['request']>,
-  options?: SseHandlerOptions<Events, Context['request']>,
+  options?: SseHandlerOptions<Given<Events>, Context['request']>,
 ): Middleware {
   checkHandler(handler)
   const settings = resolveHandlerOptions(options)

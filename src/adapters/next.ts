@@ -1,5 +1,5 @@
 import type { NextRequest } from 'next/server.js'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, Given } from '../event/event.ts'
 import type { SseHandler } from '../http/handler.ts'
 import { type WebOptions, sse as webSse } from './web.ts'
 
@@ -29,7 +29,7 @@ export interface RouteContext<Params> {
  */
 export function sse<Events extends EventMap = AnyEvents, Params extends object = object>(
   handler: SseHandler<readonly [request: NextRequest, context: RouteContext<Params>], Events, Response>,
-  options?: WebOptions<Events, NextRequest>,
+  options?: WebOptions<Given<Events>, NextRequest>,
 ): (request: NextRequest, context: RouteContext<Params>) => Promise<Response> {
   // Next calls the route with a `NextRequest`, and `sse` of `spillway/web` passes it on unchanged.
   return webSse(

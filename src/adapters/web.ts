@@ -1,5 +1,5 @@
 import { isFunction, MAX_TIME } from '../check-options.ts'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, Given } from '../event/event.ts'
 import { admit, beginAdmitted, isGuarded } from '../http/admit.ts'
 import { openResponse } from '../http/create-sse-response.ts'
 import { checkHandler, isEventStream, isResponse, runHandler, type SseHandler } from '../http/handler.ts'
@@ -40,7 +40,7 @@ export function sse<
   Arguments extends readonly unknown[] = readonly unknown[],
 >(
   handler: SseHandler<readonly [request: Request, ...Arguments], Events, Response>,
-  options?: WebOptions<Events>,
+  options?: WebOptions<Given<Events>>,
 ): (request: Request, ...args: Arguments) => Promise<Response> {
   checkHandler(handler)
   const settings = resolveHandlerOptions(options, CHECKS)

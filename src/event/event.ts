@@ -8,6 +8,9 @@ export type EventMap = object
 // biome-ignore lint/suspicious/noExplicitAny: nothing else is both a subtype and a supertype of every event map.
 export type AnyEvents = any
 
+/** `Events` without inference, as `NoInfer` of TypeScript 5.4. Events are not inferred from those of a source. */
+export type Given<Events extends EventMap> = [Events][Events extends unknown ? 0 : never]
+
 interface Envelope extends ForeignFields {
   /** Id that becomes the client's last event id. Without CR, LF and NUL. An empty string resets the client's id. */
   id?: string | number | undefined

@@ -1,6 +1,6 @@
 import { compress } from '../compression/compress.ts'
 import type { Encoding } from '../compression/zlib.ts'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, Given } from '../event/event.ts'
 import { webRefusalRetry } from '../lifecycle/draining.ts'
 import type { Origin } from '../stream/origin.ts'
 import type { Refusal } from '../stream/refusal.ts'
@@ -31,7 +31,7 @@ import { earlyResponse, openWebPoll, type WebPoll } from './web-poll.ts'
 export function createSseResponse<Events extends EventMap = AnyEvents>(
   request: Request,
   handler: SseHandler<readonly [request: Request], Events>,
-  options?: SseStreamOptions<Events>,
+  options?: SseStreamOptions<Given<Events>>,
 ): Response {
   const { settings, own } = resolveStreamOptions(options)
   checkHandler(handler)

@@ -1,5 +1,5 @@
 import { compress } from '../compression/compress.ts'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, Given } from '../event/event.ts'
 import { refusalRetryOf } from '../lifecycle/draining.ts'
 import type { CloseReason } from '../stream/close-reason.ts'
 import type { Origin } from '../stream/origin.ts'
@@ -29,7 +29,7 @@ import { warnOfSettings } from './warn-settings.ts'
 export function createSseStream<Events extends EventMap = AnyEvents>(
   request: NodeRequest,
   response: NodeResponse,
-  options?: SseStreamOptions<Events>,
+  options?: SseStreamOptions<Given<Events>>,
 ): SseStream<Events, NodeRequest> {
   const { settings: routeSettings, own } = resolveStreamOptions(options)
   checkRequest(request)

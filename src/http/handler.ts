@@ -1,5 +1,5 @@
 import { describe, SseError } from '../errors.ts'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, Given } from '../event/event.ts'
 import { isPromise, isSource, type MaybePromise, type Source } from '../event/source.ts'
 import type { SseStream } from '../stream/stream.ts'
 
@@ -21,7 +21,7 @@ export type SseHandler<
 > = (
   stream: SseStream<Events, Request>,
   ...args: Arguments
-) => MaybePromise<Source<Events> | Ignored | Answer>
+) => MaybePromise<Source<Given<Events>> | Ignored | Answer>
 
 // Return values of `subscribe`, `send`, a framework's response methods, and of adding the stream to a collection, so that
 // a one-line handler may return them.

@@ -1,5 +1,5 @@
 import { isFunction } from '../check-options.ts'
-import type { AnyEvents, EventMap } from '../event/event.ts'
+import type { AnyEvents, EventMap, Given } from '../event/event.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import { nodeTransport } from '../transports/node-socket.ts'
 import { answerRequest } from './answer-request.ts'
@@ -38,7 +38,7 @@ const CHECKS = { ...HANDLER_CHECKS, onError: isFunction }
  */
 export function sse<Events extends EventMap = AnyEvents>(
   handler: SseHandler<readonly [request: NodeRequest, response: NodeResponse], Events>,
-  options?: NodeOptions<Events>,
+  options?: NodeOptions<Given<Events>>,
 ): (request: NodeRequest, response: NodeResponse) => Promise<void> {
   checkHandler(handler)
   const settings = resolveHandlerOptions(options, CHECKS)

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { checkOptions, isBoolean, isFunction, isTime, oneOf } from '../check-options.ts'
 import { SseError } from '../errors.ts'
-import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
+import type { AnyEvents, EventMap, Given, SseEvent } from '../event/event.ts'
 import type { Serialize } from '../formats/event-fields.ts'
 import { type ShutdownOptions, type ShutdownSettings, shutdownSettings } from '../lifecycle/graceful-close.ts'
 import { StreamSet } from '../lifecycle/stream-set.ts'
@@ -121,7 +121,7 @@ export class Hub extends EventEmitter<HubEventMap> {
    */
   channel<Events extends EventMap = AnyEvents>(
     name: string,
-    options: ChannelOptions<Events> = {},
+    options: ChannelOptions<Given<Events>> = {},
   ): Channel<Events> {
     checkName(name)
     checkOptions(options, CHANNEL_CHECKS)

@@ -1,4 +1,5 @@
 import { describe, expect, expectTypeOf, it, vi } from 'vitest'
+import { parseEvents } from '../../src/formats/parse-events.ts'
 import type { Channel } from '../../src/hub/channel.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
@@ -189,6 +190,32 @@ describe('Channel.publish', () => {
     }
 
     expect(subscribe).toBeTypeOf('function')
+  })
+
+  it('does not infer the types of its events from its source', () => {
+    const hub = new Hub()
+    const create = () => {
+      const sources = [
+        async () => parseEvents(await fetch('http://127.0.0.1')),
+        () => [{ event: 'load', data: 1 }],
+        async function* () {
+          yield { event: 'load', data: null }
+        },
+      ]
+      for (const source of sources) expectTypeOf(hub.channel('a', { source })).toEqualTypeOf<Channel>()
+      expectTypeOf(
+        hub.channel('a', {
+          source: async (signal) => parseEvents(await fetch('http://127.0.0.1', { signal })),
+        }),
+      ).toEqualTypeOf<Channel>()
+      expectTypeOf(hub.channel('a', { source: () => [{ event: 'load', data: 1 }] })).toEqualTypeOf<Channel>()
+      const prices: Channel<Prices> = hub.channel('a', { source: () => [{ event: 'price', data: 1 }] })
+      // @ts-expect-error: a price is a number.
+      hub.channel<Prices>('a', { source: () => [{ event: 'price', data: '1' }] })
+      return prices
+    }
+
+    expect(create).toBeTypeOf('function')
   })
 
   it('accepts a snapshot that returns nothing', async () => {

@@ -13,7 +13,7 @@ import type {
   RawServerDefault,
   RouteGenericInterface,
 } from 'fastify'
-import type { AnyEvents, EventMap } from '../../event/event.ts'
+import type { AnyEvents, EventMap, Given } from '../../event/event.ts'
 import { admit, isGuarded } from '../../http/admit.ts'
 import { answerRequest } from '../../http/answer-request.ts'
 import { checkCall } from '../../http/check-request.ts'
@@ -69,7 +69,7 @@ export function sse<
   Logger extends FastifyBaseLogger = FastifyBaseLogger,
 >(
   handler: SseHandler<RouteArguments<Route, Server, Config, Schema, Types, Logger>, Events>,
-  options?: SseHandlerOptions<Events, RouteArguments<Route, Server, Config, Schema, Types, Logger>[0]>,
+  options?: SseHandlerOptions<Given<Events>, RouteArguments<Route, Server, Config, Schema, Types, Logger>[0]>,
 ): (...args: RouteArguments<Route, Server, Config, Schema, Types, Logger>) => void {
   checkHandler(handler)
   const routeSettings = resolveHandlerOptions(options)
