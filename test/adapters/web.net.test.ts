@@ -71,14 +71,16 @@ describe('sse of spillway/web on Hono', () => {
     expect(logged).not.toHaveBeenCalled()
   })
 
-  it('closes a pipelined stream after maxDuration, because its disconnect is not reported', async () => {
+  it('closes a pipelined stream after its disconnect, or after maxDuration if Node.js does not report it', async () => {
     const streams: SseStream[] = []
     const answer = sse((stream) => void streams.push(stream as SseStream), { maxDuration: 300 })
     const { port } = await listen(getRequestListener(answer))
     const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2))
     await expect.poll(() => streams.length).toBe(2)
     client.disconnect()
-    await expect.poll(() => streams.map(({ closeReason }) => closeReason)).toEqual(['client', 'expired'])
+    // Node.js 24 and later reports it.
+    const reasons = ['client', expect.stringMatching(/^(client|expired)$/)]
+    await expect.poll(() => streams.map(({ closeReason }) => closeReason)).toEqual(reasons)
   })
 
   it('is not compressed by middleware', async () => {
