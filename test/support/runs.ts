@@ -24,10 +24,18 @@ export function openTwoRuns(options: RunsOptions = {}) {
   return { first: open(), second: open(), memory }
 }
 
-/** Yields events without a pause, until the signal aborts or 3 s have passed. */
-export async function* restless(signal: AbortSignal): AsyncGenerator<{ data: string }, void> {
-  const end = performance.now() + 3_000
-  while (!signal.aborted && performance.now() < end) yield { data: 'x' }
+/** A source that yields events without a pause, until the signal aborts or 10 s have passed. */
+export class RestlessSource {
+  /** Whether the time has passed, because the source blocked the process. */
+  isOver = false
+
+  async *read(signal: AbortSignal): AsyncGenerator<{ data: string }, void> {
+    const end = performance.now() + 10_000
+    while (!signal.aborted && !this.isOver) {
+      yield { data: 'x' }
+      this.isOver = performance.now() > end
+    }
+  }
 }
 
 /** A source whose items a test pushes. */
