@@ -1,3 +1,4 @@
+import { OrderedMap } from '../ordered-map.ts'
 import { type Flushable, turn } from './turn.ts'
 
 // The bytes that all replays send in one turn of the event loop, which is about a millisecond of work.
@@ -5,10 +6,7 @@ const BYTES_PER_TURN = 250 * 1024
 
 /** The replays of a process that wait for their turn, in the order in which they began to wait. */
 class ReplayTurns implements Flushable {
-  readonly #waiting = new Set<ReplayTurn>()
-  // A single iterator, because a new one would visit all deleted slots at the front, which is quadratic. It never ends,
-  // because it is used only while a replay waits.
-  readonly #order = this.#waiting.values()
+  readonly #waiting = new OrderedMap<ReplayTurn, true>()
   // The replay that has its turn. There is at most one, because the bytes of a turn are counted only at its end.
   #current: ReplayTurn | undefined
   #spent = 0
@@ -23,7 +21,7 @@ class ReplayTurns implements Flushable {
       this.#current = replay
       return true
     }
-    this.#waiting.add(replay)
+    this.#waiting.set(replay, true)
     this.#schedule()
     return false
   }
@@ -62,8 +60,8 @@ class ReplayTurns implements Flushable {
   }
 
   #grantNext(): void {
-    if (this.#waiting.size === 0 || !this.#isFree) return
-    const next = this.#order.next().value as ReplayTurn
+    const next = this.#isFree ? this.#waiting.oldest : undefined
+    if (!next) return
     this.#waiting.delete(next)
     this.#current = next
     next._grant()
