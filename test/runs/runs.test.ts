@@ -775,25 +775,18 @@ describe('merge', () => {
     expect(runEventsOf(resumed.transport)).toEqual(events.slice(1))
   })
 
-  test('sends events as they are if it fails', async () => {
-    const runs = openRuns({
-      merge: () => {
-        throw new Error('merge')
-      },
-    })
-    const run = await runs.start('a', () => [text('a'), text('b')])
-    await run.whenEnded()
-    const { stream, transport } = fakeStream()
-    await run.subscribe(stream)
-    await closed(stream)
-    expect(runEventsOf(transport)).toEqual(['text a', 'text b', DONE])
-    expect(runs.errors).toEqual([expect.objectContaining({ message: 'merge' })])
-  })
-
-  test('sends events as they are if it is asynchronous, and leaves no rejection unhandled', async () => {
-    const merge = (async () => {
-      throw new Error('merge')
-    }) as unknown as Merge
+  const failing = () => {
+    throw new Error('merge')
+  }
+  const rejecting = (async () => failing()) as unknown as Merge
+  const asynchronous = {
+    code: 'ERR_SSE_OPTION',
+    message: 'merge must return an event or undefined, not a promise.',
+  }
+  test.each<[fault: string, merge: Merge, error: object]>([
+    ['fails', failing, { message: 'merge' }],
+    ['is asynchronous, and leaves no rejection unhandled', rejecting, asynchronous],
+  ])('sends events as they are if it %s', async (_, merge, error) => {
     const runs = openRuns({ merge })
     const run = await runs.start('a', () => [text('a'), text('b')])
     await run.whenEnded()
@@ -801,8 +794,7 @@ describe('merge', () => {
     await run.subscribe(stream)
     await closed(stream)
     expect(runEventsOf(transport)).toEqual(['text a', 'text b', DONE])
-    const message = 'merge must return an event or undefined, not a promise.'
-    expect(runs.errors).toEqual([expect.objectContaining({ code: 'ERR_SSE_OPTION', message })])
+    expect(runs.errors).toEqual([expect.objectContaining(error)])
   })
 
   test('does not join live events', async () => {
