@@ -55,7 +55,8 @@ const CONCURRENCY = 50
 
 /**
  * Closes and reauthorizes streams of a hub in all processes that share its store. The requests are entries of the log,
- * so that each process reads each of them once, also after an outage of the broker.
+ * so that each process reads each of them once, also after an outage of the broker. After a loss of entries, all streams
+ * are reauthorized.
  */
 export class HubControl {
   readonly #streams: { keys(): Iterable<SseStream> }
@@ -101,6 +102,11 @@ export class HubControl {
     if (!request) return
     const at = clock.read() - Math.max(0, Date.now() - request.sentAt - CLOCK_DIFFERENCE)
     if (at >= this.#createdAt) this.#carryOut({ ...request, at })
+  }
+
+  /** Reauthorizes all streams, because a request may be among the entries that the store has lost. */
+  onLoss(): void {
+    this.#carryOut({ type: 'reauthorize', filter: {}, at: clock.read() })
   }
 
   /** Carries out the requests that a stream has missed, because it is subscribed only now. */

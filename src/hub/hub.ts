@@ -303,6 +303,7 @@ export class Hub extends EventEmitter<HubEventMap> {
 
   #onLoss(): void {
     for (const subscription of [...this.#streams.values()]) subscription.onLoss()
+    this.#control.onLoss()
   }
 
   #sourceOf<Events extends EventMap>(

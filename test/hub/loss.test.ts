@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
 import type { Page, StoreListener } from '../../src/stores/event-store.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
@@ -109,5 +109,23 @@ describe('a loss of the store', () => {
     await settled()
 
     expect(eventsOf(transport)).toEqual([GAP, 'message 1'])
+  })
+
+  it('authorizes the subscribed streams again, and those that were opened before it and are subscribed later', async () => {
+    const { store, hub } = lossyHub()
+    const [first, late] = [fakeStream(), fakeStream()]
+    const checks = [first, late].map(({ stream }) => {
+      const recheck = vi.fn(async () => {})
+      stream._reauthorization = { _recheck: recheck }
+      return recheck
+    })
+    hub.subscribe(first.stream, 'a')
+    await settled()
+
+    store.lose()
+    hub.subscribe(late.stream, 'a')
+    await settled()
+
+    expect(checks.map((check) => check.mock.calls.length)).toEqual([1, 1])
   })
 })
