@@ -1,11 +1,9 @@
 import type timers from 'node:timers'
 import type util from 'node:util'
 
-// The edge runtime of Next has a `process` without `versions`, whose functions throw.
+// Undefined on a runtime that is not compatible with Node.js. The edge runtime of Next has a `process` without
+// `versions`, whose functions throw.
 const node = globalThis.process?.versions?.node === undefined ? undefined : globalThis.process
-
-/** Whether the program runs on Node.js or on a runtime that is compatible with it. */
-export const isNode = node !== undefined
 
 /**
  * Returns a module of Node.js, or undefined on a runtime without it. It is not imported, because an edge runtime
