@@ -1,14 +1,7 @@
 import type { SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
-import {
-  checkCheckpoint,
-  checkComment,
-  checkEvent,
-  type Fields,
-  type Serialize,
-  serialized,
-} from './event-fields.ts'
-import type { Format } from './format.ts'
+import { checkComment, checkEvent, type Fields, type Serialize } from './event-fields.ts'
+import { encodeChecked, type Format } from './format.ts'
 
 const LINE_END = /\r\n|\n|\r/g
 
@@ -20,11 +13,7 @@ const LINE_END = /\r\n|\n|\r/g
  * Throws `SseError`: `ERR_SSE_EVENT`, `ERR_SSE_EVENT_NAME`, `ERR_SSE_ID`, `ERR_SSE_RETRY`, `ERR_SSE_DATA`.
  */
 export function encode(event: SseEvent, serialize: Serialize = JSON.stringify): string {
-  const checked = checkEvent(event)
-  const { data } = checked
-  if (data !== undefined) return encodeText(checked, serialized(data, serialize))
-  checkCheckpoint(checked)
-  return encodeCheckpoint(checked)
+  return encodeChecked(checkEvent(event), serialize, eventStream)
 }
 
 function encodeText(fields: Fields, data: string): string {

@@ -37,7 +37,8 @@ export function eventFrame(event: SseEvent, serialize: Serialize, format: Format
   return Frame.of(encodeChecked(checked, serialize, format), events, key)
 }
 
-function encodeChecked(event: SseEvent, serialize: Serialize, format: Format): string {
+/** Encodes an event that `checkEvent` has returned. Throws `SseError` for its data, or because it has none. */
+export function encodeChecked(event: SseEvent, serialize: Serialize, format: Format): string {
   const { data } = event
   if (data !== undefined)
     return format.encodeText(event, serialized(data, serialize), typeof data === 'string')
