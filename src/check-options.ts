@@ -89,7 +89,7 @@ export function oneOf(...names: ReadonlyArray<string | boolean>): Check {
   return (value) => (names.includes(value as string) ? undefined : `one of ${names.join(', ')}`)
 }
 
-/** Checks a time in ms; 0 turns it off. */
+/** Checks a time in ms, which may be 0. */
 export const isTime = between(0, MAX_TIME)
 
 /** Checks a number of events or bytes. */

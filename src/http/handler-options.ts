@@ -44,7 +44,7 @@ export type HandlerSettings = Settings & {
 
 export const HANDLER_CHECKS: Readonly<Record<string, Check>> = {
   ...SSE_CHECKS,
-  maxHeaderDelay: between(0, MAX_TIME),
+  maxHeaderDelay: isTime,
   authorize: isFunction,
   reauthorize: isTime,
   authorizeTimeout: between(1, MAX_TIME),

@@ -1,4 +1,4 @@
-import { between, checkOptions, MAX_TIME } from '../check-options.ts'
+import { checkOptions, isTime } from '../check-options.ts'
 import { jitter } from '../scheduler/jitter.ts'
 import { closeStream } from '../stream/close-stream.ts'
 import type { SseStream } from '../stream/stream.ts'
@@ -17,9 +17,9 @@ export interface ShutdownOptions {
 }
 
 const SHUTDOWN_CHECKS = {
-  grace: between(0, MAX_TIME),
-  retry: between(0, MAX_TIME),
-  spread: between(0, MAX_TIME),
+  grace: isTime,
+  retry: isTime,
+  spread: isTime,
 }
 
 const DEFAULTS = { grace: 5_000, retry: 2_000, spread: 0 }

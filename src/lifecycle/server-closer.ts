@@ -1,5 +1,5 @@
 import type { Server } from 'node:net'
-import { between, checkOptions, MAX_TIME } from '../check-options.ts'
+import { checkOptions, isTime } from '../check-options.ts'
 import { describe, SseError } from '../errors.ts'
 import { ServerConnections } from './server-connections.ts'
 
@@ -9,7 +9,7 @@ export interface CloseServerOptions {
   grace?: number | undefined
 }
 
-const CHECKS = { grace: between(0, MAX_TIME) }
+const CHECKS = { grace: isTime }
 const DEFAULTS = { grace: 5_000 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Server } from 'node:net'
 import type { constants } from 'node:os'
-import { between, type Check, checkOptions, isBoolean, isFunction, MAX_TIME } from '../check-options.ts'
+import { type Check, checkOptions, isBoolean, isFunction, isTime } from '../check-options.ts'
 import { mustBe, SseError } from '../errors.ts'
 import { builtinModule } from '../runtime.ts'
 import type { ShutdownOptions, ShutdownSettings } from './graceful-close.ts'
@@ -68,8 +68,6 @@ export interface GracefulShutdownSettings {
   readonly onError: (error: unknown) => unknown
   readonly exit: boolean
 }
-
-const isTime = between(0, MAX_TIME)
 
 const CHECKS: Readonly<Record<keyof GracefulShutdownOptions, Check>> = {
   server: (value) => (listOf(value).every(isServer) ? undefined : 'a server of node:http'),

@@ -4,6 +4,7 @@ import {
   checkOptions,
   isCount,
   isFunction,
+  isTime,
   MAX_TIME,
   type SettingsOf,
 } from '../check-options.ts'
@@ -84,7 +85,7 @@ export const RUN_LIMIT_CHECKS: Readonly<Record<keyof RunLimits, Check>> = {
   maxBytes: isCount,
   keep: between(1, MAX_TIME),
   maxAge: between(1, MAX_TIME),
-  abandonAfter: between(0, MAX_TIME),
+  abandonAfter: isTime,
 }
 
 export const SUBSCRIBE_RUN_CHECKS = { onGap: isFunction }
@@ -93,7 +94,7 @@ const CHECKS: Readonly<Record<keyof RunsOptions, Check>> = {
   ...RUN_LIMIT_CHECKS,
   store: checkStore,
   lease: between(MIN_LEASE, MAX_TIME),
-  closeTimeout: between(0, MAX_TIME),
+  closeTimeout: isTime,
   flushInterval: between(0, MAX_FLUSH_INTERVAL),
   serialize: isFunction,
   endEvent: checkEndEvent,

@@ -1,4 +1,4 @@
-import { between, checkValue, MAX_TIME } from '../check-options.ts'
+import { checkValue, isTime } from '../check-options.ts'
 import { clock } from '../scheduler/clock.ts'
 import { ClockHold } from './clock-hold.ts'
 
@@ -28,6 +28,6 @@ export function holdClock(): HeldClock {
 const shared = new ClockHold(clock)
 
 function advance(ms: number): void {
-  checkValue('ms', ms, between(0, MAX_TIME))
+  checkValue('ms', ms, isTime)
   shared.advance(ms)
 }
