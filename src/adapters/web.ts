@@ -5,7 +5,7 @@ import { openResponse } from '../http/create-sse-response.ts'
 import { checkHandler, isEventStream, isResponse, runHandler, type SseHandler } from '../http/handler.ts'
 import { HANDLER_CHECKS, resolveHandlerOptions, type SseHandlerOptions } from '../http/handler-options.ts'
 import { HeaderDelay } from '../http/header-delay.ts'
-import { webRefusalRetry } from '../lifecycle/draining.ts'
+import { webShutdownRefusal } from '../lifecycle/draining.ts'
 import type { SseStream } from '../stream/stream.ts'
 
 export interface WebOptions<Events extends EventMap = AnyEvents, Req = Request>
@@ -52,7 +52,7 @@ export function sse<
     const { response, stream, poll } = openResponse(request, settings, onBegin, isUndecided)
     if (!stream) return response
     const later = poll?.later
-    const isAdmitted = !isUndecided || (await admit(stream, settings, webRefusalRetry))
+    const isAdmitted = !isUndecided || (await admit(stream, settings, webShutdownRefusal))
     if (!isAdmitted) return answer.other ?? later ?? response
     if (request.method === 'HEAD') return headOf(response, stream)
     if (isUndecided) beginAdmitted(stream)

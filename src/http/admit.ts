@@ -11,17 +11,17 @@ export function isGuarded({ authorize, limits }: HandlerSettings): boolean {
 
 /**
  * Returns whether the client of a stream gets it: if `authorize` and the limits of its route admit it, and no shutdown has
- * begun meanwhile. `shutdownRetry` returns the retry of a refusal in ms if one has. `beginAdmitted` MUST follow. Otherwise
- * the stream is refused, and closed. Rejects with an error of the limits, which the framework responds with.
+ * begun meanwhile. `shutdownRefusal` returns how the client is refused if one has. `beginAdmitted` MUST follow. Otherwise the
+ * stream is refused, and closed. Rejects with an error of the limits, which the framework responds with.
  */
 export async function admit(
   stream: SseStream,
   settings: HandlerSettings,
-  shutdownRetry: () => number | undefined,
+  shutdownRefusal: () => Refusal | undefined,
 ): Promise<boolean> {
   const { authorize, limits = [] } = settings
   const admissions: Admission[] = [limits].flat()
-  admissions.push({ reason: 'shutdown', admit: () => refusalAfter(shutdownRetry()) })
+  admissions.push({ reason: 'shutdown', admit: shutdownRefusal })
   if (authorize) {
     // A cache would serve the page to clients that `authorize` refuses.
     if (stream._pollCache) stream._pollCache.isPublic = false
@@ -48,8 +48,4 @@ export async function admit(
 export function beginAdmitted(stream: SseStream): void {
   stream._startReplay()
   stream._connection.unhold()
-}
-
-function refusalAfter(retry: number | undefined): Refusal | undefined {
-  return retry === undefined ? undefined : { retry }
 }

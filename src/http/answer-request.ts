@@ -1,6 +1,6 @@
 import { compress } from '../compression/compress.ts'
 import type { AnyEvents } from '../event/event.ts'
-import { refusalRetryOf } from '../lifecycle/draining.ts'
+import { shutdownRefusalOf } from '../lifecycle/draining.ts'
 import type { Refusal } from '../stream/refusal.ts'
 import { SseStream } from '../stream/stream.ts'
 import { type NodeResponse, onClose } from '../transports/node-response.ts'
@@ -60,8 +60,8 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   const isHead = request.method === 'HEAD'
   const isUndecided = isGuarded(settings)
   if (isHead && !isUndecided) return respondToHead(response, settings, hooks)
-  const retry = refusalRetryOf(request)
-  if (retry !== undefined) return refuseForShutdown(request, response, settings, { retry }, hooks)
+  const refusal = shutdownRefusalOf(request)
+  if (refusal) return refuseForShutdown(request, response, settings, refusal, hooks)
   warnOfSettings(request, settings)
   const stream = openStream(request, response, settings, hooks)
   hooks.takeOver?.()
@@ -86,7 +86,7 @@ async function isAdmitted(
 ): Promise<boolean> {
   const stopWatching = onClose(response, () => stream._connection.begin())
   try {
-    return await admit(stream, settings, () => refusalRetryOf(request))
+    return await admit(stream, settings, () => shutdownRefusalOf(request))
   } finally {
     stopWatching()
   }

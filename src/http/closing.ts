@@ -1,5 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http'
-import { refusalRetryOf, webRefusalRetry } from '../lifecycle/draining.ts'
+import { shutdownRefusalOf, webShutdownRefusal } from '../lifecycle/draining.ts'
 import { isFollowed, isHttp2, type NodeResponse } from '../transports/node-response.ts'
 
 /** The header of a response after which a client of HTTP/1 MUST NOT use its connection again (RFC 9112 9.6). */
@@ -15,12 +15,12 @@ export function closeHeaders(response: NodeResponse): OutgoingHttpHeaders {
 
 /** Returns the same headers if the response begins during a shutdown. */
 export function shutdownHeaders(response: NodeResponse): OutgoingHttpHeaders | undefined {
-  return refusalRetryOf(response.req) === undefined ? undefined : closeHeaders(response)
+  return shutdownRefusalOf(response.req) && closeHeaders(response)
 }
 
 /** Adds the same header to those of a web response that begins during a shutdown. Returns the headers. */
 export function withShutdownHeader(headers: Headers, request: Request): Headers {
-  if (webRefusalRetry() !== undefined) addCloseHeader(headers, request)
+  if (webShutdownRefusal()) addCloseHeader(headers, request)
   return headers
 }
 

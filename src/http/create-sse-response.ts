@@ -1,7 +1,7 @@
 import { compress } from '../compression/compress.ts'
 import type { Encoding } from '../compression/zlib.ts'
 import type { AnyEvents, EventMap, Given } from '../event/event.ts'
-import { webRefusalRetry } from '../lifecycle/draining.ts'
+import { webShutdownRefusal } from '../lifecycle/draining.ts'
 import type { Origin } from '../stream/origin.ts'
 import type { Refusal } from '../stream/refusal.ts'
 import { SseStream } from '../stream/stream.ts'
@@ -73,8 +73,8 @@ export function openResponse(
   if (request.method === 'HEAD' && !isUndecided) return { response: new Response(null, init) }
   const { context, expiresAt } = own
   const origin = { request, context, expiresAt, isUndecided }
-  const retry = webRefusalRetry()
-  if (retry !== undefined) return { response: refusedForShutdown(request, settings, { retry }, origin) }
+  const refusal = webShutdownRefusal()
+  if (refusal) return { response: refusedForShutdown(request, settings, refusal, origin) }
   warnOfSettings(request, settings)
   const beginWith =
     onBegin && ((refusal?: Refusal) => onBegin(refusal && webRefusal(request, settings, refusal)))

@@ -1,6 +1,6 @@
 import { compress } from '../compression/compress.ts'
 import type { AnyEvents, EventMap, Given } from '../event/event.ts'
-import { refusalRetryOf } from '../lifecycle/draining.ts'
+import { shutdownRefusalOf } from '../lifecycle/draining.ts'
 import type { CloseReason } from '../stream/close-reason.ts'
 import type { Origin } from '../stream/origin.ts'
 import { SseStream } from '../stream/stream.ts'
@@ -53,9 +53,9 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
     response.end()
     return closed('server')
   }
-  const retry = refusalRetryOf(request)
-  if (retry !== undefined) {
-    sendRefusal(response, settings, { retry })
+  const refusal = shutdownRefusalOf(request)
+  if (refusal) {
+    sendRefusal(response, settings, refusal)
     return closed('shutdown')
   }
   warnOfSettings(request, settings)

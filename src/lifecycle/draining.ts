@@ -1,5 +1,6 @@
 import type { AsyncLocalStorage } from 'node:async_hooks'
 import { builtinModule } from '../runtime.ts'
+import type { Refusal } from '../stream/refusal.ts'
 
 /** The shutdowns of this process. */
 interface Draining {
@@ -45,18 +46,20 @@ export function enterRequestOf(server: object): void {
   if (servers.has(server)) requests?.enterWith(server)
 }
 
-/** Returns the minimum reconnection time in ms of a refused Node.js request. Undefined if it is not refused. */
-export function refusalRetryOf({ socket }: { readonly socket?: object | null }): number | undefined {
-  const { servers, everywhere } = draining()
-  const { server } = Object(socket) as { server?: unknown }
-  return servers.get(Object(server)) ?? everywhere
+/** Returns how a Node.js request is refused because of a shutdown, or undefined. */
+export function shutdownRefusalOf({ socket }: { readonly socket?: object | null }): Refusal | undefined {
+  return refusalOn(Object(socket).server)
 }
 
 /** Returns the same for the present web request. */
-export function webRefusalRetry(): number | undefined {
-  const { servers, everywhere, requests } = draining()
-  const server = requests?.getStore()
-  return (server && servers.get(server)) ?? everywhere
+export function webShutdownRefusal(): Refusal | undefined {
+  return refusalOn(draining().requests?.getStore())
+}
+
+function refusalOn(server: unknown): Refusal | undefined {
+  const { servers, everywhere } = draining()
+  const retry = servers.get(Object(server)) ?? everywhere
+  return retry === undefined ? undefined : { retry }
 }
 
 /**

@@ -30,7 +30,7 @@ import type { Settings } from '../../http/options.ts'
 import { refusalAnswer, refusedRequest } from '../../http/refusal-answer.ts'
 import { settingsFor } from '../../http/representation.ts'
 import { varyOnAccept } from '../../http/vary.ts'
-import { refusalRetryOf } from '../../lifecycle/draining.ts'
+import { shutdownRefusalOf } from '../../lifecycle/draining.ts'
 import type { Refusal } from '../../stream/refusal.ts'
 import { SseStream } from '../../stream/stream.ts'
 import { addStream } from './plugin.ts'
@@ -145,7 +145,7 @@ async function guardedHead(request: object, reply: AnyReply, settings: HandlerSe
   }
   const origin = { request, context: settings.context, isUndecided: true }
   const stream = SseStream._open(refuse, settings, resumePointOf(raw), origin)
-  await admit(stream, settings, () => refusalRetryOf(raw))
+  await admit(stream, settings, () => shutdownRefusalOf(raw))
   stream._connection.abandon()
   stream.destroy()
   // A hook may have responded meanwhile.
