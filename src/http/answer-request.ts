@@ -1,6 +1,6 @@
-import { compress } from '../compression/compress.ts'
 import type { AnyEvents } from '../event/event.ts'
 import { shutdownRefusalOf } from '../lifecycle/draining.ts'
+import type { Origin } from '../stream/origin.ts'
 import type { Refusal } from '../stream/refusal.ts'
 import { SseStream } from '../stream/stream.ts'
 import { type NodeResponse, onClose } from '../transports/node-response.ts'
@@ -8,16 +8,17 @@ import { nodeTransport } from '../transports/node-socket.ts'
 import type { Transport } from '../transports/transport.ts'
 import { admit, beginAdmitted, isGuarded } from './admit.ts'
 import { applyQuery } from './apply-query.ts'
+import { beginResponse } from './begin-response.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
 import { runHandler, type SseHandler } from './handler.ts'
 import type { HandlerSettings } from './handler-options.ts'
-import { preambleOf, sendHead, sendNotAcceptable, sendRefusal } from './head.ts'
+import { sendHead, sendNotAcceptable, sendRefusal } from './head.ts'
 import { HeaderDelay } from './header-delay.ts'
 import { type NodeRequest, resumePointOf } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { settingsFor } from './representation.ts'
-import { longPollOf, pollTransport } from './send-poll.ts'
+import { longPollOf } from './send-poll.ts'
 import { varyOnAccept } from './vary.ts'
 import { warnOfSettings } from './warn-settings.ts'
 
@@ -35,6 +36,14 @@ export interface AnswerHooks {
   onHeaders?(): void
   /** Called with an error of a middleware's own `writeHead`. Nothing was sent, and the handler may have finished. */
   onHeadersError(error: unknown): void
+}
+
+/** A request to a route, and its response. */
+interface Exchange {
+  readonly request: NodeRequest
+  readonly response: NodeResponse
+  readonly settings: HandlerSettings
+  readonly hooks: AnswerHooks
 }
 
 /**
@@ -57,33 +66,29 @@ export async function answerRequest<Arguments extends readonly unknown[]>(
   if (isClosed(response)) return true
   const settings = settingsFor(routeSettings, request.headers.accept, request.url)
   if (!settings) return decline(response, routeSettings)
+  const exchange = { request, response, settings, hooks }
   const isHead = request.method === 'HEAD'
   const isUndecided = isGuarded(settings)
-  if (isHead && !isUndecided) return respondToHead(response, settings, hooks)
+  if (isHead && !isUndecided) return respondToHead(exchange)
   const refusal = shutdownRefusalOf(request)
-  if (refusal) return refuseForShutdown(request, response, settings, refusal, hooks)
+  if (refusal) return refuseForShutdown(exchange, refusal)
   warnOfSettings(request, settings)
-  const stream = openStream(request, response, settings, hooks)
+  const stream = openStream(exchange)
   hooks.takeOver?.()
-  if (isUndecided && !(await isAdmitted(stream, request, response, settings))) return true
+  if (isUndecided && !(await isAdmitted(stream, exchange))) return true
   if (isHead) {
     stream._connection.abandon()
     stream.destroy()
     // A middleware may have responded while the client was authorized.
-    return response.headersSent || respondToHead(response, settings, hooks)
+    return response.headersSent || respondToHead(exchange)
   }
   if (isUndecided) beginAdmitted(stream)
-  await handle(stream, response, settings, handler, args)
+  await handle(stream, exchange, handler, args)
   return true
 }
 
 // Resolves with whether the client gets the stream. A stream that is not open does not listen for its disconnect.
-async function isAdmitted(
-  stream: SseStream,
-  request: NodeRequest,
-  response: NodeResponse,
-  settings: HandlerSettings,
-): Promise<boolean> {
+async function isAdmitted(stream: SseStream, { request, response, settings }: Exchange): Promise<boolean> {
   const stopWatching = onClose(response, () => stream._connection.begin())
   try {
     return await admit(stream, settings, () => shutdownRefusalOf(request))
@@ -94,8 +99,7 @@ async function isAdmitted(
 
 async function handle<Arguments extends readonly unknown[]>(
   stream: SseStream,
-  response: NodeResponse,
-  { maxHeaderDelay }: HandlerSettings,
+  { response, settings: { maxHeaderDelay } }: Exchange,
   handler: SseHandler<Arguments, AnyEvents, never, never>,
   args: Arguments,
 ): Promise<void> {
@@ -109,29 +113,22 @@ async function handle<Arguments extends readonly unknown[]>(
   }
 }
 
-function respondToHead(response: NodeResponse, settings: Settings, hooks: AnswerHooks): true {
+function respondToHead({ response, settings, hooks }: Exchange): true {
   if (hooks.respondToHead?.(settings)) return true
   sendHead(response, settings)
   response.end()
   return true
 }
 
-function openStream(
-  request: NodeRequest,
-  response: NodeResponse,
-  settings: HandlerSettings,
-  hooks: AnswerHooks,
-): SseStream {
-  const poll = settings.poll && longPollOf(request, settings)
-  const streamOf = () => stream
-  const begin = () =>
-    poll ? pollTransport(response, settings, poll, streamOf, hooks) : beginStream(response, settings, hooks)
+function openStream(exchange: Exchange): SseStream {
+  const { request, response, settings, hooks } = exchange
+  const poll = longPollOf(request, settings)
   const openTransport = (refusal?: Refusal) => {
-    const start = refusal === undefined ? begin : () => refuse(response, settings, refusal, hooks)
-    return open(response, start, hooks, () => stream.destroy())
+    const begin = () =>
+      refusal ? refuse(exchange, refusal) : beginResponse(response, settings, poll, () => stream, hooks)
+    return open(exchange, begin, () => stream.destroy())
   }
-  const { context, expiresAt } = settings
-  const origin = { request: hooks.request ?? request, context, expiresAt, isUndecided: isGuarded(settings) }
+  const origin = { ...originOf(exchange), isUndecided: isGuarded(settings) }
   const stream = SseStream._open(openTransport, settings, resumePointOf(request), origin)
   stream._pollCache = poll
   applyQuery(stream, settings, request)
@@ -149,39 +146,27 @@ function decline(response: NodeResponse, settings: Settings): boolean {
   return false
 }
 
-function refuseForShutdown(
-  request: NodeRequest,
-  response: NodeResponse,
-  settings: HandlerSettings,
-  refusal: Refusal,
-  hooks: AnswerHooks,
-): true {
+function refuseForShutdown(exchange: Exchange, refusal: Refusal): true {
+  const { request, settings, hooks } = exchange
   hooks.takeOver?.()
-  refuse(response, settings, refusal, hooks)
+  refuse(exchange, refusal)
   // Reports the stream that is refused.
-  const { context } = settings
-  SseStream._closed('shutdown', settings, resumePointOf(request), {
-    request: hooks.request ?? request,
-    context,
-  })
+  SseStream._closed('shutdown', settings, resumePointOf(request), originOf(exchange))
   return true
 }
 
-function refuse(response: NodeResponse, settings: Settings, refusal: Refusal, hooks: AnswerHooks): undefined {
+function originOf({ request, settings: { context, expiresAt }, hooks }: Exchange): Origin {
+  return { request: hooks.request ?? request, context, expiresAt }
+}
+
+function refuse({ response, settings, hooks }: Exchange, refusal: Refusal): undefined {
   sendRefusal(response, settings, refusal)
   hooks.onHeaders?.()
 }
 
-function beginStream(response: NodeResponse, settings: Settings, hooks: AnswerHooks): Transport {
-  const encoding = sendHead(response, settings)
-  hooks.onHeaders?.()
-  return compress(nodeTransport(response), encoding, preambleOf(settings))
-}
-
 function open(
-  response: NodeResponse,
+  { response, hooks }: Exchange,
   begin: () => Transport | undefined,
-  hooks: AnswerHooks,
   destroy: () => void,
 ): Transport | undefined {
   const hasResponded = response.headersSent || hooks.hasResponded?.()

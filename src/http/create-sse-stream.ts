@@ -1,20 +1,17 @@
-import { compress } from '../compression/compress.ts'
 import type { AnyEvents, EventMap, Given } from '../event/event.ts'
 import { shutdownRefusalOf } from '../lifecycle/draining.ts'
 import type { CloseReason } from '../stream/close-reason.ts'
-import type { Origin } from '../stream/origin.ts'
 import { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
-import { nodeTransport } from '../transports/node-socket.ts'
-import type { Transport } from '../transports/transport.ts'
 import { applyQuery } from './apply-query.ts'
+import { beginResponse } from './begin-response.ts'
 import { checkRequest } from './check-request.ts'
 import { checkResponse, isClosed } from './check-response.ts'
-import { preambleOf, sendHead, sendNotAcceptable, sendRefusal } from './head.ts'
+import { sendHead, sendNotAcceptable, sendRefusal } from './head.ts'
 import { type NodeRequest, resumePointOf } from './last-event-id.ts'
-import { resolveStreamOptions, type Settings, type SseStreamOptions } from './options.ts'
+import { resolveStreamOptions, type SseStreamOptions } from './options.ts'
 import { settingsFor } from './representation.ts'
-import { longPollOf, pollTransport } from './send-poll.ts'
+import { longPollOf } from './send-poll.ts'
 import { warnOfSettings } from './warn-settings.ts'
 
 /**
@@ -59,27 +56,10 @@ export function createSseStream<Events extends EventMap = AnyEvents>(
     return closed('shutdown')
   }
   warnOfSettings(request, settings)
-  const stream = settings.poll
-    ? openPoll(request, response, settings, origin)
-    : SseStream._open(openTransport(response, settings), settings, resumePoint, origin)
+  const poll = longPollOf(request, settings)
+  const transport = beginResponse(response, settings, poll, () => stream)
+  const stream: SseStream = SseStream._open(transport, settings, resumePoint, origin)
+  stream._pollCache = poll
   applyQuery(stream, settings, request)
   return stream as SseStream<Events, NodeRequest>
-}
-
-function openTransport(response: NodeResponse, settings: Settings): Transport {
-  const encoding = sendHead(response, settings)
-  return compress(nodeTransport(response), encoding, preambleOf(settings))
-}
-
-function openPoll(
-  request: NodeRequest,
-  response: NodeResponse,
-  settings: Settings,
-  origin: Origin,
-): SseStream {
-  const poll = longPollOf(request, settings)
-  const transport = pollTransport(response, settings, poll, () => stream)
-  const stream = SseStream._open(transport, settings, resumePointOf(request), origin)
-  stream._pollCache = poll
-  return stream
 }

@@ -12,8 +12,9 @@ import type { Settings } from './options.ts'
 import { LongPoll, type PollAnswer } from './poll-answer.ts'
 import { varyOn } from './vary.ts'
 
-/** Returns the long poll of a Node.js request. */
-export function longPollOf({ headers, method, url }: NodeRequest, settings: Settings): LongPoll {
+/** Returns the long poll of a Node.js request, or undefined if it gets a stream. */
+export function longPollOf({ headers, method, url }: NodeRequest, settings: Settings): LongPoll | undefined {
+  if (!settings.poll) return undefined
   const cursor = headers['last-event-id'] ? undefined : queryOf(url).get('lastEventId')
   const request = {
     method,
