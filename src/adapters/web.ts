@@ -61,7 +61,7 @@ export function sse<
     const delay = new HeaderDelay(stream, later ? MAX_TIME : settings.maxHeaderDelay)
     const finished = runHandler(stream, handler, [request, ...args], respond).finally(() => delay.end())
     const opened = answer.known.then(() => (answer.isOther ? undefined : later))
-    await Promise.race([finished.then(() => stream._connection.headers.decided), opened])
+    await Promise.race([finished.then(() => stream._connection.output.decided), opened])
     // Begins before the server reads or cancels the body.
     stream._connection.begin()
     finished.catch(onError ?? console.error).catch(console.error)

@@ -54,7 +54,7 @@ export interface WebAnswer {
 }
 
 /**
- * Creates a response and its stream. With `onBegin`, the stream writes from its first event or `_begin` on, and `onBegin` is
+ * Creates a response and its stream. With `onBegin`, the stream writes from its first event or `begin` on, and `onBegin` is
  * called before, with the response if the stream is refused. Throws `SseError` `ERR_SSE_REQUEST`.
  */
 export function openResponse(

@@ -8,7 +8,7 @@ export function disconnectOnAbort(
 ): () => void {
   const onAbort = () => {
     // A transport that is not open does not report the disconnect.
-    stream._connection.headers.begin()
+    stream._connection.output.begin()
     transport.disconnect()
   }
   signal?.addEventListener('abort', onAbort)

@@ -25,7 +25,7 @@ export interface WebPoll {
 }
 
 /**
- * Opens the stream of a long poll. With `onBegin`, it begins with its first event or `_begin`, and `onBegin` is called.
+ * Opens the stream of a long poll. With `onBegin`, it begins with its first event or `begin`, and `onBegin` is called.
  * Otherwise only the body can depend on the events, so that it is neither compressed nor a 304.
  */
 export function openWebPoll(

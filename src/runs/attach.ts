@@ -38,7 +38,7 @@ export async function refuseUnknown(stream: SseStream, { onGap, gapEvent }: GapO
 }
 
 function refuse(stream: SseStream, status: number): boolean {
-  const isRefused = stream._connection.headers.refuse({ status })
+  const isRefused = stream._connection.output.refuse({ status })
   if (isRefused) stream.destroy()
   return isRefused
 }

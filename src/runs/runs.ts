@@ -157,7 +157,7 @@ export class Runs<Events extends EventMap = AnyEvents>
     const subscribed = attached.catch((error) => {
       if (error !== STREAM_CLOSED) endStream(stream, error, onError)
     })
-    stream._connection.headers.decideBy(subscribed)
+    stream._connection.output.decideBy(subscribed)
     return subscribed
   }
 

@@ -11,7 +11,7 @@ import { type ConnectionOwner, CountingConnection } from './counting-connection.
 import { type DeadlineOwner, Deadlines } from './deadlines.ts'
 import { descriptorWatch } from './descriptor-watch.ts'
 import type { StreamSettings } from './options.ts'
-import { type OpenTransport, Output, type OutputOwner, type PendingHeaders } from './output.ts'
+import { type OpenTransport, Output, type OutputOwner } from './output.ts'
 import { type PollConnection, PollEnd } from './poll-end.ts'
 
 /** The connection to one client: queued frames, their way to the transport, and the deadlines. */
@@ -72,10 +72,6 @@ export class Connection
   begin(): void {
     this.output.beginWhenDecided()
     this.#probe()
-  }
-
-  get headers(): PendingHeaders {
-    return this.output
   }
 
   /** Releases the response to the framework, unless its headers were sent. */

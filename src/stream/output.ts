@@ -20,22 +20,8 @@ export interface OutputOwner {
  */
 export type OpenTransport = (refusal?: Refusal) => Transport | undefined
 
-/** The response headers of a stream, before they are sent. */
-export interface PendingHeaders {
-  /** Resolves when no decision about the status is awaited any more. Undefined if none is awaited. */
-  readonly decided: Promise<void> | undefined
-  /** Delays the headers until a decision, unless an event is sent before. */
-  decideBy(decision: Promise<unknown>): void
-  /** Sends the headers without waiting for a decision, unless they were sent. */
-  begin(): void
-  /**
-   * Responds with a refusal instead of a stream, which MUST then be destroyed. Returns false if the headers were sent.
-   */
-  refuse(refusal: Refusal): boolean
-}
-
 /** Writes frames to a transport, which is open or is opened by the first write. */
-export class Output implements TransportOwner, PendingHeaders, HeaderSender {
+export class Output implements TransportOwner, HeaderSender {
   /** Whether the kernel is full. */
   isFull = false
   /**
@@ -47,6 +33,7 @@ export class Output implements TransportOwner, PendingHeaders, HeaderSender {
   lastWrite = clock.now
   /** The transport, once it is open. */
   transport: Transport = noTransport
+  /** Resolves when no decision about the status is awaited any more. Undefined if none is awaited. */
   decided: Promise<void> | undefined
   // Set until the response headers are sent.
   #openTransport: OpenTransport | undefined
@@ -74,6 +61,7 @@ export class Output implements TransportOwner, PendingHeaders, HeaderSender {
     else this.#use(transport)
   }
 
+  /** Delays the response headers until a decision, unless an event is sent before. */
   decideBy(decision: Promise<unknown>): void {
     const { decided } = this
     const all = Promise.allSettled([decided, decision]).then(() => {
@@ -82,6 +70,9 @@ export class Output implements TransportOwner, PendingHeaders, HeaderSender {
     this.decided = all
   }
 
+  /**
+   * Responds with a refusal instead of a stream, which MUST then be destroyed. Returns false if the headers were sent.
+   */
   refuse(refusal: Refusal): boolean {
     const openTransport = this.#openTransport
     this.#openTransport = undefined
@@ -94,13 +85,13 @@ export class Output implements TransportOwner, PendingHeaders, HeaderSender {
     return openTransport !== undefined
   }
 
-  /** Opens the transport when the status is decided. */
+  /** Opens the transport, which sends the response headers, when the status is decided. */
   beginWhenDecided(): void {
     if (this.decided) void this.decided.then(() => this.beginWhenDecided())
     else this.begin()
   }
 
-  /** Opens the transport, unless it is open. */
+  /** Opens the transport without waiting for a decision, unless it is open. */
   begin(): void {
     const openTransport = this.#openTransport
     if (!openTransport) return

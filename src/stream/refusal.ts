@@ -48,7 +48,7 @@ export function refusalOf(value: unknown): Refusal {
 export function refuseStream(stream: SseStream, refusal: Refusal, reason: CloseReason): void {
   const { _connection: connection } = stream
   // Also for a stream that has ended, because its queue is sent with the response headers.
-  if (connection.headers.refuse(refusal)) connection.destroy(reason)
+  if (connection.output.refuse(refusal)) connection.destroy(reason)
   // A stream that is closing may still send its replay.
   else if (connection.isOpen) endSoon(stream, refusal, reason)
   else if (!connection.isClosed) limitEnd(stream, reason)

@@ -75,7 +75,7 @@ export class SseStream<
     if (!origin.isUndecided) this._opened()
   }
 
-  /** @internal Creates a stream over a transport that is open, or that opens with the first write or `_begin`. */
+  /** @internal Creates a stream over an open transport, or over one that opens with the first write or `begin`. */
   static _open(
     transport: Transport | OpenTransport,
     settings: StreamSettings,
