@@ -1,13 +1,13 @@
 import type { gzip } from 'node:zlib'
-import type { PollPage } from '../formats/poll-page.ts'
+import { type PageLimits, PollPage } from '../formats/poll-page.ts'
 import { builtinModule } from '../runtime.ts'
 import { jitter } from '../scheduler/jitter.ts'
+import { TurnCache } from '../scheduler/turn-cache.ts'
 import type { PollCache } from '../stream/attachments.ts'
 import { MAX_PAGE_BYTES } from '../stream/poll-end.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { chooseEncoding } from './accept-encoding.ts'
 import type { Settings } from './options.ts'
-import { PageCache } from './page-cache.ts'
 
 type Zlib = { readonly gzip: typeof gzip }
 
@@ -16,7 +16,7 @@ const zlib = builtinModule<Zlib>('node:zlib')
 // Compression does not make a shorter body smaller.
 const MIN_COMPRESSED_BYTES = 1024
 
-const pages = new PageCache()
+const pages = new TurnCache<unknown, PollPage>()
 
 // The compressed bodies, by the plain body that polls of one page share.
 const compressions = new WeakMap<Buffer, Promise<Buffer>>()
@@ -62,7 +62,7 @@ export class LongPoll implements PollCache {
   /** Returns the response with what the stream has collected. Never rejects. */
   async answer(stream: SseStream, lines: readonly Buffer[], own: OwnHeaders): Promise<PollAnswer> {
     const isCacheable = !own.isPrivate && this.#isCacheable(stream)
-    const page = pages.pageOf(lines, isCacheable ? this.#limits : undefined)
+    const page = pageOf(lines, isCacheable ? this.#limits : undefined)
     const lastEventId = page.lastEventId ?? stream.lastEventId
     const headers = isCacheable && !page.isEmpty ? this.#cacheHeaders(page) : {}
     if (headers.ETag && matches(this.#request.ifNoneMatch, headers.ETag))
@@ -104,6 +104,11 @@ export class LongPoll implements PollCache {
     const isNext = lastEventId !== undefined || this.#settings.poll?.hold !== 0
     return isNext ? 0 : jitter(this.#settings.retry)
   }
+}
+
+function pageOf(lines: readonly Buffer[], limits: PageLimits | undefined): PollPage {
+  const parts = [limits?.events, limits?.bytes, ...lines]
+  return pages.get(parts, () => new PollPage(Buffer.concat(lines), limits))
 }
 
 // RFC 9110 13.1.2: a list of tags, or `*`. Weak tags are compared without their prefix.

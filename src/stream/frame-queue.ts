@@ -1,7 +1,7 @@
 import { Frame } from '../event/frame.ts'
 import { OrderedMap } from '../ordered-map.ts'
 import { RingBuffer } from '../ring-buffer.ts'
-import { type Flushable, turn } from '../scheduler/turn.ts'
+import { TurnCache } from '../scheduler/turn-cache.ts'
 
 /** Queued frames, oldest first, as references to shared frames. */
 export interface FrameQueue {
@@ -112,6 +112,8 @@ export class ConflatedQueue implements FrameQueue {
   }
 }
 
+const joins = new TurnCache<Frame, Frame>()
+
 /**
  * Removes the oldest frames of a queue and returns them joined for one write. Removes at least one, and then as many as
  * the limits allow. Returns undefined if the queue is empty.
@@ -128,31 +130,5 @@ export function takeBatch(queue: FrameQueue, maxBytes: number, maxEvents: number
     frames.push(next)
     queue.shift()
   }
-  return frames.length === 1 ? first : joinCache.join(frames)
-}
-
-/** Keeps the last joined batch until the end of the turn, because streams often queue the same frames. */
-class JoinCache implements Flushable {
-  #frames: readonly Frame[] = []
-  #joined: Frame | undefined
-
-  join(frames: readonly Frame[]): Frame {
-    if (this.#joined && isSame(frames, this.#frames)) return this.#joined
-    if (!this.#joined) turn.scheduleFlush(this)
-    this.#frames = frames
-    this.#joined = Frame.join(frames)
-    return this.#joined
-  }
-
-  /** @internal */
-  _flush(): void {
-    this.#frames = []
-    this.#joined = undefined
-  }
-}
-
-const joinCache = new JoinCache()
-
-function isSame(frames: readonly Frame[], others: readonly Frame[]): boolean {
-  return frames.length === others.length && frames.every((frame, i) => frame === others[i])
+  return frames.length === 1 ? first : joins.get(frames, Frame.join)
 }

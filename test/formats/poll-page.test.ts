@@ -34,6 +34,14 @@ describe('PollPage', () => {
     })
   })
 
+  it('returns the same buffer for the same cursor and time, and another body for others', () => {
+    const one = page([event(1)])
+    expect(one.body('1', 0)).toBe(one.body('1', 0))
+    expect(one.body('1', 0).toString()).toContain('"lastEventId":"1","retry":0}')
+    expect(one.body('1', 7).toString()).toContain('"lastEventId":"1","retry":7}')
+    expect(one.body('5', 7).toString()).toContain('"lastEventId":"5","retry":7}')
+  })
+
   it('returns the last reconnection time that is no part of an event', () => {
     expect(page([event(1), '{"retry":500}']).retry).toBe(500)
     expect(page(['{"retry":1}', '{"retry":500}', event(1), '{"id":"5"}']).retry).toBe(500)
