@@ -1,7 +1,7 @@
 import { isCount, isFunction, oneOf } from '../check-options.ts'
 import type { Serialize } from '../formats/event-fields.ts'
 import type { EventStore } from '../stores/event-store.ts'
-import { checkGapEvent } from '../stream/options.ts'
+import { checkEventName } from '../stream/options.ts'
 import type { SourceRunner } from './channel-feed.ts'
 import type { Deserialize } from './entry-owner.ts'
 import type { Positions } from './positions.ts'
@@ -41,7 +41,7 @@ export const HUB_CHECKS = {
   store: checkStore,
   serialize: isFunction,
   deserialize: isFunction,
-  gapEvent: checkGapEvent,
+  gapEvent: checkEventName,
   positions: oneOf('event', 'id', false),
   runs: checkRuns,
   maxStreams: isCount,

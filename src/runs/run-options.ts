@@ -13,7 +13,7 @@ import type { AnyEvents, EventMap } from '../event/event.ts'
 import type { Serialize } from '../formats/event-fields.ts'
 import type { RunStore } from '../stores/run-store.ts'
 import type { OnGap } from '../stream/gap.ts'
-import { checkGapEvent } from '../stream/options.ts'
+import { checkEventName } from '../stream/options.ts'
 import type { Merge } from './merge.ts'
 import { checkEndEvent, type EndEvent } from './run-end.ts'
 
@@ -99,7 +99,7 @@ const CHECKS: Readonly<Record<keyof RunsOptions, Check>> = {
   serialize: isFunction,
   endEvent: checkEndEvent,
   errorMessage: isFunction,
-  gapEvent: checkGapEvent,
+  gapEvent: checkEventName,
   merge: isFunction,
 }
 

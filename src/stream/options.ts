@@ -129,13 +129,13 @@ export const STREAM_CHECKS: Readonly<Record<keyof StreamOptions, Check>> = {
   rateLimit: optionsOf(RATE_LIMIT_CHECKS, 'eventsPerSecond'),
   flushInterval: isTime,
   maxDuration: isTime,
-  expiringEvent: checkGapEvent,
+  expiringEvent: checkEventName,
   expiringNotice: isTime,
   serialize: isFunction,
   replay: isFunction,
   maxReplayEvents: isCount,
   onGap: isFunction,
-  gapEvent: checkGapEvent,
+  gapEvent: checkEventName,
 }
 
 /** Whether a value can be the name of an event. */
@@ -144,6 +144,6 @@ export function isEventName(value: unknown): boolean {
 }
 
 /** Checks an option that is the name of an event, or false. */
-export function checkGapEvent(value: unknown) {
+export function checkEventName(value: unknown) {
   return value === false || isEventName(value) ? undefined : 'an event name or false'
 }
