@@ -11,7 +11,7 @@ export type EncodingSettings = Pick<Settings, 'headers'> & Partial<Pick<Settings
 export function contentEncoding(response: NodeResponse, settings: EncodingSettings): Encoding | undefined {
   // Checks the settings first, because reading the headers of Fastify sets them on the response.
   if (isPlain(settings) || response.hasHeader(NAME)) return undefined
-  return chooseEncoding(response.req.headers['accept-encoding'] as string | undefined, supportedEncodings())
+  return chooseEncoding(response.req.headers['accept-encoding'], supportedEncodings())
 }
 
 /** Returns the same for the response to a web `Request`. */

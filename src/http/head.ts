@@ -113,7 +113,7 @@ export function preambleOf(settings: Settings): string {
  * (RFC 9110 15.1).
  */
 export function sendRefusal(response: NodeResponse, settings: Settings, refusal: Refusal): undefined {
-  const { req } = response as ServerResponse
+  const { req } = response
   const answer = refusalAnswer(refusal, formatNameOf(settings), refusedRequest(req))
   const { 'Content-Type': type, ...route } = streamHeaders(response, { ...settings, compress: false })
   response.removeHeader('Content-Type')
@@ -121,7 +121,7 @@ export function sendRefusal(response: NodeResponse, settings: Settings, refusal:
   clearMessage(response, answer.status)
   const isStream = answer.body !== undefined
   const headers = { ...route, ...(isStream && { 'Content-Type': type }), ...answer.headers }
-  ;(response as ServerResponse).writeHead(answer.status, headers)
+  response.writeHead(answer.status, headers)
   endWith(response, answer.body ?? '')
 }
 
@@ -146,7 +146,7 @@ function formatNameOf({ poll, format }: Settings): FormatName {
  * HTTP/2 has no status message, and setting it prints a warning.
  */
 export function clearMessage(response: NodeResponse, status: number): void {
-  const { req, statusCode } = response as ServerResponse
+  const { req, statusCode } = response
   if (statusCode !== status && req.httpVersionMajor < 2) response.statusMessage = ''
 }
 
@@ -154,7 +154,7 @@ export function clearMessage(response: NodeResponse, status: number): void {
 export function sendNotAcceptable(response: NodeResponse, settings: Settings): void {
   const route = streamHeaders(response, { ...settings, varies: true, compress: false })
   clearMessage(response, 406)
-  ;(response as ServerResponse).writeHead(406, { ...route, 'Content-Type': TEXT })
+  response.writeHead(406, { ...route, 'Content-Type': TEXT })
   endWith(response, notAcceptableText(settings))
 }
 

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http'
 import { eventStream } from '../formats/event-stream.ts'
 import { ndjson } from '../formats/ndjson.ts'
 import { type Refusal, refusalOf } from '../stream/refusal.ts'
@@ -19,7 +18,7 @@ import { refusalAnswer, refusedRequest } from './refusal-answer.ts'
 export function refuseSseStream(response: NodeResponse, refusal: Refusal): void {
   checkResponse(response)
   const checked = refusalOf(refusal)
-  const { req } = response as ServerResponse
+  const { req } = response
   // Reads only the URL, because the formats of the route are unknown, and many clients of event streams accept JSON.
   const query = queryOf(req.url).get('format')
   const name = query === 'json' || query === 'ndjson' ? query : 'event-stream'
@@ -27,12 +26,12 @@ export function refuseSseStream(response: NodeResponse, refusal: Refusal): void 
   clearMessage(response, status)
   if (body === undefined) {
     dropLength(response)
-    ;(response as ServerResponse).writeHead(status, { ...headers, ...shutdownHeaders(response) })
+    response.writeHead(status, { ...headers, ...shutdownHeaders(response) })
     response.end()
     return
   }
   const format = name === 'event-stream' ? eventStream : ndjson
   const settings = { headers: {}, format, ...(name === 'json' && { poll: LONG_POLL_DEFAULTS }) }
-  ;(response as ServerResponse).writeHead(status, { ...streamHeaders(response, settings), ...headers })
+  response.writeHead(status, { ...streamHeaders(response, settings), ...headers })
   endWith(response, body)
 }

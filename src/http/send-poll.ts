@@ -1,4 +1,4 @@
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { SseStream } from '../stream/stream.ts'
 import type { NodeResponse } from '../transports/node-response.ts'
 import type { Transport } from '../transports/transport.ts'
@@ -19,7 +19,7 @@ export function longPollOf({ headers, method, url }: NodeRequest, settings: Sett
   const request = {
     method,
     isAuthorized: headers.authorization !== undefined,
-    acceptEncoding: headers['accept-encoding'] as string | undefined,
+    acceptEncoding: headers['accept-encoding'],
     ifNoneMatch: headers['if-none-match'],
     cursor: cursor ?? undefined,
   }
@@ -52,7 +52,7 @@ export function pollTransport(
     const headers = { ...streamHeaders(response, settings), ...(poll.isShutDown && closeHeaders(response)) }
     // A cookie may have been set while the body was compressed.
     try {
-      sendHeaders(response as ServerResponse, headers, isPrivate() ? withoutCache(answer) : answer)
+      sendHeaders(response, headers, isPrivate() ? withoutCache(answer) : answer)
     } catch (error) {
       if (!hooks.onHeadersError) throw error
       return hooks.onHeadersError(error)
@@ -74,7 +74,7 @@ function withoutCache(answer: PollAnswer): PollAnswer {
 }
 
 function sendHeaders(
-  response: ServerResponse,
+  response: NodeResponse,
   own: OutgoingHttpHeaders,
   { status, headers, body }: PollAnswer,
 ): void {

@@ -76,7 +76,7 @@ export class Authorization implements TimerTarget, CloseTarget, Reauthorization 
   start(): void {
     this.#stream._reauthorization = this
     if (!this.#settings.reauthorize) return
-    this.#stream._addCloseTarget(this as CloseTarget)
+    this.#stream._addCloseTarget(this)
     this.#schedule()
   }
 
@@ -166,7 +166,7 @@ function grantOf(decision: Grant): Grant {
   const given = checkOptions(decision, GRANT_CHECKS)
   const required = 'context' in decision ? 'context' : 'expiresAt'
   checkValue(required, given[required], GRANT_CHECKS[required])
-  return given as Grant
+  return given
 }
 
 function isGrant(decision: object): decision is Grant {

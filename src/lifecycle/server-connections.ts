@@ -128,5 +128,5 @@ export class ServerConnections {
 
 function add<T extends Socket | Session>(connection: T, open: Set<T>): void {
   open.add(connection)
-  ;(connection as Session).once('close', () => open.delete(connection))
+  connection.once('close', () => open.delete(connection))
 }

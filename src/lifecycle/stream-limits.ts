@@ -105,7 +105,7 @@ export class StreamLimits implements Admission, CloseTarget {
     if (stream.closed || this.#streams.has(stream)) return undefined
     const held: Limit[] = []
     this.#streams.set(stream, held)
-    stream._addCloseTarget(this as CloseTarget)
+    stream._addCloseTarget(this)
     const isAdmitted = await this.#holdAll(stream, held)
     if (isAdmitted || !this.#isOpen(stream, held)) return undefined
     this.#release(stream)

@@ -43,7 +43,7 @@ export class StreamSet<Value = undefined> implements CloseTarget {
 
   add(stream: SseStream, value: Value): void {
     this.#streams.set(stream, value)
-    stream._addCloseTarget(this as CloseTarget)
+    stream._addCloseTarget(this)
   }
 
   delete(stream: SseStream): void {
@@ -85,7 +85,7 @@ export class StreamSet<Value = undefined> implements CloseTarget {
 
   #close(stream: SseStream, retry: number, share?: number): void {
     this.#closing.add(stream)
-    stream._addCloseTarget(this as CloseTarget)
+    stream._addCloseTarget(this)
     closeForShutdown(stream, retry, share)
   }
 

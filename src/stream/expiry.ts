@@ -23,7 +23,7 @@ export class Expiry implements TimerTarget, CloseTarget {
   constructor(stream: SseStream, settings: ExpirySettings) {
     this.#stream = stream
     this.#settings = settings
-    stream._addCloseTarget(this as CloseTarget)
+    stream._addCloseTarget(this)
   }
 
   /** When the rights expire, or undefined. */

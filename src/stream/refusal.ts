@@ -34,7 +34,7 @@ export function refusalOf(value: unknown): Refusal {
   const given = isPlain(value) ? (checkOptions(value, CHECKS) as Partial<Refusal>) : {}
   const names = Object.keys(given)
   // A value beside `retry` would be ignored.
-  if (given.retry === undefined ? given.status : names.length === 1) return given as Refusal
+  if (given.retry === undefined ? given.status : names.length === 1) return given
   const actual = isPlain(value) ? `{${names.join(', ')}}` : describe(value)
   const message = `A refusal must be { status }, { status, retryAfter } or { retry }, not ${actual}.`
   throw new SseError('ERR_SSE_OPTION', message)

@@ -123,7 +123,7 @@ export class SseStream<
    * nothing is sent.
    */
   send(event: SseEvent<Events>): boolean {
-    return !this.closed && this.#enqueue(this._frameOf(event as SseEvent))
+    return !this.closed && this.#enqueue(this._frameOf(event))
   }
 
   /** Sends a comment, which no client dispatches. Returns the same as `send`. */
@@ -160,7 +160,7 @@ export class SseStream<
    */
   close(options: { retry?: number | undefined } = {}): void {
     checkOptions(options, CLOSE_CHECKS)
-    closeStream(this as SseStream, 'server', options.retry)
+    closeStream(this, 'server', options.retry)
   }
 
   /**
@@ -181,7 +181,7 @@ export class SseStream<
   }
 
   set expiresAt(date: Date | number | undefined) {
-    this.#expiry ??= new Expiry(this as SseStream, this.#settings)
+    this.#expiry ??= new Expiry(this, this.#settings)
     this.#expiry.set(date)
   }
 
@@ -281,7 +281,7 @@ export class SseStream<
 
   /** @internal Notifies a target once when the stream is closed, or at once if the end was reported before. */
   _addCloseTarget(target: CloseTarget): void {
-    this.#end.addTarget(target, this as SseStream)
+    this.#end.addTarget(target, this)
   }
 
   get #settings(): StreamSettings {
@@ -305,7 +305,7 @@ export class SseStream<
   }
 
   async #replay(): Promise<void> {
-    this.#replayer = new Replayer(this as SseStream, this._connection, this.#settings)
+    this.#replayer = new Replayer(this, this._connection, this.#settings)
     const error = await this.#replayer.run()
     if (error) this._end('replay', error)
     this.#replayer = undefined
@@ -316,10 +316,10 @@ export class SseStream<
   _overflowed(dropped: number): void {
     const { overflow } = this.#settings
     if (dropped === OVERFLOW) {
-      publishOverflow(this as SseStream, overflow, 0)
+      publishOverflow(this, overflow, 0)
       this.#destroy('overflow')
     } else {
-      this.#drops ??= new DropReport(this as SseStream, overflow)
+      this.#drops ??= new DropReport(this, overflow)
       this.#drops.add(dropped)
     }
   }
@@ -328,7 +328,7 @@ export class SseStream<
   _caughtUp(lag: number): void {
     if (drainChannel.hasSubscribers) drainChannel.publish({ stream: this, lag })
     this.#drops?._flush()
-    if (!this.closed) emitSafely(this as SseStream, 'drain')
+    if (!this.closed) emitSafely(this, 'drain')
   }
 
   /** @internal */
@@ -367,9 +367,9 @@ export class SseStream<
 
   // Targets in the library are notified first, so that they do not depend on the application's listeners.
   #reportClosed(): void {
-    this.#end.notifyTargets(this as SseStream)
+    this.#end.notifyTargets(this)
     this.#drops?._flush()
-    emitSafely(this as SseStream, 'close', this.#end.reason as CloseReason, this.#end.error)
+    emitSafely(this, 'close', this.#end.reason as CloseReason, this.#end.error)
   }
 
   #summary() {

@@ -153,7 +153,7 @@ function watchPipelined(response: ServerResponse, closed: () => void): Set<() =>
 
 /** Whether a response to a later request on the same connection of HTTP/1 follows. */
 export function isFollowed(response: NodeResponse): boolean {
-  const last = lastPipelined.get(response.req?.socket as Socket)
+  const last = lastPipelined.get(response.req?.socket)
   return last !== undefined && last !== response && !last.writableFinished
 }
 

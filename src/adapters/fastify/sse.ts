@@ -74,7 +74,7 @@ export function sse<
   checkHandler(handler)
   const routeSettings = resolveHandlerOptions(options)
   const tracked: typeof handler = (stream, request, reply) => {
-    addStream(reply.server, stream as SseStream)
+    addStream(reply.server, stream)
     return handler(stream, request, reply)
   }
   return (request, reply) => {

@@ -65,7 +65,7 @@ export class StreamBody extends Readable implements AnswerHooks {
     const { send } = this.#reply
     this.#reply.send = (payload) => {
       this.#hasResponded = true
-      return send.call(this.#reply, payload as never)
+      return send.call(this.#reply, payload)
     }
   }
 }
