@@ -28,8 +28,8 @@ export interface PollRequest {
   readonly isAuthorized: boolean
   readonly acceptEncoding: string | null | undefined
   readonly ifNoneMatch: string | null | undefined
-  /** The cursor in the URL, by which a cache distinguishes requests. Undefined if it is in a header, or if there is none. */
-  readonly cursor: string | undefined
+  /** The cursor in the URL, by which a cache distinguishes requests. None if it is in a header. */
+  readonly cursor: string | null | undefined
 }
 
 /** The response to a long poll. */
@@ -81,7 +81,7 @@ export class LongPoll implements PollCache {
     const { method, isAuthorized, cursor } = this.#request
     const { varies, status } = this.#settings
     const isPlain = method === 'GET' && !isAuthorized && !varies && status === 200
-    const isNamed = cursor !== undefined && cursor === stream.lastEventId
+    const isNamed = cursor === stream.lastEventId
     // If the stream has a replay of its own, the hub does not resume it.
     const isResumed = typeof stream._resumePoint === 'object'
     return isPlain && isNamed && isResumed && this.isPublic === true && stream.closeReason === 'poll'

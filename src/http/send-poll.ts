@@ -15,13 +15,12 @@ import { varyOn } from './vary.ts'
 /** Returns the long poll of a Node.js request, or undefined if it gets a stream. */
 export function longPollOf({ headers, method, url }: NodeRequest, settings: Settings): LongPoll | undefined {
   if (!settings.poll) return undefined
-  const cursor = headers['last-event-id'] ? undefined : queryOf(url).get('lastEventId')
   const request = {
     method,
     isAuthorized: headers.authorization !== undefined,
     acceptEncoding: headers['accept-encoding'],
     ifNoneMatch: headers['if-none-match'],
-    cursor: cursor ?? undefined,
+    cursor: headers['last-event-id'] ? undefined : queryOf(url).get('lastEventId'),
   }
   return new LongPoll(request, settings)
 }

@@ -79,13 +79,12 @@ export function earlyResponse({ response, later, disconnect }: WebPoll): Respons
 
 function pollRequest(request: Request, isEarly: boolean): PollRequest {
   const { headers, method, url } = request
-  const cursor = headers.get('last-event-id') ? undefined : queryOf(url).get('lastEventId')
   return {
     method,
     isAuthorized: headers.has('authorization'),
     acceptEncoding: isEarly || isOfNext(request) ? undefined : headers.get('accept-encoding'),
     ifNoneMatch: isEarly ? undefined : headers.get('if-none-match'),
-    cursor: cursor ?? undefined,
+    cursor: headers.get('last-event-id') ? undefined : queryOf(url).get('lastEventId'),
   }
 }
 
