@@ -1,6 +1,6 @@
 import type { Transform } from 'node:stream'
 import { Frame } from '../event/frame.ts'
-import type { Transport, TransportOwner } from '../transports/transport.ts'
+import { bytesFor, type Transport, type TransportOwner } from '../transports/transport.ts'
 
 /**
  * Compresses the writes to another transport with a stream of zlib. While the other transport is full, that stream is
@@ -37,10 +37,6 @@ export class CodecTransport implements Transport, TransportOwner {
     if (this.#preamble) this.write(Buffer.from(this.#preamble))
   }
 
-  bytesOf(frame: Frame): Buffer {
-    return frame.payload
-  }
-
   write(bytes: Buffer): boolean {
     // The client has disconnected.
     if (this.#codec.destroyed) return false
@@ -53,7 +49,7 @@ export class CodecTransport implements Transport, TransportOwner {
   }
 
   probe(): void {
-    this.#output.probe()
+    this.#output.probe?.()
   }
 
   end(): void {
@@ -91,7 +87,7 @@ export class CodecTransport implements Transport, TransportOwner {
   }
 
   #writeOut(bytes: Buffer): void {
-    if (this.#output.write(this.#output.bytesOf(Frame.ofBytes(bytes)))) return
+    if (this.#output.write(bytesFor(this.#output, Frame.ofBytes(bytes)))) return
     this.#isOutputFull = true
     this.#codec.pause()
   }

@@ -1,5 +1,5 @@
 import { Frame } from '../event/frame.ts'
-import type { Transport, TransportOwner } from '../transports/transport.ts'
+import { bytesFor, type Transport, type TransportOwner } from '../transports/transport.ts'
 import { Context } from './context.ts'
 import { sharedDeflate } from './shared-deflate.ts'
 import { loadZlib } from './zlib.ts'
@@ -36,10 +36,6 @@ export class GzipTransport implements Transport {
     }
   }
 
-  bytesOf(frame: Frame): Buffer {
-    return frame.payload
-  }
-
   write(bytes: Buffer): boolean {
     return this.#write(this.#compress(bytes))
   }
@@ -49,7 +45,7 @@ export class GzipTransport implements Transport {
   }
 
   probe(): void {
-    this.#output.probe()
+    this.#output.probe?.()
   }
 
   end(): void {
@@ -81,6 +77,6 @@ export class GzipTransport implements Transport {
   }
 
   #write(frame: Frame): boolean {
-    return this.#output.write(this.#output.bytesOf(frame))
+    return this.#output.write(bytesFor(this.#output, frame))
   }
 }

@@ -1,7 +1,7 @@
 import { type Frame, SLICE_BYTES } from '../event/frame.ts'
 import { clock } from '../scheduler/clock.ts'
 import { type HeaderSender, turn } from '../scheduler/turn.ts'
-import { noTransport, type Transport, type TransportOwner } from '../transports/transport.ts'
+import { bytesFor, noTransport, type Transport, type TransportOwner } from '../transports/transport.ts'
 import type { Refusal } from './refusal.ts'
 
 /** Receives the notifications of its output. */
@@ -121,12 +121,12 @@ export class Output implements TransportOwner, HeaderSender {
    */
   write(frame: Frame): boolean {
     this.begin()
-    return this.#writeSlices(this.transport.bytesOf(frame))
+    return this.#writeSlices(bytesFor(this.transport, frame))
   }
 
   /** Makes the kernel probe a silent connection. */
   probe(): void {
-    this.transport.probe()
+    this.transport.probe?.()
   }
 
   /** Ends the body. The end waits for room like a frame, so that a client that never reads it is stalled. */

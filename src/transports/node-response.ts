@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { Frame } from '../event/frame.ts'
 import { setNodeImmediate } from '../runtime.ts'
 import type { Transport, TransportOwner } from './transport.ts'
 
@@ -51,10 +50,6 @@ export class ResponseTransport implements Transport {
   // With a window of 0, HTTP/2 sends nothing, although `write` returns true up to the high-water mark.
   get hasUnsent(): boolean {
     return this.response.writableLength > 0
-  }
-
-  bytesOf(frame: Frame): Buffer {
-    return frame.payload
   }
 
   write(bytes: Buffer): boolean {

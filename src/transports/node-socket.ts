@@ -28,7 +28,7 @@ export class SocketTransport extends ResponseTransport {
   }
 
   // The application may end the response between two slices of a large frame, so each slice is a chunk.
-  override bytesOf(frame: Frame): Buffer {
+  bytesOf(frame: Frame): Buffer {
     this.#isFramed = frame.chunk.length <= SLICE_BYTES
     return this.#isFramed ? frame.chunk : frame.payload
   }

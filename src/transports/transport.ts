@@ -17,8 +17,8 @@ export interface Transport {
   readonly hasUnsent?: boolean
   /** Called once, before all other methods. */
   open(owner: TransportOwner): void
-  /** Returns the bytes that are written for a frame: its payload, or its payload in chunk framing. */
-  bytesOf(frame: Frame): Buffer
+  /** Returns the bytes that are written for a frame, which may be framed. Default: its payload. */
+  bytesOf?(frame: Frame): Buffer
   /**
    * Accepts the bytes in any case. Returns false when the kernel is full. The stream MUST then wait for `_drained` or
    * `_closed`.
@@ -26,8 +26,11 @@ export interface Transport {
   write(bytes: Buffer): boolean
   /** Sends the response headers, which may wait for the first write. Called at the end of the turn that opened it. */
   sendHeaders?(): void
-  /** Makes the kernel probe a silent connection, to detect a lost peer. May be called again. */
-  probe(): void
+  /**
+   * Makes the kernel probe a silent connection, to detect a lost peer. May be called again. A web body has none, because
+   * the connection belongs to the server that reads the body.
+   */
+  probe?(): void
   /** Ends the body after everything written. `_closed` follows. */
   end(): void
   /** Releases the response to the framework, unless its headers were sent. `destroy` MUST follow. */
@@ -39,9 +42,12 @@ export interface Transport {
 /** The output of a stream that is closed, or whose response headers cannot be sent. */
 export const noTransport: Transport = {
   open() {},
-  bytesOf: (frame) => frame.payload,
   write: () => false,
-  probe() {},
   end() {},
   destroy() {},
+}
+
+/** Returns the bytes that a transport writes for a frame. */
+export function bytesFor(transport: Transport, frame: Frame): Buffer {
+  return transport.bytesOf ? transport.bytesOf(frame) : frame.payload
 }

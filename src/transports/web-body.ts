@@ -1,5 +1,4 @@
 import type { ReadableStreamDefaultController } from 'node:stream/web'
-import type { Frame } from '../event/frame.ts'
 import type { Transport, TransportOwner } from './transport.ts'
 
 // Bytes that the body buffers before it counts as full. The server that reads it has a buffer of its own.
@@ -45,10 +44,6 @@ export class WebTransport implements Transport {
     return (this.#controller?.desiredSize ?? HIGH_WATER_MARK) < HIGH_WATER_MARK
   }
 
-  bytesOf(frame: Frame): Buffer {
-    return frame.payload
-  }
-
   write(bytes: Buffer): boolean {
     // A copy, because a reader may transfer or alter a chunk. Otherwise, all streams that share the frame would be
     // affected.
@@ -59,9 +54,6 @@ export class WebTransport implements Transport {
     if (this.#isFull) this.#resolvePull()
     return !this.#isFull
   }
-
-  // The connection belongs to the server that reads the body.
-  probe(): void {}
 
   end(): void {
     this.#isEnding = true

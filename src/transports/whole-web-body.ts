@@ -1,4 +1,3 @@
-import type { Frame } from '../event/frame.ts'
 import type { Transport, TransportOwner } from './transport.ts'
 
 /** Collects the body of a web `Response`, which is created as a whole at its end. */
@@ -16,17 +15,10 @@ export class WholeWebBody implements Transport {
     this.#owner = owner
   }
 
-  bytesOf(frame: Frame): Buffer {
-    return frame.payload
-  }
-
   write(bytes: Buffer): boolean {
     this.#body.push(bytes)
     return true
   }
-
-  // The connection belongs to the server that reads the body.
-  probe(): void {}
 
   end(): void {
     this.#respond(this.#body)

@@ -23,7 +23,7 @@ class Gzip {
   }
 
   write(frame: Frame): number {
-    this.#transport.write(this.#transport.bytesOf(frame))
+    this.#transport.write(frame.payload)
     return this.chunks.at(-1)?.length ?? 0
   }
 

@@ -26,10 +26,6 @@ class RecordingTransport implements Transport {
     this.calls.push('open')
   }
 
-  bytesOf(frame: Frame): Buffer {
-    return frame.payload
-  }
-
   write(bytes: Buffer): boolean {
     this.calls.push(`write ${bytes.toString().trim()}`)
     return true

@@ -1,4 +1,3 @@
-import type { Frame } from '../../src/event/frame.ts'
 import type { Transport, TransportOwner } from '../../src/transports/transport.ts'
 
 // The position of a client, as a block of its own.
@@ -28,10 +27,6 @@ export class FakeTransport implements Transport {
 
   probe(): void {
     this.probes += 1
-  }
-
-  bytesOf(frame: Frame): Buffer {
-    return frame.payload
   }
 
   write(bytes: Buffer): boolean {

@@ -71,7 +71,7 @@ describe('nodeTransport', () => {
       response.write(':\n')
       const written = nodeTransport(response) as ResponseTransport
       response.end()
-      expect(written.write(written.bytesOf(Frame.of('data: late\n\n', 1)))).toBe(false)
+      expect(written.write(Frame.of('data: late\n\n', 1).payload)).toBe(false)
       transport.resolve(written)
     })
     const client = rawClient(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
@@ -121,7 +121,7 @@ describe('nodeTransport', () => {
     })
     await get('http', port)
     const flushed = await transport.promise
-    flushed.write(flushed.bytesOf(Frame.of('data: 1\n\n', 1)))
+    flushed.write(Frame.of('data: 1\n\n', 1).payload)
     expect(flushes).toBe(1)
   })
 })
