@@ -17,6 +17,13 @@ export class OrderedMap<K, V> extends Map<K, V> {
     return this.#oldest
   }
 
+  /** Removes and returns the oldest key. Returns undefined if the map is empty. */
+  shift(): K | undefined {
+    const { oldest } = this
+    if (oldest !== undefined) this.delete(oldest)
+    return oldest
+  }
+
   override set(key: K, value: V): this {
     this.#age += 1
     if (this.#age > SLACK + this.size / 2) this.#restart()

@@ -35,6 +35,6 @@ export class ChannelSources {
   #use(channel: string, source: ChannelFeedSettings): void {
     this.#lastUsed.delete(channel)
     this.#lastUsed.set(channel, source)
-    if (this.#lastUsed.size > MAX_UNREFERENCED) this.#lastUsed.delete(this.#lastUsed.oldest as string)
+    if (this.#lastUsed.size > MAX_UNREFERENCED) this.#lastUsed.shift()
   }
 }

@@ -60,9 +60,8 @@ class ReplayTurns implements Flushable {
   }
 
   #grantNext(): void {
-    const next = this.#isFree ? this.#waiting.oldest : undefined
+    const next = this.#isFree ? this.#waiting.shift() : undefined
     if (!next) return
-    this.#waiting.delete(next)
     this.#current = next
     next._grant()
   }

@@ -55,10 +55,8 @@ export class Lanes implements Iterable<Lane> {
 
   /** Returns the next lane, which is served again after the others. Undefined if no client waits in it. */
   nextWaiting(): Lane | undefined {
-    const lane = this.#waiting.oldest
-    if (!lane) return undefined
-    this.#waiting.delete(lane)
-    if (!lane.isWaiting) return undefined
+    const lane = this.#waiting.shift()
+    if (!lane?.isWaiting) return undefined
     this.#waiting.set(lane, true)
     return lane
   }

@@ -82,9 +82,8 @@ export class SharedTasks<T> {
 
   // The next task starts in place of this one.
   #end(): void {
-    const next = this.#queue.oldest
-    if (next) this.#queue.delete(next)
+    const next = this.#queue.shift()
+    if (next) next()
     else this.#running -= 1
-    next?.()
   }
 }

@@ -1,4 +1,5 @@
 import { SseError } from '../../errors.ts'
+import { OrderedMap } from '../../ordered-map.ts'
 
 const MESSAGE = 'Too many clients resume at positions that the log does not have. They retry later.'
 
@@ -15,8 +16,7 @@ const MAX_REMEMBERED = 1_000
  * that find nothing are limited.
  */
 export class UnknownPositions {
-  // A Set iterates in the order of insertion.
-  readonly #remembered = new Set<string>()
+  readonly #remembered = new OrderedMap<string, true>()
   #left = BURST
   #filledAt = performance.now()
 
@@ -42,10 +42,8 @@ export class UnknownPositions {
   /** Counts a lookup that found nothing, and remembers the position, which the log will never have. */
   add(position: string): void {
     this.count()
-    this.#remembered.add(position)
-    if (this.#remembered.size <= MAX_REMEMBERED) return
-    const [oldest] = this.#remembered
-    this.#remembered.delete(oldest as string)
+    this.#remembered.set(position, true)
+    if (this.#remembered.size > MAX_REMEMBERED) this.#remembered.shift()
   }
 
   /** Removes all positions, because another log may have them. */

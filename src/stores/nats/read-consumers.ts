@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { OrderedMap } from '../../ordered-map.ts'
 import { closedError } from '../broker/errors.ts'
 import { ByteBudget } from './byte-budget.ts'
 import type { NatsClient } from './client.ts'
@@ -95,7 +96,7 @@ export class ReadConsumers {
   readonly #connection: ConnectionMonitor
   readonly #stream: string
   readonly #open = new Set<ReadConsumer>()
-  readonly #kept = new Map<string, { consumer: ReadConsumer; timer: NodeJS.Timeout }>()
+  readonly #kept = new OrderedMap<string, { consumer: ReadConsumer; timer: NodeJS.Timeout }>()
   // The bytes that the server may be sending.
   readonly #requested = new ByteBudget(MAX_REQUESTED)
   #isClosed = false
@@ -127,8 +128,7 @@ export class ReadConsumers {
     const timer = setTimeout(() => this.#drop(key), KEEP_FOR)
     timer.unref()
     this.#kept.set(key, { consumer, timer })
-    const [oldest] = this.#kept.keys()
-    if (oldest !== undefined && this.#kept.size > MAX_KEPT) this.#drop(oldest)
+    if (this.#kept.size > MAX_KEPT) this.#drop(this.#kept.oldest as string)
   }
 
   /** Returns the consumer that was kept for these messages. */
