@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Frame } from '../../src/event/frame.ts'
 import { anyKey, ConflatedQueue, RingQueue, takeBatch } from '../../src/stream/frame-queue.ts'
-import { countMapIterators } from '../support/map-iterators.ts'
+import { countIterators } from '../support/iterators.ts'
 
 const frame = (text: string, key?: string) => Frame.of(text, 1, key)
 const drain = (queue: { shift(): Frame | undefined }) => {
@@ -53,7 +53,7 @@ describe('ConflatedQueue', () => {
     const queue = new ConflatedQueue(anyKey, new RingQueue())
     const count = 10_000
     for (let i = 0; i < count; i++) queue.push(frame('x', `${i}`))
-    const iterators = countMapIterators()
+    const iterators = countIterators()
     let bytes = 0
     for (let next = takeBatch(queue, 100, count); next; next = takeBatch(queue, 100, count))
       bytes += next.size

@@ -1,3 +1,5 @@
+import { OrderedMap } from '../../ordered-map.ts'
+
 interface Request {
   readonly bytes: number
   readonly start: () => void
@@ -11,7 +13,7 @@ export class ByteBudget {
   readonly #max: number
   #used = 0
   // Aborted requests are removed.
-  readonly #waiting = new Set<Request>()
+  readonly #waiting = new OrderedMap<Request, true>()
 
   constructor(max: number) {
     this.#max = max
@@ -36,7 +38,7 @@ export class ByteBudget {
       }
       const request = { bytes, start }
       signal.addEventListener('abort', onAbort)
-      this.#waiting.add(request)
+      this.#waiting.set(request, true)
       this.#startWaiting()
     })
   }
@@ -49,11 +51,14 @@ export class ByteBudget {
 
   // Counts the bytes here and not after the wait, because several requests may start before the first one continues.
   #startWaiting(): void {
-    for (const request of this.#waiting) {
-      if (this.#used > 0 && this.#used + request.bytes > this.#max) return
-      this.#waiting.delete(request)
-      this.#used += request.bytes
-      request.start()
+    for (let next = this.#waiting.oldest; next && this.#hasRoomFor(next); next = this.#waiting.oldest) {
+      this.#waiting.delete(next)
+      this.#used += next.bytes
+      next.start()
     }
+  }
+
+  #hasRoomFor({ bytes }: Request): boolean {
+    return this.#used === 0 || this.#used + bytes <= this.#max
   }
 }

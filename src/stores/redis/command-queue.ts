@@ -1,3 +1,4 @@
+import { OrderedMap } from '../../ordered-map.ts'
 import { Deadline } from '../../scheduler/deadline.ts'
 import { timeUntil } from '../broker/deadline.ts'
 import { closedError, commandError, rejectedError, timeoutError } from '../broker/errors.ts'
@@ -24,8 +25,8 @@ const RETRY_DELAY = 10
 export class CommandQueue {
   readonly #isReady: () => boolean
   readonly #pipelining: () => Pipelining
-  // The commands that are not in flight, by number.
-  #waiting = new Map<number, Job>()
+  // The commands that are not in flight.
+  readonly #waiting = new OrderedMap<Job, true>()
   #count = 0
   #inFlight = 0
   // Whether the commands in flight are repeatable. Only used if the pipelining is `alike`.
@@ -46,7 +47,7 @@ export class CommandQueue {
     return new Promise<T>((resolve, reject) => {
       const job: Job = { number: ++this.#count, isRepeatable, work, resolve, reject, isSettled: false }
       job.deadline = new Deadline(timeUntil(deadline), () => this.#settle(job, () => reject(timeoutError())))
-      this.#waiting.set(job.number, job)
+      this.#waiting.set(job, true)
       if (this.#isClosed) this.close()
       this.drain()
     })
@@ -55,10 +56,10 @@ export class CommandQueue {
   /** Sends the waiting commands that may be in flight now. */
   drain(): void {
     if (this.#isSerial && this.#inFlight === 0) this.#sort()
-    // A single iterator, because a new one would visit all deleted slots at the front, which is quadratic.
-    for (const job of this.#waiting.values()) {
-      if (!this.#canSend || !this.#canFollow(job)) return
-      this.#waiting.delete(job.number)
+    while (this.#canSend) {
+      const job = this.#waiting.oldest
+      if (!job || !this.#canFollow(job)) return
+      this.#waiting.delete(job)
       void this.#send(job)
     }
   }
@@ -66,7 +67,7 @@ export class CommandQueue {
   /** Rejects the waiting commands. The connection rejects those in flight. */
   close(): void {
     this.#isClosed = true
-    for (const job of this.#waiting.values()) this.#settle(job, () => job.reject(closedError()))
+    for (const job of this.#waiting.keys()) this.#settle(job, () => job.reject(closedError()))
   }
 
   get #canSend(): boolean {
@@ -81,7 +82,9 @@ export class CommandQueue {
 
   // Restores the order, because a requeued command is behind later ones.
   #sort(): void {
-    this.#waiting = new Map([...this.#waiting].sort(([a], [b]) => a - b))
+    const jobs = [...this.#waiting.keys()].sort((a, b) => a.number - b.number)
+    this.#waiting.clear()
+    for (const job of jobs) this.#waiting.set(job, true)
   }
 
   async #send(job: Job): Promise<void> {
@@ -112,14 +115,14 @@ export class CommandQueue {
 
   #requeue(job: Job): void {
     this.#isSerial = true
-    this.#waiting.set(job.number, job)
+    this.#waiting.set(job, true)
   }
 
   #settle(job: Job, settle: () => void): void {
     if (job.isSettled) return
     job.isSettled = true
     job.deadline?.cancel()
-    this.#waiting.delete(job.number)
+    this.#waiting.delete(job)
     settle()
   }
 }

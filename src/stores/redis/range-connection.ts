@@ -1,3 +1,4 @@
+import { OrderedMap } from '../../ordered-map.ts'
 import { Deadline } from '../../scheduler/deadline.ts'
 import { jitter } from '../../scheduler/jitter.ts'
 import { pause } from '../../scheduler/pause.ts'
@@ -22,7 +23,7 @@ export class RangeConnection {
   readonly #responseTimeout: number
   readonly #reads = new Set<AbortController>()
   // The commands that are not sent, in their order.
-  readonly #waiting = new Set<Command>()
+  readonly #waiting = new OrderedMap<Command, true>()
   readonly #inFlight = new Set<Command>()
   #connection: RedisConnection | undefined
   #deadline: Deadline | undefined
@@ -82,7 +83,7 @@ export class RangeConnection {
       command.reject(signal.reason)
     }
     signal.addEventListener('abort', abort)
-    this.#waiting.add(command)
+    this.#waiting.set(command, true)
     this.#drain()
     try {
       return await command.reply
@@ -98,9 +99,9 @@ export class RangeConnection {
       onLost: () => {},
       onError: (error) => this.#fail(error),
     })
-    for (const command of this.#waiting) {
-      if (!this.#connection.isReady || this.#inFlight.size >= MAX_IN_FLIGHT) return
-      this.#waiting.delete(command)
+    while (this.#connection.isReady && this.#inFlight.size < MAX_IN_FLIGHT) {
+      const command = this.#waiting.shift()
+      if (!command) return
       void this.#send(this.#connection, command)
     }
   }
@@ -133,7 +134,7 @@ export class RangeConnection {
   // end.
   #fail(error: Error): void {
     if (!isPermanent(error)) return
-    for (const command of this.#waiting) command.reject(error)
+    for (const command of this.#waiting.keys()) command.reject(error)
     this.#waiting.clear()
   }
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { ByteBudget } from '../../../src/stores/nats/byte-budget.ts'
 import { ConnectionMonitor } from '../../../src/stores/nats/connection-monitor.ts'
 import { JetStreamDriver } from '../../../src/stores/nats/jetstream-driver.ts'
 import {
@@ -14,6 +15,7 @@ import type { StreamMessage } from '../../../src/stores/nats/stream-message.ts'
 import { StreamReader } from '../../../src/stores/nats/stream-reader.ts'
 import { channelOf, subjectOf } from '../../../src/stores/nats/subjects.ts'
 import { countHeld } from '../../support/garbage.ts'
+import { countIterators } from '../../support/iterators.ts'
 import { nextTurn } from '../../support/streams.ts'
 import { FakeServer, type ServerState, startPublisher } from './fake-server.ts'
 
@@ -444,6 +446,21 @@ describe('the pulls of all reads', () => {
     }
     await end(...requested())
     expect(await Promise.all(pulls)).toHaveLength(1_000)
+  })
+
+  test('start without an iterator for each', async () => {
+    const budget = new ByteBudget(1)
+    const order: number[] = []
+    const iterators = countIterators()
+    await Promise.all(
+      range(0, 1_000).map(async (number) => {
+        await budget.acquire(1, never())
+        order.push(number)
+        budget.release(1)
+      }),
+    )
+    expect(order).toEqual(range(0, 1_000))
+    expect(iterators()).toBeLessThan(100)
   })
 
   test('let no small one overtake a large one', async () => {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ConnectionListener, RedisConnection } from '../../../src/stores/redis/connection.ts'
 import { RangeConnection } from '../../../src/stores/redis/range-connection.ts'
+import { countIterators } from '../../support/iterators.ts'
 import { nextTurn } from '../../support/streams.ts'
 import { countTimersOf } from '../../support/timers.ts'
 
@@ -84,6 +85,21 @@ describe('a connection of range reads', () => {
     expect(commandsOf(server).at(-1)).toBe('live')
     server.calls.at(-1)?.resolve('reply')
     expect(await live).toBe('reply')
+  })
+
+  it('sends many waiting reads without an iterator for each', async () => {
+    const { server, read } = opened({ isReady: false })
+    const reads = Array.from({ length: 1_000 }, (_, i) => read(`${i}`))
+    const iterators = countIterators()
+    server.accept()
+    for (let sent = 0; sent < 1_000; ) {
+      const calls = server.calls.slice(sent)
+      sent += calls.length
+      for (const { command, resolve } of calls) resolve(command)
+      await nextTurn()
+    }
+    expect(await Promise.all(reads)).toEqual(commandsOf(server))
+    expect(iterators()).toBeLessThan(100)
   })
 
   it('sends nothing for a read that is aborted while it waits, and leaves no timer', async () => {
