@@ -1,10 +1,8 @@
 import { awaitShared } from '../../scheduler/await-shared.ts'
-import { Deadline } from '../../scheduler/deadline.ts'
 import { BaseStore } from '../base-store.ts'
 import { storeSkipChannel, storeStateChannel } from '../diagnostics.ts'
 import type { EventStore, StoreListener, StoreState } from '../event-store.ts'
-import { timeUntil } from './deadline.ts'
-import { timeoutError } from './errors.ts'
+import { timeUntil, withSignal } from './deadline.ts'
 
 /** A store behind a connection. It reports its state and the records that it skips. */
 export abstract class ConnectedStore extends BaseStore {
@@ -32,18 +30,12 @@ export abstract class ConnectedStore extends BaseStore {
     if (this.ready || this.#waiting > 0) {
       this.#waiting += 1
       try {
-        await this.#untilStarted(deadline)
+        await withSignal(timeUntil(deadline), (signal) => awaitShared(this.#started, signal))
       } finally {
         this.#waiting -= 1
       }
     }
     return work()
-  }
-
-  async #untilStarted(deadline: number): Promise<void> {
-    const ending = new AbortController()
-    const timer = new Deadline(timeUntil(deadline), () => ending.abort(timeoutError()))
-    await awaitShared(this.#started, ending.signal).finally(() => timer.cancel())
   }
 
   /** Sets and reports the state. `closed` is final. */

@@ -1,10 +1,10 @@
 import { outsideRequests } from '../../scheduler/context.ts'
-import { Deadline } from '../../scheduler/deadline.ts'
 import { type Flushable, turn } from '../../scheduler/turn.ts'
 import type { StreamCounts } from '../stream-counts.ts'
 import { countKeyOf } from './count-key.ts'
-import type { CountsDriver, CountUpdate } from './counts-driver.ts'
-import { closedError, timeoutError } from './errors.ts'
+import type { CountsDriver } from './counts-driver.ts'
+import { withSignal } from './deadline.ts'
+import { closedError } from './errors.ts'
 import { KeyCount, type KeyCountListener } from './key-count.ts'
 
 /** How often a lease is renewed within its time. */
@@ -126,7 +126,8 @@ export class SharedCounts implements StreamCounts, Flushable {
     const updates = counts.map((count) => count.begin())
     this.#inFlight += 1
     try {
-      const stored = await this.#ask(updates)
+      const { timeout } = this.#settings
+      const stored = await withSignal(timeout, (signal) => this.#driver.update(updates, signal))
       for (const [at, count] of counts.entries()) this.#onStored(count, stored[at] as number | Error)
       this.#onResponse()
     } catch (error) {
@@ -141,18 +142,6 @@ export class SharedCounts implements StreamCounts, Flushable {
   #onStored(count: KeyCount, result: number | Error): void {
     if (typeof result !== 'number') count.rejectKey(result)
     else if (count.end(result)) this.#queue.add(count)
-  }
-
-  async #ask(updates: readonly CountUpdate[]): Promise<ReadonlyArray<number | Error>> {
-    const ending = new AbortController()
-    const deadline = new Deadline(this.#settings.timeout, () => ending.abort(timeoutError()))
-    try {
-      return await this.#driver.update(updates, ending.signal)
-    } finally {
-      deadline.cancel()
-      // Updates may still be retried, and would store outdated counts.
-      ending.abort()
-    }
   }
 
   // Other processes may have dropped the counts during an outage.

@@ -1,7 +1,6 @@
 import { setMaxListeners } from 'node:events'
-import { Deadline } from '../../../scheduler/deadline.ts'
 import type { CountsDriver, CountUpdate } from '../../broker/counts-driver.ts'
-import { timeoutError } from '../../broker/errors.ts'
+import { withSignal } from '../../broker/deadline.ts'
 import type { NatsClient } from '../client.ts'
 import { ConnectionMonitor } from '../connection-monitor.ts'
 import { ProcessRequests } from '../process-requests.ts'
@@ -58,11 +57,8 @@ export class JetStreamCountsDriver implements CountsDriver {
   }
 
   async close(): Promise<void> {
-    const ending = new AbortController()
-    const deadline = new Deadline(CLOSE_TIMEOUT, () => ending.abort(timeoutError()))
     const updates = [...this.#known.keys()].map((key) => ({ key, held: 0, wanted: 0, max: 0 }))
-    await this.update(updates, ending.signal).catch(() => {})
-    deadline.cancel()
+    await withSignal(CLOSE_TIMEOUT, (signal) => this.update(updates, signal)).catch(() => {})
     this.#liveness.close()
     this.#monitor.close()
   }

@@ -1,14 +1,15 @@
 import { between, type Check, checkOptions, MAX_TIME } from '../../../check-options.ts'
-import { Deadline } from '../../../scheduler/deadline.ts'
 import type { CountsDriver, CountUpdate } from '../../broker/counts-driver.ts'
+import { withSignal } from '../../broker/deadline.ts'
 import { rejectedError, timeoutError } from '../../broker/errors.ts'
+import { noteFailures } from '../../broker/note-failures.ts'
 import { SharedCounts } from '../../broker/shared-counts.ts'
 import type { StreamCounts } from '../../stream-counts.ts'
 import { type Connector, checkClient, connectorOf, isName, prefixOf } from '../client.ts'
 import type { ConnectionListener, RedisClient, RedisConnection } from '../connection.ts'
-import { noteFailures } from '../note-failures.ts'
 import { RangeConnection } from '../range-connection.ts'
 import { toText } from '../replies.ts'
+import type { Ask } from '../stream-reads.ts'
 import { taggedKey } from '../tagged-key.ts'
 import { END, UPDATE } from './count-script.ts'
 
@@ -80,7 +81,7 @@ class RedisCounts implements CountsDriver {
       ...updates.flatMap(({ held, wanted, max }) => [held, wanted, max]),
     ]
     this.#isUsed = true
-    const { noted, failure } = noteFailures((ask) => UPDATE.runOn(ask, keys, args.map(String)))
+    const { noted, failure } = noteFailures((ask: Ask) => UPDATE.runOn(ask, keys, args.map(String)))
     const reply = await this.#connection.read(signal, noted).catch((error) => {
       // The last failure, for example a full disk, is the cause.
       throw signal.aborted && failure() ? timeoutError(failure()) : error
@@ -91,12 +92,9 @@ class RedisCounts implements CountsDriver {
   }
 
   async close(): Promise<void> {
-    const ending = new AbortController()
-    const deadline = new Deadline(CLOSE_TIMEOUT, () => ending.abort(timeoutError()))
-    const end = () =>
-      this.#connection.read(ending.signal, (ask) => END.run(ask, this.#processes, this.#process))
-    if (this.#isUsed) await end().catch(() => {})
-    deadline.cancel()
+    const end = (signal: AbortSignal) =>
+      this.#connection.read(signal, (ask) => END.run(ask, this.#processes, this.#process))
+    if (this.#isUsed) await withSignal(CLOSE_TIMEOUT, end).catch(() => {})
     this.#connection.close()
     this.#connector.close()
   }

@@ -1,8 +1,8 @@
 import { between, type Check, checkOptions, MAX_TIME } from '../../../check-options.ts'
 import { SseError } from '../../../errors.ts'
-import { Deadline } from '../../../scheduler/deadline.ts'
 import { BaseRunStore } from '../../base-run-store.ts'
-import { timeoutError } from '../../broker/errors.ts'
+import { withSignal } from '../../broker/deadline.ts'
+import { noteFailures } from '../../broker/note-failures.ts'
 import { ReconnectWindow } from '../../broker/reconnect-window.ts'
 import { lastNumberOf } from '../../run-batch.ts'
 import type {
@@ -20,7 +20,6 @@ import type {
 import { MAX_BACKOFF } from '../backoff.ts'
 import { type Connector, checkClient, connectorOf, isName, prefixOf } from '../client.ts'
 import type { ConnectionListener, RedisClient, RedisConnection } from '../connection.ts'
-import { noteFailures } from '../note-failures.ts'
 import { RangeConnection } from '../range-connection.ts'
 import { toRecord, toText } from '../replies.ts'
 import type { Script } from '../script.ts'
@@ -180,15 +179,9 @@ class RedisRuns extends BaseRunStore implements RunStore {
   }
 
   /** Does the work with retries. Rejects with `SseError` after a time in ms, whose cause is the last failure. */
-  async #call<T>(work: (ask: Ask) => Promise<T>, timeout = this.#commandTimeout): Promise<T> {
-    const ending = new AbortController()
+  #call<T>(work: (ask: Ask) => Promise<T>, timeout = this.#commandTimeout): Promise<T> {
     const { noted, failure } = noteFailures(work)
-    const deadline = new Deadline(timeout, () => ending.abort(timeoutError(failure())))
-    try {
-      return await this.#commands.read(ending.signal, noted)
-    } finally {
-      deadline.cancel()
-    }
+    return withSignal(timeout, (signal) => this.#commands.read(signal, noted), failure)
   }
 
   // Reconnects the subscriptions after a loss, because the server may have changed, and the previous one may publish no

@@ -1,10 +1,8 @@
-import type { Ask } from './stream-reads.ts'
-
 /** Returns work that notes its failures, and a function that returns the last one. */
-export function noteFailures<T>(work: (ask: Ask) => Promise<T>) {
+export function noteFailures<Arguments extends unknown[], T>(work: (...args: Arguments) => Promise<T>) {
   let last: unknown
-  const noted = (ask: Ask) =>
-    work(ask).catch((error: unknown) => {
+  const noted = (...args: Arguments) =>
+    work(...args).catch((error: unknown) => {
       last = error
       throw error
     })
