@@ -34,7 +34,7 @@ const START: RunPosition = { number: 0 }
  */
 export class RunSubscription implements ReplayedClient, LiveSubscriber {
   readonly stream: SseStream
-  readonly #log: RunLog
+  readonly log: RunLog
   readonly #options: GapOptions
   readonly #pace = new ReplayPace(this)
   readonly #sender = new SourceSender(this, this.#pace)
@@ -44,6 +44,8 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
   #gapReason: Gap['reason'] | undefined
   #isCatchingUp = false
   #hasEnded = false
+  // The number of events that replays have sent.
+  #replayed = 0
 
   /** Starts after a position, or at the beginning of the run. */
   constructor(
@@ -54,7 +56,7 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
     gap?: Gap['reason'],
   ) {
     this.stream = stream
-    this.#log = log
+    this.log = log
     this.#options = options
     this.#position = position
     this.#gapReason = gap
@@ -85,7 +87,7 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
   end(): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    this.#log.remove(this)
+    this.log.remove(this)
     this.#reads.abort()
     this.#sender.stop()
     this.#pace.cancel()
@@ -96,43 +98,43 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
   async #catchUp(isResuming = false): Promise<void> {
     if (this.#isCatchingUp || this.#hasEnded) return
     const { stream } = this
-    const replay = { startedAt: clock.now, events: 0, error: undefined as unknown }
+    const startedAt = clock.now
+    let error: unknown
     this.#isCatchingUp = true
-    this.#log.remove(this)
+    this.log.remove(this)
     stream._connection.holds += 1
     try {
-      while (this.isActive && this.#isCatchingUp) await this.#step(replay)
-    } catch (error) {
+      while (this.isActive && this.#isCatchingUp) await this.#step()
+    } catch (failure) {
       // After the end of the subscription, a failure has no effect.
       if (this.isActive) {
-        replay.error = error
-        endStream(stream, error, this.#options.onError)
+        error = failure
+        endStream(stream, failure, this.#options.onError)
       }
     }
     this.#pace.cancel()
     stream._release()
     if (!isResuming || stream._resumePoint === 'new' || !replayChannel.hasSubscribers) return
-    const { events, error } = replay
-    const duration = clock.now - replay.startedAt
-    replayChannel.publish({ stream, events, duration, complete: !this.#isCatchingUp, resumed: true, error })
+    const result = { duration: clock.now - startedAt, complete: !this.#isCatchingUp, error }
+    replayChannel.publish({ stream, events: this.#replayed, resumed: true, ...result })
   }
 
   // Synchronous if possible, because the promises of thousands of waiting replays occupy memory.
-  #step(replay: { events: number }): MaybePromise<void> {
+  #step(): MaybePromise<void> {
     if (this.#gapReason) return inOnePage(this.stream, this.#sendGap(this.#gapReason))
-    const { position, isRemoved, end } = this.#log
+    const { position, isRemoved, end } = this.log
     if (this.#position.number >= position && (end || !isRemoved)) return this.#goLive()
     if (!this.#pace.begin()) return this.#pace.untilReadable()
-    const page = this.#log.read(this.#position, this.#pace.room, this.#reads.signal)
-    return isPromise(page) ? this.#awaitPage(page, replay) : this.#sendPage(page, replay)
+    const page = this.log.read(this.#position, this.#pace.room, this.#reads.signal)
+    return isPromise(page) ? this.#awaitPage(page) : this.#sendPage(page)
   }
 
-  async #awaitPage(pending: Promise<RunPage | Removed>, replay: { events: number }): Promise<void> {
+  async #awaitPage(pending: Promise<RunPage | Removed>): Promise<void> {
     this.#pace.cancel()
-    await this.#sendPage(await pending, replay)
+    await this.#sendPage(await pending)
   }
 
-  #sendPage(page: RunPage | Removed, replay: { events: number }): MaybePromise<void> {
+  #sendPage(page: RunPage | Removed): MaybePromise<void> {
     if (!this.isActive) return
     if (page === 'removed') return this.#endRemoved()
     const [first] = page.entries
@@ -142,10 +144,10 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
       this.#position = { number: first.first - 1 }
       return
     }
-    return this.#sendEntries(page.entries, replay)
+    return this.#sendEntries(page.entries)
   }
 
-  #sendEntries(entries: readonly RunEntry[], replay: { events: number }): MaybePromise<void> {
+  #sendEntries(entries: readonly RunEntry[]): MaybePromise<void> {
     let [sent, cost] = [0, PAGE_COST]
     for (const entry of entries) {
       const frame = entry.frameIn(this.stream._format)
@@ -155,22 +157,22 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
       sent += 1
       cost += entry.size
     }
-    replay.events += sent
+    this.#replayed += sent
     this.#pace.end(cost)
     const newest = entries.at(-1)
     if (!this.isActive) return
     if (sent === entries.length) return newest?.end ? this.#finish() : undefined
     const rest = entries.slice(sent)
     const bytes = rest.reduce((sum, { size }) => sum + size, 0)
-    return this.#pace.untilIdleHolding(bytes).then(() => this.#sendEntries(rest, replay))
+    return this.#pace.untilIdleHolding(bytes).then(() => this.#sendEntries(rest))
   }
 
   // Called in the tick in which the log returned no further entries, so that no entry is missed.
   #goLive(): void {
     this.#isCatchingUp = false
     this.#pace.cancel()
-    if (this.#log.end) this.#finish()
-    else this.#log.add(this)
+    if (this.log.end) this.#finish()
+    else this.log.add(this)
   }
 
   #finish(): void {
@@ -197,7 +199,7 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
       {
         hooks: [onGap],
         gapEvent,
-        id: eventIdOf(this.#log.epoch, this.#position),
+        id: eventIdOf(this.log.epoch, this.#position),
         sendAll: (snapshot) => this.#sender.sendAll(snapshot),
         send: (event) => this.#sender.sendAll([event]),
       },

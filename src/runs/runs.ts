@@ -56,9 +56,9 @@ export class Runs<Events extends EventMap = AnyEvents>
   readonly #logs: RunLogs
   readonly #starts: RunStarts
   readonly #owned = new OwnedRuns()
-  readonly #streams = new StreamSet<{ subscription: RunSubscription; log: RunLog }>((value) => {
-    value.subscription.end()
-    this.#logs.release(value.log)
+  readonly #streams = new StreamSet<RunSubscription>((subscription) => {
+    subscription.end()
+    this.#logs.release(subscription.log)
   })
   // Streams that were subscribed once, also while their run is looked up.
   readonly #known = new WeakSet<SseStream>()
@@ -291,7 +291,7 @@ export class Runs<Events extends EventMap = AnyEvents>
     if (!log) return
     const subscription = stream.closed ? undefined : attach(stream, log, options)
     if (!subscription) return this.#logs.release(log)
-    this.#streams.add(stream, { subscription, log })
+    this.#streams.add(stream, subscription)
     subscription.start()
   }
 
