@@ -104,7 +104,11 @@ export class RunSubscription implements ReplayedClient, LiveSubscriber {
     this.log.remove(this)
     stream._connection.holds += 1
     try {
-      while (this.isActive && this.#isCatchingUp) await this.#step()
+      while (this.isActive && this.#isCatchingUp) {
+        const step = this.#step()
+        // After a step without a promise, the loop must not wait. Once it is live, `deliver` may start another loop.
+        if (isPromise(step)) await step
+      }
     } catch (failure) {
       // After the end of the subscription, a failure has no effect.
       if (this.isActive) {

@@ -1,10 +1,11 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { turn } from '../../src/scheduler/turn.ts'
 import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunWatch, RunWatcher } from '../../src/stores/run-store.ts'
 import { deferred } from '../support/deferred.ts'
 import { batchAt, EvictingRuns } from '../support/evicting-runs.ts'
 import { idsOf, openRuns, PushSource, runEventsOf } from '../support/runs.ts'
-import { fakeStream, settled } from '../support/streams.ts'
+import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
 const text = (data: string) => ({ event: 'text', data })
 
@@ -38,6 +39,27 @@ describe('a live subscriber', () => {
     expect(runEventsOf(resumed.transport)).toEqual(['text 2'])
     expect(idsOf(resumed.transport)).toEqual([`${epoch}-2`])
   })
+})
+
+test('a subscriber that falls behind in the step in which it has caught up receives each event once', async () => {
+  const store = new MemoryRuns()
+  const runs = openRuns({ store })
+  const { epoch } = await store.start('a', 'owner', 60_000)
+  const append = (first: number, count: number) => {
+    const events = Array.from({ length: count }, () => ({ data: 'x'.repeat(10_000), isText: true }))
+    store.append('a', epoch, { first, events }, { evictBefore: 0 })
+  }
+  append(1, 1)
+  const { stream, transport } = fakeStream()
+  const subscribed = runs.subscribe(stream, 'a')
+  queueMicrotask(() => {
+    append(2, 4)
+    turn.fanOutNow()
+  })
+  await subscribed
+  while (idsOf(transport).length < 5 || stream.bufferedEvents > 0) await nextTurn()
+  await settled()
+  expect(idsOf(transport)).toEqual([1, 2, 3, 4, 5].map((number) => `${epoch}-${number}`))
 })
 
 describe('a message about a batch that the broker has lost', () => {
