@@ -1,4 +1,4 @@
-import type { RunBatch, RunEvent, RunRetention, RunStore } from '../stores/run-store.ts'
+import type { RunBatch, RunEvent, RunRetention, RunState, RunStore } from '../stores/run-store.ts'
 import { defaultEndEvents, endEventsOf, type RunEnd } from './run-end.ts'
 import type { RunIdentity } from './run-entry.ts'
 import type { RunSettings } from './run-options.ts'
@@ -48,6 +48,16 @@ export function appendDefaultEnd(
 ): Promise<RunBatch | undefined> {
   // Without the message of the error, which may be too large.
   return append(context, run, batch, defaultEndEvents({ reason: batch.end.reason }))
+}
+
+/** Ends a run as lost, in the state that a lookup returned. Resolves with false if its owner has appended meanwhile. */
+export async function appendLost(
+  context: AppendEndContext,
+  id: string,
+  { epoch, last }: RunState,
+): Promise<boolean> {
+  const batch: EndBatch = { end: { reason: 'lost' }, first: last + 1, evictBefore: 0 }
+  return (await appendEnd(context, { id, epoch }, batch)) !== undefined
 }
 
 async function append(

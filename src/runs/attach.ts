@@ -1,4 +1,3 @@
-import type { RunPosition } from '../stores/run-store.ts'
 import { reportGap } from '../stream/gap.ts'
 import type { SseStream } from '../stream/stream.ts'
 import { positionOf } from './run-id.ts'
@@ -20,7 +19,7 @@ export function attach(stream: SseStream, log: RunLog, options: GapOptions): Run
   if (!log.end || position.number < log.position) return new RunSubscription(stream, log, options, position)
   // An `EventSource` stops reconnecting after a 204. If the headers were sent, its client receives the last event again.
   if (refuse(stream, 204)) return undefined
-  return new RunSubscription(stream, log, options, before(position))
+  return new RunSubscription(stream, log, options, { number: position.number - 1 })
 }
 
 /** Responds to a client of a run that does not exist: with a 404, or with a gap if the response headers were sent. */
@@ -41,8 +40,4 @@ function refuse(stream: SseStream, status: number): boolean {
   const isRefused = stream._connection.output.refuse({ status })
   if (isRefused) stream.destroy()
   return isRefused
-}
-
-function before({ number }: RunPosition): RunPosition {
-  return { number: number - 1 }
 }

@@ -3,17 +3,19 @@ import { Abandonment } from './abandonment.ts'
 import type { OwnedRun } from './owned-run.ts'
 import type { RunLimitSettings } from './run-options.ts'
 
-/** Stops a run that takes too long, or is abandoned. Returns functions that cancel both. */
+/** Stops a run that takes too long, or is abandoned. Returns a function that cancels both. */
 export function limitRun(
   run: OwnedRun,
   store: RunStore,
   { maxAge, abandonAfter }: RunLimitSettings,
-): Array<() => void> {
+): () => void {
   const timer = setTimeout(() => run.stop(), maxAge)
   timer.unref?.()
-  const ends = [() => clearTimeout(timer)]
-  if (abandonAfter === 0) return ends
   const isWatched = () => store.isWatched(run.id, run.epoch)
-  const abandonment = new Abandonment(abandonAfter, isWatched, () => run.stop())
-  return [...ends, () => abandonment.end()]
+  const abandonment =
+    abandonAfter > 0 ? new Abandonment(abandonAfter, isWatched, () => run.stop()) : undefined
+  return () => {
+    clearTimeout(timer)
+    abandonment?.end()
+  }
 }

@@ -266,11 +266,11 @@ export class Runs<Events extends EventMap = AnyEvents>
       { id, epoch },
       source,
     )
-    const timers = limitRun(run, this.#store, settings)
+    const cancelLimits = limitRun(run, this.#store, settings)
     this.#owned.add(run)
     if (runStartChannel.hasSubscribers) runStartChannel.publish({ runs: this, id })
     void run.ended.then(({ reason }) => {
-      for (const end of timers) end()
+      cancelLimits()
       this.#owned.delete(run)
       this.#channels.delete(run)
       this.#endLease()
