@@ -5,6 +5,9 @@ import { describe, SseError } from '../../errors.ts'
 /** A connection to NATS, for example of `@nats-io/transport-node`. */
 export type NatsConnection = Parameters<typeof jetstream>[0]
 
+/** The statuses of a connection. The client has the method `stop`, but its type does not. */
+export type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
+
 /** The user's connection and the clients created from it. */
 export interface NatsClient {
   readonly connection: NatsConnection

@@ -1,8 +1,6 @@
 import { Deadline } from '../../scheduler/deadline.ts'
-import type { NatsConnection } from './client.ts'
+import type { NatsConnection, Statuses } from './client.ts'
 import { TransientError } from './errors.ts'
-
-type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
 
 interface Settle<T> {
   resolve(value: T): void

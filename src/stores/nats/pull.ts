@@ -1,5 +1,5 @@
 import { Deadline } from '../../scheduler/deadline.ts'
-import type { NatsConnection } from './client.ts'
+import type { NatsConnection, Statuses } from './client.ts'
 import { inboxOf, type Subscription } from './consumer.ts'
 import { TransientError } from './errors.ts'
 import type { Message } from './stream-message.ts'
@@ -9,8 +9,6 @@ const TIMEOUT = 2_000
 const NO_MESSAGES = 404
 const REQUEST_TIMEOUT = 408
 const CONFLICT = 409
-
-type Statuses = ReturnType<NatsConnection['status']> & { stop?(): void }
 
 export interface PullLimits {
   readonly messages: number

@@ -1,9 +1,9 @@
 import { parsedJson } from '../../log-entry.ts'
 import type { NatsClient } from '../client.ts'
 import type { ConnectionMonitor } from '../connection-monitor.ts'
+import { type ConfiguredStream, ensureStreamWith } from '../stream-config.ts'
 import { SubjectStream } from '../subject-stream.ts'
 import { tokenOf } from '../subjects.ts'
-import { type CountStreamSpec, ensureCountStream } from './count-stream-config.ts'
 
 /** The counts of a key by process, as they are stored. */
 export type Counts = ReadonlyMap<string, number>
@@ -23,10 +23,11 @@ export class CountStream {
   readonly #messages: SubjectStream
   readonly #subjectPrefix: string
 
-  constructor(client: NatsClient, connection: ConnectionMonitor, spec: CountStreamSpec) {
+  constructor(client: NatsClient, connection: ConnectionMonitor, spec: ConfiguredStream) {
     this.#subjectPrefix = spec.subjectPrefix
     this.#messages = new SubjectStream(client, connection, spec.stream, (manager) =>
-      ensureCountStream(manager, spec),
+      // Only the newest message of a key counts.
+      ensureStreamWith(manager, spec, { max_msgs_per_subject: 1, deny_purge: false }),
     )
   }
 

@@ -5,15 +5,15 @@ import type { NatsClient } from '../client.ts'
 import { ConnectionMonitor } from '../connection-monitor.ts'
 import { ProcessRequests } from '../process-requests.ts'
 import { retry } from '../retry.ts'
+import type { ConfiguredStream } from '../stream-config.ts'
 import { CountStream, type Counts, type StoredCounts } from './count-stream.ts'
-import type { CountStreamSpec } from './count-stream-config.ts'
 import { ProcessLiveness } from './process-liveness.ts'
 
 // How long `close` waits for the removal of the counts, in ms. Otherwise, other processes remove them when they need
 // room.
 const CLOSE_TIMEOUT = 1_000
 
-export interface JetStreamCountsSpec extends CountStreamSpec {
+export interface JetStreamCountsSpec extends ConfiguredStream {
   /** How long a message is kept, in ms. */
   readonly maxAge: number
   /** How long a process without a response counts as alive, in ms. */
