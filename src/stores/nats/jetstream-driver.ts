@@ -123,14 +123,8 @@ export class JetStreamDriver implements BrokerDriver {
     return this.#reader.has(position, signal)
   }
 
-  historyBefore(
-    position: string,
-    channels: ReadonlySet<string>,
-    last: number,
-    maxEntries: number,
-    signal: AbortSignal,
-  ): Promise<History> {
-    return this.#reader.historyBefore(position, channels, last, maxEntries, signal)
+  historyBefore(...parameters: Parameters<BrokerDriver['historyBefore']>): Promise<History> {
+    return this.#reader.historyBefore(...parameters)
   }
 
   async oldest(signal: AbortSignal): Promise<OldestEntry> {

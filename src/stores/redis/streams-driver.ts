@@ -84,14 +84,8 @@ export class StreamsDriver implements BrokerDriver {
     return this.#ranges.isEvicted(position)
   }
 
-  historyBefore(
-    position: string,
-    channels: ReadonlySet<string>,
-    last: number,
-    maxEntries: number,
-    signal: AbortSignal,
-  ): Promise<History> {
-    return this.#ranges.historyBefore(position, channels, last, maxEntries, signal)
+  historyBefore(...parameters: Parameters<BrokerDriver['historyBefore']>): Promise<History> {
+    return this.#ranges.historyBefore(...parameters)
   }
 
   async oldest(signal: AbortSignal): Promise<OldestEntry> {

@@ -1,9 +1,6 @@
 import { BaseRunStore } from '../../base-run-store.ts'
 import type {
-  RunBatch,
   RunOwner,
-  RunPosition,
-  RunRetention,
   RunState,
   RunStore,
   RunWatch,
@@ -55,14 +52,8 @@ export class JetStreamRunStore extends BaseRunStore implements RunStore {
     return this.#writer.start(id, owner, maxAge)
   }
 
-  append(
-    id: string,
-    epoch: string,
-    batch: RunBatch,
-    retention: RunRetention,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    return this.#writer.append(id, epoch, batch, retention, signal)
+  append(...parameters: Parameters<RunStore['append']>): Promise<boolean> {
+    return this.#writer.append(...parameters)
   }
 
   async find(id: string): Promise<RunState | undefined> {
@@ -70,14 +61,8 @@ export class JetStreamRunStore extends BaseRunStore implements RunStore {
     return last?.record && stateOf(last.record)
   }
 
-  read(
-    id: string,
-    epoch: string,
-    after: RunPosition,
-    bytes: number,
-    signal: AbortSignal,
-  ): Promise<readonly StoredBatch[] | undefined> {
-    return this.#reader.read(id, epoch, after, bytes, signal)
+  read(...parameters: Parameters<RunStore['read']>): Promise<readonly StoredBatch[] | undefined> {
+    return this.#reader.read(...parameters)
   }
 
   watch(id: string, epoch: string, watcher: RunWatcher): RunWatch {
