@@ -14,8 +14,6 @@ export interface Waiter {
   /** Called when the segments have changed at the position. */
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
-  /** Called at the end of the wait. */
-  onEnd?: () => void
 }
 
 // The maximum of consecutive pages for the same clients while others wait at other positions.
@@ -141,10 +139,7 @@ export class Lane {
 
   /** Notifies the clients at a position, which then check the segments again. */
   resolveAt(position: string): void {
-    for (const waiter of this.#removeAt(position)) {
-      waiter.onEnd?.()
-      waiter.resolve()
-    }
+    for (const waiter of this.#removeAt(position)) waiter.resolve()
   }
 
   /** Notifies the clients at the first positions, as long as a condition is true for them. */
@@ -154,10 +149,7 @@ export class Lane {
   }
 
   rejectAt(position: string, error: unknown): void {
-    for (const waiter of this.#removeAt(position)) {
-      waiter.onEnd?.()
-      waiter.reject(error)
-    }
+    for (const waiter of this.#removeAt(position)) waiter.reject(error)
   }
 
   /** Removes all segments, and notifies all clients. */

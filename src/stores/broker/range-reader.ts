@@ -90,9 +90,7 @@ export class RangeReader {
     limits: PageLimits,
     reader: StoreReader,
   ): Promise<Page> {
-    const start = this.#cache.start
-    if (start === undefined) return 'gap'
-    const distance = this.#driver.distance?.(after, start) ?? 0
+    const distance = this.#driver.distance?.(after, this.#start) ?? 0
     const isFiltered = this.#isFiltered(channels, distance)
     if (this.#isTooFar(isFiltered ? 0 : distance, reader)) return 'gap'
     const names = isFiltered ? [...channels] : [undefined]
@@ -121,6 +119,11 @@ export class RangeReader {
     this.clear()
     for (const { read } of this.#lanes) read?.abort()
     this.#lanes.close()
+  }
+
+  // A store that is not ready returns a gap for each position.
+  get #start(): string {
+    return this.#cache.start as string
   }
 
   #progressOf(reader: StoreReader): Progress {
@@ -158,15 +161,14 @@ export class RangeReader {
   ): Promise<SegmentPage | 'gap'> {
     let page = emptyPage(after)
     while (page.entries.length === 0 && page.scannedEntries < MAX_HIDDEN) {
-      const { start } = this.#cache
       const position = page.upTo
       // The cache continues from here. After a loss, it may also begin before the client's position.
-      if (start !== undefined && this.#driver.compare(position, start) >= 0) break
+      if (this.#driver.compare(position, this.#start) >= 0) break
       const segment = lane.segmentAt(position)
       // If a broker numbers its entries, each number in the segment is a position.
       const isKnown = this.#driver.distance !== undefined || segment?.has(position)
       if (segment && isKnown) page = join(page, lane.pageIn(segment, channels, position, limits))
-      else if (segment || start === undefined || this.#isMissing(position)) return 'gap'
+      else if (segment || this.#isMissing(position)) return 'gap'
       else await this.#wait(lane, position, reader, position !== after)
     }
     return page
@@ -176,24 +178,25 @@ export class RangeReader {
     return this.#isClosed || this.#unknown.has(position) || (this.#driver.isEvicted?.(position) ?? false)
   }
 
-  #wait(lane: Lane, position: string, reader: StoreReader, hasRead: boolean): Promise<void> {
+  async #wait(lane: Lane, position: string, reader: StoreReader, hasRead: boolean): Promise<void> {
     const { signal } = reader
     signal.throwIfAborted()
     // A client that has already read has a position of the log.
     const isKnown = hasRead || this.#progressOf(reader).entries > 0
     if (!isKnown) this.#unknown.check()
-    return new Promise<void>((resolve, reject) => {
+    let onAbort = () => {}
+    const wait = new Promise<void>((resolve, reject) => {
       const waiter: Waiter = { position, isKnown, since: performance.now(), resolve, reject }
-      const onAbort = () => {
+      onAbort = () => {
         lane.remove(waiter)
         reject(signal.reason)
       }
-      waiter.onEnd = () => signal.removeEventListener('abort', onAbort)
-      signal.addEventListener('abort', onAbort, { once: true })
       lane.wait(waiter)
-      this.#lanes.addWaiting(lane)
-      this.#schedule()
     })
+    signal.addEventListener('abort', onAbort)
+    this.#lanes.addWaiting(lane)
+    this.#schedule()
+    await wait.finally(() => signal.removeEventListener('abort', onAbort))
   }
 
   // Deferred, so that clients at the end of a segment wait again before the next position is chosen.
