@@ -150,16 +150,13 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
     this.ready = undefined
   }
 
-  #skip({ id, channel, record }: StoredEntry, error: unknown): void {
-    if (record !== NOOP_RECORD) this.reportSkip(id, channel, error)
-  }
-
   // Returns undefined for a record of another program, which is neither an event nor a failure. Its position still counts.
   #decode(stored: StoredEntry): LogEntry | undefined {
     try {
       return toLogEntry(stored)
     } catch (error) {
-      this.#skip(stored, error)
+      const { id, channel, record } = stored
+      if (record !== NOOP_RECORD) this.reportSkip(id, channel, error)
       return undefined
     }
   }

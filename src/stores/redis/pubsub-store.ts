@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { between, type Check, checkOptions, MAX_COUNT } from '../../check-options.ts'
+import { type Check, checkOptions, isCount } from '../../check-options.ts'
 import { SseError } from '../../errors.ts'
 import { ConnectedStore } from '../broker/connected-store.ts'
 import { withDeadline } from '../broker/deadline.ts'
@@ -39,7 +39,7 @@ const { maxEvents, idempotencyWindow, publishTimeout } = BROKER_CHECKS
 const CHECKS: Record<keyof RedisPubSubStoreOptions, Check> = {
   redisChannel: isName,
   maxEvents,
-  maxBytes: between(1, MAX_COUNT),
+  maxBytes: isCount,
   idempotencyWindow,
   publishTimeout,
 }
