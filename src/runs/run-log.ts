@@ -207,18 +207,22 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
 
   /** Reads from the store the events that were not reported, one read at a time. */
   #readMissing(): Promise<void> {
-    this.#reading ??= this.#readReported().finally(() => {
-      this.#reading = undefined
-    })
-    return this.#reading
+    if (this.#isBehindStore) this.#reading ??= this.#readReported()
+    return this.#reading ?? Promise.resolve()
+  }
+
+  get #isBehindStore(): boolean {
+    return this.#reported > this.position && !this.end && !this.#isClosed
   }
 
   async #readReported(): Promise<void> {
     try {
-      while (this.#reported > this.position && !this.end && !this.#isClosed) await this.#readOnce()
+      while (this.#isBehindStore) await this.#readOnce()
     } catch {
       // The next batch or interruption retries.
     }
+    // In the step that finds nothing to read, because a batch that is reported after it needs another read.
+    this.#reading = undefined
   }
 
   async #readOnce(): Promise<void> {

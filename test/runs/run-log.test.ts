@@ -81,6 +81,21 @@ describe('the log of a run', () => {
     expect(store.reads).toEqual([0, 1, 2, 3])
   })
 
+  test.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])(
+    'is read again for a batch that is reported %i microtasks after another one is read',
+    async (microtasks) => {
+      const { store, log, watcher } = await openLog()
+      let last = 2
+      store.pages = (after) => (after < last ? [batchAt(after + 1)] : [])
+      watcher.onBatch(batchAt(2))
+      for (let left = microtasks; left > 0; left--) await null
+      last = 4
+      watcher.onBatch(batchAt(4))
+      await settled()
+      expect(log.position).toBe(4)
+    },
+  )
+
   test('is not read when it is quiet after its end, or was busy', async () => {
     const { store, log, watcher } = await openLog()
     log.readIfQuiet()
