@@ -77,26 +77,22 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
 
   /** Returns the log of a run, or undefined if there is no such run. Rejects with the error of the store. */
   static open(store: RunStore, id: string, compact?: Compact): MaybePromise<RunLog | undefined> {
-    const from = (state: RunState | undefined) => state && RunLog.#from(store, id, state, compact)
     const found = store.find(id)
+    const from = (state: RunState | undefined) =>
+      state && new RunLog(store, id, state, compact).#start(state, isPromise(found))
     return isPromise(found) ? found.then(from) : from(found)
   }
 
-  static #from(
-    store: RunStore,
-    id: string,
-    state: RunState,
-    compact?: Compact,
-  ): MaybePromise<RunLog | undefined> {
-    const log = new RunLog(store, id, state, compact)
+  /** `isLate`: events may have been appended since the state was looked up. */
+  #start(state: RunState, isLate: boolean): MaybePromise<RunLog | undefined> {
     // An ended run needs no watch, because nothing is appended to it.
-    if (!state.end) log.#watch = store.watch(id, log.epoch, log)
-    if (!log.#watch?.ready) return log.#begin(state)
-    return log.#beginWhenWatched(log.#watch.ready)
+    if (state.end) return this.#begin(state)
+    this.#watch = this.#store.watch(this.id, this.epoch, this)
+    return isLate || this.#watch.ready ? this.#beginWhenWatched(this.#watch.ready) : this.#begin(state)
   }
 
   // Looks the run up again, because only events that are appended afterwards are reported.
-  async #beginWhenWatched(ready: Promise<void>): Promise<RunLog | undefined> {
+  async #beginWhenWatched(ready: Promise<void> | undefined): Promise<RunLog | undefined> {
     try {
       await ready
       const state = await this.#store.find(this.id)

@@ -6,7 +6,7 @@ import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunBatch, RunPosition, RunState, RunWatch, RunWatcher } from '../../src/stores/run-store.ts'
 import { sseError } from '../support/hub.ts'
 import { closed, openRuns, PushSource, runEventsOf } from '../support/runs.ts'
-import { fakeStream, settled } from '../support/streams.ts'
+import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
 const text = (data: string) => ({ event: 'text', data })
 const batchAt = (first: number): RunBatch => ({
@@ -172,6 +172,20 @@ describe('the log of a run', () => {
     store.find = () => states.shift()
     expect(await RunLog.open(store, 'a')).toBeUndefined()
     expect(store.closes).toBe(1)
+  })
+
+  test('has a batch that was appended between the lookup of its run and the watch', async () => {
+    class LateRuns extends MemoryRuns {
+      override find(id: string): never {
+        const state = super.find(id)
+        return nextTurn().then(() => state) as never
+      }
+    }
+    const store = new LateRuns()
+    const { epoch } = await store.start('a', 'owner', 60_000)
+    const opened = RunLog.open(store, 'a')
+    store.append('a', epoch, batchAt(1), { evictBefore: 0 })
+    expect(await opened).toMatchObject({ position: 1 })
   })
 
   test('is not watched if the store fails while it is opened', async () => {
