@@ -87,9 +87,9 @@ export class ConnectionPair {
     return this.#awaitReply('reader', ms + this.#responseTimeout, this.#reader.command(...command))
   }
 
-  /** Sends a command in order, with the retries of `CommandQueue`. */
-  send(deadline: number, isRepeatable: boolean, ...command: string[]): Promise<unknown> {
-    return this.#queue.send(deadline, isRepeatable, () => this.ask(...command))
+  /** Does work in order, with the retries of `CommandQueue`. The work MUST send a command at once. */
+  send<T>(deadline: number, isRepeatable: boolean, work: () => Promise<T>): Promise<T> {
+    return this.#queue.send(deadline, isRepeatable, work)
   }
 
   subscribe(channel: string, listener: MessageListener): Promise<void> {

@@ -18,7 +18,7 @@ export function isRejection(error: Error): boolean {
 
 /** Whether a failed command was certainly not executed, so that a retry is safe. */
 export function wasNotExecuted(error: Error): boolean {
-  return TRANSIENT.test(error.message) || NOT_SENT.test(error.message)
+  return error instanceof MissingStreamError || TRANSIENT.test(error.message) || NOT_SENT.test(error.message)
 }
 
 /** Whether the server rejects all writes for now, and still serves reads. */
@@ -29,6 +29,13 @@ export function cannotWrite(error: Error): boolean {
 /** Whether no retry can succeed. */
 export function isPermanent(error: Error): boolean {
   return PERMANENT.test(error.message) && !wasNotExecuted(error) && !cannotWrite(error)
+}
+
+/** Reports that an entry was not appended, because its stream had been deleted. */
+export class MissingStreamError extends Error {
+  constructor() {
+    super('The stream was deleted.')
+  }
 }
 
 /**

@@ -201,7 +201,8 @@ class PubSubStore extends ConnectedStore implements EventStore {
     pending.publishers += 1
     try {
       const text = JSON.stringify(message)
-      await this.#connections.send(deadline, true, 'PUBLISH', this.#settings.redisChannel, text)
+      const { redisChannel } = this.#settings
+      await this.#connections.send(deadline, true, () => this.#connections.ask('PUBLISH', redisChannel, text))
       return await withDeadline(deadline, pending.id)
     } finally {
       pending.publishers -= 1

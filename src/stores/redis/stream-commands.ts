@@ -2,6 +2,7 @@ import { SseError } from '../../errors.ts'
 import { NOOP_RECORD, type RecentLimits, type StoredEntry } from '../broker/driver.ts'
 import type { ConnectionPair } from './connection-pair.ts'
 import type { EntryReads } from './entry-reads.ts'
+import { MissingStreamError } from './errors.ts'
 import { guardOf } from './guard.ts'
 import { CHANNEL, entriesOfOneStream, RECORD, toText } from './replies.ts'
 import type { Ask } from './stream-reads.ts'
@@ -17,10 +18,13 @@ export interface StreamSettings {
 // The limits of one request for the newest entries.
 const PAGE = { entries: 1_000, bytes: 1024 * 1024 }
 
+const NOOP = ['*', CHANNEL, '', RECORD, NOOP_RECORD]
+
 // Sets the guard and appends the entry in one step, so that a concurrent retry cannot append it too.
 const APPEND_ONCE = `
 local known = redis.call('GET', KEYS[2])
 if known then return known end
+if redis.call('TYPE', KEYS[1]).ok == 'none' then redis.call('XADD', KEYS[1], '${NOOP.join("', '")}') end
 local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', '${CHANNEL}', ARGV[2], '${RECORD}', ARGV[3])
 redis.call('SET', KEYS[2], id, 'PX', ARGV[4])
 return id`
@@ -34,6 +38,8 @@ export class StreamCommands {
   readonly #ask: Ask = (...command) => this.#connections.ask(...command)
   // Sends a command to the server of the blocking reads.
   readonly #askReader: Ask = (...command) => this.#connections.askReader(...command)
+  // Creates a stream that was deleted. All appends that have failed share it.
+  #creation: Promise<unknown> | undefined
 
   constructor(connections: ConnectionPair, reads: EntryReads, settings: StreamSettings) {
     this.#connections = connections
@@ -50,23 +56,28 @@ export class StreamCommands {
     return new SseError('ERR_SSE_STORE', message)
   }
 
-  /** Appends an entry. Resolves with its id. */
+  /**
+   * Appends an entry. Resolves with its id. A stream that was deleted first gets a no-op record, so that each process
+   * determines whether it has lost entries.
+   */
   async append(channel: string, record: string, idempotencyKey?: string): Promise<string> {
     const { maxEvents, publishTimeout, idempotencyWindow } = this.#settings
     const max = String(maxEvents)
     const deadline = performance.now() + publishTimeout
-    const add = ['XADD', this.#key, 'MAXLEN', '~', max, '*', CHANNEL, channel, RECORD, record]
-    if (idempotencyKey === undefined) return toText(await this.#connections.send(deadline, false, ...add))
+    if (idempotencyKey === undefined) {
+      const add = ['XADD', this.#key, 'NOMKSTREAM', 'MAXLEN', '~', max, '*', CHANNEL, channel, RECORD, record]
+      return this.#connections.send(deadline, false, () => this.#addToPresent(add))
+    }
     const keys = ['2', this.#key, guardOf(this.#key, channel, idempotencyKey)]
     const once = ['EVAL', APPEND_ONCE, ...keys, max, channel, record, String(idempotencyWindow)]
-    return toText(await this.#connections.send(deadline, true, ...once))
+    return toText(await this.#connections.send(deadline, true, () => this.#ask(...once)))
   }
 
   /**
    * Appends a no-op record to an empty stream, so that every position a client can hold is the id of a stored entry.
    */
   async appendNoop(): Promise<string> {
-    return toText(await this.#connections.ask('XADD', this.#key, '*', CHANNEL, '', RECORD, NOOP_RECORD))
+    return toText(await this.#ask('XADD', this.#key, ...NOOP))
   }
 
   /** Returns the newest entries, newest first. Reads pages, so that a reply is bounded. */
@@ -115,6 +126,17 @@ export class StreamCommands {
       if (/no such key/i.test((error as Error).message)) return undefined
       throw error
     }
+  }
+
+  // Rejects if the stream was deleted. The caller retries the command in order.
+  async #addToPresent(add: readonly string[]): Promise<string> {
+    const id = toText(await this.#ask(...add))
+    if (id !== '') return id
+    this.#creation ??= this.appendNoop().finally(() => {
+      this.#creation = undefined
+    })
+    await this.#creation
+    throw new MissingStreamError()
   }
 
   /** Returns the time of the server in ms since 1970. */

@@ -1,12 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SseError } from '../../errors.ts'
-import type {
-  BrokerDriver,
-  DriverOwner,
-  OldestEntry,
-  RangeLimits,
-  RecentLimits,
-  StoredRange,
+import {
+  type BrokerDriver,
+  type DriverOwner,
+  NOOP_RECORD,
+  type OldestEntry,
+  type RangeLimits,
+  type RecentLimits,
+  type StoredEntry,
+  type StoredRange,
 } from '../broker/driver.ts'
 import { unusableError } from '../broker/errors.ts'
 import type { History } from '../event-store.ts'
@@ -164,7 +166,7 @@ export class StreamsDriver implements BrokerDriver {
       this.#isReading = false
     })
     this.#count.observe(entries)
-    const isOvertaken = await this.#isOvertaken(entries.length, count)
+    const isOvertaken = await this.#isOvertaken(entries, count)
     const [first] = entries
     this.#position = entries.at(-1)?.id ?? this.#position
     // The position itself was trimmed. The log is complete after the first entry read, so its id is the new position.
@@ -174,12 +176,13 @@ export class StreamsDriver implements BrokerDriver {
   }
 
   /**
-   * Whether entries were trimmed before they were read. This requires so many new entries that the read is full, or an
-   * old position, for example of a process that was frozen.
+   * Whether entries were removed before they were read. A trim requires so many new entries that the read is full, or
+   * an old position, for example of a process that was frozen. A stream that was deleted begins with a no-op record.
    */
-  async #isOvertaken(read: number, count: number): Promise<boolean> {
-    const isFull = read >= Math.min(count, this.#settings.maxEvents)
-    return read > 0 && (isFull || this.#isOld) && !(await this.#commands.has(this.#position))
+  async #isOvertaken(entries: readonly StoredEntry[], count: number): Promise<boolean> {
+    const isFull = entries.length >= Math.min(count, this.#settings.maxEvents)
+    const mayBeRemoved = isFull || this.#isOld || entries.some(({ record }) => record === NOOP_RECORD)
+    return entries.length > 0 && mayBeRemoved && !(await this.#commands.has(this.#position))
   }
 
   // No entry after the position is older than it. Half of `maxAge` is left for steps of the clock.

@@ -261,6 +261,29 @@ describe('a reader that is slower than the trimming', () => {
     typeof before === 'number' && data !== before + 1
 })
 
+describe('a stream that is deleted', () => {
+  it.each([
+    ['an idempotency key', { idempotencyKey: '1' }],
+    ['no idempotency key', {}],
+  ])('sends a gap for entries that were not read, before a publish with %s', async (_with, options) => {
+    const hub = openHub()
+    const client = await subscribeClient(hub)
+    // In one transaction, so that no read can happen in between.
+    await admin.multi().xadd(key, '*', 'c', 'a', 'e', '{"data":"lost"}').del(key).exec()
+    await hub.channel('a').publish({ data: 'next' }, options)
+    expect(await seen(client, 2)).toEqual(['gap', 'next'])
+  })
+
+  it('keeps the order of a burst, and begins with one no-op record', async () => {
+    const hub = openHub()
+    const client = await subscribeClient(hub)
+    await admin.del(key)
+    await Promise.all(numbers(0, 100).map((n) => hub.channel('a').publish({ data: n })))
+    expect(await seen(client, 101)).toEqual(['gap', ...numbers(0, 100)])
+    expect(await admin.xlen(key)).toBe(101)
+  })
+})
+
 describe('an outage', () => {
   it.each(CLIENTS)('of the connections loses and doubles nothing, with %s', async (_name, client) => {
     // A read that is never answered would be given up after the timeout of this test only.
