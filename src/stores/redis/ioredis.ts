@@ -38,14 +38,20 @@ export function openIoRedis(
   address?: Address,
 ): RedisConnection {
   const own = client.duplicate({ ...OVERRIDES, ...address } as never) as OwnIoRedis
+  // After `disconnect`, the status remains `ready` until the connection is closed.
+  let isClosing = false
   own.on('ready', onReady)
-  own.on('close', onLost)
+  own.on('close', () => {
+    isClosing = false
+    onLost()
+  })
   own.on('error', onError as never)
   own.connect().catch(onError)
   let isListening = false
+  const isReady = () => own.status === 'ready' && !isClosing
   return {
     get isReady() {
-      return own.status === 'ready'
+      return isReady()
     },
     command: (command, ...args) => own.call(command as string, ...args),
     async subscribe(channels, listener) {
@@ -58,7 +64,9 @@ export function openIoRedis(
       await own.unsubscribe(...channels)
     },
     reconnect() {
-      if (own.status === 'ready') own.disconnect(true)
+      if (!isReady()) return
+      isClosing = true
+      own.disconnect(true)
     },
     close: () => own.disconnect(),
   }

@@ -115,6 +115,20 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
     expect(await seen(reader, 2)).toEqual(['0', '1'])
   })
 
+  it('is replaced once if many commands time out', async () => {
+    const proxy = await startProxy(broker.port)
+    const hub = openHub({ publishTimeout: 1_000 }, client(proxy.port))
+    await publish(hub, 0, 1)
+    const warnings: string[] = []
+    const onWarning = ({ message }: Error) => void warnings.push(message)
+    process.on('warning', onWarning)
+    onTestFinished(() => void process.off('warning', onWarning))
+    proxy.silence()
+    await Promise.allSettled(numbers(0, 20).map((n) => hub.channel('a').publish({ data: n })))
+    await publish(hub, 20, 21)
+    expect(warnings).toEqual([])
+  })
+
   it('reconnects without a gap if it was the writer', async () => {
     const hub = openHub({}, client())
     const states = statesOf(hub)
