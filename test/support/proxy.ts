@@ -12,22 +12,26 @@ interface Pair {
 /**
  * Starts a proxy to a local server. `silence` stops forwarding on all present connections, or on those at some indices
  * in the order in which they were opened, without closing them. `mute` stops forwarding responses, also on later
- * connections. `muteAfter` stops it on each connection that sends a request with a text. `cut` closes all connections
- * and forwards responses again. `leadTo` sets the server of later connections.
+ * connections. `muteAfter` stops it on each connection that sends a request with a text. `holdAfter` holds the responses
+ * on such a connection until one has another text. `cut` closes all connections and forwards responses again. `leadTo`
+ * sets the server of later connections.
  */
 export async function startProxy(target: number) {
   const pairs = new Set<Pair>()
   let isMuted = false
   let muting: RegExp | undefined
+  let holding: { request: RegExp; response: RegExp } | undefined
   let port = target
   const server = createServer((near) => {
     const pair: Pair = { near, far: connect(port, '127.0.0.1'), isSilent: false, isMuted: false }
     pairs.add(pair)
     near.on('data', (chunk) => {
       if (muting?.test(String(chunk))) pair.isMuted = true
+      if (holding?.request.test(String(chunk))) near.cork()
     })
     forward(pair, pair.near, pair.far)
     forward(pair, pair.far, pair.near, () => isMuted || pair.isMuted)
+    pair.far.on('data', (chunk) => void (holding?.response.test(String(chunk)) && near.uncork()))
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
@@ -47,12 +51,15 @@ export async function startProxy(target: number) {
   const muteAfter = (request: RegExp) => {
     muting = request
   }
+  const holdAfter = (request: RegExp, response: RegExp) => {
+    holding = { request, response }
+  }
   const cut = () => {
     isMuted = false
     for (const { near, far } of pairs) for (const socket of [near, far]) socket.destroy()
     pairs.clear()
   }
-  return { port: (server.address() as AddressInfo).port, silence, mute, muteAfter, cut, leadTo }
+  return { port: (server.address() as AddressInfo).port, silence, mute, muteAfter, holdAfter, cut, leadTo }
 }
 
 function forward(pair: Pair, from: Socket, to: Socket, isMuted = () => false): void {

@@ -81,6 +81,8 @@ class PubSubStore extends ConnectedStore implements EventStore {
   #connections!: ConnectionPair
   #isSubscribed = false
   #hasSubscribed = false
+  // Messages that were received before the response to a later subscription. A gap is reported first.
+  #early: string[] = []
   #probes: ReturnType<typeof setInterval> | undefined
 
   constructor(client: RedisClient, settings: typeof DEFAULTS) {
@@ -156,6 +158,7 @@ class PubSubStore extends ConnectedStore implements EventStore {
     if (this.#hasSubscribed) this.#reset()
     this.#isSubscribed = true
     this.#hasSubscribed = true
+    for (const text of this.#early.splice(0)) this.#receive(text)
     this.#updateState()
   }
 
@@ -190,7 +193,10 @@ class PubSubStore extends ConnectedStore implements EventStore {
   }
 
   #onLost(role: Role): void {
-    if (role === 'reader') this.#isSubscribed = false
+    if (role === 'reader') {
+      this.#isSubscribed = false
+      this.#early = []
+    }
     if (this.state === 'ready') this.setState('reconnecting')
   }
 
@@ -211,6 +217,11 @@ class PubSubStore extends ConnectedStore implements EventStore {
   }
 
   readonly #onMessage = (text: string): void => {
+    if (this.#isSubscribed || !this.#hasSubscribed) this.#receive(text)
+    else this.#early.push(text)
+  }
+
+  #receive(text: string): void {
     try {
       const message = parseMessage(text)
       const id = this.#received.append(message)

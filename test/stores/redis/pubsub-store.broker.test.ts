@@ -52,6 +52,20 @@ describe.each(CLIENTS)('Pub/Sub with a client of %s', (_name, newClient) => {
     expect(await seen(client, 3)).toEqual(['0', 'gap', '1'])
   })
 
+  it('sends a gap before an event that arrives together with the response to its subscription', async () => {
+    const proxy = await startProxy(broker.port)
+    const hub = openPubSub(newClient(proxy.port))
+    const client = await subscribeClient(hub)
+    await publish(hub, 0, 1)
+    proxy.holdAfter(/subscribe/i, /late/)
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    const other = openPubSub()
+    await other.channel('b').publish({ data: 'missed' })
+    await expect.poll(() => admin.pubsub('NUMSUB', key)).toEqual([key, 2])
+    await other.channel('a').publish({ data: 'late' })
+    expect(await seen(client, 3)).toEqual(['0', 'gap', 'late'])
+  })
+
   it('skips messages of other programs', async () => {
     const hub = openPubSub(newClient())
     const client = await subscribeClient(hub)
