@@ -88,6 +88,9 @@ class NodeRedisConnection implements RedisConnection {
       readonly: false,
       // With the legacy mode of version 4, commands return no promise.
       legacyMode: false,
+      // `CommandQueue` has a limit of its own for how long a command waits.
+      commandsQueueMaxLength: undefined,
+      commandOptions: { timeout: undefined },
       // A blocking read takes longer than the commands that the user's timeout is made for.
       socket: { ...options?.socket, ...address, socketTimeout: undefined, reconnectStrategy },
     }

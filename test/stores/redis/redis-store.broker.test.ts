@@ -471,6 +471,23 @@ describe('the settings of a client', () => {
     expect(states).toEqual(['ready'])
   })
 
+  it.each([
+    ['commandsQueueMaxLength', { commandsQueueMaxLength: 10 }],
+    ['the timeout of commands', { commandOptions: { timeout: 20 } }],
+  ])('do not reject a burst while Redis does not respond: %s of redis', async (_name, options) => {
+    const own = await startRedis()
+    const hub = openHub({}, nodeRedis(own.port, options))
+    await publish(hub, 0, 1)
+    process.kill(own.pid as number, 'SIGSTOP')
+    // More than the buffers of a socket hold, so that commands wait in the client.
+    const data = 'x'.repeat(100_000)
+    const published = Promise.all(numbers(0, 100).map(() => hub.channel('a').publish({ data })))
+    // Longer than the timeout.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    process.kill(own.pid as number, 'SIGCONT')
+    expect(await published).toHaveLength(100)
+  })
+
   it.each(CLIENTS)('include a prefix for all keys, with %s', async (_name, client) => {
     const hub = openHub({}, client(broker.port, { keyPrefix: 'app:' }))
     await subscribeClient(hub)
