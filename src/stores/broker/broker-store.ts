@@ -55,6 +55,10 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
     }
   }
 
+  protected override get failure(): unknown {
+    return this.#driver.failure
+  }
+
   override open(listener: StoreListener): void {
     super.open(listener)
     this.start(this.#begin())

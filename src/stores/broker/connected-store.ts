@@ -18,6 +18,11 @@ export abstract class ConnectedStore extends BaseStore {
     this.#reportState(this.state)
   }
 
+  /** The cause of a start that takes long, if it is known. */
+  protected get failure(): unknown {
+    return undefined
+  }
+
   /** Sets `ready`. A rejection is reported to each publisher and subscriber, so it is never unhandled. */
   protected start(ready: Promise<void>): void {
     this.ready = ready
@@ -30,7 +35,8 @@ export abstract class ConnectedStore extends BaseStore {
     if (this.ready || this.#waiting > 0) {
       this.#waiting += 1
       try {
-        await withSignal(timeUntil(deadline), (signal) => awaitShared(this.#started, signal))
+        const started = (signal: AbortSignal) => awaitShared(this.#started, signal)
+        await withSignal(timeUntil(deadline), started, () => this.failure)
       } finally {
         this.#waiting -= 1
       }

@@ -60,6 +60,8 @@ export interface DriverOwner {
 
 /** A connection to a broker that keeps one ordered log. */
 export interface BrokerDriver {
+  /** The last failure after which `open` retries. */
+  readonly failure?: unknown
   /**
    * Subscribes to the log. MUST first deliver about as many of the newest entries as the limits allow, and resolve with the
    * position of the newest one. The bytes requested at a time MUST be bounded. MUST reject with `SseError` if no retry can

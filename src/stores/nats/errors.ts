@@ -11,13 +11,16 @@ interface Failure {
 }
 
 const NO_STORAGE = 10047
+// The account has as many consumers as it may have, until a process removes one.
+const NO_CONSUMER = 10026
 
 /** Whether a retry may succeed. Compares names, because a program may hold the classes of several versions. */
 export function isTransient(error: unknown): boolean {
-  const { name = '', status } = Object(error) as Failure
+  const { name = '', status, code } = Object(error) as Failure
   // A stream that was deleted is created again.
   const names = ['TransientError', 'TimeoutError', 'StreamNotFoundError']
-  return names.includes(name) || status === 503 || hasNoResponders(error) || hasNoStorage(error)
+  const isTemporary = status === 503 || code === NO_CONSUMER || names.includes(name)
+  return isTemporary || hasNoResponders(error) || hasNoStorage(error)
 }
 
 /**

@@ -31,6 +31,7 @@ const REMOVAL_TIMEOUT = 1_000
 
 /** A log in a stream of JetStream: a subject for each channel, and one ordered consumer for all of them. */
 export class JetStreamDriver implements BrokerDriver {
+  failure: unknown
   readonly compare = comparePositions
   readonly #client: NatsClient
   readonly #spec: StreamSpec
@@ -52,7 +53,7 @@ export class JetStreamDriver implements BrokerDriver {
   #newest = 0
   #isOpen = false
   #isReady = false
-  #failure: unknown
+  #isUnusable = false
 
   /** Replays use `replayClient`, by default the same connection. */
   constructor(client: NatsClient, spec: StreamSpec, replayClient = client) {
@@ -77,8 +78,8 @@ export class JetStreamDriver implements BrokerDriver {
     this.#owner = owner
     this.#recent = recent
     void this.#run()
-    await this.#changed.until(() => this.#isOpen || this.#failure !== undefined || this.#connection.isClosed)
-    if (this.#failure !== undefined) throw unusableError(this.#failure)
+    await this.#changed.until(() => this.#isOpen || this.#isUnusable || this.#connection.isClosed)
+    if (this.#isUnusable) throw unusableError(this.failure)
     if (!this.#isOpen) {
       owner._onState('closed')
       throw closedError()
@@ -157,8 +158,9 @@ export class JetStreamDriver implements BrokerDriver {
         wait = RETRY_DELAY
       } catch (error) {
         this.#dropConsumer()
+        this.failure = error
         // At the start, a permanent error rejects `open`, for example wrong credentials.
-        if (!this.#isOpen && !isRetryable(error)) return this.#fail(error)
+        if (!this.#isOpen && !isRetryable(error)) return this.#fail()
       }
       await this.#connection.pause(wait)
     }
@@ -254,8 +256,8 @@ export class JetStreamDriver implements BrokerDriver {
     this.#changed.notify()
   }
 
-  #fail(error: unknown): void {
-    this.#failure = error
+  #fail(): void {
+    this.#isUnusable = true
     this.#changed.notify()
   }
 

@@ -34,6 +34,7 @@ const TRIM_INTERVAL = 60_000
  * A log in a stream of Redis: one key, and a connection each for blocking reads, for ranges, and for everything else.
  */
 export class StreamsDriver implements BrokerDriver {
+  failure: unknown
   readonly isId = isEntryId
   readonly compare = compareEntryIds
   readonly #client: RedisClient
@@ -121,6 +122,7 @@ export class StreamsDriver implements BrokerDriver {
       mismatch = await this.#commands.typeMismatch()
       if (!mismatch) await this.#begin(recent)
     } catch (error) {
+      this.failure = error
       if (isPermanent(error as Error)) throw unusableError(error)
       await pause(RETRY_DELAY)
     }

@@ -379,6 +379,30 @@ describe('a broker that cannot be used', () => {
   })
 })
 
+test('an account without a free consumer delays the start of a hub, and replays', async () => {
+  const limit = 'jetstream: { max_mem: 64M, max_file: 64M, max_streams: 9, max_consumers: 2 }'
+  const limited = await startNats(`
+    jetstream: {}
+    accounts: { own: { ${limit}, users: [{ user: u, password: p }] } }`)
+  const own = await connect({ port: limited.port, user: 'u', pass: 'p' })
+  onTestFinished(() => own.close())
+  const open = (publishTimeout: number) =>
+    new Hub({ store: jetstreamStore(own, { publishTimeout, recentEvents: 1 }) })
+  const hubs = [open(30_000), open(30_000), open(200)] as const
+  onTestFinished(async () => void (await Promise.all(hubs.map((hub) => hub.shutdown({ grace: 0 })))))
+  const ids: string[] = []
+  for (const hub of [hubs[0], hubs[1], hubs[0]]) ids.push(await hub.channel('a').publish({ data: 1 }))
+  await expect(hubs[2].channel('a').publish({ data: 1 })).rejects.toMatchObject({
+    code: 'ERR_SSE_STORE',
+    cause: { message: 'maximum consumers limit reached' },
+  })
+  const replay = hubs[0]._store.read(['a'], ids[0] as string, 9)
+  await hubs[1].shutdown({ grace: 0 })
+  await expect.poll(() => hubs[2].state).toBe('ready')
+  await hubs[2].shutdown({ grace: 0 })
+  expect(await replay).toMatchObject({ entries: [{ id: ids[1] }] })
+})
+
 describe('an idempotency key', () => {
   test('has any characters and length, and counts in all processes', async () => {
     const [a, b] = [await openHub(), await openHub()]
