@@ -11,7 +11,7 @@ import { contentEncoding } from './content-encoding.ts'
 import { notAcceptableText } from './formats.ts'
 import { resumePointOfWeb } from './last-event-id.ts'
 import type { Settings } from './options.ts'
-import { refusalAnswer, refusedRequest } from './refusal-answer.ts'
+import { type RefusalAnswer, refusalAnswer, refusedRequest } from './refusal-answer.ts'
 import { varyOn, varyOnAccept } from './vary.ts'
 
 /**
@@ -115,14 +115,22 @@ export function preambleOf(settings: Settings): string {
 export function sendRefusal(response: NodeResponse, settings: Settings, refusal: Refusal): undefined {
   const { req } = response
   const answer = refusalAnswer(refusal, formatNameOf(settings), refusedRequest(req))
+  const headers = refusalHeaders(response, settings, answer)
+  clearMessage(response, answer.status)
+  response.writeHead(answer.status, headers)
+  endWith(response, answer.body ?? '')
+}
+
+/** Returns the headers of a response with a refusal. Removes those that describe another body from the response. */
+export function refusalHeaders(
+  response: NodeResponse,
+  settings: Settings,
+  { headers, body }: RefusalAnswer,
+): OutgoingHttpHeaders {
   const { 'Content-Type': type, ...route } = streamHeaders(response, { ...settings, compress: false })
   response.removeHeader('Content-Type')
   response.removeHeader('Content-Encoding')
-  clearMessage(response, answer.status)
-  const isStream = answer.body !== undefined
-  const headers = { ...route, ...(isStream && { 'Content-Type': type }), ...answer.headers }
-  response.writeHead(answer.status, headers)
-  endWith(response, answer.body ?? '')
+  return { ...route, ...(body !== undefined && { 'Content-Type': type }), ...headers }
 }
 
 /** Returns the response with a refusal instead of a stream, with the headers of the route. */

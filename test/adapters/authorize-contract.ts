@@ -3,6 +3,7 @@ import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { Grant } from '../../src/lifecycle/authorization.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
+import type { Client } from '../support/client.ts'
 import { watch } from '../support/diagnostics.ts'
 import { deferred } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
@@ -16,6 +17,12 @@ const ORIGIN = { 'Access-Control-Allow-Origin': 'https://app.example.com' }
 function headerOf(request: unknown, name: string): unknown {
   const { headers } = request as { headers: Headers | Record<string, string> }
   return headers instanceof Headers ? headers.get(name) : headers[name]
+}
+
+/** Returns the headers of a response that do not depend on its body or its connection. */
+function ownHeaders({ headers }: Client): Record<string, unknown> {
+  const others = ['date', 'connection', 'keep-alive', 'transfer-encoding', 'content-length']
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !others.includes(name)))
 }
 
 /** Tests how an adapter decides who gets a stream. */
@@ -216,6 +223,22 @@ export function authorizeContract(mount: Mount, send: Send): void {
       const refused = await get('/stream', {}, 'HEAD')
       expect([await admitted.ended, await refused.ended]).toEqual(['end', 'end'])
       expect([admitted.status, refused.status, streams]).toEqual([200, 403, []])
+    })
+
+    it.each([
+      ['/stream', false],
+      ['/stream', { status: 429, retryAfter: 1_500 }],
+      ['/stream', { retry: 1_000 }],
+      ['/stream?format=ndjson', { retry: 1_000 }],
+      ['/stream?format=json', { retry: 1_000 }],
+    ] as const)('refuses HEAD with the headers of GET (rule 19), on %s with %o', async (path, decision) => {
+      const { get } = await open({ authorize: () => decision })
+      const [expected, refused] = [await get(path), await get(path, {}, 'HEAD')]
+      await Promise.all([expected.ended, refused.ended])
+      expect([refused.status, refused.body]).toEqual([expected.status, ''])
+      expect(ownHeaders(refused)).toEqual(ownHeaders(expected))
+      // RFC 9110 8.6: a length in the response to HEAD is that of GET.
+      expect([undefined, expected.headers['content-length']]).toContain(refused.headers['content-length'])
     })
 
     it('closes a stream for a client that it refuses later', async () => {

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import type {
   ContextConfigDefault,
@@ -24,7 +25,7 @@ import {
   resolveHandlerOptions,
   type SseHandlerOptions,
 } from '../../http/handler-options.ts'
-import { streamHeaders } from '../../http/head.ts'
+import { refusalHeaders, streamHeaders } from '../../http/head.ts'
 import { resumePointOf } from '../../http/last-event-id.ts'
 import type { Settings } from '../../http/options.ts'
 import { refusalAnswer, refusedRequest } from '../../http/refusal-answer.ts'
@@ -129,10 +130,14 @@ function copyHeaders(reply: AnyReply): void {
 
 function sendHeadOf(reply: AnyReply, settings: Settings): AnyReply {
   copyHeaders(reply)
-  for (const [name, value] of Object.entries(streamHeaders(reply.raw, settings))) {
-    reply.removeHeader(name).header(name, value)
-  }
-  return reply.code(settings.status).send(Readable.from([]))
+  return sendHead(reply, settings.status, streamHeaders(reply.raw, settings))
+}
+
+function sendHead(reply: AnyReply, status: number, headers: OutgoingHttpHeaders): AnyReply {
+  reply.removeHeader('Content-Length')
+  for (const [name, value] of Object.entries(headers)) reply.removeHeader(name).header(name, value)
+  // The body of a GET has no known length, and an empty stream makes Fastify omit `Content-Length`.
+  return reply.code(status).send(Readable.from([]))
 }
 
 // Admits a HEAD request on a stream without a body, because Fastify discards the body, and with it its stream.
@@ -151,11 +156,10 @@ async function guardedHead(request: object, reply: AnyReply, settings: HandlerSe
   // A hook may have responded meanwhile.
   if (reply.sent) return reply
   if (!refusal) return sendHeadOf(reply, settings)
-  const { status, headers } = refusalAnswer(refusal, stream.format, refusedRequest(raw))
-  return reply
-    .code(status)
-    .headers({ ...settings.headers, ...headers })
-    .send()
+  const answer = refusalAnswer(refusal, stream.format, refusedRequest(raw))
+  copyHeaders(reply)
+  reply.removeHeader('Content-Type').removeHeader('Content-Encoding')
+  return sendHead(reply, answer.status, refusalHeaders(reply.raw, settings, answer))
 }
 
 // RFC 9110 15.5.7. Nest recognizes an HTTP error by `status` and `expose`.
