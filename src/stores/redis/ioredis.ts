@@ -26,6 +26,9 @@ const OVERRIDES = {
   commandTimeout: undefined,
   socketTimeout: undefined,
   retryStrategy: backoff,
+  // A connection is ended if the server does not respond, or if no response is expected. Otherwise, a timer of two
+  // seconds delays the next connection and the end of the process.
+  disconnectTimeout: 0,
   // A replica accepts no events.
   role: 'master',
   readOnly: false,

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startRedis } from '../../support/brokers.ts'
 import { startProxy } from '../../support/proxy.ts'
 import {
@@ -127,6 +127,18 @@ describe.each(CLIENTS)('a connection with a client of %s', (_name, client) => {
     await Promise.allSettled(numbers(0, 20).map((n) => hub.channel('a').publish({ data: n })))
     await publish(hub, 20, 21)
     expect(warnings).toEqual([])
+  })
+
+  it('leaves no timer that keeps the process running if Redis does not respond to its end', async () => {
+    const own = await startRedis()
+    const hub = openHub({}, client(own.port))
+    await publish(hub, 0, 1)
+    process.kill(own.pid as number, 'SIGSTOP')
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    await hub.shutdown({ grace: 0 })
+    vi.advanceTimersByTime(100)
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   it('reconnects without a gap if it was the writer', async () => {
