@@ -183,6 +183,30 @@ describe('the response headers', () => {
     expect(client.headers['content-length']).toBeUndefined()
     if (method === 'HEAD') expect(await client.ended).toBe('end')
   })
+
+  it.each([
+    ['a hook', 'GET', '/stream'],
+    ['a hook', 'GET', '/stream?format=ndjson'],
+    ['a hook', 'HEAD', '/stream'],
+    ['the handler', 'GET', '/stream'],
+    ['the handler', 'GET', '/stream?format=ndjson'],
+  ])('contain no Content-Length that %s sets, for %s %s (rule 15)', async (place, method, path) => {
+    const { fastify } = logging()
+    if (place === 'a hook')
+      fastify.addHook('onRequest', async (_request, reply) => void reply.header('Content-Length', '5'))
+    const handler = sse(
+      (_stream, _request, reply) => {
+        if (place === 'the handler') reply.header('Content-Length', '5')
+        return [{ data: 'longer than 5 bytes' }]
+      },
+      { formats: ['event-stream', 'ndjson'] },
+    )
+    fastify.get('/stream', handler)
+    const client = await ask(await listen(fastify), { method, path })
+    expect(await client.ended).toBe('end')
+    expect(client.headers['content-length']).toBeUndefined()
+    if (method === 'GET') expect(client.body).toContain('longer than 5 bytes')
+  })
 })
 
 describe('an error before the headers are sent', () => {

@@ -122,9 +122,10 @@ function withHeadersOf(reply: AnyReply, settings: HandlerSettings): HandlerSetti
   }
 }
 
+// Copies no length, which a hook or the handler has set for another body. A stream has none (RFC 9112 6.1).
 function copyHeaders(reply: AnyReply): void {
   for (const [name, value] of Object.entries(reply.getHeaders())) {
-    reply.raw.setHeader(name, value as string | string[])
+    if (name !== 'content-length') reply.raw.setHeader(name, value as string | string[])
   }
 }
 
