@@ -79,7 +79,8 @@ function sendHeaders(
 ): void {
   const all: OutgoingHttpHeaders = { ...own, ...headers }
   if (headers.Vary) all.Vary = varyOn(all.Vary ?? response.getHeader('Vary'), headers.Vary)
-  if (body) all['Content-Length'] = body.length
+  // RFC 9112 6.2: for example, Fastify sets `Transfer-Encoding` for trailers.
+  if (body && !response.hasHeader('Transfer-Encoding')) all['Content-Length'] = body.length
   clearMessage(response, status)
   response.writeHead(status, all)
 }

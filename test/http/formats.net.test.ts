@@ -8,7 +8,7 @@ import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
-import { get } from '../support/client.ts'
+import { get, rawClient } from '../support/client.ts'
 import { deferred, listen, listenForTest, type Protocol, serve } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
 
@@ -199,6 +199,19 @@ describe('the response to a long poll', () => {
     }
     next()
   }
+
+  it('has no length if the application has set Transfer-Encoding (RFC 9112 6.2)', async () => {
+    const { port } = await serve((request, response) => {
+      response.setHeader('Transfer-Encoding', 'chunked')
+      const stream = createSseStream(request, response, { formats: ['event-stream', 'json'] })
+      stream.send({ data: 1 })
+      stream.close()
+    })
+    const client = rawClient(port, 'GET /?format=json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect(await client.ended).toBe('end')
+    expect(client.body).toMatch(/\r\ntransfer-encoding: chunked\r\n/i)
+    expect(client.body).not.toMatch(/content-length/i)
+  })
 
   it('is cut when a middleware fails in writeHead', async () => {
     const { port } = await serve((request, response) => {
