@@ -1,5 +1,7 @@
 import type { RequestListener } from 'node:http'
 import { createApp, createError, createRouter, defineEventHandler, fromWebHandler, toNodeListener } from 'h3'
+import { H3 } from 'h3-2'
+import { toNodeHandler } from 'h3-2/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { sse } from '../../src/adapters/web.ts'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
@@ -96,6 +98,55 @@ describe('createSseStream in an event handler of h3 1', () => {
     await client.until(':\n')
     await hub.shutdown()
     expect(await client.ended).toBe('end')
+  })
+})
+
+describe('sse of spillway/web in a route of h3 2', () => {
+  async function serveRoute() {
+    const hub = new Hub()
+    const opened: SseStream[] = []
+    const streamNews = sse((stream) => {
+      opened.push(stream)
+      return hub.subscribe(stream, 'news')
+    })
+    const fails = sse(() => Promise.reject(new Error('no')))
+    const app = new H3({ silent: true })
+    app.get('/events', ({ req }) => streamNews(req)).get('/fails', ({ req }) => fails(req))
+    const { port } = await serve(toNodeHandler(app) as RequestListener)
+    const ask = (path = '/events', headers: Record<string, string> = {}, method = 'GET') =>
+      get('http', port, { path, headers, method })
+    return { hub, news: hub.channel('news'), opened, ask }
+  }
+
+  it('streams events, and resumes a client with no gap and no duplicate', async () => {
+    const { news, ask } = await serveRoute()
+    const client = await ask()
+    expect([client.status, client.headers['content-type']]).toEqual([200, 'text/event-stream; charset=utf-8'])
+    await client.until(':\n')
+    await news.publish({ data: 1 })
+    await client.until('data: 1\n\n')
+    client.disconnect()
+    await news.publish({ data: 2 })
+    const back = await ask('/events', { 'last-event-id': parseEvents(client.body).at(-1)?.id ?? '' })
+    await news.publish({ data: 3 })
+    await back.until('data: 3\n\n')
+    expect(parseEvents(back.body).map(({ data }) => data)).toEqual(['2', '3'])
+  })
+
+  it('closes the stream when the client disconnects (rule 34)', async () => {
+    const { hub, opened, ask } = await serveRoute()
+    const client = await ask()
+    await client.until(':\n')
+    const end = closed(opened[0] as SseStream)
+    client.disconnect()
+    expect(await end).toEqual({ reason: 'client', error: undefined })
+    expect(hub.size).toBe(0)
+  })
+
+  it('responds to HEAD and to an error of the handler', async () => {
+    const { opened, ask } = await serveRoute()
+    const [head, failed] = [await ask('/events', {}, 'HEAD'), await ask('/fails')]
+    expect([head.status, await head.ended, failed.status, opened]).toEqual([200, 'end', 500, []])
   })
 })
 
