@@ -135,13 +135,14 @@ export function refusalHeaders(
 
 /** Returns the response with a refusal instead of a stream, with the headers of the route. */
 export function webRefusal(request: Request, settings: Settings, refusal: Refusal): Response {
-  const refused = { prefer: request.headers.get('prefer'), resumePoint: resumePointOfWeb(request) }
+  const { method, headers: requestHeaders } = request
+  const refused = { method, prefer: requestHeaders.get('prefer'), resumePoint: resumePointOfWeb(request) }
   const answer = refusalAnswer(refusal, formatNameOf(settings), refused)
   const headers = withShutdownHeader(webHeaders({ ...settings, compress: false }), request)
   if (answer.body === undefined) headers.delete('Content-Type')
   for (const [name, value] of Object.entries(answer.headers)) headers.set(name, value)
   // RFC 9110 9.3.2.
-  const body = request.method === 'HEAD' ? null : (answer.body ?? null)
+  const body = method === 'HEAD' ? null : (answer.body ?? null)
   return new Response(body, { status: answer.status, headers })
 }
 

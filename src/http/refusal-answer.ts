@@ -18,6 +18,7 @@ export interface RefusalAnswer {
 
 /** The properties of a request that affect its refusal. */
 export interface RefusedRequest {
+  readonly method: string | undefined
   /** The header `Prefer`. */
   readonly prefer: string | null | undefined
   readonly resumePoint: ResumePoint
@@ -25,18 +26,20 @@ export interface RefusedRequest {
 
 /** Returns these properties of a Node.js request. */
 export function refusedRequest(request: NodeRequest): RefusedRequest {
-  return { prefer: request.headers.prefer as string | undefined, resumePoint: resumePointOf(request) }
+  const { method, headers } = request
+  return { method, prefer: headers.prefer as string | undefined, resumePoint: resumePointOf(request) }
 }
 
 /** Returns the response to a refused client, in the format of its stream. */
 export function refusalAnswer(
   refusal: Refusal,
   format: FormatName,
-  { prefer, resumePoint }: RefusedRequest,
+  { method = 'GET', prefer, resumePoint }: RefusedRequest,
 ): RefusalAnswer {
   if (refusal.status !== undefined) return statusAnswer(refusal.status, refusal.retryAfter)
   const retry = jitter(refusal.retry)
-  return isStrict(prefer)
+  // An `EventSource` sends only GET. With a 200, the SDK that has sent a POST reports an empty response as a success.
+  return isStrict(prefer) || !/^(GET|HEAD)$/.test(method)
     ? statusAnswer(503, retry)
     : { status: 200, headers: NOT_CACHED, body: textOf(format, retry, resumePoint) }
 }

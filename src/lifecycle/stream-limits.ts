@@ -67,8 +67,8 @@ interface Limit {
 
 /**
  * Limits how many streams are open, in total, and for each user or address. A new stream above a limit is refused, and
- * no open one is ended. A browser reconnects later; a request with `Prefer: handling=strict` gets a 503. Held long
- * polls and subscribers of runs count too.
+ * no open one is ended. A browser reconnects later; a POST and a request with `Prefer: handling=strict` get a 503. Held
+ * long polls and subscribers of runs count too.
  */
 export class StreamLimits implements Admission, CloseTarget {
   /** The close reason of a stream that is refused. */

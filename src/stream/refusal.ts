@@ -18,8 +18,8 @@ export type Refusal =
   | { readonly status: number; readonly retryAfter?: number | undefined; readonly retry?: undefined }
   /**
    * Reconnection time; each client gets a random time from this to twice this. Sent with status 200, because a browser
-   * stops after any other. A request with `Prefer: handling=strict` (RFC 7240 4.4) gets a 503 with the header
-   * `Retry-After`.
+   * stops after any other. A request with `Prefer: handling=strict` (RFC 7240 4.4), or with another method than GET and
+   * HEAD, gets a 503 with the header `Retry-After`.
    */
   | { readonly retry: number; readonly status?: undefined; readonly retryAfter?: undefined }
 

@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { connect } from '../../src/client/index.ts'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
+import { refuseSseStream } from '../../src/http/refuse.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import { type Hold, startHoldingProxy } from '../support/holding-proxy.ts'
 import { serve } from '../support/serve.ts'
@@ -69,4 +70,11 @@ test('connections that are cut between a stream and polls lose and repeat nothin
   }
   await vi.waitFor(() => expect(received).toHaveLength(200), 30_000)
   expect(received).toEqual(Array.from({ length: 200 }, (_, number) => number))
+})
+
+test('a POST that a server refuses with a `retry` rejects, and is not an empty response', async () => {
+  const { url } = await serve((_request, response) => refuseSseStream(response, { retry: 5_000 }))
+  const source = connect(url, { method: 'POST', body: 'a question' })
+  const next = source[Symbol.asyncIterator]().next()
+  await expect(next).rejects.toMatchObject({ code: 'ERR_SSE_STATUS', status: 503 })
 })

@@ -84,6 +84,22 @@ describe('the openai package', () => {
     await expect(read()).rejects.toThrow('out of tokens')
   })
 
+  it('requests the completion again when it was refused with a `retry`', async () => {
+    let requests = 0
+    const { url } = await serve((request, response) => {
+      requests += 1
+      if (requests === 1) return refuseSseStream(response, { retry: 1 })
+      const stream = createSseStream(request, response)
+      stream.send({ data: completionChunk('a') })
+      stream.close()
+    })
+    const client = new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 1 })
+    const read: string[] = []
+    const chunks = await client.chat.completions.create({ model: 'm', messages: [], stream: true })
+    for await (const { choices } of chunks) read.push(choices[0]?.delta.content ?? '')
+    expect([read, requests]).toEqual([['a'], 2])
+  })
+
   it('ends its stream when its loop is left', async () => {
     const opened = deferred<SseStream>()
     const { url } = await serve((request, response) => {

@@ -77,6 +77,18 @@ describe('refuseSseStream (rule 20)', () => {
     expect((await get('http', port, { headers: { prefer } })).status).toBe(status)
   })
 
+  it.each<[Protocol, string]>([
+    ['http', 'POST'],
+    ['h2c', 'POST'],
+    ['http', 'PUT'],
+  ])('responds with a 503 over %s to a %s, which no EventSource sends', async (protocol, method) => {
+    const { port } = await serve((_req, res) => refuseSseStream(res, { retry: 5000 }), protocol)
+    const client = await get(protocol, port, { method })
+    expect(await client.ended).toBe('end')
+    expect([client.status, client.body]).toEqual([503, ''])
+    expect(Number(client.headers['retry-after'])).toBeGreaterThanOrEqual(5)
+  })
+
   it('makes an EventSource reconnect', async () => {
     let requests = 0
     const { url } = await serve((req, res) => {

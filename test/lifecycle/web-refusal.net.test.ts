@@ -127,10 +127,12 @@ describe('a web stream that begins after a shutdown without a server', () => {
     expect(exit).not.toHaveBeenCalled()
   })
 
-  it('gets a 503 if its client prefers an error', async () => {
+  it.each([
+    ['prefers an error', { headers: { ...headers, prefer: 'handling=strict' } }],
+    ['sends a POST', { headers, method: 'POST' }],
+  ])('gets a 503 if its client %s', async (_, init) => {
     await shutDown()
-    const prefer = new Request('http://a/', { headers: { ...headers, prefer: 'handling=strict' } })
-    const response = createSseResponse(prefer, () => {})
+    const response = createSseResponse(new Request('http://a/', init), () => {})
     expect([response.status, Number(response.headers.get('retry-after'))]).toEqual([503, expect.any(Number)])
   })
 })
