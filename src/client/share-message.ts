@@ -36,10 +36,12 @@ export interface Channel {
   close(): void
 }
 
-/** Returns a failure that a channel can clone. */
+/** Returns a failure that a channel can clone. An application may throw any value, for example a `Response`. */
 export function failureOf(error: unknown, isFinal: boolean): Failure {
   const { name, message, code, status, body, retryAfter } = Object(error)
-  return { error: error && { name, message, code, status, body, retryAfter, isFinal }, isFinal }
+  const properties = Object.entries({ name, message, code, status, body, retryAfter })
+  const cloned = properties.filter(([, value]) => /string|number/.test(typeof value))
+  return { error: error && { ...Object.fromEntries(cloned), isFinal }, isFinal }
 }
 
 /** Returns an error with the properties of a failure, or undefined if it has none. */

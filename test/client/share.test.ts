@@ -412,6 +412,16 @@ describe('shareEngine', () => {
       expect(tabs[1]?.errors[0]?.error).toBeInstanceOf(Error)
     })
 
+    test('a thrown response, whose body no channel can clone', async () => {
+      const { browser, tabs } = await openTabs(2)
+      const response = new Response('No session', { status: 401 })
+      browser.engines[0]?.listener.onError(response, false)
+      await browser.advance(100)
+      expect(tabs.map(({ errors }) => errors.length)).toEqual([1, 1])
+      expect(tabs[0]?.errors[0]?.error).toBe(response)
+      expect(tabs[1]?.errors[0]?.error).toMatchObject({ status: 401 })
+    })
+
     test.each([
       ['a final error', (listener: EngineListener) => listener.onError(error, true)],
       ['the end', (listener: EngineListener) => listener.onError(undefined, true)],
