@@ -6,7 +6,7 @@ import { deliverPage, type Page, readPage } from './long-poll.ts'
 import { onPageEvent } from './page-events.ts'
 import { readStream, type StreamOwner } from './read-stream.ts'
 import { absolute, type Body, bodyOf, type FetchOptions, type RequestUrl, resolveValue } from './request.ts'
-import { headerOf } from './target.ts'
+import { setTarget } from './target.ts'
 
 /**
  * The connection of a page to a server. The main request is of the transport in use, which is a stream or a chain of long
@@ -28,6 +28,8 @@ export class NetworkEngine implements Engine, StreamOwner {
   #rivalReason: TransportReason | undefined
   // The reason of the chosen transport, which the next request reports.
   #report: TransportReason | undefined
+  // A parameter of the main request that only the library needs, if it has one.
+  #mark: string | false | undefined
   #isSent = false
   // Whether the transport in use has responded, and has not failed since.
   #isOpen = false
@@ -122,18 +124,14 @@ export class NetworkEngine implements Engine, StreamOwner {
     const isRival = request === this.#rival
     const isPoll = isRival !== this.#fallback.isPolling
     const start = this.lastEventId
-    const set = (name: string, value: string | false | undefined) =>
-      value && url.searchParams.set(name, value)
-    set('transport', this.#report && this.#transport)
-    set('reason', this.#report)
+    const reason = this.#report
+    const padded = !isPoll && this.#fallback.isPadded && '1'
+    if (!isRival) this.#mark = reason || padded
     this.#report = undefined
-    set('format', isPoll && 'json')
     // A race does not wait long for events, so the transport is chosen within 2 s on a quiet channel.
-    set('hold', isPoll && isRival && '300')
-    set('padded', !isPoll && this.#fallback.isPadded && '1')
-    const header = isPoll ? undefined : headerOf(start)
-    if (header) headers.set('last-event-id', header)
-    else set('lastEventId', start)
+    const hold = isPoll && isRival && '300'
+    const format = isPoll && 'json'
+    setTarget(url, headers, start, { transport: reason && this.#transport, reason, format, hold, padded })
     if (isPoll) await this.#poll(request, url, headers)
     else await this.#stream(signal, url, headers, start)
   }
@@ -182,8 +180,14 @@ export class NetworkEngine implements Engine, StreamOwner {
 
   #onStreamEnd(error: SseClientError | undefined): void {
     this.#stopRival()
-    if (this.#isOpen) this.#cuts = error && Date.now() - this.#openedAt < 5000 ? this.#cuts + 1 : 0
-    if (this.#cuts < 3 || !this.#tryFallback('cuts', error)) this.#onLost(error)
+    if (error?.isFinal && this.#mark && !this.#isOpen) {
+      // A server that validates its query may refuse a parameter that it does not know.
+      this.#fallback.learn({ isPadded: false })
+      this.#start()
+    } else {
+      if (this.#isOpen) this.#cuts = error && Date.now() - this.#openedAt < 5000 ? this.#cuts + 1 : 0
+      if (this.#cuts < 3 || !this.#tryFallback('cuts', error)) this.#onLost(error)
+    }
   }
 
   /** Reports a loss of the main request, and sends another one after a time in ms if that is allowed. */

@@ -144,6 +144,30 @@ describe('no first byte within 500 ms of the headers', () => {
     await pass(1000)
     expect(next().query).toEqual({ padded: '1' })
   })
+
+  test('return to the plain stream if the server refuses the parameters of the padded one', async () => {
+    const { pass, next, requests, news } = await connectToFake()
+    await next().respond()
+    await pass(500)
+    await next().answer('unknown parameter', 400, 'text/plain')
+    const plain = next()
+    expect(plain.query).toEqual({})
+    await plain.respond()
+    await pass(500)
+    await next().answer('unknown parameter', 400, 'text/plain')
+    await plain.write('data: 1\n\n')
+    await pass(60_000)
+    expect([requests.length, news()]).toEqual([0, ['open', 'event-stream undefined', 'message 1 #']])
+  })
+
+  test('close the connection if the plain stream is refused too', async () => {
+    const { pass, next, requests, news } = await connectToFake()
+    await next().respond()
+    await pass(500)
+    for (let round = 0; round < 2; round++) await next().answer('unknown', 401, 'text/plain')
+    await pass(60_000)
+    expect([requests.length, news()]).toEqual([0, ['error 2']])
+  })
 })
 
 describe('bursts', () => {
