@@ -159,7 +159,8 @@ export class NetworkEngine implements Engine, StreamOwner {
     this.#isSent = true
     const response = await send(url, { ...this.#options, headers, signal, cache } as RequestInit)
     signal.throwIfAborted()
-    if (response.status === 204) {
+    // A rival has a format that the server may lack. The main request then gets the 204 that ends the connection.
+    if (response.status === 204 && signal !== this.#rival?.signal) {
       this.close()
       this.#listener.onError(undefined, true)
     }

@@ -89,6 +89,16 @@ describe('no response headers within 1.5 s', () => {
     expect([stream.isAborted, news().slice(0, 2)]).toEqual([true, ['open', 'json no-headers']])
   })
 
+  test('keep the stream if the server, which has no long poll, responds to the poll with 204', async () => {
+    const { pass, next, requests, news } = await connectToFake()
+    const stream = next()
+    await pass(1500)
+    await next().respond(204)
+    await pass(60_000)
+    await stream.open()
+    expect([requests.length, news()]).toEqual([0, ['open', 'event-stream undefined']])
+  })
+
   test('count from the request, not from the functions of the user', async () => {
     const { pass, requests } = await connectToFake({ headers: () => new Promise(() => {}) })
     await pass(10_000)
