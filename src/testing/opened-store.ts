@@ -3,8 +3,16 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { EventStore } from '../stores/event-store.ts'
 import type { LogEntry, Publication } from '../stores/log-entry.ts'
 
-/** Returns a new store, which is not open yet and keeps at least 100 small events. */
+/**
+ * Returns a new store, which is not open yet and keeps at least 100 small events. If it keeps fewer than 300, the
+ * suite also tests how it evicts them.
+ */
 export type OpenStore = () => EventStore | Promise<EventStore>
+
+export type Run = (opened: Opened) => Promise<void>
+
+/** The functions that the tests run, by title. */
+export type Cases = Readonly<Record<string, Run>>
 
 // How long an entry may take from `append` to `onEntry`, in ms.
 const TIMEOUT = 5_000
@@ -16,6 +24,8 @@ export class Opened {
   readonly entries: LogEntry[] = []
   readonly store: EventStore
 
+  #closed: Promise<void> | undefined
+
   private constructor(store: EventStore) {
     this.store = store
     store.open({ onEntry: (entry) => this.entries.push(entry), onLoss: () => {} })
@@ -25,6 +35,12 @@ export class Opened {
     const opened = new Opened(await open())
     await opened.store.ready
     return opened
+  }
+
+  // A hub closes its store once.
+  close(): Promise<void> {
+    this.#closed ??= this.store.close()
+    return this.#closed
   }
 
   append(channel: string, data: number, more: Partial<Publication> = {}): Promise<string> {
@@ -70,6 +86,11 @@ export class Opened {
 export async function until(isTrue: () => boolean, expected: string): Promise<void> {
   for (const deadline = performance.now() + TIMEOUT; !isTrue(); await pause(1))
     if (performance.now() > deadline) fail(`Expected ${expected} within ${TIMEOUT} ms.`)
+}
+
+/** Returns the whole numbers from `from` up to, but not including, `to`. */
+export function numbers(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, i) => from + i)
 }
 
 function dataOf(entries: readonly LogEntry[]): unknown[] {

@@ -1,6 +1,7 @@
 import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict'
 import type { EventStore } from '../stores/event-store.ts'
-import { Opened, type OpenStore, until } from './opened-store.ts'
+import { type Cases, numbers, Opened, type OpenStore, type Run, until } from './opened-store.ts'
+import { STATES } from './store-states.ts'
 
 export type { OpenStore }
 
@@ -26,6 +27,9 @@ const LONG = 'x'.repeat(1_000)
 // Ids that a client may send and that are not positions of any store.
 const HOSTILE = ['', '0', '-1', LONG, '\0', '*', '$', '+', '1-1-1', 'é', "'; --", '99999999999999999999-0']
 
+// Channels that a store may take for each other, and one that a plain object has.
+const SIMILAR = ['a', 'A', 'aa', 'a.b', 'a b', 'a ', 'a:b', 'a>', 'é', 'e\u0301', '__proto__']
+
 // Texts that replace the number at the end of an id.
 const HOSTILE_NUMBERS = ['-1', '-0', '', '1e0', '0x1', '0.5', '1e-7', '9'.repeat(17), '9'.repeat(400)]
 
@@ -41,6 +45,7 @@ export function storeContract(
 ): void {
   describe(name, () => {
     const cases = {
+      ...STATES,
       ...APPENDS,
       ...READS,
       ...IDEMPOTENCY,
@@ -52,16 +57,11 @@ export function storeContract(
       test(title, async () => {
         const opened = await Opened.by(open)
         // A store that stays open could pass entries to `onEntry` during the next test.
-        await run(opened).finally(() => opened.store.close())
+        await run(opened).finally(() => opened.close())
       })
     }
   })
 }
-
-type Run = (opened: Opened) => Promise<void>
-
-/** The functions that the tests run, by title. */
-type Cases = Readonly<Record<string, Run>>
 
 const APPENDS: Cases = {
   async 'passes every entry to onEntry once, in order, with the id that append resolves with'(opened) {
@@ -86,6 +86,19 @@ const APPENDS: Cases = {
     )
     equal(opened.entries[0]?.frame.payload.toString(), `retry: 100\nid: ${id}\nevent: price\ndata: 7\n\n`)
   },
+  async 'keeps the trace of a publish'(opened) {
+    const trace = { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, tracestate: 'c=d' }
+    await opened.append('a', 1, { trace })
+    await opened.received(1)
+    deepEqual({ ...opened.entries[0]?.trace }, trace)
+  },
+  async 'keeps text with any characters'(opened) {
+    const data = 'line\nend\t"\\ \0 é € 😀'
+    await opened.store.append({ channel: 'a', data, isText: true, event: '€', key: '😀' })
+    await opened.received(1)
+    const { event, key, data: kept } = opened.entries[0]?.event ?? {}
+    deepEqual({ event, key, data: kept }, { event: '€', key: '😀', data })
+  },
   async 'keeps the order of appends that are not awaited'(opened) {
     await Promise.all(numbers(0, 20).map((i) => opened.append('a', i)))
     deepEqual(await opened.received(20), numbers(0, 20))
@@ -107,6 +120,24 @@ const READS: Cases = {
     deepEqual(await opened.readAll(['odd', 'even'], ids[8] as string), [9, 10, 11])
     deepEqual(await opened.readAll(['odd'], ids[4] as string), [5, 7, 9, 11])
     deepEqual(await opened.readAll(['none'], start), [])
+  },
+  async 'reads only entries that were passed to onEntry, up to its position'(opened) {
+    const { store, entries } = opened
+    const start = store.position
+    for (const i of numbers(0, 5)) {
+      await opened.append('a', i)
+      equal(store.position, entries.at(-1)?.id ?? start)
+      const page = await store.read(['a'], start, 10)
+      const received = new Set(entries.map(({ id }) => id))
+      const isReceived = page !== 'gap' && page.entries.every(({ id }) => received.has(id))
+      ok(isReceived, 'A page is a gap, or has an entry that was not passed to onEntry.')
+    }
+  },
+  async 'distinguishes channels with similar names'(opened) {
+    const start = opened.store.position
+    for (const [i, name] of SIMILAR.entries()) await opened.append(name, i)
+    await opened.received(SIMILAR.length)
+    for (const [i, name] of SIMILAR.entries()) deepEqual(await opened.readAll([name], start), [i], name)
   },
   async 'reads everything for a reader that has room for one entry, or for none'(opened) {
     const start = opened.store.position
@@ -135,13 +166,6 @@ const READS: Cases = {
     const others = HOSTILE_NUMBERS.map((number) => id.replace(/\d+$/, number))
     for (const other of [next, ` ${id}`, `${id}.5`, id.replace(/(\d+)$/, '0$1'), ...others])
       equal(await opened.store.read(['a'], other, 10), 'gap', other)
-  },
-  async 'returns a gap after it is closed'(opened) {
-    const first = await opened.append('a', 1)
-    await opened.append('a', 2)
-    await opened.received(2)
-    await opened.store.close()
-    equal(await opened.store.read(['a'], first, 10), 'gap')
   },
 }
 
@@ -244,14 +268,9 @@ function processes({ openAnother, sharesPositions }: StoreTraits): Cases {
     if (sharesPositions)
       await until(() => other.store.position === opened.store.position, 'the position of another process')
     deepEqual(await other.readAll(['a'], id), sharesPositions ? [2] : ['gap'])
-    await other.store.close()
+    await other.close()
   }
   return sharesPositions
     ? { 'reads after a position of another process': run }
     : { 'returns a gap for a position of another process': run }
-}
-
-/** Returns the whole numbers from `from` up to, but not including, `to`. */
-function numbers(from: number, to: number): number[] {
-  return Array.from({ length: to - from }, (_, i) => from + i)
 }

@@ -1,3 +1,4 @@
+import { SseError } from '../../src/errors.ts'
 import type { EventStore, Page, StoreListener } from '../../src/stores/event-store.ts'
 import { LogEntry, type Publication } from '../../src/stores/log-entry.ts'
 import type { MemoryStoreOptions, StoreLimits } from '../../src/stores/memory/memory-store.ts'
@@ -26,6 +27,7 @@ export class PlainStore implements EventStore {
   }
 
   open(listener: StoreListener): void {
+    if (this.#listener) throw new SseError('ERR_SSE_OPTION', 'This store already belongs to a hub.')
     this.#listener = listener
   }
 

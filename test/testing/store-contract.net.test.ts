@@ -92,6 +92,89 @@ class Twice extends PlainStore {
   }
 }
 
+class Reopened extends MemoryStore {
+  override open(listener: StoreListener): void {
+    this.listener = listener
+  }
+}
+
+class AlwaysReady extends PlainStore {
+  readonly ready = Promise.resolve()
+}
+
+/** Reads after the oldest entry it still has, without a gap. */
+class Lossy extends MemoryStore {
+  constructor() {
+    super({ maxEvents: 100 })
+  }
+
+  override read(channels: readonly string[], after: string, limit: number): Page {
+    const page = super.read(channels, after, limit)
+    const isEvicted = page === 'gap' && this.compare(this.position, after) > 0 && this.compare(after, '') > 0
+    return isEvicted ? super.read(channels, this.history(channels, Infinity).after, limit) : page
+  }
+}
+
+class Complete extends MemoryStore {
+  constructor() {
+    super({ maxEvents: 100 })
+  }
+
+  override history(channels: readonly string[], last: number): History {
+    return { ...super.history(channels, last), isIncomplete: false }
+  }
+}
+
+class Late extends MemoryStore {
+  override open({ onEntry, onLoss }: StoreListener): void {
+    super.open({ onLoss, onEntry: (entry) => void setImmediate(onEntry, entry) })
+  }
+}
+
+class Traceless extends PlainStore {
+  override append({ trace: _, ...publication }: Publication): Promise<string> {
+    return super.append(publication)
+  }
+}
+
+class Latin extends PlainStore {
+  override append(publication: Publication): Promise<string> {
+    return super.append({ ...publication, data: Buffer.from(publication.data, 'latin1').toString('latin1') })
+  }
+}
+
+class Lowercase extends PlainStore {
+  override append(publication: Publication): Promise<string> {
+    return super.append({ ...publication, channel: publication.channel.toLowerCase() })
+  }
+}
+
+/** Rejects an append after the close with an error of another class. */
+class Ended extends MemoryStore {
+  #isEnded = false
+
+  override async append(publication: Publication): Promise<string> {
+    if (this.#isEnded) throw new Error('The store is closed.')
+    return super.append(publication)
+  }
+
+  override async close(): Promise<void> {
+    this.#isEnded = true
+    await super.close()
+  }
+}
+
+/** Has a connection that can be closed once. */
+class ClosedOnce extends PlainStore {
+  #isClosed = false
+
+  override async close(): Promise<void> {
+    if (this.#isClosed) throw new Error('The connection is closed.')
+    this.#isClosed = true
+    await super.close()
+  }
+}
+
 class Nameless extends PlainStore {
   override open({ onEntry, onLoss }: StoreListener): void {
     super.open({
@@ -129,7 +212,20 @@ describe('the contract suite of a store', () => {
     expect(await failuresOf(open, { openAnother: open })).toEqual([])
   })
 
+  it('passes for a store that can be closed only once', async () => {
+    expect(await failuresOf(() => new ClosedOnce())).toEqual([])
+  })
+
   it.each<[fault: string, store: new () => EventStore, failed: string]>([
+    ['can be opened twice', Reopened, 'throws ERR_SSE_OPTION if it is opened again'],
+    ['is still waiting when it can be read', AlwaysReady, 'has no ready once it can be read'],
+    ['omits evicted entries', Lossy, 'returns a gap for a position after which entries were evicted'],
+    ['has evicted entries of a complete history', Complete, 'after which entries were evicted'],
+    ['reads entries before it delivers them', Late, 'reads only entries that were passed to onEntry'],
+    ['drops the trace of a publish', Traceless, 'keeps the trace of a publish'],
+    ['drops characters outside Latin-1', Latin, 'keeps text with any characters'],
+    ['ignores the case of channels', Lowercase, 'distinguishes channels with similar names'],
+    ['rejects an append with another error', Ended, 'stores an event or rejects with an SseError'],
     ['returns a promise for the empty page', AsyncEnd, 'returns the empty page synchronously'],
     ['returns an empty page in place of a gap', Silent, 'returns a gap for the id "*"'],
     ['reads from a position instead of after it', Inclusive, 'reads strictly after a position'],
@@ -166,7 +262,7 @@ describe('the contract suite of a store', () => {
     for (const load of ['(name) => import(name)', '(name) => require(name)']) {
       const cwd = join(import.meta.dirname, '../..')
       const { stdout } = await promisify(execFile)(process.execPath, ['-e', program(load)], { cwd })
-      expect(stdout).toMatch(/^. tests 2\d$/m)
+      expect(stdout).toMatch(/^. tests 3\d$/m)
       expect(stdout).toMatch(/^. fail 0$/m)
     }
   })

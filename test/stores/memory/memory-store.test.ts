@@ -9,6 +9,8 @@ import { PlainStore } from '../plain-store.ts'
 import { footprintOf, openStore, type TestStore } from './test-store.ts'
 
 logContract('memoryStore', () => memoryStore(), { respectsRoom: true })
+logContract('memoryStore of 100 events', () => memoryStore({ maxEvents: 100 }), { respectsRoom: true })
+logContract('the plain store of 100 events', () => new PlainStore({ maxEvents: 100 }))
 logContract('the plain store that memoryStore is compared with', () => new PlainStore())
 
 const data = (page: Page) => (page === 'gap' ? page : page.entries.map((entry) => entry.event.data))
