@@ -5,7 +5,7 @@ import { countText } from '../figures.ts'
 import type { Check } from './check.ts'
 import { isLimited } from './headers.ts'
 import { liveMoments } from './moments.ts'
-import { type Resumption, resumptionOf } from './resumption.ts'
+import { type Resumption, resumptionOf, sentIdOf } from './resumption.ts'
 import { inMs, isStream } from './streams.ts'
 
 // A client that disconnects earlier has missed no event that a server could send. In ms.
@@ -27,10 +27,16 @@ export const noFirstPosition: Check = ({ exchanges: { main } }) => {
 }
 
 export const resumeFailed: Check = ({ exchanges: { main, resume, resumeLast } }) => {
-  const failed = [resume, resumeLast].find((each) => each?.status !== undefined && each.status !== 200)
+  const failed = [resume, resumeLast].find((each) => (each?.status ?? 200) !== 200 && !isEnd(main, each))
   if (!isStream(main) || failed?.status === undefined || isLimited(failed)) return []
-  const id = JSON.stringify(failed.requestHeaders['last-event-id'])
+  const id = JSON.stringify(sentIdOf(failed))
   return [finding('resume-failed', `A reconnect with the id ${id} got the status ${failed.status}.`)]
+}
+
+/** Whether a response stops a client that has received everything, after the stream has ended. */
+function isEnd(main: Exchange, exchange: Exchange | undefined): boolean {
+  if (main.end !== 'ended' || exchange?.status !== 204) return false
+  return sentIdOf(exchange) === main.ids.at(-1)?.id
 }
 
 export const resumeIgnored: Check = (evidence) => {

@@ -32,7 +32,7 @@ export function resumptionOf(
   const { main } = exchanges
   if (!isStream(main) || !isStream(exchange) || exchange.method !== 'GET' || !wasOpen(exchange, main))
     return undefined
-  const id = Buffer.from(exchange.requestHeaders['last-event-id'] ?? '', 'latin1').toString('utf8')
+  const id = sentIdOf(exchange)
   const sent = main.events.filter(({ hasId }) => hasId)
   if (id === '' || !areUnique(sent)) return undefined
   // -1 for a position without an event, which precedes all events.
@@ -54,6 +54,11 @@ export function resumptionOf(
     skipped: missedOf(due),
     repeated: receivedOf(until),
   }
+}
+
+/** Returns the last event id that a request has sent, '' if it has sent none. */
+export function sentIdOf({ requestHeaders }: Exchange): string {
+  return Buffer.from(requestHeaders['last-event-id'] ?? '', 'latin1').toString('utf8')
 }
 
 /** Whether a reconnect was open for longer than `main` waited for its first byte. */

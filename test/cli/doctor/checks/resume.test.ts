@@ -28,6 +28,22 @@ describe('a reconnect that fails', () => {
     expect(codes({ status })).toEqual([])
   })
 
+  test('is no finding if a 204 stops a client that has received everything', () => {
+    const ended = { ...main, end: 'ended' as const }
+    const lastId = main.ids.at(-1)?.id ?? ''
+    const after = (id: string, exchange = ended) =>
+      codesOf(evidenceOf({ main: exchange, resumeLast: resumedAfter(id, { status: 204, chunks: [] }) }))
+    expect(after(lastId)).toEqual([])
+    expect(after('1')).toEqual(['problem resume-failed'])
+    expect(after(lastId, { ...main, end: 'open' as never })).toEqual(['problem resume-failed'])
+  })
+
+  test('names the id as the server has sent it', () => {
+    const sent = Buffer.from('é1').toString('latin1')
+    const [finding] = findingsOf(evidenceOf({ main, resume: resumedAfter(sent, { status: 500 }) }))
+    expect(finding?.message).toBe('A reconnect with the id "é1" got the status 500.')
+  })
+
   test('is no finding if there was no response yet, or no stream before', () => {
     const unanswered = { status: undefined, headersAt: undefined, chunks: [] }
     expect(codes(unanswered, { resumeLast: resumedAfter('2', { status: 500 }) })).toEqual([
