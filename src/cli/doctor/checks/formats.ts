@@ -2,11 +2,10 @@ import { excerpt, quote } from '../../printable.ts'
 import { finding } from '../catalog.ts'
 import type { Exchange } from '../exchange.ts'
 import { countText } from '../figures.ts'
-import { bytesOf, textOf } from './body.ts'
+import { textOf } from './body.ts'
 import type { Check } from './check.ts'
 import { mediaTypeOf } from './headers.ts'
-
-const NDJSON_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl']
+import { isLongPoll, isNdjson, pageOf, parsed } from './json-body.ts'
 
 export const longPollLength: Check = ({ exchanges: { longPoll } }) => {
   if (!isLongPoll(longPoll) || longPoll.protocol !== 'HTTP/1.1') return []
@@ -41,32 +40,8 @@ export const ndjsonLines: Check = ({ exchanges: { ndjson } }) => {
   return line === undefined ? [] : [finding('ndjson-lines', `The line ${quote(line)} is not JSON.`)]
 }
 
-function isNdjson(exchange: Exchange): boolean {
-  return NDJSON_TYPES.includes(mediaTypeOf(exchange))
-}
-
 /** Returns the lines that have ended and are not empty. A JSON value may contain a CR between its tokens. */
 function completeLinesOf(exchange: Exchange): string[] {
   const lines = textOf(exchange).split('\n')
   return lines.slice(0, -1).filter((line) => line.trim() !== '')
-}
-
-/** True for a page as Spillway sends it. Other JSON at the same URL is not a long poll. */
-function isLongPoll(exchange: Exchange | undefined): exchange is Exchange {
-  if (exchange?.status !== 200 || mediaTypeOf(exchange) !== 'application/json') return false
-  return Array.isArray(pageOf(exchange)?.events)
-}
-
-function pageOf(exchange: Exchange): { events?: unknown; lastEventId?: unknown } | undefined {
-  const value = parsed(bytesOf(exchange).toString())
-  return typeof value === 'object' && value !== null ? value : undefined
-}
-
-/** Returns undefined if the text is not JSON. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -4,6 +4,7 @@ import type { Exchange } from '../exchange.ts'
 import { textOf } from './body.ts'
 import type { Check } from './check.ts'
 import { isEventStream, listOf, mediaTypeOf } from './headers.ts'
+import { isLongPoll, isNdjson } from './json-body.ts'
 
 // Matches whole words only, for example not `blogin`.
 const LOGIN = /(?<![a-z])(log[-_ ]?[io]n|sign[-_ ]?in|sso|oauth2?|authorize|saml2?|cas)(?![a-z])/i
@@ -45,6 +46,10 @@ export const loginPage: Check = ({ exchanges: { main } }) => {
 export const contentType: Check = ({ exchanges: { main } }) => {
   const type = mediaTypeOf(main)
   if (main.status !== 200 || type === 'text/event-stream' || isLoginPage(main)) return []
+  if (isNdjson(main) || isLongPoll(main)) {
+    const message = `The type is ${quote(type)}, so that there was no event stream to examine.`
+    return [finding('content-type', message, { level: 'note' })]
+  }
   const message = type ? `The type is ${quote(type)}.` : 'The response has no header Content-Type.'
   return [finding('content-type', message)]
 }

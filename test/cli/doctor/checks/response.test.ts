@@ -63,6 +63,20 @@ describe('the type', () => {
     expect(messageOf(checks.contentType, evidence({ main }))).toBe('The type is "text/plain".')
   })
 
+  test.each([
+    ['application/x-ndjson; charset=utf-8', '{"event":"tick","data":1}\n'],
+    ['application/json; charset=utf-8', '{"events":[],"lastEventId":"1"}'],
+  ])('%s is only noted, because browsers do not open such a URL as a stream', (type, body) => {
+    const main = response(200, { 'content-type': type }, body)
+    expect(judge(checks, evidence({ main }))).toEqual(['content-type note'])
+    expect(messageOf(checks.contentType, evidence({ main }))).toContain('no event stream to examine')
+  })
+
+  test('of any other JSON is reported', () => {
+    const main = response(200, { 'content-type': 'application/json' }, '{"error":"wrong route"}')
+    expect(judge(checks, evidence({ main }))).toEqual(['content-type problem'])
+  })
+
   test('is reported if it is missing', () => {
     const main = exchange({ headers: { 'content-type': null } })
     expect(messageOf(checks.contentType, evidence({ main }))).toBe('The response has no header Content-Type.')

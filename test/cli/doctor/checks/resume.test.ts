@@ -31,11 +31,11 @@ describe('a reconnect that fails', () => {
   test('is no finding if a 204 stops a client that has received everything', () => {
     const ended = { ...main, end: 'ended' as const }
     const lastId = main.ids.at(-1)?.id ?? ''
-    const after = (id: string, exchange = ended) =>
-      codesOf(evidenceOf({ main: exchange, resumeLast: resumedAfter(id, { status: 204, chunks: [] }) }))
-    expect(after(lastId)).toEqual([])
-    expect(after('1')).toEqual(['problem resume-failed'])
-    expect(after(lastId, { ...main, end: 'open' as never })).toEqual(['problem resume-failed'])
+    const stoppedAt = (id: string) => resumedAfter(id, { status: 204, chunks: [] })
+    expect(codesOf(evidenceOf({ main: ended, resumeLast: stoppedAt(lastId) }))).toEqual([])
+    const failed = ['problem resume-failed']
+    expect(codesOf(evidenceOf({ main: ended, resumeLast: stoppedAt('1') }))).toEqual(failed)
+    expect(codesOf(evidenceOf({ main, resumeLast: stoppedAt(lastId) }))).toEqual(failed)
   })
 
   test('names the id as the server has sent it', () => {
