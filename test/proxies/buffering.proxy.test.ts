@@ -5,8 +5,9 @@ import { expect, it } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
 import { ClientSession, openInNode } from '../support/proxies/client-session.ts'
 import { describeBehind } from '../support/proxies/describe-behind.ts'
+import { measureLatency } from '../support/proxies/latency.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
-import { BUFFERING, DELAYING } from '../support/proxies/setups.ts'
+import { BUFFERING, DECOMPRESSING, DELAYING, NOT_DECOMPRESSING } from '../support/proxies/setups.ts'
 
 // These tests state what proxies do that only their configuration can change. If one of them fails with a new version of
 // a proxy, the documentation needs a change.
@@ -48,6 +49,35 @@ describeBehind([DELAYING], 'a stream', (setup) => {
       await client.until(`data: event ${event}\n\n`)
       expect(performance.now() - sentAt).toBeGreaterThan(100)
     }
+  })
+})
+
+describeBehind(DECOMPRESSING, 'a compressed stream', (setup) => {
+  const proxy = new ServedBehindProxy(setup)
+
+  it('is held until its end for a client that does not accept gzip', async () => {
+    const { path, opened } = proxy.routeStreams({ compress: true })
+    const response = proxy.get(path)
+    const stream = await opened
+    stream.send({ data: 'first' })
+    expect(await Promise.race([response, pause(LONG_ENOUGH, 'nothing')])).toBe('nothing')
+    stream.close()
+    const client = await response
+    expect(await client.ended).toBe('end')
+    expect(client.body).toMatch(/data: first\n\n$/)
+  })
+})
+
+describeBehind([NOT_DECOMPRESSING], 'a compressed stream', (setup) => {
+  const proxy = new ServedBehindProxy(setup)
+
+  it('passes each event on at once to any client', async () => {
+    const plain = await proxy.open({ compress: true })
+    await measureLatency(plain.stream, plain.client)
+    const { path, opened } = proxy.routeStreams({ compress: true })
+    const { client, encoding } = await proxy.getCompressed(path)
+    expect(encoding).toBe('gzip')
+    await measureLatency(await opened, client)
   })
 })
 

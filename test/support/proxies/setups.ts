@@ -154,6 +154,14 @@ export const COMPRESSING: readonly ProxySetup[] = [
 /** A proxy that passes each event on late. */
 export const DELAYING = setup('haproxy', '', (upstream) => launchHaproxy(upstream))
 
+/** A proxy that requests gzip for each client, and decompresses the response for the others. */
+export const DECOMPRESSING = STREAMING.filter(({ name }) => name === 'varnish')
+
+/** The same with the parameter of docs/proxies.md. */
+export const NOT_DECOMPRESSING = setup('varnish', 'without http_gzip_support', (upstream) =>
+  launchVarnish(upstream, { args: ['-p', 'http_gzip_support=off'] }),
+)
+
 /** In seconds. */
 export const IDLE_TIMEOUT = 3
 
