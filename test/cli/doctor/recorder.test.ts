@@ -72,4 +72,14 @@ describe('a recorder', () => {
     expect(recorder.isTruncated).toBe(true)
     expect(recorder.events.length).toBeLessThan(12_000)
   })
+
+  test.each(['\n', '\r', 'retry: 1\n', 'x\n', 'data\n'])('ends at a hundred thousand lines %j', (line) => {
+    const { recorder } = record()
+    for (let i = 0; i < 20; i++) recorder.receive(Buffer.from(line.repeat(10_000)))
+    expect(recorder.isTruncated).toBe(true)
+    const lines = Buffer.concat(recorder.arrivals.map(({ bytes }) => bytes))
+      .toString()
+      .split(line)
+    expect(lines.length).toBeLessThan(130_000)
+  })
 })

@@ -12,6 +12,8 @@ export interface BlockListener {
 
 /** Reads an event stream as the HTML standard describes. Its chunks may be split at any byte. */
 export class BlockReader {
+  /** How many lines have ended. */
+  lineCount = 0
   readonly #listener: BlockListener
   readonly #lines = new StreamLines()
   #isInBlock = false
@@ -28,6 +30,7 @@ export class BlockReader {
   read(bytes: Uint8Array): void {
     const wasLineStart = this.#lines.rest === ''
     const lines = this.#lines.feed(bytes)
+    this.lineCount += lines.length
     for (const line of lines) this.#readLine(line)
     const { rest } = this.#lines
     const isLineStart = wasLineStart || lines.length > 0

@@ -5,9 +5,10 @@ import { BlockReader } from './block-reader.ts'
 import { decoderOf } from './decode.ts'
 import type { ProbeRequest } from './probe.ts'
 
-// A response that exceeds one of these limits is closed, so that a server cannot exhaust the memory.
+// A response that exceeds one of these limits is closed, so that a server cannot exhaust the memory or the time.
 const MAX_BYTES = 8 * 1024 * 1024
 const MAX_ITEMS = 10_000
+const MAX_LINES = 100_000
 
 type Headers = ReadonlyArray<readonly [name: string, value: string]>
 
@@ -139,7 +140,8 @@ export class Recorder implements Exchange {
     this.arrivals.push({ at: this.now, bytes })
     this.#reader.read(bytes)
     const items = Math.max(this.arrivals.length, this.events.length, this.comments.length, this.ids.length)
-    if (this.#bytes > MAX_BYTES || items > MAX_ITEMS) this.#truncate()
+    const isTooLong = this.#bytes > MAX_BYTES || items > MAX_ITEMS || this.#reader.lineCount > MAX_LINES
+    if (isTooLong) this.#truncate()
     else this.#onChange()
   }
 
