@@ -32,6 +32,8 @@ export interface AnswerHooks {
   hasResponded?(): boolean
   /** Responds to HEAD in the framework's own way. Returns whether it does. */
   respondToHead?(settings: Settings): boolean
+  /** Called before the response headers are decided. Sets the headers of the framework on the response. */
+  beforeHeaders?(): void
   /** Called when the response headers were sent. */
   onHeaders?(): void
   /** Called with an error of a middleware's own `writeHead`. Nothing was sent, and the handler may have finished. */
@@ -160,6 +162,7 @@ function originOf({ request, settings: { context, expiresAt }, hooks }: Exchange
 }
 
 function refuse({ response, settings, hooks }: Exchange, refusal: Refusal): undefined {
+  hooks.beforeHeaders?.()
   sendRefusal(response, settings, refusal)
   hooks.onHeaders?.()
 }

@@ -17,6 +17,7 @@ export function beginResponse(
   hooks: PollHooks = {},
 ): Transport {
   if (poll) return pollTransport(response, settings, poll, streamOf, hooks)
+  hooks.beforeHeaders?.()
   const encoding = sendHead(response, settings)
   hooks.onHeaders?.()
   return compress(nodeTransport(response), encoding, preambleOf(settings))

@@ -9,7 +9,6 @@ export type EncodingSettings = Pick<Settings, 'headers'> & Partial<Pick<Settings
 
 /** Returns the encoding of a body. Undefined if it is not compressed, or if the application compresses it. */
 export function contentEncoding(response: NodeResponse, settings: EncodingSettings): Encoding | undefined {
-  // Checks the settings first, because reading the headers of Fastify sets them on the response.
   if (isPlain(settings) || response.hasHeader(NAME)) return undefined
   return chooseEncoding(response.req.headers['accept-encoding'], supportedEncodings())
 }

@@ -41,7 +41,6 @@ export function sendHead(response: NodeResponse, settings: Settings): Encoding |
  */
 export function streamHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
   dropLength(response)
-  // Read first, because an adapter copies the headers of its framework to the response when they are read.
   const own = Object.entries(settings.headers)
   const earlier = response.getHeader('Cache-Control')
   const closing = shutdownHeaders(response)

@@ -27,6 +27,8 @@ export function longPollOf({ headers, method, url }: NodeRequest, settings: Sett
 
 /** Hooks of a framework in the response to a long poll. */
 export interface PollHooks {
+  /** Called before the response headers are decided. Sets the headers of the framework on the response. */
+  beforeHeaders?(): void
   /** Called when the response headers were sent. */
   onHeaders?(): void
   /** Called with an error of a middleware's own `writeHead`, and MUST respond. Default: the response is destroyed. */
@@ -41,15 +43,16 @@ export function pollTransport(
   streamOf: () => SseStream,
   hooks: PollHooks = {},
 ): Transport {
-  // Checks the headers of the route first, because reading those of Fastify sets them on the response.
   const has = (name: string) => hasHeader(settings.headers, name) || response.hasHeader(name)
   const isPrivate = () => has('Set-Cookie') || has('Cache-Control') || isWrapped(response)
   const transport = new WholeResponse(response, async (lines) => {
+    hooks.beforeHeaders?.()
     const own = { hasEncoding: has('Content-Encoding'), isPrivate: isPrivate() }
     const answer = await poll.answer(streamOf(), lines, own)
     if (response.destroyed || response.headersSent || transport.isReleased) return
-    const headers = { ...streamHeaders(response, settings), ...(poll.isShutDown && closeHeaders(response)) }
     // A cookie may have been set while the body was compressed.
+    hooks.beforeHeaders?.()
+    const headers = { ...streamHeaders(response, settings), ...(poll.isShutDown && closeHeaders(response)) }
     try {
       sendHeaders(response, headers, isPrivate() ? withoutCache(answer) : answer)
     } catch (error) {

@@ -157,6 +157,19 @@ describe('the response headers', () => {
     expect(client.headers['cache-control']).toBe('no-store, no-transform')
   })
 
+  it.each(['GET', 'HEAD'])('have no length that a hook has set for another body, for %s', async (method) => {
+    const { fastify } = logging()
+    fastify.addHook('onRequest', async (_request, reply) => void reply.header('Content-Length', 2))
+    fastify.get(
+      '/stream',
+      sse(() => [{ data: 'whole' }]),
+    )
+    const client = await ask(await listen(fastify), { method })
+    expect(client.headers['content-length']).toBeUndefined()
+    expect(await client.ended).toBe('end')
+    if (method === 'GET') expect(client.body).toContain('data: whole\n\n')
+  })
+
   it.each([
     ['GET', 'GET', true],
     ['HEAD on a route that Fastify adds', 'HEAD', true],

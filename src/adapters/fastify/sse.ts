@@ -35,7 +35,7 @@ import { shutdownRefusalOf } from '../../lifecycle/draining.ts'
 import type { Refusal } from '../../stream/refusal.ts'
 import { SseStream } from '../../stream/stream.ts'
 import { addStream } from './plugin.ts'
-import { type AnyReply, StreamBody } from './stream-body.ts'
+import { type AnyReply, copyHeaders, StreamBody } from './stream-body.ts'
 
 /**
  * Creates a route handler of Fastify 5 whose response is an event stream:
@@ -86,8 +86,7 @@ export function sse<
       return isGuarded(settings) ? guardedHead(request, reply, settings) : sendHeadOf(reply, settings)
     const body = new StreamBody(reply, (hooks) => {
       reply.removeHeader('Content-Type') // an error response sets its own
-      const withHeaders = withHeadersOf(reply, settings)
-      return answerRequest(request.raw, reply.raw, withHeaders, tracked, [request, reply], hooks)
+      return answerRequest(request.raw, reply.raw, settings, tracked, [request, reply], hooks)
     })
     // Compression plugins decide by the content type. Returns the reply, because Fastify does not send the response of
     // an async route that resolves with undefined.
@@ -107,27 +106,6 @@ type RouteArguments<
   request: FastifyRequest<Route, Server, RawRequest, Schema, Types, Config, Logger>,
   reply: FastifyReply<Route, Server, RawRequest, RawReplyDefaultExpression<Server>, Config, Schema, Types>,
 ]
-
-/**
- * Returns the options of one response. Its `headers` are read when they are sent, so a handler may add headers until
- * then.
- */
-function withHeadersOf(reply: AnyReply, settings: HandlerSettings): HandlerSettings {
-  return {
-    ...settings,
-    get headers() {
-      copyHeaders(reply)
-      return settings.headers
-    },
-  }
-}
-
-// Copies no length, which a hook or the handler has set for another body. A stream has none (RFC 9112 6.1).
-function copyHeaders(reply: AnyReply): void {
-  for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (name !== 'content-length') reply.raw.setHeader(name, value as string | string[])
-  }
-}
 
 function sendHeadOf(reply: AnyReply, settings: Settings): AnyReply {
   copyHeaders(reply)

@@ -47,6 +47,10 @@ export class StreamBody extends Readable implements AnswerHooks {
     return this.#hasResponded
   }
 
+  beforeHeaders(): void {
+    copyHeaders(this.#reply)
+  }
+
   onHeaders(): void {
     this.#reply.hijack()
   }
@@ -67,6 +71,13 @@ export class StreamBody extends Readable implements AnswerHooks {
       this.#hasResponded = true
       return send.call(this.#reply, payload)
     }
+  }
+}
+
+/** Sets the headers of a reply on its response. */
+export function copyHeaders(reply: AnyReply): void {
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    reply.raw.setHeader(name, value as string | string[])
   }
 }
 
