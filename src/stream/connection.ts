@@ -275,7 +275,7 @@ export class Connection
   get #backlog(): Backlog {
     this.#queue ??= new Backlog(this.settings)
     // Not set for `#liveQueue`, because a large event of a replay MUST NOT make the stream overflow.
-    this.#queue.unwrittenBytes = countedBytes(this.output, this, this.#lastSize)
+    this.#queue.unwrittenBytes = countedBytes(this, this.#lastSize)
     return this.#queue
   }
 

@@ -1,18 +1,9 @@
-import type { StreamSettings } from './options.ts'
-import type { Output } from './output.ts'
-
-/** The bytes of a replay that its connection holds, and the bound of the queue. */
-interface Held {
-  readonly waitingBytes: number
-  readonly settings: Pick<StreamSettings, 'maxBufferedBytes'>
-}
+import type { Connection } from './connection.ts'
 
 /** Returns the bytes that count as queued beside the queue. `lastSize` is the size of the frame that was written last. */
-export function countedBytes(
-  { unwrittenBytes, isFull }: Pick<Output, 'unwrittenBytes' | 'isFull'>,
-  { waitingBytes, settings: { maxBufferedBytes } }: Held,
-  lastSize: number,
-): number {
+export function countedBytes({ output, waitingBytes, settings }: Connection, lastSize: number): number {
+  const { unwrittenBytes, isFull } = output
+  const { maxBufferedBytes } = settings
   // A frame larger than the bound counts as at most half of the bound. Otherwise, the next event would close the
   // stream, and the client would reconnect to the same frame.
   const bytes = lastSize > maxBufferedBytes ? Math.min(unwrittenBytes, maxBufferedBytes / 2) : unwrittenBytes
