@@ -10,13 +10,14 @@ import { largestOf, RetentionWindow } from './retention-window.ts'
 
 /** Limits of the events that are kept for replays. The limit that is reached first applies. */
 export interface StoreLimits {
+  /** How many events are kept. */
   maxEvents?: number | undefined
   /**
    * The approximate bytes of memory that the events occupy: the data of each event twice, and 1 000 bytes of objects. A
    * larger event is delivered but not kept. It counts as evicted, with the older events of its channel.
    */
   maxBytes?: number | undefined
-  /** In ms. */
+  /** How long an event is kept, in ms. */
   maxAge?: number | undefined
 }
 
