@@ -26,29 +26,32 @@ export const evidenceOfHolding: Held = (exchange, stall) =>
 
 /** Matches if the times in events that arrive together are further apart than the events. */
 const heldByTimes: Held = (exchange, stall) => {
-  const moments = liveMoments(exchange)
-  const times = timesIn(
-    moments.flatMap(({ events }) => events),
-    exchange.endedAt,
-  )
-  const spans = moments
-    .map(({ events }) => collected(events, times))
+  const bursts = liveMoments(exchange).map(publishedIn)
+  const events = bursts.flat()
+  const times = timesIn(events, exchange.endedAt)
+  const spans = bursts
+    .map((burst) => collected(burst, times))
     .filter((span) => span >= MIN_SPAN + slackOf(stall))
   if (spans.length < 2 || sum(spans) < MIN_TOTAL_SPAN) return undefined
-  const events = moments.flatMap((moment) => moment.events).length
   const longest = inMs(Math.max(...spans))
-  return `${countText(events, 'event')} arrived in ${countText(moments.length, 'burst')}, and the times in the events of a burst are up to ${longest} apart.`
+  return `${countText(events.length, 'event')} arrived in ${countText(bursts.length, 'burst')}, and the times in the events of a burst are up to ${longest} apart.`
 }
 
 /** Matches if the times in the first events span as long as the client waited for them. */
 const heldUntilTimes: Held = (exchange, stall) => {
   const [moment] = momentsOf(exchange)
-  const times = timesIn(moment?.events ?? [], exchange.endedAt)
+  const events = moment ? publishedIn(moment) : []
+  const times = timesIn(events, exchange.endedAt)
   if (!moment || !times) return undefined
-  const span = collected(moment.events, times)
+  const span = collected(events, times)
   if (span < MIN_TOTAL_SPAN + slackOf(stall) || moment.at < span * 0.8 || isHistory(exchange, times))
     return undefined
-  return `The first ${countText(moment.events.length, 'event')} arrived together after ${inMs(moment.at)}, and the times in them are up to ${inMs(span)} apart.`
+  return `The first ${countText(events.length, 'event')} arrived together after ${inMs(moment.at)}, and the times in them are up to ${inMs(span)} apart.`
+}
+
+/** Returns the events of a moment without the positions of a hub, which have no time. */
+function publishedIn({ events }: Moment): SeenEvent[] {
+  return events.filter(({ event, data }) => event !== 'position' || data !== '{}')
 }
 
 /** Returns for how long a proxy has collected events that arrive together, in ms. 0 if they have no times. */

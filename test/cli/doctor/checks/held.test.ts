@@ -70,6 +70,15 @@ test('events that are held until the end are reported whatever their number', ()
   expect(findingsOf(evidenceOf({ main }))[0]?.message).toMatch(/^All 500 events arrived together/)
 })
 
+test('events that are held together with the first position of a hub are a problem', () => {
+  const published = Array.from({ length: 53 }, (_, n) => `id: e-${n}\ndata: {"at":${T + n * 300}}\n\n`).join(
+    '',
+  )
+  const chunks: Chunks = [[16_000, `id: e-0\nevent: position\ndata: {}\n\n${published}`]]
+  const main = recorded({ sentAt: T - 1_000, headersAt: 10, chunks, endedAt: 18_000 })
+  expect(codesOf(evidenceOf({ main }))).toContain('problem buffered')
+})
+
 /** Bursts of events with times, 2 s apart. Within a burst, the times are `apart` ms from each other. */
 const timed = (count: number, size: number, apart: number): Chunks => [
   ...PREAMBLE,
