@@ -312,8 +312,7 @@ export class Hub extends EventEmitter<HubEventMap> {
   ): ChannelFeedSettings | undefined {
     if (!open) return undefined
     if (this._store.isShared && !this.#runs?._isShared) {
-      const message =
-        'Several processes share the store, so the source of a channel needs the option runs, a Runs with a shared store.'
+      const message = 'The store is shared, so a source needs the option runs of the hub, on a shared store.'
       throw new SseError('ERR_SSE_OPTION', message)
     }
     return {

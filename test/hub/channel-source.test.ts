@@ -296,8 +296,7 @@ describe('the source of a channel', () => {
     expect(() => hub.channel('a', { source: () => [] })).toThrow(
       expect.objectContaining({
         code: 'ERR_SSE_OPTION',
-        message:
-          'Several processes share the store, so the source of a channel needs the option runs, a Runs with a shared store.',
+        message: 'The store is shared, so a source needs the option runs of the hub, on a shared store.',
       }),
     )
   })
