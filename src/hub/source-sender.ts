@@ -1,5 +1,11 @@
 import type { Frame } from '../event/frame.ts'
-import { closeSource, readSource, type Source, type StopCallbacks } from '../event/source.ts'
+import {
+  closeSource,
+  type MaybePromise,
+  readSource,
+  type Source,
+  type StopCallbacks,
+} from '../event/source.ts'
 import type { ReplayPace } from './replay-pace.ts'
 import type { ReplayedClient } from './replayed-client.ts'
 
@@ -20,11 +26,7 @@ export class SourceSender {
     if (!this.#client.isActive) return closeSource(source)
     const { stream } = this.#client
     this.#stops ??= new Set()
-    return readSource(source, this.#stops, (event) => {
-      const frame = stream._frameOf(event)
-      if (stream._hasRoomFor(frame)) return this.#send(frame)
-      return this.#pace.untilIdleHolding(frame.size).then(() => this.#send(frame))
-    })
+    return readSource(source, this.#stops, (event) => this.#send(stream._frameOf(event)))
   }
 
   /** Closes the source that is being sent. */
@@ -32,8 +34,12 @@ export class SourceSender {
     for (const stop of this.#stops ?? []) stop()
   }
 
-  #send(frame: Frame): boolean {
+  /** Sends an event once there is room. Returns whether the source should be read further. */
+  #send(frame: Frame): MaybePromise<boolean> {
     const { isActive, stream } = this.#client
+    // Checked again after each wait, because another source of the stream may have taken the room.
+    if (isActive && !stream._hasRoomFor(frame))
+      return this.#pace.untilIdleHolding(frame.size).then(() => this.#send(frame))
     if (isActive) stream._connection.enqueue(frame)
     return isActive
   }

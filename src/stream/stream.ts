@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { checkOptions } from '../check-options.ts'
 import type { AnyEvents, EventMap, SseEvent } from '../event/event.ts'
 import { Frame } from '../event/frame.ts'
-import { closeSource, readSource, type Source } from '../event/source.ts'
+import { closeSource, type MaybePromise, readSource, type Source } from '../event/source.ts'
 import { eventFrame, type Format, type FormatName } from '../formats/format.ts'
 import { turn } from '../scheduler/turn.ts'
 import type { Transport } from '../transports/transport.ts'
@@ -138,12 +138,7 @@ export class SseStream<
    */
   async sendAll(source: Source<Events>): Promise<boolean> {
     if (this.closed) return closeSource(source)
-    return readSource(source, this.#end.stops, (event) => {
-      const frame = this._frameOf(event)
-      return this._hasRoomFor(frame)
-        ? this.#sendNext(frame)
-        : this.drained().then(() => this.#sendNext(frame))
-    })
+    return readSource(source, this.#end.stops, (event) => this.#sendNext(this._frameOf(event)))
   }
 
   /** Resolves with true when nothing is queued any more, with false when the stream is closed. Never rejects. */
@@ -293,8 +288,10 @@ export class SseStream<
     return this._enqueue(frame)
   }
 
-  /** Sends an event of a source. Returns whether the source should be read further. */
-  #sendNext(frame: Frame): boolean {
+  /** Sends an event of a source once there is room. Returns whether the source should be read further. */
+  #sendNext(frame: Frame): MaybePromise<boolean> {
+    // Checked again after each wait, because another source may have taken the room.
+    if (!this.closed && !this._hasRoomFor(frame)) return this.drained().then(() => this.#sendNext(frame))
     this.#enqueue(frame)
     return !this.closed
   }

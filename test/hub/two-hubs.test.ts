@@ -73,6 +73,27 @@ describe.each(STORES)('a stream on two hubs with a %s store', (_name, open) => {
     expect(ids).toEqual([...new Set(ids)])
   })
 
+  it('receives the snapshots of both at its own pace, none above its limit', async () => {
+    const hubs = [new Hub({ store: open() }), new Hub({ store: open() })]
+    const { stream, transport } = fakeStream({ maxBufferedEvents: 1 })
+    transport.isFull = true
+    stream.send({ data: 'first' })
+    const snapshot = () => ['a', 'b', 'c'].map((data) => ({ data }))
+    for (const hub of hubs) hub.subscribe(stream, 'p', { snapshot })
+    const all = stream.sendAll(snapshot())
+
+    for (let drains = 0; drains < 20; drains++) {
+      transport.drain({ isFull: true })
+      await settled()
+    }
+
+    expect(stream.closeReason).toBeUndefined()
+    expect(await all).toBe(true)
+    expect(eventsOf(transport).sort().join()).toBe(
+      'message a,message a,message a,message b,message b,message b,message c,message c,message c,message first',
+    )
+  })
+
   it('receives a pending event before a snapshot for which a filter of the other hub subscribes it', async () => {
     const hub = new Hub({ store: open() })
     const other = new Hub()

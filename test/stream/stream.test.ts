@@ -245,6 +245,21 @@ describe('sendAll', () => {
     expect(transport.writes).toEqual(['data: \uFEFFa\n\n'])
   })
 
+  it('sends the events of several sources at the pace of the client, none above the limit', async () => {
+    const { stream, transport } = fakeStream({ maxBufferedEvents: 1 })
+    transport.isFull = true
+    stream.send({ data: 'first' })
+    await nextTurn()
+    const all = ['a', 'b', 'c', 'd'].map((data) => stream.sendAll([{ data }]))
+    for (let drains = 0; drains < 5; drains++) {
+      transport.drain({ isFull: true })
+      await settled()
+    }
+    expect(stream.closeReason).toBeUndefined()
+    expect(await Promise.all(all)).toEqual([true, true, true, true])
+    expect(transport.writes.join('')).toBe('data: first\n\ndata: a\n\ndata: b\n\ndata: c\n\ndata: d\n\n')
+  })
+
   it('ignores the error of a source that throws while it is closed', async () => {
     const uncaught = vi.fn()
     const listeners = process.listeners('unhandledRejection')
