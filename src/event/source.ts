@@ -63,19 +63,21 @@ export async function readSource(
   stops: StopCallbacks,
   send: (event: SseEvent) => boolean | Promise<boolean>,
 ): Promise<boolean> {
-  const reader = openSource(source)
   let stop = () => {}
   const stopped = new Promise<boolean>((resolve) => {
     stop = () => resolve(false)
   })
   stops.add(stop)
+  let reader: SourceReader | undefined
   let isComplete = false
   try {
+    // After `stops.add`, because the code that opens the source may call `stop`.
+    reader = openSource(source)
     isComplete = await Promise.race([stopped, readItems(reader, send)])
     return isComplete
   } finally {
     stops.delete(stop)
-    if (!isComplete) void closeQuietly(reader)
+    if (reader && !isComplete) void closeQuietly(reader)
   }
 }
 

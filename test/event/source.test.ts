@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { SseEvent } from '../../src/event/event.ts'
 import type { Source } from '../../src/event/source.ts'
 import { parseEvents } from '../support/parse.ts'
@@ -34,6 +34,19 @@ describe('sendAll', () => {
     await nextTurn()
     expect(read(transport)).toEqual(['a', 'b'])
     expect(stream.closed).toBe(false)
+  })
+
+  it('closes a source that closes the stream while it is opened, although it never yields', async () => {
+    const { stream } = fakeStream()
+    const close = vi.fn(async () => ({ done: true as const, value: undefined }))
+    const source: Source = {
+      [Symbol.asyncIterator]: () => {
+        stream.close()
+        return { next: () => new Promise<never>(() => {}), return: close }
+      },
+    }
+    await expect(stream.sendAll(source)).resolves.toBe(false)
+    expect(close).toHaveBeenCalledOnce()
   })
 
   it('joins a character that is split over two chunks (rule 35)', async () => {
