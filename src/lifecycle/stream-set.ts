@@ -48,6 +48,7 @@ export class StreamSet<Value = undefined> implements CloseTarget {
 
   delete(stream: SseStream): void {
     this.#streams.delete(stream)
+    if (this.#settings) this.#condition.notify()
   }
 
   /** Closes a stream as `shutdown` closes the others. */
@@ -72,6 +73,8 @@ export class StreamSet<Value = undefined> implements CloseTarget {
     })
     const deadline = new Deadline(spread + grace, () => this.#destroyAll())
     await this.#condition.until(() => this.#streams.size + this.#closing.size === 0)
+    // The streams may have ended before their time.
+    this.#spread.stop()
     deadline.cancel()
   }
 

@@ -107,6 +107,34 @@ describe('Hub.shutdown', () => {
   })
 })
 
+describe('the `spread` of Hub.shutdown', () => {
+  const options = { spread: 60_000, grace: 60_000 }
+
+  it('ends when the last stream that is not closed yet is unsubscribed', async () => {
+    const hub = new Hub()
+    const first = fakeStream()
+    hub.subscribe(first.stream, ['a'])
+    const unsubscribe = hub.subscribe(fakeStream().stream, ['a'])
+    const shutdown = hub.shutdown(options)
+    first.transport.lose()
+    await settled()
+    unsubscribe()
+    await expect(shutdown).resolves.toBeUndefined()
+  })
+
+  it('ends when the last client disconnects, and keeps no timer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const hub = new Hub()
+    const clients = [1, 2, 3].map(() => fakeStream())
+    for (const { stream } of clients) hub.subscribe(stream, ['a'])
+    const shutdown = hub.shutdown(options)
+    for (const { transport } of clients) transport.lose()
+    await shutdown
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
 describe('the `retry` of Hub.shutdown', () => {
   it.each([
     ['is increased by a random part', 1000, expect.stringContaining('retry: 1500\n')],
