@@ -8,18 +8,11 @@ export function setTarget(
   id: string,
   parameters: { readonly [name: string]: string | false | undefined },
 ): void {
-  const header = parameters.format ? undefined : headerOf(id)
-  if (header) headers.set('last-event-id', header)
-  for (const [name, value] of Object.entries({ ...parameters, lastEventId: !header && id }))
-    if (value) url.searchParams.set(name, value)
-}
-
-/**
- * Returns the header `Last-Event-ID` for an id. Undefined if there is none, because `fetch` rejects control characters in
- * a header, and removes spaces at both ends.
- */
-function headerOf(id: string): string | undefined {
-  if (/\p{Cc}|^ | $/u.test(id)) return
+  // `fetch` rejects control characters in a header, and removes spaces at both ends.
+  const isInUrl = parameters.format || /\p{Cc}|^ | $/u.test(id)
   // [spec] The id is sent as UTF-8, but `fetch` accepts only characters up to U+00FF, one for each byte.
-  return Array.from(new TextEncoder().encode(id), (byte) => String.fromCharCode(byte)).join('')
+  const bytes = Array.from(new TextEncoder().encode(id), (byte) => String.fromCharCode(byte))
+  if (id && !isInUrl) headers.set('last-event-id', bytes.join(''))
+  for (const [name, value] of Object.entries({ ...parameters, lastEventId: isInUrl && id }))
+    if (value) url.searchParams.set(name, value)
 }
