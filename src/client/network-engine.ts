@@ -128,10 +128,14 @@ export class NetworkEngine implements Engine, StreamOwner {
     const padded = !isPoll && this.#fallback.isPadded && '1'
     if (!isRival) this.#mark = reason || padded
     this.#report = undefined
-    // A race does not wait long for events, so the transport is chosen within 2 s on a quiet channel.
-    const hold = isPoll && isRival && '300'
-    const format = isPoll && 'json'
-    setTarget(url, headers, start, { transport: reason && this.#transport, reason, format, hold, padded })
+    setTarget(url, headers, start, {
+      transport: reason && this.#transport,
+      reason,
+      format: isPoll && 'json',
+      // A race does not wait long for events, so the transport is chosen within 2 s on a quiet channel.
+      hold: isPoll && isRival && '300',
+      padded,
+    })
     if (isPoll) await this.#poll(request, url, headers)
     else await this.#stream(signal, url, headers, start)
   }
@@ -286,7 +290,7 @@ export class NetworkEngine implements Engine, StreamOwner {
 
   /** Resets the properties of the network, and sends a probe of the stream. */
   #reset(): void {
-    this.#fallback.learn({ lacksPoll: false, isPadded: undefined })
+    this.#fallback.learn({ isPadded: undefined, lacksPoll: false })
     if (this.#fallback.isPolling) this.#startRival('retry')
   }
 
