@@ -141,7 +141,7 @@ export class SseEventSource extends EventTarget {
 
   #reportBacklog(): void {
     // The first event of a queue does not wait.
-    this.#engine?.setBacklog?.(Math.max(0, this.#backlog - 1))
+    this.#engine?.setBacklog?.(this.#backlog - 1)
   }
 
   #end(error?: unknown): void {

@@ -44,7 +44,7 @@ export function createParser(
     if (/[\r\n]/.test(text)) {
       const lines = rest.split(/\r\n?|\n/)
       rest = lines.pop() as string
-      lines.forEach(readLine)
+      for (const line of lines) readLine(line)
     }
     checkLength(data + rest)
   }

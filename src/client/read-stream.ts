@@ -49,7 +49,7 @@ export async function readStream(
     if (isFirst) owner.onFirstByte(start)
     isFirst = false
     blocks = 0
-    if (!signal.aborted) parse(text)
+    parse(text)
     if (signal.aborted) return true
     owner.onRead()
     onBytes?.(blocks)
