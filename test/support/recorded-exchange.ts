@@ -23,13 +23,11 @@ export function recorded({ headers = {}, chunks = [], ...rest }: Recording = {})
     sentAt: 0,
     connectedAt: 1,
     status: 200,
-    rawHeaders: all,
     headers: new Map(all),
     headersAt: 5,
     firstByteAt: chunks[0]?.[0],
     end: 'open',
     endedAt: 18_000,
-    isTruncated: false,
     error: undefined,
     errorCode: undefined,
     ...read(chunks, rest.requestHeaders?.['last-event-id'] ?? ''),
@@ -40,10 +38,10 @@ export function recorded({ headers = {}, chunks = [], ...rest }: Recording = {})
 /** Returns the evidence of an examination without stalls. */
 export function evidenceOf(
   exchanges: Partial<Record<ProbeName, Exchange>> & { readonly main: Exchange },
-  { stall = 0, isEarly = false } = {},
+  { stall = 0 } = {},
 ): Evidence {
   const url = new URL('http://localhost:3000/events')
-  return { url, origin: undefined, watched: exchanges.main.endedAt, isEarly, stall, exchanges }
+  return { url, origin: undefined, watched: exchanges.main.endedAt, stall, exchanges }
 }
 
 function read(chunks: Chunks, lastEventId: string) {
@@ -51,7 +49,6 @@ function read(chunks: Chunks, lastEventId: string) {
   const events: SeenEvent[] = []
   const comments: SeenComment[] = []
   const ids: SeenId[] = []
-  const retries: string[] = []
   let [now, startedAt] = [0, 0]
   const listener = {
     onBlock(id: string, hasId: boolean, event: { event: string; data: string } | undefined) {
@@ -62,7 +59,6 @@ function read(chunks: Chunks, lastEventId: string) {
       startedAt = now
     },
     onComment: (text: string) => void comments.push({ at: now, text }),
-    onRetry: (value: string) => void retries.push(value),
   }
   const reader = new BlockReader(listener, lastEventId)
   for (const [at, chunk] of chunks) {
@@ -71,5 +67,5 @@ function read(chunks: Chunks, lastEventId: string) {
     arrivals.push({ at, bytes })
     reader.read(bytes)
   }
-  return { arrivals, events, comments, ids, retries }
+  return { arrivals, events, comments, ids }
 }

@@ -46,8 +46,6 @@ export interface Evidence {
   readonly origin: string | undefined
   /** How long `main` was watched, in ms. */
   readonly watched: number
-  /** Whether the examination ended before its timeout, because everything was judged or it was aborted. */
-  readonly isEarly: boolean
   /** The longest time in ms for which the doctor itself was busy. Arrivals within this time cannot be distinguished. */
   readonly stall: number
   /** The exchanges of the requests that were sent. */

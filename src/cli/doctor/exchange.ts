@@ -51,8 +51,6 @@ export interface Exchange {
   readonly connectedAt: number | undefined
   /** Undefined if no response arrived. */
   readonly status: number | undefined
-  /** The response headers in the order of arrival. Names are as sent. */
-  readonly rawHeaders: ReadonlyArray<readonly [name: string, value: string]>
   /** The response headers by name in lower case. Several values are joined by `, `. */
   readonly headers: ReadonlyMap<string, string>
   readonly headersAt: number | undefined
@@ -62,12 +60,8 @@ export interface Exchange {
   readonly events: readonly SeenEvent[]
   readonly comments: readonly SeenComment[]
   readonly ids: readonly SeenId[]
-  /** The values of the fields `retry`, as sent. */
-  readonly retries: readonly string[]
   readonly end: ResponseEnd
   readonly endedAt: number
-  /** Whether the doctor closed the response because of its size. */
-  readonly isTruncated: boolean
   /** The reason of a missing or cut response in one line, for example `connect ECONNREFUSED 127.0.0.1:80`. */
   readonly error: string | undefined
   /** The code of this error, for example `ECONNREFUSED`. */

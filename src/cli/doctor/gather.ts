@@ -211,7 +211,6 @@ class Gathering {
   }
 
   #evidence(): Evidence {
-    const isEarly = this.#elapsed < this.#timeout
     this.close()
     const { url, origin } = this.#target
     const exchanges = this.#exchanges
@@ -219,7 +218,6 @@ class Gathering {
       url,
       origin,
       watched: exchanges.main.endedAt,
-      isEarly,
       stall: Math.max(0, this.#delays.max / 1e6 - RESOLUTION),
       exchanges,
     }

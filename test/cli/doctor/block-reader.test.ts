@@ -9,7 +9,6 @@ function readAll(chunks: readonly Uint8Array[], lastId = '') {
         seen.push(`block ${id} ${hasId} ${event && `${event.event}=${event.data}`}`),
       onBlockStart: () => seen.push('start'),
       onComment: (text) => seen.push(`comment ${text}`),
-      onRetry: (value) => seen.push(`retry ${value}`),
     },
     lastId,
   )
@@ -26,7 +25,6 @@ const SEEN = [
   'start',
   'block 1 false a=é\nb',
   'start',
-  'retry x',
   'block 1 false message=',
   'comment end',
   'block 1 false undefined',

@@ -23,13 +23,12 @@ function record(headers: ReadonlyArray<readonly [string, string]> = []) {
 }
 
 describe('a recorder', () => {
-  test('joins the values of a header, and keeps them as sent', () => {
+  test('joins the values of a header', () => {
     const { recorder } = record([
       ['Vary', 'Origin'],
       ['VARY', 'Accept'],
     ])
     expect(recorder.headers.get('vary')).toBe('Origin, Accept')
-    expect(recorder.rawHeaders).toHaveLength(2)
   })
 
   test('reads a compressed stream at each flush, and to its end', async () => {
@@ -54,7 +53,7 @@ describe('a recorder', () => {
     for (const headers of [[], [['Content-Encoding', 'gzip']] as const]) {
       const { recorder } = record(headers)
       for (let i = 0; i < 9; i++) recorder.receive(Buffer.alloc(MIB))
-      expect(recorder).toMatchObject({ isTruncated: true, end: 'open', isDone: true })
+      expect(recorder).toMatchObject({ end: 'open', isDone: true })
     }
   })
 
@@ -62,21 +61,21 @@ describe('a recorder', () => {
     const { recorder, until } = record([['Content-Encoding', 'gzip']])
     recorder.receive(gzipSync(Buffer.alloc(32 * MIB)))
     await until(() => recorder.isDone)
-    expect(recorder.isTruncated).toBe(true)
+    expect(recorder).toMatchObject({ end: 'open', isDone: true })
     expect(recorder.arrivals.reduce((total, { bytes }) => total + bytes.length, 0)).toBeLessThan(9 * MIB)
   })
 
   test('ends at ten thousand events', () => {
     const { recorder } = record()
     for (let i = 0; i < 20; i++) recorder.receive(Buffer.from('data: a\n\n'.repeat(1_000)))
-    expect(recorder.isTruncated).toBe(true)
+    expect(recorder).toMatchObject({ end: 'open', isDone: true })
     expect(recorder.events.length).toBeLessThan(12_000)
   })
 
   test.each(['\n', '\r', 'retry: 1\n', 'x\n', 'data\n'])('ends at a hundred thousand lines %j', (line) => {
     const { recorder } = record()
     for (let i = 0; i < 20; i++) recorder.receive(Buffer.from(line.repeat(10_000)))
-    expect(recorder.isTruncated).toBe(true)
+    expect(recorder).toMatchObject({ end: 'open', isDone: true })
     const lines = Buffer.concat(recorder.arrivals.map(({ bytes }) => bytes))
       .toString()
       .split(line)

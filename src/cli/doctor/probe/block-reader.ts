@@ -7,7 +7,6 @@ export interface BlockListener {
   /** Called at the first byte of a block. */
   onBlockStart(): void
   onComment(text: string): void
-  onRetry(value: string): void
 }
 
 /** Reads an event stream as the HTML standard describes. Its chunks may be split at any byte. */
@@ -48,7 +47,6 @@ export class BlockReader {
     else this.#startBlock()
     if (name === 'event') this.#event = value
     else if (name === 'data') this.#data.push(value)
-    else if (name === 'retry') this.#listener.onRetry(value)
     // [spec] An id with NUL is ignored.
     else if (name === 'id' && !value.includes('\0')) {
       this.#lastId = value

@@ -20,7 +20,6 @@ export class Recorder implements Exchange {
   readonly sentAt = performance.timeOrigin + performance.now()
   connectedAt: number | undefined
   status: number | undefined
-  rawHeaders: Headers = []
   headers: ReadonlyMap<string, string> = new Map()
   headersAt: number | undefined
   firstByteAt: number | undefined
@@ -28,9 +27,7 @@ export class Recorder implements Exchange {
   readonly events: SeenEvent[] = []
   readonly comments: SeenComment[] = []
   readonly ids: SeenId[] = []
-  readonly retries: string[] = []
   end: ResponseEnd = 'open'
-  isTruncated = false
   error: string | undefined
   errorCode: string | undefined
   readonly #onChange: () => void
@@ -55,7 +52,6 @@ export class Recorder implements Exchange {
           this.#blockStartedAt = this.now
         },
         onComment: (text) => this.comments.push({ at: this.now, text }),
-        onRetry: (value) => this.retries.push(value),
       },
       headers['last-event-id'] ?? '',
     )
@@ -81,7 +77,6 @@ export class Recorder implements Exchange {
   respond(status: number, rawHeaders: Headers): void {
     if (this.isDone) return
     this.status = status
-    this.rawHeaders = rawHeaders
     this.headers = joined(rawHeaders)
     this.headersAt = this.now
     this.#decoder = decoderOf(this.headers.get('content-encoding'))
@@ -97,7 +92,7 @@ export class Recorder implements Exchange {
     this.firstByteAt ??= this.now
     this.#received += bytes.length
     // A decoder that is slower than the network queues them.
-    if (this.#received > MAX_BYTES) this.#truncate()
+    if (this.#received > MAX_BYTES) this.stop()
     else if (this.#decoder) this.#decoder.write(bytes)
     else this.#add(bytes)
   }
@@ -114,7 +109,7 @@ export class Recorder implements Exchange {
     if (!this.#isFinished) this.#fail(error, code)
   }
 
-  /** Records that the doctor closed the connection. */
+  /** Records that the doctor closed the connection, for example because the response is too long. */
   stop(): void {
     this.#finish('open')
   }
@@ -141,13 +136,8 @@ export class Recorder implements Exchange {
     this.#reader.read(bytes)
     const items = Math.max(this.arrivals.length, this.events.length, this.comments.length, this.ids.length)
     const isTooLong = this.#bytes > MAX_BYTES || items > MAX_ITEMS || this.#reader.lineCount > MAX_LINES
-    if (isTooLong) this.#truncate()
+    if (isTooLong) this.stop()
     else this.#onChange()
-  }
-
-  #truncate(): void {
-    this.isTruncated = true
-    this.stop()
   }
 
   #addBlock(id: string, hasId: boolean, event: { event: string; data: string } | undefined): void {
