@@ -43,6 +43,13 @@ export function mustBe(expected: string, code: SseErrorCode, what: string, value
   throw new SseError(code, `${what} must be ${expected}, not ${describe(value)}.`)
 }
 
+/** Returns an error as it is printed, for example `ERR_SSE_STORE: The broker is lost.` */
+export function describeError(error: unknown): string {
+  return error instanceof Error
+    ? `${(error as Partial<SseError>).code ?? error.name}: ${error.message}`
+    : describe(error)
+}
+
 /** Returns a short, printable description of a value for an error message. Never throws. */
 export function describe(value: unknown): string {
   // The URL of a broker may contain a password.

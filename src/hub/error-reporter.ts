@@ -1,4 +1,4 @@
-import { describe, type SseError } from '../errors.ts'
+import { describe, describeError } from '../errors.ts'
 import { atTurnEnd } from '../scheduler/turn.ts'
 import type { LogEntry } from '../stores/log-entry.ts'
 import type { SseStream } from '../stream/stream.ts'
@@ -91,14 +91,7 @@ export class ErrorReporter {
       this.#hasPrinted[kind] = true
       const errors = kind === 'publish' ? 'errors' : `${kind} errors`
       const hint = `Spillway prints no further ${errors} of this hub: use hub.on('error', listener).`
-      console.error(`${summary} ${hint} ${reasonOf(error)}`)
+      console.error(`${summary} ${hint} ${describeError(error)}`)
     }
   }
-}
-
-/** Returns an error as it is printed, for example `ERR_SSE_STORE: The broker is lost.` */
-function reasonOf(error: unknown): string {
-  return error instanceof Error
-    ? `${(error as Partial<SseError>).code ?? error.name}: ${error.message}`
-    : describe(error)
 }

@@ -1,5 +1,5 @@
 import type { EventEmitter } from 'node:events'
-import { describe } from '../errors.ts'
+import { describe, describeError } from '../errors.ts'
 import { StoreErrorLimit } from '../hub/store-error-limit.ts'
 
 export interface RunsEventMap {
@@ -37,8 +37,7 @@ export class RunErrors {
     else if (!this.#hasPrinted) {
       this.#hasPrinted = true
       const hint = "Spillway prints no further errors of these runs: use runs.on('error', listener)."
-      const cause = error instanceof Error ? `${error.name}: ${error.message}` : describe(error)
-      console.error(`The run ${describe(id)} has reported an error. ${hint} ${cause}`)
+      console.error(`The run ${describe(id)} has reported an error. ${hint} ${describeError(error)}`)
     }
   }
 }

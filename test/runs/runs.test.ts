@@ -301,6 +301,19 @@ describe('Runs.subscribe', () => {
 })
 
 describe('an error of a run', () => {
+  test('is printed with its code', async () => {
+    const print = vi.spyOn(console, 'error').mockImplementation(() => {})
+    onTestFinished(() => print.mockRestore())
+    const runs = new Runs()
+    const run = await runs.start('a', () => [{ price: 1 }] as never)
+
+    await run.whenEnded()
+    await settled()
+
+    expect(print.mock.calls).toEqual([[expect.stringContaining(' ERR_SSE_EVENT: ')]])
+    await runs.shutdown({ grace: 0 })
+  })
+
   test('is reported to a listener of once, and the next one is printed', async () => {
     const errors: unknown[] = []
     const uncaught = valuesOf('uncaughtException')
