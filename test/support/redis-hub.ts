@@ -112,6 +112,16 @@ export function statesOf(hub: Hub): string[] {
   return watch('spillway:store:state', hub, ({ state }) => state)
 }
 
+/** Returns an array of the times at which a hub reports that it reconnects from now on. */
+export function lossTimesOf(hub: Hub): number[] {
+  const times: number[] = []
+  watch('spillway:store:state', hub, ({ state }) => {
+    if (state === 'reconnecting') times.push(performance.now())
+    return state
+  })
+  return times
+}
+
 /** Returns an array of the positions that a hub skips from now on. */
 export function skipsOf(hub: Hub): string[] {
   return watch('spillway:store:skip', hub, ({ id }) => id)

@@ -12,6 +12,7 @@ import {
 } from '../broker/driver.ts'
 import { unusableError } from '../broker/errors.ts'
 import type { History } from '../event-store.ts'
+import { backoff } from './backoff.ts'
 import { prefixOf } from './client.ts'
 import type { RedisClient } from './connection.ts'
 import { ConnectionPair, type Role } from './connection-pair.ts'
@@ -25,8 +26,6 @@ import { StreamRanges } from './stream-ranges.ts'
 
 // How long a read waits for an entry, in ms. After an empty read, the position is checked.
 const BLOCK_TIME = 5_000
-// The delay before a retry, in ms.
-const RETRY_DELAY = 50
 // How often entries over `maxAge` are removed, in ms.
 const TRIM_INTERVAL = 60_000
 
@@ -54,6 +53,8 @@ export class StreamsDriver implements BrokerDriver {
   // Added to `performance.now`, the latest time that the clock of the server may have, in ms.
   #clockOffset = Number.POSITIVE_INFINITY
   #isReading = false
+  // How many attempts have failed since a connection became ready, or since the last successful read.
+  #attempts = 0
   // Whether the server of the blocking reads was found to have the entries after the position.
   #isChecked = true
 
@@ -104,7 +105,10 @@ export class StreamsDriver implements BrokerDriver {
     const { key, publishTimeout } = this.#settings
     this.#connections = new ConnectionPair(this.#client, key, publishTimeout, {
       // If only the writer was lost, the blocking read is still running.
-      onReady: () => this.#connections.isUp && this.#isReading && this.#owner._onState('ready'),
+      onReady: () => {
+        this.#attempts = 0
+        if (this.#connections.isUp && this.#isReading) this.#owner._onState('ready')
+      },
       onLost: (role) => this.#onLost(role),
     })
     const open = this.#connections.open.bind(this.#connections)
@@ -124,7 +128,7 @@ export class StreamsDriver implements BrokerDriver {
     } catch (error) {
       this.failure = error
       if (isPermanent(error as Error)) throw unusableError(error)
-      await pause(RETRY_DELAY)
+      await this.#pause()
     }
     if (mismatch) throw mismatch
   }
@@ -167,6 +171,7 @@ export class StreamsDriver implements BrokerDriver {
     const entries = await this.#commands.next(this.#position, count, BLOCK_TIME).finally(() => {
       this.#isReading = false
     })
+    this.#attempts = 0
     this.#count.observe(entries)
     const isOvertaken = await this.#isOvertaken(entries, count)
     const [first] = entries
@@ -236,7 +241,13 @@ export class StreamsDriver implements BrokerDriver {
   async #reconnect(): Promise<void> {
     if (this.#connections.isClosed) return
     this.#owner._onState('reconnecting')
-    await pause(RETRY_DELAY)
+    await this.#pause()
     await this.#connections.whenUp()
+  }
+
+  // Does not keep the process running after a close.
+  async #pause(): Promise<void> {
+    await pause(backoff(this.#attempts), undefined, { ref: false })
+    this.#attempts += 1
   }
 }

@@ -10,6 +10,7 @@ import {
   CLIENTS,
   connectionsWith,
   key,
+  lossTimesOf,
   nodeRedis,
   numbers,
   onlyAdminIsConnected,
@@ -53,6 +54,27 @@ describe.each(CLIENTS)('a store with a client of %s', (_name, client) => {
     await expect(hub.channel('a').publish({ data: 1 })).rejects.toMatchObject({ code: 'ERR_SSE_STORE' })
     await other.replicaof('NO', 'ONE')
     await expect.poll(() => hub.state).toBe('ready')
+  })
+})
+
+describe.each(CLIENTS)('the live reads of a store with a client of %s', (_name, client) => {
+  it('are retried after growing delays while an ACL rejects them, and then deliver what was missed', async () => {
+    const user = `limited-${key}`
+    const rules = [user, 'reset', 'on', '>secret', `~${key}`, '&*', '+@all']
+    await admin.call('ACL', 'SETUSER', ...rules)
+    onTestFinished(async () => void (await admin.call('ACL', 'DELUSER', user)))
+    const hub = openHub({}, client(broker.port, { username: user, password: 'secret' }))
+    const reader = await subscribeClient(hub)
+    const losses = lossTimesOf(hub)
+
+    await admin.call('ACL', 'SETUSER', user, '-xread')
+    await publish(openHub(), 0, 2)
+    await expect.poll(() => losses.length, { timeout: 10_000 }).toBeGreaterThan(4)
+    await admin.call('ACL', 'SETUSER', user, '+xread')
+
+    // The delays are 50, 100, 200 and 400 ms.
+    expect((losses[4] as number) - (losses[0] as number)).toBeGreaterThan(740)
+    expect(await seen(reader, 2)).toEqual(['0', '1'])
   })
 })
 
