@@ -476,7 +476,7 @@ async function replayWithGap(): Promise<void> {
 async function failAuthorize(): Promise<void> {
   const authorize = () => Promise.reject(new Error('no database'))
   const settings = { authorize, reauthorize: 0, authorizeTimeout: 1_000, retry: 1 }
-  await new Authorization(fakeStream().stream, settings).check()
+  await new Authorization(fakeStream().stream, settings)._recheck()
 }
 
 async function skipForeignRecord(): Promise<void> {

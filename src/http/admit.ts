@@ -27,7 +27,7 @@ export async function admit(
     if (stream._pollCache) stream._pollCache.isPublic = false
     // Uses the settings of the route, because a copy for each stream would occupy memory.
     const authorization = new Authorization(stream, settings as HandlerSettings & AuthorizationSettings)
-    admissions.unshift({ reason: 'unauthorized', admit: () => authorization.check() })
+    admissions.unshift({ reason: 'unauthorized', admit: () => authorization._recheck() })
     admissions.push({ reason: 'unauthorized', admit: () => void authorization.start() })
   }
   const isAdmitted = await admitted(stream, admissions).catch((error) => {

@@ -50,17 +50,35 @@ const printed = new WeakSet<object>()
 export class Authorization implements TimerTarget, CloseTarget, Reauthorization {
   readonly #stream: SseStream
   readonly #settings: AuthorizationSettings
-  #recheck: Promise<void> | undefined
+  // The checks in progress.
+  #pending: Promise<undefined> | undefined
   // Whether another check follows the present one, because rights may have changed after the present one read them.
   #isRepeated = false
 
   constructor(stream: SseStream, settings: AuthorizationSettings) {
     this.#stream = stream
     this.#settings = settings
+    // From the first check on, because rights may change while it is pending.
+    stream._reauthorization = this
+  }
+
+  /** Starts the checks at an interval, which continue until the connection of the stream is closed. */
+  start(): void {
+    if (!this.#settings.reauthorize) return
+    this.#stream._addCloseTarget(this)
+    this.#schedule()
+  }
+
+  /** @internal */
+  _recheck(): Promise<undefined> {
+    if (this.#isClosed) return Promise.resolve(undefined)
+    this.#isRepeated = true
+    this.#pending ??= this.#checkAll()
+    return this.#pending
   }
 
   /** Returns how the client is refused, or undefined. Never rejects. */
-  async check(): Promise<Refusal | undefined> {
+  async #check(): Promise<Refusal | undefined> {
     const { authorize, authorizeTimeout = 10_000, retry } = this.#settings
     try {
       const decision = await within(authorizeTimeout, async () => authorize(this.#stream as never))
@@ -70,22 +88,6 @@ export class Authorization implements TimerTarget, CloseTarget, Reauthorization 
       if (!this.#stream.closed) this.#report(error)
       return { retry: Math.max(retry, 1) }
     }
-  }
-
-  /** Starts the checks of a stream, which continue until its connection is closed. */
-  start(): void {
-    this.#stream._reauthorization = this
-    if (!this.#settings.reauthorize) return
-    this.#stream._addCloseTarget(this)
-    this.#schedule()
-  }
-
-  /** @internal */
-  _recheck(): Promise<void> {
-    if (this.#isClosed) return Promise.resolve()
-    this.#isRepeated = true
-    this.#recheck ??= this.#checkAgain()
-    return this.#recheck
   }
 
   /** @internal */
@@ -104,14 +106,14 @@ export class Authorization implements TimerTarget, CloseTarget, Reauthorization 
     return this.#stream._connection.isClosed
   }
 
-  async #checkAgain(): Promise<void> {
+  async #checkAll(): Promise<undefined> {
     do {
       this.#isRepeated = false
-      const refusal = await this.check()
+      const refusal = await this.#check()
       if (refusal) refuseStream(this.#stream, refusal, 'unauthorized')
     } while (this.#isRepeated && !this.#isClosed)
     // Reset in the same step, otherwise a call in between would get an earlier decision.
-    this.#recheck = undefined
+    this.#pending = undefined
   }
 
   // Checks up to a tenth earlier, so that the streams of a deploy are not all checked at the same time.

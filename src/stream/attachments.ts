@@ -47,7 +47,7 @@ export interface CloseTarget {
   _streamClosed(stream: SseStream): void
 }
 
-/** Checks again whether the client of a stream may stay connected. */
+/** Checks whether the client of a stream may be connected. */
 export interface Reauthorization {
   /** @internal Refuses the stream if its client may not stay connected. Resolves after that. Never rejects. */
   _recheck(): Promise<void>

@@ -256,6 +256,27 @@ export function authorizeContract(mount: Mount, send: Send): void {
       expect((await get()).status).toBe(403)
     })
 
+    it('decides by rights from after reauthorize, which is called while it is pending', async () => {
+      const [asked, decision] = [deferred<SseStream>(), deferred<void>()]
+      let isAllowed = true
+      const { streams, get } = await open({
+        authorize: async (stream) => {
+          const decided = isAllowed
+          asked.resolve(stream)
+          await decision.promise
+          return decided
+        },
+      })
+      const response = get()
+      const stream = await asked.promise
+      isAllowed = false
+      const result = stream.reauthorize()
+      decision.resolve()
+      expect(await result).toBe(false)
+      expect((await response).status).toBe(403)
+      expect(streams).toEqual([])
+    })
+
     it('is called at the interval of reauthorize', async () => {
       let calls = 0
       const { get } = await open({
