@@ -245,9 +245,10 @@ class SharedEngine implements Engine {
       this.#open = open
       this.#listener.onOpen(open)
     }
-    this.#follow(message)
-    this.#listener.onAlive()
-    if (failure) this.#fail(errorOf(failure), failure.isFinal)
+    // Each listener may close this engine.
+    if (this.#channel) this.#follow(message)
+    if (this.#channel) this.#listener.onAlive()
+    if (this.#channel && failure) this.#fail(errorOf(failure), failure.isFinal)
   }
 
   #follow({ entries, after, isWhole, cursor }: LeaderMessage): void {

@@ -53,6 +53,16 @@ describe('shareEngine', () => {
     expect(tabs.map(({ channels }) => channels.size)).toEqual([0, 0, 0])
   })
 
+  test('reports nothing to a listener that closes the engine when it opens', async () => {
+    const { browser } = await openTabs(1)
+    await publish(browser, 1)
+    const tab = browser.open({ lastEventId: '0', closesAfter: 0 })
+    const [leader] = browser.engines as [FakeEngine]
+    leader.tab.enter(() => leader.listener.onError(new Error('lost'), false))
+    await browser.advance(100)
+    expect([tab.opens.length, tab.errors, tab.ids, tab.engine.lastEventId]).toEqual([1, [], [], '0'])
+  })
+
   test('starts an engine for each tab where Web Locks or BroadcastChannel do not exist', () => {
     const engine = { close() {}, lastEventId: '' }
     const listener = {} as EngineListener

@@ -20,7 +20,7 @@ interface LockRequest {
 interface TabOptions {
   readonly lastEventId?: string
   readonly key?: string
-  /** The number of events after which the application closes the engine. */
+  /** The number of events after which the application closes the engine. 0: when it opens. */
   readonly closesAfter?: number
 }
 
@@ -139,7 +139,10 @@ export class Tab {
 
   share(): void {
     const listener: EngineListener = {
-      onOpen: (change) => void this.opens.push(change),
+      onOpen: (change) => {
+        this.opens.push(change)
+        if (this.options.closesAfter === 0) this.engine.close()
+      },
       onEvent: (event) => {
         this.received.push(event)
         if (this.received.length === this.options.closesAfter) this.engine.close()
