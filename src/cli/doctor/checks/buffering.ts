@@ -129,7 +129,7 @@ function lagByCompression(
   evidence: Evidence,
 ): string | undefined {
   const lag = areShared(evidence) ? lagBehind(stream, identity) : undefined
-  return lag && `With ${name}, events arrived ${inMs(lag.typical)} later than without.`
+  return lag === undefined ? undefined : `With ${name}, events arrived ${inMs(lag)} later than without.`
 }
 
 /** Returns how many events and comments arrived together on average. */
@@ -152,12 +152,12 @@ const delayedBesideOthers: Check = (evidence) => {
   const longest = pairs
     // The check of compression compares these two streams.
     .filter(({ late, early }) => !encodingOf(late) || encodingOf(early))
-    .toSorted((a, b) => (b.lag?.typical ?? 0) - (a.lag?.typical ?? 0))[0]
+    .toSorted((a, b) => (b.lag ?? 0) - (a.lag ?? 0))[0]
   if (!longest?.lag) return []
   const { late, early, lag } = longest
   const other = late.protocol === early.protocol ? 'on another connection' : `over ${early.protocol}`
-  const level = lag.typical >= LONG_DELAY ? 'problem' : 'warning'
-  const message = `Events over ${late.protocol} arrived ${inMs(lag.typical)} later than ${other}.`
+  const level = lag >= LONG_DELAY ? 'problem' : 'warning'
+  const message = `Events over ${late.protocol} arrived ${inMs(lag)} later than ${other}.`
   return [finding('delayed', message, { level })]
 }
 

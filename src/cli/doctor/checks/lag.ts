@@ -11,15 +11,8 @@ const MIN_LAG = 60
 // Timers that began with their connections fire at the same time after the beginning, with this tolerance. In ms.
 const TIMER_TOLERANCE = 80
 
-/** How much later one stream received the events of another one. */
-export interface Lag {
-  /** In ms. */
-  readonly typical: number
-  readonly events: number
-}
-
-/** Returns how much later a stream received events than another one. Undefined unless all of them were late. */
-export function lagBehind(late: Exchange, early: Exchange): Lag | undefined {
+/** Returns how much later a stream received events than another one, in ms. Undefined unless all of them were late. */
+export function lagBehind(late: Exchange, early: Exchange): number | undefined {
   if (haveOwnTimers(late, early)) return undefined
   const live = Math.max(openedAt(late), openedAt(early)) + BEGINNING
   const times = timesByKey(early)
@@ -27,9 +20,9 @@ export function lagBehind(late: Exchange, early: Exchange): Lag | undefined {
     const other = times.get(key)
     return other === undefined || other < live ? [] : [at - other]
   })
-  if (lags.length < MIN_MATCHES || median(lags) < MIN_TYPICAL_LAG || Math.min(...lags) < MIN_LAG)
-    return undefined
-  return { typical: median(lags), events: lags.length }
+  const typical = median(lags)
+  if (lags.length < MIN_MATCHES || typical < MIN_TYPICAL_LAG || Math.min(...lags) < MIN_LAG) return undefined
+  return typical
 }
 
 /**
