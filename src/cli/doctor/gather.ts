@@ -5,7 +5,7 @@ import type { Exchange } from './exchange.ts'
 import { type ExamineOptions, type Progress, targetOf, timeoutOf } from './options.ts'
 import { isAwaited, isEnough, isJudged, PROBES_WITH_IDS, probesBeside } from './plan.ts'
 import { connectionFailure } from './probe/failure.ts'
-import { sendHttp1 } from './probe/http1.ts'
+import { Http1Probe } from './probe/http1.ts'
 import { Http2Connection } from './probe/http2-connection.ts'
 import type { Probe } from './probe/probe.ts'
 import { requestOf, type SeenIds, type Target } from './requests.ts'
@@ -179,10 +179,7 @@ class Gathering {
 
   #open(name: ProbeName, ids?: SeenIds): void {
     const request = requestOf(name, this.#target, ids)
-    this.#probes.set(
-      name,
-      sendHttp1(request, () => this.#wake()),
-    )
+    this.#probes.set(name, new Http1Probe(request, () => this.#wake()))
   }
 
   #openHttp2(name: ProbeName): void {

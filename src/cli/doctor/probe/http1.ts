@@ -1,19 +1,18 @@
 import http from 'node:http'
 import https from 'node:https'
-import type { Probe, ProbeRequest, Send } from './probe.ts'
+import type { Probe, ProbeRequest } from './probe.ts'
 import { Recorder } from './recorder.ts'
 
 // The limit of Chromium, in bytes.
 const MAX_HEADERS = 256 * 1024
 
-/** Sends a request over HTTP/1.1, on a separate connection that is kept alive, as browsers do. */
-export const sendHttp1: Send = (request, onChange) => new Http1Probe(request, onChange)
-
-class Http1Probe implements Probe {
+/** A request over HTTP/1.1, on a separate connection that is kept alive, as browsers do. */
+export class Http1Probe implements Probe {
   readonly exchange: Recorder
   readonly #agent: http.Agent
   readonly #request: http.ClientRequest
 
+  /** `onChange` is called after each change of the exchange. */
   constructor(request: ProbeRequest, onChange: () => void) {
     this.exchange = new Recorder('HTTP/1.1', request, () => this.#notify(onChange))
     const isSecure = request.url.protocol === 'https:'

@@ -1,6 +1,6 @@
 import tls from 'node:tls'
 import { hostOf, portOf, tlsOptionsOf } from '../../connection-options.ts'
-import { sendHttp2 } from './http2.ts'
+import { Http2Probe } from './http2.ts'
 import type { Probe, ProbeRequest } from './probe.ts'
 
 /** A connection on which HTTP/2 is offered as a browser does, for one request. */
@@ -31,7 +31,7 @@ export class Http2Connection {
   send(request: ProbeRequest): Probe {
     if (!this.#socket || !this.isOpen) throw new Error('HTTP/2 was not negotiated.')
     this.isOpen = false
-    return sendHttp2(this.#socket, request, this.#onChange)
+    return new Http2Probe(this.#socket, request, this.#onChange)
   }
 
   close(): void {

@@ -3,15 +3,12 @@ import type { TLSSocket } from 'node:tls'
 import type { Probe, ProbeRequest } from './probe.ts'
 import { Recorder } from './recorder.ts'
 
-/** Sends a request over HTTP/2 on a connection that negotiated it. The probe closes the connection. */
-export function sendHttp2(socket: TLSSocket, request: ProbeRequest, onChange: () => void): Probe {
-  return new Http2Probe(socket, request, onChange)
-}
-
-class Http2Probe implements Probe {
+/** A request over HTTP/2, on a connection that negotiated it. The probe closes the connection. */
+export class Http2Probe implements Probe {
   readonly exchange: Recorder
   readonly #session: http2.ClientHttp2Session
 
+  /** `onChange` is called after each change of the exchange. */
   constructor(socket: TLSSocket, request: ProbeRequest, onChange: () => void) {
     this.exchange = new Recorder('HTTP/2', request, () => {
       if (this.isDone) this.#session.destroy()

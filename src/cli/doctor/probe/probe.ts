@@ -1,4 +1,3 @@
-import type { Protocol } from '../../protocol.ts'
 import type { Exchange } from '../exchange.ts'
 
 /** A request to send. */
@@ -12,7 +11,7 @@ export interface ProbeRequest {
   readonly isInsecure: boolean
 }
 
-/** A request in progress. */
+/** A request in progress. Errors are in the exchange, so that its constructor does not throw. */
 export interface Probe {
   /** The exchange so far. */
   readonly exchange: Exchange
@@ -21,8 +20,3 @@ export interface Probe {
   /** Closes the connection. Nothing is received afterwards. */
   close(): void
 }
-
-/** Sends a request. `onChange` is called after each change of the exchange. Never throws, because errors are in the exchange. */
-export type Send = (request: ProbeRequest, onChange: () => void) => Probe
-
-export type { Protocol }
