@@ -1,3 +1,4 @@
+import type { Protocol } from '../protocol.ts'
 import type { FindingCode } from './catalog.ts'
 
 /** `problem`: events are lost or late. `warning`: that happens in some environments. `note`: worth knowing. */
@@ -27,7 +28,7 @@ export interface Report {
   /** In ms. */
   readonly duration: number
   /** The protocols over which the endpoint responded. */
-  readonly protocols: readonly ('HTTP/1.1' | 'HTTP/2')[]
+  readonly protocols: readonly Protocol[]
   readonly status: number | undefined
   /** The response headers of the stream by name in lower case. */
   readonly headers: Readonly<Record<string, string>>

@@ -1,5 +1,6 @@
 import type { ProbeName } from './evidence.ts'
 import type { Exchange } from './exchange.ts'
+import type { Target } from './requests.ts'
 
 type Exchanges = Readonly<Partial<Record<ProbeName, Exchange>>>
 
@@ -7,13 +8,7 @@ type Exchanges = Readonly<Partial<Record<ProbeName, Exchange>>>
 const WATCHED: readonly ProbeName[] = ['main', 'identity', 'second', 'http2']
 
 /** Returns the probes that are sent when `main` has responded. */
-export function probesBeside({
-  data,
-  origin,
-}: {
-  data: string | undefined
-  origin: string | undefined
-}): ProbeName[] {
+export function probesBeside({ data, origin }: Pick<Target, 'data' | 'origin'>): ProbeName[] {
   const cross: ProbeName[] = origin === undefined ? [] : ['crossOrigin', 'preflight']
   if (data !== undefined) return ['identity', 'anyAccept', 'llmAccept', ...cross]
   return ['identity', 'anyAccept', 'llmAccept', 'head', 'ndjson', 'longPoll', ...cross]

@@ -1,7 +1,7 @@
 import type { Exchange, SeenEvent } from '../exchange.ts'
 import { countText } from '../figures.ts'
 import { liveMoments, type Moment, momentsOf } from './moments.ts'
-import { absolute, inMs, slackOf } from './streams.ts'
+import { absolute, inMs, longestPause, slackOf } from './streams.ts'
 import { spanOf, type Times, timesIn } from './times-in-events.ts'
 
 // Events whose times are closer together may have been published together. In ms.
@@ -119,10 +119,6 @@ export const inBursts: Held = (exchange, stall) => {
 function isAtOnce({ events }: Moment): boolean {
   const instants = events.filter(({ at }, i) => i === 0 || at - (events[i - 1]?.at ?? at) > MAX_WRITE_TIME)
   return events.length >= 2 * instants.length
-}
-
-function longestPause(times: readonly number[]): number {
-  return Math.max(0, ...times.slice(1).map((at, i) => at - (times[i] ?? at)))
 }
 
 function sum(numbers: readonly number[]): number {

@@ -77,7 +77,7 @@ export const headersHeld: Check = (evidence) => {
 }
 
 /** Whether the headers of a response without a body arrived much earlier. */
-function isFasterWithoutBody({ exchanges: { head } }: Parameters<Check>[0], headersAt: number): boolean {
+function isFasterWithoutBody({ exchanges: { head } }: Evidence, headersAt: number): boolean {
   return head?.status === 200 && head.headersAt !== undefined && head.headersAt < headersAt / 4
 }
 

@@ -24,8 +24,12 @@ export function encodingOf({ headers }: Exchange): string | undefined {
 
 /** Returns the longest time without a byte while a stream was open, in ms. */
 export function longestSilence({ headersAt = 0, arrivals, endedAt }: Exchange): number {
-  const times = [headersAt, ...arrivals.map(({ at }) => at), endedAt]
-  return times.slice(1).reduce((longest, at, i) => Math.max(longest, at - (times[i] ?? at)), 0)
+  return longestPause([headersAt, ...arrivals.map(({ at }) => at), endedAt])
+}
+
+/** Returns the longest time between two of the times, which are in ascending order. */
+export function longestPause(times: readonly number[]): number {
+  return Math.max(0, ...times.slice(1).map((at, i) => at - (times[i] ?? at)))
 }
 
 /** Returns a time of an exchange in ms since the Unix epoch. */
