@@ -3,15 +3,13 @@ import { request as requestHttps } from 'node:https'
 import { hostOf, portOf } from '../connection-options.ts'
 import { connectTo, type Endpoint } from './endpoint.ts'
 import {
-  CUT,
   type Exchange,
   type Failure,
+  INCOMPLETE,
   type RequestOptions,
   type ResponseListener,
   type Transport,
 } from './transport.ts'
-
-const INCOMPLETE: Failure = { message: 'The response is not complete.', code: CUT }
 
 /** Sends each request on a separate connection. */
 export class Http1Transport implements Transport {

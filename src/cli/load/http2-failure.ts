@@ -1,4 +1,4 @@
-import { CUT, type Failure } from './transport.ts'
+import { CLOSED, type Failure, INCOMPLETE } from './transport.ts'
 
 // RFC 9113 7, in the order of their numbers.
 const CODES = [
@@ -41,8 +41,8 @@ export function failureOf({ code, error, hasResponse, isSessionDestroyed }: Stre
   // The server has sent bytes that are not HTTP/2.
   if (error?.code?.startsWith('ERR_')) return error
   // The same failure as over HTTP/1.1, which cannot distinguish further.
-  if (hasResponse) return { message: 'The response is not complete.', code: CUT }
-  return error ?? { message: 'The connection was closed.', code: 'ECONNRESET' }
+  if (hasResponse) return INCOMPLETE
+  return error ?? CLOSED
 }
 
 function named(frame: string, code: number): Failure {

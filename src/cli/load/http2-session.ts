@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { connectTo, type Endpoint } from './endpoint.ts'
 import type { ExchangeSession, Http2Exchange } from './http2-exchange.ts'
-import type { Failure } from './transport.ts'
+import { CLOSED, type Failure } from './transport.ts'
 
 /** The failure of a server that does not choose HTTP/2 in the TLS handshake. */
 const WITHOUT_PROTOCOL: Failure = { message: 'The server does not offer HTTP/2 (ALPN).', code: 'ALPN' }
@@ -55,7 +55,7 @@ export class Http2Session implements ExchangeSession {
     this.#options = options
     const socket = connectTo(options.endpoint, ['h2'], index)
     this.#socket = socket
-    let failure: Failure = { message: 'The connection was closed.', code: 'ECONNRESET' }
+    let failure = CLOSED
     socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', () => this.#open())
     socket.on('error', (error: NodeJS.ErrnoException) => {
       failure = isWithoutProtocol(error) ? WITHOUT_PROTOCOL : error

@@ -46,5 +46,8 @@ export interface Transport {
   close(): void
 }
 
-/** The code of an incomplete response whose connection was closed without an error. */
-export const CUT = 'cut'
+/** The failure of a response whose connection was closed without an error. */
+export const INCOMPLETE: Failure = { message: 'The response is not complete.', code: 'cut' }
+
+/** The failure of a connection that was closed without an error before a response. */
+export const CLOSED: Failure = { message: 'The connection was closed.', code: 'ECONNRESET' }

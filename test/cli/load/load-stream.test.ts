@@ -4,7 +4,7 @@ import { DataReader } from '../../../src/cli/load/data-reader.ts'
 import { LoadStream } from '../../../src/cli/load/load-stream.ts'
 import { Tally } from '../../../src/cli/load/tally.ts'
 import {
-  CUT,
+  INCOMPLETE,
   type RequestOptions,
   type ResponseListener,
   type Transport,
@@ -73,7 +73,7 @@ test('a resume is undecided until an event has a number', async () => {
 
 test('a request that is closed without a response is opened again', () => {
   const { tally, listeners, last } = open()
-  last().onFailure({ message: 'The response is not complete.', code: CUT })
+  last().onFailure(INCOMPLETE)
   vi.advanceTimersByTime(1000)
   expect(listeners).toHaveLength(2)
   expect(tally.counts.errors).toEqual({ cut: 1 })
