@@ -1,6 +1,6 @@
 import { DurationHistogram, type Durations } from './durations.ts'
 import type { WorkerReport } from './plan.ts'
-import { type Counts, METRICS, type Metric, sumCounts } from './tally.ts'
+import { byMetric, type Counts, METRICS, type Metric, sumCounts } from './tally.ts'
 import type { WorkerLoad } from './worker-load.ts'
 
 /** The sums of the reports of all workers, in the parent process. */
@@ -65,8 +65,5 @@ export class Figures {
 }
 
 function histograms(): Record<Metric, DurationHistogram> {
-  return Object.fromEntries(METRICS.map((name) => [name, new DurationHistogram()])) as Record<
-    Metric,
-    DurationHistogram
-  >
+  return byMetric(() => new DurationHistogram())
 }

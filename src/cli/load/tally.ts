@@ -19,6 +19,11 @@ export const METRICS = [
 
 export type Metric = (typeof METRICS)[number]
 
+/** Returns a new value for each metric. */
+export function byMetric<Value>(create: () => Value): Record<Metric, Value> {
+  return Object.fromEntries(METRICS.map((name) => [name, create()])) as Record<Metric, Value>
+}
+
 /** Durations in µs since the last batch. */
 export type Samples = Partial<Record<Metric, Uint32Array>>
 
@@ -77,10 +82,7 @@ export class Tally {
   highest = -1
   /** The longest time without a byte on an open connection, in ms. */
   longestSilence = 0
-  readonly #buffers = Object.fromEntries(METRICS.map((name) => [name, new SampleBuffer()])) as Record<
-    Metric,
-    SampleBuffer
-  >
+  readonly #buffers = byMetric(() => new SampleBuffer())
 
   /** Adds a duration in ms. */
   record(metric: Metric, ms: number): void {
@@ -103,11 +105,6 @@ export class Tally {
   }
 }
 
-/** Adds counts to others, for the sum over workers or mixes. */
-function addCounts(sum: Counts, other: Counts): void {
-  addNumbers(sum as unknown as NestedCounts, other as unknown as NestedCounts)
-}
-
 interface NestedCounts {
   [name: string]: number | NestedCounts
 }
@@ -123,9 +120,9 @@ function addNumbers(sum: NestedCounts, other: NestedCounts): void {
   }
 }
 
-/** Returns the sum of counts. */
+/** Returns the sum of counts, for example over workers or mixes. */
 export function sumCounts(all: Iterable<Counts>): Counts {
   const sum = emptyCounts()
-  for (const each of all) addCounts(sum, each)
+  for (const each of all) addNumbers(sum as unknown as NestedCounts, each as unknown as NestedCounts)
   return sum
 }
