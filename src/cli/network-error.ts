@@ -24,10 +24,11 @@ const BY_CODE: Readonly<Record<string, Describe>> = {
   ENOTFOUND: (url) => `The host ${url.hostname} is unknown.`,
   EAI_AGAIN: (url) =>
     `The host ${url.hostname} could not be looked up, because the name server does not respond.`,
-  ECONNRESET: (url) => `${url.host} closed the connection before it responded.${otherProtocol(url)}`,
-  EPIPE: (url) => `${url.host} closed the connection before it responded.${otherProtocol(url)}`,
-  ETIMEDOUT: (url) => `${url.host} did not accept the connection in time.`,
-  UND_ERR_CONNECT_TIMEOUT: (url) => `${url.host} did not accept the connection in time.`,
+  ECONNRESET: closedEarly,
+  EPIPE: closedEarly,
+  UND_ERR_SOCKET: closedEarly,
+  ETIMEDOUT: notAccepted,
+  UND_ERR_CONNECT_TIMEOUT: notAccepted,
   EHOSTUNREACH: (url) => `The host ${url.hostname} cannot be reached from this machine.`,
   ENETUNREACH: (url) => `The network of ${url.hostname} cannot be reached from this machine.`,
   EADDRNOTAVAIL: (url) => `This machine has no free port for another connection to ${url.host}.`,
@@ -35,31 +36,27 @@ const BY_CODE: Readonly<Record<string, Describe>> = {
   CERT_HAS_EXPIRED: (url) => `The certificate of ${url.host} has expired. ${CERTIFICATE}`,
   CERT_NOT_YET_VALID: (url) => `The certificate of ${url.host} is not valid yet. ${CERTIFICATE}`,
   DEPTH_ZERO_SELF_SIGNED_CERT: (url) => `The certificate of ${url.host} is self-signed. ${CERTIFICATE}`,
-  SELF_SIGNED_CERT_IN_CHAIN: (url) => unknownAuthority(url),
-  UNABLE_TO_GET_ISSUER_CERT: (url) => unknownAuthority(url),
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: (url) => unknownAuthority(url),
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: (url) => unknownAuthority(url),
+  SELF_SIGNED_CERT_IN_CHAIN: unknownAuthority,
+  UNABLE_TO_GET_ISSUER_CERT: unknownAuthority,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unknownAuthority,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownAuthority,
   ERR_TLS_CERT_ALTNAME_INVALID: (url) => `The certificate of ${url.host} is for another host. ${CERTIFICATE}`,
-  // RFC 8446 4.1.2: the response of a server without TLS is not a TLS record.
-  EPROTO: (url, { message }) =>
-    /wrong version number|packet length too long|http request/i.test(message)
-      ? `${url.host} does not use TLS. Try http:// instead of https://.`
-      : tlsFailure(url, message),
-  UND_ERR_SOCKET: (url) => `${url.host} closed the connection before it responded.${otherProtocol(url)}`,
+  EPROTO: tlsFailure,
   HPE_HEADER_OVERFLOW: (url) => `The response headers of ${url.host} are too long.`,
   ERR_HTTP2_ERROR: (url) => `${url.host} does not respond in HTTP/2.`,
 }
 
 /** Describes an error of a request in one line, for example `127.0.0.1:1 refused the connection.` */
 export function describeNetworkError(error: unknown, url: URL): string {
-  const { code, message } = innermost(error)
+  const failure = innermost(error)
+  const { code, message } = failure
   const describe = code !== undefined && Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : undefined
-  if (describe) return printable(describe(url, { message }))
+  if (describe) return printable(describe(url, failure))
   if (code !== undefined && CERTIFICATE_CODE.test(code))
     return printable(
       `The certificate of ${url.host} is not valid: ${message.replace(/\.$/, '')}. ${CERTIFICATE}`,
     )
-  if (code?.startsWith('ERR_SSL_')) return printable(sslFailure(code, url, message))
+  if (code?.startsWith('ERR_SSL_')) return printable(tlsFailure(url, failure))
   if (code?.startsWith('HPE_')) return printable(`${url.host} does not respond in HTTP.${otherProtocol(url)}`)
   return printable(`The request to ${url.host} failed: ${message || code || 'unknown error'}`)
 }
@@ -73,13 +70,18 @@ function innermost(error: unknown): NetworkError {
   return { message: message ?? '', ...(code === undefined ? {} : { code: String(code) }) }
 }
 
-function sslFailure(code: string, url: URL, message: string): string {
-  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST/.test(code))
-    return `${url.host} does not use TLS. Try http:// instead of https://.`
-  return tlsFailure(url, message)
+function closedEarly(url: URL): string {
+  return `${url.host} closed the connection before it responded.${otherProtocol(url)}`
 }
 
-function tlsFailure(url: URL, message: string): string {
+function notAccepted(url: URL): string {
+  return `${url.host} did not accept the connection in time.`
+}
+
+function tlsFailure(url: URL, { code, message }: NetworkError): string {
+  // RFC 8446 4.1.2: the response of a server without TLS is not a TLS record.
+  if (/wrong.version.number|packet.length.too.long|http.request/i.test(`${code} ${message}`))
+    return `${url.host} does not use TLS. Try http:// instead of https://.`
   // For example `write EPROTO 80DC:error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version:a.c:1:`.
   const [, reason] = /error:\w+:[^:]*:[^:]*:([^:]+):/.exec(message) ?? []
   return `The TLS handshake with ${url.host} failed: ${reason ?? (message.split('\n')[0] || 'unknown error')}.`
