@@ -9,9 +9,9 @@ import {
 } from '@opentelemetry/api'
 import { checkOptions, isBoolean, isFunction, type SettingsOf } from '../check-options.ts'
 import { SseError } from '../errors.ts'
-import { type Instrument, OBSERVED, type ObservedName, RECORDED, type RecordedName } from './instruments.ts'
+import { type Instrument, OBSERVED, type ObservedName, RECORDED } from './instruments.ts'
 import { PublishSpans } from './publish-spans.ts'
-import { Recorder } from './recorder.ts'
+import { Recorder, type RecordValue } from './recorder.ts'
 import type { MetricsOptions } from './stream-attributes.ts'
 
 export type { MetricsOptions } from './stream-attributes.ts'
@@ -88,7 +88,7 @@ function claim(provider: MeterProvider): () => void {
   }
 }
 
-function recordIn(meter: Meter): (name: RecordedName, value: number, attributes: Attributes) => void {
+function recordIn(meter: Meter): RecordValue {
   const records = Object.entries(RECORDED).map(([name, instrument]: [string, Instrument]) => {
     const { kind, unit, description, buckets } = instrument
     if (kind === 'counter') {
@@ -106,12 +106,8 @@ function recordIn(meter: Meter): (name: RecordedName, value: number, attributes:
 function observeIn(meter: Meter, recorder: Recorder): () => void {
   const observables = new Map<ObservedName, Observable>()
   for (const [name, { kind, unit, description }] of Object.entries(OBSERVED)) {
-    const options = { unit, description }
-    const isCounter = kind === 'counter'
-    const observable = isCounter
-      ? meter.createObservableCounter(name, options)
-      : meter.createObservableUpDownCounter(name, options)
-    observables.set(name as ObservedName, observable)
+    const create = kind === 'counter' ? 'createObservableCounter' : 'createObservableUpDownCounter'
+    observables.set(name as ObservedName, meter[create](name, { unit, description }))
   }
   const all = [...observables.values()]
   const observe = (result: Parameters<Parameters<Meter['addBatchObservableCallback']>[0]>[0]) =>
