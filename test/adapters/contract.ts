@@ -3,7 +3,7 @@ import type { SseHandlerOptions } from '../../src/http/handler-options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, type Get, get } from '../support/client.ts'
-import { parseEvents } from '../support/parse.ts'
+import { dataOf, parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
 import { authorizeContract } from './authorize-contract.ts'
@@ -361,10 +361,6 @@ async function mount(adapter: AdapterUnderTest, handler: AnyHandler, options: Ss
 
 function send({ port }: Mounted, request: Get): Promise<Client> {
   return get('http', port, { path: PATH, ...request })
-}
-
-function dataOf(client: Client): string[] {
-  return parseEvents(client.body).map(({ data }) => data)
 }
 
 function fail(): never {

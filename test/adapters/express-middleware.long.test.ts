@@ -16,7 +16,7 @@ import { sse } from '../../src/adapters/express.ts'
 import type { SseHandler } from '../../src/http/handler.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { type Client, get } from '../support/client.ts'
-import { parseEvents } from '../support/parse.ts'
+import { dataOf, parseEvents } from '../support/parse.ts'
 import { deferred, serve } from '../support/serve.ts'
 import { closed, nextTurn } from '../support/streams.ts'
 
@@ -317,10 +317,6 @@ function headOf({ status, headers }: Client): unknown[] {
     headers['access-control-allow-credentials'],
     headers['x-content-type-options'],
   ]
-}
-
-function dataOf(client: Client): string[] {
-  return parseEvents(client.body).map(({ data }) => data)
 }
 
 function sessionCookie({ headers }: Client): string | undefined {

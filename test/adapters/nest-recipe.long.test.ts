@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import ts from 'typescript'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Client, type Get, get } from '../support/client.ts'
-import { parseEvents } from '../support/parse.ts'
+import { dataOf, parseEvents } from '../support/parse.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -171,8 +171,4 @@ function nestOptions(): ts.CompilerOptions {
     erasableSyntaxOnly: false,
     noUnusedParameters: false,
   }
-}
-
-function dataOf(client: Client): string[] {
-  return parseEvents(client.body).map(({ data }) => data)
 }

@@ -34,7 +34,7 @@ import type { SseStream } from '../../src/stream/stream.ts'
 import { eventsFor, SDKS, TEXT } from '../clients/sdks.ts'
 import { type Get as Ask, type Client, get, rawClient } from '../support/client.ts'
 import { decorate, decorateMethod } from '../support/decorate.ts'
-import { parseEvents } from '../support/parse.ts'
+import { dataOf, parseEvents } from '../support/parse.ts'
 import { deferred } from '../support/serve.ts'
 import { closed } from '../support/streams.ts'
 
@@ -333,10 +333,6 @@ function chat(prompt: string): Ask {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ prompt }),
   }
-}
-
-function dataOf(client: Client): string[] {
-  return parseEvents(client.body).map(({ data }) => data)
 }
 
 function lastIdOf(client: Client): string {

@@ -3,7 +3,7 @@ import type { Runs } from '../../src/runs/runs.ts'
 import { memoryRuns } from '../../src/stores/memory/memory-runs.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import type { Client } from '../support/client.ts'
-import { parseEvents } from '../support/parse.ts'
+import { eventsOf, parseEvents } from '../support/parse.ts'
 import { openRuns, PushSource } from '../support/runs.ts'
 import { deferred } from '../support/serve.ts'
 import { SlowRuns } from '../support/slow-runs.ts'
@@ -286,7 +286,3 @@ interface Page {
 }
 
 const TEXT = { 'content-type': 'text/plain' }
-
-function eventsOf(client: Client): string[] {
-  return parseEvents(client.body).map(({ event = 'message', data }) => `${event} ${data}`)
-}

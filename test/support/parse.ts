@@ -11,3 +11,13 @@ export function parseEvents(body: string): EventSourceMessage[] {
 export function isPosition({ event, data }: EventSourceMessage): boolean {
   return event === 'position' && data === '{}'
 }
+
+/** Returns the data of the events that a client has read. */
+export function dataOf({ body }: { readonly body: string }): string[] {
+  return parseEvents(body).map(({ data }) => data)
+}
+
+/** Returns the names and the data of the events that a client has read, for example `text a`. */
+export function eventsOf({ body }: { readonly body: string }): string[] {
+  return parseEvents(body).map(({ event = 'message', data }) => `${event} ${data}`)
+}

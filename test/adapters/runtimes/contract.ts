@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { type Client, type Get, get } from '../../support/client.ts'
+import { type Get, get } from '../../support/client.ts'
 import { ENCODINGS } from '../../support/decode.ts'
-import { parseEvents } from '../../support/parse.ts'
+import { dataOf, parseEvents } from '../../support/parse.ts'
 import { runtimeRunsContract } from './runs-contract.ts'
 import { Running } from './runtime.ts'
 
@@ -301,8 +301,4 @@ export function runtimeContract(runtime: RuntimeUnderTest): void {
       expect(await own.exited).toBe(0)
     })
   })
-}
-
-function dataOf(client: Client): string[] {
-  return parseEvents(client.body).map(({ data }) => data)
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Client, type Get, get } from '../../support/client.ts'
-import { parseEvents } from '../../support/parse.ts'
+import { eventsOf, parseEvents } from '../../support/parse.ts'
 import type { Running } from './runtime.ts'
 
 const FORMATS = ['event-stream', 'ndjson', 'json']
@@ -174,8 +174,4 @@ interface Page {
 async function poll(client: Client): Promise<Page> {
   expect([await client.ended, client.status]).toEqual(['end', 200])
   return JSON.parse(client.body)
-}
-
-function eventsOf(client: Client): string[] {
-  return parseEvents(client.body).map(({ event = 'message', data }) => `${event} ${data}`)
 }
