@@ -4,7 +4,7 @@ import { memoryRuns } from '../../src/stores/memory/memory-runs.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import type { Client } from '../support/client.ts'
 import { eventsOf, parseEvents } from '../support/parse.ts'
-import { openRuns, PushSource } from '../support/runs.ts'
+import { openRuns, PushSource, text } from '../support/runs.ts'
 import { deferred } from '../support/serve.ts'
 import { SlowRuns } from '../support/slow-runs.ts'
 import { closed, settled } from '../support/streams.ts'
@@ -15,8 +15,6 @@ const FORMATS = { formats: ['event-stream', 'ndjson', 'json'] } as const
 const ORIGIN = { 'Access-Control-Allow-Origin': 'https://app.example.com' }
 const POLL = '/stream?format=json'
 const DONE = 'end {"reason":"done"}'
-
-const text = (data: string) => ({ event: 'text', data })
 
 const stores = [
   ['in memory', memoryRuns],

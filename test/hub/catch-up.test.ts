@@ -1,12 +1,10 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
-import { drainAll, eventsOf, publishNumbers, subscribed } from '../support/hub.ts'
+import { watch } from '../support/diagnostics.ts'
+import { drainAll, eventsOf, messages, publishNumbers, subscribed } from '../support/hub.ts'
 import { HubClient } from '../support/hub-client.ts'
 import { parseEvents } from '../support/parse.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
-
-const messages = (...data: unknown[]) => data.map((each) => `message ${each}`)
 
 describe('a client that resumes', () => {
   it('stays connected while it reads an event larger than its queue and others are published', async () => {
@@ -189,7 +187,7 @@ describe('a replay', () => {
   ])('is reported on its diagnostics channel when it is %s', async (_name, complete, events) => {
     const hub = new Hub()
     const start = await publishNumbers(hub, 4, { size: 20_000 })
-    const onReplay = listenToReplays()
+    const replays = watch('spillway:stream:replay')
     const { stream, transport } = fakeStream({}, start)
     transport.isFull = !complete
     const filter = ({ data }: { data?: unknown }) => !complete || !String(data).startsWith('2')
@@ -202,24 +200,17 @@ describe('a replay', () => {
 
     const duration = expect.any(Number)
     const message = { stream, events, duration, resumed: true, complete, error: undefined }
-    expect(onReplay).toHaveBeenCalledExactlyOnceWith(message, 'spillway:stream:replay')
+    expect(replays).toEqual([message])
   })
 
   it('is not reported on its diagnostics channel for a new client', async () => {
     const hub = new Hub()
-    const onReplay = listenToReplays()
+    const replays = watch('spillway:stream:replay')
     const { stream } = await subscribed(hub, ['a'])
 
     hub.subscribe(stream, ['b'])
     await settled()
 
-    expect(onReplay).not.toHaveBeenCalled()
+    expect(replays).toEqual([])
   })
 })
-
-function listenToReplays() {
-  const onReplay = vi.fn()
-  subscribe('spillway:stream:replay', onReplay)
-  onTestFinished(() => void unsubscribe('spillway:stream:replay', onReplay))
-  return onReplay
-}

@@ -1,11 +1,10 @@
 import { describe, expect, it, vi } from 'vitest'
 import { Hub } from '../../src/hub/hub.ts'
 import { deferred } from '../support/deferred.ts'
-import { eventsOf, GAP, publishNumbers } from '../support/hub.ts'
+import { eventsOf, GAP, messages, publishNumbers } from '../support/hub.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
 const isEven = ({ data }: { data?: unknown }) => Number(data) % 2 === 0
-const messages = (...data: unknown[]) => data.map((each) => `message ${each}`)
 
 describe('a filter', () => {
   it('selects replayed events as well as live ones (rule 26)', async () => {

@@ -1,14 +1,13 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { Filter } from '../../src/hub/filter.ts'
 import { Hub } from '../../src/hub/hub.ts'
-import { eventsOf, GAP } from '../support/hub.ts'
+import { eventsOf, GAP, messages } from '../support/hub.ts'
 import { HubClient } from '../support/hub-client.ts'
 import { STORES } from '../support/stores.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
 const isEven: Filter = ({ data }) => Number(data) % 2 === 0
 const isThird: Filter = ({ data }) => Number(data) % 3 === 0
-const messages = (...data: unknown[]) => data.map((each) => `message ${each}`)
 
 async function publish(hub: Hub, from: number, to: number): Promise<string[]> {
   const ids = []

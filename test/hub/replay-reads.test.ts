@@ -1,9 +1,9 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { SseStreamOptions } from '../../src/http/options.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { Page, StoreReader } from '../../src/stores/event-store.ts'
 import { MemoryStore } from '../../src/stores/memory/memory-store.ts'
+import { watch } from '../support/diagnostics.ts'
 import { drainAll, eventsOf, GAP, publishNumbers, subscribed } from '../support/hub.ts'
 import { deferred } from '../support/serve.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
@@ -113,7 +113,7 @@ describe('a pending read', () => {
     ['the stream expires', ({ stream }) => stream._expired()],
   ])('is aborted, and the replay ends, when %s', async (_how, end) => {
     const { hub, start, page, signalOf, read } = await pendingHub()
-    const onReplay = listenToReplays()
+    const replays = watch('spillway:stream:replay')
     const opened = await subscribed(hub, ['a'], {}, start)
     opened.transport.isFull = true
     opened.stream.send({ data: 'queued' })
@@ -125,8 +125,7 @@ describe('a pending read', () => {
     await settled()
 
     expect(signal.aborted).toBe(true)
-    expect(onReplay).toHaveBeenCalledOnce()
-    expect(onReplay.mock.calls[0]?.[0]).toMatchObject({ complete: false, error: undefined })
+    expect(replays).toMatchObject([{ complete: false, error: undefined }])
     const writes = opened.transport.writes.length
     page.resolve({ entries: [], upTo: start })
     await settled()
@@ -266,11 +265,4 @@ async function subscribedFull(hub: Hub, start: string) {
   hub.subscribe(stream, 'a')
   await settled()
   return { stream, transport }
-}
-
-function listenToReplays() {
-  const onReplay = vi.fn()
-  subscribe('spillway:stream:replay', onReplay)
-  onTestFinished(() => void unsubscribe('spillway:stream:replay', onReplay))
-  return onReplay
 }

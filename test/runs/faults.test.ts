@@ -8,10 +8,9 @@ import type { RunBatch, RunRetention, RunWatch, RunWatcher } from '../../src/sto
 import { deferred } from '../support/deferred.ts'
 import { batchAt, EvictingRuns } from '../support/evicting-runs.ts'
 import { sseError } from '../support/hub.ts'
-import { closed, idsOf, openRuns, PushSource, runEventsOf } from '../support/runs.ts'
+import { closed, idsOf, openRuns, PushSource, runEventsOf, text } from '../support/runs.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
-const text = (data: string) => ({ event: 'text', data })
 const LOST = 'end {"reason":"lost"}'
 
 afterEach(() => vi.useRealTimers())

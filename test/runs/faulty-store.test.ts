@@ -4,10 +4,8 @@ import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunBatch, RunPosition, RunRetention, RunWatch, RunWatcher } from '../../src/stores/run-store.ts'
 import { deferred } from '../support/deferred.ts'
 import { sseError } from '../support/hub.ts'
-import { closed, idsOf, openRuns, PushSource, runEventsOf } from '../support/runs.ts'
+import { closed, idsOf, openRuns, PushSource, runEventsOf, text } from '../support/runs.ts'
 import { fakeStream, settled } from '../support/streams.ts'
-
-const text = (data: string) => ({ event: 'text', data })
 
 /** A store whose answers a test replaces, and which answers asynchronously. */
 class FaultyRuns extends MemoryRuns {

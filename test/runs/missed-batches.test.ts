@@ -4,10 +4,8 @@ import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunWatch, RunWatcher } from '../../src/stores/run-store.ts'
 import { deferred } from '../support/deferred.ts'
 import { batchAt, EvictingRuns } from '../support/evicting-runs.ts'
-import { idsOf, openRuns, PushSource, runEventsOf } from '../support/runs.ts'
+import { idsOf, openRuns, PushSource, runEventsOf, text } from '../support/runs.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
-
-const text = (data: string) => ({ event: 'text', data })
 
 describe('a live subscriber', () => {
   test('receives a gap before events that follow evicted ones', async () => {

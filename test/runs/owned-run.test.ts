@@ -5,11 +5,10 @@ import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunBatch, RunRetention, RunState } from '../../src/stores/run-store.ts'
 import { deferred } from '../support/deferred.ts'
 import { sseError } from '../support/hub.ts'
-import { openRuns, PushSource, RestlessSource } from '../support/runs.ts'
+import { openRuns, PushSource, RestlessSource, text } from '../support/runs.ts'
 import { settled } from '../support/streams.ts'
 
 const HOUR = 3_600_000
-const text = (data: string) => ({ event: 'text', data })
 const reject = (message: string) => Promise.reject(new SseError('ERR_SSE_STORE', message))
 const KILOBYTE = text('x'.repeat(1_024))
 

@@ -5,10 +5,9 @@ import type { RunPage } from '../../src/runs/run-page.ts'
 import { MemoryRuns, RunMemory } from '../../src/stores/memory/memory-runs.ts'
 import type { RunBatch, RunPosition, RunState, RunWatch, RunWatcher } from '../../src/stores/run-store.ts'
 import { sseError } from '../support/hub.ts'
-import { closed, openRuns, PushSource, runEventsOf } from '../support/runs.ts'
+import { closed, openRuns, PushSource, runEventsOf, text } from '../support/runs.ts'
 import { fakeStream, nextTurn, settled } from '../support/streams.ts'
 
-const text = (data: string) => ({ event: 'text', data })
 const batchAt = (first: number): RunBatch => ({
   first,
   events: [{ event: 'text', data: `${first}`, isText: true }],

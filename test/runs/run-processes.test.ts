@@ -5,11 +5,10 @@ import type { RunBatch, RunRetention, RunState } from '../../src/stores/run-stor
 import { deferred } from '../support/deferred.ts'
 import { watch } from '../support/diagnostics.ts'
 import { sseError } from '../support/hub.ts'
-import { closed, idsOf, openRuns, openTwoRuns, PushSource, runEventsOf } from '../support/runs.ts'
+import { closed, idsOf, openRuns, openTwoRuns, PushSource, runEventsOf, text } from '../support/runs.ts'
 import { SlowRuns } from '../support/slow-runs.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
-const text = (data: string) => ({ event: 'text', data })
 const DONE = 'end {"reason":"done"}'
 const failure = new SseError('ERR_SSE_STORE', 'down')
 

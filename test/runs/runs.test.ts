@@ -11,10 +11,9 @@ import type { SseStream } from '../../src/stream/stream.ts'
 import { deferred } from '../support/deferred.ts'
 import { sseError } from '../support/hub.ts'
 import { valuesOf } from '../support/process-errors.ts'
-import { closed, idsOf, openRuns, openTwoRuns, PushSource, runEventsOf } from '../support/runs.ts'
+import { closed, idsOf, openRuns, openTwoRuns, PushSource, runEventsOf, text } from '../support/runs.ts'
 import { fakeStream, settled } from '../support/streams.ts'
 
-const text = (data: string) => ({ event: 'text', data })
 const DONE = 'end {"reason":"done"}'
 
 async function* words(...all: string[]) {

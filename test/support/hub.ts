@@ -12,6 +12,9 @@ export function eventsOf({ writes }: Pick<FakeTransport, 'writes'>): string[] {
   return parseEvents(writes.join('')).map(({ event = 'message', data }) => `${event} ${data.trimEnd()}`)
 }
 
+/** Returns the events with some data, as `eventsOf` returns them. */
+export const messages = (...data: unknown[]) => data.map((each) => `message ${each}`)
+
 /** Subscribes a stream over a fake transport. Resolves when it is live. */
 export async function subscribed(
   hub: Hub,

@@ -17,6 +17,9 @@ export function openRuns(options: RunsOptions = {}) {
   return Object.assign(runs, { errors })
 }
 
+/** Returns an event of a run. */
+export const text = (data: string) => ({ event: 'text', data })
+
 /** Returns the `Runs` of two processes on one store in memory. */
 export function openTwoRuns(options: RunsOptions = {}) {
   const memory = new RunMemory()

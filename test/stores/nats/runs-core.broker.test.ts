@@ -3,10 +3,8 @@ import { Runs } from '../../../src/runs/runs.ts'
 import { jetstreamRuns } from '../../../src/stores/nats/index.ts'
 import { type Broker, startNats } from '../../support/brokers.ts'
 import { numbers, openConnection } from '../../support/nats-hub.ts'
-import { closed, idsOf, PushSource, runEventsOf } from '../../support/runs.ts'
+import { closed, idsOf, PushSource, runEventsOf, text } from '../../support/runs.ts'
 import { fakeStream } from '../../support/streams.ts'
-
-const text = (data: string) => ({ event: 'text', data })
 
 let broker: Broker
 let ids = 0
