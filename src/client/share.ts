@@ -79,10 +79,9 @@ class SharedEngine implements Engine {
     this.#entries = new SharedEntries(lastEventId)
     const onLifecycle = ({ type }: { readonly type: string }) =>
       type === 'pageshow' || type === 'resume' ? this.#join() : this.#suspend()
-    for (const type of ['pagehide', 'freeze', 'pageshow', 'resume']) {
-      const { addEventListener } = globalThis as unknown as Browser
+    const { addEventListener } = globalThis as unknown as Browser
+    for (const type of ['pagehide', 'freeze', 'pageshow', 'resume'])
       addEventListener(type, onLifecycle, { capture: true, signal: this.#end.signal })
-    }
     this.#join()
   }
 
@@ -102,8 +101,8 @@ class SharedEngine implements Engine {
 
   setBacklog(count: number): void {
     if (count <= MAX_BACKLOG || !this.#channel) return
-    const error = { message: `Over ${MAX_BACKLOG} events wait`, code: 'ERR_SSE_OVERFLOW' }
-    this.#fail(errorOf(failureOf(error, true)), true)
+    const details = { code: 'ERR_SSE_OVERFLOW', isFinal: true }
+    this.#fail(Object.assign(new Error(`Over ${MAX_BACKLOG} events wait`), details), true)
   }
 
   #join(): void {
