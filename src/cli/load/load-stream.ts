@@ -222,10 +222,9 @@ export class LoadStream implements ScannerListener, ResponseListener {
   }
 
   #beginNumbers(): void {
-    const { isSharedSequence } = this.#context
-    if (!isSharedSequence && this.#lastEventId === '') this.#ledger.clear()
-    if (this.#lastEventId === '') this.#ledger.restart()
-    else this.#ledger.resume()
+    if (this.#lastEventId !== '') this.#ledger.resume()
+    else if (this.#context.isSharedSequence) this.#ledger.restart()
+    else this.#ledger.clear()
   }
 
   #read(chunk: Buffer, now: number): void {
