@@ -12,8 +12,8 @@ export type FindingCode = keyof typeof CATALOG
 /** All codes, in the order of the documentation. */
 export const FINDING_CODES = Object.keys(CATALOG) as readonly FindingCode[]
 
-/** Returns the finding of a code. `message` has the figure. */
-export function finding(code: FindingCode, message: string, { level }: { level?: Level } = {}): Finding {
+/** Returns the finding of a code. `message` has the figure. `level` replaces that of the catalog. */
+export function finding(code: FindingCode, message: string, level?: Level): Finding {
   const entry: Entry = CATALOG[code]
   return { code, level: level ?? entry.level, message, meaning: entry.meaning, advice: entry.advice }
 }

@@ -9,7 +9,7 @@ const colored = { paint: paintFor({ hasColor: true }), width: 80 }
 
 // The texts of the catalog are not tested here.
 const found = (message: string, level: 'problem' | 'warning' | 'note') => ({
-  ...finding('status', message, { level }),
+  ...finding('status', message, level),
   meaning: `An EventSource stops permanently at any status but 200, and no browser retries.`,
   advice: 'Respond with 200 and an event stream, or with 204 to end the reconnects of a client.',
 })

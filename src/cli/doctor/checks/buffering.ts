@@ -29,10 +29,10 @@ export const buffered: Check = (evidence) => {
   const [stream] = streams
   if (!stream) return []
   const whole = heldToEnd(stream, evidence.stall)
-  if (whole) return [finding('buffered', whole, { level: 'warning' })]
+  if (whole) return [finding('buffered', whole, 'warning')]
   const bursts = inBursts(stream, evidence.stall)
   const level = areOneKind(stream) ? 'warning' : 'note'
-  return bursts ? [finding('buffered', bursts, { level })] : []
+  return bursts ? [finding('buffered', bursts, level)] : []
 }
 
 /** Whether `main` arrived as a whole when it ended. */
@@ -81,7 +81,7 @@ function isEmpty(stream: Exchange): boolean {
 // Returns the finding about an empty stream. The server may have had nothing to send.
 function emptyFinding(stream: Exchange): Finding {
   const message = `The stream is compressed with ${encodingOf(stream)}, and contains no text after ${inMs(stream.endedAt)}.`
-  return finding('compressed-held', message, { level: 'warning' })
+  return finding('compressed-held', message, 'warning')
 }
 
 /** Whether compression holds events back. */
@@ -158,7 +158,7 @@ const delayedBesideOthers: Check = (evidence) => {
   const other = late.protocol === early.protocol ? 'on another connection' : `over ${early.protocol}`
   const level = lag >= LONG_DELAY ? 'problem' : 'warning'
   const message = `Events over ${late.protocol} arrived ${inMs(lag)} later than ${other}.`
-  return [finding('delayed', message, { level })]
+  return [finding('delayed', message, level)]
 }
 
 export const compressed: Check = (evidence) => {

@@ -25,7 +25,7 @@ export const proxyBufferingAllowed: Check = ({ exchanges: { main } }) => {
   const message = 'The response has no X-Accel-Buffering: no.'
   if (!isProxied(main)) return [finding('proxy-buffering-allowed', message)]
   const seen = `${message} If nginx is behind the other proxy, it has removed the header.`
-  return [finding('proxy-buffering-allowed', seen, { level: 'note' })]
+  return [finding('proxy-buffering-allowed', seen, 'note')]
 }
 
 export const aged: Check = ({ exchanges: { main } }) => {
@@ -58,7 +58,7 @@ function varyOn(name: string, responses: ReadonlyArray<Exchange | undefined>) {
   const lacking = responses.filter((each) => each !== undefined && !hasVary(each, name))
   if (lacking.length === 0) return []
   const level = lacking.every((each) => each && isPrivate(each)) ? 'note' : 'warning'
-  return [finding('vary', `The response depends on ${name}, and has no Vary: ${name}.`, { level })]
+  return [finding('vary', `The response depends on ${name}, and has no Vary: ${name}.`, level)]
 }
 
 function hasVary(exchange: Exchange, name: string): boolean {

@@ -28,7 +28,7 @@ export const corsCredentials: Check = (evidence) => {
   }
   if (!isAny || allows !== 'true') return []
   const message = 'Access-Control-Allow-Credentials is true, and Access-Control-Allow-Origin is *.'
-  return [finding('cors-credentials', message, { level: 'warning' })]
+  return [finding('cors-credentials', message, 'warning')]
 }
 
 export const corsPreflight: Check = (evidence) => {

@@ -33,7 +33,7 @@ export const ends: Check = ({ exchanges: { main, reconnect } }) => {
   const last = main.events.at(-1)
   const isMarked = last !== undefined && (END_NAME.test(last.event) || END_NAME.test(last.data.trim()))
   const message = `The stream ended after ${inMs(main.endedAt)}, and a reconnect got a stream again`
-  if (again === 0 || isMarked) return [finding('ends', `${message}.`, { level: 'note' })]
+  if (again === 0 || isMarked) return [finding('ends', `${message}.`, 'note')]
   return [finding('ends', `${message}, with ${countText(again, 'event')} that the first one had.`)]
 }
 

@@ -28,7 +28,7 @@ export const unknownField: Check = (evidence) => {
   if (first === undefined) return []
   const message = `${countText(unknown.length, 'line')} had no known field, for example ${quote(first.line)}.`
   const hasEvents = evidence.exchanges.main.events.length > 0
-  return [finding('unknown-field', message, { level: hasEvents ? 'warning' : 'problem' })]
+  return [finding('unknown-field', message, hasEvents ? 'warning' : 'problem')]
 }
 
 export const bom: Check = ({ exchanges: { main } }) => {
@@ -36,9 +36,7 @@ export const bom: Check = ({ exchanges: { main } }) => {
   const text = textOf(main)
   const later = (text.match(/[\r\n]\uFEFF/g) ?? []).length
   if (later > 0)
-    return [
-      finding('bom', `${countText(later, 'line')} after the first began with a BOM.`, { level: 'problem' }),
-    ]
+    return [finding('bom', `${countText(later, 'line')} after the first began with a BOM.`, 'problem')]
   return text.startsWith('\uFEFF') ? [finding('bom', 'The body begins with a BOM.')] : []
 }
 

@@ -26,9 +26,7 @@ export const slowHeartbeat: Check = ({ exchanges: { main } }) => {
   // The limit of the proxies that are used most.
   const level = silence >= 60_000 ? 'problem' : 'warning'
   return [
-    finding('slow-heartbeat', `Nothing arrived for ${inMs(silence)}. This is too long for ${names}.`, {
-      level,
-    }),
+    finding('slow-heartbeat', `Nothing arrived for ${inMs(silence)}. This is too long for ${names}.`, level),
   ]
 }
 
@@ -40,5 +38,5 @@ export const noHeartbeat: Check = (evidence) => {
   // The stream was silent for as long before, and then sent something.
   if (silence < LONG_SILENCE || longestSilence(main) > silence) return []
   const level = silence >= MAX_INTERVAL ? 'warning' : 'note'
-  return [finding('no-heartbeat', `Nothing arrived for ${inMs(silence)}, not even a heartbeat.`, { level })]
+  return [finding('no-heartbeat', `Nothing arrived for ${inMs(silence)}, not even a heartbeat.`, level)]
 }

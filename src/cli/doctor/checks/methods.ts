@@ -15,7 +15,7 @@ export const llmAccept: Check = ({ exchanges: { main, llmAccept } }) => {
   if (!isEventStream(main) || !isRefused(llmAccept)) return []
   const message = `The status is ${llmAccept.status} for Accept: application/json.`
   // The SDKs of language models send POST.
-  return [finding('llm-accept', message, { level: main.method === 'POST' ? 'warning' : 'note' })]
+  return [finding('llm-accept', message, main.method === 'POST' ? 'warning' : 'note')]
 }
 
 export const headHangs: Check = ({ exchanges: { main, head } }) => {

@@ -11,12 +11,10 @@ const LOGIN = /(?<![a-z])(log[-_ ]?[io]n|sign[-_ ]?in|sso|oauth2?|authorize|saml
 
 export const status: Check = ({ exchanges: { main } }) => {
   if (main.status === undefined || main.status === 200 || isRedirect(main)) return []
-  if (main.status === 204)
-    return [
-      finding('status', 'The status is 204, so that a browser stops. There was no stream to examine.', {
-        level: 'note',
-      }),
-    ]
+  if (main.status === 204) {
+    const message = 'The status is 204, so that a browser stops. There was no stream to examine.'
+    return [finding('status', message, 'note')]
+  }
   return [finding('status', `The status is ${main.status}.${hintOf(main.status)}`)]
 }
 
@@ -48,7 +46,7 @@ export const contentType: Check = ({ exchanges: { main } }) => {
   if (main.status !== 200 || type === 'text/event-stream' || isLoginPage(main)) return []
   if (isNdjson(main) || isLongPoll(main)) {
     const message = `The type is ${quote(type)}, so that there was no event stream to examine.`
-    return [finding('content-type', message, { level: 'note' })]
+    return [finding('content-type', message, 'note')]
   }
   const message = type ? `The type is ${quote(type)}.` : 'The response has no header Content-Type.'
   return [finding('content-type', message)]
@@ -71,7 +69,7 @@ export const connectionHeader: Check = ({ exchanges: { main } }) => {
   const isClosed = listOf(main, 'connection').includes('close')
   const isRequested = main.requestHeaders.connection?.toLowerCase() === 'close'
   if (!isEventStream(main) || !isClosed || isRequested) return []
-  return [finding('connection-header', 'The response has Connection: close.', { level: closeLevelOf(main) })]
+  return [finding('connection-header', 'The response has Connection: close.', closeLevelOf(main))]
 }
 
 // Warns unless there are chunks or a length, because the end of the connection ends the body (RFC 9112 6.3).
