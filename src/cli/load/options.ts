@@ -204,7 +204,7 @@ function readProbe(flags: Flags, url: URL): ProbeOptions | undefined {
   if (address !== undefined && command !== undefined)
     throw new UsageError('Only one of --publish-url and --publish-command may be given.')
   if (flags['publish-rate'] !== undefined && !isUsed)
-    throw new UsageError('--publish-rate needs --publish-url.')
+    throw new UsageError('--publish-rate needs --publish-url or --publish-command.')
   for (const name of ['publish-body', 'publish-header'] as const) {
     if (flags[name]?.length && address === undefined) throw new UsageError(`--${name} needs --publish-url.`)
   }

@@ -57,7 +57,7 @@ test.each([
   ['--slow 1% --slow-rate 5', '--slow-rate "5" is not a rate such as 500B/s or 1kB/s.'],
   ['--slow 1% --slow-rate 0B/s', '--slow-rate "0B/s" is not a rate such as 500B/s or 1kB/s.'],
   ['other', 'There may be only one URL, and "other" is another argument.'],
-  ['--publish-rate 1/s', '--publish-rate needs --publish-url.'],
+  ['--publish-rate 1/s', '--publish-rate needs --publish-url or --publish-command.'],
   ['--publish-url /p --publish-command x', 'Only one of --publish-url and --publish-command may be given.'],
   [
     '--publish-url /p --publish-body x',
