@@ -1,6 +1,6 @@
 /**
  * The reason why a stream was closed.
- * - `client`: the client disconnected.
+ * - `client`: the client disconnected, or other code has ended the response.
  * - `server`: `close` or `destroy` was called.
  * - `overflow`: the queue of the client exceeded its limit.
  * - `stalled`: the client read nothing for `stallTimeout`.
