@@ -116,7 +116,9 @@ export class RoutedConnection implements RedisConnection {
     let next = redirection
     for (let attempt = 0; !this.#isClosed; attempt++) {
       try {
-        await this.#reach(next)
+        const link = await this.#reach(next)
+        // Checked in the same step, because a loss is not reported before the link is up.
+        if (!link.isReady) throw closedError()
         this.#isUp = true
         return this.#listener.onReady()
       } catch (error) {
@@ -133,8 +135,8 @@ export class RoutedConnection implements RedisConnection {
     await pause(ms, undefined, { signal: this.#closing.signal }).catch(() => {})
   }
 
-  /** Resolves when a server is connected that executes commands on the key. */
-  async #reach(redirection: Redirection | undefined): Promise<void> {
+  /** Resolves with the link to a server that executes commands on the key. It may be lost again. */
+  async #reach(redirection: Redirection | undefined): Promise<ServerLink> {
     const link = new ServerLink(this.#topology, redirection, {
       onLost: () => this.#lost(link),
       onError: (error) => this.#listener.onError(error),
@@ -143,6 +145,6 @@ export class RoutedConnection implements RedisConnection {
     const deadline = performance.now() + this.#timeout
     await withDeadline(deadline, link.ready)
     if (this.#topology.redirects) await withDeadline(deadline, link.command('TYPE', this.#key))
-    if (!link.isReady) throw closedError()
+    return link
   }
 }

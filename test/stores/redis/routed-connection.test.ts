@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import type { Address, ConnectionListener, RedisConnection } from '../../../src/stores/redis/connection.ts'
 import { RoutedConnection } from '../../../src/stores/redis/routed-connection.ts'
 import { nextTurn } from '../../support/streams.ts'
@@ -37,13 +37,18 @@ class FakeServer implements RedisConnection {
   async unsubscribe(): Promise<void> {}
   reconnect(): void {}
 
+  lose(): void {
+    this.isReady = false
+    this.listener.onLost()
+  }
+
   close(): void {
     this.isReady = false
     for (const { reject } of this.calls) reject(new Error('Connection is closed.'))
   }
 }
 
-async function connected() {
+async function opening() {
   const servers: FakeServer[] = []
   const events: string[] = []
   const topology = {
@@ -61,9 +66,18 @@ async function connected() {
     onError: ({ message }) => void events.push(message),
   })
   await settled()
-  servers[0]?.accept()
-  await settled()
   return { connection, servers, events, first: servers[0] as FakeServer }
+}
+
+async function connected() {
+  const opened = await opening()
+  opened.first.accept()
+  await settled()
+  return opened
+}
+
+async function microtasks(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await null
 }
 
 async function settled(): Promise<void> {
@@ -135,3 +149,31 @@ it('opens no connection after it is closed, and closes one that is being opened'
   await settled()
   expect([connection.isReady, servers.length]).toEqual([false, 2])
 })
+
+// One of them is between the response to the probe and the report that the connection is up.
+const MOMENTS = Array.from({ length: 16 }, (_, count) => count)
+
+it.each(MOMENTS)('connects again if the server is lost %i microtasks after it accepts', async (count) => {
+  const { connection, servers, events, first } = await opening()
+  first.accept()
+  await microtasks(count)
+  first.lose()
+  await vi.waitUntil(() => servers.length > 1)
+  servers[1]?.accept()
+  await settled()
+  expect([connection.isReady, events.at(-1)]).toEqual([true, 'ready'])
+  connection.close()
+})
+
+it.each(MOMENTS)(
+  'reports nothing once it is closed, %i microtasks after the server accepts',
+  async (count) => {
+    const { connection, events, first } = await opening()
+    first.accept()
+    await microtasks(count)
+    connection.close()
+    const reported = events.length
+    await settled()
+    expect(events).toHaveLength(reported)
+  },
+)
