@@ -61,9 +61,12 @@ export function sse<
     const delay = new HeaderDelay(stream, later ? MAX_TIME : settings.maxHeaderDelay)
     const finished = runHandler(stream, handler, [request, ...args], respond).finally(() => delay.end())
     const opened = answer.known.then(() => (answer.isOther ? undefined : later))
-    await Promise.race([finished.then(() => stream._connection.output.decided), opened])
-    // Begins before the server reads or cancels the body.
-    stream._connection.begin()
+    // Begins before the server reads or cancels the body, but not before the last decision about the status.
+    const begun = finished.then(() => {
+      stream._connection.begin()
+      return answer.known
+    })
+    await Promise.race([begun, opened])
     finished.catch(onError ?? console.error).catch(console.error)
     return answer.other ?? later ?? response
   }

@@ -170,6 +170,26 @@ describe('sse of spillway/web', () => {
     expect(isTurnOver).toBe(true)
   })
 
+  it('resolves after a decision about the status that begins while another is awaited', async () => {
+    const decisions = [deferred<void>(), deferred<void>()] as const
+    const opened = deferred<SseStream>()
+    const respond = sse((stream) => {
+      stream._connection.output.decideBy(decisions[0].promise)
+      opened.resolve(stream as SseStream)
+    })
+    const response = respond(new Request(PATH))
+    const stream = await opened.promise
+    const { output } = stream._connection
+    await settled()
+    output.decideBy(decisions[1].promise)
+    decisions[0].resolve()
+    await settled()
+    output.refuse({ status: 404 })
+    stream.destroy()
+    decisions[1].resolve()
+    expect((await response).status).toBe(404)
+  })
+
   it('passes the stream and all arguments of the server to the handler', async () => {
     const handler = vi.fn()
     const respond = sse((stream, request: Request, env: { key: string }, context: number) => {
