@@ -30,8 +30,8 @@ export async function openHub(connection: NatsConnection, options: JetStreamStor
 }
 
 /** Publishes events. Resolves with their ids once the hub has received them. */
-export async function publish(hub: Hub, data: readonly unknown[]): Promise<string[]> {
-  const ids = await Promise.all(data.map((each) => hub.channel('a').publish({ data: each })))
+export async function publish(hub: Hub, data: readonly unknown[], channel = 'a'): Promise<string[]> {
+  const ids = await Promise.all(data.map((each) => hub.channel(channel).publish({ data: each })))
   const sequence = (id = '') => Number(id.split('-')[1])
   await eventually(() => sequence(hub._store.position)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
   return ids

@@ -11,6 +11,7 @@ import {
   type NatsConnection,
 } from '../../../src/stores/nats/index.ts'
 import { type Broker, startNats } from '../../support/brokers.ts'
+import { eventually, numbers, publish } from '../../support/nats-hub.ts'
 import { fakeStream, settled } from '../../support/streams.ts'
 import { logContract } from '../contract.ts'
 
@@ -478,14 +479,6 @@ async function openHub(options: JetStreamStoreOptions = {}, on = connection): Pr
   return hub
 }
 
-/** Resolves once the hub has received the events too. */
-async function publish(hub: Hub, data: readonly unknown[], channel = 'a'): Promise<string[]> {
-  const ids = await Promise.all(data.map((each) => hub.channel(channel).publish({ data: each })))
-  const sequence = (position = '') => Number(position.split('-')[1])
-  await eventually(() => sequence(hub._store.position)).toBeGreaterThanOrEqual(sequence(ids.at(-1)))
-  return ids
-}
-
 /** A client. It is live if it had nothing to read from the broker. */
 async function subscribeStream(hub: Hub, channels: readonly string[], lastEventId?: string) {
   const client = fakeStream({ heartbeat: 0 }, lastEventId)
@@ -503,15 +496,6 @@ async function subscribeStream(hub: Hub, channels: readonly string[], lastEventI
   }
 }
 
-function numbers(from: number, to: number): number[] {
-  return Array.from({ length: to - from + 1 }, (_, i) => from + i)
-}
-
 async function consumers(): Promise<number> {
   return (await manager.streams.info(stream)).state.consumer_count
-}
-
-/** Polls until an expectation is met, on a busy machine for seconds. */
-function eventually<T>(what: () => T) {
-  return expect.poll(what, { interval: 10 })
 }
