@@ -38,9 +38,9 @@ export async function publish(hub: Hub, data: readonly unknown[], channel = 'a')
 }
 
 /** Subscribes a stream, whose events the result contains. */
-export async function subscribeStream(hub: Hub, lastEventId?: string) {
+export async function subscribeStream(hub: Hub, lastEventId?: string, channels: readonly string[] = ['a']) {
   const { stream, transport } = fakeStream({ heartbeat: 0 }, lastEventId)
-  hub.subscribe(stream, ['a'])
+  hub.subscribe(stream, channels)
   await settled()
   const blocks = () => transport.writes.join('').split('\n\n').slice(0, -1)
   return {

@@ -11,8 +11,7 @@ import {
   type NatsConnection,
 } from '../../../src/stores/nats/index.ts'
 import { type Broker, startNats } from '../../support/brokers.ts'
-import { eventually, numbers, publish } from '../../support/nats-hub.ts'
-import { fakeStream, settled } from '../../support/streams.ts'
+import { eventually, numbers, publish, subscribeStream } from '../../support/nats-hub.ts'
 import { logContract } from '../contract.ts'
 
 let broker: Broker
@@ -43,7 +42,10 @@ logContract('JetStream', () => jetstreamStore(connection, { streamName: stream }
 describe('several processes', () => {
   test('receive the same events in the same order', async () => {
     const [a, b] = [await openHub(), await openHub()]
-    const [atA, atB] = [await subscribeStream(a, ['x', 'y']), await subscribeStream(b, ['x', 'y'])]
+    const [atA, atB] = [
+      await subscribeStream(a, undefined, ['x', 'y']),
+      await subscribeStream(b, undefined, ['x', 'y']),
+    ]
     const published = Array.from({ length: 40 }, (_, i) =>
       (i % 3 ? a : b).channel(i % 2 ? 'x' : 'y').publish({ data: i }),
     )
@@ -57,7 +59,7 @@ describe('several processes', () => {
     const ids = await publish(await openHub(), numbers(0, 29))
     for (const recentEvents of [100, 3]) {
       const hub = await openHub({ recentEvents })
-      const client = await subscribeStream(hub, ['a'], ids[9])
+      const client = await subscribeStream(hub, ids[9])
       await eventually(() => client.seen).toEqual(numbers(10, 29))
     }
   })
@@ -68,7 +70,7 @@ describe('several processes', () => {
     for (let i = 0; i < 3; i++) {
       await Promise.all([publish(first, numbers(1, 499), 'other'), publish(first, [i], 'a')])
     }
-    const client = await subscribeStream(await openHub({ recentEvents: 10 }), ['a'], start)
+    const client = await subscribeStream(await openHub({ recentEvents: 10 }), start)
     await eventually(() => client.seen).toEqual([0, 1, 2])
   })
 
@@ -104,7 +106,7 @@ describe('a channel', () => {
   test('has any name', async () => {
     const names = ['a.b', '>', 'ü ☃', '=0041', 'A', '\ufffd', '\u{1f600}', '\t', '$JS', 'x'.repeat(255)]
     const hub = await openHub()
-    const clients = await Promise.all(names.map((name) => subscribeStream(hub, [name])))
+    const clients = await Promise.all(names.map((name) => subscribeStream(hub, undefined, [name])))
     for (const [i, name] of names.entries()) await publish(hub, [i], name)
     for (const [i, client] of clients.entries()) await eventually(() => client.seen).toEqual([i])
   })
@@ -114,10 +116,7 @@ describe('a gap', () => {
   test('is sent only if events after the position were evicted', async () => {
     const ids = await publish(await openHub({ maxEvents: 5 }), numbers(1, 10))
     const hub = await openHub({ recentEvents: 1 })
-    const [kept, evicted] = [
-      await subscribeStream(hub, ['a'], ids[4]),
-      await subscribeStream(hub, ['a'], ids[3]),
-    ]
+    const [kept, evicted] = [await subscribeStream(hub, ids[4]), await subscribeStream(hub, ids[3])]
     await eventually(() => kept.seen).toEqual([6, 7, 8, 9, 10])
     await eventually(() => evicted.seen).toEqual(['gap'])
   })
@@ -125,12 +124,12 @@ describe('a gap', () => {
   test('is sent if the stream was purged, unless nothing was missed', async () => {
     const first = await openHub()
     const ids = await publish(first, [1, 2, 3])
-    const live = await subscribeStream(first, ['a'])
+    const live = await subscribeStream(first)
     await manager.streams.purge(stream)
     const hub = await openHub()
-    const older = await subscribeStream(hub, ['a'], ids[1])
+    const older = await subscribeStream(hub, ids[1])
     await eventually(() => older.seen).toEqual(['gap'])
-    const newest = await subscribeStream(hub, ['a'], ids[2])
+    const newest = await subscribeStream(hub, ids[2])
     await publish(hub, [4])
     await eventually(() => newest.seen).toEqual([4])
     await eventually(() => live.seen).toEqual([4])
@@ -139,19 +138,16 @@ describe('a gap', () => {
   test('is sent to a client of a stream that was deleted or recreated', async () => {
     const hub = await openHub()
     const [first, second] = await publish(hub, [1, 2])
-    const live = await subscribeStream(hub, ['a'])
+    const live = await subscribeStream(hub)
     await manager.streams.delete(stream)
     const id = await hub.channel('a').publish({ data: 3 })
     expect(id.split('-')).not.toContain(first?.split('-')[0])
     await eventually(() => live.seen).toEqual(['gap', 3])
     const other = await openHub()
-    for (const client of [
-      await subscribeStream(hub, ['a'], second),
-      await subscribeStream(other, ['a'], first),
-    ]) {
+    for (const client of [await subscribeStream(hub, second), await subscribeStream(other, first)]) {
       await eventually(() => client.seen).toEqual(['gap'])
     }
-    const resumed = await subscribeStream(other, ['a'], id)
+    const resumed = await subscribeStream(other, id)
     await publish(hub, [4])
     await eventually(() => resumed.seen).toEqual([4])
   })
@@ -159,9 +155,9 @@ describe('a gap', () => {
   test('is sent if another program recreates the stream, whose ids are new', async () => {
     const hub = await openHub()
     const [first] = await publish(hub, [1, 2, 3])
-    const live = await subscribeStream(hub, ['a'])
+    const live = await subscribeStream(hub)
     const quiet = await openHub()
-    const atQuiet = await subscribeStream(quiet, ['a'])
+    const atQuiet = await subscribeStream(quiet)
     const { config } = await manager.streams.info(stream)
     await manager.streams.delete(stream)
     await manager.streams.add(config)
@@ -187,7 +183,7 @@ describe('a gap', () => {
   test('is sent if undelivered events are purged', async () => {
     const hub = await openHub()
     await publish(hub, [1])
-    const live = await subscribeStream(hub, ['a'])
+    const live = await subscribeStream(hub)
     const other = await connect({ port: broker.port })
     onTestFinished(() => other.close())
     await Promise.all([connection.reconnect(), publish(await openHub({}, other), [2, 3])])
@@ -204,10 +200,10 @@ describe('messages that an operator deletes', () => {
     const ids = await publish(hub, numbers(1, 9))
     for (const each of [hub, next]) await eventually(() => each._store.position).toBe(ids[8])
     for (const sequence of [3, 4]) await manager.streams.deleteMessage(stream, sequence)
-    const some = await subscribeStream(hub, ['a'], ids[0])
+    const some = await subscribeStream(hub, ids[0])
     await eventually(() => some.seen).toEqual([2, 5, 6, 7, 8, 9])
     for (const sequence of [2, 5, 6, 7, 9]) await manager.streams.deleteMessage(stream, sequence)
-    const client = await subscribeStream(next, ['a'], ids[4])
+    const client = await subscribeStream(next, ids[4])
     await eventually(() => client.seen).toEqual([8, 9])
     const log = await openLog()
     await publish(hub, [10])
@@ -246,7 +242,7 @@ describe('a last event id', () => {
 describe('a message of another program', () => {
   test('is skipped and reported', async () => {
     const hub = await openHub()
-    const live = await subscribeStream(hub, ['a', 'b'])
+    const live = await subscribeStream(hub, undefined, ['a', 'b'])
     const skipped: unknown[] = []
     const count = (message: unknown) => skipped.push((message as { channel: string }).channel)
     subscribe('spillway:store:skip', count)
@@ -267,8 +263,8 @@ describe('a message of another program', () => {
     const [first] = await publish(await openHub(), [1, 2])
     await jetstream(connection).publish(`${stream}.a`, 'no record')
     const hub = await openHub()
-    const fresh = await subscribeStream(hub, ['a'])
-    const resumed = await subscribeStream(hub, ['a'], first)
+    const fresh = await subscribeStream(hub)
+    const resumed = await subscribeStream(hub, first)
     await publish(hub, [3])
     await eventually(() => resumed.seen).toEqual([2, 3])
     expect(fresh.seen).toEqual([3])
@@ -429,7 +425,7 @@ describe('shutdown', () => {
     const before = [protocol.listeners.length, protocol.subscriptions.size()]
     const hub = await openHub({ recentEvents: 2 })
     const [first] = await publish(hub, numbers(1, 9))
-    const client = await subscribeStream(hub, ['a'], first)
+    const client = await subscribeStream(hub, first)
     await eventually(() => client.seen).toEqual(numbers(2, 9))
     expect(await consumers()).toBe(1)
     await hub.shutdown({ grace: 0 })
@@ -477,23 +473,6 @@ async function openHub(options: JetStreamStoreOptions = {}, on = connection): Pr
   onTestFinished(() => hub.shutdown({ grace: 0 }))
   await hub._store.ready
   return hub
-}
-
-/** A client. It is live if it had nothing to read from the broker. */
-async function subscribeStream(hub: Hub, channels: readonly string[], lastEventId?: string) {
-  const client = fakeStream({ heartbeat: 0 }, lastEventId)
-  hub.subscribe(client.stream, channels)
-  await settled()
-  return {
-    get seen(): unknown[] {
-      const blocks = client.transport.writes.join('').split('\n\n').slice(0, -1)
-      return blocks.flatMap((block) => {
-        if (block.includes('event: gap')) return ['gap']
-        const data = /^data: (.*)$/m.exec(block)?.[1]
-        return data === undefined ? [] : [JSON.parse(data)]
-      })
-    },
-  }
 }
 
 async function consumers(): Promise<number> {
