@@ -128,16 +128,11 @@ export class NetworkEngine implements Engine, StreamOwner {
     const padded = !isPoll && this.#fallback.isPadded && '1'
     if (!isRival) this.#mark = reason || padded
     this.#report = undefined
-    setTarget(url, headers, start, {
-      transport: reason && this.#transport,
-      reason,
-      format: isPoll && 'json',
-      // A race does not wait long for events, so the transport is chosen within 2 s on a quiet channel.
-      hold: isPoll && isRival && '300',
-      padded,
-    })
-    if (isPoll) await this.#poll(request, url, headers)
-    else await this.#stream(signal, url, headers, start)
+    const transport = reason && this.#transport
+    // A race does not wait long for events, so the transport is chosen within 2 s on a quiet channel.
+    const hold = isPoll && isRival && '300'
+    setTarget(url, headers, start, { transport, reason, format: isPoll && 'json', hold, padded })
+    await (isPoll ? this.#poll(request, url, headers) : this.#stream(signal, url, headers, start))
   }
 
   async #stream(signal: AbortSignal, url: URL, headers: Headers, start: string): Promise<void> {
@@ -152,8 +147,7 @@ export class NetworkEngine implements Engine, StreamOwner {
     const { signal } = request
     setDeadline(60_000, () => this.#onEnd(request, clientError('ERR_SSE_SILENT', 'No data')), signal)
     const page = await readPage(await this.#send(signal, url, headers, 'application/json'))
-    signal.throwIfAborted()
-    this.#onPage(page, signal)
+    if (!signal.aborted) this.#onPage(page, signal)
   }
 
   /** Sends a request. Returns the body of a response with a media type. */
