@@ -3,10 +3,12 @@ import {
   Body,
   type CanActivate,
   Controller,
+  type ExceptionFilter,
   type ExecutionContext,
   Get,
   Header,
   HttpCode,
+  type HttpException,
   Inject,
   type LoggerService,
   Module,
@@ -14,12 +16,13 @@ import {
   NotFoundException,
   type OnModuleDestroy,
   Post,
+  type Provider,
   Req,
   Res,
-  type Type,
+  UseFilters,
   UseGuards,
 } from '@nestjs/common'
-import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core'
+import { type AbstractHttpAdapter, APP_FILTER, NestFactory } from '@nestjs/core'
 import { ExpressAdapter } from '@nestjs/platform-express'
 import { FastifyAdapter } from '@nestjs/platform-fastify'
 import type { NextFunction, Request, Response } from 'express'
@@ -83,7 +86,7 @@ class NotBanned implements CanActivate {
 }
 
 /** Serves a Nest application. `generate` handles `POST /chat`. */
-async function serveNest(platform: Platform, generate: SseHandler = () => {}, providers: Type[] = []) {
+async function serveNest(platform: Platform, generate: SseHandler = () => {}, providers: Provider[] = []) {
   const streams: SseStream[] = []
 
   class NewsController {
@@ -123,7 +126,7 @@ async function serveNest(platform: Platform, generate: SseHandler = () => {}, pr
   decorateMethod(
     NewsController,
     'chat',
-    [Post('chat'), Header('X-Own', 'yes')],
+    [Post('chat'), Header('X-Own', 'yes'), UseFilters(filterTo('controller'))],
     [Body(), Req(), Res(), Next()],
   )
 
@@ -303,6 +306,21 @@ describe.each(platforms)('Nest on $name', (platform) => {
     ])
   })
 
+  it('responds to an error of a generator by a global filter, not by one of the controller', async () => {
+    // biome-ignore lint/correctness/useYield: it throws before its first yield.
+    const generate = async function* () {
+      throw new NotFoundException('There is no such model.')
+    }
+    const { ask } = await serveNest(platform, generate, [
+      { provide: APP_FILTER, useValue: filterTo('global') },
+    ])
+
+    const client = await ask('/chat', chat('anything'))
+    await client.ended
+
+    expect([client.status, client.body]).toEqual([404, 'global'])
+  })
+
   it('cuts a stream whose generator fails later, and logs the error without sending it', async () => {
     const ready = deferred<void>()
     const { ask, errors } = await serveNest(platform, async function* () {
@@ -318,6 +336,16 @@ describe.each(platforms)('Nest on $name', (platform) => {
     await expect.poll(() => errors).toEqual([expect.stringContaining('secret of the generator')])
   })
 })
+
+/** Returns an exception filter that responds to an HTTP exception with a text. */
+function filterTo(text: string): ExceptionFilter<HttpException> {
+  return {
+    catch(exception, host) {
+      const response = host.switchToHttp().getResponse<Response>()
+      response.status(exception.getStatus()).send(text)
+    },
+  }
+}
 
 function promptOf(request: unknown): string {
   return (request as { prompt: string }).prompt
