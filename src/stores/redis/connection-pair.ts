@@ -20,6 +20,8 @@ const MIN_RESPONSE_TIMEOUT = 1_000
 /** The two connections that determine the state of a store. The reader waits for entries, and the writer publishes. */
 export class ConnectionPair {
   isClosed = false
+  /** The last error of a connection, or the last one that `fail` was called with. */
+  failure: Error | undefined
   readonly #responseTimeout: number
   readonly #listener: ConnectionPairListener
   readonly #changed = new Condition()
@@ -27,7 +29,7 @@ export class ConnectionPair {
   readonly #writer: RedisConnection
   readonly #reader: RedisConnection
   readonly #queue: CommandQueue
-  #failure: Error | undefined
+  #permanentFailure: Error | undefined
 
   /** `key` is the key of all commands. */
   constructor(client: RedisClient, key: string, publishTimeout: number, listener: ConnectionPairListener) {
@@ -62,9 +64,9 @@ export class ConnectionPair {
 
   /** Resolves once a condition is true. Rejects with `SseError` if no retry can make it true. */
   async whenReady(isReady = () => this.isUp): Promise<void> {
-    await this.#changed.until(() => isReady() || this.isClosed || this.#failure !== undefined)
+    await this.#changed.until(() => isReady() || this.isClosed || this.#permanentFailure !== undefined)
     if (this.isClosed) throw closedError()
-    if (this.#failure) throw unusableError(this.#failure)
+    if (this.#permanentFailure) throw unusableError(this.#permanentFailure)
   }
 
   /** Opens another connection to the same server. The caller closes it. */
@@ -101,9 +103,10 @@ export class ConnectionPair {
     await this.askReader('ping').catch(() => {})
   }
 
-  /** Rejects `whenReady` if the error is permanent. */
+  /** Notes an error, which rejects `whenReady` if it is permanent. */
   fail(error: Error): void {
-    if (isPermanent(error)) this.#failure = error
+    this.failure = error
+    if (isPermanent(error)) this.#permanentFailure = error
     this.notify()
   }
 

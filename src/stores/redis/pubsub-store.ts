@@ -96,6 +96,10 @@ class PubSubStore extends ConnectedStore implements EventStore {
     return this.#received.position
   }
 
+  protected override get failure(): unknown {
+    return this.#connections?.failure
+  }
+
   override open(listener: StoreListener): void {
     super.open(listener)
     this.#received.open(listener)

@@ -33,7 +33,6 @@ const TRIM_INTERVAL = 60_000
  * A log in a stream of Redis: one key, and a connection each for blocking reads, for ranges, and for everything else.
  */
 export class StreamsDriver implements BrokerDriver {
-  failure: unknown
   readonly isId = isEntryId
   readonly compare = compareEntryIds
   readonly #client: RedisClient
@@ -61,6 +60,10 @@ export class StreamsDriver implements BrokerDriver {
   constructor(client: RedisClient, settings: StreamSettings) {
     this.#client = client
     this.#settings = { ...settings, key: prefixOf(client) + settings.key }
+  }
+
+  get failure(): unknown {
+    return this.#connections?.failure
   }
 
   async open(owner: DriverOwner, recent: RecentLimits): Promise<string> {
@@ -126,7 +129,7 @@ export class StreamsDriver implements BrokerDriver {
       mismatch = await this.#commands.typeMismatch()
       if (!mismatch) await this.#begin(recent)
     } catch (error) {
-      this.failure = error
+      this.#connections.fail(error as Error)
       if (isPermanent(error as Error)) throw unusableError(error)
       await this.#pause()
     }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { RedisClient } from '../../../src/stores/redis/connection.ts'
 import { startRedis } from '../../support/brokers.ts'
 import { startProxy } from '../../support/proxy.ts'
 import {
@@ -15,6 +16,7 @@ import {
   numbers,
   onlyAdminIsConnected,
   openHub,
+  openPubSub,
   publish,
   reconnect,
   seen,
@@ -24,7 +26,29 @@ import {
 import { FAST_SYNC, inSync } from '../../support/redis-replica.ts'
 import { failoverContract } from './failover-contract.ts'
 
+const openUnstoredHub = (options: { publishTimeout: number }, client: RedisClient) =>
+  openPubSub(client, options)
+
 describe.each(CLIENTS)('a store with a client of %s', (_name, client) => {
+  it.each([
+    ['redisStore', openHub],
+    ['redisPubSubStore', openUnstoredHub],
+  ])('of %s rejects a publish with the error of the connection as the cause', async (_store, open) => {
+    const closed = createServer().listen(0, '127.0.0.1')
+    await once(closed, 'listening')
+    const { port } = closed.address() as AddressInfo
+    closed.close()
+    await once(closed, 'close')
+    const hub = open({ publishTimeout: 500 }, client(port))
+
+    const publishing = hub.channel('a').publish({ data: 1 })
+
+    await expect(publishing).rejects.toMatchObject({
+      code: 'ERR_SSE_STORE',
+      cause: { code: 'ECONNREFUSED' },
+    })
+  })
+
   it('waits for a Redis that is loading', async () => {
     // A second: 5 ms for each key.
     const own = await startRedis('--key-load-delay', '5000')
