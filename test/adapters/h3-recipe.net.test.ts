@@ -36,6 +36,25 @@ async function serveHub() {
 }
 
 describe('createSseStream in an event handler of h3 1', () => {
+  it.each([
+    ['404 to a held long poll', false, 404],
+    ['the event to a held long poll if the handler sets _handled', true, 200],
+  ])('responds with %s', async (_what, isHandled, status) => {
+    const hub = new Hub()
+    const handler = defineEventHandler((event) => {
+      event._handled = isHandled
+      const { req, res } = event.node
+      hub.subscribe(createSseStream(req, res, { formats: ['event-stream', 'json'] }), 'news')
+      setImmediate(() => hub.channel('news').publish({ data: 1 }))
+    })
+    const { port } = await serve(toNodeListener(createApp().use(handler)) as RequestListener)
+
+    const client = await get('http', port, { headers: { accept: 'application/json' } })
+    await client.ended
+
+    expect([client.status, client.body.includes('"data":1')]).toEqual([status, isHandled])
+  })
+
   it('streams events, and resumes a client with no gap and no duplicate', async () => {
     const { news, errors, ask } = await serveHub()
     const client = await ask()
