@@ -36,7 +36,10 @@ export class Subscriptions implements Flushable {
   readonly #channels = new Map<string, Channel>()
   // Names of channels to which the connection must subscribe.
   readonly #missing = new Set<string>()
-  // Names of channels from which the connection must unsubscribe.
+  // Names of channels to which the connection may be subscribed. A client that resubscribes by itself restores the
+  // subscriptions of a lost connection.
+  readonly #requested = new Set<string>()
+  // Names of channels from which the connection must unsubscribe. No subscription needs them.
   readonly #unneeded = new Set<string>()
   readonly #closing = new AbortController()
   #connection: RedisConnection | undefined
@@ -86,6 +89,7 @@ export class Subscriptions implements Flushable {
   #add(name: string, channel: Channel): void {
     this.#channels.set(name, channel)
     this.#missing.add(name)
+    this.#unneeded.delete(name)
     this.#connection ??= this.#open({
       onReady: () => void this.#update(),
       onLost: () => this.#onLost(),
@@ -102,8 +106,7 @@ export class Subscriptions implements Flushable {
     if (this.#channels.get(name) !== channel) return
     this.#channels.delete(name)
     this.#missing.delete(name)
-    // A client that resubscribes by itself restores the subscriptions of a lost connection.
-    if (channel.wasActive) this.#unneeded.add(name)
+    if (this.#requested.has(name)) this.#unneeded.add(name)
     if (this.#channels.size === 0) {
       clearInterval(this.#probes)
       this.#probes = undefined
@@ -144,18 +147,21 @@ export class Subscriptions implements Flushable {
   async #unsubscribe(): Promise<boolean> {
     const names = take(this.#unneeded)
     const isDone = await this.#try((connection) => connection.unsubscribe(names, this.#onMessage))
-    if (!isDone) for (const name of names) this.#unneeded.add(name)
+    for (const name of names) {
+      if (isDone) this.#requested.delete(name)
+      else if (!this.#channels.has(name)) this.#unneeded.add(name)
+    }
     return isDone
   }
 
   async #subscribe(): Promise<boolean> {
     const names = take(this.#missing)
+    for (const name of names) this.#requested.add(name)
     const isDone = await this.#try((connection) => connection.subscribe(names, this.#onMessage))
     for (const name of names) {
       const channel = this.#channels.get(name)
-      if (!channel) this.#unneeded.add(name)
-      else if (isDone) channel.activate(true)
-      else this.#missing.add(name)
+      if (isDone) channel?.activate(true)
+      else if (channel) this.#missing.add(name)
     }
     return isDone
   }
@@ -191,7 +197,6 @@ export class Subscriptions implements Flushable {
 class Channel {
   readonly subscriber: Subscriber
   isActive = false
-  wasActive = false
   #isInterrupted = false
   readonly #changed = new Condition()
 
@@ -205,7 +210,6 @@ class Channel {
 
   activate(isConnected: boolean): void {
     this.isActive = true
-    this.wasActive = true
     this.#changed.notify()
     const wasInterrupted = this.#isInterrupted
     this.#isInterrupted = false
