@@ -157,7 +157,10 @@ export class Subscriptions implements Flushable {
   async #subscribe(): Promise<boolean> {
     const names = take(this.#missing)
     for (const name of names) this.#requested.add(name)
-    const isDone = await this.#try((connection) => connection.subscribe(names, this.#onMessage))
+    const losses = this.#losses
+    const hasResponse = await this.#try((connection) => connection.subscribe(names, this.#onMessage))
+    // Checked in this step, because only a later loss interrupts an active channel.
+    const isDone = hasResponse && losses === this.#losses
     for (const name of names) {
       const channel = this.#channels.get(name)
       if (isDone) channel?.activate(true)
@@ -169,10 +172,9 @@ export class Subscriptions implements Flushable {
   /** Resolves with false if the connection was lost, did not respond and is replaced, or has rejected the command. */
   async #try(work: (connection: RedisConnection) => Promise<unknown>): Promise<boolean> {
     const connection = this.#connection as RedisConnection
-    const losses = this.#losses
     try {
       await withDeadline(performance.now() + this.#responseTimeout, work(connection))
-      return losses === this.#losses && connection.isReady
+      return true
     } catch (error) {
       if (error instanceof SseError) connection.reconnect()
       return false

@@ -90,3 +90,16 @@ it('unsubscribes from a channel that is closed before the response to its subscr
   expect(connection.commands).toEqual(['subscribe run', 'unsubscribe run'])
   subscriptions.close()
 })
+
+it.each(Array.from({ length: 10 }, (_, count) => count))(
+  'does not receive a channel if the connection is lost %i microtasks after the response',
+  async (count) => {
+    const { subscriptions, subscription, connection } = await subscribing()
+    connection.respond()
+    for (let i = 0; i < count; i++) await null
+    connection.lose()
+    await settled()
+    expect(subscription.ready).toBeDefined()
+    subscriptions.close()
+  },
+)
