@@ -47,8 +47,7 @@ export class CommandQueue {
     return new Promise<T>((resolve, reject) => {
       const job: Job = { number: ++this.#count, isRepeatable, work, resolve, reject, isSettled: false }
       job.deadline = new Deadline(timeUntil(deadline), () => this.#settle(job, () => reject(timeoutError())))
-      this.#waiting.set(job, true)
-      if (this.#isClosed) this.close()
+      this.#enqueue(job)
       this.drain()
     })
   }
@@ -93,8 +92,10 @@ export class CommandQueue {
     this.#isRepeatable = job.isRepeatable
     const isDone = await this.#try(job)
     this.#inFlight -= 1
-    if (!isDone) this.#requeue(job)
-    else if (isAlone) this.#isSerial = false
+    if (!isDone) {
+      this.#isSerial = true
+      this.#enqueue(job)
+    } else if (isAlone) this.#isSerial = false
     if (!this.#isSerial) this.drain()
     else if (this.#inFlight === 0) setTimeout(() => this.drain(), RETRY_DELAY)
   }
@@ -113,9 +114,10 @@ export class CommandQueue {
     return true
   }
 
-  #requeue(job: Job): void {
-    this.#isSerial = true
+  #enqueue(job: Job): void {
     this.#waiting.set(job, true)
+    // A failed command may be enqueued again after the close.
+    if (this.#isClosed) this.close()
   }
 
   #settle(job: Job, settle: () => void): void {

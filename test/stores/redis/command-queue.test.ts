@@ -116,6 +116,19 @@ it('rejects waiting and later commands once it is closed', async () => {
   expect(vi.getTimerCount()).toBe(0)
 })
 
+it.each([0, 1, 2, 3, 4, 5])(
+  'rejects a command whose failure is %i microtasks before the close',
+  async (count) => {
+    const queue = new CommandQueue(() => true)
+    const outcome = vi.fn()
+    queue.send(soon(), true, () => Promise.reject(READONLY)).catch(outcome)
+    for (let i = 0; i < count; i++) await null
+    queue.close()
+    for (let i = 0; i < 10; i++) await null
+    expect(outcome).toHaveBeenCalledWith(expect.objectContaining({ code: 'ERR_SSE_STORE' }))
+  },
+)
+
 it.each([
   'LOADING Redis is loading the dataset in memory',
   "READONLY You can't write against a read only replica.",
