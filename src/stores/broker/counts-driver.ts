@@ -14,6 +14,8 @@ export interface CountUpdate {
 export interface CountsDriver {
   /** How long a count is kept without an update, in ms. */
   readonly keep: number
+  /** The last failure of an update, which is the cause if it is not stored in time. */
+  readonly failure?: unknown
   /**
    * Starts the driver. `onForgotten` is called when the broker may have lost counts of this process, or other processes
    * may have dropped them.

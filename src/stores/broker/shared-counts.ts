@@ -127,7 +127,8 @@ export class SharedCounts implements StreamCounts, Flushable {
     this.#inFlight += 1
     try {
       const { timeout } = this.#settings
-      const stored = await withSignal(timeout, (signal) => this.#driver.update(updates, signal))
+      const update = (signal: AbortSignal) => this.#driver.update(updates, signal)
+      const stored = await withSignal(timeout, update, () => this.#driver.failure)
       for (const [at, count] of counts.entries()) this.#onStored(count, stored[at] as number | Error)
       this.#onResponse()
     } catch (error) {

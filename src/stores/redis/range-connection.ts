@@ -19,6 +19,8 @@ const MIN_RESPONSE_TIMEOUT = 5_000
  * may be large and late. They delay no publish and no live event, and a missing reply replaces only this connection.
  */
 export class RangeConnection {
+  /** The last error of an attempt or of the connection. Undefined after a success. */
+  failure: unknown
   readonly #open: (listener: ConnectionListener) => RedisConnection
   readonly #responseTimeout: number
   readonly #reads = new Set<AbortController>()
@@ -65,9 +67,12 @@ export class RangeConnection {
   async #retry<T>(signal: AbortSignal, work: (ask: Ask) => Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await work((...command) => this.#ask(signal, command))
+        const result = await work((...command) => this.#ask(signal, command))
+        this.failure = undefined
+        return result
       } catch (error) {
         signal.throwIfAborted()
+        this.failure = error
         if (isPermanent(error as Error)) throw asPermanent(rejectedError(error))
         if (error instanceof StaleServerError) this.#connection?.reconnect()
       }
@@ -133,6 +138,7 @@ export class RangeConnection {
   // Rejects the waiting commands after a permanent error. Otherwise, a read without permission to connect would never
   // end.
   #fail(error: Error): void {
+    this.failure = error
     if (!isPermanent(error)) return
     for (const command of this.#waiting.keys()) command.reject(error)
     this.#waiting.clear()

@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { RedisClient } from '../../../src/stores/redis/connection.ts'
+import { redisCounts } from '../../../src/stores/redis/index.ts'
+import { freePort } from '../../../support/broker.js'
 import { startRedis } from '../../support/brokers.ts'
 import { startProxy } from '../../support/proxy.ts'
 import {
@@ -24,26 +26,33 @@ import {
   subscribeClient,
 } from '../../support/redis-hub.ts'
 import { FAST_SYNC, inSync } from '../../support/redis-replica.ts'
+import { HOUR, openRuns } from '../../support/redis-runs.ts'
 import { failoverContract } from './failover-contract.ts'
 
-const openUnstoredHub = (options: { publishTimeout: number }, client: RedisClient) =>
-  openPubSub(client, options)
+const REQUESTS: Array<[name: string, send: (client: RedisClient) => unknown]> = [
+  [
+    'a publish to redisStore',
+    (client) => openHub({ publishTimeout: 500 }, client).channel('a').publish({ data: 1 }),
+  ],
+  [
+    'a publish to redisPubSubStore',
+    (client) => openPubSub(client, { publishTimeout: 500 }).channel('a').publish({ data: 1 }),
+  ],
+  ['the start of a run', (client) => openRuns(client, { commandTimeout: 500 }).start('run', 'me', HOUR)],
+  [
+    'a count',
+    (client) => {
+      const counts = redisCounts(client, { key, commandTimeout: 500 })
+      onTestFinished(() => counts.close())
+      return counts.acquire('user', 1)
+    },
+  ],
+]
 
 describe.each(CLIENTS)('a store with a client of %s', (_name, client) => {
-  it.each([
-    ['redisStore', openHub],
-    ['redisPubSubStore', openUnstoredHub],
-  ])('of %s rejects a publish with the error of the connection as the cause', async (_store, open) => {
-    const closed = createServer().listen(0, '127.0.0.1')
-    await once(closed, 'listening')
-    const { port } = closed.address() as AddressInfo
-    closed.close()
-    await once(closed, 'close')
-    const hub = open({ publishTimeout: 500 }, client(port))
-
-    const publishing = hub.channel('a').publish({ data: 1 })
-
-    await expect(publishing).rejects.toMatchObject({
+  it.each(REQUESTS)('rejects %s with the error of its connection as the cause', async (_request, send) => {
+    const unreachable = client(await freePort())
+    await expect(send(unreachable)).rejects.toMatchObject({
       code: 'ERR_SSE_STORE',
       cause: { code: 'ECONNREFUSED' },
     })

@@ -1,15 +1,13 @@
 import { between, type Check, checkOptions, MAX_TIME } from '../../../check-options.ts'
 import type { CountsDriver, CountUpdate } from '../../broker/counts-driver.ts'
 import { withSignal } from '../../broker/deadline.ts'
-import { rejectedError, timeoutError } from '../../broker/errors.ts'
-import { noteFailures } from '../../broker/note-failures.ts'
+import { rejectedError } from '../../broker/errors.ts'
 import { SharedCounts } from '../../broker/shared-counts.ts'
 import type { StreamCounts } from '../../stream-counts.ts'
 import { type Connector, checkClient, connectorOf, isName, prefixOf } from '../client.ts'
 import type { ConnectionListener, RedisClient, RedisConnection } from '../connection.ts'
 import { RangeConnection } from '../range-connection.ts'
 import { toText } from '../replies.ts'
-import type { Ask } from '../stream-reads.ts'
 import { taggedKey } from '../tagged-key.ts'
 import { END, UPDATE } from './count-script.ts'
 
@@ -70,6 +68,10 @@ class RedisCounts implements CountsDriver {
     this.#connection = new RangeConnection((listener) => this.#open(listener), timeout)
   }
 
+  get failure(): unknown {
+    return this.#connection.failure
+  }
+
   open(onForgotten: () => void): void {
     this.#onForgotten = onForgotten
   }
@@ -81,11 +83,7 @@ class RedisCounts implements CountsDriver {
       ...updates.flatMap(({ held, wanted, max }) => [held, wanted, max]),
     ]
     this.#isUsed = true
-    const { noted, failure } = noteFailures((ask: Ask) => UPDATE.runOn(ask, keys, args.map(String)))
-    const reply = await this.#connection.read(signal, noted).catch((error) => {
-      // The last failure, for example a full disk, is the cause.
-      throw signal.aborted && failure() ? timeoutError(failure()) : error
-    })
+    const reply = await this.#connection.read(signal, (ask) => UPDATE.runOn(ask, keys, args.map(String)))
     const [wasAlive, ...results] = (reply as unknown[]).map(toText)
     if (wasAlive === '0') this.#onForgotten()
     return results.map(resultOf)

@@ -181,7 +181,8 @@ class RedisRuns extends BaseRunStore implements RunStore {
   /** Does the work with retries. Rejects with `SseError` after a time in ms, whose cause is the last failure. */
   #call<T>(work: (ask: Ask) => Promise<T>, timeout = this.#commandTimeout): Promise<T> {
     const { noted, failure } = noteFailures(work)
-    return withSignal(timeout, (signal) => this.#commands.read(signal, noted), failure)
+    const cause = () => failure() ?? this.#commands.failure
+    return withSignal(timeout, (signal) => this.#commands.read(signal, noted), cause)
   }
 
   // Reconnects the subscriptions after a loss, because the server may have changed, and the previous one may publish no
