@@ -121,8 +121,9 @@ export class ReadConsumers {
     }
   }
 
-  /** Keeps a consumer for the messages after a sequence. */
+  /** Keeps a consumer for the messages after a sequence, or removes it after the close. */
   keep(consumer: ReadConsumer, { subject, after }: Selection): void {
+    if (this.#isClosed) return void this.remove(consumer)
     const key = keyOf(subject, after)
     this.#drop(key)
     const timer = setTimeout(() => this.#drop(key), KEEP_FOR)

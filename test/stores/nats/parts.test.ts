@@ -398,6 +398,15 @@ describe('a read that fails', () => {
     expect(server.removed).toBe(1)
   })
 
+  test('removes its consumer if it ends after the close', async () => {
+    const { server, pool } = startReader()
+    const consumer = await pool.create({ after: 0 }, new AbortController().signal)
+    const closed = pool.close()
+    pool.keep(consumer, { after: 7 })
+    await closed
+    expect([server.removed, vi.getTimerCount()]).toEqual([1, 0])
+  })
+
   test('restarts at another time than others after an outage', async () => {
     const { reader, server } = startReader()
     server.status('disconnect')
