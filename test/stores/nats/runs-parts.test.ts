@@ -1,6 +1,7 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { clock } from '../../../src/scheduler/clock.ts'
+import { ConnectionMonitor } from '../../../src/stores/nats/connection-monitor.ts'
 import { Checkpoints } from '../../../src/stores/nats/runs/checkpoints.ts'
 import {
   decodeRecord,
@@ -13,9 +14,13 @@ import {
   sequenceAt,
   startOf,
 } from '../../../src/stores/nats/runs/run-record.ts'
+import type { RunStream } from '../../../src/stores/nats/runs/run-stream.ts'
+import { RunWriter } from '../../../src/stores/nats/runs/run-writer.ts'
 import { ServerClock } from '../../../src/stores/nats/runs/server-clock.ts'
 import { WritableRun } from '../../../src/stores/nats/runs/writable-run.ts'
+import { deferred } from '../../support/deferred.ts'
 import { batchOf } from '../../support/nats-runs.ts'
+import { FakeServer } from './fake-server.ts'
 
 const HOUR = 3_600_000
 const start: RunRecord = { ...batchOf(1), epoch: '0123abcd', owner: 'me', age: 0, maxAge: HOUR }
@@ -87,6 +92,23 @@ describe('a run that is written', () => {
     const run = new WritableRun({ ...start, ...batchOf(1, 'a', 'b') }, 1, clock.read())
     expect([1, 2, 3, 4].map((first) => run.accepts(batchOf(first, 'x')))).toEqual([false, false, true, false])
     expect(new WritableRun(start, 1, clock.read() - HOUR).accepts(batchOf(1, 'x'))).toBe(false)
+  })
+})
+
+describe('a run that is started during the close', () => {
+  test('has no timer for its removal', async () => {
+    const { client } = new FakeServer()
+    const connection = new ConnectionMonitor(client.connection, () => {})
+    const stored = deferred<number>()
+    const stream = { spec: { maxAge: HOUR }, append: () => stored.promise }
+    const writer = new RunWriter(stream as unknown as RunStream, connection)
+    const started = writer.start('run', 'me', HOUR)
+    writer.close()
+    const schedule = vi.spyOn(clock, 'schedule')
+    stored.resolve(1)
+    expect(await started).toMatchObject({ isNew: true })
+    expect(schedule).not.toHaveBeenCalled()
+    connection.close()
   })
 })
 

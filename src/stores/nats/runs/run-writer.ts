@@ -89,7 +89,7 @@ export class RunWriter {
   }
 
   close(): void {
-    this.#started.clear()
+    this.#started.close()
   }
 
   async #append(

@@ -8,6 +8,7 @@ import type { WritableRun } from './writable-run.ts'
 export class StartedRuns {
   readonly #entries = new Map<string, Entry>()
   readonly #onExpired: (id: string, run: WritableRun) => void
+  #isClosed = false
 
   constructor(onExpired: (id: string, run: WritableRun) => void) {
     this.#onExpired = onExpired
@@ -18,7 +19,9 @@ export class StartedRuns {
     return run?.epoch === epoch ? run : undefined
   }
 
+  /** Adds a run, unless this is closed. The response to its start may arrive after the close. */
   add(id: string, run: WritableRun): void {
+    if (this.#isClosed) return
     this.#entries.get(id)?.cancel()
     const entry = new Entry(run, () => this.#expire(id, entry))
     entry.expireIn(run.remaining)
@@ -38,7 +41,8 @@ export class StartedRuns {
     this.#entries.delete(id)
   }
 
-  clear(): void {
+  close(): void {
+    this.#isClosed = true
     for (const entry of this.#entries.values()) entry.cancel()
     this.#entries.clear()
   }
