@@ -170,7 +170,8 @@ class PubSubStore extends ConnectedStore implements EventStore {
     this.#connections.fail(error)
     // A permanent error has rejected `ready`.
     if (this.ready && isPermanent(error)) return
-    await pause(RETRY_DELAY)
+    // Does not keep the process running after a close.
+    await pause(RETRY_DELAY, undefined, { ref: false })
     // If the connection was lost meanwhile, `onReady` subscribes.
     if (this.#connections.isReadable && !this.#isSubscribed) await this.#subscribe()
   }
