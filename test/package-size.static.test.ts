@@ -7,25 +7,25 @@ import { expect, test } from 'vitest'
 const root = join(import.meta.dirname, '..')
 const { exports, peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-// The size of each import in an application, minified and compressed, in bytes. A limit is close to the present size, so
-// that an import which pulls in another part of the library fails here.
+// The size of each import in an application, minified and compressed, in bytes. A limit is close to the present size,
+// so that an import which pulls in another part of the library fails here.
 const LIMITS: ReadonlyArray<readonly [entry: string, names: string, limit: number]> = [
   ['spillway', '{ createSseStream }', 21_600],
   ['spillway', '{ createSseResponse }', 21_650],
   ['spillway', '{ createSseStream, Hub }', 36_250],
   ['spillway', '{ parseEvents }', 3_420],
   ['spillway/express', '*', 23_900],
-  ['spillway/fastify', '*', 25_200],
+  ['spillway/fastify', '*', 25_300],
   ['spillway/koa', '*', 24_100],
   ['spillway/next', '*', 22_950],
   ['spillway/web', '*', 22_950],
-  ['spillway/redis', '*', 29_350],
-  ['spillway/nats', '*', 24_600],
+  ['spillway/redis', '*', 29_700],
+  ['spillway/nats', '*', 24_650],
   ['spillway/client', '*', 4_300],
   ['spillway/opentelemetry', '*', 4_550],
   ['spillway/prometheus', '*', 3_850],
   ['spillway/testing', '*', 6_300],
-  ['spillway/testing/store-contract', '*', 2_800],
+  ['spillway/testing/store-contract', '*', 3_550],
   ['spillway/doctor', '*', 24_300],
 ]
 
