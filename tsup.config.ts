@@ -19,8 +19,8 @@ const build = (format: 'esm' | 'cjs'): Options => ({
   // The folder of another build.
   clean: ['!client/**'],
   silent: true,
-  // Names stay, because only white space and syntax are shortened. Short lines keep positions in a stack trace useful, and
-  // so the line that Node prints for an error.
+  // Names stay, because only white space and syntax are shortened. Short lines keep positions in a stack trace useful,
+  // and so the line that Node prints for an error.
   esbuildOptions: (options) => {
     options.minifyWhitespace = true
     options.minifySyntax = true
@@ -44,8 +44,9 @@ const cjs: Options = {
     writeFileSync(join(dist, 'cjs', 'package.json'), '{ "type": "commonjs", "sideEffects": false }\n'),
 }
 
-// The properties whose names are shortened, in both files of the client alike. Not those of the DOM and of the public types,
-// nor what is sent to other tabs, which may have loaded another build. What is stored has the same short names in all builds.
+// The properties whose names are shortened, in both files of the client alike. Not those of the DOM and of the public
+// types, nor what is sent to other tabs, which may have loaded another build. What is stored has the same short names
+// in all builds.
 const INTERNAL = /^on[A-Z]|^(isNewEpoch|learn|paused|setBacklog|isPolling|isPadded|lacksPoll|epoch)$/
 const STORED = { isPolling: 'p', isPadded: 'h', lacksPoll: 'n', epoch: 'e' }
 

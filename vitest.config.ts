@@ -11,8 +11,8 @@ const project = (name: string, suffix: string) => ({
   test: { name, include: [`test/**/*.${suffix}.test.ts`] },
 })
 
-// Tests on fake transports. A thread starts faster than a process. The files share threads, as each of them takes longer to
-// load than to run.
+// Tests on fake transports. A thread starts faster than a process. The files share threads, as each of them takes
+// longer to load than to run.
 const ON_FAKES = {
   pool: 'threads' as const,
   isolate: false,
@@ -25,7 +25,8 @@ export default defineConfig({
     maxWorkers: Math.ceil(2.5 * availableParallelism()),
     sequence: { sequencer: LongestFirst },
     reporters: ['default', new RepeatedTests()],
-    // A machine of CI may stall for longer than a test permits. `npm run test:stress` finds such tests, and repeats none.
+    // A machine of CI may stall for longer than a test permits. `npm run test:stress` finds such tests, and repeats
+    // none.
     retry: process.env.CI ? 1 : 0,
     // Real servers and browsers can hang. The timeout then names the test.
     testTimeout: 60_000,

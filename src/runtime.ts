@@ -13,7 +13,9 @@ export function builtinModule<T>(name: string): T | undefined {
   return node?.getBuiltinModule?.(name) as T | undefined
 }
 
-/** Calls back after the sockets were read. Undefined on an edge runtime, which has no such function, or one that throws. */
+/**
+ * Calls back after the sockets were read. Undefined on an edge runtime, which has no such function, or one that throws.
+ */
 // Captured at load, so that fake timers of a test do not replace it. Jest's jsdom environment has no global one.
 export const setNodeImmediate: ((work: () => void) => unknown) | undefined =
   node && (globalThis.setImmediate ?? builtinModule<typeof timers>('node:timers')?.setImmediate)

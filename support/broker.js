@@ -6,7 +6,8 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-// Shared by the tests, the chaos run and the benchmarks. Written in JavaScript, so that each version of Node can run it.
+// Shared by the tests, the chaos run and the benchmarks. Written in JavaScript, so that each version of Node can run
+// it.
 
 /** @typedef {(broker: Broker) => [program: string, ...args: string[]]} CommandOf */
 
@@ -109,8 +110,8 @@ export function launchNats(configuration = 'jetstream: {}') {
   })
 }
 
-// Linux, macOS and Windows choose ports of 32 768 and above for `listen(0)` and for outgoing connections. So a port below
-// them remains free until a broker listens, and while it is stopped.
+// Linux, macOS and Windows choose ports of 32 768 and above for `listen(0)` and for outgoing connections. So a port
+// below them remains free until a broker listens, and while it is stopped.
 const PORTS = { first: 10_000, last: 32_000 }
 
 // The server of a port may not have started yet, or may be restarting.

@@ -165,8 +165,8 @@ function write(folder, name, text) {
 }
 
 /**
- * Lines of a configuration of nginx. `main`, `http`, `server` and `location` are added to these blocks, where `FOLDER` is
- * the folder of the proxy, and `listen` to the address. `tls` is the certificate.
+ * Lines of a configuration of nginx. `main`, `http`, `server` and `location` are added to these blocks, where `FOLDER`
+ * is the folder of the proxy, and `listen` to the address. `tls` is the certificate.
  *
  * @typedef {{ main?: string, http?: string, server?: string, location?: string, listen?: string, tls?: Tls }} NginxLines
  * @typedef {{ key: string, cert: string }} Tls
@@ -212,8 +212,8 @@ export function launchNginx(upstream, lines = {}) {
 }
 
 /**
- * Starts haproxy with the timeouts of Debian's configuration, unless lines for its section `defaults` override them. `args`
- * of the command line.
+ * Starts haproxy with the timeouts of Debian's configuration, unless lines for its section `defaults` override them.
+ * `args` of the command line.
  *
  * @param {number} upstream
  * @param {{ global?: string, defaults?: string, bind?: string, args?: string[] }} [lines]

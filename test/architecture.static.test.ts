@@ -8,8 +8,8 @@ const root = join(import.meta.dirname, '..')
 
 /**
  * The wings of `src` and what each may import, type imports included. A file may always import its own folder. An entry
- * that ends in `.ts` is a single file; `stores/*` is the files of `stores` itself. A wing may import packages only where
- * its row names them.
+ * that ends in `.ts` is a single file; `stores/*` is the files of `stores` itself. A wing may import packages only
+ * where its row names them.
  */
 const WINGS: Readonly<Record<string, readonly string[]>> = {
   root: [],
@@ -131,6 +131,14 @@ describe('src', () => {
   test('has no file of more than 250 lines of code', () => {
     const long = modules.map(({ name, source }) => [name, linesOfCode(source)] as const)
     expect(long.filter(([, lines]) => lines > 250)).toEqual([])
+  })
+
+  test('has no comment line of more than 120 characters', () => {
+    const lines = modules.flatMap(({ name, source }) =>
+      source.text.split('\n').map((text, i) => ({ where: `${name}:${i + 1}`, text })),
+    )
+    const long = lines.filter(({ text }) => text.length > 120 && /^ *(\/\/|\/?\*)/.test(text))
+    expect(long.map(({ where }) => where)).toEqual([])
   })
 
   test('has no function of more than 40 lines', () => {

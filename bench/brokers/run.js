@@ -120,7 +120,9 @@ async function stormOf(name, broker, clients, missed) {
   return counts
 }
 
-/** Measures the cost of an event for a broker by the number of processes that read it. The publisher is also a reader. */
+/**
+ * Measures the cost of an event for a broker by the number of processes that read it. The publisher is also a reader.
+ */
 async function measureReaders() {
   const EVENTS = { count: 1_000, interval: 5 }
   console.log('CPU of the broker for each event, one at a time, µs:\n')

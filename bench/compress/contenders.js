@@ -18,8 +18,8 @@ function spillway(options) {
   }
 }
 
-// `res.write` behind the middleware `compression`, which compresses if `no-transform` is omitted, and a flush after each
-// event.
+// `res.write` behind the middleware `compression`, which compresses if `no-transform` is omitted, and a flush after
+// each event.
 function middleware() {
   const compress = compression()
   const responses = new Set()

@@ -1,4 +1,5 @@
-// Realistic content, the same in every process, because a random choice of words and values decides how well it compresses.
+// Realistic content, the same in every process, because a random choice of words and values decides how well it
+// compresses.
 let state = 1
 const random = () => {
   state = (state * 1_103_515_245 + 12_345) & 0x7fffffff

@@ -3,8 +3,8 @@ import { SCENARIOS } from './scenarios.js'
 import { Trial } from './trial.js'
 
 /**
- * Runs sessions on networks that let a stream through, so many scenarios at the same time. Prints what they did, and returns
- * the number of faults.
+ * Runs sessions on networks that let a stream through, so many scenarios at the same time. Prints what they did, and
+ * returns the number of faults.
  */
 export async function measureHealthy(redis, sessions, parallel) {
   const names = Object.keys(SCENARIOS)

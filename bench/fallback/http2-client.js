@@ -1,8 +1,8 @@
 import { connect, constants } from 'node:http2'
 
 /**
- * A `fetch` over HTTP/2, because that of Node.js uses HTTP/1.1. As in a browser, the requests of a client share a connection.
- * Any certificate is accepted.
+ * A `fetch` over HTTP/2, because that of Node.js uses HTTP/1.1. As in a browser, the requests of a client share a
+ * connection. Any certificate is accepted.
  */
 export class Http2Client {
   #session

@@ -20,7 +20,10 @@ const PROXIES = {
   'Express gateway that compresses': startGateway,
 }
 
-/** Runs sessions behind proxies that mute a stream, and prints how they were detected. Returns the number of faulty ones. */
+/**
+ * Runs sessions behind proxies that mute a stream, and prints how they were detected. Returns the number of faulty
+ * ones.
+ */
 export async function measureMuting(redis, sessions) {
   const trial = await Trial.open({ redis })
   const fronts = []

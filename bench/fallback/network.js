@@ -19,8 +19,8 @@ async function listen(server) {
 }
 
 /**
- * Starts a network to a server that delays each chunk by `from` to `to` ms in both directions, and passes so many bytes per
- * second on each connection. Nothing is lost, and the order stays. `stall` holds what arrives within a time in ms.
+ * Starts a network to a server that delays each chunk by `from` to `to` ms in both directions, and passes so many bytes
+ * per second on each connection. Nothing is lost, and the order stays. `stall` holds what arrives within a time in ms.
  */
 export async function startSlowNetwork(target, { from, to, bytesPerSecond }) {
   let stalledUntil = 0
@@ -50,8 +50,8 @@ export async function startSlowNetwork(target, { from, to, bytesPerSecond }) {
 }
 
 /**
- * Starts a reverse proxy. `hold` passes the response of a stream on to the client in its own way, and other responses pass
- * at once.
+ * Starts a reverse proxy. `hold` passes the response of a stream on to the client in its own way, and other responses
+ * pass at once.
  */
 function startProxy(target, hold) {
   return listen(createServer((incoming, outgoing) => forward(target, incoming, outgoing, hold)))
@@ -129,7 +129,9 @@ export const MUTING = {
     }),
 }
 
-/** Starts an Express gateway that removes `no-transform` and compresses. Its compression holds a response until its end. */
+/**
+ * Starts an Express gateway that removes `no-transform` and compresses. Its compression holds a response until its end.
+ */
 export function startGateway(target) {
   const compress = compression({ threshold: 0 })
   const app = express().use(compress, (incoming, outgoing) =>

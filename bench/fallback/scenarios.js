@@ -26,8 +26,8 @@ async function stall(run) {
 
 /**
  * What happens to the sessions. `server` has the options of the server, and `network` is between it and the clients.
- * `missed` events are published before the sessions begin, and then one each `interval` ms. `connecting` runs before the
- * clients are connected, and `play` afterwards. A heartbeat is sent each second.
+ * `missed` events are published before the sessions begin, and then one each `interval` ms. `connecting` runs before
+ * the clients are connected, and `play` afterwards. A heartbeat is sent each second.
  */
 const OVER_HTTP1 = {
   'graceful restart': { play: (run) => repeat(2, 1500, () => run.restart()) },

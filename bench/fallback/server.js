@@ -6,8 +6,8 @@ import { createSseStream, Hub } from 'spillway'
 import { respond } from '../lib/child.js'
 import { createStore } from './store.js'
 
-// `streamFor` is the time in ms after which the handler closes a stream, and `headersAfter` that before it responds. With a
-// certificate in `tls`, the server speaks HTTP/2.
+// `streamFor` is the time in ms after which the handler closes a stream, and `headersAfter` that before it responds.
+// With a certificate in `tls`, the server speaks HTTP/2.
 const { redis, key, port, tls, streamFor, headersAfter = 0, ...options } = JSON.parse(process.argv[2])
 const hub = new Hub({ store: createStore(redis, key) })
 const streams = new Set()

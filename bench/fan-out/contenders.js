@@ -6,7 +6,8 @@ function writeToSockets(text, responses) {
 }
 
 export const contenders = {
-  // The minimal cost of one write per event and client: shared bytes with chunk framing, written directly to the socket.
+  // The minimal cost of one write per event and client: shared bytes with chunk framing, written directly to the
+  // socket.
   socket: () => topicByHand(writeToSockets),
 
   // The minimal cost of one write per turn and client: the same for all events of the turn together.

@@ -6,7 +6,8 @@ import { Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { createSseStream, Hub } from 'spillway'
 
-// A server for each contender, as its documentation shows it: GET opens a stream, and POST publishes its body to all of them.
+// A server for each contender, as its documentation shows it: GET opens a stream, and POST publishes its body to all of
+// them.
 
 export const contenders = {
   spillway() {

@@ -14,8 +14,8 @@ await serve(
     },
 
     /**
-     * Publishes an event at the middle of each interval. Resolves after the last interval with the number of each event and
-     * when it was published, in ms.
+     * Publishes an event at the middle of each interval. Resolves after the last interval with the number of each event
+     * and when it was published, in ms.
      */
     async publish(_streams, { count, interval }) {
       const published = []

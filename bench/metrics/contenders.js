@@ -4,7 +4,8 @@ import { instrumentSpillway } from 'spillway/opentelemetry'
 import { registerMetrics } from 'spillway/prometheus'
 import { topicOfSpillway } from '../lib/topics.js'
 
-// How often metrics are collected, in ms. Prometheus does it every 15 s by default, and the SDK of OpenTelemetry every 60 s.
+// How often metrics are collected, in ms. Prometheus does it every 15 s by default, and the SDK of OpenTelemetry every
+// 60 s.
 const INTERVAL = 5_000
 
 // A reader exports to it. What the export costs is not that of the library.

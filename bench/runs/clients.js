@@ -56,7 +56,9 @@ function takeArrivals() {
   return Object.fromEntries(entries)
 }
 
-/** Resolves when a new client has `length` characters of a run, with how long that took in ms, and in how many events. */
+/**
+ * Resolves when a new client has `length` characters of a run, with how long that took in ms, and in how many events.
+ */
 function catchUp({ port, id, length }) {
   const startedAt = now()
   return new Promise((resolve, reject) => {

@@ -5,7 +5,8 @@ import { createSseStream, Runs } from 'spillway'
 import { redisRuns } from 'spillway/redis'
 import { openFeed } from './feeds.js'
 
-// `start` starts a run in the process of its source. `serve` responds to a client of a run, in the same or another process.
+// `start` starts a run in the process of its source. `serve` responds to a client of a run, in the same or another
+// process.
 
 const HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',

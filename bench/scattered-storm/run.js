@@ -4,11 +4,11 @@ import { buildSpillway } from '../lib/build.js'
 import { startReplayFleet } from '../lib/replay-fleet.js'
 import { fixed, printSetting, printTable, printTarget } from '../lib/report.js'
 
-// With one channel each client is sent half of the log, which are 25 GB in all with the defaults. With 100 channels, of which
-// each client has one, the store reads the same.
+// With one channel each client is sent half of the log, which are 25 GB in all with the defaults. With 100 channels, of
+// which each client has one, the store reads the same.
 //
-// All clients reconnect at once, each at a position of its own in the part of the log that is only in the broker. Each must
-// receive exactly its events.
+// All clients reconnect at once, each at a position of its own in the part of the log that is only in the broker. Each
+// must receive exactly its events.
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -41,7 +41,8 @@ buildSpillway()
 printSetting(`scattered-storm: ${clients} clients reconnect at once within ${entries} entries of ${size} B`)
 const measured = []
 for (const broker of brokers) {
-  // The same storm with everything in the memory of the server, which still has to accept the clients and to send the events.
+  // The same storm with everything in the memory of the server, which still has to accept the clients and to send the
+  // events.
   const control = await measure(broker, { recentEvents: 2 * entries, recentBytes: 10 * entries * size })
   const figures = await measure(broker, { recentEvents: recent })
   measured.push([`${broker}, in memory`, control, control], [broker, figures, control])

@@ -56,7 +56,9 @@ async function open({ port, next, count }) {
   }
 }
 
-/** Resolves when all clients have reconnected. `due` and `reconnects` are when they had to, and when they did, in ms. */
+/**
+ * Resolves when all clients have reconnected. `due` and `reconnects` are when they had to, and when they did, in ms.
+ */
 async function reconnected({ count }) {
   while (figures.reconnects.length < count) await new Promise((resolve) => setTimeout(resolve, 50))
   return figures

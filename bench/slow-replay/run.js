@@ -130,8 +130,8 @@ async function start(name, size, count) {
 }
 
 /**
- * Opens clients at different positions in the first quarter of the log, as long as the server stays under the limits. The
- * next ones connect when all of a batch have their response headers.
+ * Opens clients at different positions in the first quarter of the log, as long as the server stays under the limits.
+ * The next ones connect when all of a batch have their response headers.
  */
 async function open({ server, clients }, count, then) {
   const deadline = performance.now() + SECONDS * 1000

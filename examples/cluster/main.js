@@ -9,8 +9,8 @@ const PROCESSES = 3
 const PORT = process.env.PORT === '0' ? await freePort() : (process.env.PORT ?? 3000)
 
 const redis = await createRedis()
-// The processes accept connections themselves. By default, the primary process accepts each connection and passes it on.
-// If the receiving process has just died, the connection stays open without a response.
+// The processes accept connections themselves. By default, the primary process accepts each connection and passes it
+// on. If the receiving process has just died, the connection stays open without a response.
 cluster.schedulingPolicy = cluster.SCHED_NONE
 cluster.setupPrimary({ exec: new URL('worker.js', import.meta.url).pathname })
 

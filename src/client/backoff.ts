@@ -1,7 +1,7 @@
 /**
- * Returns a random delay in ms up to `retry`, doubled for each earlier failure, at most 30 s. Full jitter, so that clients
- * that were disconnected together do not connect together. A `retry` of 0 counts as 100, so that failures never form a
- * busy loop.
+ * Returns a random delay in ms up to `retry`, doubled for each earlier failure, at most 30 s. Full jitter, so that
+ * clients that were disconnected together do not connect together. A `retry` of 0 counts as 100, so that failures never
+ * form a busy loop.
  */
 export function backoff(retry: number, failures: number): number {
   return Math.random() * Math.min(30_000, Math.max(retry, 100) * 2 ** failures)

@@ -8,14 +8,14 @@ export interface ConnectOptions extends FetchOptions {
   /** Id after which the connection begins, for example of a page that the server has rendered. Default: none. */
   lastEventId?: string | undefined
   /**
-   * Resumes after a reload of the page. The last event id is kept in `sessionStorage`, under this name or the URL. A URL
-   * that is a function needs a name. Default false.
+   * Resumes after a reload of the page. The last event id is kept in `sessionStorage`, under this name or the URL. A
+   * URL that is a function needs a name. Default false.
    */
   persist?: boolean | string | undefined
   /**
    * Shares one connection among all tabs with the same URL and the same options, if the browser has Web Locks and
-   * `BroadcastChannel`. With a name, only tabs with that name share it, for example with the id of the user. Use a name if
-   * the events depend on more than the URL. A URL that is a function needs a name. Default false.
+   * `BroadcastChannel`. With a name, only tabs with that name share it, for example with the id of the user. Use a name
+   * if the events depend on more than the URL. A URL that is a function needs a name. Default false.
    */
   share?: boolean | string | undefined
   /** Returns the value of a text for iterators. Default: `JSON.parse`, or the text itself if it is not JSON. */

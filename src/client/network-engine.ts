@@ -9,9 +9,10 @@ import { absolute, type Body, bodyOf, type FetchOptions, type RequestUrl, resolv
 import { setTarget } from './target.ts'
 
 /**
- * The connection of a page to a server. The main request is of the transport in use, which is a stream or a chain of long
- * polls. A rival is of the other transport, for example a poll beside a stream that seems held, or a probe of the stream
- * beside polls. A rival that responds in time becomes the main request, and continues after the last delivered event.
+ * The connection of a page to a server. The main request is of the transport in use, which is a stream or a chain of
+ * long polls. A rival is of the other transport, for example a poll beside a stream that seems held, or a probe of the
+ * stream beside polls. A rival that responds in time becomes the main request, and continues after the last delivered
+ * event.
  */
 export class NetworkEngine implements Engine, StreamOwner {
   declare lastEventId: string

@@ -19,8 +19,8 @@ export interface FetchOptions {
   /** The function for requests. Default: the global `fetch`. */
   fetch?: typeof fetch | undefined
   /**
-   * The server tolerates that a request is repeated. Otherwise a request that is not a GET is repeated only if it resumes
-   * by an id. Default: true for GET.
+   * The server tolerates that a request is repeated. Otherwise a request that is not a GET is repeated only if it
+   * resumes by an id. Default: true for GET.
    */
   idempotent?: boolean | undefined
 }
@@ -38,7 +38,9 @@ export function absolute(url: string | URL): URL {
   return new URL(new Request(url).url)
 }
 
-/** Passes the text of a body to `onText`, one part after another, until its end or until `onText` resolves with true. */
+/**
+ * Passes the text of a body to `onText`, one part after another, until its end or until `onText` resolves with true.
+ */
 export async function readText(
   body: Body,
   onText: (text: string) => Promise<unknown> | unknown,

@@ -27,8 +27,8 @@ interface Browser {
  * name is the leader. It has the only connection, and sends its events to the others. When it is closed, suspended or
  * does not respond, another tab continues after its own last event.
  *
- * A tab without `lastEventId` starts at the present position of the leader. Another tab receives the events after that id
- * from the leader. If the leader has evicted them, the tab has a separate connection until it has caught up.
+ * A tab without `lastEventId` starts at the present position of the leader. Another tab receives the events after that
+ * id from the leader. If the leader has evicted them, the tab has a separate connection until it has caught up.
  *
  * The ids of events MUST be unique, and `key` MUST identify the user. Events without ids may be lost when the leader
  * changes. Where the browser has no Web Locks or no `BroadcastChannel`, each tab starts an engine of its own.
@@ -260,7 +260,8 @@ class SharedEngine implements Engine {
       }
       shared.cursor = cursor
     } else if (isWhole) {
-      // A leader that is behind this tab has not received that event yet, so a later check starts a separate connection.
+      // A leader that is behind this tab has not received that event yet, so a later check starts a separate
+      // connection.
       this.#ownCursor ??= this.lastEventId || undefined
       shared.reset(after, entries, cursor)
     } else this.#request()

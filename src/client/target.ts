@@ -1,6 +1,6 @@
 /**
- * Sets the parameters of a request that have a value, and the id after which the response begins. A stream has the id in
- * a header if possible. A poll has it in the URL, because caches distinguish requests by their URL.
+ * Sets the parameters of a request that have a value, and the id after which the response begins. A stream has the id
+ * in a header if possible. A poll has it in the URL, because caches distinguish requests by their URL.
  */
 export function setTarget(
   url: URL,

@@ -12,19 +12,19 @@ export interface WatchdogOwner {
 }
 
 /**
- * Watches the arrival of bytes on a stream whose server is never silent for longer than `interval`, its heartbeat in ms.
- * Returns a function to call with the number of events and comments of each read.
+ * Watches the arrival of bytes on a stream whose server is never silent for longer than `interval`, its heartbeat in
+ * ms. Returns a function to call with the number of events and comments of each read.
  *
  * Counts quarters of the interval, because a page that is frozen or blocked counts none, and its data is late for that
- * reason. Silence is measured by timestamps, which include the sleep of a computer, or by quarters if its clock was set back.
- * It is measured twice, so that data that waits is read in between.
+ * reason. Silence is measured by timestamps, which include the sleep of a computer, or by quarters if its clock was set
+ * back. It is measured twice, so that data that waits is read in between.
  *
  * A burst is a gap of 1.5 intervals after which two blocks arrive at once. Three indicate a buffer, unless bytes still
  * arrive a quarter after the burst, because a network stalls only now and then. A replay and a burst of the application
  * have no such gap.
  *
- * `quarters` counts from the last byte, `flowing` from the last gap that was too long. `held` counts the blocks since such a
- * gap, and is -Infinity when they no longer count.
+ * `quarters` counts from the last byte, `flowing` from the last gap that was too long. `held` counts the blocks since
+ * such a gap, and is -Infinity when they no longer count.
  */
 export function watch(interval: number, owner: WatchdogOwner, signal: AbortSignal): (blocks: number) => void {
   let lastByte = Date.now()

@@ -22,7 +22,8 @@ class Segments {
     return segment
   }
 
-  // Returns the existing context with the same bytes, so that streams that began at different times share their segments.
+  // Returns the existing context with the same bytes, so that streams that began at different times share their
+  // segments.
   #unique(context: Context): Context {
     const hash = loadZlib()?.crc32(context.dictionary) ?? 0
     const known = this.#contexts.get(hash)
@@ -63,7 +64,8 @@ class SharedDeflate implements Flushable {
 
 export const sharedDeflate = new SharedDeflate()
 
-// Compresses bytes with the plain bytes before them as the dictionary, so that they continue the same stream (RFC 1951 2).
+// Compresses bytes with the plain bytes before them as the dictionary, so that they continue the same stream (RFC 1951
+// 2).
 function deflate(bytes: Buffer, dictionary: Buffer): Frame {
   const { deflateRawSync, constants } = loadZlib() as NonNullable<ReturnType<typeof loadZlib>>
   const options = {

@@ -1,8 +1,8 @@
 const ALIASES: Readonly<Record<string, string>> = { 'x-gzip': 'gzip' }
 
 /**
- * Returns the encoding that a client with this `Accept-Encoding` header prefers, or undefined for none (RFC 9110 12.5.3). Of
- * encodings with the same weight, the first one is chosen. An unreadable weight counts as 0.
+ * Returns the encoding that a client with this `Accept-Encoding` header prefers, or undefined for none (RFC 9110
+ * 12.5.3). Of encodings with the same weight, the first one is chosen. An unreadable weight counts as 0.
  */
 export function chooseEncoding<Encoding extends string>(
   header: string | null | undefined,

@@ -29,8 +29,8 @@ export function weightOf(
 
 /**
  * True if a stream is the response to a request with this `Accept` header. If the header names `text/event-stream`, its
- * weight must not be 0. Otherwise the stream is sent unless `negotiate` is set. Wildcards are ignored, because `fetch`, axios
- * and the navigation of a browser send them.
+ * weight must not be 0. Otherwise the stream is sent unless `negotiate` is set. Wildcards are ignored, because `fetch`,
+ * axios and the navigation of a browser send them.
  */
 export function acceptsOnly(
   accept: string | null | undefined,

@@ -10,9 +10,9 @@ export function isGuarded({ authorize, limits }: HandlerSettings): boolean {
 }
 
 /**
- * Returns whether the client of a stream gets it: if `authorize` and the limits of its route admit it, and no shutdown has
- * begun meanwhile. `shutdownRefusal` returns how the client is refused if one has. `beginAdmitted` MUST follow. Otherwise the
- * stream is refused, and closed. Rejects with an error of the limits, which the framework responds with.
+ * Returns whether the client of a stream gets it: if `authorize` and the limits of its route admit it, and no shutdown
+ * has begun meanwhile. `shutdownRefusal` returns how the client is refused if one has. `beginAdmitted` MUST follow.
+ * Otherwise the stream is refused, and closed. Rejects with an error of the limits, which the framework responds with.
  */
 export async function admit(
   stream: SseStream,

@@ -49,9 +49,10 @@ interface Exchange {
 }
 
 /**
- * Responds to a Node.js request with the stream of a handler. Resolves with true when the handler has finished, with false
- * if the request does not get the stream; then nothing was sent. Rejects with an error of the handler; if the response
- * headers were not sent, the framework still has to respond. Without hooks, a response whose headers fail is destroyed.
+ * Responds to a Node.js request with the stream of a handler. Resolves with true when the handler has finished, with
+ * false if the request does not get the stream; then nothing was sent. Rejects with an error of the handler; if the
+ * response headers were not sent, the framework still has to respond. Without hooks, a response whose headers fail is
+ * destroyed.
  *
  * Throws `SseError`: `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE`, `ERR_SSE_HEADERS_SENT`.
  */

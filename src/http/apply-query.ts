@@ -4,7 +4,9 @@ import type { NodeRequest } from './last-event-id.ts'
 import type { Settings } from './options.ts'
 import { reportTransport } from './transport-report.ts'
 
-/** Applies the parameters that `spillway/client` adds to a URL, except the format, to the stream of a Node.js request. */
+/**
+ * Applies the parameters that `spillway/client` adds to a URL, except the format, to the stream of a Node.js request.
+ */
 export function applyQuery(
   stream: SseStream,
   settings: Settings,

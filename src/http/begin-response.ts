@@ -8,7 +8,10 @@ import type { Settings } from './options.ts'
 import type { LongPoll } from './poll-answer.ts'
 import { type PollHooks, pollTransport } from './send-poll.ts'
 
-/** Sends the response headers of a stream, unless it is a long poll. Returns its transport. Throws errors of a middleware. */
+/**
+ * Sends the response headers of a stream, unless it is a long poll. Returns its transport. Throws errors of a
+ * middleware.
+ */
 export function beginResponse(
   response: NodeResponse,
   settings: Settings,

@@ -24,7 +24,9 @@ export function withShutdownHeader(headers: Headers, request: Request): Headers 
   return headers
 }
 
-/** Adds the header that closes the connection after a web response. Clients of HTTP/2 send no `Host` (RFC 9113 8.3.1). */
+/**
+ * Adds the header that closes the connection after a web response. Clients of HTTP/2 send no `Host` (RFC 9113 8.3.1).
+ */
 export function addCloseHeader(headers: Headers, request: Request): void {
   if (request.headers.has('host')) headers.set('Connection', CLOSE.Connection)
 }

@@ -21,12 +21,13 @@ import { earlyResponse, openWebPoll, type WebPoll } from './web-poll.ts'
 
 /**
  * Returns a web `Response` whose body is an event stream, and calls the handler with the stream and the request. The
- * response is 406 if the client accepts no format of the route, and has no body for a HEAD request. The response to a long
- * poll has no `Content-Length`, because it is returned before its events are known; `sse` of `spillway/web` sends one.
+ * response is 406 if the client accepts no format of the route, and has no body for a HEAD request. The response to a
+ * long poll has no `Content-Length`, because it is returned before its events are known; `sse` of `spillway/web` sends
+ * one.
  *
  * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_HANDLER` or `ERR_SSE_REQUEST`, and errors that the handler throws
- * synchronously. A later error of the handler destroys the stream and is passed to its `close` event. Without a listener of
- * that event, it is printed with `console.error`.
+ * synchronously. A later error of the handler destroys the stream and is passed to its `close` event. Without a
+ * listener of that event, it is printed with `console.error`.
  */
 export function createSseResponse<Events extends EventMap = AnyEvents>(
   request: Request,
@@ -54,8 +55,8 @@ export interface WebAnswer {
 }
 
 /**
- * Creates a response and its stream. With `onBegin`, the stream writes from its first event or `begin` on, and `onBegin` is
- * called before, with the response if the stream is refused. Throws `SseError` `ERR_SSE_REQUEST`.
+ * Creates a response and its stream. With `onBegin`, the stream writes from its first event or `begin` on, and
+ * `onBegin` is called before, with the response if the stream is refused. Throws `SseError` `ERR_SSE_REQUEST`.
  */
 export function openResponse(
   request: Request,

@@ -18,8 +18,9 @@ import { warnOfSettings } from './warn-settings.ts'
  * Starts an event stream as the response to a request of `node:http` or `node:http2`. Sends the response headers and a
  * first byte by the end of this turn of the event loop.
  *
- * The returned stream is already closed if there is no client to send events to. Its `closeReason` is then `not-acceptable`
- * after a 406, `client` after a disconnect, `server` for a HEAD request, or `shutdown` while the server shuts down.
+ * The returned stream is already closed if there is no client to send events to. Its `closeReason` is then
+ * `not-acceptable` after a 406, `client` after a disconnect, `server` for a HEAD request, or `shutdown` while the
+ * server shuts down.
  *
  * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_REQUEST`, `ERR_SSE_RESPONSE` or `ERR_SSE_HEADERS_SENT`.
  */

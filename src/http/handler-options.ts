@@ -6,25 +6,26 @@ import type { SseStream } from '../stream/stream.ts'
 import { resolveOptions, type Settings, SSE_CHECKS, type SseStreamOptions } from './options.ts'
 
 /**
- * Options of a handler: those of its stream and response, `authorize` and `limits`, and when the response headers are sent.
+ * Options of a handler: those of its stream and response, `authorize` and `limits`, and when the response headers are
+ * sent.
  */
 export interface SseHandlerOptions<Events extends EventMap = AnyEvents, Request = unknown>
   extends SseStreamOptions<Events> {
   /**
-   * How long the response headers wait for the handler, in ms. They are sent with the first event or when the handler has
-   * finished, and at the latest after this time. Until then the handler can send a different response. Default 0: they are
-   * sent at the end of the event loop turn in which the handler was called.
+   * How long the response headers wait for the handler, in ms. They are sent with the first event or when the handler
+   * has finished, and at the latest after this time. Until then the handler can send a different response. Default 0:
+   * they are sent at the end of the event loop turn in which the handler was called.
    */
   maxHeaderDelay?: number | undefined
   /**
-   * Called before the response headers and the handler, for each connection. Returns true, `{ context, expiresAt }`, or how
-   * the client is refused: false, `{ status }` or `{ retry }`. If it throws, rejects or takes too long, the client
+   * Called before the response headers and the handler, for each connection. Returns true, `{ context, expiresAt }`, or
+   * how the client is refused: false, `{ status }` or `{ retry }`. If it throws, rejects or takes too long, the client
    * reconnects later, and `spillway:authorize:error` is published. Default: every client gets a stream.
    */
   authorize?: Authorize<SseStream<Events, Request>> | undefined
   /**
-   * How often `authorize` is called again while a stream is open, in ms, or up to a tenth earlier. A client that is refused
-   * reconnects and gets the response. Default 0: only for `stream.reauthorize()`.
+   * How often `authorize` is called again while a stream is open, in ms, or up to a tenth earlier. A client that is
+   * refused reconnects and gets the response. Default 0: only for `stream.reauthorize()`.
    */
   reauthorize?: number | undefined
   /** How long `authorize` may take, in ms. Default 10 000. */

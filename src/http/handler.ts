@@ -6,12 +6,12 @@ import type { SseStream } from '../stream/stream.ts'
 /**
  * Handles a request whose response is an event stream.
  *
- * It may return a source of events, such as an array, a generator or a stream. Its events are sent at the client's pace,
- * and then the stream is closed. If it returns nothing, the stream stays open until it is closed.
+ * It may return a source of events, such as an array, a generator or a stream. Its events are sent at the client's
+ * pace, and then the stream is closed. If it returns nothing, the stream stays open until it is closed.
  *
- * An error before the response headers are sent is passed to the framework. The headers are sent with the first event, or
- * at the end of the turn in which the handler was called, unless `maxHeaderDelay` is set. A later error destroys the stream
- * and is not sent to the client. After a disconnect, errors of work that the stream's signal aborts are ignored.
+ * An error before the response headers are sent is passed to the framework. The headers are sent with the first event,
+ * or at the end of the turn in which the handler was called, unless `maxHeaderDelay` is set. A later error destroys the
+ * stream and is not sent to the client. After a disconnect, errors of work that the stream's signal aborts are ignored.
  */
 export type SseHandler<
   Arguments extends readonly unknown[] = readonly unknown[],
@@ -23,8 +23,8 @@ export type SseHandler<
   ...args: Arguments
 ) => MaybePromise<Source<Given<Events>> | Ignored | Answer>
 
-// Return values of `subscribe`, `send`, a framework's response methods, and of adding the stream to a collection, so that
-// a one-line handler may return them.
+// Return values of `subscribe`, `send`, a framework's response methods, and of adding the stream to a collection, so
+// that a one-line handler may return them.
 type Ignored =
   // biome-ignore lint/suspicious/noConfusingVoidType: a handler may return nothing.
   | void

@@ -17,7 +17,8 @@ import { varyOn, varyOnAccept } from './vary.ts'
 /**
  * Sends the response headers and the first bytes of the body, because several proxies hold back headers without a body.
  * If no headers arrive, a proxy responds with a 5xx, and a browser's `EventSource` fails permanently. With the option
- * `preamble: false`, only the headers are sent. Returns how the body MUST be compressed; its first bytes are then not sent.
+ * `preamble: false`, only the headers are sent. Returns how the body MUST be compressed; its first bytes are then not
+ * sent.
  */
 export function sendHead(response: NodeResponse, settings: Settings): Encoding | undefined {
   const { status } = settings
@@ -36,8 +37,9 @@ export function sendHead(response: NodeResponse, settings: Settings): Encoding |
 }
 
 /**
- * Returns the response headers of a stream: those that proxies need, overridden by the caller's. Headers set earlier are
- * kept. They are passed to `writeHead`, because headers set with `setHeader` stay in memory as long as the response.
+ * Returns the response headers of a stream: those that proxies need, overridden by the caller's. Headers set earlier
+ * are kept. They are passed to `writeHead`, because headers set with `setHeader` stay in memory as long as the
+ * response.
  */
 export function streamHeaders(response: NodeResponse, settings: HeaderSettings): OutgoingHttpHeaders {
   dropLength(response)

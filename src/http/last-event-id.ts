@@ -26,8 +26,8 @@ function readResumePoint(header: string | null | undefined, url: string | undefi
 }
 
 // [spec] Clients send the id as UTF-8. Node and `Headers` decode header bytes as latin1. Invalid UTF-8 does not survive
-// a round trip, and becomes NUL, which is unreadable. `TextDecoder` would report it too, but is undefined in Jest's jsdom
-// environment.
+// a round trip, and becomes NUL, which is unreadable. `TextDecoder` would report it too, but is undefined in Jest's
+// jsdom environment.
 function decodeHeader(value: string): string {
   const bytes = Buffer.from(value, 'latin1')
   const text = bytes.toString()

@@ -35,9 +35,9 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
    */
   negotiate?: boolean | undefined
   /**
-   * The representations that the route serves: `event-stream`, `ndjson` (a JSON object per line) and `json` (a long poll).
-   * With several, a request chooses by its header `Accept` or by `?format=`, and otherwise gets the first one. Default
-   * `['event-stream']`.
+   * The representations that the route serves: `event-stream`, `ndjson` (a JSON object per line) and `json` (a long
+   * poll). With several, a request chooses by its header `Accept` or by `?format=`, and otherwise gets the first one.
+   * Default `['event-stream']`.
    */
   formats?: readonly FormatName[] | undefined
   /** How the format `json` responds. Default: see `LongPollOptions`. */
@@ -48,9 +48,9 @@ export interface SseStreamOptions<Events extends EventMap = AnyEvents> extends S
    */
   preamble?: boolean | undefined
   /**
-   * Compresses the stream with gzip, zstd or brotli, as the client accepts, and flushes each write. Memory per stream: up to
-   * 4.4 kB with gzip, which is preferred, about 90 kB with zstd, 390 kB with brotli. A `Content-Encoding` that the
-   * application has set disables it. Default false.
+   * Compresses the stream with gzip, zstd or brotli, as the client accepts, and flushes each write. Memory per stream:
+   * up to 4.4 kB with gzip, which is preferred, about 90 kB with zstd, 390 kB with brotli. A `Content-Encoding` that
+   * the application has set disables it. Default false.
    */
   compress?: boolean | undefined
   /** Becomes `stream.context`. Default: an empty object. */
@@ -122,7 +122,9 @@ export function resolveOptions(
 /** The options of a stream that differ between clients. */
 export type OwnOptions = Pick<SseStreamOptions, 'context' | 'expiresAt'>
 
-/** Like `resolveOptions`, for options that are given for each stream. Streams with equal options share their settings. */
+/**
+ * Like `resolveOptions`, for options that are given for each stream. Streams with equal options share their settings.
+ */
 export function resolveStreamOptions(options: object | undefined): { settings: Settings; own: OwnOptions } {
   if (options === undefined) return { settings: DEFAULTS, own: {} }
   const { context, expiresAt, ...given } = checkOptions<SseStreamOptions>(options, SSE_CHECKS)

@@ -10,9 +10,9 @@ import { LONG_POLL_DEFAULTS } from './options.ts'
 import { refusalAnswer, refusedRequest } from './refusal-answer.ts'
 
 /**
- * Responds to a client without opening a stream. `{ status: 204 }` stops it from reconnecting, `{ status: 403 }` makes it
- * fail permanently, and `{ retry: 30_000 }` makes it reconnect later. A 503 would make an `EventSource` fail permanently,
- * so that only a request that an `EventSource` does not send gets it, such as a POST.
+ * Responds to a client without opening a stream. `{ status: 204 }` stops it from reconnecting, `{ status: 403 }` makes
+ * it fail permanently, and `{ retry: 30_000 }` makes it reconnect later. A 503 would make an `EventSource` fail
+ * permanently, so that only a request that an `EventSource` does not send gets it, such as a POST.
  *
  * Throws `SseError` `ERR_SSE_OPTION`, `ERR_SSE_RESPONSE` or `ERR_SSE_HEADERS_SENT`.
  */

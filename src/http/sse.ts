@@ -13,7 +13,10 @@ import type { Settings } from './options.ts'
 
 export interface NodeOptions<Events extends EventMap = AnyEvents>
   extends SseHandlerOptions<Events, NodeRequest> {
-  /** Called with an error of the handler. If the response headers were not sent, the response is a 500. Default `console.error`. */
+  /**
+   * Called with an error of the handler. If the response headers were not sent, the response is a 500. Default
+   * `console.error`.
+   */
   onError?: ((error: unknown) => unknown) | undefined
 }
 

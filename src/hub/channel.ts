@@ -50,8 +50,8 @@ export interface Channel<Events extends EventMap = AnyEvents> {
   publish(event: PublishedEvent<Events>, options?: PublishOptions): Promise<string>
 
   /**
-   * Subscribes a stream to the channel, as `hub.subscribe` does. Returns a function that unsubscribes it. The stream may
-   * have further events, for example those of another channel.
+   * Subscribes a stream to the channel, as `hub.subscribe` does. Returns a function that unsubscribes it. The stream
+   * may have further events, for example those of another channel.
    *
    * Throws `SseError` `ERR_SSE_STREAM` or `ERR_SSE_OPTION`.
    */

@@ -55,8 +55,8 @@ const CONCURRENCY = 50
 
 /**
  * Closes and reauthorizes streams of a hub in all processes that share its store. The requests are entries of the log,
- * so that each process reads each of them once, also after an outage of the broker. After a loss of entries, all streams
- * are reauthorized.
+ * so that each process reads each of them once, also after an outage of the broker. After a loss of entries, all
+ * streams are reauthorized.
  */
 export class HubControl {
   readonly #streams: { keys(): Iterable<SseStream> }
@@ -94,8 +94,8 @@ export class HubControl {
   }
 
   /**
-   * Carries out a request that was stored before the store was ready, on the streams that were opened before the request.
-   * A request from before the hub was created selects none.
+   * Carries out a request that was stored before the store was ready, on the streams that were opened before the
+   * request. A request from before the hub was created selects none.
    */
   onStored(entry: LogEntry): void {
     const request = this.isControl(entry) ? requestOf(entry) : undefined

@@ -38,8 +38,8 @@ export interface HubEventMap {
   /** A channel has lost its last subscriber in this process. */
   idle: [channel: string]
   /**
-   * An unawaited publish was rejected, the source of a channel failed, or a filter failed and hid an event. Or a read of
-   * the store, a snapshot or `onGap` failed and closed a stream; errors of the store are then emitted once in 10 s.
+   * An unawaited publish was rejected, the source of a channel failed, or a filter failed and hid an event. Or a read
+   * of the store, a snapshot or `onGap` failed and closed a stream; errors of the store are then emitted once in 10 s.
    * Without a listener, the first error of each kind is printed.
    */
   error: [error: unknown, context: HubErrorContext]
@@ -272,8 +272,8 @@ export class Hub extends EventEmitter<HubEventMap> {
     return new PublishPromise(
       (resolve) => {
         const publication = publicationOf(channel, event, conflate, this.#serialize, options)
-        // An event that a filter or a listener publishes follows the entries being delivered, and its subscriptions. This
-        // includes a filter of another hub, because a subscription of this hub may run that hub's fan-out.
+        // An event that a filter or a listener publishes follows the entries being delivered, and its subscriptions.
+        // This includes a filter of another hub, because a subscription of this hub may run that hub's fan-out.
         resolve(
           turn.isFanningOut ? Promise.resolve(publication).then(this.#append) : this.#append(publication),
         )

@@ -122,7 +122,8 @@ export class Authorization implements TimerTarget, CloseTarget, Reauthorization 
     if (!this.#isClosed) clock.schedule(this, expiresAt(clock.read(), reauthorize))
   }
 
-  // Refuses the client after a value that is not a decision, because a missing `return` would otherwise admit all clients.
+  // Refuses the client after a value that is not a decision, because a missing `return` would otherwise admit all
+  // clients.
   #apply(decision: unknown): Refusal | undefined {
     if (decision === true) return undefined
     if (decision === false) return { status: 403 }

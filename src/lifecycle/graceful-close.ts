@@ -10,8 +10,8 @@ export interface ShutdownOptions {
   /** Reconnection time of the clients in ms. Each gets a random time from this to twice this. Default 2 000. */
   retry?: number | undefined
   /**
-   * Time in ms over which the streams are closed evenly, so that their clients do not reconnect together. `grace` begins
-   * after it. Default 0.
+   * Time in ms over which the streams are closed evenly, so that their clients do not reconnect together. `grace`
+   * begins after it. Default 0.
    */
   spread?: number | undefined
 }
@@ -32,8 +32,8 @@ export function shutdownSettings(options: ShutdownOptions): ShutdownSettings {
 }
 
 /**
- * Sends the queued events and a reconnection time, and closes the stream. The time is `retry` to twice `retry`, by `share`,
- * which is from 0 to 1 and random by default.
+ * Sends the queued events and a reconnection time, and closes the stream. The time is `retry` to twice `retry`, by
+ * `share`, which is from 0 to 1 and random by default.
  */
 export function closeForShutdown(stream: SseStream, retry: number, share?: number): void {
   if (stream._pollCache) stream._pollCache.isShutDown = true

@@ -13,13 +13,13 @@ const CHECKS = { grace: isTime }
 const DEFAULTS = { grace: 5_000 }
 
 /**
- * Returns a function that closes a server of `node:http`, `node:https` or `node:http2`. MUST be called before the server
- * accepts its first connection, because Node.js does not list the sessions of HTTP/2.
+ * Returns a function that closes a server of `node:http`, `node:https` or `node:http2`. MUST be called before the
+ * server accepts its first connection, because Node.js does not list the sessions of HTTP/2.
  *
- * The returned function stops accepting connections and closes idle ones. The header `Connection: close` of responses that
- * begin, and GOAWAY on HTTP/2, announce that the others are closed. It resolves when the last connection is closed, at the
- * latest after `grace`. It does not end the streams: call `hub.shutdown()` or `stream.close()` meanwhile. It rejects with
- * `SseError` `ERR_SSE_OPTION`.
+ * The returned function stops accepting connections and closes idle ones. The header `Connection: close` of responses
+ * that begin, and GOAWAY on HTTP/2, announce that the others are closed. It resolves when the last connection is
+ * closed, at the latest after `grace`. It does not end the streams: call `hub.shutdown()` or `stream.close()`
+ * meanwhile. It rejects with `SseError` `ERR_SSE_OPTION`.
  *
  * Throws `SseError` `ERR_SSE_OPTION` if the argument is not a server.
  */

@@ -23,8 +23,9 @@ export interface ShutdownRuns {
 /** Options of a shutdown. Times are integers in ms. */
 export interface GracefulShutdownOptions {
   /**
-   * The server of `node:http`, `node:https` or `node:http2`, or a list. MUST NOT have accepted a connection yet. Without it,
-   * for example on Next, all streams of the process are refused, and connections end as their clients use them again.
+   * The server of `node:http`, `node:https` or `node:http2`, or a list. MUST NOT have accepted a connection yet.
+   * Without it, for example on Next, all streams of the process are refused, and connections end as their clients use
+   * them again.
    */
   server?: Server | readonly Server[] | undefined
   /** The hubs whose streams move to other processes. Default: none. */
@@ -37,13 +38,17 @@ export interface GracefulShutdownOptions {
   delay?: number | undefined
   /** How long it takes to close the streams of hubs, evenly one after the other. Default 5 000, or half of `grace`. */
   spread?: number | undefined
-  /** How long responses may take to finish after `delay`. Open responses and streams are then destroyed. Default 10 000. */
+  /**
+   * How long responses may take to finish after `delay`. Open responses and streams are then destroyed. Default 10 000.
+   */
   grace?: number | undefined
   /** Reconnection time of the clients in ms. Each gets a random time from this to twice this. Default 2 000. */
   retry?: number | undefined
   /** Called when the streams begin to close. Stop the timers and consumers that publish. Awaited before `onClosed`. */
   onShutdown?: (() => unknown) | undefined
-  /** Called when all streams and connections are closed, before the stores of hubs and runs are closed. It is awaited. */
+  /**
+   * Called when all streams and connections are closed, before the stores of hubs and runs are closed. It is awaited.
+   */
   onClosed?: (() => unknown) | undefined
   /** Called with errors of the functions above and of stores. Default `console.error`. */
   onError?: ((error: unknown) => unknown) | undefined

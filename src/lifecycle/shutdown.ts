@@ -36,8 +36,8 @@ export interface GracefulShutdown {
  * Shuts a process down in four phases, when it gets a signal or when `start` is called:
  *
  * 1. For `delay` ms, `ready` is false and requests are served as before.
- * 2. The server accepts no connections. New streams get a reconnection time and end. Responses that begin have the header
- *    `Connection: close`, and clients of HTTP/2 get GOAWAY.
+ * 2. The server accepts no connections. New streams get a reconnection time and end. Responses that begin have the
+ *    header `Connection: close`, and clients of HTTP/2 get GOAWAY.
  * 3. The streams of hubs are closed, evenly over `spread` ms. Runs, generators and other responses may finish.
  * 4. `grace` ms after the first phase, all remaining streams and connections are destroyed.
  *

@@ -20,8 +20,8 @@ export class Spread<Item> {
   #finish = () => {}
 
   /**
-   * `spread` is the time in ms. `visit` also gets a random number in the share of the item. The shares of all items divide
-   * the range from 0 to 1 evenly, in the order of the items.
+   * `spread` is the time in ms. `visit` also gets a random number in the share of the item. The shares of all items
+   * divide the range from 0 to 1 evenly, in the order of the items.
    */
   constructor(items: Iterable<Item>, spread: number, visit: (item: Item, share: number) => void) {
     this.#items = [...items]

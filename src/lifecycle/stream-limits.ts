@@ -97,8 +97,8 @@ export class StreamLimits implements Admission, CloseTarget {
   }
 
   /**
-   * Counts a stream until it closes. Resolves with undefined, or with how its client is refused. A stream that is counted
-   * already is admitted again. Rejects only with `SseError` `ERR_SSE_STREAM`, for a value that is no stream.
+   * Counts a stream until it closes. Resolves with undefined, or with how its client is refused. A stream that is
+   * counted already is admitted again. Rejects only with `SseError` `ERR_SSE_STREAM`, for a value that is no stream.
    */
   async admit(stream: SseStream): Promise<Refusal | undefined> {
     checkStream(stream)

@@ -21,8 +21,8 @@ export type Observe = (name: ObservedName, value: number, attributes: Attributes
 const STATES = ['connecting', 'ready', 'reconnecting'] as const satisfies StoreState[]
 
 /**
- * The open streams and stores. Their counts are read when they are collected, so that an event that is sent costs nothing
- * more than without metrics.
+ * The open streams and stores. Their counts are read when they are collected, so that an event that is sent costs
+ * nothing more than without metrics.
  */
 export class OpenStreams {
   readonly #open = new Map<SseStream, Attributes>()

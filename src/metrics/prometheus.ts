@@ -25,8 +25,9 @@ export interface PrometheusOptions extends MetricsOptions {
 const CHECKS = { route: isFunction, register: isRegistry }
 
 /**
- * Registers metrics of all streams, hubs and stores of the process with prom-client. Call it once, before hubs are created and
- * the server listens, because stores and streams that are open already are not counted. Returns a function that removes them.
+ * Registers metrics of all streams, hubs and stores of the process with prom-client. Call it once, before hubs are
+ * created and the server listens, because stores and streams that are open already are not counted. Returns a function
+ * that removes them.
  *
  * Throws `SseError` `ERR_SSE_OPTION`, and the error of prom-client for a registry that has them.
  */
@@ -92,7 +93,9 @@ interface Point {
   readonly value: number
 }
 
-/** The values to which the metrics are set when they are collected. The open streams are visited once for all metrics. */
+/**
+ * The values to which the metrics are set when they are collected. The open streams are visited once for all metrics.
+ */
 class ObservedPoints {
   readonly #observeAll: (observe: Observe) => void
   #points: Map<string, Point[]> | undefined

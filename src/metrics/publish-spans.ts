@@ -15,7 +15,9 @@ import { typeOf } from './recorder.ts'
 
 const SYSTEM = { 'messaging.system': 'spillway' }
 
-/** Creates a span for each publish, and one for each fan-out of traced events, which links to those of their publishes. */
+/**
+ * Creates a span for each publish, and one for each fan-out of traced events, which links to those of their publishes.
+ */
 export class PublishSpans {
   readonly #tracer: Tracer
   readonly #spans = new Map<PublishStartMessage, Span>()
@@ -63,7 +65,9 @@ export class PublishSpans {
   }
 }
 
-/** Returns the context to store with an event. Undefined for a span that is not recorded, because nothing links to it. */
+/**
+ * Returns the context to store with an event. Undefined for a span that is not recorded, because nothing links to it.
+ */
 function traceOf({ traceId, spanId, traceFlags, traceState }: SpanContext): TraceContext | undefined {
   if ((traceFlags & TraceFlags.SAMPLED) === 0) return undefined
   const traceparent = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`

@@ -4,9 +4,9 @@ import type { Attributes } from './instruments.ts'
 
 export interface MetricsOptions {
   /**
-   * Returns the route of a stream for `http.route`, for example `/users/:id/events`. Called once for each stream. Never return
-   * a path with an id, because each route is a time series. Default: the route of Express, without the path of its router, of
-   * Fastify and of the router of Koa.
+   * Returns the route of a stream for `http.route`, for example `/users/:id/events`. Called once for each stream. Never
+   * return a path with an id, because each route is a time series. Default: the route of Express, without the path of
+   * its router, of Fastify and of the router of Koa.
    */
   route?: ((stream: SseStream) => string | undefined) | undefined
 }

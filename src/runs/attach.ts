@@ -17,7 +17,8 @@ export function attach(stream: SseStream, log: RunLog, options: GapOptions): Run
   if (!position || position.number > log.position)
     return new RunSubscription(stream, log, options, undefined, 'unknown')
   if (!log.end || position.number < log.position) return new RunSubscription(stream, log, options, position)
-  // An `EventSource` stops reconnecting after a 204. If the headers were sent, its client receives the last event again.
+  // An `EventSource` stops reconnecting after a 204. If the headers were sent, its client receives the last event
+  // again.
   if (refuse(stream, 204)) return undefined
   return new RunSubscription(stream, log, options, { number: position.number - 1 })
 }

@@ -5,8 +5,9 @@ import { runEventOf } from './run-end.ts'
 import { RunEntry, type RunIdentity } from './run-entry.ts'
 
 /**
- * Joins two neighbouring events, for example two deltas of a text, or returns undefined if they cannot be joined. The data of
- * an event is what the source yielded, after `JSON.parse` if it was not a string. MUST NOT change its arguments.
+ * Joins two neighbouring events, for example two deltas of a text, or returns undefined if they cannot be joined. The
+ * data of an event is what the source yielded, after `JSON.parse` if it was not a string. MUST NOT change its
+ * arguments.
  */
 export type Merge = (previous: SseEvent, next: SseEvent) => SseEvent | undefined
 

@@ -20,8 +20,8 @@ interface Watched {
 }
 
 /**
- * Watches whether the owners of the runs that have subscribers in this process are alive, and reads runs of which nothing
- * was reported for the time of a lease.
+ * Watches whether the owners of the runs that have subscribers in this process are alive, and reads runs of which
+ * nothing was reported for the time of a lease.
  */
 export class OwnerWatch {
   readonly #store: RunStore

@@ -31,7 +31,9 @@ export function eventIdOf(epoch: string, { number, place }: RunPosition): string
   return place === undefined ? `${epoch}-${number}` : `${epoch}-${number}-${place}`
 }
 
-/** Returns the position in an event id of a client, or undefined if the id does not belong to the run with this epoch. */
+/**
+ * Returns the position in an event id of a client, or undefined if the id does not belong to the run with this epoch.
+ */
 export function positionOf(eventId: string, epoch: string): RunPosition | undefined {
   const [, ofRun, number, place] = POSITION.exec(eventId) ?? []
   return ofRun === epoch ? { number: Number(number), place } : undefined

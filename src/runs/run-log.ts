@@ -122,7 +122,9 @@ export class RunLog implements RunIdentity, RunWatcher, FanOut {
     this.#live.delete(subscriber)
   }
 
-  /** Returns entries after a position, of about `room` bytes on the wire. There is at least one unless there are none. */
+  /**
+   * Returns entries after a position, of about `room` bytes on the wire. There is at least one unless there are none.
+   */
   read(after: RunPosition, room: number, signal: AbortSignal): MaybePromise<RunPage | Removed> {
     const isBehind = after.number < this.position
     const { first } = this.#recent

@@ -55,9 +55,9 @@ export class RunLogs {
   }
 
   /**
-   * Returns the log of a run, which MUST be released, or undefined if there is no such run. Rejects with the error of the
-   * store. Rejects if the signal is aborted while the log is opened, which may take as long as an outage, and then holds
-   * nothing of the caller.
+   * Returns the log of a run, which MUST be released, or undefined if there is no such run. Rejects with the error of
+   * the store. Rejects if the signal is aborted while the log is opened, which may take as long as an outage, and then
+   * holds nothing of the caller.
    */
   acquire(id: string, signalOf: SignalOf): MaybePromise<RunLog | undefined> {
     const present = this.#logs.get(id)

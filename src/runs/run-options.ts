@@ -42,14 +42,17 @@ export interface RunsOptions extends RunLimits {
   /** How long a source may take to close after its signal has aborted, in ms. Default 5 000. */
   closeTimeout?: number | undefined
   /**
-   * The least time between two appends of a run, in ms. Events that its source yields within it are appended together, which
-   * delays them and takes fewer commands and less CPU. The first one after a longer time, and the end, are not delayed.
-   * Default 0.
+   * The least time between two appends of a run, in ms. Events that its source yields within it are appended together,
+   * which delays them and takes fewer commands and less CPU. The first one after a longer time, and the end, are not
+   * delayed. Default 0.
    */
   flushInterval?: number | undefined
   /** Serializes data that is not a string. Default `JSON.stringify`. */
   serialize?: Serialize | undefined
-  /** The last event of a run: its name, with a `RunEnd` as data, or a function that returns it, or several. Default `end`. */
+  /**
+   * The last event of a run: its name, with a `RunEnd` as data, or a function that returns it, or several. Default
+   * `end`.
+   */
   endEvent?: EndEvent | undefined
   /** Returns the text about an error of a source that subscribers receive. Default: nothing. */
   errorMessage?: ((error: unknown) => string | undefined) | undefined

@@ -17,7 +17,9 @@ export interface RunStartsContext extends AppendEndContext {
   isOwned(run: RunIdentity): boolean
 }
 
-/** Starts runs in the store. A start that failed may be stored nevertheless. Its run has no source, and ends as lost. */
+/**
+ * Starts runs in the store. A start that failed may be stored nevertheless. Its run has no source, and ends as lost.
+ */
 export class RunStarts {
   readonly #context: RunStartsContext
   // How many calls are in progress, for each id.

@@ -93,8 +93,8 @@ export class Runs<Events extends EventMap = AnyEvents>
   }
 
   /**
-   * Starts a run with the source that a function returns, unless there is a run with this id in any process. Resolves with
-   * the run in both cases. The signal of the source aborts when the run is stopped, not when a client disconnects.
+   * Starts a run with the source that a function returns, unless there is a run with this id in any process. Resolves
+   * with the run in both cases. The signal of the source aborts when the run is stopped, not when a client disconnects.
    *
    * Rejects with `SseError`: `ERR_SSE_RUN_ID`; `ERR_SSE_RUN_ENDED` for a run that has ended and is still kept;
    * `ERR_SSE_SHUT_DOWN`; and `ERR_SSE_STORE`. An error of the source ends the run.

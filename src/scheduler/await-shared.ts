@@ -6,8 +6,8 @@ interface Waiter<T> {
 const waitersOf = new WeakMap<Promise<unknown>, Set<Waiter<unknown>>>()
 
 /**
- * Awaits a promise that many callers await. Rejects with the reason of a signal once it is aborted, and then the promise
- * holds nothing of the caller. A reaction cannot be removed from a promise, so that all callers share one.
+ * Awaits a promise that many callers await. Rejects with the reason of a signal once it is aborted, and then the
+ * promise holds nothing of the caller. A reaction cannot be removed from a promise, so that all callers share one.
  */
 export function awaitShared<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) return Promise.reject(signal.reason)

@@ -5,7 +5,10 @@ export class TurnCache<Part, Result> implements Flushable {
   #parts: readonly Part[] = []
   #result: Result | undefined
 
-  /** Returns the last result if its parts were the same, otherwise combines them. The list MUST NOT be changed afterwards. */
+  /**
+   * Returns the last result if its parts were the same, otherwise combines them. The list MUST NOT be changed
+   * afterwards.
+   */
   get(parts: readonly Part[], combine: (parts: readonly Part[]) => Result): Result {
     if (this.#result && isSame(parts, this.#parts)) return this.#result
     if (!this.#result) turn.scheduleFlush(this)

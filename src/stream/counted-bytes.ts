@@ -1,6 +1,8 @@
 import type { Connection } from './connection.ts'
 
-/** Returns the bytes that count as queued beside the queue. `lastSize` is the size of the frame that was written last. */
+/**
+ * Returns the bytes that count as queued beside the queue. `lastSize` is the size of the frame that was written last.
+ */
 export function countedBytes({ output, waitingBytes, settings }: Connection, lastSize: number): number {
   const { unwrittenBytes, isFull } = output
   const { maxBufferedBytes } = settings

@@ -47,8 +47,8 @@ export class PollEnd {
   }
 
   /**
-   * Called at the end of the turn of a subscription and after the last replay. Ends a page that has events, or that does
-   * not wait for one, unless a replay is still to be sent.
+   * Called at the end of the turn of a subscription and after the last replay. Ends a page that has events, or that
+   * does not wait for one, unless a replay is still to be sent.
    */
   onCaughtUp(): void {
     const { holds, isOpen } = this.#connection

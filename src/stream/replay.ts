@@ -75,8 +75,8 @@ export class Replayer {
     for (const stop of this.#stops) stop()
   }
 
-  // Prints the first error of a process that no listener receives. After a limit, the client resumes. An error after the
-  // end of the stream may be its consequence.
+  // Prints the first error of a process that no listener receives. After a limit, the client resumes. An error after
+  // the end of the stream may be its consequence.
   #print(error: unknown): void {
     const stream = this.#stream
     const isLimit = (error as Partial<SseError>).code === 'ERR_SSE_REPLAY_LIMIT'

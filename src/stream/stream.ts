@@ -159,8 +159,8 @@ export class SseStream<
   }
 
   /**
-   * Ends the stream at once and drops everything queued. With an error, the close reason is `error`. Null counts as none,
-   * because callbacks of Node.js pass it for a success.
+   * Ends the stream at once and drops everything queued. With an error, the close reason is `error`. Null counts as
+   * none, because callbacks of Node.js pass it for a success.
    */
   destroy(error?: unknown): void {
     this.#destroy(error == null ? 'server' : 'error', error ?? undefined)

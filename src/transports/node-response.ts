@@ -54,8 +54,8 @@ export class ResponseTransport implements Transport {
 
   write(bytes: Buffer): boolean {
     const response: ServerResponse & { flush?: () => void } = this.response
-    // The application has ended the response. A write would be an error, which would cut what it has written. `close` or
-    // `finish` follows, otherwise the stall deadline.
+    // The application has ended the response. A write would be an error, which would cut what it has written. `close`
+    // or `finish` follows, otherwise the stall deadline.
     if (response.writableEnded) return false
     const hasRoom = response.write(bytes)
     // A compression middleware that ignores `no-transform` holds back every event until it is flushed.

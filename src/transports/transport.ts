@@ -27,8 +27,8 @@ export interface Transport {
   /** Sends the response headers, which may wait for the first write. Called at the end of the turn that opened it. */
   sendHeaders?(): void
   /**
-   * Makes the kernel probe a silent connection, to detect a lost peer. May be called again. A web body has none, because
-   * the connection belongs to the server that reads the body.
+   * Makes the kernel probe a silent connection, to detect a lost peer. May be called again. A web body has none,
+   * because the connection belongs to the server that reads the body.
    */
   probe?(): void
   /** Ends the body after everything written. `_closed` follows. */

@@ -72,7 +72,8 @@ const platforms: Platform[] = [
   },
 ]
 
-// The server waits for open streams when it closes, so close them before, in this hook or in `beforeApplicationShutdown`.
+// The server waits for open streams when it closes, so close them before, in this hook or in
+// `beforeApplicationShutdown`.
 class NewsHub extends Hub implements OnModuleDestroy {
   onModuleDestroy(): Promise<void> {
     return this.shutdown()

@@ -41,8 +41,8 @@ export function upstreamContract(
     })
   })
 
-  // Next replaces `fetch`. Without a signal, it copies the response, and keeps the copy open when the body is cancelled. When
-  // the body fails, the collection of the copy causes an unhandled rejection.
+  // Next replaces `fetch`. Without a signal, it copies the response, and keeps the copy open when the body is
+  // cancelled. When the body fails, the collection of the copy causes an unhandled rejection.
   const initOf = (stream: SseStream) => (patchesFetch ? { signal: stream.signal } : {})
 
   describe('an upstream', () => {

@@ -11,7 +11,10 @@ export interface Moment {
 
 export type Random = () => number
 
-/** Returns a function that returns numbers from 0 to 1, the same ones for the same seed (a linear congruential generator). */
+/**
+ * Returns a function that returns numbers from 0 to 1, the same ones for the same seed (a linear congruential
+ * generator).
+ */
 export function randomOf(seed: number): Random {
   let state = seed >>> 0
   return () => {

@@ -1,6 +1,6 @@
-// A server whose adapter is the first argument, and whose application for Next.js is in the folder of the third one, for clients that disconnect at random moments. Needs --expose-gc. It sends its
-// port, publishes between `start` and `stop`, and sends the size of its heap after `measure`, and
-// how many objects of each kind it has after `count`.
+// A server whose adapter is the first argument, and whose application for Next.js is in the folder of the third one,
+// for clients that disconnect at random moments. Needs --expose-gc. It sends its port, publishes between `start` and
+// `stop`, and sends the size of its heap after `measure`, and how many objects of each kind it has after `count`.
 
 import { EventEmitter } from 'node:events'
 import { readdirSync } from 'node:fs'

@@ -11,8 +11,8 @@ import {
 export type OpenTab = (url: string) => Promise<Tab>
 
 /**
- * Tests the built client in a browser. `noBody` is the reason behind a proxy that holds the body. Firefox resolves `fetch`
- * when the first byte of a body arrives.
+ * Tests the built client in a browser. `noBody` is the reason behind a proxy that holds the body. Firefox resolves
+ * `fetch` when the first byte of a body arrives.
  */
 export function browserContract(open: OpenTab, noBody: 'no-first-byte' | 'no-headers'): void {
   test('receives a stream, resumes it, and reports no fallback', async () => {

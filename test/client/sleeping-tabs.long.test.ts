@@ -39,8 +39,8 @@ describe.skipIf(!hasChromium)('tabs in Chromium that are frozen for longer than 
     for (const { page } of tabs) expect(await page.evaluate('document.visibilityState')).toBe('hidden')
   }
 
-  // The transport is emitted again when another tab leads. In Chromium 156, a body of `fetch` that has received bytes in a
-  // frozen page ends its reads without an error, so that the client takes the stream for dead.
+  // The transport is emitted again when another tab leads. In Chromium 156, a body of `fetch` that has received bytes
+  // in a frozen page ends its reads without an error, so that the client takes the stream for dead.
   test.each([
     ['a stream', 'none', '', ['event-stream undefined', 'event-stream silent']],
     ['a shared stream', 'none', '#share', ['event-stream undefined']],

@@ -11,7 +11,9 @@ interface Usage extends SampleRequest {
   readonly expected: string | number
 }
 
-/** The samples of a page. `listen` is the statement that starts a server with a sample that does not listen by itself. */
+/**
+ * The samples of a page. `listen` is the statement that starts a server with a sample that does not listen by itself.
+ */
 interface PageOfSamples {
   readonly page: string
   readonly listen: string

@@ -47,7 +47,8 @@ async function count(tab: Page, id: string): Promise<number> {
 }
 
 describe('the processes of examples/cluster', () => {
-  // With the default policy of Node.js, the primary process passes the first of these connections to the killed process.
+  // With the default policy of Node.js, the primary process passes the first of these connections to the killed
+  // process.
   it('leave no client waiting that connects while one of them is killed and the primary process is stopped', async () => {
     for (let round = 0; round < 3; round++) {
       const cluster = await Example.start('cluster/main.js')

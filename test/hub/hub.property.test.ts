@@ -30,7 +30,9 @@ interface Setting {
   history: string[]
   /** The number of events that the store keeps. */
   maxEvents: number
-  /** The turns that a read of the store takes, the entries that it scans for a page, and whether it scans at the end. */
+  /**
+   * The turns that a read of the store takes, the entries that it scans for a page, and whether it scans at the end.
+   */
   turns: number
   inRow: number
   isLate: boolean

@@ -25,7 +25,9 @@ function rejectReads(store: MemoryStore, errorOf: () => Error): void {
   vi.spyOn(store, 'read').mockImplementation((): never => Promise.reject(errorOf()) as never)
 }
 
-/** Subscribes new clients to `a`, or clients that resume after an id. Resolves with the streams when they have failed. */
+/**
+ * Subscribes new clients to `a`, or clients that resume after an id. Resolves with the streams when they have failed.
+ */
 async function subscribeAll(hub: Hub, options: SubscribeOptions, count = 1, lastEventId?: string) {
   const streams = Array.from({ length: count }, () => fakeStream({}, lastEventId).stream)
   for (const stream of streams) hub.subscribe(stream, 'a', options)

@@ -138,8 +138,8 @@ describe.each(['h2c', 'h2'] as const)('gracefulShutdown over %s', (protocol) => 
 
 describe('a request that begins during a shutdown', () => {
   /**
-   * Sends a request on a connection that was accepted before the shutdown began, and resolves with everything that was sent
-   * on it until it was closed.
+   * Sends a request on a connection that was accepted before the shutdown began, and resolves with everything that was
+   * sent on it until it was closed.
    */
   async function respondTo(request: string, handler: Handler) {
     const { server, port, shutdown } = await open(handler, 'http', { retry: 5_000 })

@@ -1,5 +1,6 @@
-// A server whose adapter is the first argument, for tests that end its process by a signal. The options of the shutdown are
-// the second argument, as JSON. With `hono without server`, the server is not an option of the shutdown. Prints its URL, and then the states of the shutdown.
+// A server whose adapter is the first argument, for tests that end its process by a signal. The options of the shutdown
+// are the second argument, as JSON. With `hono without server`, the server is not an option of the shutdown. Prints its
+// URL, and then the states of the shutdown.
 
 import { createServer } from 'node:http'
 import { createSecureServer } from 'node:http2'

@@ -20,8 +20,9 @@ const POLICIES = ['close', 'drop-oldest', 'drop-newest', 'conflate'] as const
 const QUEUE = { maxBufferedEvents: 10, maxBufferedBytes: 1_000_000, stallTimeout: 0 }
 
 /**
- * Publishes to clients that come and go, that never read, and that lose nothing, while the broker fails. Expects that all
- * counts balance, and that the readers have received each event once. `fail` interrupts the connections to the broker.
+ * Publishes to clients that come and go, that never read, and that lose nothing, while the broker fails. Expects that
+ * all counts balance, and that the readers have received each event once. `fail` interrupts the connections to the
+ * broker.
  */
 export async function expectBalanceUnder(
   { events, readers, stalled }: Load,

@@ -9,8 +9,8 @@ import { measureLatency } from '../support/proxies/latency.ts'
 import { ServedBehindProxy } from '../support/proxies/served-behind-proxy.ts'
 import { BUFFERING, DECOMPRESSING, DELAYING, NOT_DECOMPRESSING } from '../support/proxies/setups.ts'
 
-// These tests state what proxies do that only their configuration can change. If one of them fails with a new version of
-// a proxy, the documentation needs a change.
+// These tests state what proxies do that only their configuration can change. If one of them fails with a new version
+// of a proxy, the documentation needs a change.
 
 // A proxy that streams passes an event on within milliseconds.
 const LONG_ENOUGH = 600

@@ -10,7 +10,9 @@ const HEADERS = { accept: 'application/json' }
 // The server compresses only the longer one.
 const LENGTHS = [10, 100_000]
 
-/** Publishes an event with so many characters. Returns the path of a page that contains it, and the text of the page. */
+/**
+ * Publishes an event with so many characters. Returns the path of a page that contains it, and the text of the page.
+ */
 async function publishPage(proxy: ServedBehindProxy, length: number) {
   const news = new Hub().channel('news')
   const cursor = await news.publish({ data: 'before' })

@@ -48,7 +48,9 @@ const ownerSpy = () => ({ _begun: vi.fn(), _drained: vi.fn(), _lost: vi.fn() })
 
 const frame = (text: string) => Frame.of(text, 1)
 
-/** Returns an output whose transport is opened by `begin()`, the calls to that transport, and the owner of the output. */
+/**
+ * Returns an output whose transport is opened by `begin()`, the calls to that transport, and the owner of the output.
+ */
 function lateOutput(
   open: (calls: string[]) => Transport | undefined = (calls) => new RecordingTransport(calls),
 ) {

@@ -8,8 +8,8 @@ setFlagsFromString('--expose-gc')
 export const collectGarbage: () => void = runInNewContext('gc')
 
 /**
- * Collects all garbage, and returns how many of some objects are left. V8 may keep the last one that was used, so that a
- * test with many objects should permit one.
+ * Collects all garbage, and returns how many of some objects are left. V8 may keep the last one that was used, so that
+ * a test with many objects should permit one.
  */
 export async function countHeld(objects: ReadonlyArray<WeakRef<object>>): Promise<number> {
   let held = objects.length

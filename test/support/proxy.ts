@@ -12,9 +12,9 @@ interface Pair {
 /**
  * Starts a proxy to a local server. `silence` stops forwarding on all present connections, or on those at some indices
  * in the order in which they were opened, without closing them. `mute` stops forwarding responses, also on later
- * connections. `muteAfter` stops it on each connection that sends a request with a text. `holdAfter` holds the responses
- * on such a connection until one has another text. `cut` closes all connections and forwards responses again. `leadTo`
- * sets the server of later connections.
+ * connections. `muteAfter` stops it on each connection that sends a request with a text. `holdAfter` holds the
+ * responses on such a connection until one has another text. `cut` closes all connections and forwards responses again.
+ * `leadTo` sets the server of later connections.
  */
 export async function startProxy(target: number) {
   const pairs = new Set<Pair>()

@@ -19,8 +19,8 @@ import type { Exchange } from './exchange.ts'
  * - `reconnect`: after the proper end of `main`, as a browser reconnects, with the newest id if there is one.
  * - `ndjson`, `longPoll`: with the `Accept` and the `?format=` of these formats.
  *
- * A request with a body may cause work, so only `main`, `identity`, `http2`, `anyAccept`, `llmAccept`, `crossOrigin` and
- * `preflight` are sent. If the response to `main` is not a 200, no other request is sent.
+ * A request with a body may cause work, so only `main`, `identity`, `http2`, `anyAccept`, `llmAccept`, `crossOrigin`
+ * and `preflight` are sent. If the response to `main` is not a 200, no other request is sent.
  */
 export type ProbeName =
   | 'main'

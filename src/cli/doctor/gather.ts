@@ -27,8 +27,8 @@ const LATEST_RESUME = 0.3
 const REFUSAL = 1_000
 
 /**
- * Sends the requests of an examination. Resolves when its time is over, or when everything can be judged. All connections
- * are then closed.
+ * Sends the requests of an examination. Resolves when its time is over, or when everything can be judged. All
+ * connections are then closed.
  *
  * Rejects with `UsageError` if there is no HTTP connection to the endpoint.
  */

@@ -53,7 +53,9 @@ const RESERVED: Readonly<Record<string, string>> = {
   te: 'because it belongs to the connection',
 }
 
-/** Reads the arguments of `npx spillway doctor`. Returns the code of `--explain` if it is given. Throws `UsageError`. */
+/**
+ * Reads the arguments of `npx spillway doctor`. Returns the code of `--explain` if it is given. Throws `UsageError`.
+ */
 export async function readInvocation(args: readonly string[]): Promise<Invocation | { explain: string }> {
   const { flags, positionals } = readFlags(args, FLAGS)
   if (flags.explain !== undefined) return { explain: flags.explain }

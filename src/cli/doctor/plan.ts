@@ -47,7 +47,9 @@ const BEGINNING = 500
 // A stream that is silent for longer, and for several times as long as before, may have stopped. In ms.
 const MIN_QUIET_TIME = 1_000
 
-/** Whether a stream, and the streams beside it, have shown that events arrive one by one. `now` in ms since its request. */
+/**
+ * Whether a stream, and the streams beside it, have shown that events arrive one by one. `now` in ms since its request.
+ */
 export function isJudged(exchanges: Exchanges, now: number): boolean {
   if (now < MIN_TIME) return false
   return WATCHED.every((name) => {

@@ -20,8 +20,8 @@ LOCAL.addAddress('0.0.0.0', 'ipv4')
 LOCAL.addAddress('::', 'ipv6')
 
 /**
- * Returns all addresses of a host. Connections are opened only to them, so that a later response of the name server cannot
- * direct the load elsewhere. Throws `UsageError` if one of them is not the local machine, unless `isAllowed`.
+ * Returns all addresses of a host. Connections are opened only to them, so that a later response of the name server
+ * cannot direct the load elsewhere. Throws `UsageError` if one of them is not the local machine, unless `isAllowed`.
  */
 export async function checkAddresses(
   url: URL,

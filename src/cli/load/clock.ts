@@ -15,8 +15,8 @@ export function fromShared(time: number): number {
 }
 
 /**
- * The clock that the times in events are compared with. It has the resolution of `performance.now()`, because `Date.now()`
- * is cut to whole ms.
+ * The clock that the times in events are compared with. It has the resolution of `performance.now()`, because
+ * `Date.now()` is cut to whole ms.
  */
 export class EventClock {
   readonly #isShared: boolean

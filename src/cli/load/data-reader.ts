@@ -8,7 +8,10 @@ export interface Reading {
 
 /** The parts of an event to read. */
 export interface DataFields {
-  /** Path of the time in JSON data, such as `meta.sentAt`. Default: `time`, `t`, `sentAt` and the like, if one is a time. */
+  /**
+   * Path of the time in JSON data, such as `meta.sentAt`. Default: `time`, `t`, `sentAt` and the like, if one is a
+   * time.
+   */
   readonly time?: string | undefined
   /** Path of the number in JSON data, or `@id` for the id of the event. */
   readonly sequence?: string | undefined

@@ -27,7 +27,9 @@ export function findHttp1Header(headers: Readonly<Record<string, string>>): stri
   return NOT_SENT.find((name) => name !== 'host' && Object.hasOwn(headers, name))
 }
 
-/** Sends requests over HTTP/2, several of them on one session. Slow responses have separate sessions with small windows. */
+/**
+ * Sends requests over HTTP/2, several of them on one session. Slow responses have separate sessions with small windows.
+ */
 export class Http2Transport implements Transport {
   readonly #endpoint: Endpoint
   readonly #fast: SessionPool

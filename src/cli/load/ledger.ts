@@ -42,8 +42,8 @@ export function emptyLedgerCounts(): LedgerCounts {
 }
 
 /**
- * The numbers that one stream has received. Numbers are whole and consecutive. The first one of a stream is its beginning,
- * so that events before the stream was open are not lost.
+ * The numbers that one stream has received. Numbers are whole and consecutive. The first one of a stream is its
+ * beginning, so that events before the stream was open are not lost.
  */
 export class Ledger {
   readonly #counts: LedgerCounts
@@ -86,7 +86,9 @@ export class Ledger {
     this.#isResuming = false
   }
 
-  /** Removes all numbers, because the server counts the events of each connection. Missing numbers still count as lost. */
+  /**
+   * Removes all numbers, because the server counts the events of each connection. Missing numbers still count as lost.
+   */
   clear(): void {
     this.#next = undefined
     this.#missing = undefined

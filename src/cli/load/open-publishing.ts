@@ -17,7 +17,9 @@ export interface Publishing {
   close(): void
 }
 
-/** Returns how probes are published. Undefined without them. Throws `UsageError` for an address that may not be used. */
+/**
+ * Returns how probes are published. Undefined without them. Throws `UsageError` for an address that may not be used.
+ */
 export async function openPublishing(
   options: LoadOptions,
   signal: AbortSignal,

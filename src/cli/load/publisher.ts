@@ -75,7 +75,9 @@ export class Publisher {
     clearTimeout(timer)
   }
 
-  /** The number of probes that are due and have not begun. At the end of a run, it shows that publishing was too slow. */
+  /**
+   * The number of probes that are due and have not begun. At the end of a run, it shows that publishing was too slow.
+   */
   get waiting(): number {
     return this.#due.length
   }

@@ -119,7 +119,9 @@ export interface RunFacts {
 
 const DELAYS: readonly Metric[] = ['delay', 'replayDelay', 'slowDelay']
 
-/** True if over a hundredth of the events arrived before their time. Then the clocks differ, and all delays are wrong. */
+/**
+ * True if over a hundredth of the events arrived before their time. Then the clocks differ, and all delays are wrong.
+ */
 function isClockWrong({ early, timed }: { readonly early: number; readonly timed: number }): boolean {
   return early > timed / 100
 }

@@ -154,7 +154,8 @@ export class BrokerStore extends ConnectedStore implements BrokerEventStore, Dri
     this.ready = undefined
   }
 
-  // Returns undefined for a record of another program, which is neither an event nor a failure. Its position still counts.
+  // Returns undefined for a record of another program, which is neither an event nor a failure. Its position still
+  // counts.
   #decode(stored: StoredEntry): LogEntry | undefined {
     try {
       return toLogEntry(stored)

@@ -50,7 +50,9 @@ export interface RecentLimits {
 
 /** The store of a driver. */
 export interface DriverOwner {
-  /** @internal MUST be called with the entries after the last one delivered, in order, whichever process appended them. */
+  /**
+   * @internal MUST be called with the entries after the last one delivered, in order, whichever process appended them.
+   */
   _onEntries(entries: readonly StoredEntry[]): void
   /** @internal MUST be called if entries before `position`, where the log continues, may be lost. */
   _onLoss(position: string): void
@@ -63,9 +65,9 @@ export interface BrokerDriver {
   /** The last failure after which `open` retries. */
   readonly failure?: unknown
   /**
-   * Subscribes to the log. MUST first deliver about as many of the newest entries as the limits allow, and resolve with the
-   * position of the newest one. The bytes requested at a time MUST be bounded. MUST reject with `SseError` if no retry can
-   * succeed. Called once.
+   * Subscribes to the log. MUST first deliver about as many of the newest entries as the limits allow, and resolve with
+   * the position of the newest one. The bytes requested at a time MUST be bounded. MUST reject with `SseError` if no
+   * retry can succeed. Called once.
    */
   open(owner: DriverOwner, recent: RecentLimits): Promise<string>
   /**

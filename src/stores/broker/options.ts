@@ -9,7 +9,9 @@ export interface BrokerStoreOptions {
   maxAge?: number | undefined
   /** How long a repetition of an idempotency key is recognized. */
   idempotencyWindow?: number | undefined
-  /** How many of the newest events this process caches, to replay them without a request to the broker. Default 10 000. */
+  /**
+   * How many of the newest events this process caches, to replay them without a request to the broker. Default 10 000.
+   */
   recentEvents?: number | undefined
   /** Approximate size of this cache in bytes of memory. Default 16 MiB. */
   recentBytes?: number | undefined

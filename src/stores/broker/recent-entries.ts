@@ -49,7 +49,9 @@ export class RecentEntries {
     while (this.#entries.length > this.#maxEvents || this.#bytes > this.#maxBytes) this.#evict()
   }
 
-  /** Sets `start` after the initial load: the oldest cached entry or, if the cache is empty, the log's newest position. */
+  /**
+   * Sets `start` after the initial load: the oldest cached entry or, if the cache is empty, the log's newest position.
+   */
   begin(newest: string): void {
     this.start ??= this.#entries.at(0)?.id ?? newest
   }
@@ -71,8 +73,8 @@ export class RecentEntries {
   }
 
   /**
-   * Returns how many of the newest entries of some channels are cached, at most `limit`, and the position before the oldest
-   * of them.
+   * Returns how many of the newest entries of some channels are cached, at most `limit`, and the position before the
+   * oldest of them.
    */
   newest(channels: ReadonlySet<string>, limit: number): { count: number; after: string | undefined } {
     let count = 0

@@ -8,7 +8,10 @@ export function encodeRecord({ event, data, isText, retry, key, conflate, trace 
   return JSON.stringify({ event, data, isText, retry, key, conflate, trace })
 }
 
-/** Returns a record as it was written. Throws `SseError` if a hub cannot have written it, for example for a line end in a name. */
+/**
+ * Returns a record as it was written. Throws `SseError` if a hub cannot have written it, for example for a line end in
+ * a name.
+ */
 export function parseRecord(record: string): Partial<Publication> & { readonly data: string } {
   const fields = Object(parsedJson(record)) as Partial<Publication>
   const { event, data, key, retry, trace } = fields

@@ -6,8 +6,8 @@ interface Request {
 }
 
 /**
- * A maximum of bytes that concurrent requests share. Requests start in their order. Otherwise, small ones could overtake
- * a large one permanently.
+ * A maximum of bytes that concurrent requests share. Requests start in their order. Otherwise, small ones could
+ * overtake a large one permanently.
  */
 export class ByteBudget {
   readonly #max: number

@@ -30,7 +30,8 @@ export class PlainReads implements StreamReads {
     if ((await this.find(ask, after)) !== true) return { first: undefined }
     const chunks: Chunks = { command: 'XRANGE', from: `(${after}`, to: upTo }
     const { entries, isEnd } = await this.#page(ask, chunks, limits)
-    // A stream is trimmed from its beginning. If it still has the position, no entry after it was removed between chunks.
+    // A stream is trimmed from its beginning. If it still has the position, no entry after it was removed between
+    // chunks.
     if ((await this.find(ask, after)) !== true) return { first: undefined }
     const isWhole = (entries.at(-1)?.id ?? after) === upTo
     const newest = isEnd && !isWhole ? ((await this.lastId(ask)) ?? '0-0') : ''

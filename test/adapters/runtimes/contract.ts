@@ -13,9 +13,9 @@ export interface RuntimeUnderTest {
   /** The command that runs a script. Undefined if the runtime is not installed. */
   readonly command: readonly string[] | undefined
   /**
-   * True if the connection of a stalled client is cut with its stream. Otherwise the server does not read the body again
-   * until its last write completes, so the connection stays open until the client reads, the kernel gives up or the
-   * server's idle timeout ends it.
+   * True if the connection of a stalled client is cut with its stream. Otherwise the server does not read the body
+   * again until its last write completes, so the connection stays open until the client reads, the kernel gives up or
+   * the server's idle timeout ends it.
    */
   readonly cutsStalled: boolean
   /** True if the server's error handler is called for a body that errors. */

@@ -29,7 +29,9 @@ const fail = () => {
 /** @param {Stream} stream */
 const sendHello = (stream) => stream.send({ data: 'hello' })
 
-/** @type {Record<string, readonly [handler: (stream: Stream, request: Request, key: string) => any, options?: object]>} */
+/**
+ * @type {Record<string, readonly [handler: (stream: Stream, request: Request, key: string) => any, options?: object]>}
+ */
 const cases = {
   silent: [() => new Promise(() => {}), { retry: 1000 }],
   hello: [sendHello],
@@ -152,7 +154,10 @@ const answers = new Map(
   ]),
 )
 
-/** @type {Record<string, (stream: Stream | undefined, text: string, key: string) => unknown>} What a test tells it to do. */
+/**
+ * @type {Record<string, (stream: Stream | undefined, text: string, key: string) => unknown>} What a test tells it to
+ * do.
+ */
 const orders = {
   mark: (_stream, _text, key) => say({ mark: key }),
   send: (stream, text) => stream?.send({ data: text }),

@@ -2,7 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { emptyLedgerCounts, Ledger } from '../../../src/cli/load/ledger.ts'
 
-/** Returns the counts of a ledger that receives numbers, with `'gap'` for a gap event and `'resume'` for a reconnect. */
+/**
+ * Returns the counts of a ledger that receives numbers, with `'gap'` for a gap event and `'resume'` for a reconnect.
+ */
 function countsOf(...received: ReadonlyArray<number | 'gap' | 'resume' | 'restart'>) {
   const counts = emptyLedgerCounts()
   const ledger = new Ledger(counts)

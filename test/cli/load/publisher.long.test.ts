@@ -5,7 +5,9 @@ import { expect, test } from 'vitest'
 import { LoadProcess, startLoad } from './run-load.ts'
 import { listen, openStream, serveScript } from './scripted-server.ts'
 
-/** Serves streams, and a command that never ends. The shell waits for it, so that it is another process than the shell. */
+/**
+ * Serves streams, and a command that never ends. The shell waits for it, so that it is another process than the shell.
+ */
 async function serveEndless() {
   const calls: ServerResponse[] = []
   const url = await listen((request, response) => {

@@ -190,7 +190,9 @@ export class FakeLog implements BrokerDriver {
   }
 }
 
-/** Opens a store on a log until the end of the test. It caches only the newest ten entries unless options say otherwise. */
+/**
+ * Opens a store on a log until the end of the test. It caches only the newest ten entries unless options say otherwise.
+ */
 export async function openStore(log: FakeLog, options: Partial<typeof BROKER_DEFAULTS> = {}) {
   const store = new BrokerStore(log, { ...BROKER_DEFAULTS, recentEvents: 10, ...options })
   store.open({ onEntry: () => {}, onLoss: () => {} })

@@ -9,7 +9,8 @@ import { FakeLog, type FakeLogOptions, FakeReader, openStore } from './fake-log.
 const CHANNELS = ['a', 'b', 'c']
 const SEEDS = 60
 const STEPS = 120
-// The last steps only finish what was begun. A run needs about 400 of them, and a client that hangs needs more than any limit.
+// The last steps only finish what was begun. A run needs about 400 of them, and a client that hangs needs more than any
+// limit.
 const QUIET_STEPS = 10_000
 // So small that segments are removed while clients wait.
 const REPLAY_BYTES = 264 * 1024

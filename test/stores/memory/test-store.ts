@@ -19,7 +19,9 @@ export function openStore(
   return store
 }
 
-/** Returns the bytes of an event with a text of some length, on a channel with a name of four characters or another one. */
+/**
+ * Returns the bytes of an event with a text of some length, on a channel with a name of four characters or another one.
+ */
 export function footprintOf(length: number, channel = 'busy'): number {
   return new LogEntry('0123456789ab-1', publicationOf(channel, { data: 'x'.repeat(length) })).footprint
 }

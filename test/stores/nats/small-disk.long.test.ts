@@ -35,7 +35,10 @@ async function openOnFullDisk() {
   }
   const appended = run.append(batchOf(2, 'b'))
   const retry = () => hub.channel('a').publish({ data: RETRIED }, { idempotencyKey: 'retried' })
-  /** Restarts the server with room. Expects that each client receives all acknowledged events once, and the run its batch. */
+  /**
+   * Restarts the server with room. Expects that each client receives all acknowledged events once, and the run its
+   * batch.
+   */
   const recover = async () => {
     await expect(retry()).rejects.toMatchObject(STORE_ERROR)
     await eventually(() => hub.state).toBe('reconnecting')

@@ -40,8 +40,9 @@ export function areShared({ exchanges: { main, identity, second } }: Evidence): 
 }
 
 /**
- * Whether each of two streams has a timer that began with its connection, for example one that sends the time in seconds.
- * The stream that was opened later then receives the same data later. An event with an id was published by the server.
+ * Whether each of two streams has a timer that began with its connection, for example one that sends the time in
+ * seconds. The stream that was opened later then receives the same data later. An event with an id was published by the
+ * server.
  */
 function haveOwnTimers(one: Exchange, other: Exchange): boolean {
   const theirs = liveTimes(other)

@@ -51,7 +51,9 @@ function variantsOf({ exchanges: { main, http2, identity, second } }: Evidence):
   ].filter((each): each is Variant => each.exchange !== undefined)
 }
 
-/** Returns the requests whose body begins like that of `main`. The body of a second reader depends on what is published. */
+/**
+ * Returns the requests whose body begins like that of `main`. The body of a second reader depends on what is published.
+ */
 function bodiesOf(evidence: Evidence): Variant[] {
   const { main, second } = evidence.exchanges
   if ((main.firstByteAt ?? Number.POSITIVE_INFINITY) - (main.headersAt ?? 0) >= HELD_HEADERS) return []

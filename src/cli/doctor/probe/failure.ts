@@ -1,7 +1,8 @@
 import { CERTIFICATE_CODE, describeNetworkError } from '../../network-error.ts'
 import type { Exchange } from '../exchange.ts'
 
-// The codes of errors before the first byte of HTTP. They do not include a reset, because the server may reset a request.
+// The codes of errors before the first byte of HTTP. They do not include a reset, because the server may reset a
+// request.
 const NO_CONNECTION =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EADDRNOTAVAIL|EACCES|EPERM|EPROTO|EMFILE|ERR_SSL|ERR_TLS|HPE_)/
 
