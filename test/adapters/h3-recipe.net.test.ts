@@ -5,6 +5,7 @@ import { toNodeHandler } from 'h3-2/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { sse } from '../../src/adapters/web.ts'
 import { createSseStream } from '../../src/http/create-sse-stream.ts'
+import type { Channel } from '../../src/hub/channel.ts'
 import { Hub } from '../../src/hub/hub.ts'
 import type { SseStream } from '../../src/stream/stream.ts'
 import { holdClock } from '../../src/testing/hold-clock.ts'
@@ -35,6 +36,24 @@ async function serveHub() {
   return { hub, news: hub.channel('news'), opened, errors, ask }
 }
 
+/** Expects that a client that reconnects receives the events that it has missed, and each of them once. */
+async function expectResume(
+  news: Channel,
+  ask: (headers?: Record<string, string>) => ReturnType<typeof get>,
+) {
+  const client = await ask()
+  expect([client.status, client.headers['content-type']]).toEqual([200, 'text/event-stream; charset=utf-8'])
+  await client.until(':\n')
+  await news.publish({ data: 1 })
+  await client.until('data: 1\n\n')
+  client.disconnect()
+  await news.publish({ data: 2 })
+  const back = await ask({ 'last-event-id': parseEvents(client.body).at(-1)?.id ?? '' })
+  await news.publish({ data: 3 })
+  await back.until('data: 3\n\n')
+  expect(parseEvents(back.body).map(({ data }) => data)).toEqual(['2', '3'])
+}
+
 describe('createSseStream in an event handler of h3 1', () => {
   it.each([
     ['404 to a held long poll', false, 404],
@@ -57,17 +76,7 @@ describe('createSseStream in an event handler of h3 1', () => {
 
   it('streams events, and resumes a client with no gap and no duplicate', async () => {
     const { news, errors, ask } = await serveHub()
-    const client = await ask()
-    expect([client.status, client.headers['content-type']]).toEqual([200, 'text/event-stream; charset=utf-8'])
-    await client.until(':\n')
-    await news.publish({ data: 1 })
-    await client.until('data: 1\n\n')
-    client.disconnect()
-    await news.publish({ data: 2 })
-    const back = await ask({ 'last-event-id': parseEvents(client.body).at(-1)?.id ?? '' })
-    await news.publish({ data: 3 })
-    await back.until('data: 3\n\n')
-    expect(parseEvents(back.body).map(({ data }) => data)).toEqual(['2', '3'])
+    await expectResume(news, ask)
     expect(errors).toEqual([])
   })
 
@@ -139,17 +148,7 @@ describe('sse of spillway/web in a route of h3 2', () => {
 
   it('streams events, and resumes a client with no gap and no duplicate', async () => {
     const { news, ask } = await serveRoute()
-    const client = await ask()
-    expect([client.status, client.headers['content-type']]).toEqual([200, 'text/event-stream; charset=utf-8'])
-    await client.until(':\n')
-    await news.publish({ data: 1 })
-    await client.until('data: 1\n\n')
-    client.disconnect()
-    await news.publish({ data: 2 })
-    const back = await ask('/events', { 'last-event-id': parseEvents(client.body).at(-1)?.id ?? '' })
-    await news.publish({ data: 3 })
-    await back.until('data: 3\n\n')
-    expect(parseEvents(back.body).map(({ data }) => data)).toEqual(['2', '3'])
+    await expectResume(news, (headers) => ask('/events', headers))
   })
 
   it('closes the stream when the client disconnects (rule 34)', async () => {
